@@ -1,0 +1,21 @@
+"""The errors a user can cause or repair; every other exception is a bug and keeps its traceback."""
+
+
+class UserError(Exception):
+    """Something the user can put right. The message is one sentence: what, where, what to do."""
+
+
+class BadInput(UserError):
+    """A file or a table that can't be used as it is."""
+
+
+class BadKnob(UserError):
+    """A setting that is unknown, out of range or at odds with another."""
+
+
+class MissingArtefact(UserError):
+    """An asset (or one of its partitions) that has not been materialised yet."""
+
+
+class CorruptArtefact(UserError):
+    """An artefact whose bytes differ from its manifest. Never the same thing as a missing one."""

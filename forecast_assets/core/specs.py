@@ -1,0 +1,185 @@
+"""Every knob of the project, declared once: frozen, typed, described.
+
+Profiles (``conf/profile``), the command line and the Dagster launchpad all fill these same specs. A spec is data: what it
+means is written next to the code that reads it. This module imports nothing heavier than pydantic, so that loading the
+Dagster definitions stays quick.
+"""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Spec(BaseModel):
+    """Base of all specs: frozen, and an unknown key is an error rather than a silent no-op."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Correction(Spec):
+    """One declared repair of a known data error; it applies only where the panel shows that very error."""
+
+    ticker: str
+    kind: Literal["neutralise_return", "trim"]
+    date: dt.date = Field(
+        description="neutralise_return: the session of the false return; trim: first session kept or dropped"
+    )
+    end: dt.date | None = Field(default=None, description="trim: last session of the range that is dropped")
+    log_return: float | None = Field(
+        default=None, description="neutralise_return: the false log return, as seen in the data"
+    )
+    reason: str
+
+
+class PanelSpec(Spec):
+    """From raw rows to one row per ticker and session."""
+
+    columns: dict[str, tuple[str, ...]] = Field(description="accepted spellings of each raw column")
+    exchanges: dict[str, str] = Field(description="exchange (MIC) of each ticker suffix; '' is no suffix")
+    regions: dict[str, str] = Field(description="region (Americas, Europe, Asia-Pacific) of each exchange")
+    corrections: tuple[Correction, ...] = ()
+    calendar: Literal["exchange", "union"] = Field(default="exchange", description="sessions a ticker is reindexed to")
+    max_fill_sessions: int = Field(default=5, ge=0, description="longest hole that is forward-filled")
+    ended_after_sessions: int = Field(default=20, ge=1, description="silence after which a ticker counts as ended")
+    max_invalid_share: float = Field(
+        default=0.05, ge=0, le=1, description="share of invalid rows that blocks downstream"
+    )
+    large_return: float = Field(default=0.5, gt=0, description="one-session |simple return| that is flagged")
+
+
+class FeatureSpec(Spec):
+    """Causal features. Lengths are in sessions of the ticker's own exchange."""
+
+    volume_window: int = Field(default=20, ge=2)
+    volatility_window: int = Field(default=20, ge=2)
+    rsi_window: int = Field(default=14, ge=2)
+    macd_fast: int = Field(default=12, ge=1)
+    macd_slow: int = Field(default=26, ge=2)
+    macd_signal: int = Field(default=9, ge=1)
+    moment_window: int = Field(default=60, ge=4, description="window of the rolling skewness and kurtosis")
+    ewma_decay: float = Field(default=0.94, gt=0, lt=1, description="decay of the EWMA variance (RiskMetrics)")
+
+
+class WindowSpec(Spec):
+    """What one window holds."""
+
+    lookback: int = Field(default=120, ge=2, description="observed sessions that a window shows a model")
+
+
+class FoldSpec(Spec):
+    """Yearly walk-forward: where time is cut."""
+
+    first_test_year: int = Field(default=2019, ge=1900)
+    validation_sessions: int = Field(default=126, ge=1, description="union sessions of validation decisions")
+    purge_sessions: int = Field(default=21, ge=0, description="union sessions left out before the test year")
+
+
+class FitSpec(Spec):
+    """How a network is trained; shared by all of them."""
+
+    fits: int = Field(default=1, ge=1, description="independent fits (seeds)")
+    seed: int = Field(default=0, ge=0, description="seed of the first fit; the others follow")
+    epochs: int = Field(default=3, ge=1)
+    visits_per_epoch: int = Field(default=20_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
+    batch_size: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
+    gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
+
+
+class MlpSpec(FitSpec):
+    """B0, the friend's probabilistic MLP: lagged returns in, one Normal per horizon out."""
+
+    lags: int = Field(default=4, ge=1)
+    hidden: int = Field(default=64, ge=1)
+
+
+class TftSpec(FitSpec):
+    """The Temporal Fusion Transformer family (B1-B3)."""
+
+    hidden: int = Field(default=32, ge=1)
+    hidden_continuous: int = Field(default=16, ge=1, description="width each real variable is embedded to")
+    heads: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
+    unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
+    observed: tuple[str, ...] = Field(description="feature columns known only up to the decision")
+    known: tuple[str, ...] = Field(description="calendar columns known in advance")
+
+
+class EnsembleSpec(Spec):
+    """Which fits are combined, and how."""
+
+    members: int = Field(default=5, ge=1, description="best fits by validation pinball")
+    groups: int = Field(default=3, ge=1, description="groups of the median of means")
+
+
+class BacktestSpec(Spec):
+    """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
+
+    execution: Literal["next_open", "same_close"] = Field(default="next_open", description="same_close is optimistic")
+    horizon_sessions: Literal[1, 5, 20] = Field(
+        default=20, description="horizon whose forecast is traded, as that many tranches"
+    )
+    cost_bps: float = Field(default=5.0, ge=0, description="cost of a trade, basis points of its value, each side")
+    kelly_fraction: float = Field(default=0.5, gt=0, le=1)
+    name_cap: float = Field(default=0.05, gt=0, description="largest |weight| of a name")
+    gross_cap: float = Field(default=2.0, gt=0, description="largest sum of |weights|")
+    sigma_floor: float = Field(default=0.005, gt=0, description="smallest one-session sigma that is believed")
+    smoothing: float = Field(default=0.9, ge=0, lt=1, description="a in w = a w_prev + (1 - a) target")
+    book: Literal["neutral", "directional"] = Field(default="neutral", description="neutral: demeaned within region")
+    max_wait_sessions: int = Field(
+        default=5, ge=0, description="sessions an order waits for a quote before it is cancelled"
+    )
+    bootstrap_samples: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
+
+
+class DriftSpec(Spec):
+    """When a drift is worth somebody's attention."""
+
+    recent_sessions: int = Field(default=60, ge=5, description="sessions compared with the reference period")
+    reference_sessions: int = Field(default=750, ge=50)
+    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
+    bootstrap_samples: int = Field(default=200, ge=20)
+    coverage_low: float = Field(default=0.80, description="the plan's rule: 95 % band below this ...")
+    coverage_high: float = Field(default=0.99, description="... or above this ...")
+    coverage_days: int = Field(default=3, ge=1, description="... on this many decision days in a row")
+    alarm_decay: float = Field(
+        default=0.9, gt=0, lt=1, description="decay of the coverage that the calibrated alarm watches"
+    )
+    alarm_block_sessions: int = Field(
+        default=20, ge=1, description="block of the bootstrap that sets the alarm's limits"
+    )
+    false_alerts_per_year: float = Field(
+        default=0.5,
+        gt=0,
+        description="false alerts the limits aim at; below the promised one, since limits are estimates",
+    )
+    seed: int = Field(default=0, ge=0)
+
+
+class DemoSpec(Spec):
+    """The synthetic panel that ships with the project."""
+
+    tickers: int = Field(default=24, ge=6)
+    start: dt.date = dt.date(2015, 1, 2)
+    end: dt.date = dt.date(2021, 12, 31)
+    seed: int = Field(default=7, ge=0)
+
+
+class Settings(Spec):
+    """All of a run's knobs: what a profile file holds."""
+
+    panel: PanelSpec
+    features: FeatureSpec = FeatureSpec()
+    windows: WindowSpec = WindowSpec()
+    folds: FoldSpec = FoldSpec()
+    b0_mlp: MlpSpec = MlpSpec()
+    b2_tft_ticker: TftSpec
+    ensemble: EnsembleSpec = EnsembleSpec()
+    backtest: BacktestSpec = BacktestSpec()
+    drift: DriftSpec = DriftSpec()
+    demo: DemoSpec = DemoSpec()
