@@ -1,0 +1,1 @@
+"""Versioned artefacts: immutable versions, manifest last, atomic CURRENT. Knows no Dagster."""

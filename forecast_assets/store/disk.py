@@ -1,0 +1,135 @@
+"""A store on a local disk: files in place, hard links between versions, real locks."""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from forecast_assets.store import locks
+from forecast_assets.store.durable import file_sha256, fsync, is_temporary, replace_bytes, temporary_beside
+from forecast_assets.store.manifest import Entry
+from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, is_name
+
+_CANT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS, errno.ENOENT}
+
+
+class LocalDisk:
+    """See `Place`. A version is written in its own folder, which no reader sees before its manifest is there."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def read(self, key: str) -> bytes:
+        return self._path(key).read_bytes()
+
+    def replace(self, key: str, data: bytes) -> None:
+        replace_bytes(self._path(key), data)
+
+    def folders(self, key: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(key) if entry.is_dir() and is_name(entry.name))
+
+    def sizes(self, key: str) -> dict[str, int]:
+        return {entry.name: entry.stat().st_size for entry in self._entries(key) if entry.is_file()}
+
+    def size(self, key: str) -> int:
+        return self._path(key).stat().st_size
+
+    def sha256(self, key: str) -> str:
+        return file_sha256(self._path(key))
+
+    def identity(self, key: str) -> tuple[int, int]:
+        stat = self._path(key).stat()
+        return stat.st_dev, stat.st_ino
+
+    def local(self, key: str, *, entry: Entry) -> Path:
+        return self._path(key)
+
+    def forget_stale_copy(self, key: str, *, entry: Entry) -> None:
+        """Nothing to do: there are no copies."""
+
+    def exclusive(self, key: str, *, what: str) -> AbstractContextManager[None]:
+        return locks.exclusive(self._path(f".locks/{key}.lock"), what=what)
+
+    def workspace(self, key: str) -> Path:
+        path = self._path(key)
+        path.mkdir(parents=True)
+        return path
+
+    def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
+        for name, entry in files.items():
+            twin = twins.get(entry.sha256)
+            if twin is None or not self._share(workspace / name, self._path(twin), sha256=entry.sha256):
+                fsync(workspace / name)
+        # A file survives a power cut only if every folder on the way to it knows the next one.
+        folder = workspace
+        while folder != self._root.parent:
+            fsync(folder)
+            folder = folder.parent
+
+    def sweep(self, *, older_than_seconds: float) -> list[str]:
+        before = time.time() - older_than_seconds
+        removed = []
+        for asset in self.folders(""):
+            for partition in self.folders(asset):
+                key = f"{asset}/{partition}"
+                with self.exclusive(key, what=f"{key} (sweep)"):  # nobody starts or publishes a version meanwhile
+                    removed += self._sweep_folder(key, before=before)
+        return removed
+
+    def _sweep_folder(self, key: str, *, before: float) -> list[str]:
+        removed = []
+        try:
+            current = self.read(f"{key}/{CURRENT}").decode(errors="replace").strip()
+        except FileNotFoundError:
+            current = None
+        for name in self.folders(key):
+            path = self._path(f"{key}/{name}")
+            # A current version that lost its manifest is damage to be looked at, not litter.
+            if VERSION_ID.fullmatch(name) is None or name == current or (path / MANIFEST).exists():
+                continue
+            if _last_touched(path) <= before and not locks.is_held(path):
+                shutil.rmtree(path)
+                removed.append(f"{key}/{name}")
+        for entry in self._entries(key):
+            if is_temporary(entry.name) and entry.stat().st_mtime <= before:
+                os.unlink(entry.path)
+                removed.append(f"{key}/{entry.name}")
+        return removed
+
+    def _share(self, path: Path, twin: Path, *, sha256: str) -> bool:
+        """Turn `path` into a hard link to `twin`, if that still holds the same bytes: damage must not spread."""
+        temporary = temporary_beside(path)
+        try:
+            if file_sha256(twin) != sha256:
+                return False
+            os.link(twin, temporary)
+        except OSError as error:
+            if error.errno in _CANT_LINK:
+                return False  # this disk can't, or the twin is gone: the version keeps a file of its own
+            raise
+        try:
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def _path(self, key: str) -> Path:
+        return self._root / key
+
+    def _entries(self, key: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(self._path(key)) as entries:
+                yield from sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+
+
+def _last_touched(folder: Path) -> float:
+    """Seconds since the epoch of the latest change to a folder or to anything below it."""
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

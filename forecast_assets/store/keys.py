@@ -1,0 +1,150 @@
+"""Keys: what an artefact was made from, as one digest.
+
+An asset looks for a version with its input key before it computes anything, so equal keys must mean equal inputs, and
+nothing that does not matter (order of settings, comments, the folder of the checkout) may enter a key.
+"""
+
+import ast
+import datetime as dt
+import hashlib
+import importlib.machinery
+import importlib.util
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of `value`: sorted keys, no spaces, dates in ISO form, tuples as lists.
+
+    Raises ValueError, naming the place, for NaN and infinities and for anything without an obvious JSON form.
+    """
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def plain(value: object, *, where: str = "value") -> Any:
+    """`value` out of JSON's own types: NumPy scalars become numbers, dates ISO text. Raises as `canonical_json`."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"{where} is {number}; a key or manifest holds finite numbers only.")
+        return number
+    if isinstance(value, dt.date | dt.time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [plain(item, where=f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        if odd := [key for key in value if not isinstance(key, str)]:
+            raise ValueError(f"{where} has the key {odd[0]!r}; keys must be text, or 1 and '1' would be the same.")
+        return {str(key): plain(item, where=f"{where}.{key}") for key, item in value.items()}
+    raise ValueError(f"{where} is a {type(value).__name__}, which has no JSON form; convert it first.")
+
+
+def sha256_text(text: str) -> str:
+    """sha256 of the UTF-8 text, 64 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def input_key(
+    *, asset: str, partition: str | None, code_version: str, config: Mapping[str, Any], parents: Mapping[str, str]
+) -> str:
+    """Everything that determines an artefact, as 64 hex digits.
+
+    `parents` maps each parent (``asset`` or ``asset/partition``) to the data version of it that is read; `config` holds
+    the settings that the asset reads, and only those. Raises ValueError for settings without a JSON form.
+    """
+    return sha256_text(
+        canonical_json(
+            {
+                "asset": asset,
+                "partition": partition,
+                "code_version": code_version,
+                "config": plain(config, where="config"),
+                "parents": plain(parents, where="parents"),
+            }
+        )
+    )
+
+
+def code_digest(*modules_or_paths: str | Path) -> str:
+    """Digest of source code, 64 hex digits, so that a code version is derived from the code that runs.
+
+    A str is a module (found, never imported; a package stands for all modules below it), a Path is a file or a folder
+    (all .py files below it). Python counts without comments, docstrings and layout, other files byte for byte. Order
+    does not matter, nor does where the checkout lies. Raises ModuleNotFoundError, FileNotFoundError, or ValueError for
+    a module without Python source and for a call without arguments.
+    """
+    if not modules_or_paths:
+        raise ValueError("code_digest needs at least one module or path.")
+    sources: dict[str, str] = {}
+    for item in modules_or_paths:
+        for name, path in _module_files(item) if isinstance(item, str) else _path_files(item):
+            stat = path.stat()
+            sources[name] = _source_digest(path, stat.st_mtime_ns, stat.st_size)
+    return sha256_text(canonical_json(sources))
+
+
+def _module_files(module: str) -> list[tuple[str, Path]]:
+    spec = _find_without_importing(module)
+    if spec.submodule_search_locations is not None:
+        places = [Path(place) for place in spec.submodule_search_locations]
+        root = module.replace(".", "/")
+        found = [(f"{root}/{name}", file) for place in places for name, file in _below(place)]
+        if found:
+            return found
+    elif spec.origin is not None and spec.origin.endswith(".py"):
+        return [(f"{module.replace('.', '/')}.py", Path(spec.origin))]
+    raise ValueError(f"module {module} has no Python source to take a digest of.")
+
+
+def _find_without_importing(module: str) -> importlib.machinery.ModuleSpec:
+    """Walks down from the top-level package, since `importlib.util.find_spec` would import the parents of the name."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    name = top
+    for part in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            break
+        name = f"{name}.{part}"
+        spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
+    if spec is None or name != module:
+        raise ModuleNotFoundError(f"no module {module}, so no digest of its code.", name=module)
+    return spec
+
+
+def _path_files(path: Path) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        return [(f"{path.name}/{name}", file) for name, file in _below(path)]
+    return [(path.name, path)]
+
+
+def _below(folder: Path) -> list[tuple[str, Path]]:
+    return [(file.relative_to(folder).as_posix(), file) for file in sorted(folder.rglob("*.py"))]
+
+
+@lru_cache(maxsize=4096)
+def _source_digest(path: Path, mtime_ns: int, size: int) -> str:
+    """Digest of one file; the last two arguments only let an edited file miss the cache."""
+    source = path.read_bytes()
+    if path.suffix != ".py":
+        return hashlib.sha256(source).hexdigest()
+    tree = ast.parse(source, filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _drop_docstring(node)
+    # Unparsed rather than dumped: the text of a tree is steadier from one Python version to the next than its fields.
+    return sha256_text(ast.unparse(tree))
+
+
+def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    match node.body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            node.body = rest or [ast.Pass()]

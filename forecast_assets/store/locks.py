@@ -1,0 +1,56 @@
+"""Locks that die with their process.
+
+`flock` belongs to an open file, and the kernel closes the files of a process that is gone, however it went: a lock
+can't outlive kill -9, and no age or process id has to be guessed. (A forked child that is still at work keeps its
+parent's lock.) Lock files themselves are never removed: a waiter could hold the removed one while a newcomer locks its
+successor.
+"""
+
+import fcntl
+import logging
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def exclusive(path: Path, *, what: str) -> Iterator[None]:
+    """Hold the lock file `path` alone, waiting as long as another process or thread has it; `what` is for the log."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another writer of %s", what)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def hold(folder: Path, *, owner: object) -> Callable[[], object]:
+    """Mark `folder` as being worked in, until the returned function is called or `owner` or the process is gone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return weakref.finalize(owner, os.close, descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some live process holds `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,79 @@
+"""The manifest: what a version holds and what it was made from. Its presence is what makes a version exist."""
+
+import json
+from typing import Any, NotRequired, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from forecast_assets.store.keys import canonical_json, plain, sha256_text
+
+_SELF = "manifest_sha256"
+
+
+class Entry(BaseModel):
+    """One file of a version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    bytes: int = Field(ge=0)
+
+
+class ManifestFields(TypedDict):
+    """What the writer of a version says about it; the store knows the rest."""
+
+    parents: dict[str, str]
+    config: dict[str, Any]
+    code_version: str
+    seeds: NotRequired[list[int]]
+    packages: NotRequired[dict[str, str]]
+    slices: NotRequired[dict[str, str]]
+    facts: NotRequired[dict[str, Any]]
+
+
+class Manifest(BaseModel):
+    """``manifest.json``. Frozen; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asset: str
+    partition: str | None
+    version: str
+    input_key: str
+    data_version: str = Field(description="digest of the content: file names and their sha256")
+    files: dict[str, Entry] = Field(min_length=1)
+    parents: dict[str, str] = Field(description="data version read of each parent, by asset or asset/partition")
+    config: dict[str, Any] = Field(description="the settings that the asset read")
+    code_version: str
+    seeds: tuple[int, ...] = ()
+    packages: dict[str, str] = Field(default={}, description="versions of the packages that matter")
+    created: str = Field(description="UTC, ISO 8601, microseconds")
+    slices: dict[str, str] = Field(default={}, description="digest of the rows of each calendar year, by year")
+    facts: dict[str, Any] = Field(default={}, description="small numbers for people: rows, seconds, peak memory")
+
+    def to_bytes(self) -> bytes:
+        """JSON for people and machines, with a digest of itself so that no altered setting goes unnoticed."""
+        body = plain(self.model_dump(), where="manifest")
+        signed = {**body, _SELF: sha256_text(canonical_json(body))}
+        return (json.dumps(signed, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Manifest":
+        """The manifest in `data`. Raises ValueError with a short reason where it is not what `to_bytes` wrote."""
+        try:
+            body = json.loads(data)
+        except ValueError as error:  # JSON and UTF-8 errors alike
+            raise ValueError("is not JSON") from error
+        if not isinstance(body, dict):
+            raise ValueError("is not a JSON object")
+        if body.pop(_SELF, None) != sha256_text(canonical_json(body)):
+            raise ValueError("differs from its own digest")
+        try:
+            return cls.model_validate(body)
+        except ValidationError as error:
+            raise ValueError(f"has unknown or missing fields ({error.error_count()})") from error
+
+
+def content_digest(files: dict[str, Entry]) -> str:
+    """Data version of these files: sha256 over the sorted pairs of name and sha256, 64 hex digits."""
+    return sha256_text(canonical_json([[name, files[name].sha256] for name in sorted(files)]))

@@ -1,0 +1,163 @@
+"""A store behind fsspec (S3, GCS, memory, ...): one PUT is atomic, everything else follows from the order of the PUTs.
+
+There are no locks here: of two writers who publish the same partition at once, both versions are kept and the last PUT
+of ``CURRENT`` wins. Files are read through a local cache that is addressed by content, so a version is downloaded once.
+Credentials and endpoint come from the library behind the URL (``AWS_ENDPOINT_URL`` and the like), never from here.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.store import locks
+from forecast_assets.store.durable import file_sha256, fsync, is_temporary, temporary_beside
+from forecast_assets.store.manifest import Entry
+from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, is_name
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+_BLOCK = 8 * 2**20
+
+
+def default_cache() -> Path:
+    """Where copies of remote files are kept unless the caller says otherwise: the user's cache folder (XDG)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "forecast-assets"
+
+
+class ObjectStore:
+    """See `Place`. A version is written in a folder of the cache and uploaded when it is published."""
+
+    def __init__(self, root: "UPath", *, cache: Path) -> None:
+        # Listings must be those of now: another machine may have published since the last one.
+        self._root = type(root)(str(root), **{**root.storage_options, "use_listings_cache": False})
+        self._cache = cache.absolute()
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def read(self, key: str) -> bytes:
+        data: bytes = self._fs.cat_file(self._path(key))
+        return data
+
+    def replace(self, key: str, data: bytes) -> None:
+        self._fs.pipe_file(self._path(key), data)
+
+    def folders(self, key: str) -> list[str]:
+        names = (_base(entry) for entry in self._entries(key) if entry["type"] == "directory")
+        return sorted(name for name in names if is_name(name))
+
+    def sizes(self, key: str) -> dict[str, int]:
+        return {_base(entry): int(entry["size"]) for entry in self._entries(key) if entry["type"] == "file"}
+
+    def size(self, key: str) -> int:
+        return int(self._fs.size(self._path(key)))
+
+    def sha256(self, key: str) -> str:
+        digest = hashlib.sha256()
+        with self._fs.open(self._path(key), "rb", block_size=_BLOCK) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def identity(self, key: str) -> str:
+        return key
+
+    def local(self, key: str, *, entry: Entry) -> Path:
+        copy = self._copy(key, entry=entry)
+        if copy.is_file() and copy.stat().st_size == entry.bytes:
+            return copy
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_beside(copy)
+        try:
+            self._fs.get_file(self._path(key), str(temporary))
+            if file_sha256(temporary) != entry.sha256:
+                raise CorruptArtefact(f"{self}/{key}: the downloaded bytes differ from the manifest; publish it again.")
+            fsync(temporary)
+            os.replace(temporary, copy)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return copy
+
+    def forget_stale_copy(self, key: str, *, entry: Entry) -> None:
+        copy = self._copy(key, entry=entry)
+        if copy.is_file() and file_sha256(copy) != entry.sha256:
+            copy.unlink()
+
+    def exclusive(self, key: str, *, what: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def workspace(self, key: str) -> Path:
+        path = self._cache / "staging" / key.replace("/", "+")  # no name holds a plus, so none of these collide
+        path.mkdir(parents=True)
+        return path
+
+    def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
+        for name in files:
+            self._fs.put_file(str(workspace / name), self._path(f"{key}/{name}"))
+
+    def sweep(self, *, older_than_seconds: float) -> list[str]:
+        """A writer on another machine is known only by the age of its files: allow for the longest upload."""
+        before = time.time() - older_than_seconds
+        return self._sweep_versions(before=before) + self._sweep_cache(before=before)
+
+    def _sweep_versions(self, *, before: float) -> list[str]:
+        removed = []
+        for asset in self.folders(""):
+            for partition in self.folders(asset):
+                key = f"{asset}/{partition}"
+                current = (
+                    self.read(f"{key}/{CURRENT}").decode(errors="replace").strip() if self._has_current(key) else None
+                )
+                for name in self.folders(key):
+                    version = f"{key}/{name}"
+                    files = self.sizes(version)
+                    if VERSION_ID.fullmatch(name) is None or name == current or MANIFEST in files:
+                        continue
+                    paths = [self._path(f"{version}/{file}") for file in files]
+                    if all(self._fs.modified(path).timestamp() <= before for path in paths):
+                        self._fs.rm(self._path(version), recursive=True)
+                        removed.append(version)
+        return removed
+
+    def _sweep_cache(self, *, before: float) -> list[str]:
+        removed = []
+        for folder in sorted((self._cache / "staging").glob("*")):
+            if folder.stat().st_mtime <= before and not locks.is_held(folder):
+                shutil.rmtree(folder)
+                removed.append(str(folder))
+        for path in sorted((self._cache / "sha256").glob("*/.*")):
+            if is_temporary(path.name) and path.stat().st_mtime <= before:
+                path.unlink()
+                removed.append(str(path))
+        return removed
+
+    def _has_current(self, key: str) -> bool:
+        return CURRENT in self.sizes(key)
+
+    def _copy(self, key: str, *, entry: Entry) -> Path:
+        return self._cache / "sha256" / entry.sha256 / key.rsplit("/", 1)[1]  # the name too: readers go by its ending
+
+    @property
+    def _fs(self) -> Any:
+        return self._root.fs
+
+    def _path(self, key: str) -> str:
+        return f"{self._root.path.rstrip('/')}/{key}".rstrip("/")
+
+    def _entries(self, key: str) -> list[dict[str, Any]]:
+        try:
+            entries: list[dict[str, Any]] = self._fs.ls(self._path(key), detail=True)
+        except FileNotFoundError:
+            return []
+        return [entry for entry in entries if not entry["name"].endswith("/")]  # not the marker of the folder itself
+
+
+def _base(entry: dict[str, Any]) -> str:
+    return str(entry["name"]).rsplit("/", 1)[-1]

@@ -1,0 +1,127 @@
+"""What a store behind fsspec adds: copies by content, uploads, a sweep that goes by age."""
+
+from pathlib import Path
+
+import boto3
+import pytest
+from upath import UPath
+
+from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.store.store import Store
+from forecast_assets_tests.store.builders import KEY_A, KEY_B, NEVER, fields, publish, write
+
+
+@pytest.fixture(params=["memory", "s3"], name="root")
+def remote_root(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
+    if request.param == "memory":
+        return UPath(f"memory://{tmp_path.name}-{id(request)}/store")
+    return UPath(f"{request.getfixturevalue('s3_bucket')}/store")
+
+
+def test_a_url_and_the_usual_environment_are_all_it_takes(s3_bucket: str, tmp_path: Path) -> None:
+    store = Store(f"{s3_bucket}/data/store", cache=tmp_path / "cache")
+    version = publish(store, {"f": "1"}, partition="2019")
+
+    listed = boto3.client("s3").list_objects_v2(Bucket=s3_bucket.removeprefix("s3://"))["Contents"]
+    folder = "data/store/panel/2019"
+    assert sorted(entry["Key"] for entry in listed) == sorted(
+        [f"{folder}/CURRENT", f"{folder}/{version.id}/f", f"{folder}/{version.id}/manifest.json"]
+    )
+
+
+def test_what_another_machine_does_is_seen_at_once(s3_bucket: str, tmp_path: Path) -> None:
+    store = Store(f"{s3_bucket}/store", cache=tmp_path / "cache")
+    publish(store, {"f": "1"})
+    assert store.has("panel")
+    boto3.client("s3").delete_object(Bucket=s3_bucket.removeprefix("s3://"), Key="store/panel/all/CURRENT")
+    assert not store.has("panel")
+
+
+def test_a_file_is_downloaded_once_and_by_content(store: Store, tmp_path: Path) -> None:
+    first = publish(store, {"f": "same"}, key=KEY_A)
+    second = publish(store, {"f": "same"}, key=KEY_B)
+    path = first.path("f")
+    assert path.is_relative_to(tmp_path / "cache")
+    assert path.name == "f"
+
+    touched = path.stat().st_mtime_ns
+    assert second.path("f") == path
+    assert path.stat().st_mtime_ns == touched
+
+
+def test_a_download_that_differs_from_the_manifest_is_refused_and_leaves_no_copy(
+    store: Store, root: UPath, tmp_path: Path
+) -> None:
+    version = publish(store, {"f": "12345"})
+    (root / f"panel/all/{version.id}/f").write_bytes(b"12x45")
+
+    with pytest.raises(CorruptArtefact, match="the downloaded bytes differ from the manifest"):
+        version.path("f")
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_damaged_copy_is_replaced_after_a_check(store: Store) -> None:
+    version = publish(store, {"f": "12345"})
+    version.path("f").write_text("12x45")
+    version.check()
+    assert version.path("f").read_text() == "12345"
+
+
+def test_a_cut_copy_is_replaced_at_once(store: Store) -> None:
+    version = publish(store, {"f": "12345"})
+    version.path("f").write_text("12")
+    assert version.path("f").read_text() == "12345"
+
+
+def test_the_local_originals_are_gone_after_a_commit(store: Store, tmp_path: Path) -> None:
+    staging = store.stage("panel", input_key=KEY_A)
+    write(staging.path, {"f": "1"})
+    store.commit(staging, fields())
+    assert list((tmp_path / "cache/staging").iterdir()) == []
+
+
+def test_a_sweep_removes_old_uploads_without_manifest(store: Store, root: UPath) -> None:
+    version = publish(store, {"f": "1"}, key=KEY_A)
+    orphan = f"panel/all/{KEY_B[:16]}-00000000"
+    (root / orphan / "half").write_bytes(b"writ")
+
+    assert store.sweep(older_than_seconds=NEVER) == []
+    assert store.sweep(older_than_seconds=-60) == [orphan]  # from the point of view of a minute from now
+    assert store.sweep(older_than_seconds=-60) == []
+    assert store.current("panel") == version
+    assert store.verify() == []
+
+
+def test_a_sweep_removes_dead_stagings_and_half_downloads_and_spares_live_ones(store: Store, tmp_path: Path) -> None:
+    dead = tmp_path / "cache/staging/panel+all+x"
+    dead.mkdir(parents=True)
+    half = tmp_path / "cache/sha256/d00d/.f.0123abcd.tmp"
+    half.parent.mkdir(parents=True)
+    half.write_text("h")
+    live = store.stage("panel", input_key=KEY_A)
+
+    assert store.sweep(older_than_seconds=-60) == [str(dead), str(half)]
+    assert live.path.is_dir()
+    live.discard()
+
+
+def test_an_upload_that_fails_half_way_is_invisible(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = publish(store, {"f": "1"}, key=KEY_A)
+    staging = store.stage("panel", input_key=KEY_B)
+    write(staging.path, {"f": "2", "g": "3"})
+    system = store._place._fs  # type: ignore[attr-defined]
+    put = system.put_file
+
+    def fail_at_g(source: str, target: str) -> None:
+        if target.endswith("/g"):
+            raise OSError("connection lost")
+        put(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "put_file", fail_at_g)
+        with pytest.raises(OSError, match="connection lost"):
+            store.commit(staging, fields())
+    assert store.current("panel") == first
+    assert store.find("panel", None, KEY_B) is None
+    store.commit(staging, fields())  # the same staging, tried again
+    assert store.current("panel").input_key == KEY_B
