@@ -1,0 +1,81 @@
+"""The panel on its exchanges' sessions: short holes filled and flagged, long ones end a segment."""
+
+import datetime as dt
+
+import polars as pl
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.contracts import CALENDAR_PANEL, RAW_PANEL, validate
+from forecast_assets.core.panel.rows import COLUMNS
+from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.specs import PanelSpec
+
+
+def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
+    """Calendar panel: one row per ticker and session between its first and last quote, sorted by ticker and date.
+
+    ``spec.calendar``: "exchange" takes the sessions of the ticker's own exchange, "union" those of all exchanges of the
+    panel. A quote on a day outside its calendar (a special session that ingest accepted) adds that day, for "exchange" to
+    its own exchange. A hole of at most ``spec.max_fill_sessions`` sessions is filled: the last close, ``is_missing``, and
+    null for open, high, low and volume. A longer hole is left out and starts the next ``segment`` (0, 1, ... per ticker).
+    Raises BadInput for an exchange without a calendar or a region.
+    """
+    validate(raw, RAW_PANEL, "raw_panel")
+    grid = _grid(raw, union=spec.calendar == "union")
+    quoted = (
+        raw.select(COLUMNS)
+        .join(grid, on=["exchange", "date"], how="left")
+        .sort("ticker", "date")
+        .with_columns(hole=(pl.col("session") - pl.col("session").shift(1) - 1).over("ticker").fill_null(0))
+    )
+    quoted = quoted.with_columns(
+        is_missing=pl.lit(False),
+        segment=(pl.col("hole") > spec.max_fill_sessions).cum_sum().over("ticker").cast(pl.Int32),
+    )
+    # Only the holes are generated, never a full grid: what is filled is a sliver of the panel.
+    filled = (
+        quoted.filter(pl.col("hole").is_between(1, spec.max_fill_sessions))
+        .select(
+            "ticker",
+            "exchange",
+            "segment",
+            session=pl.int_ranges(pl.col("session") - pl.col("hole"), pl.col("session")),
+            is_missing=pl.lit(True),
+        )
+        .explode("session")
+        .join(grid, on=["exchange", "session"], how="left")
+    )
+    panel = pl.concat([quoted, filled], how="diagonal").sort("ticker", "date")
+    carried = pl.col("close", "sector")
+    panel = panel.with_columns(
+        pl.when("is_missing").then(carried.forward_fill()).otherwise(carried),
+        region=_region(panel["exchange"].unique(), spec),
+    )
+    return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CALENDAR_PANEL, "calendar_panel")
+
+
+def _grid(raw: pl.DataFrame, *, union: bool) -> pl.DataFrame:
+    """(exchange, date, session): the days of each exchange's calendar, numbered.
+
+    An exchange adds to a union from its own first quote on, so that one which comes later changes nothing before.
+    """
+    end = raw["date"].max()
+    assert isinstance(end, dt.date)
+    starts = raw.group_by("exchange").agg(pl.min("date")).sort("exchange")
+    calendars = [
+        pl.DataFrame({"date": sessions(exchange, start, end)}).select(pl.lit(exchange).alias("exchange"), "date")
+        for exchange, start in starts.iter_rows()
+    ]
+    days = pl.concat([*calendars, raw.select("exchange", "date")]).unique()
+    if union:
+        days = starts.select("exchange").join(days.select("date").unique(), how="cross")
+    return days.sort("exchange", "date").with_columns(
+        session=pl.int_range(pl.len(), dtype=pl.Int64).over("exchange"),
+    )
+
+
+def _region(exchanges: pl.Series, spec: PanelSpec) -> pl.Expr:
+    unknown = sorted(set(exchanges) - set(spec.regions))
+    if unknown:
+        raise BadInput(f"calendar_panel: no region for the exchanges {unknown}; add them to panel.regions")
+    return pl.col("exchange").replace_strict(spec.regions, return_dtype=pl.String)

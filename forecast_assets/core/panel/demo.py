@@ -1,0 +1,163 @@
+"""The synthetic panel that ships with the project: true calendars, realistic volatility, a small signal that is known.
+
+Returns of ticker i: r = gap + intraday, and intraday(t+1) = shock + STRENGTH x signal(t), with
+
+    signal(t) = tanh(return_20(t) / 0.09) - tanh(return_5(t) / 0.045)
+
+so a pull-back in a rising name is followed by a rise. It is a non-linear function of two feature columns, known at the
+close of t, lives between the next open and the next close, and has a one-session rank correlation with returns of about
+0.05. Shocks are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and Student-t(5) draws.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.specs import DemoSpec
+
+STRENGTH = 0.0016
+"""Log return per session and unit of the signal."""
+EXCHANGES = (("XNYS", ""), ("XETR", ".DE"), ("XTKS", ".T"))
+SECTORS = ("Technology", "Financials", "Health Care", "Industrials")
+DEGREES = 5
+GAP_SHARE = 0.3  # of the variance, between close and open
+
+IPO, DELISTED, HALTED, HOLED, NO_SECTOR = 1, 2, 3, 4, 5
+"""Which tickers, by number, have a history of their own; ``DemoSpec.tickers`` is at least 6."""
+
+
+@dataclass
+class Garch:
+    """GARCH(1,1) variances of several series, advanced together: h = omega + 0.08 shock^2 + 0.90 h."""
+
+    level: np.ndarray  # (K,) long-run variance
+    variance: np.ndarray  # (K,)
+
+    @classmethod
+    def at_rest(cls, daily_volatility: np.ndarray) -> "Garch":
+        """Start at the long-run variance."""
+        return cls(daily_volatility**2, daily_volatility**2)
+
+    def update(self, shock: np.ndarray, where: np.ndarray) -> None:
+        """Take in one session's shocks for the series that traded."""
+        new = 0.02 * self.level + 0.08 * shock**2 + 0.90 * self.variance
+        self.variance = np.where(where, new, self.variance)
+
+
+def planted_signal(panel: pl.DataFrame) -> pl.Series:
+    """The signal of each row, from its ``return_5`` and ``return_20`` columns (log returns, as in the feature panel)."""
+    return panel.select((pl.col("return_20") / 0.09).tanh() - (pl.col("return_5") / 0.045).tanh()).to_series()
+
+
+def demo_panel(spec: DemoSpec) -> pl.DataFrame:
+    """Raw rows as a user would drop them, sorted by date and ticker; the same for the same ``spec``.
+
+    Columns Date, Ticker, Sector, Opening Price, High, Low, Closing Price, Volume. Tickers take turns on three exchanges.
+    Among them: an IPO at 40 % of the span, a delisting at 70 %, a halt of 3 sessions, a hole of 10 and one without sector.
+    """
+    rng = np.random.default_rng(spec.seed)
+    calendars = [sessions(mic, spec.start, spec.end) for mic, _ in EXCHANGES]
+    days = pl.concat(calendars).unique().sort()
+    place = np.arange(spec.tickers) % len(EXCHANGES)
+    is_open = np.column_stack([days.is_in(calendars[k].implode()).to_numpy() for k in place])  # (T, N)
+    opens, highs, lows, closes, volumes = _simulate(rng, is_open)
+    names = [f"SYN{n:02d}{EXCHANGES[k][1]}" for n, k in enumerate(place)]
+    sectors = [None if n == NO_SECTOR else SECTORS[n // len(EXCHANGES) % len(SECTORS)] for n in range(spec.tickers)]
+    row, name = np.nonzero(_quoted(is_open))
+    return pl.DataFrame(
+        {
+            "Date": days.gather(row),
+            "Ticker": pl.Series(names).gather(name),
+            "Sector": pl.Series(sectors, dtype=pl.String).gather(name),
+            "Opening Price": opens[row, name].round(4),
+            "High": highs[row, name].round(4),
+            "Low": lows[row, name].round(4),
+            "Closing Price": closes[row, name].round(4),
+            "Volume": volumes[row, name].astype(np.int64),
+        }
+    ).sort("Date", "Ticker")
+
+
+def _simulate(rng: np.random.Generator, is_open: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(open, high, low, close, volume), each (T, N); a value on a closed day repeats the last close and is not used."""
+    length, count = is_open.shape
+    sector = np.arange(count) // len(EXCHANGES) % len(SECTORS)
+    beta = rng.uniform(0.6, 1.4, count)
+    market = Garch.at_rest(np.array([0.008]))
+    sectors = Garch.at_rest(np.full(len(SECTORS), 0.005))
+    own = Garch.at_rest(np.asarray(rng.uniform(0.009, 0.018, count)))
+    log_price = np.log(rng.uniform(20, 200, count))
+    turnover = np.log(rng.uniform(2e5, 5e6, count))
+    busy = np.zeros(count)
+    past = np.zeros((20, count))  # last 20 log returns per ticker, newest last
+    bars = tuple(np.empty((length, count)) for _ in range(5))
+    for t in range(length):
+        here = is_open[t]
+        shocks = [_student(rng, garch.variance) for garch in (market, sectors, own)]
+        for garch, shock in zip((market, sectors, own), shocks, strict=True):
+            garch.update(shock, here if garch is own else np.ones(len(shock), dtype=bool))
+        total = beta * shocks[0] + shocks[1][sector] + shocks[2]
+        scale = np.sqrt(beta**2 * market.variance + sectors.variance[sector] + own.variance)
+        # The shock is split at a random point of its path, so that gap and day add up to it with the right variances.
+        bridge = np.sqrt(GAP_SHARE * (1 - GAP_SHARE)) * scale * rng.standard_normal(count)
+        gap = GAP_SHARE * total + bridge
+        signal = np.tanh(past.sum(axis=0) / 0.09) - np.tanh(past[-5:].sum(axis=0) / 0.045)
+        day = total - gap + STRENGTH * signal
+        busy = 0.7 * busy + 0.25 * rng.standard_normal(count)
+        begin, end = log_price + gap, log_price + gap + day
+        wick = 0.4 * scale * np.abs(rng.standard_normal((2, count)))
+        bars[0][t], bars[3][t] = np.exp(begin), np.exp(end)
+        bars[1][t] = np.exp(np.maximum(begin, end) + wick[0])
+        bars[2][t] = np.exp(np.minimum(begin, end) - wick[1])
+        bars[4][t] = np.exp(turnover + busy + 0.3 * np.abs(gap + day) / scale)
+        log_price = np.where(here, end, log_price)
+        past = np.where(here, np.vstack([past[1:], gap + day]), past)
+    return bars
+
+
+def _student(rng: np.random.Generator, variance: np.ndarray) -> np.ndarray:
+    """Student-t draws of the given variance."""
+    return np.sqrt(variance * (DEGREES - 2) / DEGREES) * rng.standard_t(DEGREES, len(variance))
+
+
+def _quoted(is_open: np.ndarray) -> np.ndarray:
+    """Which sessions have a quote: all, but for the five tickers with a history of their own. (T, N)"""
+    quoted = is_open.copy()
+
+    def drop(ticker: int, start: float, count: int | None) -> None:
+        own = np.flatnonzero(is_open[:, ticker])
+        first = int(start * len(own))
+        quoted[own[first : None if count is None else first + count], ticker] = False
+
+    drop(IPO, 0.0, int(0.4 * is_open[:, IPO].sum()))
+    drop(DELISTED, 0.7, None)
+    drop(HALTED, 0.5, 3)
+    drop(HOLED, 0.6, 10)
+    return quoted
+
+
+def write_demo_csv(path: Path, spec: DemoSpec) -> None:
+    """Write the demo panel to ``path`` as a user's file would look: with a few rows that ingest has to sort out.
+
+    Appended: three exact repeats, a row that contradicts another, a zero price, an impossible date, and a flat quote
+    without volume on Christmas Day.
+    """
+    panel = demo_panel(spec)
+    text = panel.with_columns(pl.all().cast(pl.String)).sort("Date", "Ticker")
+    rows = [text.row(k, named=True) for k in range(text.height // 3, text.height // 3 + 5)]
+    repeats, contradicted, worthless = rows[:3], rows[3], rows[4]
+    last = text.filter(pl.col("Ticker") == "SYN01.DE").row(-1, named=True)
+    christmas = dt.date(spec.end.year - 1, 12, 25).isoformat()
+    flat = dict.fromkeys(("Opening Price", "High", "Low", "Closing Price"), last["Closing Price"])
+    messy = [
+        *repeats,
+        contradicted | {"Closing Price": str(round(1.01 * float(contradicted["Closing Price"]), 4))},
+        worthless | {"Date": spec.end.isoformat(), "Ticker": "SYN00.L", "Closing Price": "0"},
+        worthless | {"Date": f"{spec.start.year}-02-30"},
+        last | flat | {"Date": christmas, "Volume": "0"},
+    ]
+    pl.concat([text, pl.DataFrame(messy, schema=text.schema)]).write_csv(path)

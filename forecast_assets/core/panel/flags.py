@@ -1,0 +1,97 @@
+"""What a reader of the panel should know about rows that were kept."""
+
+import datetime as dt
+
+import polars as pl
+
+from forecast_assets.core.panel.indicators import is_misprinted
+from forecast_assets.core.panel.rows import PRICES, closed_days
+from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.specs import PanelSpec
+
+
+def find_flags(accepted: pl.DataFrame, *, rescaled: pl.DataFrame, spec: PanelSpec) -> pl.DataFrame:
+    """(ticker, date, flag, detail) of a raw panel, sorted; ``date`` is null where the whole ticker is meant.
+
+    Flags: without_volume (one per run of rows), large_return, outside_range (open or close beyond high and low, or
+    these absurdly far out),
+    special_session (a quote with volume on a closed day), new_ticker, ended_ticker, sector_missing, rescaled_drop.
+    """
+    found = [
+        _without_volume(accepted),
+        _large_returns(accepted, spec.large_return),
+        _outside_range(accepted),
+        _special_sessions(accepted),
+        _first_and_last(accepted, spec.ended_after_sessions),
+        accepted.filter(pl.col("sector").is_null())
+        .group_by("ticker")
+        .agg(detail=pl.format("{} rows without a sector", pl.len()))
+        .select("ticker", _no_date(), flag=pl.lit("sector_missing"), detail="detail"),
+        rescaled.select(
+            "ticker",
+            _no_date(),
+            flag=pl.lit("rescaled_drop"),
+            detail=pl.format("{} is on another adjustment basis; its prices were divided by {}", "file", "factor"),
+        ),
+    ]
+    return pl.concat(found).sort("flag", "ticker", "date")
+
+
+def _no_date() -> pl.Expr:
+    return pl.lit(None, dtype=pl.Date).alias("date")
+
+
+def _without_volume(accepted: pl.DataFrame) -> pl.DataFrame:
+    silent = (pl.col("volume").is_null() | (pl.col("volume") == 0)).alias("silent")
+    runs = (
+        accepted.select("ticker", "date", silent)
+        .with_columns(run=pl.struct("ticker", "silent").rle_id())
+        .filter("silent")
+        .group_by("run", "ticker")
+        .agg(date=pl.min("date"), last=pl.max("date"), rows=pl.len())
+    )
+    detail = pl.format("{} rows with zero or missing volume, to {}", "rows", "last")
+    return runs.select("ticker", "date", flag=pl.lit("without_volume"), detail=detail)
+
+
+def _large_returns(accepted: pl.DataFrame, limit: float) -> pl.DataFrame:
+    change = (pl.col("close") / pl.col("close").shift(1) - 1).over("ticker")
+    large = accepted.select("ticker", "date", change=change).filter(pl.col("change").abs() > limit)
+    detail = pl.format("close changed by {} % in one session", (100 * pl.col("change")).round(2))
+    return large.select("ticker", "date", flag=pl.lit("large_return"), detail=detail)
+
+
+def _outside_range(accepted: pl.DataFrame) -> pl.DataFrame:
+    slack = 1e-6  # prices are often delivered in single precision
+    above = pl.max_horizontal("open", "close") > pl.col("high") * (1 + slack)
+    below = pl.min_horizontal("open", "close") < pl.col("low") * (1 - slack)
+    crossed = pl.col("high") < pl.col("low")
+    beyond = accepted.filter((above | below | crossed).fill_null(False) | is_misprinted())
+    detail = pl.format("open {}, high {}, low {}, close {}", *PRICES)
+    return beyond.select("ticker", "date", flag=pl.lit("outside_range"), detail=detail)
+
+
+def _special_sessions(accepted: pl.DataFrame) -> pl.DataFrame:
+    special = accepted.join(closed_days(accepted), on=["exchange", "date"], how="semi")
+    detail = pl.format("{} is closed on this day but has a quote with volume: a session is added", "exchange")
+    return special.select("ticker", "date", flag=pl.lit("special_session"), detail=detail)
+
+
+def _first_and_last(accepted: pl.DataFrame, ended_after: int) -> pl.DataFrame:
+    """New: not quoted from the panel's start. Ended: the exchange goes on for more sessions than allowed without it."""
+    begin, end = accepted["date"].min(), accepted["date"].max()
+    assert isinstance(begin, dt.date)
+    assert isinstance(end, dt.date)
+    found = []
+    spans = accepted.group_by("ticker", "exchange").agg(first=pl.min("date"), last=pl.max("date"))
+    for row in spans.iter_rows(named=True):
+        days = sessions(row["exchange"], begin, end)
+        before, after = int((days < row["first"]).sum()), int((days > row["last"]).sum())
+        if before > 0:
+            detail = f"first quote, {before} sessions of {row['exchange']} after the panel's start"
+            found.append((row["ticker"], row["first"], "new_ticker", detail))
+        if after > ended_after:
+            detail = f"last quote; {row['exchange']} has {after} sessions after it: delisted, or the feed stopped"
+            found.append((row["ticker"], row["last"], "ended_ticker", detail))
+    schema = {"ticker": pl.String, "date": pl.Date, "flag": pl.String, "detail": pl.String}
+    return pl.DataFrame(found, schema=schema, orient="row")

@@ -1,0 +1,118 @@
+"""The rows of one file as typed values, each with the reason why it can't be used, if there is one."""
+
+import datetime as dt
+
+import polars as pl
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.numbers import has_decimal_commas, parse_dates, parse_numbers
+from forecast_assets.core.panel.read import Delivery
+from forecast_assets.core.panel.sessions import calendar_bounds, sessions
+from forecast_assets.core.specs import PanelSpec
+
+KEY = ("ticker", "date")
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "volume")
+COLUMNS = ("date", "ticker", "exchange", "sector", *NUMBERS)
+
+
+def type_rows(delivery: Delivery, *, spec: PanelSpec) -> pl.DataFrame:
+    """``line``, the raw panel's columns and ``reason`` (null: the row is usable) for every well-formed row of a file.
+
+    A row is unusable when its date, ticker or exchange can't be told, a price is missing, non-numeric, not finite or not
+    above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is closed. Raises
+    BadInput when the file's prices may be written with decimal commas.
+    """
+    values = delivery.values
+    prices = [values[name] for name in PRICES if name in values.columns]
+    if has_decimal_commas(prices):
+        raise BadInput(
+            f"{delivery.file}: prices with a comma may be decimal or thousands (1,234); write them with a decimal point"
+        )
+    typed = {"line": values["line"], "date": parse_dates(values["date"])}
+    for name in ("ticker", "sector", "exchange"):
+        text = (
+            values[name].cast(pl.String)
+            if name in values.columns
+            else pl.Series([None] * values.height, dtype=pl.String)
+        )
+        text = text.str.strip_chars()
+        typed[name] = text.set((text == "").fill_null(False), None).alias(name)
+    unread = {}
+    for name in NUMBERS:
+        column = values[name] if name in values.columns else pl.Series(name, [None] * values.height, dtype=pl.Float64)
+        typed[name], unread[f"unread_{name}"] = parse_numbers(column, whole=name == "volume")
+    frame = pl.DataFrame(typed | unread).with_columns(exchange=_exchange(spec), named=pl.col("exchange"))
+    frame = frame.with_columns(reason=_first_reason())
+    frame = _mark_phantoms(frame)
+    return frame.select("line", *COLUMNS, "reason")
+
+
+def _exchange(spec: PanelSpec) -> pl.Expr:
+    """MIC: the Exchange column (a MIC or a key of ``spec.exchanges``), else the ticker's suffix."""
+    known = spec.exchanges | {mic: mic for mic in spec.regions}
+    suffix = pl.col("ticker").str.extract(r"(\.[A-Za-z]+)$").str.to_uppercase().fill_null("")
+    name = pl.coalesce(pl.col("exchange").str.to_uppercase(), suffix)
+    return name.replace_strict(known, default=None, return_dtype=pl.String)
+
+
+def _first_reason() -> pl.Expr:
+    reasons = [
+        pl.when(pl.col("date").is_null()).then(pl.lit("the date is missing or not an ISO date (YYYY-MM-DD)")),
+        pl.when(pl.col("ticker").is_null()).then(pl.lit("the ticker is missing")),
+        pl.when(pl.col("exchange").is_null()).then(
+            pl.format(
+                "the exchange of {} is unknown; add its suffix to panel.exchanges",
+                pl.coalesce(pl.col("named"), pl.col("ticker"), pl.lit("?")),
+            )
+        ),
+    ]
+    for name in NUMBERS:
+        column = pl.col(name)
+        reasons.append(pl.when(pl.col(f"unread_{name}")).then(pl.lit(f"{name} is not a number")))
+        reasons.append(pl.when(column.is_infinite()).then(pl.lit(f"{name} is not finite")))
+        if name in ("open", "close"):
+            reasons.append(pl.when(column.is_null()).then(pl.lit(f"{name} is missing")))
+        if name == "volume":
+            reasons.append(pl.when(column < 0).then(pl.format("volume is {}, below zero", column)))
+        else:
+            reasons.append(pl.when(column <= 0).then(pl.format("{} is {}, not above zero", pl.lit(name), column)))
+    return pl.coalesce(reasons)
+
+
+def _mark_phantoms(frame: pl.DataFrame) -> pl.DataFrame:
+    """Reject quotes on closed days that nobody traded; with volume they are special sessions and stay.
+
+    A missing volume says nothing: such a quote is a phantom only when it is flat (one price all day).
+    """
+    closed = closed_days(frame.filter(pl.col("reason").is_null()))
+    if closed.is_empty():
+        return frame
+    flat = pl.all_horizontal((pl.col(name) == pl.col("close")).fill_null(True) for name in PRICES)
+    untraded = (pl.col("volume") == 0) | (pl.col("volume").is_null() & flat)
+    shown = pl.when(flat).then(pl.lit("flat quote")).otherwise(pl.lit("quote"))
+    reason = pl.format("phantom: {} without volume on {}, when {} is closed", shown, pl.col("date"), pl.col("exchange"))
+    phantom = pl.col("reason").is_null() & pl.col("closed").fill_null(False) & untraded
+    return (
+        frame.join(closed.with_columns(closed=True), on=["exchange", "date"], how="left", maintain_order="left")
+        .with_columns(reason=pl.when(phantom).then(reason).otherwise(pl.col("reason")))
+        .drop("closed")
+    )
+
+
+def closed_days(frame: pl.DataFrame) -> pl.DataFrame:
+    """(exchange, date) pairs of ``frame`` on which the exchange's calendar has no session."""
+    days = frame.select("exchange", "date").unique()
+    found = []
+    for (exchange,), part in days.group_by("exchange"):
+        name, dates = str(exchange), part["date"]
+        first, last = calendar_bounds(name)
+        covered = part.filter(pl.col("date").is_between(first, last))
+        if covered.is_empty():
+            continue
+        start, end = covered["date"].min(), covered["date"].max()
+        assert isinstance(start, dt.date)
+        assert isinstance(end, dt.date)
+        open_days = sessions(name, start, end)
+        found.append(covered.filter(~dates.filter(dates.is_between(first, last)).is_in(open_days.implode())))
+    return pl.concat(found) if found else days.clear()

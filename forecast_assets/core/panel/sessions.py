@@ -1,0 +1,58 @@
+"""Which days an exchange trades, from exchange_calendars."""
+
+import datetime as dt
+from functools import cache
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.errors import BadInput
+
+YEAR_END_MARGIN = dt.timedelta(days=90)
+
+
+def sessions(exchange: str, start: dt.date, end: dt.date) -> pl.Series:
+    """Sessions of ``exchange`` (a MIC) in [start, end], ascending, as a Date series.
+
+    Raises BadInput for an exchange without a calendar and for a range that its calendar does not cover.
+    """
+    first, last = calendar_bounds(exchange)
+    if start < first or end > last:
+        raise BadInput(
+            f"{exchange}: its calendar covers {first} to {last}, but {start} to {end} is needed; "
+            "install a newer exchange_calendars or leave those rows out"
+        )
+    # Whole years, with room for the longest horizon: ingest, reindex and the known-future columns then share one build.
+    to_year = min((end + YEAR_END_MARGIN).year, last.year)
+    days = _sessions_of_years(exchange, start.year, to_year)
+    return days.filter((days >= start) & (days <= end))
+
+
+@cache
+def calendar_bounds(exchange: str) -> tuple[dt.date, dt.date]:
+    """First and last day that the calendar of ``exchange`` can speak about. Raises BadInput for an unknown exchange."""
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    try:
+        # The bounds belong to the calendar's class; a week of sessions is the cheapest way to it.
+        calendar = exchange_calendars.get_calendar(exchange, start="2024-01-02", end="2024-01-09")
+    except InvalidCalendarName as error:
+        raise BadInput(f"{exchange}: no trading calendar of that name; correct panel.exchanges") from error
+    lower, upper = calendar.bound_min(), calendar.bound_max()
+    return (
+        lower.date() if lower is not None else dt.date(1950, 1, 1),
+        upper.date() if upper is not None else dt.date(2100, 12, 31),
+    )
+
+
+@cache
+def _sessions_of_years(exchange: str, from_year: int, to_year: int) -> pl.Series:
+    import exchange_calendars
+
+    first, last = calendar_bounds(exchange)
+    # `start` must be given: its default reaches back 20 years only.
+    start, end = max(dt.date(from_year, 1, 1), first), min(dt.date(to_year, 12, 31), last)
+    calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
+    days = calendar.sessions.to_numpy().astype("datetime64[D]").astype(np.int32)
+    return pl.Series("date", days, dtype=pl.Int32).cast(pl.Date)

@@ -1,0 +1,71 @@
+"""The synthetic panel holds what its docstring promises."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+from scipy import stats
+
+from forecast_assets.core.panel.build import feature_panel
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.demo import demo_panel, planted_signal, write_demo_csv
+from forecast_assets.core.panel.ingest import Ingest, read_drops
+from forecast_assets.core.specs import DemoSpec, FeatureSpec
+from forecast_assets_tests.builders import panel_spec
+
+SPEC = DemoSpec(start=dt.date(2016, 6, 1), end=dt.date(2021, 12, 31), tickers=18)
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Ingest:
+    path = tmp_path_factory.mktemp("demo") / "demo.csv"
+    write_demo_csv(path, SPEC)
+    return read_drops([path], spec=panel_spec())
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    small = DemoSpec(start=dt.date(2020, 1, 2), end=dt.date(2020, 12, 31), tickers=6)
+    for name in ("a.csv", "b.csv"):
+        write_demo_csv(tmp_path / name, small)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert not demo_panel(small).equals(demo_panel(small.model_copy(update={"seed": 8})))
+
+
+def test_every_messy_row_is_sorted_out(read: Ingest) -> None:
+    assert read.rejected["class"].value_counts().sort("class").rows() == [("duplicate", 3), ("invalid", 5)]
+    kinds = (
+        read.rejected.filter(pl.col("class") == "invalid")["reason"].str.extract(r"^(phantom|\w+ \w+)").sort().to_list()
+    )
+    assert kinds == ["close is", "conflicting rows", "conflicting rows", "phantom", "the date"]
+    assert read.accepted["exchange"].unique().sort().to_list() == ["XETR", "XNYS", "XTKS"]
+
+
+def test_the_histories_of_their_own_are_there(read: Ingest) -> None:
+    calendar = reindex(read.accepted, spec=panel_spec())
+    flags = dict(read.flags.select("flag", "ticker").iter_rows())
+    assert flags == {"new_ticker": "SYN01.DE", "ended_ticker": "SYN02.T", "sector_missing": "SYN05.T"}
+    assert calendar.filter(pl.col("ticker") == "SYN03")["is_missing"].sum() == 3
+    assert calendar.filter(pl.col("segment") > 0)["ticker"].unique().to_list() == ["SYN04.DE"]
+
+
+def test_the_planted_signal_is_there_and_only_there(read: Ingest) -> None:
+    table = feature_panel(reindex(read.accepted, spec=panel_spec()), features=FeatureSpec())
+    table = table.with_columns(planted_signal(table).alias("signal"))
+    pairs = table.drop_nulls(["signal", "target_1d"])
+    ranks = pairs.select(pl.corr("signal", "target_1d", method="spearman")).item()
+    assert 0.03 < ranks < 0.08
+    # It lives between the next open and the next close: the next gap knows nothing of it.
+    following = table.with_columns(pl.col("overnight_gap", "intraday_return").shift(-1).over("ticker")).drop_nulls()
+    assert following.select(pl.corr("signal", "intraday_return", method="spearman")).item() > 0.04
+    assert abs(following.select(pl.corr("signal", "overnight_gap", method="spearman")).item()) < 0.02
+
+
+def test_returns_look_like_returns(read: Ingest) -> None:
+    table = feature_panel(reindex(read.accepted, spec=panel_spec()), features=FeatureSpec()).drop_nulls("target_1d")
+    squares = table.select("ticker", square=pl.col("log_return") ** 2).drop_nulls()
+    memory = squares.select(pl.corr("square", pl.col("square").shift(1).over("ticker"))).drop_nulls().item()
+    returns = table["target_1d"].to_numpy()
+    assert 0.1 < returns.std() * 252**0.5 < 0.45
+    assert stats.kurtosis(returns) > 2
+    assert memory > 0.05

@@ -1,0 +1,132 @@
+"""Every feature against an oracle or a naive loop."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+import talib
+from scipy import stats
+
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.features import FEATURES, SCALE, add_features, declare, declare_ranks, feature_names
+from forecast_assets.core.specs import FeatureSpec
+from forecast_assets_tests.builders import panel, panel_spec, raw
+from forecast_assets_tests.core.panel.walks import walk
+
+LENGTH = 150
+
+
+@pytest.fixture(scope="module")
+def rows() -> pl.DataFrame:
+    return walk("AAPL", LENGTH, seed=1)
+
+
+@pytest.fixture(scope="module")
+def out(rows: pl.DataFrame) -> pl.DataFrame:
+    return add_features(reindex(rows, spec=panel_spec()), spec=FeatureSpec())
+
+
+def values(frame: pl.DataFrame, name: str) -> np.ndarray:
+    return frame[name].to_numpy()  # null becomes NaN
+
+
+def over_windows(series: np.ndarray, window: int, statistic: object) -> np.ndarray:
+    assert callable(statistic)
+    result = np.full(len(series), np.nan)
+    for k in range(window - 1, len(series)):
+        result[k] = statistic(series[k - window + 1 : k + 1])
+    return result
+
+
+def test_the_declared_warm_up_is_where_the_values_begin(out: pl.DataFrame) -> None:
+    for name, feature in FEATURES.items():
+        assert out[name].dtype == pl.Float64
+        assert out[name].null_count() == feature.warm_up, name
+        assert out[name][: feature.warm_up].null_count() == feature.warm_up, name
+        assert out[name].drop_nulls().is_finite().all(), name
+
+
+def test_rsi_and_macd_equal_ta_lib_from_their_first_row(rows: pl.DataFrame, out: pl.DataFrame) -> None:
+    close = rows["close"].to_numpy()
+    line, signal, _ = talib.MACD(close, 12, 26, 9)
+    np.testing.assert_allclose(values(out, "rsi_14")[14:], talib.RSI(close, 14)[14:], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(values(out, "macd")[33:], (line / close)[33:], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(values(out, "macd_signal")[33:], (signal / close)[33:], rtol=0, atol=1e-12)
+
+
+def test_moments_equal_scipy_without_bias(out: pl.DataFrame) -> None:
+    r = values(out, "log_return")
+    for name, statistic in (("skew_60", stats.skew), ("kurt_60", stats.kurtosis)):
+        expected = over_windows(r, 60, lambda window, f=statistic: f(window, bias=False))
+        np.testing.assert_allclose(values(out, name), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_volatility_volume_and_har_equal_naive_windows(rows: pl.DataFrame, out: pl.DataFrame) -> None:
+    r, volume = values(out, "log_return"), rows["volume"].to_numpy()
+    o, h, low, c = (rows[name].to_numpy() for name in ("open", "high", "low", "close"))
+    gap = np.append(np.nan, np.log(o[1:] / c[:-1]))
+    proxy = gap**2 + 0.5 * np.log(h / low) ** 2 - (2 * math.log(2) - 1) * np.log(c / o) ** 2
+    expected = {
+        "log_return": np.append(np.nan, np.diff(np.log(c))),
+        "return_5": np.append([np.nan] * 5, np.log(c[5:] / c[:-5])),
+        "return_20": np.append([np.nan] * 20, np.log(c[20:] / c[:-20])),
+        "overnight_gap": gap,
+        "intraday_return": np.log(c / o),
+        "volatility_20": over_windows(r, 20, lambda w: w.std(ddof=1)),
+        "volume_z_20": over_windows(volume, 20, lambda w: (w[-1] - w.mean()) / w.std(ddof=1)),
+        **{f"har_{n}": np.log(over_windows(proxy, n, np.mean)) for n in (1, 5, 22)},
+    }
+    for name, numbers in expected.items():
+        np.testing.assert_allclose(values(out, name), numbers, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_ewma_volatility_starts_from_the_mean_of_twenty_squares(out: pl.DataFrame) -> None:
+    r = values(out, "log_return")
+    variance = np.mean(r[1:21] ** 2)
+    expected = [math.sqrt(variance)]
+    for value in r[21:]:
+        variance = 0.94 * variance + 0.06 * value**2
+        expected.append(math.sqrt(variance))
+    assert out[SCALE][:20].null_count() == 20
+    np.testing.assert_allclose(values(out, SCALE)[20:], expected, rtol=1e-12)
+
+
+def test_a_flat_series_has_defined_features() -> None:
+    flat = raw("AAPL", [10.0] * 80, volumes=[0.0] * 40 + [None] * 40)
+    last = add_features(reindex(flat, spec=panel_spec()), spec=FeatureSpec()).row(-1, named=True)
+    expected = {"rsi_14": 50.0, "volume_z_20": 0.0, "skew_60": 0.0, "kurt_60": 0.0, "macd": 0.0}
+    assert {name: last[name] for name in expected} == expected
+    assert last["volatility_20"] == last[SCALE] == 1e-4
+    assert last["har_1"] == last["har_22"] == pytest.approx(math.log(1e-8))
+
+
+def test_a_misprinted_low_does_not_enter_the_variance_proxy() -> None:
+    frame = raw("BA.L", [500.0, 500.0, 510.0], exchange="XLON", ranged=True).with_columns(
+        low=pl.when(pl.int_range(pl.len()) == 2).then(5.0).otherwise(pl.col("low"))
+    )
+    out = add_features(reindex(frame, spec=panel_spec()), spec=FeatureSpec())
+    assert out["har_1"][2] == pytest.approx(math.log(math.log(510 / 500) ** 2))
+
+
+def test_ranks_are_within_the_date_and_exchange() -> None:
+    returns = {"AAA": 0.03, "BBB": 0.01, "CCC": 0.02, "DDD": 0.02}
+    parts = [raw(name, [10.0, 10.0 * math.exp(r)]) for name, r in returns.items()]
+    out = add_features(
+        reindex(panel(*parts, raw("X.DE", [5.0, 4.0], exchange="XETR")), spec=panel_spec()), spec=FeatureSpec()
+    )
+    last = out.filter(pl.col("date") == out["date"].max())
+    assert last["rank_return_1"].to_list() == [0.375, -0.375, 0.0, 0.0, 0.0]
+
+
+def test_names_follow_the_settings_and_every_feature_is_described() -> None:
+    spec = FeatureSpec(volume_window=30, rsi_window=7)
+    names = {feature.name for feature in (*declare(spec), *declare_ranks(spec))}
+    assert {"volume_z_30", "rsi_7"} <= names
+    assert len(names) == len(FEATURES)
+    assert all(f.formula and f.unit and f.source for f in FEATURES.values())
+
+
+def test_feature_names_leave_out_keys_scale_and_targets(out: pl.DataFrame) -> None:
+    frame = out.drop("open", "high", "low", "close", "volume").with_columns(target_1d=0.0, label_end=None, month_1d=1)
+    assert feature_names(frame) == (*FEATURES, "month_1d")

@@ -1,0 +1,87 @@
+"""What is known in advance and what is to be forecast, on literal calendars."""
+
+import datetime as dt
+import math
+
+import polars as pl
+import pytest
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.known import KNOWN, add_known
+from forecast_assets.core.panel.targets import add_targets
+from forecast_assets_tests.builders import panel, panel_spec, raw
+
+
+def known_on(day: dt.date, exchange: str = "XNYS") -> dict[str, int]:
+    frame = add_known(pl.DataFrame({"exchange": [exchange], "date": [day]}))
+    return {name: frame[name][0] for name in KNOWN}
+
+
+def test_known_columns_describe_the_sessions_ahead() -> None:
+    # From Wednesday 2024-03-27: t+1 is Thursday 03-28, the quarter's last session (Good Friday follows); t+5 is Thursday
+    # 04-04, t+20 Thursday 04-25.
+    assert known_on(dt.date(2024, 3, 27)) == {
+        "day_of_week_1d": 3,
+        "month_1d": 3,
+        "quarter_end_1d": 1,
+        "day_of_week_5d": 3,
+        "month_5d": 4,
+        "quarter_end_5d": 0,
+        "day_of_week_20d": 3,
+        "month_20d": 4,
+        "quarter_end_20d": 0,
+    }
+
+
+def test_a_day_that_is_no_session_counts_from_the_session_before() -> None:
+    assert known_on(dt.date(2024, 7, 4)) == known_on(dt.date(2024, 7, 3))
+    assert known_on(dt.date(2024, 7, 4), "XETR") != known_on(dt.date(2024, 7, 3), "XETR")
+
+
+def test_a_calendar_that_ends_before_the_longest_horizon_is_bad_input() -> None:
+    assert known_on(dt.date(2026, 11, 16), "XBOM")["month_20d"] == 12
+    with pytest.raises(BadInput, match="XBOM: its calendar ends on 2026-12-31, before the session 20 after 2026-12-20"):
+        known_on(dt.date(2026, 12, 20), "XBOM")
+
+
+def test_targets_are_log_returns_over_own_sessions() -> None:
+    closes = [float(100 + k) for k in range(25)]
+    out = add_targets(reindex(raw("AAPL", closes), spec=panel_spec()))
+    for horizon in (1, 5, 20):
+        expected = [math.log(b / a) for a, b in zip(closes, closes[horizon:], strict=False)]
+        assert out[f"target_{horizon}d"][: 25 - horizon].to_list() == pytest.approx(expected)
+        assert out[f"target_{horizon}d"][25 - horizon :].null_count() == horizon
+    days = out["date"].to_list()
+    # The furthest horizon that fits: 20 sessions for the first five rows, then 5, then 1, then none.
+    reach = [20] * 5 + [5] * 15 + [1] * 4
+    assert out["label_end"].to_list() == [*(days[k + h] for k, h in enumerate(reach)), None]
+
+
+def test_no_target_begins_or_ends_on_a_filled_row() -> None:
+    out = add_targets(reindex(raw("AAPL", [10.0, None, None, 13.0, 14.0, 15.0, 16.0]), spec=panel_spec()))
+    assert out["target_1d"].is_not_null().to_list() == [False, False, False, True, True, True, False]
+    assert out["target_5d"].is_not_null().to_list() == [True, False, False, False, False, False, False]
+    assert out["target_5d"][0] == pytest.approx(math.log(1.5))
+    assert out["label_end"].is_null().to_list() == [False, True, True, False, False, False, True]
+
+
+def test_no_target_crosses_a_border_of_segments_or_tickers() -> None:
+    both = panel(raw("AAA", [1.0, 2.0, *[None] * 6, 3.0, 4.0]), raw("BBB", [5.0, 6.0]))
+    out = add_targets(reindex(both, spec=panel_spec()))
+    assert out["target_1d"].to_list() == pytest.approx(
+        [math.log(2), None, math.log(4 / 3), None, math.log(6 / 5), None], nan_ok=True
+    )
+
+
+def test_on_a_union_calendar_horizons_still_count_own_sessions() -> None:
+    start = dt.date(2024, 4, 29)  # Frankfurt is closed on 05-01, New York on 05-27
+    both = panel(
+        raw("AAPL", [10.0 + k for k in range(30)], start=start),
+        raw("SAP.DE", [50.0 + k for k in range(30)], start=start, exchange="XETR"),
+    )
+    own = add_targets(reindex(both, spec=panel_spec()))
+    union = add_targets(reindex(both, spec=panel_spec(calendar="union")))
+    columns = ["date", "ticker", "target_1d", "target_5d", "target_20d", "label_end"]
+    assert union.filter("is_missing").height > 0
+    assert union.filter(~pl.col("is_missing")).select(columns).equals(own.select(columns))

@@ -1,0 +1,25 @@
+"""Random walks for tests: deterministic raw panels long enough for every feature."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+
+from forecast_assets_tests.builders import MONDAY, raw
+
+
+def walk(ticker: str, length: int, *, seed: int, exchange: str = "XNYS", start: dt.date = MONDAY) -> pl.DataFrame:
+    """``length`` sessions of a random walk with overnight gaps, ranges and volumes."""
+    rng = np.random.default_rng(seed)
+    closes = 50 * np.exp(np.cumsum(rng.normal(0, 0.015, length)))
+    opens = closes * np.exp(rng.normal(0, 0.008, length))
+    volumes = np.round(np.exp(rng.normal(12, 0.4, length)))
+    return raw(
+        ticker,
+        closes.tolist(),
+        start=start,
+        exchange=exchange,
+        opens=opens.tolist(),
+        volumes=volumes.tolist(),
+        ranged=True,
+    )
