@@ -1,0 +1,101 @@
+"""The one shape that all networks share: a batch of windows in, quantiles of log returns out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.windows.stats import FoldStats, horizon_scale
+from forecast_assets.core.windows.tensors import PanelTensors
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B decisions with all that a network may see of them, and the labels it is trained on."""
+
+    window: Tensor  # (B, L, C) standardised features of the columns the model asked for
+    scale: Tensor  # (B, 3) volatility forecast over each horizon, log-return units
+    ticker: Tensor  # (B,) int64 embedding id
+    sector: Tensor  # (B,) int64 embedding id
+    exchange: Tensor  # (B,) int64 embedding id
+    target: Tensor  # (B, 3) log returns, NaN where there is no valid label
+
+
+class ForecastModel(nn.Module):
+    """Base of the networks.
+
+    ``forward`` returns quantiles of the log return, (B, 3, 7), non-decreasing by construction. ``loss`` is what
+    training minimises and defaults to the standardised pinball loss; ``columns`` and ``lookback`` say which windows
+    the model reads.
+    """
+
+    columns: tuple[str, ...]
+    lookback: int
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Quantiles of the log return over each horizon, (B, 3, 7)."""
+        raise NotImplementedError
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Scalar training loss."""
+        return standardised_pinball(self(batch), batch.target, batch.scale)
+
+
+def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+    """Mean pinball loss over matured labels and levels, in units of each decision's own volatility forecast.
+
+    Without the standardisation the longest horizon and the wildest tickers would decide the fit.
+    ``quantiles``: (B, 3, 7), ``target``: (B, 3) with NaN where not valid, ``scale``: (B, 3).
+    """
+    valid = torch.isfinite(target)
+    error = (torch.where(valid, target, torch.zeros_like(target))[..., None] - quantiles) / scale[
+        ..., None
+    ]  # (B, 3, 7)
+    levels = torch.tensor(QUANTILES, dtype=error.dtype, device=error.device)
+    loss = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)  # (B, 3)
+    return (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
+def make_batch(panel: PanelTensors, ends: Tensor, *, stats: FoldStats, columns: Tensor, lookback: int) -> Batch:
+    """Gather the windows that end at rows ``ends`` (B,), standardise them and look up their ids.
+
+    ``columns`` are the positions of the model's features; ``panel``, ``stats`` and ``ends`` share one device.
+    """
+    return Batch(
+        window=stats.standardise(panel.windows(ends, lookback=lookback, columns=columns), columns),
+        scale=horizon_scale(panel.scale[ends]),
+        ticker=stats.ticker_ids[panel.ticker[ends].long()],
+        sector=stats.sector_ids[panel.sector[ends].long()],
+        exchange=stats.exchange_ids[panel.exchange[ends].long()],
+        target=panel.targets[ends],
+    )
+
+
+class QuantileHead(nn.Module):
+    """Seven raw numbers per horizon -> ordered quantiles around a base distribution.
+
+    The median moves by ``location_shrink`` times its raw number; each gap between neighbouring quantiles is the base
+    gap times the exponential of its raw number. All in units of the decision's volatility forecast, so raw numbers of
+    zero give exactly the volatility forecast with the training rows' pooled quantiles: training starts from a strong
+    baseline and can only be judged against it.
+    """
+
+    base_median: Tensor
+    base_gaps: Tensor
+
+    def __init__(self, base_quantiles: Tensor, *, location_shrink: float) -> None:
+        super().__init__()
+        self.middle = QUANTILES.index(0.5)
+        self.location_shrink = location_shrink
+        self.register_buffer("base_median", base_quantiles[:, self.middle].clone())  # (3,)
+        self.register_buffer("base_gaps", base_quantiles.diff(dim=-1).clamp(min=1e-6))  # (3, 6)
+
+    def forward(self, raw: Tensor, scale: Tensor) -> Tensor:
+        """(B, 3, 7) raw and (B, 3) scale -> (B, 3, 7) quantiles of the log return."""
+        median = self.base_median + self.location_shrink * raw[..., self.middle]  # (B, 3)
+        others = torch.cat([raw[..., : self.middle], raw[..., self.middle + 1 :]], dim=-1)  # (B, 3, 6)
+        gaps = self.base_gaps * torch.exp(others.clamp(-4.0, 4.0))
+        below = median[..., None] - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)  # (B, 3, 3)
+        above = median[..., None] + gaps[..., self.middle :].cumsum(-1)  # (B, 3, 3)
+        return torch.cat([below, median[..., None], above], dim=-1) * scale[..., None]

@@ -1,0 +1,133 @@
+"""GARCH(1,1) with Student-t innovations, one per ticker (Bollerslev 1986, 1987).
+
+    variance(t+1) = omega + alpha r(t)^2 + beta variance(t)
+
+Parameters are fitted on returns up to the ticker's last training decision and then frozen; the variance goes on being
+filtered through the decisions that are forecast.
+"""
+
+import logging
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
+from forecast_assets.core.models.empirical import location_scale_quantiles
+from forecast_assets.core.models.ewma import ewma_scale
+
+MINIMUM_RETURNS = 250
+"""A ticker with fewer training returns is not fitted."""
+
+_PERCENT = 100.0
+"""The optimiser is fed returns in percent: variances near one."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GarchFit:
+    """Parameters per ticker code, NaN where the ticker has no usable fit (it then takes the EWMA scale)."""
+
+    omega: Floats  # (T,) squared log return
+    alpha: Floats  # (T,)
+    beta: Floats  # (T,)
+    start: Floats  # (T,) variance that a segment starts from: that of the training returns
+
+    @property
+    def fitted(self) -> NDArray[np.bool_]:
+        """Which tickers have a usable fit, (T,)."""
+        return np.isfinite(self.omega)
+
+
+def fit_predict(panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
+    """Quantiles (len(decide), 3, 7): root of the aggregated variance x pooled standardised training quantiles.
+
+    Logs how many tickers fell back to the EWMA scale.
+    """
+    garch = fit(panel, train=train)
+    decided = np.unique(panel.ticker_code[decide])
+    fallbacks = int((~garch.fitted[decided]).sum())
+    if fallbacks:
+        _logger.info("garch: %d of %d tickers have no usable fit and take the EWMA scale", fallbacks, len(decided))
+    own = predict_scale(panel, garch)
+    scale = np.where(np.isfinite(own), own, ewma_scale(panel))
+    return location_scale_quantiles(
+        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, decide=decide
+    )
+
+
+def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
+    """Maximum likelihood per ticker, on all its observed returns up to its last training decision.
+
+    A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with returns that never move, or where the
+    optimiser doesn't converge to a variance that is positive and does not explode.
+    """
+    tickers = int(panel.ticker_code.max()) + 1
+    parameters = np.full((tickers, 4), np.nan)
+    last_row = np.full(tickers, -1)
+    np.maximum.at(last_row, panel.ticker_code[train], train)
+    first_row = np.searchsorted(panel.ticker_code, np.arange(tickers))
+    observed_return = panel.observed_return
+    for code in np.flatnonzero(last_row >= 0):
+        returns = observed_return[first_row[code] : last_row[code] + 1]
+        parameters[code] = _fit_one(returns[np.isfinite(returns)])
+    return GarchFit(*parameters.T)
+
+
+def _fit_one(returns: Floats) -> tuple[float, float, float, float]:
+    """(omega, alpha, beta, start) of one ticker's returns, four NaN without a usable fit."""
+    from arch import arch_model  # loads pandas
+
+    nothing = (np.nan, np.nan, np.nan, np.nan)
+    if len(returns) < MINIMUM_RETURNS or np.ptp(returns) == 0:
+        return nothing
+    model = arch_model(_PERCENT * returns, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
+    with np.errstate(all="ignore"):  # the optimiser looks at impossible parameters, and turns back
+        result = model.fit(disp="off", show_warning=False)
+    omega, alpha, beta = (float(result.params[name]) for name in ("omega", "alpha[1]", "beta[1]"))
+    usable = result.convergence_flag == 0 and omega > 0 and min(alpha, beta) >= 0 and alpha + beta <= 1
+    return (omega / _PERCENT**2, alpha, beta, float(np.mean(returns**2))) if usable else nothing
+
+
+def predict_scale(panel: PanelArrays, garch: GarchFit) -> Floats:
+    """Volatility of the log return over each horizon as known at each row's close, (N, 3); NaN without a fit.
+
+    The variance over h sessions is the sum of h one-session ones, each ``omega + (alpha + beta) x the one before``.
+    """
+    code = panel.ticker_code
+    omega, persistence = garch.omega[code], (garch.alpha + garch.beta)[code]
+    variance = filter_variance(panel, garch)  # (N,) of session t+1
+    total = np.zeros_like(variance)
+    scale = np.empty_like(panel.targets)
+    for ahead in range(1, max(HORIZONS) + 1):
+        total += variance
+        variance = omega + persistence * variance
+        if ahead in HORIZONS:
+            scale[:, HORIZONS.index(ahead)] = np.sqrt(total)
+    return scale
+
+
+def filter_variance(panel: PanelArrays, garch: GarchFit) -> Floats:
+    """Variance of the next session's return as known at each row's close, (N,); NaN without a fit.
+
+    A row without a return of its own (filled, or first of a segment) leaves the variance as it was.
+    """
+    from scipy.signal import lfilter
+
+    observed_return = panel.observed_return
+    variance = np.full(len(observed_return), np.nan)
+    bounds = np.r_[np.flatnonzero(panel.segment_start), len(observed_return)]
+    for first, end in pairwise(bounds):
+        code = panel.ticker_code[first]
+        if not garch.fitted[code]:
+            continue
+        beta, start = garch.beta[code], garch.start[code]
+        returns = observed_return[first:end]
+        known = np.isfinite(returns)
+        shocks = garch.omega[code] + garch.alpha[code] * returns[known] ** 2
+        filtered, _ = lfilter([1.0], [1.0, -beta], shocks, zi=[beta * start])  # v(t+1) = shock(t) + beta v(t)
+        variance[first:end] = np.r_[start, filtered][np.cumsum(known)]
+    return variance

@@ -1,0 +1,82 @@
+"""HAR: the log variance of the next h sessions, regressed on that of the last session, week and month.
+
+Corsi (2009), "A simple approximate long-memory model of realized volatility", in logs. One regression for all tickers,
+with one intercept: the tickers share persistence and level, and the monthly regressor tells a wild one from a calm one.
+Demeaning by ticker, a level of its own for each, was tried on the reference panel and scored worse; a new ticker has no
+level anyway.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
+from forecast_assets.core.models.empirical import location_scale_quantiles
+
+
+@dataclass(frozen=True)
+class HarFit:
+    """One horizon's regression: log variance = intercept + slopes . (har_1, har_5, har_22) + residual."""
+
+    intercept: float
+    slopes: Floats  # (3,)
+    residual_variance: float
+
+
+def fit_predict(panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
+    """Quantiles (len(decide), 3, 7): HAR volatility of each horizon x pooled standardised training quantiles."""
+    scale = np.column_stack(
+        [predict_scale(panel, fit(panel, horizon=horizon, train=train), horizon=horizon) for horizon in HORIZONS]
+    )
+    return location_scale_quantiles(
+        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, decide=decide
+    )
+
+
+def fit(panel: PanelArrays, *, horizon: int, train: Rows) -> HarFit:
+    """Least squares over the training decisions with a valid ``horizon``-session label.
+
+    The label is what keeps the purge: where it is valid, the sessions that the outcome is made of lie before the next
+    split. Raises ValueError without a usable decision.
+    """
+    labelled = train[np.isfinite(panel.targets[train, HORIZONS.index(horizon)])]
+    outcome = forward_log_variance(panel, labelled, horizon=horizon)
+    regressors = _regressors(panel)[labelled]
+    known = np.isfinite(outcome) & np.isfinite(regressors).all(axis=1)
+    if not known.any():
+        raise ValueError(f"har: no training decision has a {horizon}-session label and all three regressors")
+    outcome, regressors = outcome[known], regressors[known]
+    design = np.column_stack([np.ones(len(outcome)), regressors])  # (n, 4)
+    coefficients = np.linalg.lstsq(design, outcome, rcond=None)[0]
+    residual_variance = float(np.mean((outcome - design @ coefficients) ** 2))
+    return HarFit(float(coefficients[0]), coefficients[1:], residual_variance)
+
+
+def predict_scale(panel: PanelArrays, har: HarFit, *, horizon: int) -> Floats:
+    """Volatility of the log return over ``horizon`` sessions, (N,): the root of a log-normal variance's mean."""
+    log_variance = har.intercept + _regressors(panel) @ har.slopes
+    return np.exp(0.5 * (log_variance + 0.5 * har.residual_variance)) * np.sqrt(horizon)
+
+
+def forward_log_variance(panel: PanelArrays, rows: Rows, *, horizon: int) -> Floats:
+    """Log of the mean one-session variance over the ``horizon`` sessions after ``rows``, (len(rows),).
+
+    The one-session variance is ``exp(har_1)``; a filled session has none and is passed over. NaN where the segment
+    ends first, or no session after the row was observed.
+    """
+    last = len(panel.har_1) - 1
+    segment = panel.segment
+    total, sessions = np.zeros(len(rows)), np.zeros(len(rows))
+    for ahead in range(1, horizon + 1):
+        row = np.minimum(rows + ahead, last)
+        inside = (rows + ahead <= last) & (segment[row] == segment[rows])
+        counted = inside & ~panel.is_missing[row] & np.isfinite(panel.har_1[row])
+        total += np.where(counted, np.exp(np.where(counted, panel.har_1[row], 0.0)), 0.0)
+        sessions += np.where(inside, counted, np.nan)
+    usable = sessions > 0
+    return np.log(total / np.where(usable, sessions, np.nan), out=np.full(len(rows), np.nan), where=usable)
+
+
+def _regressors(panel: PanelArrays) -> Floats:
+    return np.column_stack([panel.har_1, panel.har_5, panel.har_22])  # (N, 3)

@@ -1,0 +1,1 @@
+"""Fitting networks and combining them. Torch only: runs on a bare CUDA machine."""

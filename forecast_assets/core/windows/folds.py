@@ -1,0 +1,94 @@
+"""Where time is cut: yearly walk-forward folds, purged by label end. Nobody else compares a date to a year."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.specs import FoldSpec
+from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
+
+EPOCH = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One test year Y. Each split is row numbers of decisions, ascending, int64.
+
+    Invariants, asserted: ``max(train.label_end) < min(validation.date)`` and
+    ``max(validation.label_end) < min(test.date)``.
+    """
+
+    year: int
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+    @property
+    def decisions(self) -> Tensor:
+        """Rows that are forecast: validation, then test."""
+        return torch.cat([self.validation, self.test])
+
+
+def test_years(panel: PanelTensors, *, spec: FoldSpec, lookback: int) -> list[int]:
+    """Years from ``spec.first_test_year`` on in which the panel has decisions, ascending."""
+    days = panel.date[panel.ends(lookback)].unique().tolist()
+    return sorted({year for year in map(_year_of, days) if year >= spec.first_test_year})
+
+
+def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) -> Fold:
+    """The fold that tests ``year``.
+
+    Test decisions lie in the year; validation decisions in the ``validation_sessions`` union sessions that end
+    ``purge_sessions`` before it; training decisions are all whose labels end before the first validation decision.
+    A validation decision whose label reaches into the test year (twenty own sessions can span more union sessions
+    than the purge) is left out. Raises BadInput where a split would be empty.
+    """
+    ends = panel.ends(lookback)
+    date, label_end = panel.date[ends], panel.label_end[ends]
+    first, last = _day(dt.date(year, 1, 1)), _day(dt.date(year, 12, 31))
+    sessions = panel.date[panel.observed].unique()  # (S,) union sessions, ascending
+    before = sessions[sessions < first]
+    needed = spec.validation_sessions + spec.purge_sessions
+    if len(before) <= needed:
+        raise BadInput(
+            f"fold {year}: the panel has {len(before)} sessions before {year}, the fold needs more than {needed} "
+            "(validation and purge); start later with folds.first_test_year or give more history"
+        )
+    kept = before[: len(before) - spec.purge_sessions]
+    validation_from, validation_to = kept[-spec.validation_sessions], kept[-1]
+
+    test = (date >= first) & (date <= last)
+    labelled = label_end != NO_DATE
+    first_test = date[test].min() if test.any() else torch.tensor(first)
+    validation = (date >= validation_from) & (date <= validation_to) & labelled & (label_end < first_test)
+    train = (date < validation_from) & labelled & (label_end < validation_from)
+    for name, split in (("training", train), ("validation", validation), ("test", test)):
+        if not split.any():
+            raise BadInput(
+                f"fold {year}: no {name} decision with {lookback} complete sessions behind it; "
+                "give more history or shorten windows.lookback"
+            )
+    fold = Fold(year=year, train=ends[train], validation=ends[validation], test=ends[test])
+    check_purged(fold, date=panel.date, label_end=panel.label_end)
+    return fold
+
+
+def check_purged(fold: Fold, *, date: Tensor, label_end: Tensor) -> None:
+    """Raise AssertionError unless every label ends before the next split's first decision."""
+    for name, early, late in (("train", fold.train, fold.validation), ("validation", fold.validation, fold.test)):
+        ends, begins = int(label_end[early].max()), int(date[late].min())
+        if ends >= begins:
+            raise AssertionError(
+                f"fold {fold.year}: a {name} label ends on day {ends}, the next split decides on {begins}"
+            )
+
+
+def _day(date: dt.date) -> int:
+    return (date - EPOCH).days
+
+
+def _year_of(day: int) -> int:
+    return (EPOCH + dt.timedelta(days=day)).year

@@ -1,0 +1,82 @@
+"""What a fold fits on its training rows before any network sees them: scaling, vocabularies, base distribution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.tensors import PanelTensors
+
+UNKNOWN_ID = 0
+"""Embedding id of every ticker or sector that the fold was not trained on."""
+
+CLIP = 8.0
+"""Standardised features are clipped to this many standard deviations: one bad print must not saturate a network."""
+
+
+@dataclass(frozen=True)
+class FoldStats:
+    """Statistics of one fold, from its training decisions and the rows up to the last of them; nothing later."""
+
+    mean: Tensor  # (F,) of each feature
+    std: Tensor  # (F,)
+    base_quantiles: Tensor  # (3, 7) pooled empirical quantiles of target / (scale * sqrt(h))
+    target_mean: Tensor  # (3,) of the log-return targets
+    target_std: Tensor  # (3,)
+    unconditional_mean: tuple[float, ...]  # (3,) mean simple return over each horizon
+    ticker_ids: Tensor  # (tickers,) int64, panel code -> embedding id, UNKNOWN_ID if untrained
+    sector_ids: Tensor  # (sectors,) int64
+    exchange_ids: Tensor  # (exchanges,) int64
+
+    @property
+    def ticker_count(self) -> int:
+        """Size of the ticker vocabulary, the unknown id included."""
+        return int(self.ticker_ids.max()) + 1
+
+    def standardise(self, window: Tensor, columns: Tensor) -> Tensor:
+        """(B, L, C) raw -> (B, L, C) standardised and clipped."""
+        return ((window - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP)
+
+    def to(self, device: torch.device | str) -> "FoldStats":
+        """The same statistics with their tensors on ``device``."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return FoldStats(**{**vars(self), **moved})
+
+
+def horizon_scale(scale: Tensor) -> Tensor:
+    """One-session volatility -> volatility over each horizon under independent returns: (B,) -> (B, 3)."""
+    return scale[:, None] * torch.sqrt(torch.tensor(HORIZONS, dtype=scale.dtype, device=scale.device))
+
+
+def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
+    """Fit the statistics of ``fold``.
+
+    Features are scaled with the complete rows up to the last training decision: those are the rows that training
+    windows show. Ids are given in the order of names, so they do not depend on tickers that list later.
+    """
+    seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
+    rows = panel.features[seen].double()
+    std = rows.std(dim=0)
+    targets = panel.targets[fold.train].double().numpy()  # (T, 3)
+    standardised = targets / horizon_scale(panel.scale[fold.train].double()).numpy()
+    return FoldStats(
+        mean=rows.mean(dim=0).float(),
+        std=torch.where(std > 1e-8, std, torch.ones_like(std)).float(),
+        base_quantiles=torch.from_numpy(np.nanquantile(standardised, QUANTILES, axis=0).T.copy()).float(),
+        target_mean=torch.from_numpy(np.nanmean(targets, axis=0)).float(),
+        target_std=torch.from_numpy(np.nanstd(targets, axis=0)).float(),
+        unconditional_mean=tuple(float(m) for m in np.nanmean(np.expm1(targets), axis=0)),
+        ticker_ids=_ids(panel.ticker[fold.train], size=len(panel.tickers)),
+        sector_ids=_ids(panel.sector[fold.train], size=len(panel.sectors)),
+        exchange_ids=_ids(panel.exchange[fold.train], size=len(panel.exchanges)),
+    )
+
+
+def _ids(codes: Tensor, *, size: int) -> Tensor:
+    ids = torch.full((size,), UNKNOWN_ID, dtype=torch.int64)
+    seen = codes.unique().long()  # ascending codes are ascending names
+    ids[seen] = torch.arange(1, len(seen) + 1)
+    return ids

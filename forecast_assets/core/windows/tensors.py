@@ -1,0 +1,93 @@
+"""The panel as contiguous tensors: each row stands once, a window is an index into them.
+
+Needs torch alone, so that a bare CUDA machine trains on shipped tensors.
+"""
+
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+NO_DATE = -1
+"""Stands for "no date" in the date tensors."""
+
+
+@dataclass(frozen=True)
+class PanelTensors:
+    """N rows sorted by (ticker, date), one per ticker and session; raw (unscaled) features.
+
+    Codes index the panel-wide name lists; what a model calls a known ticker is a fold's business.
+    """
+
+    features: Tensor  # (N, F) float32, NaN where a feature is not defined yet
+    targets: Tensor  # (N, 3) float32, log returns over HORIZONS, NaN where there is no valid label
+    scale: Tensor  # (N,) float32, EWMA one-session volatility known at the row's close
+    date: Tensor  # (N,) int32, days since 1970-01-01
+    label_end: Tensor  # (N,) int32, date of the furthest valid label, NO_DATE if none
+    ticker: Tensor  # (N,) int32 code into ``tickers``
+    sector: Tensor  # (N,) int32 code into ``sectors``
+    exchange: Tensor  # (N,) int32 code into ``exchanges``
+    observed: Tensor  # (N,) bool, False on a forward-filled row
+    segment_start: Tensor  # (N,) bool, first row of a ticker or of a segment
+    run_length: Tensor  # (N,) int32, complete rows in a row that end here, within one segment
+    feature_names: tuple[str, ...]
+    tickers: tuple[str, ...]
+    sectors: tuple[str, ...]
+    exchanges: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows N."""
+        return self.features.shape[0]
+
+    def columns(self, names: tuple[str, ...]) -> Tensor:
+        """Positions of feature ``names``, (len(names),) int64; a ValueError names the unknown ones."""
+        unknown = [name for name in names if name not in self.feature_names]
+        if unknown:
+            raise ValueError(f"windowed_tensors: no feature {unknown}; there are {list(self.feature_names)}")
+        return torch.tensor([self.feature_names.index(name) for name in names], dtype=torch.int64)
+
+    def column(self, name: str) -> Tensor:
+        """One feature, (N,) float32."""
+        return self.features[:, int(self.columns((name,)))]
+
+    def ends(self, lookback: int) -> Tensor:
+        """Rows that can be decided on with ``lookback`` complete rows behind them, (M,) int64, ascending.
+
+        A forward-filled row is never a decision.
+        """
+        return torch.nonzero(self.observed & (self.run_length >= lookback)).squeeze(1)
+
+    def windows(self, ends: Tensor, *, lookback: int, columns: Tensor) -> Tensor:
+        """The windows that end at rows ``ends``: (B,) -> (B, lookback, len(columns))."""
+        steps = torch.arange(1 - lookback, 1, device=ends.device)
+        return self.features[ends[:, None] + steps][:, :, columns]  # (B, L, F) -> (B, L, C)
+
+    def to(self, device: torch.device | str) -> "PanelTensors":
+        """The same panel with its tensors on ``device``."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name in _TENSORS}
+        return replace(self, **moved)
+
+    def save(self, path: Path) -> None:
+        """Write everything to one safetensors file."""
+        names = {name: getattr(self, name) for name in _NAMES}
+        save_file(
+            {name: getattr(self, name).contiguous() for name in _TENSORS}, path, metadata={"names": json.dumps(names)}
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "PanelTensors":
+        """Read what ``save`` wrote; pages come from the memory-mapped file as they are touched."""
+        with safe_open(path, framework="pt") as file:
+            content: dict[str, Any] = {name: file.get_tensor(name) for name in _TENSORS}
+            content |= {name: tuple(of) for name, of in json.loads(file.metadata()["names"]).items()}
+            return cls(**content)
+
+
+_NAMES = ("feature_names", "tickers", "sectors", "exchanges")
+_TENSORS = tuple(f.name for f in fields(PanelTensors) if f.name not in _NAMES)

@@ -1,0 +1,141 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
+from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec
+from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
+from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.tensors import random_panel
+
+LOOKBACK = 10
+CPU = Hardware(accelerator="cpu", precision="32-true")
+SPECS: dict[str, FitSpec] = {
+    "b0_mlp": MlpSpec(epochs=2, visits_per_epoch=512, hidden=8),
+    "b2_tft_ticker": TftSpec(
+        epochs=2,
+        visits_per_epoch=256,
+        hidden=4,
+        hidden_continuous=4,
+        heads=2,
+        observed=("log_return", "noise_1"),
+        known=("noise_2",),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def panel() -> PanelTensors:
+    return random_panel(tickers=4, sessions=620)
+
+
+@pytest.fixture(scope="module")
+def fold(panel: PanelTensors) -> Fold:
+    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
+    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+
+
+@pytest.fixture(scope="module")
+def stats(panel: PanelTensors, fold: Fold) -> FoldStats:
+    return fit_stats(panel, fold)
+
+
+def trained(name: str, panel: PanelTensors, fold: Fold, stats: FoldStats, *, seed: int = 3) -> Fit:
+    return fit(name, SPECS[name], panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=seed, hardware=CPU)
+
+
+def forecast(name: str, done: Fit, panel: PanelTensors, ends: torch.Tensor, stats: FoldStats) -> torch.Tensor:
+    return predict(
+        name, SPECS[name], done.weights, panel=panel, ends=ends, stats=stats, lookback=LOOKBACK, device="cpu"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_fit_is_the_same_again_with_its_seed_and_differs_with_another(
+    name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    first, again, other = (trained(name, panel, fold, stats, seed=seed) for seed in (3, 3, 4))
+    assert all(torch.equal(first.weights[key], again.weights[key]) for key in first.weights)
+    assert any(not torch.equal(first.weights[key], other.weights[key]) for key in first.weights)
+    assert [epoch["epoch"] for epoch in first.curve] == [0, 1]
+    assert first.validation_pinball == min(epoch["validation_pinball"] for epoch in first.curve)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_quantiles_are_finite_and_in_order_for_every_decision(
+    name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    quantiles = forecast(name, trained(name, panel, fold, stats), panel, fold.decisions, stats)
+    assert quantiles.shape == (len(fold.decisions), 3, 7)
+    assert torch.isfinite(quantiles).all()
+    assert (quantiles.diff(dim=-1) > 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_rows_after_the_decision_change_no_forecast(
+    name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    done = trained(name, panel, fold, stats)
+    ends = fold.test[:5]
+    poisoned = panel.features.clone()
+    poisoned[int(ends.max()) + 1 :] = float("nan")
+    assert torch.equal(
+        forecast(name, done, panel, ends, stats),
+        forecast(name, done, replace(panel, features=poisoned), ends, stats),
+    )
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_test_year_a_thousand_times_larger_changes_no_weight(
+    name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    later = panel.date >= panel.date[fold.test].min()
+    features, targets = panel.features.clone(), panel.targets.clone()
+    features[later] *= 1000
+    targets[later] *= 1000
+    scaled = replace(panel, features=features, targets=targets)
+    before, after = trained(name, panel, fold, stats), trained(name, scaled, fold, fit_stats(scaled, fold))
+    assert before.best_epoch == after.best_epoch
+    assert all(torch.equal(before.weights[key], after.weights[key]) for key in before.weights)
+
+
+def test_an_unseen_ticker_is_forecast_with_the_unknown_id(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
+    done = trained("b2_tft_ticker", panel, fold, stats)
+    ids = stats.ticker_ids.clone()
+    ids[0] = UNKNOWN_ID
+    of_first = fold.test[panel.ticker[fold.test] == 0][:5]
+    known = forecast("b2_tft_ticker", done, panel, of_first, stats)
+    unknown = forecast("b2_tft_ticker", done, panel, of_first, replace(stats, ticker_ids=ids))
+    assert torch.isfinite(unknown).all()
+    assert not torch.equal(known, unknown)
+
+
+def test_zero_raw_numbers_give_the_base_distribution_times_the_volatility_forecast(stats: FoldStats) -> None:
+    head = QuantileHead(stats.base_quantiles, location_shrink=0.1)
+    scale = torch.tensor([[0.01, 0.02, 0.04]])
+    quantiles = head(torch.zeros(1, 3, 7), scale)
+    assert torch.allclose(quantiles[0], stats.base_quantiles * scale[0][:, None], atol=1e-6)
+
+
+def test_the_head_keeps_quantiles_apart_for_any_raw_numbers(stats: FoldStats) -> None:
+    head = QuantileHead(stats.base_quantiles, location_shrink=1.0)
+    raw = torch.randn(200, 3, 7, generator=torch.Generator().manual_seed(0)) * 20
+    assert (head(raw, torch.full((200, 3), 0.01)).diff(dim=-1) > 0).all()
+
+
+def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:
+    quantiles = torch.zeros(2, 3, 7)
+    target = torch.tensor([[1.0, float("nan"), float("nan")], [float("nan")] * 3])
+    loss = standardised_pinball(quantiles, target, torch.full((2, 3), 0.5))
+    assert loss.item() == pytest.approx(2.0 * (0.025 + 0.05 + 0.25 + 0.5 + 0.75 + 0.95 + 0.975) / 7)
+
+
+def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
+    columns = panel.columns(panel.feature_names)
+    batch = make_batch(panel, torch.cat([fold.train, fold.decisions]), stats=stats, columns=columns, lookback=LOOKBACK)
+    assert not torch.isnan(batch.window).any()
+    assert (batch.scale > 0).all()

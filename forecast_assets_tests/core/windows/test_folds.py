@@ -1,0 +1,89 @@
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+import torch
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.specs import FoldSpec
+from forecast_assets.core.windows.folds import EPOCH, Fold, check_purged, make_fold, test_years
+from forecast_assets.core.windows.tensors import NO_DATE
+from forecast_assets_tests.tensors import random_panel
+
+test_years.__test__ = False  # type: ignore[attr-defined]  # its name is the field's, pytest takes it for a test
+
+SPEC = FoldSpec(first_test_year=2019, validation_sessions=60, purge_sessions=21)
+
+
+def years_of(days: torch.Tensor) -> set[int]:
+    return {(EPOCH + dt.timedelta(days=day)).year for day in days.tolist()}
+
+
+def test_the_test_split_is_every_decision_of_the_year() -> None:
+    panel = random_panel(tickers=3, sessions=700)
+    fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
+    assert years_of(panel.date[fold.test]) == {2019}
+    in_year = [d for d in panel.date.tolist() if (EPOCH + dt.timedelta(days=d)).year == 2019]
+    assert len(fold.test) == len(in_year)
+
+
+def test_validation_is_the_asked_number_of_union_sessions_that_end_a_purge_before_the_year() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
+    sessions = panel.date.unique()
+    before = sessions[sessions < int(panel.date[fold.test].min())].tolist()
+    assert panel.date[fold.validation].unique().tolist() == before[-81:-21]
+
+
+def test_labels_end_before_the_next_split_decides_at_both_borders() -> None:
+    panel = random_panel(tickers=3, sessions=700)
+    fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
+    assert panel.label_end[fold.train].max() < panel.date[fold.validation].min()
+    assert panel.label_end[fold.validation].max() < panel.date[fold.test].min()
+
+
+def test_without_a_purge_validation_labels_that_reach_into_the_year_are_left_out() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    fold = make_fold(panel, year=2019, spec=replace_spec(purge_sessions=0), lookback=20)
+    assert panel.label_end[fold.validation].max() < panel.date[fold.test].min()
+    assert len(panel.date[fold.validation].unique()) == 60 - 20
+
+
+def replace_spec(**changes: int) -> FoldSpec:
+    return FoldSpec.model_validate(SPEC.model_dump() | changes)
+
+
+def test_a_fold_whose_labels_overlap_is_refused() -> None:
+    panel = random_panel(tickers=1, sessions=100)
+    overlapping = Fold(2019, train=torch.arange(50), validation=torch.arange(60, 70), test=torch.arange(95, 100))
+    with pytest.raises(AssertionError, match="a train label ends on day"):
+        check_purged(overlapping, date=panel.date, label_end=panel.label_end)
+
+
+def test_a_decision_needs_a_full_lookback_and_an_observed_row() -> None:
+    panel = random_panel(tickers=1, sessions=30)
+    panel = replace(panel, observed=torch.arange(30) != 25)
+    assert panel.ends(20).tolist() == [19, 20, 21, 22, 23, 24, 26, 27, 28, 29]
+
+
+def test_decisions_without_a_label_yet_are_forecast_but_not_trained_on() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
+    assert (panel.label_end[fold.train] != NO_DATE).all()
+    assert panel.date[fold.test].max() == panel.date.max()
+
+
+def test_a_year_without_enough_history_says_what_is_missing() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    with pytest.raises(BadInput, match=r"fold 2017: the panel has 0 sessions before 2017"):
+        make_fold(panel, year=2017, spec=SPEC, lookback=20)
+
+
+def test_a_year_outside_the_panel_says_so() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    with pytest.raises(BadInput, match="fold 2025: no test decision"):
+        make_fold(panel, year=2025, spec=SPEC, lookback=20)
+
+
+def test_the_years_are_those_with_decisions() -> None:
+    assert test_years(random_panel(tickers=2, sessions=700), spec=SPEC, lookback=20) == [2019]

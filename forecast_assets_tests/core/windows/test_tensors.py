@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.windows.build import build_tensors
+from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
+from forecast_assets_tests.tensors import random_panel
+
+
+def frame(**changes: list[object]) -> pl.DataFrame:
+    """Two tickers, A with a second segment from its 4th row on."""
+    columns: dict[str, object] = {
+        "date": [f"2020-01-0{d}" for d in (1, 2, 3, 6, 7)] + ["2020-01-01", "2020-01-02"],
+        "ticker": ["A"] * 5 + ["B"] * 2,
+        "sector": ["Energy"] * 5 + [None] * 2,
+        "exchange": ["XNYS"] * 5 + ["XETR"] * 2,
+        "segment": [0, 0, 0, 1, 1, 0, 0],
+        "is_missing": [False, False, True, False, False, False, False],
+        "x": [None, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+        "ewma_vol": [0.1] * 7,
+        "target_1d": [0.1, None, None, 0.4, None, 0.6, None],
+        "target_5d": [None] * 7,
+        "target_20d": [None] * 7,
+        "label_end": ["2020-01-02", None, None, "2020-01-07", None, "2020-01-02", None],
+    }
+    table = pl.DataFrame(columns | changes, schema_overrides={"target_5d": pl.Float64, "target_20d": pl.Float64})
+    return table.with_columns(pl.col("date", "label_end").str.to_date())
+
+
+def test_runs_of_complete_rows_stop_at_tickers_segments_and_missing_features() -> None:
+    panel = build_tensors(frame(), feature_names=("x",))
+    assert panel.run_length.tolist() == [0, 1, 2, 1, 2, 1, 2]
+    assert torch.nonzero(panel.segment_start).flatten().tolist() == [0, 3, 5]
+
+
+def test_rows_keep_their_dates_codes_and_labels() -> None:
+    panel = build_tensors(frame(), feature_names=("x",))
+    assert panel.tickers == ("A", "B")
+    assert panel.ticker.tolist() == [0] * 5 + [1] * 2
+    assert panel.sectors == ("Energy", "Unknown")
+    assert panel.date[0] == 18_262
+    assert panel.label_end.tolist() == [18_263, NO_DATE, NO_DATE, 18_268, NO_DATE, 18_263, NO_DATE]
+    assert torch.isnan(panel.targets[:, 1:]).all()
+    assert panel.targets[:, 0].nan_to_num(-1).tolist() == pytest.approx([0.1, -1, -1, 0.4, -1, 0.6, -1])
+
+
+def test_a_hole_in_a_feature_breaks_the_run() -> None:
+    panel = build_tensors(frame(x=[1.0, None, 3.0, 4.0, float("nan"), 6.0, 7.0]), feature_names=("x",))
+    assert panel.run_length.tolist() == [1, 0, 1, 1, 0, 1, 2]
+
+
+def test_a_panel_without_a_complete_row_says_so() -> None:
+    with pytest.raises(BadInput, match="no row has all features"):
+        build_tensors(frame(x=[None] * 7).with_columns(pl.col("x").cast(pl.Float64)), feature_names=("x",))
+
+
+def test_windows_are_the_rows_that_end_there() -> None:
+    panel = random_panel(tickers=2, sessions=10, features=3)
+    window = panel.windows(torch.tensor([4, 15]), lookback=3, columns=torch.tensor([2, 0]))
+    assert window.shape == (2, 3, 2)
+    assert torch.equal(window[0], panel.features[2:5][:, [2, 0]])
+    assert torch.equal(window[1], panel.features[13:16][:, [2, 0]])
+
+
+def test_an_unknown_feature_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no feature \['mood'\]"):
+        random_panel(tickers=1, sessions=5).columns(("log_return", "mood"))
+
+
+def test_what_is_saved_comes_back_whole(tmp_path: Path) -> None:
+    panel = random_panel(tickers=2, sessions=10)
+    panel.save(tmp_path / "panel.safetensors")
+    loaded = PanelTensors.load(tmp_path / "panel.safetensors")
+    assert loaded.feature_names == panel.feature_names
+    assert loaded.tickers == panel.tickers
+    for name in ("features", "targets", "scale", "date", "label_end", "ticker", "observed", "run_length"):
+        assert torch.equal(getattr(loaded, name).nan_to_num(7), getattr(panel, name).nan_to_num(7)), name
