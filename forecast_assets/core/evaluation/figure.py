@@ -1,0 +1,137 @@
+"""The look all figures share, and the two ways one leaves the program: inline SVG and a PNG inside markdown.
+
+Figures are built on matplotlib's objects, never on pyplot, so nothing global is touched and any thread may draw. They
+are narrow (one phone's width at text size 10) and scale up on a wider screen. matplotlib is imported when one is
+drawn.
+"""
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 5.2  # inches: 374 points, so that a point is a pixel on a phone
+TEXT = 10.5
+SMALL = 9.5
+INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c6d31")
+"""Okabe and Ito's colours, told apart with any colour vision; yellow, too pale for a line, is replaced by a brown."""
+
+
+def canvas(title: str, *, height: float, panels: int, shared_scale: bool = True) -> "tuple[Figure, list[Axes]]":
+    """A titled, styled figure with ``panels`` plots beside each other; ``height`` in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.set_label(title)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=TEXT + 1, fontweight="bold", color=INK, parse_math=False)
+    axes = list(figure.subplots(1, panels, sharey=shared_scale, squeeze=False)[0])
+    for plot in axes:
+        plot.spines[["top", "right"]].set_visible(False)
+        plot.spines[["left", "bottom"]].set_color(GRID)
+        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+        plot.grid(axis="y", color=GRID, linewidth=0.6)
+        plot.set_axisbelow(True)
+    return figure, axes
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name by its place; beyond the palette all are grey, and direct labels tell them apart."""
+    return {name: PALETTE[i] if i < len(PALETTE) else "#8b949e" for i, name in enumerate(names)}
+
+
+def note(plot: "Axes", x: float, y: float, text: str, **style: Any) -> None:
+    """Plain text in data coordinates; a dollar sign in a name is a dollar sign, not mathematics."""
+    plot.text(x, y, text, parse_math=False, **dict({"fontsize": SMALL, "color": INK}, **style))
+
+
+def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) -> None:
+    """Each line's name at its right end, pushed apart so that none covers another. ``ends`` are final heights."""
+    low, high = plot.get_ylim()
+    scale = plot.transData.transform
+    bottom, top = scale((0, low))[1], scale((0, high))[1]
+    names = sorted(ends, key=lambda name: ends[name])
+    places = [float((scale((0, ends[name]))[1] - bottom) / (top - bottom)) for name in names]
+    gap = 0.068
+    for k, (place, name) in enumerate(zip(spread(places, gap=gap), names, strict=True)):
+        inside = min(max(place, k * gap), 1.0 - (len(names) - 1 - k) * gap)
+        plot.annotate(
+            name,
+            (1.015, inside),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=SMALL,
+            color=colour[name],
+            parse_math=False,
+        )
+
+
+def spread(places: Sequence[float], *, gap: float) -> list[float]:
+    """Ascending places moved as little as needed to lie ``gap`` apart (isotonic regression on place - k gap)."""
+    blocks: list[list[float]] = []  # [mean, size]
+    for k, place in enumerate(places):
+        blocks.append([place - k * gap, 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            mean, size = blocks.pop()
+            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + mean * size) / (blocks[-1][1] + size), blocks[-1][1] + size]
+    shifted = np.repeat([mean for mean, _ in blocks], [int(size) for _, size in blocks])
+    return [float(value + k * gap) for k, value in enumerate(shifted)]
+
+
+def percent(value: float, *, digits: int = 0) -> str:
+    """0.123 -> "12 %"; "-" where the number is undefined."""
+    return f"{100 * value:.{digits}f} %" if np.isfinite(value) else "-"
+
+
+def to_svg(figure: "Figure") -> str:
+    """The figure as one ``<svg>`` element to put into HTML: same figure, same bytes; scales to its container.
+
+    Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's.
+    """
+    import matplotlib
+
+    _settle(figure)
+    buffer = io.StringIO()
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "forecast_assets", "font.family": "sans-serif"}
+    ):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    label = html.escape(str(figure.get_label()), quote=True)
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
+        rf'<svg role="img" aria-label="{_literal(label)}" viewBox="\1" '
+        r'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">',
+        svg,
+        count=1,
+    ).strip()
+
+
+def to_png(figure: "Figure") -> bytes:
+    """The figure as a PNG file: same figure, same bytes."""
+    _settle(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _settle(figure: "Figure") -> None:
+    """Lay the figure out once and for all: a second layout starts from the first and would move things by a hair."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def _literal(text: str) -> str:
+    """For a replacement string, in which a backslash would be an escape."""
+    return text.replace("\\", "\\\\")

@@ -1,0 +1,147 @@
+"""The panel as the simulation sees it: matrices over (session of the union grid, ticker)."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MEMORY_DAYS = 60
+"""Calendar days before the first session that are read for the last close of a name without a quote on it."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """What can be traded when, at what price, and what a position earns until the next session. T sessions, N
+    tickers.
+    """
+
+    dates: NDArray[np.datetime64]  # (T,) sessions on which some ticker has a quote
+    tickers: tuple[str, ...]  # (N,)
+    region: NDArray[np.intp]  # (N,) code of the ticker's region
+    price: Floats  # (T, N) execution price: open or close of the session, the last close where there is no quote
+    growth: Floats  # (T, N) price of the next session over this one's; the last session runs to its own close
+    quoted: Bools  # (T, N)
+    tradable: Bools  # (T, N) quoted, and an order from before a hole has not been cancelled
+    ended: Bools  # (T, N) the ticker is gone for good: what is left is realised at the last price
+
+    def columns_of(self, tickers: Sequence[str]) -> NDArray[np.intp]:
+        """Column of each ticker; raises ValueError for one that the panel lacks."""
+        if missing := sorted(set(tickers) - set(self.tickers)):
+            raise ValueError(f"calendar_panel: {len(missing)} tickers have no row: {missing[:5]}")
+        return np.searchsorted(np.array(self.tickers), np.asarray(tickers, dtype=np.str_))
+
+
+def market(
+    calendar_panel: pl.DataFrame,
+    *,
+    tickers: Sequence[str],
+    first: dt.date,
+    last: dt.date,
+    execution: Literal["next_open", "same_close"],
+    max_wait_sessions: int,
+) -> Market:
+    """Matrices of ``tickers`` over the union sessions ``first`` to ``last``, both included.
+
+    Prices are in local currency. One session after ``last`` is read, where the panel has it, to mark the last row. An
+    order that waits through more than ``max_wait_sessions`` filled sessions, or through a hole that ends the segment,
+    is cancelled: its ticker is not tradable on the session of the return. A ticker whose quotes stop more than
+    ``max_wait_sessions`` union sessions before the panel does is ``ended`` once an order for it would be cancelled.
+    """
+    wanted = sorted(set(tickers))
+    union, last_quote, region = _whole_panel(calendar_panel, wanted)
+    stop = np.searchsorted(union, np.datetime64(last, "D"), side="right")
+    start = np.searchsorted(union, np.datetime64(first, "D"))
+    begin = np.searchsorted(union, np.datetime64(first - dt.timedelta(days=MEMORY_DAYS), "D"))
+    grid = union[begin : stop + 1]  # memory, the sessions themselves, and one more to mark the last of them
+    price, close, quoted, tradable = _matrices(calendar_panel, wanted, grid, execution, max_wait_sessions)
+    keep = slice(start - begin, stop - begin)
+    at_panel_end = stop == len(union)  # then the last row runs to its own close
+    after = np.concatenate([price[1:], close[-1:]]) if at_panel_end else price[1:]
+    with np.errstate(invalid="ignore"):
+        growth = np.nan_to_num(after[keep] / price[keep], nan=1.0)  # no price yet: nothing is held
+    silence_starts = np.searchsorted(union, last_quote, side="right")  # (N,): first union session after the last quote
+    gone = len(union) - silence_starts > max_wait_sessions
+    ended = gone & (np.arange(start, stop)[:, None] >= silence_starts + max_wait_sessions)
+    return Market(
+        dates=union[start:stop],
+        tickers=tuple(wanted),
+        region=region,
+        price=price[keep],
+        growth=growth,
+        quoted=quoted[keep],
+        tradable=tradable[keep],
+        ended=ended,
+    )
+
+
+def _whole_panel(
+    calendar_panel: pl.DataFrame, tickers: list[str]
+) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64], NDArray[np.intp]]:
+    """Union sessions of all tickers; last quote and region code of the wanted ones."""
+    real = calendar_panel.lazy().filter(~pl.col("is_missing"))
+    union = real.select(pl.col("date").unique().sort()).collect()["date"].to_numpy().astype("datetime64[D]")
+    facts = (
+        real.filter(pl.col("ticker").is_in(tickers))
+        .group_by("ticker")
+        .agg(pl.col("date").max(), pl.col("region").last())
+        .sort("ticker")
+        .collect()
+    )
+    if missing := sorted(set(tickers) - set(facts["ticker"])):
+        raise ValueError(f"calendar_panel: {len(missing)} tickers have no quote: {missing[:5]}")
+    region = facts["region"].fill_null("").rank("dense").to_numpy().astype(np.intp) - 1
+    return union, facts["date"].to_numpy().astype("datetime64[D]"), region
+
+
+def _matrices(
+    calendar_panel: pl.DataFrame,
+    tickers: list[str],
+    grid: NDArray[np.datetime64],
+    execution: Literal["next_open", "same_close"],
+    max_wait_sessions: int,
+) -> tuple[Floats, Floats, Bools, Bools]:
+    """(price, close carried forward, quoted, tradable), each (T, N) over ``grid``."""
+    rows = calendar_panel.filter(
+        pl.col("date").is_between(pl.lit(grid[0]), pl.lit(grid[-1])) & pl.col("ticker").is_in(tickers)
+    ).select("date", "ticker", "open", "close", "is_missing", "segment")
+    day = np.searchsorted(grid, rows["date"].to_numpy().astype("datetime64[D]"))
+    column = pl.Series(tickers)
+    name = rows.select(pl.col("ticker").replace_strict(column, pl.int_range(len(column), eager=True))).to_series()
+    cell = (day, name.to_numpy())
+    shape = (len(grid), len(tickers))
+    raw_open, raw_close = np.full(shape, np.nan), np.full(shape, np.nan)
+    filled, segment = np.zeros(shape, dtype=bool), np.full(shape, -1)
+    raw_open[cell], raw_close[cell] = rows["open"].to_numpy(), rows["close"].to_numpy()
+    filled[cell], segment[cell] = rows["is_missing"].to_numpy(), rows["segment"].to_numpy()
+    at_execution = raw_open if execution == "next_open" else raw_close
+    quoted = ~filled & np.isfinite(at_execution)
+    carried = _forward_fill(np.where(filled, np.nan, raw_close))
+    price = np.where(quoted, at_execution, carried)
+    return price, carried, quoted, _not_cancelled(quoted, filled, segment, max_wait_sessions)
+
+
+def _forward_fill(values: Floats) -> Floats:
+    """Down the first axis; leading NaNs stay."""
+    row = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
+    return np.take_along_axis(values, np.maximum.accumulate(row, axis=0), axis=0)
+
+
+def _not_cancelled(quoted: Bools, filled: Bools, segment: NDArray[np.int64], max_wait_sessions: int) -> Bools:
+    """Where a quote meets an order that is still alive (see ``market``)."""
+    waited = np.zeros(quoted.shape[1], dtype=np.int64)
+    last_segment = np.full(quoted.shape[1], -1, dtype=np.int64)
+    alive = np.zeros_like(quoted)
+    for t in range(len(quoted)):
+        waited += filled[t]
+        same_segment = (last_segment < 0) | (segment[t] == last_segment)
+        alive[t] = quoted[t] & same_segment & (waited <= max_wait_sessions)
+        waited[quoted[t]] = 0
+        last_segment[quoted[t]] = segment[t][quoted[t]]
+    return alive

@@ -1,0 +1,184 @@
+"""How sure: intervals and tests for dependent daily series. Seeds are arguments; arch and scipy load on first use."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from forecast_assets.core.scores.trading import EPS, sharpe
+
+Floats = NDArray[np.float64]
+
+NAN = float("nan")
+
+MIN_SESSIONS = 20
+"""Fewer sessions say nothing about dependence: they are resampled one by one."""
+
+
+class Interval(NamedTuple):
+    """An estimate with its two-sided bootstrap interval; all NaN where the data leave the estimate undefined."""
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """'beats' when the interval lies above 0, 'loses' when below, otherwise 'no evidence'."""
+        if self.low > 0:
+            return "beats"
+        return "loses" if self.high < 0 else "no evidence"
+
+
+class DieboldMariano(NamedTuple):
+    """Equal predictive accuracy tested on daily mean loss differences; a negative statistic favours the first model."""
+
+    mean_difference: float
+    statistic: float
+    p_value: float
+    lags: int
+
+
+def optimal_block(series: ArrayLike) -> int:
+    """Mean block length of the stationary bootstrap for (T,) or (T, K): Politis and White 2004, corrected 2009.
+
+    The longest of the K columns', rounded up to whole sessions; at most a third of the series.
+    """
+    from arch.bootstrap import optimal_block_length
+
+    values = _table(series)
+    values = values[:, values.std(axis=0) > EPS]
+    if len(values) < MIN_SESSIONS or not values.shape[1]:
+        return 1
+    lengths = optimal_block_length(values)["stationary"].to_numpy()
+    return int(np.ceil(np.clip(lengths.max(), 1.0, len(values) / 3.0)))
+
+
+def bootstrap_interval(
+    series: ArrayLike, statistic: Callable[[Floats], float], *, samples: int, seed: int, level: float = 0.95
+) -> Interval:
+    """Percentile interval of ``statistic`` under the stationary bootstrap (Politis and Romano 1994).
+
+    ``series`` (T,) or (T, K): rows are resampled together, so that paired series stay paired. ``statistic`` maps such a
+    table (T, K) to a number.
+    """
+    from arch.bootstrap import StationaryBootstrap
+
+    values = _table(series)
+    estimate = float(statistic(values))
+    if not np.isfinite(estimate):
+        return Interval(NAN, NAN, NAN)
+    resampled = StationaryBootstrap(optimal_block(values), values, seed=np.random.default_rng(seed))
+    draws = resampled.apply(lambda table: np.array([statistic(table)]), samples)[:, 0]
+    low, high = np.nanquantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return Interval(estimate, float(low), float(high))
+
+
+def sharpe_interval(returns: ArrayLike, *, sessions_per_year: float, samples: int, seed: int) -> Interval:
+    """Annualised Sharpe ratio of (T,) daily returns with its 95 % interval; undefined for a zero position."""
+    per_year = sessions_per_year
+    return bootstrap_interval(returns, lambda table: float(sharpes(table, per_year)[0]), samples=samples, seed=seed)
+
+
+def sharpes(table: Floats, sessions_per_year: float) -> Floats:
+    """Annualised Sharpe ratio of each column (T, K) -> (K,): ``scores.trading.sharpe`` without its checks, for
+    resamples.
+    """
+    deviation = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(table.shape[1])
+    defined = deviation >= EPS
+    return np.where(defined, table.mean(axis=0) / np.where(defined, deviation, 1.0), NAN) * np.sqrt(sessions_per_year)
+
+
+def mean_interval(returns: ArrayLike, *, sessions_per_year: float, samples: int, seed: int) -> Interval:
+    """Annualised arithmetic mean of (T,) daily returns (or differences of returns) with its 95 % interval."""
+    per_year = sessions_per_year
+    return bootstrap_interval(returns, lambda table: float(table.mean() * per_year), samples=samples, seed=seed)
+
+
+def diebold_mariano(loss_difference: ArrayLike, *, horizon_sessions: int) -> DieboldMariano:
+    """Diebold and Mariano 1995 with the small-sample correction of Harvey, Leybourne and Newbold 1997.
+
+    ``loss_difference`` (T,): per decision day, the cross-sectional mean loss of the first model less the second's, in
+    time order (ticker-days of one day are not independent, so they are averaged first). Bartlett (Newey-West) variance
+    over ``max(2 (h - 1), 4 (T / 100)^(2/9))`` lags, since labels of neighbouring days overlap for h - 1 sessions. Two
+    sided, Student t with T - 1 degrees. NaN where the difference is constant. Raises ValueError under 2 h + 1 days.
+    """
+    from scipy.stats import t as student
+
+    difference = _table(loss_difference)[:, 0]
+    n, h = len(difference), horizon_sessions
+    if n <= 2 * h:
+        raise ValueError(f"diebold_mariano: {n} days are too few for a horizon of {h} sessions")
+    lags = min(max(2 * (h - 1), int(4.0 * (n / 100.0) ** (2.0 / 9.0))), n - 1)
+    centred = difference - difference.mean()
+    autocovariance = np.array([centred[k:] @ centred[: n - k] / n for k in range(lags + 1)])
+    variance = autocovariance[0] + 2.0 * ((1.0 - np.arange(1, lags + 1) / (lags + 1)) @ autocovariance[1:])
+    if variance < EPS**2:
+        return DieboldMariano(float(difference.mean()), NAN, NAN, lags)
+    correction = np.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
+    statistic = float(correction * difference.mean() / np.sqrt(variance / n))
+    return DieboldMariano(float(difference.mean()), statistic, float(2.0 * student.sf(abs(statistic), n - 1)), lags)
+
+
+def expected_max_sharpe(*, trials: int, trial_sharpe_variance: float) -> float:
+    """Expected largest Sharpe among independent trials without skill, in the unit of the variance's root.
+
+    Bailey and Lopez de Prado 2014, equation 1; one trial selects nothing: 0.
+    """
+    from scipy.stats import norm
+
+    if trials < 1 or trial_sharpe_variance < 0:
+        raise ValueError(f"expected_max_sharpe: {trials} trials of variance {trial_sharpe_variance} make no sense")
+    if trials == 1:
+        return 0.0
+    gamma = np.euler_gamma
+    quantile = (1.0 - gamma) * norm.ppf(1.0 - 1.0 / trials) + gamma * norm.ppf(1.0 - 1.0 / (trials * np.e))
+    return float(np.sqrt(trial_sharpe_variance) * quantile)
+
+
+def deflated_sharpe(returns: ArrayLike, *, trials: int, trial_sharpe_variance: float) -> float:
+    """Probability that the true Sharpe of (T,) daily returns, the best of ``trials``, is above zero.
+
+    ``trial_sharpe_variance``: variance over the trials of the Sharpe per session (not annualised). NaN for a zero
+    position.
+    """
+    from scipy.stats import kurtosis, skew
+
+    series = _table(returns)[:, 0]
+    if not np.isfinite(ratio := sharpe(series, sessions_per_year=1.0)):
+        return NAN
+    return deflated_sharpe_from_moments(
+        sharpe_per_session=ratio,
+        sessions=len(series),
+        skewness=float(skew(series)),
+        kurtosis=float(kurtosis(series, fisher=False)),
+        trials=trials,
+        trial_sharpe_variance=trial_sharpe_variance,
+    )
+
+
+def deflated_sharpe_from_moments(
+    *,
+    sharpe_per_session: float,
+    sessions: int,
+    skewness: float,
+    kurtosis: float,
+    trials: int,
+    trial_sharpe_variance: float,
+) -> float:
+    """The formula of Bailey and Lopez de Prado 2014, equation 2; ``kurtosis`` is 3 for a Normal."""
+    from scipy.stats import norm
+
+    hurdle = expected_max_sharpe(trials=trials, trial_sharpe_variance=trial_sharpe_variance)
+    spread = 1.0 - skewness * sharpe_per_session + (kurtosis - 1.0) / 4.0 * sharpe_per_session**2
+    return float(norm.cdf((sharpe_per_session - hurdle) * np.sqrt(sessions - 1) / np.sqrt(spread)))
+
+
+def _table(series: ArrayLike) -> Floats:
+    """(T,) or (T, K) as a finite float64 table (T, K), or a ValueError with the count of offenders."""
+    values = np.asarray(series, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    if (bad := int((~np.isfinite(values)).sum())) > 0:
+        raise ValueError(f"a daily series must be finite: {bad} of {values.size} values are not")
+    return values

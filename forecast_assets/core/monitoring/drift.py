@@ -1,0 +1,154 @@
+"""Have the features moved away from the period the models were fitted on?
+
+The usual p-value of a Kolmogorov-Smirnov test is useless here: it assumes independent rows, and on a panel whose
+features are persistent and move together it rejects most of the time without any drift. The distance is kept; its
+null distribution comes from the reference period itself, resampled in blocks of whole sessions.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.monitoring.blocks import block_positions
+from forecast_assets.core.specs import DriftSpec
+
+GRID = 200
+"""Quantiles of the reference at which two distributions are compared; the distance is exact to 1 / GRID."""
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Two stretches of one feature panel, the recent one right after the reference."""
+
+    reference: pl.DataFrame
+    recent: pl.DataFrame
+
+
+def split_periods(feature_panel: pl.DataFrame, *, spec: DriftSpec, as_of: dt.date) -> Periods:
+    """The last ``recent_sessions`` union sessions up to ``as_of``, and up to ``reference_sessions`` before them.
+
+    Raises BadInput where the panel has too few sessions for a reference of twice the recent period.
+    """
+    seen = feature_panel.filter(pl.col("date") <= as_of)
+    sessions = seen["date"].unique().sort()
+    needed = 3 * spec.recent_sessions
+    if len(sessions) < needed:
+        raise BadInput(
+            f"drift: {len(sessions)} sessions up to {as_of}, at least {needed} are needed; lower drift.recent_sessions"
+        )
+    border = sessions[-spec.recent_sessions]
+    start = sessions[-min(len(sessions), spec.recent_sessions + spec.reference_sessions)]
+    return Periods(
+        reference=seen.filter((pl.col("date") >= start) & (pl.col("date") < border)),
+        recent=seen.filter(pl.col("date") >= border),
+    )
+
+
+def feature_drift(
+    reference: pl.DataFrame, recent: pl.DataFrame, *, features: Sequence[str], spec: DriftSpec
+) -> pl.DataFrame:
+    """Kolmogorov-Smirnov distance of each feature between two periods, against a null of no drift.
+
+    ``reference`` and ``recent`` are rows of a feature panel (date, is_missing, features); filled rows, nulls and NaN
+    are left out. Distances are taken over all rows of a period, at ``GRID`` pooled quantiles of the reference.
+
+    The null: both periods are redrawn from the reference as blocks of whole sessions (all tickers of a session travel
+    together), each block as long as the recent period, so a draw of the recent period is a stretch that really
+    happened. Only k = reference / recent of these do not overlap, so the null's width is itself an estimate; as in
+    Student's t, each draw is multiplied by sqrt(k / chi-squared(k)). The p-value is (1 + draws at least as far) / (1
+    + draws). ``alert`` is the Benjamini-Hochberg rule over the features at ``spec.false_discovery_rate`` (Benjamini
+    and Hochberg 1995); there are at least features / rate draws, since with fewer the smallest p-value could never
+    pass it. A feature with values in the reference and none lately has no distance (null) and alerts.
+
+    Returns feature, ks_distance, p_value, alert: one row per feature, in the order given. Raises BadInput where a
+    feature is not there or the reference is shorter than twice the recent period.
+    """
+    absent = [name for name in features if name not in reference.columns or name not in recent.columns]
+    if absent:
+        raise BadInput(f"drift: features {absent} are not in the feature panel; have {sorted(reference.columns)}")
+    reference, recent = (frame.filter(~pl.col("is_missing")) for frame in (reference, recent))
+    days, recent_days = reference["date"].n_unique(), recent["date"].n_unique()
+    if not recent_days or days < 2 * recent_days:
+        raise BadInput(
+            f"drift: {recent_days} recent and {days} reference sessions; the reference must be at least twice as long"
+        )
+
+    generator = np.random.default_rng(spec.seed)
+    draws = max(spec.bootstrap_samples, int(np.ceil(len(features) / spec.false_discovery_rate)))
+    weights = [
+        _session_weights(generator, draws=draws, sessions=days, length=length, block=recent_days)
+        for length in (recent_days, days)
+    ]
+    stretches = days // recent_days
+    widening = np.sqrt(stretches / generator.chisquare(stretches, size=draws))  # (draws,)
+    session = reference["date"].rank("dense").to_numpy().astype(np.int64) - 1
+    rows: list[tuple[str, float | None, float | None]] = []
+    for name in features:
+        old, new = _values(reference, name), _values(recent, name)
+        known_old, known_new = np.isfinite(old), np.isfinite(new)
+        if not known_old.any() or not known_new.any():
+            rows.append((name, None, 0.0 if known_old.any() else None))
+            continue
+        edges = np.unique(np.quantile(old[known_old], np.linspace(0, 1, GRID + 1)))
+        counts = _counts(old[known_old], session[known_old], edges=edges, sessions=days)  # (days, edges + 1)
+        lately = _counts(new[known_new], np.zeros(known_new.sum(), np.int64), edges=edges, sessions=1)
+        distance = float(_distance(lately, counts.sum(axis=0, keepdims=True))[0])
+        null = widening * _distance(weights[0] @ counts, weights[1] @ counts)  # (draws,)
+        rows.append((name, distance, float((1 + np.sum(null >= distance - 1e-12)) / (1 + draws))))
+
+    result = pl.DataFrame(
+        rows, schema={"feature": pl.String, "ks_distance": pl.Float64, "p_value": pl.Float64}, orient="row"
+    )
+    alert = benjamini_hochberg(result["p_value"].fill_null(1.0).to_numpy(), rate=spec.false_discovery_rate)
+    return result.with_columns(
+        p_value=pl.when(pl.col("ks_distance").is_not_null()).then("p_value"), alert=pl.Series(alert)
+    )
+
+
+def benjamini_hochberg(p_values: NDArray[np.float64], *, rate: float) -> NDArray[np.bool_]:
+    """Which of (n,) p-values are discoveries at rate ``rate``: all up to the last sorted p_k <= k rate / n."""
+    n = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    passed = np.flatnonzero(p_values[order] <= rate * np.arange(1, n + 1) / n)
+    discovered = np.zeros(n, dtype=bool)
+    if passed.size:
+        discovered[order[: passed[-1] + 1]] = True
+    return discovered
+
+
+def _values(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    return frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _session_weights(
+    generator: np.random.Generator, *, draws: int, sessions: int, length: int, block: int
+) -> NDArray[np.float64]:
+    """How often each session is in each draw: (draws, sessions). A draw's counts are then a sum over sessions."""
+    positions = block_positions(generator, draws=draws, sessions=sessions, length=length, block=block)
+    flat = (np.arange(draws)[:, None] * sessions + positions).ravel()
+    return np.bincount(flat, minlength=draws * sessions).reshape(draws, sessions).astype(np.float64)
+
+
+def _counts(
+    values: NDArray[np.float64], session: NDArray[np.int64], *, edges: NDArray[np.float64], sessions: int
+) -> NDArray[np.float64]:
+    """Rows of each session between neighbouring edges (edges[i-1], edges[i]]: (sessions, edges + 1)."""
+    bins = len(edges) + 1
+    flat = session * bins + np.searchsorted(edges, values, side="left")
+    return np.bincount(flat, minlength=sessions * bins).reshape(sessions, bins).astype(np.float64)
+
+
+def _distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest difference between the distribution functions of two (draws, bins) count tables: (draws,).
+
+    NaN where a draw has no row at all; such a draw is compared as "not as far".
+    """
+    cumulated = [np.cumsum(counts, axis=1) for counts in (left, right)]
+    with np.errstate(invalid="ignore"):
+        shares = [table / table[:, -1:] for table in cumulated]
+    return np.abs(shares[0] - shares[1]).max(axis=1)

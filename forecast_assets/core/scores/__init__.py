@@ -1,0 +1,1 @@
+"""How good a forecast or a return series is: numbers in, numbers out."""

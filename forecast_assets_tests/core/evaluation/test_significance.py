@@ -1,0 +1,127 @@
+"""Intervals and tests against published numbers, simulations and independent formulas."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm  # type: ignore[import-untyped]
+
+from forecast_assets.core.evaluation.significance import (
+    bootstrap_interval,
+    deflated_sharpe,
+    deflated_sharpe_from_moments,
+    diebold_mariano,
+    expected_max_sharpe,
+    mean_interval,
+    optimal_block,
+    sharpe_interval,
+)
+from forecast_assets.core.scores.trading import sharpe
+
+
+def autoregression(rho: float, *, sessions: int, rng: np.random.Generator) -> np.ndarray:
+    series = rng.normal(size=sessions)
+    for t in range(1, sessions):
+        series[t] += rho * series[t - 1]
+    return series
+
+
+def test_blocks_grow_with_dependence() -> None:
+    rng = np.random.default_rng(0)
+    independent, dependent = rng.normal(size=800), autoregression(0.9, sessions=800, rng=rng)
+    assert optimal_block(independent) <= 5
+    assert optimal_block(dependent) > 20
+    assert optimal_block(np.stack([independent, dependent], axis=1)) == optimal_block(dependent)
+    assert optimal_block(np.zeros(100)) == 1
+    assert optimal_block(independent[:10]) == 1
+
+
+def test_the_mean_interval_of_dependent_data_covers_where_an_independent_one_would_not() -> None:
+    rng = np.random.default_rng(0)
+    inside, naive, runs = 0, 0, 60
+    for seed in range(runs):
+        series = autoregression(0.8, sessions=600, rng=rng)
+        interval = mean_interval(series, sessions_per_year=1.0, samples=200, seed=seed)
+        inside += interval.low <= 0 <= interval.high
+        naive += abs(series.mean()) <= 1.96 * series.std() / 600**0.5
+    assert inside / runs >= 0.85
+    assert naive / runs <= 0.7
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    returns = np.random.default_rng(0).normal(0.0005, 0.01, 500)
+    first, second, other = (sharpe_interval(returns, sessions_per_year=252, samples=200, seed=s) for s in (1, 1, 2))
+    assert first == second
+    assert first != other
+    assert first.estimate == pytest.approx(sharpe(returns, sessions_per_year=252))
+    assert first.low < first.estimate < first.high
+
+
+def test_a_zero_position_has_no_interval() -> None:
+    assert np.isnan(sharpe_interval(np.zeros(100), sessions_per_year=252, samples=10, seed=0)).all()
+    assert mean_interval(np.zeros(100), sessions_per_year=252, samples=10, seed=0) == (0.0, 0.0, 0.0)
+
+
+def test_paired_columns_are_resampled_together() -> None:
+    series = np.random.default_rng(0).normal(size=(200, 1)) * [1.0, 1.0]
+    interval = bootstrap_interval(series, lambda table: float((table[:, 0] - table[:, 1]).mean()), samples=50, seed=0)
+    assert interval == (0.0, 0.0, 0.0)
+
+
+def test_a_nan_return_is_an_error() -> None:
+    with pytest.raises(ValueError, match="1 of 3"):
+        sharpe_interval([0.1, np.nan, 0.2], sessions_per_year=252, samples=10, seed=0)
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 20])
+def test_diebold_mariano_equals_a_newey_west_regression_on_a_constant(horizon: int) -> None:
+    difference = autoregression(0.5, sessions=400, rng=np.random.default_rng(horizon)) + 0.2
+    result = diebold_mariano(difference, horizon_sessions=horizon)
+    options = {"maxlags": result.lags, "use_correction": False}
+    fit = sm.OLS(difference, np.ones(400)).fit(cov_type="HAC", cov_kwds=options)
+    correction = np.sqrt((400 + 1 - 2 * horizon + horizon * (horizon - 1) / 400) / 400)
+    assert result.lags >= horizon - 1
+    assert result.statistic == pytest.approx(fit.tvalues[0] * correction)
+    assert result.mean_difference == pytest.approx(difference.mean())
+
+
+def test_diebold_mariano_rejects_about_as_often_as_it_says_under_overlap() -> None:
+    rng = np.random.default_rng(0)
+    rejected = 0
+    for _ in range(300):
+        shocks = rng.normal(size=504)
+        overlapping = np.convolve(shocks, np.ones(5), mode="valid")
+        rejected += diebold_mariano(overlapping, horizon_sessions=5).p_value < 0.05
+    assert 0.02 < rejected / 300 < 0.11
+
+
+def test_diebold_mariano_of_equal_forecasts_is_undefined_and_of_too_few_days_an_error() -> None:
+    assert np.isnan(diebold_mariano(np.zeros(50), horizon_sessions=1).p_value)
+    with pytest.raises(ValueError, match="40 days"):
+        diebold_mariano(np.zeros(40), horizon_sessions=20)
+
+
+def test_deflated_sharpe_reproduces_the_papers_example() -> None:
+    """Bailey and Lopez de Prado 2014, p. 10: annual Sharpe 2.5 over 1250 days, 100 trials of annual variance 1/2."""
+    trials = {"trials": 100, "trial_sharpe_variance": 0.5 / 250}
+    hurdle = expected_max_sharpe(**trials)  # type: ignore[arg-type]
+    probability = deflated_sharpe_from_moments(
+        sharpe_per_session=2.5 / 250**0.5,
+        sessions=1250,
+        skewness=-3.0,
+        kurtosis=10.0,
+        **trials,  # type: ignore[arg-type]
+    )
+    assert hurdle == pytest.approx(0.1132, abs=5e-5)
+    assert probability == pytest.approx(0.9004, abs=5e-5)
+
+
+def test_the_expected_best_of_many_trials_is_that_of_normal_draws() -> None:
+    draws = np.random.default_rng(0).normal(0, 0.3, size=(20_000, 50)).max(axis=1).mean()
+    assert expected_max_sharpe(trials=50, trial_sharpe_variance=0.09) == pytest.approx(draws, rel=0.02)
+    assert expected_max_sharpe(trials=1, trial_sharpe_variance=0.09) == 0.0
+
+
+def test_deflated_sharpe_falls_with_the_number_of_trials() -> None:
+    returns = np.random.default_rng(0).normal(0.001, 0.01, 1000)
+    one, many = (deflated_sharpe(returns, trials=n, trial_sharpe_variance=0.001) for n in (1, 500))
+    assert one > 0.95 > many
+    assert np.isnan(deflated_sharpe(np.zeros(100), trials=5, trial_sharpe_variance=0.001))

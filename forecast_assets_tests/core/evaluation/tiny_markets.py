@@ -1,0 +1,106 @@
+"""Small calendar panels and forecast tables for the simulation's tests."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.evaluation.forecast_table import forecast_table
+from forecast_assets.core.scores.quantile import normal_quantiles
+
+FILLED = "filled"
+"""A session of the ticker's exchange without a quote, carried forward in the calendar panel."""
+
+Quote = tuple[float, float] | str | None
+
+
+def weekdays(count: int, *, start: str = "2024-01-01") -> list[dt.date]:
+    return np.busday_offset(start, np.arange(count), roll="forward").astype("datetime64[D]").tolist()
+
+
+def calendar_panel(
+    dates: Sequence[dt.date],
+    quotes: Mapping[str, Sequence[Quote]],
+    *,
+    regions: Mapping[str, str] | None = None,
+    breaks: Mapping[str, Sequence[int]] | None = None,
+) -> pl.DataFrame:
+    """One row per (open, close) or FILLED; None is a day without a row. ``breaks``: positions that start a segment."""
+    rows = []
+    for ticker, series in quotes.items():
+        last_close, segment = float("nan"), 0
+        for position, (date, quote) in enumerate(zip(dates, series, strict=True)):
+            segment += position in (breaks or {}).get(ticker, ())
+            if quote is None:
+                continue
+            missing = isinstance(quote, str)
+            opening, last_close = (None, last_close) if isinstance(quote, str) else quote
+            region = (regions or {}).get(ticker, "Americas")
+            rows.append((date, ticker, "XNYS", None, opening, last_close, missing, segment, region))
+    schema = {
+        "date": pl.Date,
+        "ticker": pl.String,
+        "exchange": pl.String,
+        "sector": pl.String,
+        "open": pl.Float64,
+        "close": pl.Float64,
+        "is_missing": pl.Boolean,
+        "segment": pl.Int32,
+        "region": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("ticker", "date")
+
+
+def random_panel(*, seed: int, sessions: int = 90) -> pl.DataFrame:
+    """Eight random walks in two regions, with own holidays, filled sessions, a broken segment, an end, a listing."""
+    rng = np.random.default_rng(seed)
+    dates = weekdays(sessions, start="2023-11-01")
+    quotes: dict[str, list[Quote]] = {}
+    for number in range(8):
+        close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, sessions)))
+        opening = close * np.exp(rng.normal(0, 0.01, sessions))
+        series: list[Quote] = list(zip(opening.tolist(), close.tolist(), strict=True))
+        for gap in rng.integers(3, sessions - 12, size=2):
+            length = int(rng.integers(1, 6))
+            series[gap : gap + length] = [FILLED] * length
+        quotes[f"T{number}"] = series
+    for name in ("T4", "T5", "T6", "T7"):  # another exchange: shut on days on which the first is open
+        for holiday in (45, 46, 61):
+            quotes[name][holiday] = None
+    quotes["T1"][50:59] = [None] * 9
+    quotes["T2"][70:] = [None] * (sessions - 70)
+    quotes["T6"][:20] = [None] * 20
+    regions = {f"T{number}": "Europe" if number >= 4 else "Americas" for number in range(8)}
+    return calendar_panel(dates, quotes, regions=regions, breaks={"T1": [59]})
+
+
+def forecasts_on(
+    panel: pl.DataFrame,
+    mean: pl.Expr | float,
+    *,
+    first_test: dt.date,
+    horizon: int = 1,
+    sigma: float = 0.02,
+    gap: tuple[dt.date, dt.date] | None = None,
+    model: str = "m",
+) -> pl.DataFrame:
+    """A Normal forecast at every quote of the panel, but for the dates of the gap; ``mean`` null: no forecast there."""
+    rows = panel.filter(~pl.col("is_missing")).with_columns(mean=mean if isinstance(mean, pl.Expr) else pl.lit(mean))
+    rows = rows.filter(pl.col("mean").is_not_null())
+    if gap is not None:
+        rows = rows.filter(~pl.col("date").is_between(*gap))
+    split = np.where(rows["date"].to_numpy() < np.datetime64(first_test), "validation", "test")
+    location = rows["mean"].to_numpy()[:, None]
+    scale = np.full((len(rows), 1), sigma)
+    return forecast_table(
+        date=rows["date"],
+        ticker=rows["ticker"],
+        quantiles=normal_quantiles(location, scale),
+        mean=location,
+        sigma=scale,
+        y=np.full((len(rows), 1), np.nan),
+        split=split,
+        model=model,
+        horizons=(horizon,),
+    )

@@ -1,0 +1,1 @@
+"""Tests of forecast_assets.core.monitoring."""
