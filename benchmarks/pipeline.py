@@ -1,0 +1,98 @@
+"""How long the everyday commands take: loading the definitions, ``make all`` twice, ``make test``.
+
+    python -m benchmarks.pipeline                                           everything
+    python -m benchmarks.pipeline --only definitions_import_vs_dagster      one figure, merged into the file
+
+Runs on two cores at most, after installation.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks._result import ROOT, record
+
+CORES = 2
+IMPORT_ROUNDS = 7
+
+Figures = dict[str, dict[str, Any]]
+
+
+def measure_imports() -> Figures:
+    """Import time of the definitions against that of Dagster alone, each in processes of their own, interleaved."""
+    seconds: dict[str, list[float]] = {"dagster": [], "forecast_assets.definitions": []}
+    for module in seconds:
+        _import_seconds(module)  # byte-compiles and warms the disk cache
+    for _ in range(IMPORT_ROUNDS):
+        for module, samples in seconds.items():
+            samples.append(_import_seconds(module))
+    ours, theirs = median(seconds["forecast_assets.definitions"]), median(seconds["dagster"])
+    details = {"definitions_seconds": round(ours, 3), "dagster_seconds": round(theirs, 3), "rounds": IMPORT_ROUNDS}
+    return {"definitions_import_vs_dagster": {"value": round(ours / theirs, 3), **details}}
+
+
+def measure_demo() -> Figures:
+    """``make all`` on the demo panel in a fresh data root, then again with nothing changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "dagster_home")
+        home.mkdir()
+        shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
+        environment = {"FORECAST_DATA_DIR": str(Path(folder, "data"))}
+        first, second = (_make("all", f"DAGSTER_HOME={home}", environment=environment) for _ in range(2))
+    return {
+        "demo_run_minutes": {"value": round(first / 60, 2)},
+        "unchanged_rerun_seconds": {"value": round(second, 1)},
+    }
+
+
+def measure_tests() -> Figures:
+    """``make test``: lint, contracts, types and the suite."""
+    return {"test_suite_minutes": {"value": round(_make("test") / 60, 2)}}
+
+
+MEASUREMENTS: dict[str, Callable[[], Figures]] = {
+    "definitions_import_vs_dagster": measure_imports,
+    "demo_run_minutes": measure_demo,
+    "unchanged_rerun_seconds": measure_demo,
+    "test_suite_minutes": measure_tests,
+}
+"""Figure -> what measures it. The two figures of the demo come from one pair of runs."""
+
+
+def _import_seconds(module: str) -> float:
+    code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def _make(*arguments: str, environment: dict[str, str] | None = None) -> float:
+    """Wall seconds of one ``make``. Settings of the caller's own runs do not leak into it."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("FORECAST_", "MAKE", "MFLAGS"))}
+    start = time.perf_counter()
+    subprocess.run(["make", *arguments], cwd=ROOT, env=inherited | (environment or {}), check=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure the figures asked for, and merge them into ``benchmarks/results/pipeline.json``."""
+    parser = argparse.ArgumentParser(description="Measures how long the everyday commands take.")
+    parser.add_argument("--only", metavar="FIGURE", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    only = parser.parse_args().only
+
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    _make(".venv/.installed")
+    for measure in dict.fromkeys(MEASUREMENTS[figure] for figure in only):
+        path = record("pipeline", measure(), command=" ".join(["python -m benchmarks.pipeline", *sys.argv[1:]]))
+        print(f"{path.relative_to(ROOT)} updated")
+
+
+if __name__ == "__main__":
+    main()

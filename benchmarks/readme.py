@@ -1,0 +1,76 @@
+"""Write the README's result table from the committed metrics of the reference panel.
+
+    python -m benchmarks.readme
+
+``forecast_assets_tests/test_readme.py`` fails when the README and the file differ.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+METRICS = ROOT / "benchmarks" / "metrics" / "panel_40.json"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+def section(summary: dict[str, Any]) -> str:
+    """The README's result section as Markdown."""
+    facts = summary["facts"]
+    tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
+    lines = [
+        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits trained in all.",
+        "Every number is in [`benchmarks/metrics/panel_40.json`](benchmarks/metrics/panel_40.json); "
+        f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
+        "",
+        "| model | horizon | pinball / EWMA | 95 % interval | coverage of the 95 % band | of the 90 % band |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| `{row['model']}` | {row['horizon']} | {number(row['pinball_ratio'], 4)} "
+            f"| {number(row['pinball_ratio_low'], 3)} to {number(row['pinball_ratio_high'], 3)} "
+            f"| {percent(row['coverage_95'])} | {percent(row['coverage_90'])} |"
+            for row in summary["forecasts"]
+        ),
+        "",
+        "| strategy, net of costs | return p.a. | volatility | Sharpe | 95 % interval | max drawdown | turnover/day |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| `{row['strategy']}` | {percent(row['annual_return'])} | {percent(row['annual_volatility'])} "
+            f"| {number(row['sharpe'], 2)} | {number(row['sharpe_low'], 2)} to {number(row['sharpe_high'], 2)} "
+            f"| {percent(row['max_drawdown'])} | {number(row['turnover'], 3)} |"
+            for row in summary["strategies"]
+        ),
+        "",
+        *(f"- **{verdict['verdict']}** - {verdict['claim']}. {verdict['sentence']}" for verdict in summary["verdicts"]),
+        "",
+        *(f"- {caveat}" for caveat in summary["caveats"]),
+    ]
+    return "\n".join(lines)
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def with_results(readme: str, summary: dict[str, Any]) -> str:
+    """``readme`` with its result section replaced; raises ValueError where the markers are missing."""
+    before, found, rest = readme.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise ValueError(f"README.md: the markers {BEGIN} and {END} must both be there, in this order")
+    return f"{before}{BEGIN}\n{section(summary)}\n{END}{after}"
+
+
+def main() -> None:
+    """Rewrite the README in place."""
+    summary = json.loads(METRICS.read_text(encoding="utf-8"))
+    README.write_text(with_results(README.read_text(encoding="utf-8"), summary), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

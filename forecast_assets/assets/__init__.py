@@ -1,0 +1,1 @@
+"""What: one thin module per stage of the graph."""

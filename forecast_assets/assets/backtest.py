@@ -1,0 +1,70 @@
+"""The costed simulation of one test year."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forecast_assets.assets.networks import TRAINING
+from forecast_assets.assets.partitions import years
+from forecast_assets.assets.product import TABLE, Check, Product
+from forecast_assets.assets.stage import CheckSpec, stage
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.evaluation.ledger import Simulation
+
+RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every ledger")
+TOLERANCE = 1e-9
+
+
+@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,))
+def backtest(
+    ensemble: Version,
+    b0_mlp: Version,
+    b2_tft_ticker: Version,
+    baselines: Version,
+    calendar_panel: Version,
+    backtest_spec: BacktestSpec,
+    year: int,
+) -> Product:
+    """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution."""
+    from forecast_assets.core.evaluation import benchmarks
+    from forecast_assets.core.evaluation.ledger import reconcile
+    from forecast_assets.core.evaluation.plots import equity_curves
+    from forecast_assets.core.evaluation.simulate import simulate
+
+    panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
+    expected = dict(zip(HORIZONS, baselines.json(TRAINING)["unconditional_mean"], strict=True))
+    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (ensemble, b0_mlp, b2_tft_ticker)}
+    walk = pl.read_parquet(baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
+    directional = backtest_spec.model_copy(update={"book": "directional"})
+    # B0 as a friend would trade it: its own one-session forecast, every day, without smoothing.
+    naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
+    traded = {
+        "ensemble": (forecasts["ensemble"], backtest_spec),
+        "b2_tft_ticker": (forecasts["b2_tft_ticker"], backtest_spec),
+        "b0_mlp": (forecasts["b0_mlp"], backtest_spec),
+        "b0_mlp_naive": (forecasts["b0_mlp"], naive),
+        "ensemble_directional": (forecasts["ensemble"], directional),
+        "b0_mlp_directional": (forecasts["b0_mlp"], directional),
+        "random_walk": (walk, backtest_spec),
+    }
+    books: dict[str, Simulation] = {
+        name: simulate(table, panel, year=year, spec=spec, unconditional_mean=expected[spec.horizon_sessions])
+        for name, (table, spec) in traded.items()
+    }
+    books["momentum"] = benchmarks.momentum(forecasts["ensemble"], panel, year=year, spec=backtest_spec)
+    books["equal_weight"] = benchmarks.equal_weight(forecasts["ensemble"], panel, year=year, spec=backtest_spec)
+    error = max(reconcile(book) for book in books.values())
+    daily, positions, trades = (
+        pl.concat(getattr(book, part).with_columns(strategy=pl.lit(name)) for name, book in books.items())
+        for part in ("daily", "positions", "trades")
+    )
+    return Product(
+        files={TABLE: daily, "positions.parquet": positions, "trades.parquet": trades},
+        facts={"strategies": len(books), "trades": trades.height, "ledger_error": error},
+        plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
+        checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
+    )

@@ -1,0 +1,41 @@
+"""What a network must beat."""
+
+from typing import Any
+
+import polars as pl
+
+from forecast_assets.assets.decisions import fold_table
+from forecast_assets.assets.partitions import years
+from forecast_assets.assets.product import TABLE, Product
+from forecast_assets.assets.stage import stage
+from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.specs import FoldSpec, WindowSpec
+from forecast_assets.store.versions import Version
+
+
+@stage(group="models", kinds={"numpy"}, partitions=years)
+def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: int, log: Any) -> Product:
+    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions."""
+    import time
+
+    from forecast_assets.core.models.arrays import PanelArrays
+    from forecast_assets.core.models.baselines import BASELINES
+    from forecast_assets.core.windows.folds import make_fold
+    from forecast_assets.core.windows.stats import fit_stats
+    from forecast_assets.core.windows.tensors import PanelTensors
+
+    panel = PanelTensors.load(windowed_tensors.path(TENSORS))
+    fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
+    arrays = PanelArrays.from_tensors(panel)
+    tables, seconds = [], {}
+    for name, fit_predict in BASELINES.items():
+        started = time.perf_counter()
+        quantiles = fit_predict(arrays, train=fold.train.numpy(), decide=fold.decisions.numpy())
+        seconds[f"seconds_{name}"] = round(time.perf_counter() - started, 3)
+        tables.append(fold_table(panel, fold, quantiles, model=name))
+    log.info(f"baselines {year}: {', '.join(f'{name} {s} s' for name, s in seconds.items())}")
+    unconditional = fit_stats(panel, fold).unconditional_mean
+    return Product(
+        files={TABLE: pl.concat(tables), "training.json": {"unconditional_mean": list(unconditional)}},
+        facts={"models": len(tables), "decisions": len(fold.decisions), **seconds},
+    )

@@ -1,0 +1,59 @@
+"""What a stage hands over for publication, and how each kind of content is written."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Content = pl.DataFrame | Mapping[str, Any] | list[Any] | str | bytes | Callable[[Path], None]
+"""A table (.parquet), tensors by name (.safetensors), JSON (.json), text or bytes, or a function that writes the file."""
+
+TABLE = "table.parquet"
+"""Name of an asset's main table; a parent annotated as ``pl.LazyFrame`` is this file."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Outcome of one asset check."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Everything one materialisation leaves behind."""
+
+    files: Mapping[str, Content]
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)  # small numbers for people
+    plots: Mapping[str, "Figure"] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    slices: Mapping[str, str] = field(default_factory=dict)  # digest of each year's rows
+    seeds: tuple[int, ...] = ()
+
+
+def write_content(content: Content, path: Path) -> None:
+    """Write ``content`` to ``path`` in the format its suffix names; the bytes depend on the content alone."""
+    if callable(content):
+        content(path)
+    elif isinstance(content, pl.DataFrame):
+        content.write_parquet(path, compression="zstd", statistics=True)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, str):
+        path.write_text(content, encoding="utf-8")
+    elif path.suffix == ".safetensors" and isinstance(content, Mapping):
+        from safetensors.torch import save_file
+
+        save_file({name: tensor.contiguous() for name, tensor in content.items()}, path)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+    else:
+        raise TypeError(f"{path.name}: no way to write a {type(content).__name__} to it")

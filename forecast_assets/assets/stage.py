@@ -1,0 +1,258 @@
+"""What all stages share: look for a version with this input key, open the parents, run the stage, hand it over.
+
+A stage is an ordinary function. Its parameters say what it needs:
+
+- a parameter named like an asset is that parent: annotated ``Version`` (its files), ``pl.LazyFrame`` (its main table) or
+  ``dict[str, Version]`` (every partition at hand, by key);
+- a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
+  name), and only those specs enter the input key;
+- ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say.
+
+Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
+settings and parents, it is returned as it is, from the command line, a click and a backfill alike.
+"""
+
+import inspect
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_origin
+
+import dagster as dg
+import polars as pl
+from pydantic import ValidationError
+
+from forecast_assets.assets.code import code_version
+from forecast_assets.assets.launchpad import launchpad_config, with_overrides
+from forecast_assets.assets.metadata import check_results, version_metadata
+from forecast_assets.assets.product import TABLE, Product, write_content
+from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
+from forecast_assets.core.specs import Settings, Spec
+from forecast_assets.resources.settings import describe
+from forecast_assets.resources.store_io import After, Prepared
+from forecast_assets.store.keys import input_key
+from forecast_assets.store.versions import Version
+
+REQUIRED_RESOURCES = {"store", "settings", "compute", "source"}
+SERVICES = {"year", "day", "hardware", "drops", "profile", "log"}
+SPEC_SUFFIX = "_spec"
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """An asset check that the stage itself decides."""
+
+    name: str
+    description: str
+    blocking: bool = True
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """The parameters of a stage, sorted by what they are."""
+
+    parents: dict[str, Any]  # name -> annotation
+    specs: dict[str, type[Spec]]
+    services: tuple[str, ...]
+
+    @classmethod
+    def of(cls, function: Callable[..., Product]) -> "_Signature":
+        annotations = {name: p.annotation for name, p in inspect.signature(function).parameters.items()}
+        services = tuple(name for name in annotations if name in SERVICES)
+        specs = {name: a for name, a in annotations.items() if _is_spec(a)}
+        parents = {name: a for name, a in annotations.items() if name not in specs and name not in services}
+        return cls(parents, specs, services)
+
+
+def _is_spec(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, Spec)
+
+
+def _field(parameter: str) -> str:
+    return parameter.removesuffix(SPEC_SUFFIX)
+
+
+def _is_many(annotation: Any) -> bool:
+    return get_origin(annotation) is dict
+
+
+def stage(
+    *,
+    group: str,
+    kinds: set[str],
+    partitions: dg.PartitionsDefinition[str] | None = None,
+    mappings: Mapping[str, dg.PartitionMapping] | None = None,
+    checks: Sequence[CheckSpec] = (),
+    pool: str | None = None,
+    after: After | None = None,
+) -> Callable[[Callable[..., Product]], dg.AssetsDefinition]:
+    """Make a Dagster asset of a stage function; its name is the asset key, its docstring the description.
+
+    ``after`` runs once the version is known, new or found, such as to register partitions.
+    """
+
+    def decorate(function: Callable[..., Product]) -> dg.AssetsDefinition:
+        signature = _Signature.of(function)
+        knobs = {_field(name): spec for name, spec in signature.specs.items()}
+
+        def without_knobs(context: dg.AssetExecutionContext, **parents: Any) -> Any:
+            try:
+                return _materialise(function, signature, checks, after, context, parents.pop("config", None), parents)
+            except UserError as error:
+                raise dg.Failure(description=str(error), allow_retries=False) from error
+
+        def with_knobs(context: dg.AssetExecutionContext, config: Any, **parents: Any) -> Any:
+            return without_knobs(context, config=config, **parents)
+
+        compute = with_knobs if knobs else without_knobs
+        # Dagster reads the launchpad's fields and the number of outputs (a check counts as one) off the annotations.
+        compute.__annotations__ = {"context": dg.AssetExecutionContext}
+        if knobs:
+            compute.__annotations__["config"] = launchpad_config(function.__name__, knobs)
+        compute.__name__ = function.__name__
+        return dg.asset(
+            name=function.__name__,
+            description=inspect.getdoc(function),
+            ins={
+                name: dg.AssetIn(
+                    key=name,
+                    metadata={"many": _is_many(annotation)},
+                    partition_mapping=(mappings or {}).get(name),
+                )
+                for name, annotation in signature.parents.items()
+            },
+            partitions_def=partitions,
+            group_name=group,
+            kinds=kinds,
+            pool=pool,
+            io_manager_key="io_manager",
+            required_resource_keys=REQUIRED_RESOURCES,
+            check_specs=[
+                dg.AssetCheckSpec(c.name, asset=function.__name__, description=c.description, blocking=c.blocking)
+                for c in checks
+            ],
+        )(compute)
+
+    return decorate
+
+
+def _materialise(
+    function: Callable[..., Product],
+    signature: _Signature,
+    checks: Sequence[CheckSpec],
+    after: After | None,
+    context: dg.AssetExecutionContext,
+    config: Any,
+    parents: Mapping[str, Any],
+) -> Any:
+    asset, partition = function.__name__, context.partition_key if context.has_partition_key else None
+    store = context.resources.store.store()
+    settings = context.resources.settings.settings()
+    specs = _specs(signature, settings, config)
+    services = _services(signature, context, settings, partition)
+    year = int(partition) if "year" in signature.services and partition else None
+
+    seen: dict[str, str] = {}
+    for value in parents.values():
+        for version in value.values() if isinstance(value, dict) else [value]:
+            seen[version.label] = version.seen_by(year)
+    if "drops" in services:
+        seen["drops"] = services["drops"].digest()
+    knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
+    code = code_version(function.__module__)
+    key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
+
+    started = time.perf_counter()
+    found = _sound(store.find(asset, partition, key), context)
+    if found is not None:
+        store.promote(found)
+        context.log.info(f"{asset} {partition or ''}: unchanged, version {found.id}")
+        if after:
+            after(found, context.instance, context.resources.store.root())
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(found.data_version),
+            metadata={**version_metadata(found), "computed": False},
+            check_results=check_results(found),
+        )
+
+    opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
+    product = function(**opened, **specs, **services)
+    undeclared = set(product.checks) ^ {check.name for check in checks}
+    if undeclared:
+        raise ValueError(f"{asset}: checks declared and checks decided differ: {sorted(undeclared)}")
+    facts = {
+        **product.facts,
+        "seconds": round(time.perf_counter() - started, 3),
+        "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    staging = store.stage(asset, partition, input_key=key)
+    try:
+        for name, content in product.files.items():
+            write_content(content, staging.path / name)
+        for name, figure in product.plots.items():
+            from forecast_assets.core.evaluation.figure import to_png
+
+            write_content(to_png(figure), staging.path / f"plot-{name}.png")
+        prepared = Prepared(
+            staging=staging,
+            fields={
+                "parents": seen,
+                "config": knobs,
+                "code_version": code,
+                "seeds": list(product.seeds),
+                "slices": dict(product.slices),
+                "facts": {**facts, "checks": {name: vars(check) for name, check in product.checks.items()}},
+            },
+            after=after,
+        )
+        data_version = staging.seal()
+    except BaseException:
+        staging.discard()
+        raise
+    return dg.MaterializeResult(
+        value=prepared,
+        data_version=dg.DataVersion(data_version),
+        metadata={**version_metadata(staging.path, facts=facts), "computed": True},
+        check_results=check_results(product.checks),
+    )
+
+
+def _sound(found: Version | None, context: dg.AssetExecutionContext) -> Version | None:
+    """``found`` if its bytes are as published; an altered one is made again, and said so."""
+    if found is None:
+        return None
+    try:
+        found.check()
+    except CorruptArtefact as error:
+        context.log.warning(f"{error} It is computed again.")
+        return None
+    return found
+
+
+def _specs(signature: _Signature, settings: Settings, config: Any) -> dict[str, Spec]:
+    chosen = {}
+    for name in signature.specs:
+        try:
+            chosen[name] = with_overrides(getattr(settings, _field(name)), getattr(config, _field(name), None))
+        except ValidationError as error:
+            raise BadKnob(describe(error)) from error
+    return chosen
+
+
+def _services(
+    signature: _Signature, context: dg.AssetExecutionContext, settings: Settings, partition: str | None
+) -> dict[str, Any]:
+    offered: dict[str, Callable[[], Any]] = {
+        "year": lambda: int(partition or 0),
+        "day": lambda: partition,
+        "hardware": lambda: context.resources.compute.hardware(),
+        "drops": lambda: context.resources.source.drops(settings.demo),
+        "profile": lambda: context.resources.settings.profile_name(),
+        "log": lambda: context.log,
+    }
+    return {name: offered[name]() for name in signature.services}
+
+
+def _open(value: Any, annotation: Any) -> Any:
+    return pl.scan_parquet(value.path(TABLE)) if annotation is pl.LazyFrame else value

@@ -1,0 +1,1 @@
+"""When: jobs and the order they run in."""

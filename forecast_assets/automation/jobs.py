@@ -1,0 +1,18 @@
+"""The jobs of the graph. A job holds one kind of partition, so there is one per kind."""
+
+import dagster as dg
+
+PANEL = dg.define_asset_job(
+    "panel",
+    selection=["raw_panel", "rejected_rows", "calendar_panel", "feature_panel", "windowed_tensors"],
+    description="From the raw panel to tensors.",
+)
+WALK_FORWARD = dg.define_asset_job(
+    "walk_forward",
+    selection=["baselines", "b0_mlp", "b2_tft_ticker", "ensemble", "backtest"],
+    description="One test year: train, forecast, combine, trade.",
+)
+REPORT = dg.define_asset_job("report", selection=["backtest_report"], description="The verdict over all years at hand.")
+NIGHTLY = dg.define_asset_job("nightly", selection=["drift_checks"], description="What is watched every night.")
+
+JOBS = [PANEL, WALK_FORWARD, REPORT, NIGHTLY]

@@ -1,0 +1,135 @@
+"""The whole graph in order, in one process: panel, each year, the report, the night's checks."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from forecast_assets.automation.progress import RunProgress, show_progress
+from forecast_assets.core import errors
+from forecast_assets.core.errors import BadKnob
+from forecast_assets.store.store import Store
+
+ORDER = ("panel", "walk_forward", "report", "nightly")
+"""The jobs, in the order their results build on each other."""
+
+ERRORS = errors.__name__
+USER_ERRORS = frozenset(name for name, kind in vars(errors).items() if inspect.isclass(kind))
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One asset that failed."""
+
+    part: str
+    asset: str
+    message: str
+    trace: str
+    user_mistake: bool
+
+
+@dataclass
+class Outcome:
+    """What a run of the graph did."""
+
+    years: list[str] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, with which settings."""
+
+    select: tuple[str, ...] = ()  # asset keys; empty: all
+    years: tuple[str, ...] = ()  # empty: all the panel has
+    settings: Mapping[str, Any] = field(default_factory=dict)  # launchpad config of the settings resource
+
+
+def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, plan: Plan) -> Outcome:
+    """Run ``plan`` job by job. A failed year does not keep the others from running.
+
+    Raises BadKnob for an asset or a year that does not exist.
+    """
+    chosen = _assets_by_job(defs, plan.select)
+    outcome = Outcome()
+    progress = RunProgress(steps=0)
+    with show_progress(progress):
+        for name in ORDER:
+            if not chosen[name]:
+                continue
+            partitions = _partitions(name, store, plan)
+            progress.expect(len(partitions) * len(chosen[name]))
+            for partition in partitions:
+                progress.part = partition or name
+                failures = _run_job(defs, name, partition, chosen[name], instance=instance, plan=plan)
+                outcome.failures += failures
+            if name == "walk_forward":
+                failed = {failure.part for failure in outcome.failures}
+                outcome.years = [year for year in map(str, partitions) if year not in failed]
+            if outcome.failures and not outcome.years:
+                break  # nothing downstream has anything to read
+    return outcome
+
+
+def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, list[str]]:
+    members = {
+        name: sorted(key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.executable_asset_keys)
+        for name in ORDER
+    }
+    known = sorted({asset for assets in members.values() for asset in assets})
+    if unknown := sorted(set(select) - set(known)):
+        raise BadKnob(f"--select: there is no asset {unknown[0]!r}; choose from {', '.join(known)}")
+    return {name: [a for a in assets if not select or a in select] for name, assets in members.items()}
+
+
+def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
+    if job not in ("walk_forward", "nightly"):
+        return [None]
+    at_hand = store.current("raw_panel").json("partitions.json")
+    if job == "nightly":
+        return list(at_hand["days"])
+    if unknown := sorted(set(plan.years) - set(at_hand["years"])):
+        raise BadKnob(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
+    return [year for year in at_hand["years"] if not plan.years or year in plan.years]
+
+
+def _run_job(
+    defs: dg.Definitions,
+    name: str,
+    partition: str | None,
+    assets: Sequence[str],
+    *,
+    instance: dg.DagsterInstance,
+    plan: Plan,
+) -> list[Failed]:
+    result = defs.resolve_job_def(name).execute_in_process(
+        instance=instance,
+        partition_key=partition,
+        asset_selection=[dg.AssetKey(asset) for asset in assets],
+        run_config={
+            "loggers": {"console": {"config": {}}},
+            "resources": {"settings": {"config": dict(plan.settings)}},
+        },
+        raise_on_error=False,
+    )
+    failures = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            described = event.step_failure_data.user_failure_data
+            failures.append(_failed(event.step_failure_data.error, partition, str(event.step_key), described))
+    if not result.success and not failures:  # before any step, as where a resource can't be had
+        last = [event for event in result.all_events if event.is_job_failure][-1]
+        failures.append(_failed(last.job_failure_data.error, partition, name, None))
+    return failures
+
+
+def _failed(error: Any, partition: str | None, asset: str, described: Any) -> Failed:
+    cause = error
+    while cause.cause is not None:
+        cause = cause.cause
+    if described is not None and described.description:
+        return Failed(partition or "", asset, described.description, error.to_string(), user_mistake=True)
+    message = cause.message.strip().removeprefix(f"{ERRORS}.{cause.cls_name}: ").split("\n")[0]
+    return Failed(partition or "", asset, message, error.to_string(), user_mistake=cause.cls_name in USER_ERRORS)

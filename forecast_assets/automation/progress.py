@@ -1,0 +1,98 @@
+"""What a run tells people while it works: a line per finished asset, and a bar with an estimate in a terminal."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+STARTED, SUCCEEDED, FAILED = "STEP_START", "STEP_SUCCESS", "STEP_FAILURE"
+
+
+@dataclass
+class RunProgress:
+    """Counts the assets of a whole run, over its jobs; ``part`` names the job's partition."""
+
+    steps: int
+    console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("starting", total=self.steps)
+        self.done = 0
+
+    def expect(self, steps: int) -> None:
+        """More steps are known to come."""
+        self.steps += steps
+        self.bar.update(self.task, total=self.steps)
+
+    def started(self, asset: str) -> None:
+        self.bar.update(self.task, description=f"{self.part} {asset}".strip())
+
+    def finished(self, asset: str, *, outcome: str) -> None:
+        self.done += 1
+        self.bar.advance(self.task)
+        self.console.print(
+            f"[{self.done:>2}/{self.steps}] {self.part:<10} {asset:<18} {outcome}", markup=False, soft_wrap=True
+        )
+
+    def note(self, message: str) -> None:
+        self.console.print(f"        {message}", markup=False, soft_wrap=True)
+
+
+_progress: ContextVar[RunProgress | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def show_progress(progress: RunProgress) -> Iterator[RunProgress]:
+    """Send the events of the runs started inside to ``progress``."""
+    token = _progress.set(progress)
+    try:
+        with progress.bar:
+            yield progress
+    finally:
+        _progress.reset(token)
+
+
+class _EventLines(logging.Handler):
+    """Dagster's log records as lines: finished steps, and what stages and libraries say at INFO and above."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress = _progress.get()
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        kind = event.event_type_value if event is not None else None
+        asset = str(event.step_key) if event is not None else ""
+        if progress is None:
+            if record.levelno >= logging.INFO or kind in (STARTED, SUCCEEDED, FAILED):
+                print(record.getMessage(), file=sys.stderr, flush=True)
+        elif kind == STARTED:
+            progress.started(asset)
+        elif event is not None and kind == SUCCEEDED:
+            progress.finished(asset, outcome=f"{event.step_success_data.duration_ms / 1000:.1f} s")
+        elif kind == FAILED:
+            progress.finished(asset, outcome="failed")
+        elif record.levelno >= logging.WARNING or (record.levelno == logging.INFO and event is None):
+            progress.note(meta.get("orig_message") or record.getMessage())
+
+
+@dg.logger({}, description="Finished assets and what they say, without Dagster's own bookkeeping.")
+def console(_: dg.InitLoggerContext) -> logging.Logger:
+    """Dagster logger definition."""
+    logger = logging.Logger("forecast_assets", level=logging.DEBUG)
+    logger.addHandler(_EventLines())
+    return logger

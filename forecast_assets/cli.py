@@ -1,0 +1,191 @@
+"""The ``forecast-assets`` command."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forecast_assets.core.errors import UserError
+
+DEFAULT_HOME = "dagster_home"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--data-dir", help="Root of raw/, store/ and reports/ (FORECAST_DATA_DIR).")
+@click.option("--profile", help="A file in conf/profile (FORECAST_PROFILE).")
+@click.option("--as-of", metavar="DATE", help="Nothing after it is read (FORECAST_AS_OF).")
+@click.pass_context
+def cli(context: click.Context, debug: bool, data_dir: str | None, profile: str | None, as_of: str | None) -> None:
+    """Calibrated 1-, 5- and 20-session return forecasts from a raw price panel."""
+    context.obj = {"debug": debug}
+    _export(FORECAST_DATA_DIR=data_dir, FORECAST_PROFILE=profile, FORECAST_AS_OF=as_of)
+
+
+def _export(**variables: str | None) -> None:
+    os.environ.update({name: value for name, value in variables.items() if value})
+
+
+def _command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options every command takes after its name too, and one sentence instead of a traceback for a user's mistake."""
+
+    @click.option("--debug", is_flag=True, help="Show tracebacks.")
+    @click.option("--data-dir", help="Root of raw/, store/ and reports/ (FORECAST_DATA_DIR).")
+    @click.option("--profile", help="A file in conf/profile (FORECAST_PROFILE).")
+    @click.option("--as-of", metavar="DATE", help="Nothing after it is read (FORECAST_AS_OF).")
+    @click.pass_context
+    @wraps(function)
+    def run(
+        context: click.Context,
+        debug: bool,
+        data_dir: str | None,
+        profile: str | None,
+        as_of: str | None,
+        **options: Any,
+    ) -> None:
+        _export(FORECAST_DATA_DIR=data_dir, FORECAST_PROFILE=profile, FORECAST_AS_OF=as_of)
+        try:
+            function(**options)
+        except UserError as error:
+            if debug or context.obj["debug"]:
+                traceback.print_exc()
+            click.echo(f"forecast-assets: {error}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+@cli.command()
+@click.option("--select", metavar="KEYS", help="Asset keys, comma-separated; default: the whole graph.")
+@click.option("--years", metavar="YEARS", help="Test years, comma-separated; default: all the panel has.")
+@click.option("--panel", metavar="PATH", help="The raw panel: a file or a folder of drops (FORECAST_PANEL).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
+@_command
+def run(select: str | None, years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
+    """Materialise the graph; what has not changed is not computed again."""
+    _export(FORECAST_PANEL=panel)
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path(DEFAULT_HOME).absolute())))
+    prepare_home(home)
+
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    profile = environment.profile_name()
+    environment.as_of()  # an unreadable clock, an unknown profile or knob is told before anything starts
+    compose_settings(profile, list(overrides))
+
+    import dagster as dg
+
+    from forecast_assets.automation.pipeline import Plan, run_pipeline
+    from forecast_assets.automation.verdict import print_verdict
+    from forecast_assets.definitions import defs, store
+
+    plan = Plan(
+        select=_listed(select),
+        years=_listed(years),
+        settings={"profile": profile, "overrides": list(overrides)},
+    )
+    with dg.DagsterInstance.get() as instance:
+        outcome = run_pipeline(defs, instance=instance, store=store.store(), plan=plan)
+    for failure in outcome.failures:
+        where = f"{failure.asset} {failure.part}".strip()
+        click.echo(f"forecast-assets: {where}: {failure.message}", err=True)
+        if not failure.user_mistake:
+            click.echo(failure.trace, err=True)
+    if outcome.failures:
+        sys.exit(1)
+    print_verdict(store)
+
+
+def prepare_home(home: Path) -> None:
+    """Make ``home`` a Dagster home; a new one gets the settings the project ships."""
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        from importlib.resources import files
+
+        settings.write_bytes((files("forecast_assets") / "conf" / "dagster.yaml").read_bytes())
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part for part in (text or "").replace(" ", ",").split(",") if part)
+
+
+@cli.command("demo-panel")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@_command
+def demo_panel(out: Path) -> None:
+    """Write the synthetic panel (planted, documented signal; messy rows) to OUT."""
+    from forecast_assets.core.panel.demo import write_demo_csv
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    write_demo_csv(out, compose_settings(environment.profile_name(), []).demo)
+    click.echo(f"{out}: written")
+
+
+@cli.command()
+@_command
+def verify() -> None:
+    """Re-hash every artefact against its manifest."""
+    from forecast_assets.resources.store_io import StoreResource
+
+    store = StoreResource().store()
+    problems = store.verify()
+    for problem in problems:
+        click.echo(str(problem))
+    if problems:
+        click.echo(f"forecast-assets: {len(problems)} problems in {store}; re-run the assets named above", err=True)
+        sys.exit(1)
+    click.echo(f"{store}: {sum(len(store.partitions(a)) or 1 for a in store.assets())} artefacts, all as published")
+
+
+@cli.command()
+@_command
+def status() -> None:
+    """What is materialised, from when, how large, how long it took."""
+    from forecast_assets.automation.status import print_status
+    from forecast_assets.resources.store_io import StoreResource
+
+    print_status(StoreResource())
+
+
+@cli.command()
+@click.argument("asset")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--years", metavar="YEARS", help="Partitions, comma-separated; default: all.")
+@_command
+def export(asset: str, out: Path, years: str | None) -> None:
+    """Write an asset's table to OUT as CSV (all its partitions one below the other)."""
+    from forecast_assets.automation.export import export_table
+    from forecast_assets.resources.store_io import StoreResource
+
+    rows = export_table(StoreResource().store(), asset, out, partitions=_listed(years))
+    click.echo(f"{out}: {rows} rows")
+
+
+@cli.command()
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
+@_command
+def knobs(overrides: tuple[str, ...]) -> None:
+    """Every knob with its value in the profile and what it means."""
+    from forecast_assets.automation.knobs import knob_lines
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    for line in knob_lines(compose_settings(environment.profile_name(), list(overrides))):
+        click.echo(line)
+
+
+def main() -> None:
+    """Console entry point."""
+    cli(prog_name="forecast-assets")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The Dagster definitions: wiring, nothing else."""
+
+import dagster as dg
+
+from forecast_assets.assets.backtest import backtest
+from forecast_assets.assets.backtest_report import backtest_report
+from forecast_assets.assets.baselines import baselines
+from forecast_assets.assets.calendar_panel import calendar_panel
+from forecast_assets.assets.drift_checks import drift_checks
+from forecast_assets.assets.ensemble import ensemble
+from forecast_assets.assets.feature_panel import feature_panel
+from forecast_assets.assets.networks import b0_mlp, b2_tft_ticker
+from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
+from forecast_assets.assets.windowed_tensors import windowed_tensors
+from forecast_assets.automation.jobs import JOBS
+from forecast_assets.automation.progress import console
+from forecast_assets.resources.compute import ComputeResource
+from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.source import PanelSource
+from forecast_assets.resources.store_io import StoreIOManager, StoreResource
+
+store = StoreResource()
+
+defs = dg.Definitions(
+    assets=[
+        raw_panel,
+        rejected_rows,
+        calendar_panel,
+        feature_panel,
+        windowed_tensors,
+        baselines,
+        b0_mlp,
+        b2_tft_ticker,
+        ensemble,
+        backtest,
+        backtest_report,
+        drift_checks,
+    ],
+    jobs=JOBS,
+    resources={
+        "store": store,
+        "io_manager": StoreIOManager(store=store),
+        "settings": SettingsResource(),
+        "source": PanelSource(),
+        "compute": ComputeResource(),
+    },
+    loggers={"console": console},
+)

@@ -1,0 +1,1 @@
+"""With what: the environment, the settings, the store behind Dagster, the hardware."""

@@ -1,0 +1,29 @@
+"""Where networks are trained: a GPU where there is one, the CPU otherwise."""
+
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from forecast_assets.core.training.fit import Hardware
+
+
+class ComputeResource(dg.ConfigurableResource):
+    """Device, precision and threads of training and inference."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(default="auto", description="auto: bf16 on CUDA only")
+    threads: int = Field(default=0, ge=0, description="CPU threads of torch; 0 leaves torch's own choice")
+
+    def hardware(self) -> "Hardware":
+        """Resolve ``auto`` on this machine and set torch's threads."""
+        import torch
+
+        from forecast_assets.core.training.fit import Hardware
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        device = self.device if self.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        precision = self.precision if self.precision != "auto" else ("bf16-mixed" if device == "cuda" else "32-true")
+        return Hardware(accelerator=device, precision=precision)

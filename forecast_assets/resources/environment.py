@@ -1,0 +1,44 @@
+"""Every environment variable the project reads, in one place."""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+from forecast_assets.core.errors import BadKnob
+
+DEMO_PROFILES = ("demo", "smoke")
+"""Profiles that work on the synthetic panel and in a data root of their own, unless told otherwise."""
+
+
+def profile_name() -> str:
+    """``FORECAST_PROFILE``: a file in conf/profile."""
+    return os.environ.get("FORECAST_PROFILE") or "demo"
+
+
+def data_dir() -> str:
+    """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL."""
+    named = os.environ.get("FORECAST_DATA_DIR")
+    if named:
+        return named
+    return "data/demo" if profile_name() in DEMO_PROFILES else "data"
+
+
+def panel_path() -> str:
+    """``FORECAST_PANEL``: a CSV or Parquet file, or a folder of drops read as one panel."""
+    return os.environ.get("FORECAST_PANEL") or str(Path(data_dir()) / "raw")
+
+
+def uses_demo_panel() -> bool:
+    """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
+    return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")
+
+
+def as_of() -> dt.date | None:
+    """``FORECAST_AS_OF``: the last session that a replay may see; None where the clock is the wall's."""
+    named = os.environ.get("FORECAST_AS_OF")
+    if not named:
+        return None
+    try:
+        return dt.date.fromisoformat(named)
+    except ValueError as error:
+        raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error

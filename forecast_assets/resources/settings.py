@@ -1,0 +1,100 @@
+"""Compose a run's settings from conf/ with Hydra."""
+
+import difflib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, TypeAdapter, ValidationError
+
+from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.specs import Settings, Spec
+from forecast_assets.resources import environment
+
+CONF = Path(__file__).parent.parent / "conf"
+
+
+def profiles() -> list[str]:
+    """Names of the profiles that ship with the project."""
+    return sorted(path.stem for path in (CONF / "profile").glob("*.yaml"))
+
+
+def compose_settings(profile: str, overrides: list[str]) -> Settings:
+    """The settings of ``profile`` with Hydra ``overrides`` such as ``b2_tft_ticker.epochs=5``.
+
+    Raises BadKnob, with the accepted names, for an unknown profile, key or value.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if profile not in profiles():
+        raise BadKnob(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
+    ConfigStore.instance().store("specs", _spec_defaults(), replace=True)
+    for override in overrides:
+        _check_name(override.lstrip("+~").partition("=")[0])
+    try:
+        with initialize_config_dir(str(CONF)):
+            composed = compose("config", overrides=[f"profile={profile}", *overrides])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadKnob(f"settings: {_first_line(error)}; `forecast-assets knobs` lists what can be set") from error
+    content: Any = OmegaConf.to_container(composed, resolve=True)
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise BadKnob(describe(error)) from error
+
+
+def _check_name(key: str) -> None:
+    """Raise BadKnob, with the nearest name, for a knob that does not exist; Hydra's groups are its own to check."""
+    section, dot, _ = key.partition(".")
+    if not dot or section == "hydra":
+        return
+    known = [f"{name}.{knob}" for name, of in Settings.model_fields.items() for knob in of.annotation.model_fields]  # type: ignore[union-attr]
+    if key not in known and not any(key.startswith(f"{name}.") for name in known):
+        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+        raise BadKnob(f"settings: there is no knob {key!r}; the nearest is {nearest}")
+
+
+def _spec_defaults() -> dict[str, Any]:
+    """Every knob that has a default, so that Hydra knows its name and a profile need not repeat it."""
+    defaults: dict[str, Any] = {}
+    for section, holder in Settings.model_fields.items():
+        spec = holder.annotation
+        if not inspect.isclass(spec) or not issubclass(spec, Spec):
+            raise TypeError(f"Settings.{section}: a section of the settings is a Spec")
+        known = {name: field for name, field in spec.model_fields.items() if not field.is_required()}
+        defaults[section] = TypeAdapter(dict[str, Any]).dump_python(
+            {name: field.get_default() for name, field in known.items()}, mode="json"
+        )
+    return defaults
+
+
+def describe(error: ValidationError) -> str:
+    """A pydantic error as one sentence: which knob, what is wrong with it, what it was given."""
+    first = error.errors()[0]
+    knob = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"settings: {knob}: {first['msg']}, got {first['input']!r}{more}"
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n")[:2]).rstrip(". ")
+
+
+class SettingsResource(dg.ConfigurableResource):
+    """The knobs of a run. In the launchpad: a profile, and Hydra overrides on top of it."""
+
+    profile: str = Field(default="", description="a file in conf/profile; empty: FORECAST_PROFILE, else demo")
+    overrides: list[str] = Field(default=[], description="Hydra overrides, such as b2_tft_ticker.epochs=5")
+
+    def profile_name(self) -> str:
+        """The profile in force."""
+        return self.profile or environment.profile_name()
+
+    def settings(self) -> Settings:
+        """Compose and validate."""
+        return compose_settings(self.profile_name(), list(self.overrides))

@@ -1,0 +1,58 @@
+"""The raw panel as the user dropped it."""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.specs import DemoSpec
+from forecast_assets.resources import environment
+
+DEMO_FILE = "demo_panel.csv"
+SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Files that together are one raw panel, in the order they were dropped (by name)."""
+
+    files: tuple[Path, ...]
+    as_of: dt.date | None = None  # sessions after it are not read
+
+    def digest(self) -> str:
+        """sha256 over names, contents and the clock."""
+        total = hashlib.sha256(f"{self.as_of or ''}\n".encode())
+        for file in self.files:
+            with file.open("rb") as stream:
+                total.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        return total.hexdigest()
+
+
+class PanelSource(dg.ConfigurableResource):
+    """Where the raw panel comes from."""
+
+    panel: str = Field(default="", description="a CSV or Parquet file or a folder of drops; empty: FORECAST_PANEL")
+
+    def drops(self, demo: DemoSpec) -> Drops:
+        """The panel's files; a demo profile without a panel of its own writes the synthetic one first.
+
+        Raises BadInput where there is none.
+        """
+        path = Path(self.panel or environment.panel_path())
+        if not self.panel and environment.uses_demo_panel():
+            from forecast_assets.core.panel.demo import write_demo_csv
+
+            path.mkdir(parents=True, exist_ok=True)
+            write_demo_csv(path / DEMO_FILE, demo)
+        if path.is_file():
+            return Drops((path,), environment.as_of())
+        if not path.exists():
+            raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
+        files = tuple(sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES))
+        if not files:
+            raise BadInput(f"{path}: the folder holds no .csv or .parquet file; drop the raw panel there")
+        return Drops(files, environment.as_of())

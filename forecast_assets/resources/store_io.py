@@ -1,0 +1,74 @@
+"""The store behind Dagster: one resource, one IO manager."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.resources import environment
+from forecast_assets.store.manifest import ManifestFields
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+After = Callable[[Version, dg.DagsterInstance, str], None]
+"""Runs once a version is current, new or found: ``after(version, instance, data_root)``."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sealed staging folder and what its manifest will say; publishing it is the IO manager's part."""
+
+    staging: Any
+    fields: ManifestFields
+    after: After | None
+
+
+class StoreResource(dg.ConfigurableResource):
+    """Where artefacts live."""
+
+    data_dir: str = Field(default="", description="root of raw/, store/ and reports/; empty: FORECAST_DATA_DIR")
+
+    def root(self) -> str:
+        """The data root, a local path or an fsspec URL."""
+        return self.data_dir or environment.data_dir()
+
+    def store(self) -> Store:
+        """The store under the data root."""
+        return Store(f"{self.root().rstrip('/')}/store")
+
+
+class StoreIOManager(dg.ConfigurableIOManager):
+    """Publishes what a stage prepared; opens parents lazily, as handles on verified versions."""
+
+    store: dg.ResourceDependency[StoreResource]
+
+    def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
+        """Write the manifest and move CURRENT."""
+        version = self.store.store().commit(obj.staging, obj.fields)
+        context.log.info(f"{version.asset} {version.partition or ''}: published version {version.id}")
+        if obj.after:
+            obj.after(version, context.step_context.instance, self.store.root())
+
+    def load_input(self, context: dg.InputContext) -> Version | dict[str, Version]:
+        """The parent's current version; for an input of many partitions, those at hand by key.
+
+        A partition that was never materialised is left out of a dict, and an error otherwise; a version that is gone
+        or altered is always an error.
+        """
+        store, asset = self.store.store(), context.asset_key.path[-1]
+        many = bool((context.definition_metadata or {}).get("many"))
+        if not many:
+            partition = context.asset_partition_key if context.has_asset_partitions else None
+            version = store.current(asset, partition)
+            version.check()
+            return version
+        keys = sorted(context.asset_partition_keys)
+        versions = {key: store.current(asset, key) for key in keys if store.has(asset, key)}
+        if not versions:
+            raise MissingArtefact(f"{asset}: none of its partitions is materialised yet; run it for at least one year")
+        for version in versions.values():
+            version.check()
+        return versions

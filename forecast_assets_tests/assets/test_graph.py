@@ -1,0 +1,179 @@
+"""The materialised graph, end to end."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from safetensors.torch import load_file
+
+from forecast_assets.assets.product import TABLE
+from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
+from forecast_assets_tests.graph import Graph
+
+YEARS = ["2018", "2019"]
+YEARLY = ["b0_mlp", "b2_tft_ticker", "baselines", "ensemble", "backtest"]
+CUT = date(2018, 12, 31)
+
+
+def test_every_asset_of_the_graph_is_published(smoke_graph: Graph) -> None:
+    from forecast_assets.definitions import defs
+
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert set(smoke_graph.store.assets()) == keys
+    assert all(smoke_graph.store.partitions(asset) == YEARS for asset in YEARLY)
+    assert smoke_graph.store.verify() == []
+
+
+def test_every_input_row_is_in_raw_panel_or_in_rejected_rows(smoke_graph: Graph) -> None:
+    lines = (smoke_graph.root / "raw" / "demo_panel.csv").read_text().splitlines()
+    accepted, rejected = smoke_graph.table("raw_panel"), smoke_graph.table("rejected_rows")
+    assert accepted.height + rejected.height == len(lines) - 1
+    assert {"duplicate", "invalid"} <= set(rejected["class"])
+    for row in rejected.iter_rows(named=True):
+        assert lines[row["line"] - 1] == row["row"]
+
+
+@pytest.mark.parametrize("asset", ["b0_mlp", "b2_tft_ticker", "baselines", "ensemble"])
+@pytest.mark.parametrize("year", YEARS)
+def test_forecast_tables_share_one_schema_and_their_quantiles_are_in_order(
+    smoke_graph: Graph, asset: str, year: str
+) -> None:
+    table = smoke_graph.table(asset, year)
+    assert dict(table.schema) == FORECAST_SCHEMA
+    quantiles = table.select("q025", "q05", "q25", "q50", "q75", "q95", "q975").to_numpy()
+    assert (quantiles[:, 1:] >= quantiles[:, :-1]).all()
+    assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [int(year)]
+
+
+def test_all_models_forecast_the_same_decisions(smoke_graph: Graph) -> None:
+    keys = ["date", "ticker", "horizon", "split", "y"]
+    reference = smoke_graph.table("ensemble", "2019").select(keys)
+    for asset in ("b0_mlp", "b2_tft_ticker"):
+        assert smoke_graph.table(asset, "2019").select(keys).equals(reference)
+    for (_,), part in smoke_graph.table("baselines", "2019").group_by("model"):
+        assert part.select(keys).sort("date", "ticker", "horizon").equals(reference.sort("date", "ticker", "horizon"))
+
+
+def test_no_forecast_is_made_on_a_filled_row(smoke_graph: Graph) -> None:
+    filled = smoke_graph.table("calendar_panel").filter("is_missing").select("date", "ticker")
+    assert filled.height > 0
+    assert smoke_graph.table("ensemble", "2019").join(filled, on=["date", "ticker"], how="semi").is_empty()
+
+
+def test_the_report_stands_where_people_look_for_it(smoke_graph: Graph) -> None:
+    latest = smoke_graph.root / "reports" / "latest"
+    summary = json.loads((latest / "metrics.json").read_text())
+    assert summary["years"] == [2018, 2019]
+    assert not summary["partial"]
+    html = (latest / "backtest.html").read_text().replace("http://www.w3.org", "")
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
+    before = smoke_graph.ids()
+    assert smoke_graph.run().failures == []
+    assert smoke_graph.ids() == before
+
+
+def test_a_knob_recomputes_only_what_it_touches(smoke_graph: Graph) -> None:
+    before = smoke_graph.ids()
+    try:
+        assert smoke_graph.run(overrides=["backtest.cost_bps=50"]).failures == []
+        changed = {asset for (asset, _), version in smoke_graph.ids().items() if before[asset, _] != version}
+        assert changed == {"backtest", "backtest_report"}
+    finally:
+        smoke_graph.run()
+    assert smoke_graph.ids() == before
+
+
+def test_a_drop_of_later_rows_leaves_earlier_years_as_they_are(smoke_graph: Graph, empty_graph: Graph) -> None:
+    """Also the truncation and the poison proof, through the whole graph."""
+    drop = smoke_graph.root / "raw" / "demo_panel.csv"
+    short = write(empty_graph.root / "short.csv", drop, until=CUT)
+    assert empty_graph.run(panel=short).failures == []
+    cut = {year: empty_graph.ids()["ensemble", year] for year in ["2018"]}
+    same_decisions(smoke_graph, empty_graph)
+    same_weights(smoke_graph, empty_graph)
+
+    poisoned = write(empty_graph.root / "poisoned.csv", drop, until=None, poison_after=CUT)
+    assert (
+        empty_graph.run("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors", panel=poisoned).failures
+        == []
+    )
+    assert empty_graph.run("b2_tft_ticker", "ensemble", panel=poisoned, years=["2018"]).failures == []
+    same_weights(smoke_graph, empty_graph)
+    assert set(cut) == {"2018"}
+
+
+def write(target: Path, source: Path, *, until: date | None, poison_after: date | None = None) -> Path:
+    """The panel's clean rows up to a day, or with garbage prices after one."""
+    rows = pl.read_csv(source, infer_schema=False).filter(pl.col("Date").str.contains(r"^\d{4}-\d{2}-\d{2}$"))
+    if until is not None:
+        rows = rows.filter(pl.col("Date") <= str(until))
+    if poison_after is not None:
+        garbage = pl.when(pl.col("Date") > str(poison_after)).then(pl.lit("123456")).otherwise(pl.col("Closing Price"))
+        rows = rows.with_columns(garbage.alias("Closing Price"))
+    rows.write_csv(target)
+    return target
+
+
+def same_decisions(one: Graph, other: Graph) -> None:
+    """The fold of 2018, on the decisions whose labels had matured at the cut."""
+    columns = ["date", "ticker", "horizon", "q025", "q50", "q975"]
+    mature = pl.col("y").is_not_null()
+    for asset in ("b0_mlp", "b2_tft_ticker", "ensemble"):
+        left, right = (g.table(asset, "2018").sort("date", "ticker", "horizon") for g in (one, other))
+        both = left.join(right.filter(mature), on=["date", "ticker", "horizon"], how="semi")
+        worst = (both.select(columns[3:]) - right.filter(mature).select(columns[3:])).to_numpy()
+        assert both.height == right.filter(mature).height > 1000
+        assert abs(worst).max() <= 1e-6, asset
+
+
+def same_weights(one: Graph, other: Graph) -> None:
+    for name in ("weights-0.safetensors", "weights-1.safetensors"):
+        left, right = (load_file(g.version("b2_tft_ticker", "2018").path(name)) for g in (one, other))
+        assert all(left[key].equal(right[key]) for key in left), name
+
+
+def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(smoke_graph: Graph, empty_graph: Graph) -> None:
+    drop = write(empty_graph.root / "whole.csv", smoke_graph.root / "raw" / "demo_panel.csv", until=None)
+    assert (
+        empty_graph.run("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors", panel=drop).failures == []
+    )
+    assert empty_graph.run("baselines", panel=drop).failures == []
+    before = empty_graph.ids()
+    rows = pl.read_csv(drop, infer_schema=False)
+    raised = pl.when((pl.col("Date") == "2019-06-03") & (pl.col("Ticker") == rows["Ticker"][0]))
+    rows.with_columns(raised.then(pl.lit("77.7")).otherwise(pl.col("Closing Price")).alias("Closing Price")).write_csv(
+        drop
+    )
+    assert (
+        empty_graph.run("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors", panel=drop).failures == []
+    )
+    assert empty_graph.run("baselines", panel=drop).failures == []
+    after = empty_graph.ids()
+    assert after["baselines", "2018"] == before["baselines", "2018"]
+    assert after["baselines", "2019"] != before["baselines", "2019"]
+
+
+def test_one_missing_year_makes_the_report_partial_and_names_it(smoke_graph: Graph, empty_graph: Graph) -> None:
+    drop = smoke_graph.root / "raw" / "demo_panel.csv"
+    assert empty_graph.run(years=["2019"], panel=drop).failures == []
+    html = (empty_graph.root / "reports" / "latest" / "backtest.html").read_text()
+    assert "PARTIAL: years missing 2018" in html
+
+
+def test_an_altered_year_is_an_error_of_its_own_not_a_missing_one(smoke_graph: Graph, empty_graph: Graph) -> None:
+    drop = smoke_graph.root / "raw" / "demo_panel.csv"
+    assert empty_graph.run(years=["2019"], panel=drop).failures == []
+    table = empty_graph.version("backtest", "2019").path(TABLE)
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    table.write_bytes(bytes(content))
+    outcome = empty_graph.run("backtest_report", panel=drop)
+    assert [failure.asset for failure in outcome.failures] == ["backtest_report"]
+    assert "backtest/2019" in outcome.failures[0].message
+    assert TABLE in outcome.failures[0].message

@@ -1,0 +1,76 @@
+"""The real graph in a folder of its own: definitions, store, Dagster instance; for tests that materialise."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import dagster as dg
+import polars as pl
+
+from forecast_assets.assets.product import TABLE
+from forecast_assets.automation.pipeline import Outcome, Plan, run_pipeline
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+
+class Graph:
+    """``run`` materialises as ``forecast-assets run`` does, in this process, on the smoke profile."""
+
+    def __init__(self, root: Path, *, panel: Path | None = None) -> None:
+        self.root = root
+        self.panel = panel
+        self.store = Store(root / "store")
+
+    def __enter__(self) -> Self:
+        home = self.root / "dagster_home"
+        home.mkdir()
+        self.instance = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.instance.dispose()
+
+    def run(
+        self, *select: str, years: Sequence[str] = (), overrides: Sequence[str] = (), panel: Path | None = None
+    ) -> Outcome:
+        from forecast_assets.definitions import defs
+
+        plan = Plan(select, tuple(years), {"profile": "smoke", "overrides": list(overrides)})
+        with environment(FORECAST_DATA_DIR=self.root, FORECAST_PROFILE="smoke", FORECAST_PANEL=panel or self.panel):
+            return run_pipeline(defs, instance=self.instance, store=self.store, plan=plan)
+
+    def version(self, asset: str, partition: str | None = None) -> Version:
+        return self.store.current(asset, partition)
+
+    def table(self, asset: str, partition: str | None = None) -> pl.DataFrame:
+        return pl.read_parquet(self.version(asset, partition).path(TABLE))
+
+    def ids(self) -> dict[tuple[str, str | None], str]:
+        """The current version of everything."""
+        return {
+            (asset, partition): self.store.current(asset, partition).id
+            for asset in self.store.assets()
+            for partition in self.store.slots(asset)
+        }
+
+
+@contextmanager
+def environment(**variables: object) -> Iterator[None]:
+    """Set environment variables for a while; None leaves one unset."""
+    before = {name: os.environ.get(name) for name in variables}
+    try:
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = str(value)
+        yield
+    finally:
+        for name, old in before.items():
+            os.environ.pop(name, None)
+            if old is not None:
+                os.environ[name] = old

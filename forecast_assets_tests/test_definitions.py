@@ -1,0 +1,50 @@
+"""Loading the definitions: what it must not load, what must resolve."""
+
+import subprocess
+import sys
+from typing import Any
+
+import dagster as dg
+
+HEAVY = (
+    "torch",
+    "lightning",
+    "pytorch_forecasting",
+    "pandas",
+    "exchange_calendars",
+    "dataframely",
+    "matplotlib",
+    "scipy",
+    "hydra",
+)
+
+
+def test_loading_the_definitions_loads_nothing_heavy() -> None:
+    code = f"import sys, forecast_assets.definitions; print([name for name in {HEAVY} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_asset_selections_resolve_from_strings() -> None:
+    """An older antlr, pinned by an older Hydra, makes every one of them raise TypeError."""
+    from forecast_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    chosen = dg.AssetSelection.from_string('group:"models" and not key:"baselines"').resolve(graph)
+    assert {key.to_user_string() for key in chosen} == {"b0_mlp", "b2_tft_ticker", "ensemble"}
+
+
+def test_the_definitions_validate() -> None:
+    from forecast_assets.definitions import defs
+
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_each_knob_of_a_stage_stands_in_its_launchpad_with_its_description() -> None:
+    from forecast_assets.core.specs import TftSpec
+    from forecast_assets.definitions import defs
+
+    schema: Any = defs.resolve_assets_def("b2_tft_ticker").op.config_schema.config_type
+    section = schema.fields["b2_tft_ticker"].config_type
+    assert set(TftSpec.model_fields) == set(section.fields)
+    assert section.fields["fits"].description == TftSpec.model_fields["fits"].description
