@@ -14,7 +14,7 @@ class ComputeResource(dg.ConfigurableResource):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(default="auto", description="auto: bf16 on CUDA only")
-    threads: int = Field(default=0, ge=0, description="CPU threads of torch; 0 leaves torch's own choice")
+    threads: int = Field(default=1, ge=0, description="CPU threads of torch; 0 leaves torch's own choice")
 
     def hardware(self) -> "Hardware":
         """Resolve ``auto`` on this machine and set torch's threads."""
@@ -22,6 +22,7 @@ class ComputeResource(dg.ConfigurableResource):
 
         from forecast_assets.core.training.fit import Hardware
 
+        # One thread by default: beside any other load on two cores, a second one made training ten times slower.
         if self.threads:
             torch.set_num_threads(self.threads)
         device = self.device if self.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")

@@ -20,9 +20,10 @@ def add_targets(panel: pl.DataFrame) -> pl.DataFrame:
     observed = ~pl.col("is_missing")
     targets, ends = [], []
     for horizon, name in zip(HORIZONS, TARGETS, strict=True):
+        # The one place that looks across a border: where it says no, the plain shifts below are not used.
         valid = observed & observed.shift(-horizon).over(GROUP).fill_null(False)
-        targets.append(pl.when(valid).then((log_close.shift(-horizon) - log_close).over(GROUP)).alias(name))
-        ends.append(pl.when(valid).then(pl.col("date").shift(-horizon).over(GROUP)))
+        targets.append(pl.when(valid).then(log_close.shift(-horizon) - log_close).alias(name))
+        ends.append(pl.when(valid).then(pl.col("date").shift(-horizon)))
     labelled = own.select("ticker", "date", *targets, label_end=pl.max_horizontal(ends))
     return panel.join(labelled, on=["ticker", "date"], how="left", maintain_order="left")
 
