@@ -135,14 +135,16 @@ def verify() -> None:
     """Re-hash every artefact against its manifest."""
     from forecast_assets.resources.store_io import StoreResource
 
-    store = StoreResource().store()
+    resource = StoreResource()
+    store = resource.store()
     problems = store.verify()
     for problem in problems:
         click.echo(str(problem))
     if problems:
-        click.echo(f"forecast-assets: {len(problems)} problems in {store}; re-run the assets named above", err=True)
+        click.echo(f"forecast-assets: {len(problems)} problems; run the graph again to repair them", err=True)
         sys.exit(1)
-    click.echo(f"{store}: {sum(len(store.partitions(a)) or 1 for a in store.assets())} artefacts, all as published")
+    artefacts = sum(len(store.slots(asset)) for asset in store.assets())
+    click.echo(f"{resource.root()}/store: {artefacts} artefacts, all as published")
 
 
 @cli.command()

@@ -167,7 +167,7 @@ def _materialise(
     found = _sound(store.find(asset, partition, key), context)
     if found is not None:
         store.promote(found)
-        context.log.info(f"{asset} {partition or ''}: unchanged, version {found.id}")
+        context.log.debug(f"{asset} {partition or ''}: unchanged, version {found.id}")
         if after:
             after(found, context.instance, context.resources.store.root())
         return dg.MaterializeResult(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 STARTED, SUCCEEDED, FAILED = "STEP_START", "STEP_SUCCESS", "STEP_FAILURE"
+MATERIALISED = "ASSET_MATERIALIZATION"
 
 
 @dataclass
@@ -21,6 +22,7 @@ class RunProgress:
     steps: int
     console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
     part: str = ""
+    unchanged: bool = False  # whether the asset in progress was found rather than computed
 
     def __post_init__(self) -> None:
         self.bar = Progress(
@@ -82,11 +84,15 @@ class _EventLines(logging.Handler):
                 print(record.getMessage(), file=sys.stderr, flush=True)
         elif kind == STARTED:
             progress.started(asset)
+        elif event is not None and kind == MATERIALISED:
+            computed = event.step_materialization_data.materialization.metadata.get("computed")
+            progress.unchanged = computed is not None and not computed.value
         elif event is not None and kind == SUCCEEDED:
-            progress.finished(asset, outcome=f"{event.step_success_data.duration_ms / 1000:.1f} s")
+            seconds = f"{event.step_success_data.duration_ms / 1000:.1f} s"
+            progress.finished(asset, outcome="unchanged" if progress.unchanged else seconds)
         elif kind == FAILED:
             progress.finished(asset, outcome="failed")
-        elif record.levelno >= logging.WARNING or (record.levelno == logging.INFO and event is None):
+        elif event is None and logging.INFO <= record.levelno < logging.ERROR:  # a failure is told at the end
             progress.note(meta.get("orig_message") or record.getMessage())
 
 

@@ -26,4 +26,5 @@ def print_status(resource: StoreResource) -> None:
                 "" if seconds is None else f"{seconds:.1f}",
                 version.data_version[:12],
             )
-    Console().print(table if table.row_count else f"{resource.root()}: nothing is materialised yet; run `make all`")
+    nothing = f"{resource.root()}: nothing is materialised yet; run `make all`"
+    Console().print(table if table.row_count else nothing, soft_wrap=not table.row_count)

@@ -48,7 +48,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
         version = self.store.store().commit(obj.staging, obj.fields)
-        context.log.info(f"{version.asset} {version.partition or ''}: published version {version.id}")
+        context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
         if obj.after:
             obj.after(version, context.step_context.instance, self.store.root())
 
