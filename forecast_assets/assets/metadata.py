@@ -55,6 +55,11 @@ def _published_checks(version: Version) -> dict[str, Check]:
 
 def _markdown(frame: pl.DataFrame) -> str:
     with pl.Config(
-        tbl_formatting="ASCII_MARKDOWN", tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_cols=-1
+        tbl_formatting="ASCII_MARKDOWN",
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_cols=-1,
+        tbl_width_chars=10_000,  # a wrapped cell is no Markdown table any more
+        fmt_str_lengths=80,
     ):
         return str(frame)

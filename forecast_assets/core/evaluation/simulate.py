@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from forecast_assets.core.evaluation.ledger import Simulation, keep_book, ledger_tables
 from forecast_assets.core.evaluation.market import Market, market
 from forecast_assets.core.evaluation.sizing import (
-    cap_book,
+    capped_book,
     carry,
-    demean_within_region,
     kelly_sizes,
     tranches,
 )
@@ -53,7 +52,6 @@ def simulate(
         kelly_fraction=spec.kelly_fraction,
         sigma_floor=spec.sigma_floor,
         cost_bps=spec.cost_bps,
-        name_cap=spec.name_cap,
     )
     decisions = rows.select("date", "ticker", "split", size=pl.Series(sizes, dtype=pl.Float64))
     strategy = models[0] if models else "none"
@@ -172,6 +170,7 @@ def enter(view: Market, book: Floats, orders: Floats, smoothing: Floats, *, limi
 def _targets(size: Floats, region: NDArray[np.intp], spec: BacktestSpec) -> Floats:
     """Sizes of the decision days (T, N) -> the book to hold after each of them."""
     carried = carry(size, limit=spec.max_wait_sessions)
-    neutral = demean_within_region(carried, region) if spec.book == "neutral" else carried
-    capped = cap_book(neutral, region, name_cap=spec.name_cap, gross_cap=spec.gross_cap)
+    capped = capped_book(
+        carried, region, neutral=spec.book == "neutral", name_cap=spec.name_cap, gross_cap=spec.gross_cap
+    )
     return tranches(capped, horizon_sessions=spec.horizon_sessions)

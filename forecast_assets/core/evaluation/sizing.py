@@ -8,6 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Weights up to this are arithmetic's, not anybody's."""
+
+ALTERNATIONS = 30
+
 
 def unconditional_simple_return(log_returns: ArrayLike) -> float:
     """Mean simple return of (any shape of) log returns, NaN left out: what is expected without a forecast."""
@@ -27,19 +32,18 @@ def kelly_sizes(
     kelly_fraction: float,
     sigma_floor: float,
     cost_bps: float,
-    name_cap: float,
 ) -> Floats:
     """Weight of each forecast on its own; ``mean`` and ``sigma`` of the log return over the horizon, any shape.
 
     Fractional Kelly (Thorp 2006): ``fraction * edge / sigma^2``, where the edge is the expected simple return
     ``mean + sigma^2 / 2`` less ``unconditional_mean`` (that of the fold's training labels, so that a forecast without
     news sizes to zero). Zero where |edge| does not pay a round trip of ``2 cost_bps``; ``sigma`` is at least the
-    one-session ``sigma_floor`` times the root of the horizon; |weight| at most ``name_cap``.
+    one-session ``sigma_floor`` times the root of the horizon. Not capped yet: half-Kelly on a 20-session forecast is
+    beyond any sensible cap for nearly every name, so a cap before neutrality would leave of a cross-section its signs.
     """
     edge = mean + sigma**2 / 2.0 - unconditional_mean
     variance = np.maximum(sigma, sigma_floor * np.sqrt(horizon_sessions)) ** 2
-    sizes = np.clip(kelly_fraction * edge / variance, -name_cap, name_cap)
-    return np.where(np.abs(edge) > 2.0 * cost_bps * 1e-4, sizes, 0.0)
+    return np.where(np.abs(edge) > 2.0 * cost_bps * 1e-4, kelly_fraction * edge / variance, 0.0)
 
 
 def carry(sizes: Floats, *, limit: int) -> Floats:
@@ -61,20 +65,37 @@ def demean_within_region(sizes: Floats, region: NDArray[np.intp]) -> Floats:
     member = np.eye(int(region.max(initial=0)) + 1)[region]  # (N, R)
     trades = (sizes != 0).astype(np.float64)
     mean = (sizes @ member) / np.maximum(trades @ member, 1.0)  # (T, R)
-    return (sizes - mean[:, region]) * trades
+    neutral = (sizes - mean[:, region]) * trades
+    return np.where(np.abs(neutral) > ROUNDING, neutral, 0.0)  # equal sizes cancel out, and leave nothing to trade
 
 
-def cap_book(sizes: Floats, region: NDArray[np.intp], *, name_cap: float, gross_cap: float) -> Floats:
-    """The sum of |weights| of a session is scaled down to ``gross_cap``; a region in which a name still exceeds
-    ``name_cap`` (taking the mean off can push one there) is scaled down as a whole, which keeps it neutral.
+def capped_book(sizes: Floats, region: NDArray[np.intp], *, neutral: bool, name_cap: float, gross_cap: float) -> Floats:
+    """Sizes (T, N) -> weights whose absolute sum is at most ``gross_cap`` and none of which exceeds ``name_cap``.
+
+    The gross cap scales a session as a whole and comes first: it keeps the names' proportions, which the name cap then
+    cuts off at the top. With ``neutral`` the weights sum to zero within each region: taking the mean off and clipping
+    are projections onto two convex sets, and done in turn they meet where both hold (Bregman 1965).
     """
-    gross = np.abs(sizes).sum(axis=1, keepdims=True)
-    book = sizes * (gross_cap / np.maximum(gross, gross_cap))
+    book = demean_within_region(sizes, region) if neutral else sizes
+    gross = np.abs(book).sum(axis=1, keepdims=True)
+    book = book * (gross_cap / np.maximum(gross, gross_cap))
+    if not neutral:
+        return np.clip(book, -name_cap, name_cap)
+    for _ in range(ALTERNATIONS):
+        if np.abs(book).max(initial=0.0) <= name_cap:
+            return book
+        book = demean_within_region(np.clip(book, -name_cap, name_cap), region)
+    return _scaled_regions(book, region, name_cap=name_cap)
+
+
+def _scaled_regions(book: Floats, region: NDArray[np.intp], *, name_cap: float) -> Floats:
+    """Regions with a name still beyond the cap, by what the projections left, scaled down as a whole: they stay neutral."""
+    scaled = book.copy()
     for code in np.unique(region):
         names = region == code
         largest = np.abs(book[:, names]).max(axis=1, keepdims=True)
-        book[:, names] *= name_cap / np.maximum(largest, name_cap)
-    return book
+        scaled[:, names] *= name_cap / np.maximum(largest, name_cap)
+    return scaled
 
 
 def tranches(book: Floats, *, horizon_sessions: int) -> Floats:

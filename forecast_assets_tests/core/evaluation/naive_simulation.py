@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from forecast_assets.core.evaluation.sizing import ALTERNATIONS, ROUNDING
 from forecast_assets.core.specs import BacktestSpec
 
 Book = dict[str, float]
@@ -76,19 +77,19 @@ class NaiveSimulation:
         if abs(edge) <= 2 * spec.cost_bps / 10_000:
             return 0.0
         sigma = max(row["sigma"], spec.sigma_floor * spec.horizon_sessions**0.5)
-        return max(-spec.name_cap, min(spec.name_cap, spec.kelly_fraction * edge / sigma**2))
+        return spec.kelly_fraction * edge / sigma**2
 
     def _capped(self, book: Book) -> Book:
-        spec = self.spec
-        if spec.book == "neutral":
-            for region in set(self.region.values()):
-                names = [t for t in self.tickers if self.region[t] == region and book[t] != 0]
-                mean = sum(book[t] for t in names) / len(names) if names else 0.0
-                for ticker in names:
-                    book[ticker] -= mean
+        spec, neutral = self.spec, self.spec.book == "neutral"
+        if neutral:
+            self._demean(book)
         gross = sum(abs(weight) for weight in book.values())
         if gross > spec.gross_cap:
             book = {t: weight * spec.gross_cap / gross for t, weight in book.items()}
+        for _ in range(ALTERNATIONS if neutral else 1):
+            book = {t: max(-spec.name_cap, min(spec.name_cap, weight)) for t, weight in book.items()}
+            if neutral:
+                self._demean(book)
         for region in set(self.region.values()):
             names = [t for t in self.tickers if self.region[t] == region]
             largest = max((abs(book[t]) for t in names), default=0.0)
@@ -96,6 +97,13 @@ class NaiveSimulation:
                 for ticker in names:
                     book[ticker] *= spec.name_cap / largest
         return book
+
+    def _demean(self, book: Book) -> None:
+        for region in set(self.region.values()):
+            names = [t for t in self.tickers if self.region[t] == region and book[t] != 0]
+            mean = sum(book[t] for t in names) / len(names) if names else 0.0
+            for ticker in names:
+                book[ticker] = 0.0 if abs(book[ticker] - mean) <= ROUNDING else book[ticker] - mean
 
     def _quoted(self, ticker: str, date: dt.date) -> bool:
         row = self.rows.get((ticker, date))

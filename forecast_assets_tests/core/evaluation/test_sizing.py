@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from forecast_assets.core.evaluation.sizing import (
-    cap_book,
+    capped_book,
     carry,
     demean_within_region,
     kelly_sizes,
@@ -16,7 +17,7 @@ REGION = np.array([0, 0, 0, 1, 1])
 
 
 def sizes(mean: list[float], sigma: list[float], **changes: float) -> np.ndarray:
-    knobs = {"unconditional_mean": 0.0, "kelly_fraction": 0.5, "sigma_floor": 0.005, "cost_bps": 5.0, "name_cap": 10.0}
+    knobs = {"unconditional_mean": 0.0, "kelly_fraction": 0.5, "sigma_floor": 0.005, "cost_bps": 5.0}
     return kelly_sizes(np.array(mean), np.array(sigma), horizon_sessions=4, **{**knobs, **changes})
 
 
@@ -36,10 +37,9 @@ def test_an_edge_below_the_round_trip_sizes_to_zero() -> None:
     )
 
 
-def test_sigma_is_not_believed_below_the_floor_of_its_horizon_and_a_name_is_capped() -> None:
+def test_sigma_is_not_believed_below_the_floor_of_its_horizon() -> None:
     floored = 0.5 * (0.01 + 0.001**2 / 2) / (0.005**2 * 4)
-    np.testing.assert_allclose(sizes([0.01], [0.001], name_cap=100.0), [floored])
-    np.testing.assert_allclose(sizes([0.01, -0.01], [0.001, 0.001], name_cap=0.05), [0.05, -0.05])
+    np.testing.assert_allclose(sizes([0.01], [0.001]), [floored])
 
 
 def test_a_shut_ticker_keeps_its_size_for_the_limit_and_then_loses_it() -> None:
@@ -53,11 +53,41 @@ def test_each_region_is_demeaned_over_the_names_that_trade() -> None:
     np.testing.assert_allclose(neutral, [[0.1, -0.1, 0, 0, 0], [0, 0, 0, 0.1, -0.1]], atol=1e-15)
 
 
-def test_the_gross_cap_scales_the_book_and_the_name_cap_its_region_only() -> None:
-    book = cap_book(np.array([[2.0, -1.0, -1.0, 0.5, -0.5]]), REGION, name_cap=0.2, gross_cap=1.0)
-    np.testing.assert_allclose(book, [[0.2, -0.1, -0.1, 0.1, -0.1]])
-    small = np.array([[0.1, -0.1, 0.0, 0.05, -0.05]])
-    np.testing.assert_array_equal(cap_book(small, REGION, name_cap=0.2, gross_cap=1.0), small)
+def capped(sizes: list[float], *, neutral: bool, name_cap: float, gross_cap: float) -> NDArray[np.float64]:
+    return capped_book(np.array([sizes]), REGION, neutral=neutral, name_cap=name_cap, gross_cap=gross_cap)[0]
+
+
+def test_the_gross_cap_keeps_the_proportions_of_the_names() -> None:
+    book = capped([2.0, -1.0, -1.0, 0.5, -0.5], neutral=True, name_cap=1.0, gross_cap=1.0)
+    np.testing.assert_allclose(book, [0.4, -0.2, -0.2, 0.1, -0.1])
+
+
+def test_sizes_far_beyond_the_name_cap_keep_their_order_and_not_only_their_signs() -> None:
+    book = capped([3.0, 2.0, 1.0, 0.0, 0.0], neutral=True, name_cap=0.5, gross_cap=0.6)
+    np.testing.assert_allclose(book, [0.3, 0.0, -0.3, 0.0, 0.0], atol=1e-15)
+
+
+def test_the_name_cap_cuts_a_neutral_book_and_leaves_it_neutral() -> None:
+    book = capped([0.9, -0.2, -0.1, 0.1, -0.1], neutral=True, name_cap=0.2, gross_cap=2.0)
+    assert np.abs(book).max() <= 0.2 + 1e-12
+    assert book[:3].sum() == pytest.approx(0.0, abs=1e-12)
+    assert book[0] == pytest.approx(0.2, abs=1e-6)
+    np.testing.assert_allclose(book[3:], [0.1, -0.1])
+
+
+def test_a_directional_book_is_clipped_and_need_not_be_neutral() -> None:
+    book = capped([0.5, 0.1, -0.3, 0.0, 0.0], neutral=False, name_cap=0.2, gross_cap=2.0)
+    np.testing.assert_allclose(book, [0.2, 0.1, -0.2, 0.0, 0.0])
+
+
+def test_a_book_within_both_caps_stays_as_it_is() -> None:
+    small = [0.1, -0.1, 0.0, 0.05, -0.05]
+    np.testing.assert_allclose(capped(small, neutral=True, name_cap=0.2, gross_cap=1.0), small)
+
+
+def test_equal_sizes_leave_nothing_at_all_to_trade() -> None:
+    book = capped([0.1 + 0.2, 0.3, 0.3, 0.7, 0.7], neutral=True, name_cap=0.2, gross_cap=1.0)
+    np.testing.assert_array_equal(book, np.zeros(5))
 
 
 def test_tranches_average_the_last_decisions_and_start_empty() -> None:
