@@ -19,10 +19,10 @@ from forecast_assets.store.versions import Version
 class Graph:
     """``run`` materialises as ``forecast-assets run`` does, in this process, on the smoke profile."""
 
-    def __init__(self, root: Path, *, panel: Path | None = None) -> None:
+    def __init__(self, root: Path, *, data: str | None = None) -> None:
         self.root = root
-        self.panel = panel
-        self.store = Store(root / "store")
+        self.data = data or str(root)  # a local folder or an fsspec URL
+        self.store = Store(f"{self.data}/store")
 
     def __enter__(self) -> Self:
         home = self.root / "dagster_home"
@@ -41,7 +41,7 @@ class Graph:
         from forecast_assets.definitions import defs
 
         plan = Plan(select, tuple(years), {"profile": "smoke", "overrides": list(overrides)})
-        with environment(FORECAST_DATA_DIR=self.root, FORECAST_PROFILE="smoke", FORECAST_PANEL=panel or self.panel):
+        with environment(FORECAST_DATA_DIR=self.data, FORECAST_PROFILE="smoke", FORECAST_PANEL=panel):
             return run_pipeline(defs, instance=self.instance, store=self.store, plan=plan)
 
     def version(self, asset: str, partition: str | None = None) -> Version:

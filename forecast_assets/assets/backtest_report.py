@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from forecast_assets.assets.networks import TRAINING
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -31,9 +33,11 @@ def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: s
     folder = reports_folder(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (REPORT, METRICS):
-        temporary = folder / f".{name}.new"
-        temporary.write_bytes(version.path(name).read_bytes())
-        temporary.replace(folder / name)
+        content = version.path(name).read_bytes()
+        if folder.protocol in ("", "file"):
+            replace_bytes(Path(folder.path) / name, content)
+        else:  # one PUT is whole or nothing
+            (folder / name).write_bytes(content)
 
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_report)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from safetensors.torch import load_file
+from upath import UPath
 
 from forecast_assets.assets.product import TABLE
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
@@ -70,6 +71,18 @@ def test_the_report_stands_where_people_look_for_it(smoke_graph: Graph) -> None:
     html = (latest / "backtest.html").read_text().replace("http://www.w3.org", "")
     assert "http://" not in html
     assert "https://" not in html
+
+
+def test_the_whole_graph_runs_on_an_object_store_to_the_same_result(smoke_graph: Graph, tmp_path: Path) -> None:
+    drop = smoke_graph.root / "raw" / "demo_panel.csv"
+    with Graph(tmp_path, data="memory://graph") as graph:
+        assert graph.run(panel=drop).failures == []
+        assert graph.store.verify() == []
+        for asset in ("windowed_tensors", "drift_checks"):
+            slot = graph.store.slots(asset)[-1]
+            assert graph.version(asset, slot).data_version == smoke_graph.version(asset, slot).data_version
+        assert graph.table("backtest", "2019").equals(smoke_graph.table("backtest", "2019"))
+        assert (UPath("memory://graph") / "reports" / "latest" / "backtest.html").exists()
 
 
 def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
