@@ -36,12 +36,19 @@ class Graph:
         self.instance.dispose()
 
     def run(
-        self, *select: str, years: Sequence[str] = (), overrides: Sequence[str] = (), panel: Path | None = None
+        self,
+        *select: str,
+        years: Sequence[str] = (),
+        overrides: Sequence[str] = (),
+        panel: Path | None = None,
+        as_of: str | None = None,
     ) -> Outcome:
         from forecast_assets.definitions import defs
 
         plan = Plan(select, tuple(years), {"profile": "smoke", "overrides": list(overrides)})
-        with environment(FORECAST_DATA_DIR=self.data, FORECAST_PROFILE="smoke", FORECAST_PANEL=panel):
+        with environment(
+            FORECAST_DATA_DIR=self.data, FORECAST_PROFILE="smoke", FORECAST_PANEL=panel, FORECAST_AS_OF=as_of
+        ):
             return run_pipeline(defs, instance=self.instance, store=self.store, plan=plan)
 
     def version(self, asset: str, partition: str | None = None) -> Version:

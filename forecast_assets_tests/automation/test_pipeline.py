@@ -1,0 +1,28 @@
+from forecast_assets_tests.graph import Graph
+
+PANEL = ("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors")
+
+
+def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Graph) -> None:
+    outcome = empty_graph.run(*PANEL, "baselines", overrides=["folds.first_test_year=2017"])
+    assert outcome.years == ["2018", "2019"]
+    assert [(failure.part, failure.asset) for failure in outcome.failures] == [("2017", "baselines")]
+    assert outcome.failures[0].user_mistake
+    assert outcome.failures[0].message.startswith("fold 2017: ")
+    assert empty_graph.store.partitions("baselines") == ["2018", "2019"]
+
+
+def test_an_asset_whose_parent_is_not_there_names_it(empty_graph: Graph) -> None:
+    assert empty_graph.run(*PANEL).failures == []
+    outcome = empty_graph.run("ensemble", years=["2019"])
+    assert [failure.asset for failure in outcome.failures] == ["ensemble"]
+    assert "b2_tft_ticker/2019" in outcome.failures[0].message
+    assert outcome.failures[0].user_mistake
+
+
+def test_nothing_after_the_clock_is_read(empty_graph: Graph) -> None:
+    assert empty_graph.run("raw_panel", as_of="2018-06-29").failures == []
+    version = empty_graph.version("raw_panel")
+    assert str(empty_graph.table("raw_panel")["date"].max()) == "2018-06-29"
+    assert version.json("partitions.json") == {"years": ["2018"], "days": ["2018-06-29"]}
+    assert version.manifest.facts["rows_after_as_of"] > 0
