@@ -113,7 +113,8 @@ def train_fold(
         )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
-    label_end, decided = int(panel.label_end[fold.train].max()), int(panel.date[fold.validation].min())
+    borders = [(fold.train, fold.validation), (fold.validation, fold.test)]
+    gaps = [int(panel.date[late].min() - panel.label_end[early].max()) for early, late in borders]
     return Product(
         files={
             **files,
@@ -137,9 +138,9 @@ def train_fold(
         plots={"training": training_curves(pl.DataFrame(curves))},
         checks={
             PURGED.name: Check(
-                # make_fold asserts both borders; what is shown here is the first of them, for people.
-                label_end < decided,
-                f"training labels end {decided - label_end} days before the first validation decision",
+                min(gaps) > 0,
+                f"training labels end {gaps[0]} days before the first validation decision, "
+                f"validation labels {gaps[1]} days before the first test decision",
             )
         },
         seeds=tuple(f["seed"] for f in fits),

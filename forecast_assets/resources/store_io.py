@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -10,6 +9,7 @@ from pydantic import Field
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.resources import environment
 from forecast_assets.store.manifest import ManifestFields
+from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -21,7 +21,7 @@ After = Callable[[Version, dg.DagsterInstance, str], None]
 class Prepared:
     """A sealed staging folder and what its manifest will say; publishing it is the IO manager's part."""
 
-    staging: Any
+    staging: Staging
     fields: ManifestFields
     after: After | None
 

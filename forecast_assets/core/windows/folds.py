@@ -32,12 +32,6 @@ class Fold:
         return torch.cat([self.validation, self.test])
 
 
-def test_years(panel: PanelTensors, *, spec: FoldSpec, lookback: int) -> list[int]:
-    """Years from ``spec.first_test_year`` on in which the panel has decisions, ascending."""
-    days = panel.date[panel.ends(lookback)].unique().tolist()
-    return sorted({year for year in map(_year_of, days) if year >= spec.first_test_year})
-
-
 def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) -> Fold:
     """The fold that tests ``year``.
 
@@ -88,7 +82,3 @@ def check_purged(fold: Fold, *, date: Tensor, label_end: Tensor) -> None:
 
 def _day(date: dt.date) -> int:
     return (date - EPOCH).days
-
-
-def _year_of(day: int) -> int:
-    return (EPOCH + dt.timedelta(days=day)).year

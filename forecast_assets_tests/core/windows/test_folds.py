@@ -6,11 +6,9 @@ import torch
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.windows.folds import EPOCH, Fold, check_purged, make_fold, test_years
+from forecast_assets.core.windows.folds import EPOCH, Fold, check_purged, make_fold
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.tensors import random_panel
-
-test_years.__test__ = False  # type: ignore[attr-defined]  # its name is the field's, pytest takes it for a test
 
 SPEC = FoldSpec(first_test_year=2019, validation_sessions=60, purge_sessions=21)
 
@@ -83,7 +81,3 @@ def test_a_year_outside_the_panel_says_so() -> None:
     panel = random_panel(tickers=2, sessions=700)
     with pytest.raises(BadInput, match="fold 2025: no test decision"):
         make_fold(panel, year=2025, spec=SPEC, lookback=20)
-
-
-def test_the_years_are_those_with_decisions() -> None:
-    assert test_years(random_panel(tickers=2, sessions=700), spec=SPEC, lookback=20) == [2019]
