@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from forecast_assets.assets.causality import PURGED, purge_check
 from forecast_assets.assets.decisions import fold_table
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Product
@@ -13,7 +14,7 @@ from forecast_assets.core.specs import FoldSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 
-@stage(group="models", kinds={"numpy"}, partitions=years)
+@stage(group="models", kinds={"numpy"}, partitions=years, checks=(PURGED,))
 def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: int, log: Any) -> Product:
     """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions."""
     import time
@@ -38,4 +39,5 @@ def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, y
     return Product(
         files={TABLE: pl.concat(tables), "training.json": {"unconditional_mean": list(unconditional)}},
         facts={"models": len(tables), "decisions": len(fold.decisions), **seconds},
+        checks=purge_check(panel, fold),
     )

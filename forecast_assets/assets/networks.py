@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from forecast_assets.assets.causality import PURGED, purge_check
 from forecast_assets.assets.decisions import fold_table
 from forecast_assets.assets.partitions import years
-from forecast_assets.assets.product import TABLE, Check, Content, Product
-from forecast_assets.assets.stage import CheckSpec, stage
+from forecast_assets.assets.product import TABLE, Content, Product
+from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec, WindowSpec
 from forecast_assets.store.versions import Version
@@ -21,7 +22,6 @@ FITS = "fits.parquet"
 """Forecasts of every single fit, ``model`` being ``<asset key>/<seed>``."""
 
 TRAINING = "training.json"
-PURGED = CheckSpec("purged", "every label ends before the next split's first decision")
 
 
 @stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
@@ -113,8 +113,6 @@ def train_fold(
         )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
-    borders = [(fold.train, fold.validation), (fold.validation, fold.test)]
-    gaps = [int(panel.date[late].min() - panel.label_end[early].max()) for early, late in borders]
     return Product(
         files={
             **files,
@@ -136,12 +134,6 @@ def train_fold(
             "visits_per_second": round(visits / seconds, 1),
         },
         plots={"training": training_curves(pl.DataFrame(curves))},
-        checks={
-            PURGED.name: Check(
-                min(gaps) > 0,
-                f"training labels end {gaps[0]} days before the first validation decision, "
-                f"validation labels {gaps[1]} days before the first test decision",
-            )
-        },
+        checks=purge_check(panel, fold),
         seeds=tuple(f["seed"] for f in fits),
     )

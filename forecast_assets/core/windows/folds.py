@@ -72,12 +72,17 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
 
 def check_purged(fold: Fold, *, date: Tensor, label_end: Tensor) -> None:
     """Raise AssertionError unless every label ends before the next split's first decision."""
-    for name, early, late in (("train", fold.train, fold.validation), ("validation", fold.validation, fold.test)):
-        ends, begins = int(label_end[early].max()), int(date[late].min())
+    for name, (ends, begins) in borders(fold, date=date, label_end=label_end).items():
         if ends >= begins:
             raise AssertionError(
                 f"fold {fold.year}: a {name} label ends on day {ends}, the next split decides on {begins}"
             )
+
+
+def borders(fold: Fold, *, date: Tensor, label_end: Tensor) -> dict[str, tuple[int, int]]:
+    """Split -> (day its last label ends, day of the next split's first decision), for training and validation."""
+    pairs = {"train": (fold.train, fold.validation), "validation": (fold.validation, fold.test)}
+    return {name: (int(label_end[early].max()), int(date[late].min())) for name, (early, late) in pairs.items()}
 
 
 def _day(date: dt.date) -> int:

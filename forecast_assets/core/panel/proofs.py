@@ -1,0 +1,127 @@
+"""The proof, on the panel at hand, that no row knows what comes after it.
+
+Rows up to a day are made twice more: from a past that ends on that day, and from one whose future is garbage. What was
+made from the whole must be the same, value for value.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.horizons import TARGETS
+from forecast_assets.core.panel.build import feature_panel
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.contracts import CALENDAR_PANEL
+from forecast_assets.core.specs import FeatureSpec, PanelSpec
+
+KEY = ["ticker", "date"]
+SAMPLE_TICKERS = 40
+"""A larger panel is proved on this many tickers, evenly spaced over exchanges and names."""
+CUT_SHARE = 0.7
+"""Share of the sessions that lie up to the cut."""
+GARBAGE_SPREAD = 3.0
+"""Standard deviation of the log of what later numbers are multiplied with."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one way of changing the future did to the rows up to ``cut``."""
+
+    cut: dt.date
+    tickers: int
+    rows: int
+    changed: Mapping[str, int]  # column -> number of rows that differ; "rows" for rows that came or went
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing changed, and there was something to change."""
+        return not self.changed and self.rows > 0
+
+
+def prove_calendar(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, Proof]:
+    """Truncation and poison of ``reindex``. A hole at the cut is not known to be one: its filled rows may go."""
+    rows = sample(raw_panel)
+    return prove(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
+
+
+def prove_features(calendar_panel: pl.LazyFrame, *, features: FeatureSpec) -> dict[str, Proof]:
+    """Truncation and poison of all feature columns, and of every target that ends on or before the cut."""
+    rows = sample(calendar_panel.select(list(CALENDAR_PANEL.columns())))
+    return prove(rows, lambda part: feature_panel(part, features=features), cut=cut_day(rows["date"]))
+
+
+def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, cut: dt.date) -> dict[str, Proof]:
+    """Compare ``make(rows)`` up to ``cut`` with the same from truncated and from poisoned ``rows``: name -> Proof.
+
+    Both tables have ``ticker`` and ``date``. A target that is null in the truncated table reaches past the cut, so it and
+    ``label_end`` are free to change there; a row may be gone from the truncated table only if it is a filled one.
+    """
+    early = pl.col("date") <= cut
+    whole = make(rows).filter(early).sort(KEY)
+    short = make(rows.filter(early)).filter(early).sort(KEY)
+    poisoned = make(poison(rows, cut=cut)).filter(early).sort(KEY)
+    gone = whole.join(short, on=KEY, how="anti")
+    if "is_missing" in gone.columns:
+        gone = gone.filter(~pl.col("is_missing"))
+    kept = whole.join(short, on=KEY, how="semi", maintain_order="left")
+    aligned = short.select(KEY).join(poisoned, on=KEY, how="left", maintain_order="left")
+    tickers = rows["ticker"].n_unique()
+    return {
+        "truncation": Proof(cut, tickers, short.height, _changes(kept, short, matured=short, moved=gone.height)),
+        "poison": Proof(
+            cut,
+            tickers,
+            whole.height,
+            _changes(kept, aligned, matured=short, moved=_moved(whole, poisoned))
+            | _changes(whole, poisoned, matured=None, moved=0),
+        ),
+    }
+
+
+def sample(table: pl.LazyFrame) -> pl.DataFrame:
+    """The rows of at most ``SAMPLE_TICKERS`` tickers; the same ones for the same panel."""
+    names = table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect()["ticker"]
+    chosen = names.gather_every(max(1, -(-len(names) // SAMPLE_TICKERS)))
+    return table.filter(pl.col("ticker").is_in(chosen.implode())).collect()
+
+
+def cut_day(dates: pl.Series) -> dt.date:
+    """The session up to which ``CUT_SHARE`` of the sessions lie; at least the first."""
+    days = dates.unique().sort()
+    day: dt.date = days[max(0, int(CUT_SHARE * len(days)) - 1)]
+    return day
+
+
+def poison(rows: pl.DataFrame, *, cut: dt.date) -> pl.DataFrame:
+    """``rows`` with every number and sector after ``cut`` replaced by garbage that still keeps the contracts."""
+    noise = np.exp(np.random.default_rng(0).normal(0.0, GARBAGE_SPREAD, rows.height))
+    numbers = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
+    later = pl.when(pl.col("date") > cut)
+    garbage = [
+        later.then(pl.col(name) * pl.Series(np.roll(noise, shift))).otherwise(pl.col(name)).alias(name)
+        for shift, name in enumerate(numbers)
+    ]
+    return rows.with_columns(*garbage, later.then(pl.lit("poison")).otherwise(pl.col("sector")).alias("sector"))
+
+
+def _moved(whole: pl.DataFrame, other: pl.DataFrame) -> int:
+    return whole.join(other, on=KEY, how="anti").height + other.join(whole, on=KEY, how="anti").height
+
+
+def _changes(whole: pl.DataFrame, other: pl.DataFrame, *, matured: pl.DataFrame | None, moved: int) -> dict[str, int]:
+    """Differing rows per column; targets only where ``matured`` has them, or not at all."""
+    changed = {"rows": moved} if moved else {}
+    if whole.height != other.height:
+        return changed or {"rows": abs(whole.height - other.height)}
+    for name in whole.columns:
+        differs = whole[name].ne_missing(other[name])
+        if name == "label_end" or (name in TARGETS and matured is None):
+            continue
+        if name in TARGETS and matured is not None:
+            differs = differs & matured[name].is_not_null()
+        if count := int(differs.sum()):
+            changed[name] = count
+    return changed
