@@ -40,7 +40,7 @@ def test_a_panel_too_short_for_a_window_holds(rows: pl.DataFrame) -> None:
 
 
 def scaled(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
-    columns = [pl.col(name) - pl.col(name).mean() for name in feature_names]
+    columns = [pl.col(name) - pl.col(name).fill_nan(None).mean() for name in feature_names]
     return build.build_tensors(frame.with_columns(columns), feature_names=feature_names)
 
 
