@@ -20,7 +20,8 @@ def section(summary: dict[str, Any]) -> str:
     facts = summary["facts"]
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
     lines = [
-        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits trained in all.",
+        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits stand behind "
+        "these numbers (what was tried beside this run is not counted yet).",
         "Every number is in [`benchmarks/metrics/panel_40.json`](benchmarks/metrics/panel_40.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",

@@ -46,9 +46,11 @@ def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
         .join(grid, on=["exchange", "session"], how="left")
     )
     panel = pl.concat([quoted, filled], how="diagonal").sort("ticker", "date")
-    carried = pl.col("close", "sector")
+    # Carried by row, not by value: a quote without a sector must not take an earlier one's, or another ticker's. Each
+    # ticker begins with a quote, so no row is carried across tickers.
+    last_quote = pl.when(~pl.col("is_missing")).then(pl.int_range(pl.len())).forward_fill()
     panel = panel.with_columns(
-        pl.when("is_missing").then(carried.forward_fill()).otherwise(carried),
+        pl.col("close", "sector").gather(last_quote),
         region=_region(panel["exchange"].unique(), spec),
     )
     return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CALENDAR_PANEL, "calendar_panel")

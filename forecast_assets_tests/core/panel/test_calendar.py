@@ -61,6 +61,16 @@ def test_adjacent_tickers_do_not_fill_each_other() -> None:
     ]
 
 
+def test_a_filled_row_has_the_sector_of_the_quote_before_it_even_where_that_has_none() -> None:
+    other = raw("A", [10.0, 11.0]).with_columns(sector=pl.lit("Energy"))
+    sectorless = raw("B", [20.0, None, 21.0]).with_columns(sector=pl.lit(None, dtype=pl.String))
+    dropped = raw("C", [30.0, 31.0, None, 32.0]).with_columns(
+        sector=pl.when(pl.col("close") == 30.0).then(pl.lit("Utilities"))
+    )
+    filled = reindex(panel(other, sectorless, dropped), spec=panel_spec()).filter("is_missing")
+    assert filled.select("ticker", "close", "sector").rows() == [("B", 20.0, None), ("C", 31.0, None)]
+
+
 def test_an_exchange_that_joins_later_changes_no_earlier_row_of_a_union() -> None:
     # New York is closed on 2024-02-19, when Tokyo, not yet in the panel, trades.
     early = raw("AAPL", [1.0] * 30, start=dt.date(2024, 2, 12))
