@@ -1,30 +1,40 @@
 """The panel on its exchanges' sessions."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import polars as pl
 
 from forecast_assets.assets.causality import CAUSAL, causal_checks
-from forecast_assets.assets.product import TABLE, Product
+from forecast_assets.assets.product import TABLE, Product, write_table
 from forecast_assets.assets.stage import stage
 from forecast_assets.core.specs import PanelSpec
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
-def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec) -> Product:
+def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: Path) -> Product:
     """One row per ticker and session of its exchange; short holes filled and flagged, long ones end the segment."""
-    from forecast_assets.core.panel.build import year_digests
-    from forecast_assets.core.panel.calendar import reindex
-    from forecast_assets.core.panel.corrections import apply_corrections
+    from forecast_assets.core.panel.calendar import reindex_parts
+    from forecast_assets.core.panel.digests import YearDigests
+    from forecast_assets.core.panel.parts import ticker_parts
     from forecast_assets.core.panel.proofs import prove_calendar
 
-    corrected, report = apply_corrections(raw_panel.collect(), corrections=panel.corrections)
-    reindexed = reindex(corrected, spec=panel)
+    digests, corrections = YearDigests(), []
+    filled = segments = 0
+
+    def parts() -> Iterator[pl.DataFrame]:
+        nonlocal filled, segments
+        for part, applied in reindex_parts(lambda: ticker_parts(raw_panel), spec=panel):
+            corrections.append(applied)
+            filled += int(part["is_missing"].sum())
+            segments += part.select("ticker", "segment").n_unique()
+            yield part
+
+    write_table(digests.watch(parts()), folder / TABLE)
+    report = pl.concat(corrections)
     return Product(
-        files={TABLE: reindexed, "corrections.parquet": report},
-        facts={
-            "filled_rows": int(reindexed["is_missing"].sum()),
-            "segments": reindexed.select("ticker", "segment").unique().height,
-            "corrections_applied": report.height,
-        },
-        checks=causal_checks(prove_calendar(corrected.lazy(), spec=panel)),
-        slices=year_digests(reindexed),
+        files={"corrections.parquet": report},
+        facts={"filled_rows": filled, "segments": segments, "corrections_applied": report.height},
+        checks=causal_checks(prove_calendar(raw_panel, spec=panel)),
+        slices=digests.digests(),
     )

@@ -12,6 +12,7 @@ from forecast_assets.core.specs import FeatureSpec
 def feature_panel(calendar_panel: pl.LazyFrame, features: FeatureSpec) -> Product:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
     from forecast_assets.core.panel import build
+    from forecast_assets.core.panel.digests import year_digests
     from forecast_assets.core.panel.proofs import prove_features
 
     frame = build.feature_panel(calendar_panel.collect(), features=features)
@@ -19,5 +20,5 @@ def feature_panel(calendar_panel: pl.LazyFrame, features: FeatureSpec) -> Produc
         files={TABLE: frame},
         facts={"columns": frame.width, "tickers": frame["ticker"].n_unique()},
         checks=causal_checks(prove_features(calendar_panel, features=features)),
-        slices=build.year_digests(frame),
+        slices=year_digests(frame),
     )

@@ -1,7 +1,7 @@
 """What a stage hands over for publication, and how each kind of content is written."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ Content = pl.DataFrame | Mapping[str, Any] | list[Any] | str | bytes | Callable[
 TABLE = "table.parquet"
 """Name of an asset's main table; a parent annotated as ``pl.LazyFrame`` is this file."""
 
+ROW_GROUP = 100_000
+"""Rows of a Parquet row group: what a reader of a few tickers has to decode at least."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -29,14 +32,29 @@ class Check:
 
 @dataclass(frozen=True)
 class Product:
-    """Everything one materialisation leaves behind."""
+    """Everything one materialisation leaves behind, beside what the stage itself wrote to its ``folder``."""
 
-    files: Mapping[str, Content]
+    files: Mapping[str, Content] = field(default_factory=dict)
     facts: Mapping[str, int | float | str] = field(default_factory=dict)  # small numbers for people
     plots: Mapping[str, "Figure"] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     slices: Mapping[str, str] = field(default_factory=dict)  # digest of each year's rows
     seeds: tuple[int, ...] = ()
+
+
+def write_table(parts: Iterable[pl.DataFrame], path: Path) -> None:
+    """Write a table that comes in parts as one Parquet file, holding one part at a time; there is at least one."""
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for part in parts:
+            rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd")
+            writer.write_table(rows, row_group_size=ROW_GROUP)
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def write_content(content: Content, path: Path) -> None:

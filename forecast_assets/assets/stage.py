@@ -6,7 +6,8 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
-- ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say.
+- ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say; ``folder`` is where the
+  new version is being written, for files too large to be held in memory.
 
 Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
 settings and parents, it is returned as it is, from the command line, a click and a backfill alike.
@@ -35,7 +36,7 @@ from forecast_assets.store.keys import input_key
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source"}
-SERVICES = {"year", "day", "hardware", "drops", "profile", "log"}
+SERVICES = {"year", "day", "hardware", "drops", "profile", "log", "folder"}
 SPEC_SUFFIX = "_spec"
 
 
@@ -176,18 +177,19 @@ def _materialise(
             check_results=check_results(found),
         )
 
-    opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
-    product = function(**opened, **specs, **services)
-    undeclared = set(product.checks) ^ {check.name for check in checks}
-    if undeclared:
-        raise ValueError(f"{asset}: checks declared and checks decided differ: {sorted(undeclared)}")
-    facts = {
-        **product.facts,
-        "seconds": round(time.perf_counter() - started, 3),
-        "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
     staging = store.stage(asset, partition, input_key=key)
     try:
+        services |= {"folder": staging.path} if "folder" in signature.services else {}
+        opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
+        product = function(**opened, **specs, **services)
+        undeclared = set(product.checks) ^ {check.name for check in checks}
+        if undeclared:
+            raise ValueError(f"{asset}: checks declared and checks decided differ: {sorted(undeclared)}")
+        facts = {
+            **product.facts,
+            "seconds": round(time.perf_counter() - started, 3),
+            "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
         for name, content in product.files.items():
             write_content(content, staging.path / name)
         for name, figure in product.plots.items():
@@ -251,7 +253,7 @@ def _services(
         "profile": lambda: context.resources.settings.profile_name(),
         "log": lambda: context.log,
     }
-    return {name: offered[name]() for name in signature.services}
+    return {name: offered[name]() for name in signature.services if name in offered}
 
 
 def _open(value: Any, annotation: Any) -> Any:

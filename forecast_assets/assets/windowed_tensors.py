@@ -1,32 +1,49 @@
 """The panel as tensors."""
 
+from pathlib import Path
+
 import polars as pl
 
 from forecast_assets.assets.causality import CAUSAL, causal_checks
-from forecast_assets.assets.product import Product
+from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import WindowSpec
 from forecast_assets.store.versions import Version
 
 TENSORS = "panel.safetensors"
+ENDS = "ends.safetensors"
 
 
 @stage(group="panel", kinds={"torch"}, checks=CAUSAL)
-def windowed_tensors(feature_panel: Version, windows: WindowSpec) -> Product:
+def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) -> Product:
     """One contiguous, unscaled feature tensor, static codes and the index of valid window ends; no window is copied."""
+    import torch
     from safetensors.torch import save_file
 
-    from forecast_assets.assets.product import TABLE
     from forecast_assets.core.panel.features import feature_names
-    from forecast_assets.core.windows.build import build_tensors
+    from forecast_assets.core.panel.parts import part_sizes, ticker_parts
+    from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Names, part_tensors
     from forecast_assets.core.windows.proofs import prove_windows
+    from forecast_assets.core.windows.writer import create
 
-    frame = pl.read_parquet(feature_panel.path(TABLE))
-    panel = build_tensors(frame, feature_names=feature_names(frame))
-    ends = panel.ends(windows.lookback)
+    table = pl.scan_parquet(feature_panel.path(TABLE))
+    columns = feature_names(table.head(0).collect())
+    names, rows = Names.of(table), sum(part_sizes(table))
+    empty = part_tensors(table.head(0).collect(), feature_names=columns, names=names)
+    ends, written, complete = [], 0, False
+    with create(folder / TENSORS, empty, rows=rows) as file:
+        for part in ticker_parts(table):
+            tensors = part_tensors(part, feature_names=columns, names=names)
+            file.append(tensors.tensors())
+            ends.append(tensors.ends(windows.lookback) + written)
+            written += tensors.rows
+            complete |= bool((tensors.run_length > 0).any())
+    if not complete:
+        raise BadInput(NO_COMPLETE_ROW)
+    save_file({"ends": torch.cat(ends)}, folder / ENDS)
     return Product(
-        files={TENSORS: panel.save, "ends.safetensors": lambda path: save_file({"ends": ends}, path)},
-        facts={"rows": panel.rows, "features": len(panel.feature_names), "windows": len(ends)},
-        checks=causal_checks(prove_windows(frame.lazy(), lookback=windows.lookback)),
+        facts={"rows": rows, "features": len(columns), "windows": sum(map(len, ends))},
+        checks=causal_checks(prove_windows(table, lookback=windows.lookback)),
         slices=feature_panel.manifest.slices,
     )

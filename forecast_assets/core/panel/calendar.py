@@ -1,11 +1,13 @@
 """The panel on its exchanges' sessions: short holes filled and flagged, long ones end a segment."""
 
 import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, RAW_PANEL, validate
+from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.rows import COLUMNS
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import PanelSpec
@@ -20,8 +22,31 @@ def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
     null for open, high, low and volume. A longer hole is left out and starts the next ``segment`` (0, 1, ... per ticker).
     Raises BadInput for an exchange without a calendar or a region.
     """
+    return _reindex(raw, grid=_grid(quoted_days(raw), union=spec.calendar == "union"), spec=spec)
+
+
+def reindex_parts(
+    parts: Callable[[], Iterable[pl.DataFrame]], *, spec: PanelSpec
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """(calendar panel, corrections applied) of a raw panel that comes in ``parts`` of whole tickers.
+
+    The panel's declared corrections are made on the way. ``parts`` is called twice: which days an exchange traded is
+    seen in all tickers together, and only then can the first one be reindexed.
+    """
+    days = [quoted_days(apply_corrections(part, corrections=spec.corrections)[0]) for part in parts()]
+    grid = _grid(pl.concat(days).unique(), union=spec.calendar == "union")
+    for part in parts():
+        corrected, report = apply_corrections(part, corrections=spec.corrections)
+        yield _reindex(corrected, grid=grid, spec=spec), report
+
+
+def quoted_days(raw: pl.DataFrame) -> pl.DataFrame:
+    """(exchange, date) of every quote, each pair once."""
+    return raw.select("exchange", "date").unique()
+
+
+def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.DataFrame:
     validate(raw, RAW_PANEL, "raw_panel")
-    grid = _grid(raw, union=spec.calendar == "union")
     quoted = (
         raw.select(COLUMNS)
         .join(grid, on=["exchange", "date"], how="left")
@@ -56,19 +81,19 @@ def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
     return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CALENDAR_PANEL, "calendar_panel")
 
 
-def _grid(raw: pl.DataFrame, *, union: bool) -> pl.DataFrame:
-    """(exchange, date, session): the days of each exchange's calendar, numbered.
+def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:
+    """(exchange, date, session): the days of each exchange's calendar, numbered; ``quoted``: (exchange, date) pairs.
 
     An exchange adds to a union from its own first quote on, so that one which comes later changes nothing before.
     """
-    end = raw["date"].max()
+    end = quoted["date"].max()
     assert isinstance(end, dt.date)
-    starts = raw.group_by("exchange").agg(pl.min("date")).sort("exchange")
+    starts = quoted.group_by("exchange").agg(pl.min("date")).sort("exchange")
     calendars = [
         pl.DataFrame({"date": sessions(exchange, start, end)}).select(pl.lit(exchange).alias("exchange"), "date")
         for exchange, start in starts.iter_rows()
     ]
-    days = pl.concat([*calendars, raw.select("exchange", "date")]).unique()
+    days = pl.concat([*calendars, quoted]).unique()
     if union:
         days = starts.select("exchange").join(days.select("date").unique(), how="cross")
     return days.sort("exchange", "date").with_columns(

@@ -15,6 +15,7 @@ from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL
+from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
 KEY = ["ticker", "date"]
@@ -42,8 +43,11 @@ class Proof:
 
 
 def prove_calendar(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, Proof]:
-    """Truncation and poison of ``reindex``. A hole at the cut is not known to be one: its filled rows may go."""
-    rows = sample(raw_panel)
+    """Truncation and poison of ``reindex``, on the corrected panel: a correction rescales what lies before it.
+
+    A hole at the cut is not known to be one: its filled rows may go.
+    """
+    rows, _ = apply_corrections(sample(raw_panel), corrections=spec.corrections)
     return prove(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
 
 
@@ -83,9 +87,9 @@ def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, c
 
 def sample(table: pl.LazyFrame) -> pl.DataFrame:
     """The rows of at most ``SAMPLE_TICKERS`` tickers; the same ones for the same panel."""
-    names = table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect()["ticker"]
+    names = table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect(engine="streaming")["ticker"]
     chosen = names.gather_every(max(1, -(-len(names) // SAMPLE_TICKERS)))
-    return table.filter(pl.col("ticker").is_in(chosen.implode())).collect()
+    return table.filter(pl.col("ticker").is_in(chosen.implode())).collect(engine="streaming")
 
 
 def cut_day(dates: pl.Series) -> dt.date:

@@ -1,5 +1,7 @@
 """The feature panel as tensors."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 import torch
@@ -9,6 +11,26 @@ from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 UNKNOWN_SECTOR = "Unknown"
+NO_COMPLETE_ROW = (
+    "feature_panel: no row has all features; the panel's histories are shorter than the features' warm-up, "
+    "give more history per ticker"
+)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a panel's codes index: its tickers, sectors and exchanges, each sorted."""
+
+    tickers: tuple[str, ...]
+    sectors: tuple[str, ...]
+    exchanges: tuple[str, ...]
+
+    @classmethod
+    def of(cls, feature_panel: pl.LazyFrame) -> "Names":
+        """The names in a whole feature panel."""
+        sector = pl.col("sector").fill_null(UNKNOWN_SECTOR)
+        found = feature_panel.select("ticker", sector, "exchange").unique().collect(engine="streaming")
+        return cls(*(tuple(found[name].unique().sort()) for name in ("ticker", "sector", "exchange")))
 
 
 def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
@@ -16,7 +38,15 @@ def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]
 
     A row is complete when all features and the volatility scale are finite. Raises BadInput when no row is.
     """
-    frame = feature_panel.sort("ticker", "date")
+    panel = part_tensors(feature_panel, feature_names=feature_names, names=Names.of(feature_panel.lazy()))
+    if not (panel.run_length > 0).any():
+        raise BadInput(NO_COMPLETE_ROW)
+    return panel
+
+
+def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], names: Names) -> PanelTensors:
+    """The tensors of some whole tickers of a panel whose codes index ``names``; see ``build_tensors``."""
+    frame = part.sort("ticker", "date")
     numbers = [*feature_names, "ewma_vol"]
     complete = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in numbers)
     frame = frame.with_columns(complete.alias("complete")).with_columns(
@@ -27,29 +57,22 @@ def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]
     frame = frame.with_columns(
         run_length=pl.col("complete").cast(pl.Int32).cum_sum().over("ticker", "segment", "breaks")
     )
-    if not frame["complete"].any():
-        raise BadInput(
-            "feature_panel: no row has all features; the panel's histories are shorter than the features' warm-up, "
-            "give more history per ticker"
-        )
-    sector = frame["sector"].fill_null(UNKNOWN_SECTOR)
-    tickers, sectors, exchanges = (sorted(s.unique().to_list()) for s in (frame["ticker"], sector, frame["exchange"]))
     return PanelTensors(
         features=_float32(frame.select(feature_names)),
         targets=_float32(frame.select(TARGETS)),
         scale=_float32(frame.select("ewma_vol")).squeeze(1),
         date=_days(frame["date"]),
         label_end=_days(frame["label_end"]),
-        ticker=_codes(frame["ticker"], tickers),
-        sector=_codes(sector, sectors),
-        exchange=_codes(frame["exchange"], exchanges),
+        ticker=_codes(frame["ticker"], names.tickers),
+        sector=_codes(frame["sector"].fill_null(UNKNOWN_SECTOR), names.sectors),
+        exchange=_codes(frame["exchange"], names.exchanges),
         observed=torch.from_numpy((~frame["is_missing"]).to_numpy().copy()),
         segment_start=torch.from_numpy(frame["segment_start"].to_numpy().copy()),
         run_length=torch.from_numpy(frame["run_length"].cast(pl.Int32).to_numpy().copy()),
         feature_names=feature_names,
-        tickers=tuple(tickers),
-        sectors=tuple(sectors),
-        exchanges=tuple(exchanges),
+        tickers=names.tickers,
+        sectors=names.sectors,
+        exchanges=names.exchanges,
     )
 
 
@@ -62,6 +85,6 @@ def _days(dates: pl.Series) -> torch.Tensor:
     return torch.from_numpy(dates.cast(pl.Int32).fill_null(NO_DATE).to_numpy().copy())
 
 
-def _codes(values: pl.Series, names: list[str]) -> torch.Tensor:
-    codes = values.replace_strict(names, range(len(names)), return_dtype=pl.Int32)
+def _codes(values: pl.Series, names: tuple[str, ...]) -> torch.Tensor:
+    codes = values.replace_strict(list(names), range(len(names)), return_dtype=pl.Int32)
     return torch.from_numpy(codes.to_numpy().copy())

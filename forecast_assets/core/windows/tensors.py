@@ -73,16 +73,22 @@ class PanelTensors:
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name in _TENSORS}
         return replace(self, **moved)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name."""
+        return {name: getattr(self, name) for name in _TENSORS}
+
+    def metadata(self) -> dict[str, str]:
+        """The names that the tensors' columns and codes refer to, as a safetensors file carries them."""
+        return {"names": json.dumps({name: getattr(self, name) for name in _NAMES})}
+
     def save(self, path: Path) -> None:
         """Write everything to one safetensors file."""
-        names = {name: getattr(self, name) for name in _NAMES}
-        save_file(
-            {name: getattr(self, name).contiguous() for name in _TENSORS}, path, metadata={"names": json.dumps(names)}
-        )
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
+        save_file(tensors, path, metadata=self.metadata())
 
     @classmethod
     def load(cls, path: Path) -> "PanelTensors":
-        """Read what ``save`` wrote; pages come from the memory-mapped file as they are touched."""
+        """Read what ``save`` or ``writer`` wrote; pages come from the memory-mapped file as they are touched."""
         with safe_open(path, framework="pt") as file:
             content: dict[str, Any] = {name: file.get_tensor(name) for name in _TENSORS}
             content |= {name: tuple(of) for name, of in json.loads(file.metadata()["names"]).items()}

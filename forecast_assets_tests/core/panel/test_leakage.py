@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from forecast_assets.core.panel.build import feature_panel, year_digests
+from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.digests import year_digests
 from forecast_assets.core.panel.features import FEATURES, SCALE
 from forecast_assets.core.panel.known import KNOWN
 from forecast_assets.core.specs import FeatureSpec

@@ -1,0 +1,84 @@
+"""Tensors written part by part to one safetensors file, so that a panel need not fit in memory to be stored.
+
+The format (https://github.com/huggingface/safetensors): the header's length as a little-endian uint64, a JSON header with
+type, shape and byte range of every tensor, then the bytes of the tensors, row-major.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forecast_assets.core.windows.tensors import PanelTensors
+
+TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64", torch.bool: "BOOL"}
+ALIGNMENT = 8
+"""The tensors' bytes begin at a multiple of this, as the format's own writer has it."""
+
+
+class TensorFile:
+    """A safetensors file of tensors that grow along their first dimension; made by ``create``."""
+
+    def __init__(self, path: Path, like: Mapping[str, Tensor], *, rows: int, metadata: Mapping[str, str]) -> None:
+        header: dict[str, object] = {"__metadata__": dict(metadata)}
+        self._row_bytes: dict[str, int] = {}
+        self._next: dict[str, int] = {}  # where the next row of each goes, and where its rows end
+        self._end: dict[str, int] = {}
+        end = 0
+        # Largest element first, as the format's own writer: no tensor is then misaligned.
+        for name, tensor in sorted(like.items(), key=lambda item: (-item[1].element_size(), item[0])):
+            size = tensor.element_size() * math.prod(tensor.shape[1:])
+            header[name] = {
+                "dtype": TYPES[tensor.dtype],
+                "shape": [rows, *tensor.shape[1:]],
+                "data_offsets": [end, end + rows * size],
+            }
+            self._row_bytes[name], self._next[name] = size, end
+            end += rows * size
+            self._end[name] = end
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-(8 + len(text)) % ALIGNMENT)
+        self._file = path.open("wb")
+        self._file.write(len(text).to_bytes(8, "little") + text)
+        self._begin = self._file.tell()
+        self._file.truncate(self._begin + end)
+
+    def append(self, part: Mapping[str, Tensor]) -> None:
+        """Write the next rows of every tensor. Raises ValueError where they do not fit what was declared."""
+        for name, tensor in part.items():
+            size = len(tensor) * self._row_bytes[name]
+            if self._next[name] + size > self._end[name] or tensor.numel() * tensor.element_size() != size:
+                raise ValueError(f"{name}: {tuple(tensor.shape)} does not fit the rest of the declared rows")
+            self._file.seek(self._begin + self._next[name])
+            self._file.write(np.ascontiguousarray(tensor.numpy()).view(np.uint8).data)
+            self._next[name] += size
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
+
+    def close(self) -> None:
+        """Close the file. Raises ValueError where rows are missing."""
+        self._file.close()
+        if short := [name for name, end in self._end.items() if self._next[name] != end]:
+            raise ValueError(f"fewer rows were written than declared for {short}")
+
+
+@contextmanager
+def create(path: Path, like: PanelTensors, *, rows: int) -> Iterator[TensorFile]:
+    """A file for ``rows`` rows of panels like ``like`` (same features and names), as ``PanelTensors.load`` reads it.
+
+    On an exception the file stays behind unfinished: it is the caller's to remove.
+    """
+    file = TensorFile(path, like.tensors(), rows=rows, metadata=like.metadata())
+    try:
+        yield file
+    except BaseException:
+        file.abandon()
+        raise
+    file.close()
