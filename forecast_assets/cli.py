@@ -61,12 +61,12 @@ def _command(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cli.command()
-@click.option("--select", metavar="KEYS", help="Asset keys, comma-separated; default: the whole graph.")
+@click.option("--select", metavar="KEYS", multiple=True, help="Asset keys, comma-separated or repeated; default: all.")
 @click.option("--years", metavar="YEARS", help="Test years, comma-separated; default: all the panel has.")
 @click.option("--panel", metavar="PATH", help="The raw panel: a file or a folder of drops (FORECAST_PANEL).")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
 @_command
-def run(select: str | None, years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
+def run(select: tuple[str, ...], years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
     """Materialise the graph; what has not changed is not computed again."""
     _export(FORECAST_PANEL=panel)
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path(DEFAULT_HOME).absolute())))
@@ -86,7 +86,7 @@ def run(select: str | None, years: str | None, panel: str | None, overrides: tup
     from forecast_assets.definitions import defs, store
 
     plan = Plan(
-        select=_listed(select),
+        select=_listed(",".join(select)),
         years=_listed(years),
         settings={"profile": profile, "overrides": list(overrides)},
     )
