@@ -1,0 +1,30 @@
+"""Seeded leaks that the proofs catch, and which test caught each.
+
+python -m benchmarks.mutants
+"""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks._result import record
+from forecast_assets_tests.mutants.catalogue import MUTANTS
+from forecast_assets_tests.mutants.seeding import run_proofs
+
+
+def main() -> None:
+    caught: dict[str, str] = {}
+    for mutant in MUTANTS:
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = run_proofs(mutant.proofs, Path(folder), mutant=mutant)
+        caught[mutant.name] = outcome.by
+        print(f"{mutant.name}: {outcome.by or 'MISSED'}", flush=True)
+    missed = sorted(name for name, by in caught.items() if not by)
+    figures = {
+        "leakage_mutants_seeded": {"value": len(MUTANTS), "caught_by": caught},
+        "leakage_mutants_missed": {"value": len(missed), "missed": missed},
+    }
+    print(record("mutants", figures, command="python -m benchmarks.mutants"))
+
+
+if __name__ == "__main__":
+    main()
