@@ -1,0 +1,129 @@
+"""What share of a planted non-linear signal each network recovers, as rank IC against the oracle that knows it.
+
+    python -m benchmarks.planted                        all networks, about half an hour on one core
+    python -m benchmarks.planted --models b2_tft_ticker --visits 20000      a trial, printed and not recorded
+
+Tomorrow's drift is ``tanh(2 slow)`` of three sessions ago while ``gate`` is above zero today, else nothing: who sees no gate
+reaches at most 71 % of the oracle, and the lagged returns that the friend's MLP sees say next to nothing.
+"""
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks._result import record
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.scores.rank import rank_ic
+from forecast_assets.core.specs import FitSpec, FoldSpec
+from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.windows.folds import make_fold
+from forecast_assets.core.windows.stats import fit_stats
+from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
+from forecast_assets.resources.settings import compose_settings
+
+TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
+NOISE, DRIFT, LAG = 0.01, 0.005, 3
+FIRST_DAY = 17_167  # 2017-01-01
+FEATURES = ("log_return", "slow", "gate", "noise", "calendar")
+VISITS, EPOCHS = 40_000, 6
+
+
+def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
+    """A panel whose returns carry the signal, and the drift of the next session known to the oracle, (N,)."""
+    rng = np.random.default_rng(seed)
+    days = np.array([day for day in range(FIRST_DAY, FIRST_DAY + 2 * SESSIONS) if (day + 3) % 7 < 5][:SESSIONS])
+    features, targets, drifts = [], [], []
+    label_end = np.full(SESSIONS, NO_DATE)
+    label_end[: -HORIZONS[0]] = days[HORIZONS[0] :]
+    for horizon in HORIZONS[1:]:
+        label_end[:-horizon] = np.maximum(label_end[:-horizon], days[horizon:])
+    for _ in range(TICKERS):
+        slow, gate, noise = (_autoregressive(rng, decay) for decay in (0.7, 0.8, 0.0))
+        drift = np.zeros(SESSIONS)  # of the session after each
+        drift[LAG:] = DRIFT * np.tanh(2 * slow[:-LAG]) * (gate[LAG:] > 0)
+        returns = rng.normal(0, NOISE, SESSIONS)
+        returns[1:] += drift[:-1]
+        price = np.cumsum(returns)
+        target = np.full((SESSIONS, len(HORIZONS)), np.nan)
+        for column, horizon in enumerate(HORIZONS):
+            target[:-horizon, column] = price[horizon:] - price[:-horizon]
+        features.append(np.column_stack([returns, slow, gate, noise, days % 7]))
+        targets.append(target)
+        drifts.append(drift)
+    rows = TICKERS * SESSIONS
+    code = torch.arange(TICKERS, dtype=torch.int32).repeat_interleave(SESSIONS)
+    panel = PanelTensors(
+        features=torch.from_numpy(np.concatenate(features)).float(),
+        targets=torch.from_numpy(np.concatenate(targets)).float(),
+        scale=torch.full((rows,), NOISE),
+        date=torch.from_numpy(np.tile(days, TICKERS)).int(),
+        label_end=torch.from_numpy(np.tile(label_end, TICKERS)).int(),
+        ticker=code,
+        sector=code % 4,
+        exchange=torch.zeros(rows, dtype=torch.int32),
+        observed=torch.ones(rows, dtype=torch.bool),
+        segment_start=(torch.arange(SESSIONS) == 0).repeat(TICKERS),
+        run_length=torch.arange(1, SESSIONS + 1, dtype=torch.int32).repeat(TICKERS),
+        feature_names=FEATURES,
+        tickers=tuple(f"T{i:02d}" for i in range(TICKERS)),
+        sectors=("A", "B", "C", "D"),
+        exchanges=("XNYS",),
+    )
+    return panel, torch.from_numpy(np.concatenate(drifts)).float()
+
+
+def _autoregressive(rng: np.random.Generator, decay: float) -> np.ndarray:
+    values = rng.normal(size=SESSIONS)
+    for k in range(1, SESSIONS):
+        values[k] = decay * values[k - 1] + np.sqrt(1 - decay**2) * values[k]
+    return values
+
+
+def spec_of(name: str, visits: int) -> FitSpec:
+    """The model's own knobs, on the planted variables."""
+    spec: FitSpec = getattr(compose_settings("full", []), name)
+    update: dict[str, Any] = {"fits": 1, "epochs": EPOCHS, "visits_per_epoch": visits, "batch_size": 256}
+    fields = type(spec).model_fields
+    if "observed" in fields:
+        update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3}
+    return spec.model_copy(update=update)
+
+
+def share_of_oracle(name: str, visits: int) -> dict[str, float]:
+    """Mean daily rank IC of the model's one-session median over the test year, the oracle's, and their ratio."""
+    panel, drift = planted_panel()
+    fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=LOOKBACK)
+    stats = fit_stats(panel, fold)
+    spec, hardware = spec_of(name, visits), Hardware(accelerator="cpu", precision="32-true")
+    done = fit(name, spec, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0, hardware=hardware)
+    quantiles = predict(
+        name, spec, done.weights, panel=panel, ends=fold.test, stats=stats, lookback=LOOKBACK, device="cpu"
+    )
+    day, outcome = panel.date[fold.test].numpy(), panel.targets[fold.test, 0].numpy()
+    ours = float(np.nanmean(rank_ic(quantiles[:, 0, QUANTILES.index(0.5)].numpy(), outcome, day=day)))
+    oracle = float(np.nanmean(rank_ic(drift[fold.test].numpy(), outcome, day=day)))
+    return {"ic": round(ours, 4), "oracle_ic": round(oracle, 4), "share": round(ours / oracle, 4)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=sorted(MODELS), choices=sorted(MODELS))
+    parser.add_argument("--visits", type=int, default=VISITS, help="window visits an epoch")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    for name in given.models:
+        found[name] = share_of_oracle(name, given.visits)
+        print(json.dumps({name: found[name]}), flush=True)
+    if set(given.models) == set(MODELS) and given.visits == VISITS:
+        weakest = min(found[name]["share"] for name in found if "tft" in name)
+        figure = {"value": weakest, "models": found, "visits": VISITS * EPOCHS, "lookback": LOOKBACK}
+        print(record("planted", {"planted_ic_share_of_oracle": figure}, command="python -m benchmarks.planted"))
+
+
+if __name__ == "__main__":
+    main()
