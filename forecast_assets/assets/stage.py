@@ -7,7 +7,8 @@ A stage is an ordinary function. Its parameters say what it needs:
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
 - ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say; ``folder`` is where the
-  new version is being written, for files too large to be held in memory.
+  new version is being written, for files too large to be held in memory; ``previous`` is what was made
+  last time, for what need not be computed again (None where code or settings have changed since).
 
 Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
 settings and parents, it is returned as it is, from the command line, a click and a backfill alike.
@@ -27,6 +28,7 @@ from pydantic import ValidationError
 from forecast_assets.assets.code import code_version
 from forecast_assets.assets.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.metadata import check_results, version_metadata
+from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
 from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
@@ -36,7 +38,7 @@ from forecast_assets.store.keys import input_key
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source"}
-SERVICES = {"year", "day", "hardware", "drops", "profile", "log", "folder"}
+SERVICES = {"year", "day", "hardware", "drops", "profile", "log", "folder", "previous"}
 SPEC_SUFFIX = "_spec"
 
 
@@ -179,7 +181,10 @@ def _materialise(
 
     staging = store.stage(asset, partition, input_key=key)
     try:
-        services |= {"folder": staging.path} if "folder" in signature.services else {}
+        if "folder" in signature.services:
+            services["folder"] = staging.path
+        if "previous" in signature.services:
+            services["previous"] = find_previous(store, asset, partition, code_version=code, config=knobs)
         opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
         product = function(**opened, **specs, **services)
         undeclared = set(product.checks) ^ {check.name for check in checks}

@@ -42,3 +42,14 @@ def as_of() -> dt.date | None:
         return dt.date.fromisoformat(named)
     except ValueError as error:
         raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
+
+
+def wandb_mode() -> str:
+    """``WANDB_MODE``: offline unless the user says otherwise."""
+    return os.environ.get("WANDB_MODE") or "offline"
+
+
+def wandb_dir() -> str:
+    """``WANDB_DIR``: where offline runs go; else the data root, or nowhere ("") where that is no local folder."""
+    root = data_dir()
+    return os.environ.get("WANDB_DIR") or ("" if "://" in root else root)

@@ -1,0 +1,38 @@
+"""What a stage made last time, for the stages that need not compute everything again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The current version of an asset, and what it was made from as far as that is still there."""
+
+    version: Version
+    parents: Mapping[str, Version]
+
+
+def find_previous(
+    store: Store, asset: str, partition: str | None, *, code_version: str, config: Mapping[str, Any]
+) -> Previous | None:
+    """The current version where it is sound and the same code made it from the same settings: its parents are all that
+    has changed since. None otherwise, and a stage then starts from nothing.
+    """
+    try:
+        current = store.current(asset, partition)
+        current.check()
+    except (MissingArtefact, CorruptArtefact):
+        return None
+    if current.manifest.code_version != code_version or current.manifest.config != config:
+        return None
+    parents = {}
+    for label, seen in current.manifest.parents.items():
+        made = [v for v in store.versions(*label.split("/")) if v.data_version == seen and v.is_whole()]
+        if made:
+            parents[label] = made[-1]
+    return Previous(current, parents)
