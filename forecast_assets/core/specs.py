@@ -82,7 +82,11 @@ class FitSpec(Spec):
     seed: int = Field(default=0, ge=0, description="seed of the first fit; the others follow")
     epochs: int = Field(default=3, ge=1)
     visits_per_epoch: int = Field(default=20_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
-    batch_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=256, ge=1, description="windows of a training step")
+    ends_per_run: int = Field(
+        default=1, ge=1, description="windows of a step that end in one stretch of a ticker's history and share work"
+    )
+    stride_sessions: int = Field(default=1, ge=1, description="sessions between neighbouring window ends of a run")
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
@@ -99,6 +103,14 @@ class MlpSpec(FitSpec):
 class TftSpec(FitSpec):
     """The Temporal Fusion Transformer family (B1-B3)."""
 
+    ends_per_run: int = Field(
+        default=16, ge=1, description="windows of a step that end in one stretch of a ticker's history and share work"
+    )
+    stride_sessions: int = Field(
+        default=8,
+        ge=1,
+        description="sessions between neighbouring window ends of a run; close ones are nearly the same",
+    )
     hidden: int = Field(default=32, ge=1)
     hidden_continuous: int = Field(default=16, ge=1, description="width each real variable is embedded to")
     heads: int = Field(default=4, ge=1)

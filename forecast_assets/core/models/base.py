@@ -1,4 +1,4 @@
-"""The one shape that all networks share: a batch of windows in, quantiles of log returns out."""
+"""The one shape that all networks share: a batch of runs of windows in, quantiles of log returns out."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,37 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.windows.runs import Layout, Runs
 from forecast_assets.core.windows.stats import FoldStats, horizon_scale
 from forecast_assets.core.windows.tensors import PanelTensors
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B decisions with all that a network may see of them, and the labels it is trained on."""
+    """K runs of T consecutive sessions with M window ends each: B = K M decisions, in run-major order.
 
-    window: Tensor  # (B, L, C) standardised features of the columns the model asked for
+    All that a network may see of the decisions, and the labels it is trained on. ``window`` is for networks that share
+    nothing between overlapping windows.
+    """
+
+    rows: Tensor  # (K, T, C) standardised features of the columns the model asked for
+    offsets: Tensor  # (M,) int64 position in a run at which each window ends
+    lookback: int  # L, sessions of a window
     scale: Tensor  # (B, 3) volatility forecast over each horizon, log-return units
     ticker: Tensor  # (B,) int64 embedding id
     sector: Tensor  # (B,) int64 embedding id
     exchange: Tensor  # (B,) int64 embedding id
-    target: Tensor  # (B, 3) log returns, NaN where there is no valid label
+    target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no decision
+
+    @property
+    def window(self) -> Tensor:
+        """The windows, each copied out, (B, L, C)."""
+        steps = torch.arange(1 - self.lookback, 1, device=self.offsets.device)
+        return self.rows[:, self.offsets[:, None] + steps].flatten(0, 1)  # (K, T, C) -> (K, M, L, C) -> (B, L, C)
+
+    def per_run(self, ids: Tensor) -> Tensor:
+        """Ids of decisions (B,) -> of runs (K,): the decisions of a run share them."""
+        return ids.view(len(self.rows), -1)[:, 0]
 
 
 class ForecastModel(nn.Module):
@@ -57,18 +74,35 @@ def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Te
     return (loss * valid).sum() / valid.sum().clamp(min=1)
 
 
-def make_batch(panel: PanelTensors, ends: Tensor, *, stats: FoldStats, columns: Tensor, lookback: int) -> Batch:
-    """Gather the windows that end at rows ``ends`` (B,), standardise them and look up their ids.
+def make_batch(
+    panel: PanelTensors,
+    runs: Runs,
+    *,
+    layout: Layout,
+    stats: FoldStats,
+    columns: Tensor,
+    lookback: int,
+    decisions: Tensor | None = None,
+) -> Batch:
+    """Gather runs, standardise them and look up their ids; all index gathers, on the device of the arguments.
 
-    ``columns`` are the positions of the model's features; ``panel``, ``stats`` and ``ends`` share one device.
+    ``columns`` are the positions of the model's features. ``decisions`` (N,) bool says which rows count: the other
+    slots' labels are NaN; without it, all slots of the runs do.
     """
+    ends, counts = runs.ends(layout)  # 2 x (K, M)
+    if decisions is not None:
+        counts = counts & decisions[ends]
+    ends, counts = ends.flatten(), counts.flatten()  # (B,)
+    rows = panel.features[runs.rows(layout, lookback=lookback)][..., columns]  # (K, T, F) -> (K, T, C)
     return Batch(
-        window=stats.standardise(panel.windows(ends, lookback=lookback, columns=columns), columns),
+        rows=stats.standardise(rows, columns),
+        offsets=layout.offsets(lookback, device=ends.device),
+        lookback=lookback,
         scale=horizon_scale(panel.scale[ends]),
         ticker=stats.ticker_ids[panel.ticker[ends].long()],
         sector=stats.sector_ids[panel.sector[ends].long()],
         exchange=stats.exchange_ids[panel.exchange[ends].long()],
-        target=panel.targets[ends],
+        target=torch.where(counts[:, None], panel.targets[ends], float("nan")),
     )
 
 

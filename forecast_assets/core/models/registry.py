@@ -1,10 +1,16 @@
 """All networks in one table: the asset key names the model, its spec and its class."""
 
 from collections.abc import Callable
+from functools import partial
 
 from forecast_assets.core.models.base import ForecastModel
 from forecast_assets.core.models.mlp import NormalMlp
-from forecast_assets.core.models.tft import TickerTft
+from forecast_assets.core.models.tft.model import Tft
 
-MODELS: dict[str, Callable[..., ForecastModel]] = {"b0_mlp": NormalMlp, "b2_tft_ticker": TickerTft}
+MODELS: dict[str, Callable[..., ForecastModel]] = {
+    "b0_mlp": NormalMlp,
+    "b1_tft": partial(Tft, static=()),
+    "b2_tft_ticker": partial(Tft, static=("ticker",)),
+    "b3_tft_sector": partial(Tft, static=("ticker", "sector")),
+}
 """Asset key -> constructor ``(spec, *, stats, lookback)``. The spec is the ``Settings`` field of the same name."""

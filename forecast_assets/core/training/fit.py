@@ -13,12 +13,13 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from forecast_assets.core.models.base import Batch, ForecastModel, make_batch, standardised_pinball
+from forecast_assets.core.models.base import ForecastModel, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import draw_epoch
-from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.runs import Layout, Runs, check_windows, cover
+from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.stats import FoldStats, horizon_scale
 from forecast_assets.core.windows.tensors import PanelTensors
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,11 @@ logger = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 INFERENCE_BATCH = 1024
+"""Windows per call."""
+
+INFERENCE_ENDS = 64
+"""Consecutive window ends that a run has at most: the more, the more is shared, and the more is computed in vain where
+a ticker's decisions are fewer."""
 
 
 @dataclass(frozen=True)
@@ -47,33 +53,40 @@ class Fit:
     curve: list[dict[str, float]] = field(default_factory=list)  # per epoch: epoch, train_loss, validation_pinball, ...
 
 
-class _EpochOfEnds:
-    """Batches of window ends, drawn anew each epoch from a generator of its own."""
+class _Epochs:
+    """Batches of runs, drawn anew each epoch from a generator of its own."""
 
-    def __init__(self, ends: Tensor, ticker: Tensor, *, spec: FitSpec, seed: int) -> None:
-        self.ends, self.ticker, self.spec = ends, ticker, spec
+    def __init__(self, sampler: RunSampler, *, spec: FitSpec, seed: int) -> None:
+        self.sampler = sampler
+        self.runs = sampler.runs_for(spec.visits_per_epoch)
+        self.batch_runs = max(1, spec.batch_size // sampler.layout.ends)
         self.generator = torch.Generator().manual_seed(seed)
 
-    def __iter__(self) -> Iterator[Tensor]:
-        drawn = draw_epoch(self.ends, self.ticker, visits=self.spec.visits_per_epoch, generator=self.generator)
-        yield from drawn.split(self.spec.batch_size)
+    def __iter__(self) -> Iterator[Runs]:
+        drawn = self.sampler.draw(self.runs, generator=self.generator)
+        for k in range(0, self.runs, self.batch_runs):
+            yield drawn[k : k + self.batch_runs]
 
     def __len__(self) -> int:
-        return -(-self.spec.visits_per_epoch // self.spec.batch_size)
+        return -(-self.runs // self.batch_runs)
 
 
 class _Loop(lightning.LightningModule):
     """What one training step and one validation epoch are; the network itself stays a plain torch module."""
 
     feature_columns: Tensor
+    decisions: Tensor
 
     def __init__(
-        self, model: ForecastModel, *, panel: PanelTensors, fold: Fold, stats: FoldStats, spec: FitSpec
+        self, model: ForecastModel, *, panel: PanelTensors, fold: Fold, stats: FoldStats, spec: FitSpec, epochs: _Epochs
     ) -> None:
         super().__init__()
-        self.model, self.spec = model, spec
+        self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
         self.register_buffer("feature_columns", panel.columns(model.columns), persistent=False)
+        decisions = torch.zeros(panel.rows, dtype=torch.bool)
+        decisions[fold.train] = True
+        self.register_buffer("decisions", decisions, persistent=False)
         self.curve: list[dict[str, float]] = []
         self.best: Fit | None = None
         self._losses: list[Tensor] = []
@@ -82,13 +95,17 @@ class _Loop(lightning.LightningModule):
     def on_fit_start(self) -> None:
         self.panel, self.stats = self.panel.to(self.device), self.stats.to(self.device)
 
-    def gather(self, ends: Tensor) -> Batch:
-        return make_batch(
-            self.panel, ends, stats=self.stats, columns=self.feature_columns, lookback=self.model.lookback
+    def training_step(self, runs: Runs, _index: int) -> Tensor:
+        batch = make_batch(
+            self.panel,
+            runs,
+            layout=self.epochs.sampler.layout,
+            stats=self.stats,
+            columns=self.feature_columns,
+            lookback=self.model.lookback,
+            decisions=self.decisions,
         )
-
-    def training_step(self, ends: Tensor, _index: int) -> Tensor:
-        loss = self.model.loss(self.gather(ends))
+        loss = self.model.loss(batch)
         self._losses.append(loss.detach())
         return loss
 
@@ -112,21 +129,33 @@ class _Loop(lightning.LightningModule):
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
         )
-        steps = self.spec.epochs * -(-self.spec.visits_per_epoch // self.spec.batch_size)
+        steps = self.spec.epochs * len(self.epochs)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 @torch.no_grad()
+def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats, columns: Tensor) -> Tensor:
+    """Quantiles of the log return for the decisions at rows ``ends``: (B,) -> (B, 3, 7), in their order.
+
+    Windows are computed in runs of consecutive ends; ``ends`` may come in any order. All on one device.
+    """
+    layout, runs, place = cover(panel, ends, longest=INFERENCE_ENDS)
+    size = max(1, INFERENCE_BATCH // layout.ends)
+    parts = [
+        model(
+            make_batch(panel, runs[k : k + size], layout=layout, stats=stats, columns=columns, lookback=model.lookback)
+        )
+        for k in range(0, len(runs), size)
+    ]
+    return torch.cat(parts)[place]
+
+
 def validation_pinball(loop: _Loop) -> float:
     """Standardised pinball over all matured validation labels."""
-    total, count = 0.0, 0
-    for ends in loop.fold.validation.to(loop.device).split(INFERENCE_BATCH):
-        batch = loop.gather(ends)
-        labels = int(torch.isfinite(batch.target).sum())
-        total += float(standardised_pinball(loop.model(batch), batch.target, batch.scale)) * labels
-        count += labels
-    return total / count
+    ends = loop.fold.validation.to(loop.device)
+    quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats, columns=loop.feature_columns)
+    return float(standardised_pinball(quantiles, loop.panel.targets[ends], horizon_scale(loop.panel.scale[ends])))
 
 
 def fit(
@@ -145,10 +174,13 @@ def fit(
 
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
+    check_windows(panel, torch.cat([fold.train, fold.decisions]), lookback=lookback)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS[name](spec, stats=stats, lookback=lookback)
-        loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec)
+        layout = Layout(ends=spec.ends_per_run, stride=spec.stride_sessions)
+        epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
+        loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
         trainer = lightning.Trainer(
             max_epochs=spec.epochs,
             accelerator=hardware.accelerator,
@@ -168,7 +200,7 @@ def fit(
         with warnings.catch_warnings():
             # Lightning asks torch's pytree the old way, once per process and fit.
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-            trainer.fit(loop, _EpochOfEnds(fold.train, panel.ticker[fold.train], spec=spec, seed=seed))
+            trainer.fit(loop, epochs)
     if loop.best is None:
         raise FloatingPointError(f"{name}, fold {fold.year}, seed {seed}: no epoch had a finite validation loss")
     best = loop.best
@@ -195,8 +227,4 @@ def predict(
     model.eval().to(device)
     panel, stats = panel.to(device), stats.to(device)
     columns = panel.columns(model.columns).to(device)
-    parts = [
-        model(make_batch(panel, part, stats=stats, columns=columns, lookback=model.lookback)).float().cpu()
-        for part in ends.to(device).split(INFERENCE_BATCH)
-    ]
-    return torch.cat(parts)
+    return forecast(model, ends.to(device), panel=panel, stats=stats, columns=columns).float().cpu()

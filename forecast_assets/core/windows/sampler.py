@@ -1,7 +1,12 @@
-"""Which training windows an epoch shows: as many of each ticker, however long its history."""
+"""Which training windows an epoch shows: as many of each ticker, however long its history, and each as often."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from forecast_assets.core.windows.runs import Layout, Runs
+from forecast_assets.core.windows.tensors import PanelTensors
 
 OVERSAMPLING_CAP = 10.0
 """A window of a short history is drawn at most this many times as often as under uniform sampling."""
@@ -27,14 +32,43 @@ def ticker_shares(counts: Tensor) -> Tensor:
     return shares
 
 
-def draw_epoch(ends: Tensor, ticker: Tensor, *, visits: int, generator: torch.Generator) -> Tensor:
-    """Draw ``visits`` window ends with replacement: a ticker by its share, then one of its windows uniformly.
+@dataclass(frozen=True)
+class RunSampler:
+    """Draws runs whose windows are spread over training ends as single windows would be.
 
-    ``ends``: (M,) rows; ``ticker``: (M,) code of each. Returns (visits,) rows.
+    A run may be anchored anywhere that puts at least its last slot at or after a stretch's first end, so each end is in
+    exactly M of the anchors, one per slot: with one weight for all anchors of a ticker every end of it is as likely.
+    What this costs are runs that reach over the edges of a stretch, whose outer slots are empty.
     """
-    _, group, counts = ticker.unique(return_inverse=True, return_counts=True)
-    weight = (ticker_shares(counts) / counts)[group]  # (M,)
-    cumulative = weight.cumsum(0)
-    # Inverse transform sampling: torch.multinomial refuses more than 2**24 categories.
-    points = torch.rand(visits, dtype=torch.float64, generator=generator) * cumulative[-1]
-    return ends[torch.searchsorted(cumulative, points).clamp(max=len(ends) - 1)]
+
+    layout: Layout
+    first: Tensor  # (S,) first and last end of each stretch: an unbroken sequence of complete rows
+    last: Tensor  # (S,)
+    cumulative: Tensor  # (S,) float64, of the stretches' shares in all draws
+    windows_per_run: float  # expected windows of a run that are training ends
+
+    @classmethod
+    def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "RunSampler":
+        """``ends``: (M,) rows of training decisions, ascending. Each ticker gets its ``ticker_shares``."""
+        start = ends - panel.run_length[ends]  # the row before the stretch
+        _, counts = start.unique_consecutive(return_counts=True)
+        final = counts.cumsum(0) - 1
+        first, last = ends[final - counts + 1], ends[final]
+        _, ticker = panel.ticker[last].unique(return_inverse=True)
+        per_ticker = torch.zeros(int(ticker.max()) + 1, dtype=torch.int64).index_add_(0, ticker, counts)
+        weight = (ticker_shares(per_ticker) / per_ticker)[ticker]  # (S,) of one anchor
+        mass = weight * (last - first + 1 + layout.span)
+        return cls(layout, first, last, mass.cumsum(0), windows_per_run=layout.ends / float(mass.sum()))
+
+    def runs_for(self, windows: int) -> int:
+        """Runs that hold ``windows`` training windows, in expectation."""
+        return max(1, round(windows / self.windows_per_run))
+
+    def draw(self, runs: int, *, generator: torch.Generator) -> Runs:
+        """``runs`` runs with replacement: a stretch by its share, then one of its anchors uniformly."""
+        # Inverse transform sampling: torch.multinomial refuses more than 2**24 categories.
+        points = torch.rand(runs, dtype=torch.float64, generator=generator) * self.cumulative[-1]
+        stretch = torch.searchsorted(self.cumulative, points, right=True).clamp(max=len(self.cumulative) - 1)
+        first, last = self.first[stretch], self.last[stretch]
+        place = torch.rand(runs, dtype=torch.float64, generator=generator) * (last - first + 1 + self.layout.span)
+        return Runs(first - self.layout.span + place.long(), first, last)

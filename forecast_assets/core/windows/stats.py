@@ -31,10 +31,9 @@ class FoldStats:
     sector_ids: Tensor  # (sectors,) int64
     exchange_ids: Tensor  # (exchanges,) int64
 
-    @property
-    def ticker_count(self) -> int:
-        """Size of the ticker vocabulary, the unknown id included."""
-        return int(self.ticker_ids.max()) + 1
+    def count(self, name: str) -> int:
+        """Size of the vocabulary of ``name`` (ticker, sector or exchange), the unknown id included."""
+        return int(getattr(self, f"{name}_ids").max()) + 1
 
     def standardise(self, window: Tensor, columns: Tensor) -> Tensor:
         """(B, L, C) raw -> (B, L, C) standardised and clipped."""

@@ -8,23 +8,30 @@ from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.runs import Layout
+from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.tensors import random_panel
 
 LOOKBACK = 10
 CPU = Hardware(accelerator="cpu", precision="32-true")
+TFT = TftSpec(
+    epochs=2,
+    visits_per_epoch=256,
+    ends_per_run=4,
+    stride_sessions=2,
+    hidden=4,
+    hidden_continuous=4,
+    heads=2,
+    observed=("log_return", "noise_1"),
+    known=("noise_2",),
+)
 SPECS: dict[str, FitSpec] = {
     "b0_mlp": MlpSpec(epochs=2, visits_per_epoch=512, hidden=8),
-    "b2_tft_ticker": TftSpec(
-        epochs=2,
-        visits_per_epoch=256,
-        hidden=4,
-        hidden_continuous=4,
-        heads=2,
-        observed=("log_return", "noise_1"),
-        known=("noise_2",),
-    ),
+    "b1_tft": TFT,
+    "b2_tft_ticker": TFT,
+    "b3_tft_sector": TFT,
 }
 
 
@@ -114,6 +121,20 @@ def test_an_unseen_ticker_is_forecast_with_the_unknown_id(panel: PanelTensors, f
     assert not torch.equal(known, unknown)
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_forecasts_do_not_depend_on_which_decisions_are_asked_for_together(
+    name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    done = trained(name, panel, fold, stats)
+    together = forecast(name, done, panel, fold.decisions, stats)
+    order = torch.randperm(len(fold.decisions), generator=torch.Generator().manual_seed(0))[:50]
+    shuffled = forecast(name, done, panel, fold.decisions[order], stats)
+    alone = torch.cat([forecast(name, done, panel, fold.decisions[k : k + 1], stats) for k in order.tolist()])
+    assert together.std() > 0.001
+    torch.testing.assert_close(shuffled, together[order], rtol=0, atol=1e-6)
+    torch.testing.assert_close(alone, together[order], rtol=0, atol=1e-6)
+
+
 def test_zero_raw_numbers_give_the_base_distribution_times_the_volatility_forecast(stats: FoldStats) -> None:
     head = QuantileHead(stats.base_quantiles, location_shrink=0.1)
     scale = torch.tensor([[0.01, 0.02, 0.04]])
@@ -136,6 +157,8 @@ def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:
 
 def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
     columns = panel.columns(panel.feature_names)
-    batch = make_batch(panel, torch.cat([fold.train, fold.decisions]), stats=stats, columns=columns, lookback=LOOKBACK)
-    assert not torch.isnan(batch.window).any()
+    layout = Layout(ends=4, stride=3)
+    runs = RunSampler.over(panel, fold.train, layout=layout).draw(200, generator=torch.Generator().manual_seed(0))
+    batch = make_batch(panel, runs, layout=layout, stats=stats, columns=columns, lookback=LOOKBACK)
+    assert torch.isfinite(batch.rows).all()
     assert (batch.scale > 0).all()

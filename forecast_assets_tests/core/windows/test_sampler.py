@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy.stats import chisquare
 
-from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, draw_epoch, ticker_shares
+from forecast_assets.core.windows.runs import Layout
+from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, RunSampler, ticker_shares
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.tensors import random_panel
 
 
 def test_every_ticker_gets_the_same_share() -> None:
@@ -23,19 +28,79 @@ def test_shares_sum_to_one_where_all_but_one_are_capped() -> None:
     assert shares[:3].tolist() == pytest.approx([10 * k / 10_006 for k in (1, 2, 3)])
 
 
-def test_draws_are_even_over_tickers_and_over_the_windows_of_a_ticker() -> None:
-    ends = torch.arange(1000, 1050)
-    ticker = torch.tensor([3] * 10 + [8] * 40)
-    drawn = draw_epoch(ends, ticker, visits=20_000, generator=torch.Generator().manual_seed(0)) - 1000
-    counts = torch.bincount(drawn, minlength=50).double()
-    expected = torch.tensor([1000.0] * 10 + [250.0] * 40, dtype=torch.float64)
-    assert chisquare(counts.numpy(), expected.numpy()).pvalue > 0.01
+LOOKBACK = 3
 
 
-def test_a_seed_draws_the_same_windows_and_another_seed_others() -> None:
-    ends, ticker = torch.arange(50), torch.arange(50) // 10
-    first, again, other = (
-        draw_epoch(ends, ticker, visits=100, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
+def two_tickers() -> tuple[PanelTensors, torch.Tensor]:
+    """Two tickers of 60 sessions; training ends: 10 of the first, 38 of the second, which has a halt and a new segment.
+
+    The second's rows 60 to 119: rows 80 and 81 are filled, a segment begins at row 95, ends stop at row 107.
+    """
+    panel = random_panel(tickers=2, sessions=60)
+    observed, start, length = panel.observed.clone(), panel.segment_start.clone(), panel.run_length.clone()
+    observed[80:82] = False
+    start[95] = True
+    length[95:] = torch.arange(1, 26)
+    panel = replace(panel, observed=observed, segment_start=start, run_length=length)
+    ends = panel.ends(LOOKBACK)
+    return panel, ends[(ends < 12) | ((ends >= 62) & (ends < 108))]
+
+
+def drawn_windows(panel: PanelTensors, ends: torch.Tensor, layout: Layout, *, runs: int, seed: int = 0) -> torch.Tensor:
+    """Row of every window that counts in ``runs`` drawn runs."""
+    drawn = RunSampler.over(panel, ends, layout=layout).draw(runs, generator=torch.Generator().manual_seed(seed))
+    slots, counts = drawn.ends(layout)
+    is_end = torch.zeros(panel.rows, dtype=torch.bool)
+    is_end[ends] = True
+    return slots[counts & is_end[slots]]
+
+
+LAYOUTS = [Layout(1, 1), Layout(4, 1), Layout(4, 3), Layout(16, 8)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_windows_are_even_over_tickers_and_over_the_ends_of_a_ticker(layout: Layout) -> None:
+    panel, ends = two_tickers()
+    first = ends < 60
+    # Windows of one run are drawn together: one slot of each run is as good as independent draws.
+    for slot in {0, layout.ends - 1}:
+        drawn = RunSampler.over(panel, ends, layout=layout).draw(60_000, generator=torch.Generator().manual_seed(slot))
+        slots, inside = drawn.ends(layout)
+        counts = torch.bincount(slots[:, slot][inside[:, slot]], minlength=panel.rows)[ends].double()
+        expected = torch.where(first, 1 / first.sum(), 1 / (~first).sum()).double() * counts.sum() / 2
+        assert counts.sum() > 5_000
+        assert chisquare(counts.numpy(), (expected * counts.sum() / expected.sum()).numpy()).pvalue > 0.01
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_as_many_windows_are_drawn_as_asked_for(layout: Layout) -> None:
+    panel, ends = two_tickers()
+    runs = RunSampler.over(panel, ends, layout=layout).runs_for(40_000)
+    assert len(drawn_windows(panel, ends, layout, runs=runs)) == pytest.approx(40_000, rel=0.02)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_every_window_that_counts_is_a_training_end_within_one_segment(layout: Layout) -> None:
+    panel, ends = two_tickers()
+    windows = drawn_windows(panel, ends, layout, runs=2_000)
+    assert set(windows.tolist()) == set(ends.tolist())
+    border = torch.nonzero(panel.segment_start).flatten()
+    for end in set(windows.tolist()):
+        assert not ((border > end - LOOKBACK + 1) & (border <= end)).any()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_no_run_shows_a_row_after_the_last_training_end_of_its_stretch(layout: Layout) -> None:
+    panel, ends = two_tickers()
+    drawn = RunSampler.over(panel, ends, layout=layout).draw(2_000, generator=torch.Generator().manual_seed(0))
+    rows = drawn.rows(layout, lookback=LOOKBACK)
+    assert set(rows.unique().tolist()) == {*range(12), *range(60, 108)}
+    segment = panel.segment_start.cumsum(0)[rows]
+    assert (segment == segment[:, :1]).all()
+
+
+def test_a_seed_draws_the_same_runs_and_another_seed_others() -> None:
+    panel, ends = two_tickers()
+    first, again, other = (drawn_windows(panel, ends, Layout(4, 3), runs=100, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -44,7 +44,7 @@ def test_a_ticker_that_lists_after_training_is_unknown_and_moves_no_other_id() -
     newcomer = (panel.ticker == 1) & (panel.date < int(panel.date[600]))
     _, stats = stats_of(replace(panel, run_length=torch.where(newcomer, 0, panel.run_length)))
     assert stats.ticker_ids.tolist() == [1, UNKNOWN_ID, 2]
-    assert stats.ticker_count == 3
+    assert stats.count("ticker") == 3
 
 
 def test_the_base_distribution_is_the_pooled_quantiles_of_standardised_targets() -> None:

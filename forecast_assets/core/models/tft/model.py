@@ -1,0 +1,58 @@
+"""B1 to B3: the TFT with no, one or two static variables, and a monotone quantile head."""
+
+import torch
+from torch import Tensor, nn
+
+from forecast_assets.core.models.base import Batch, ForecastModel, QuantileHead
+from forecast_assets.core.models.tft.network import TftNetwork, TftSizes
+from forecast_assets.core.specs import TftSpec
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
+
+
+def embedding_size(count: int) -> int:
+    """Width of an embedding of ``count`` ids, the unknown one included: min(round(count ** 0.25), 32), at least 1."""
+    return max(1, min(round(count**0.25), 32))
+
+
+class Tft(ForecastModel):
+    """The TFT with ``static`` (of ticker, sector, exchange) as its static variables.
+
+    The encoder shows ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar
+    of the sessions t+1, t+5 and t+20. Some training ids are shown as unknown, so that the unknown id is a trained one.
+    """
+
+    def __init__(self, spec: TftSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:
+        super().__init__()
+        self.columns = (*spec.observed, *spec.known)
+        self.lookback, self.static, self.unknown_share = lookback, static, spec.unknown_share
+        counts = {name: stats.count(name) for name in static}
+        self.network = TftNetwork(
+            TftSizes(
+                hidden=spec.hidden,
+                hidden_continuous=spec.hidden_continuous,
+                heads=spec.heads,
+                dropout=spec.dropout,
+                lookback=lookback,
+                observed=len(spec.observed),
+                known=len(spec.known),
+                static={name: (count, min(embedding_size(count), spec.hidden)) for name, count in counts.items()},
+            )
+        )
+        nn.init.zeros_(self.network.output.weight)  # start from the base distribution, see QuantileHead
+        nn.init.zeros_(self.network.output.bias)
+        self.head = QuantileHead(stats.base_quantiles, location_shrink=spec.location_shrink)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Quantiles of the log return, (B, 3, 7)."""
+        return self.head(self.network(batch.rows, batch.offsets, self.ids(batch)), batch.scale)
+
+    def ids(self, batch: Batch) -> Tensor:
+        """Static ids of each run, (K, S); in training a share of them unknown, per run."""
+        ids = [batch.per_run(getattr(batch, name)) for name in self.static]
+        if not ids:
+            return batch.ticker.new_empty(len(batch.rows), 0)
+        stacked = torch.stack(ids, dim=1)
+        if self.training and self.unknown_share > 0:
+            hidden = torch.rand(stacked.shape, device=stacked.device) < self.unknown_share
+            stacked = torch.where(hidden, UNKNOWN_ID, stacked)
+        return stacked

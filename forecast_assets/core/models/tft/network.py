@@ -1,0 +1,145 @@
+"""The whole network: runs of consecutive sessions and the windows in them -> raw quantile numbers per horizon.
+
+What depends on one session alone (prescalers, variable selection) is computed once per run and session, then copied to
+the windows that show it; what depends on a window's start (the LSTM's state and all after it) once per window. pytorch-
+forecasting computes all of it for every session of every window.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.models.tft.attention import QueryAttention
+from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork
+from forecast_assets.core.models.tft.selection import Folded, Prescaled, RealSelection, StaticSelection
+
+CHUNK_WINDOWS = 64
+"""Windows computed at a time: their intermediates stay in a core's cache, forward and backward."""
+
+
+@dataclass(frozen=True)
+class TftSizes:
+    """What a network is built from."""
+
+    hidden: int
+    hidden_continuous: int
+    heads: int
+    dropout: float
+    lookback: int
+    observed: int  # columns known up to the decision only
+    known: int  # columns that describe the sessions ahead; they follow the observed ones
+    static: dict[str, tuple[int, int]]  # name -> (number of ids, width of the embedding)
+
+
+class Outputs(NamedTuple):
+    """Raw numbers and what the network looked at to get them; windows in run-major order, B = K x M."""
+
+    raw: Tensor  # (B, 3, 7)
+    attention: Tensor  # (B, heads, L) over the window's sessions, oldest first
+    encoder_weights: Tensor  # (K, T, observed + known) of each session of a run
+    decoder_weights: Tensor  # (B, known)
+    static_weights: Tensor  # (K, S)
+
+
+class TftNetwork(nn.Module):
+    """The Temporal Fusion Transformer with one decoder step, a single layer of LSTM and reals that vary in time."""
+
+    def __init__(self, sizes: TftSizes) -> None:
+        super().__init__()
+        hidden, rate = sizes.hidden, sizes.dropout
+        columns = sizes.observed + sizes.known
+        self.hidden, self.lookback, self.observed, self.known = hidden, sizes.lookback, sizes.observed, sizes.known
+        self.prescaler_weight = nn.Parameter(torch.empty(columns, sizes.hidden_continuous).uniform_(-1, 1))
+        self.prescaler_bias = nn.Parameter(torch.empty(columns, sizes.hidden_continuous).uniform_(-1, 1))
+        self.static_selection = StaticSelection(sizes.static, hidden=hidden, dropout=rate) if sizes.static else None
+        selection = partial(RealSelection, size=sizes.hidden_continuous, hidden=hidden, dropout=rate)
+        self.encoder_selection = selection(tuple(range(columns)))
+        known = tuple(range(sizes.observed, columns))
+        self.decoder_selection = selection(known) if known else None
+        self.context_selection = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
+        self.context_hidden = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
+        self.context_cell = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
+        self.context_enrichment = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
+        self.encoder = nn.LSTM(hidden, hidden)
+        self.decoder = nn.LSTM(hidden, hidden)
+        self.post_lstm = GateAddNorm(hidden, hidden, dropout=rate)
+        self.enrichment = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate, context=hidden)
+        self.attention = QueryAttention(hidden, heads=sizes.heads, dropout=rate)
+        self.post_attention = GateAddNorm(hidden, hidden, dropout=rate)
+        self.feed_forward = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
+        self.pre_output = GateAddNorm(hidden, hidden, dropout=0.0)
+        self.output = nn.Linear(hidden, len(HORIZONS) * len(QUANTILES))
+
+    def forward(self, rows: Tensor, offsets: Tensor, ids: Tensor) -> Tensor:
+        """Raw numbers of each window, (K M, 3, 7), windows in run-major order.
+
+        ``rows``: (K, T, C) standardised sessions of K runs; ``offsets``: (M,) positions in a run where a window ends,
+        each at least ``lookback`` - 1; ``ids``: (K, S) static ids.
+        """
+        return self.explain(rows, offsets, ids).raw
+
+    def explain(self, rows: Tensor, offsets: Tensor, ids: Tensor) -> Outputs:
+        """As ``forward``, with the selection and attention weights on the way."""
+        prescalers = Prescaled(self.prescaler_weight, self.prescaler_bias)
+        encoder = self.encoder_selection.fold(prescalers)
+        decoder = None if self.decoder_selection is None else self.decoder_selection.fold(prescalers)
+        if torch.jit.is_tracing() or torch.compiler.is_exporting():
+            return self._chunk(rows, offsets, ids, encoder, decoder)
+        size = max(1, CHUNK_WINDOWS // len(offsets))
+        parts = [
+            self._chunk(rows[k : k + size], offsets, ids[k : k + size], encoder, decoder)
+            for k in range(0, len(rows), size)
+        ]
+        return Outputs(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _chunk(self, rows: Tensor, offsets: Tensor, ids: Tensor, encoder: Folded, decoder: Folded | None) -> Outputs:
+        runs = rows.shape[0]
+        static, static_weights = self._static(rows, ids)  # (K, H)
+        context = self.context_selection(static)
+        x = rows.transpose(0, 1)  # (K, T, C) -> (T, K, C): a session of all runs is one contiguous row
+        selected, encoder_weights = self.encoder_selection(x, context, encoder)  # (T, K, H)
+        ahead, decoder_weights = self._ahead(x, offsets, context, decoder)  # (M, K, H)
+
+        # Each window's copy of its sessions; windows are in end-major order (M K) from here on.
+        steps = offsets + torch.arange(1 - self.lookback, 1, device=offsets.device)[:, None]  # (L, M)
+        windows = selected.index_select(0, steps.reshape(-1)).view(self.lookback, -1, self.hidden)  # (L, M K, H)
+        last = ahead.reshape(1, -1, self.hidden)  # (1, M K, H)
+        hidden, cell, enrichment = (
+            network(static).repeat(offsets.shape[0], 1)  # (K, H) -> (M K, H)
+            for network in (self.context_hidden, self.context_cell, self.context_enrichment)
+        )
+        encoded, state = self.encoder(windows, (hidden[None], cell[None]))
+        decoded, _ = self.decoder(last, state)
+        encoded, decoded = self.post_lstm(encoded, windows), self.post_lstm(decoded, last)  # (L, M K, H), (1, M K, H)
+        query = self.enrichment(decoded, enrichment)[0]  # (M K, H)
+        attended, attention = self.attention(query, self.enrichment(encoded, enrichment))
+        fused = self.feed_forward(self.post_attention(attended, query))
+        raw = self.output(self.pre_output(fused, decoded[0]))  # (M K, 21)
+        return Outputs(
+            _run_major(raw, runs).unflatten(-1, (len(HORIZONS), len(QUANTILES))),
+            _run_major(attention, runs),
+            encoder_weights.transpose(0, 1),
+            _run_major(decoder_weights.flatten(0, 1), runs),
+            static_weights,
+        )
+
+    def _static(self, rows: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        if self.static_selection is None:
+            return rows.new_zeros(rows.shape[0], self.hidden), rows.new_zeros(rows.shape[0], 0)
+        return self.static_selection(ids)
+
+    def _ahead(self, x: Tensor, offsets: Tensor, context: Tensor, folded: Folded | None) -> tuple[Tensor, Tensor]:
+        """What is known of the sessions ahead stands in the last row of a window: (M, K, H), (M, K, known)."""
+        last = x.index_select(0, offsets)[..., self.observed :]  # (M, K, known)
+        if self.decoder_selection is None or folded is None:
+            return context.new_zeros(*last.shape[:2], self.hidden), last
+        return self.decoder_selection(last, context, folded)
+
+
+def _run_major(x: Tensor, runs: int) -> Tensor:
+    """(M K, ...) in end-major order -> (K M, ...) in run-major order."""
+    return x.unflatten(0, (-1, runs)).transpose(0, 1).flatten(0, 1)

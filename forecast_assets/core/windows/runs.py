@@ -1,0 +1,106 @@
+"""Runs: windows that overlap, gathered together, so that a network computes what they share once.
+
+A run is T consecutive sessions of one ticker and segment; with M window ends in it, ``stride`` sessions apart, T is
+lookback + (M - 1) stride. Random windows are the special case M = 1.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from forecast_assets.core.windows.tensors import PanelTensors
+
+
+class Layout(NamedTuple):
+    """How the window ends of a run lie."""
+
+    ends: int  # M, window ends of a run
+    stride: int  # sessions between neighbouring ends
+
+    @property
+    def span(self) -> int:
+        """Sessions between a run's first and last end."""
+        return (self.ends - 1) * self.stride
+
+    def offsets(self, lookback: int, *, device: torch.device) -> Tensor:
+        """Position of each window end in a run's rows, (M,)."""
+        return lookback - 1 + self.stride * torch.arange(self.ends, device=device)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """K runs, as row numbers. Slots outside ``first`` to ``last`` are there for shape only: they show repeated rows."""
+
+    anchor: Tensor  # (K,) the row of the run's first end; it may lie before ``first``, even before the panel
+    first: Tensor  # (K,) earliest row that may end a window of this run
+    last: Tensor  # (K,) latest row of the run that may be shown
+
+    def __len__(self) -> int:
+        return len(self.anchor)
+
+    def __getitem__(self, chosen: slice) -> "Runs":
+        return Runs(self.anchor[chosen], self.first[chosen], self.last[chosen])
+
+    def to(self, device: torch.device | str) -> "Runs":
+        """The same runs on ``device``."""
+        return Runs(self.anchor.to(device), self.first.to(device), self.last.to(device))
+
+    def rows(self, layout: Layout, *, lookback: int) -> Tensor:
+        """Rows that each run shows, (K, T)."""
+        steps = torch.arange(1 - lookback, layout.span + 1, device=self.anchor.device)
+        rows = self.anchor[:, None] + steps
+        return rows.clamp(self.first[:, None] - lookback + 1, self.last[:, None])
+
+    def ends(self, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Row of each window end and whether it is one of the run's, 2 x (K, M)."""
+        slots = self.anchor[:, None] + layout.stride * torch.arange(layout.ends, device=self.anchor.device)
+        first, last = self.first[:, None], self.last[:, None]
+        return slots.clamp(first, last), (slots >= first) & (slots <= last)
+
+
+def single_windows(ends: Tensor) -> Runs:
+    """Each end a run of its own: (K,)."""
+    return Runs(ends, ends, ends)
+
+
+def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, Runs, Tensor]:
+    """Runs of consecutive ends that contain all rows ``ends`` (B,), at most ``longest`` ends each.
+
+    Returns the layout, the runs, and the place (B,) of each of ``ends`` among their K x M windows, run-major. Every row
+    that a window shows is at or before the last of its run's ``ends``.
+    """
+    stretch = (ends - panel.run_length[ends]).unique(return_inverse=True)[1]
+    earliest = _per_group(ends, stretch, reduce="amin")  # (stretches,)
+    distance = ends - earliest[stretch]  # (B,) sessions since the stretch's first end
+    size = min(longest, int(distance.max()) + 1)
+    blocks = int(distance.max()) // size + 1
+    keys, run = (stretch * blocks + distance // size).unique(return_inverse=True)
+    anchor = earliest[keys // blocks] + keys % blocks * size
+    runs = Runs(anchor, first=anchor, last=_per_group(ends, run, reduce="amax"))
+    return Layout(size, 1), runs, run * size + distance % size
+
+
+def check_windows(panel: PanelTensors, ends: Tensor, *, lookback: int) -> None:
+    """Raise AssertionError unless the windows of all ``ends`` are finite and lie within one ticker and segment each."""
+    broken = ~torch.isfinite(panel.features).all(dim=1) | ~torch.isfinite(panel.scale)
+    start = ends - lookback + 1
+    if bool((start < 0).any()):
+        raise AssertionError(f"windows: {int((start < 0).sum())} windows begin before the panel")
+    for problem, rows, begin in (
+        ("hold a missing value", broken, start),
+        ("cross a border", panel.segment_start, start + 1),
+    ):
+        before = torch.cat(
+            [torch.zeros(1, dtype=torch.int64), rows.cpu().cumsum(0)]
+        )  # rows with the problem before each
+        bad = before[ends.cpu() + 1] - before[begin.cpu()] > 0
+        if bad.any():
+            raise AssertionError(f"windows: {int(bad.sum())} of {len(ends)} windows {problem}")
+
+
+def _per_group(values: Tensor, group: Tensor, *, reduce: str) -> Tensor:
+    """Smallest or largest of ``values`` (B,) in each ``group`` (B,) 0, 1, ..: (groups,)."""
+    result = values.new_zeros(int(group.max()) + 1)
+    return result.scatter_reduce(0, group, values, reduce=reduce, include_self=False)
