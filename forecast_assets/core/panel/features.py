@@ -1,9 +1,9 @@
-"""Causal features, each declared once as data: name, formula, unit, warm-up, source, expression.
+"""Causal features, each declared once as data: name, formula, unit, warm-up, source, inputs, expression.
 
 Here belongs what a model may look at of the past of one ticker, or of its exchange on the same day. What is known in
 advance is in ``known``, what is to be forecast in ``targets``. No feature holds a price level, so a future split changes
-nothing. Expressions see the observed rows of one segment in order; filled rows are not there, so a halt of three sessions
-enters nothing but the return across it.
+nothing. Expressions see observed rows only; filled rows are not there, so a halt of three sessions enters nothing but the
+return across it.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from forecast_assets.core.panel import indicators as ind
+from forecast_assets.core.panel.blocks import rolling_in_blocks
 from forecast_assets.core.panel.known import KNOWN
+from forecast_assets.core.panel.recursions import Ema, exponential_averages
 from forecast_assets.core.specs import FeatureSpec
 
 SCALE = "ewma_vol"
@@ -20,41 +22,123 @@ SCALE = "ewma_vol"
 
 GROUP = ["ticker", "segment"]
 
+HAR_WINDOWS = (1, 5, 22)
+
+EWMA_SEED_RETURNS = 20
+
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the feature panel. ``warm_up``: rows of a segment before the first value."""
+    """One column of the feature panel. ``warm_up``: rows of a segment before the first value.
+
+    ``expression`` reads columns of the calendar panel, of ``bases``, ``rolling`` and ``averages``, and is element-wise but
+    for ranks, which are taken within date and exchange.
+    """
 
     name: str
     formula: str
     unit: str
     warm_up: int
     source: str
+    reads: tuple[str, ...]  # columns of the calendar panel that it goes back to
     expression: Callable[[], pl.Expr]
+
+
+def bases() -> dict[str, pl.Expr]:
+    """Columns that several features share, from a row and the row before it."""
+    change = pl.col("close") - ind.lag(pl.col("close"), 1)
+    return {
+        "log_return": ind.log_return(1),
+        "variance_proxy": ind.variance_proxy(),
+        "traded": pl.col("volume").fill_null(0.0),
+        "gain": change.clip(lower_bound=0.0),
+        "loss": (-change).clip(lower_bound=0.0),
+    }
+
+
+def rolling(spec: FeatureSpec) -> dict[str, tuple[pl.Expr, int]]:
+    """Statistics over the last rows of a segment, by name, and how many rows before its own each one reads."""
+    v, s, m = spec.volume_window, spec.volatility_window, spec.moment_window
+    r = pl.col("log_return")
+    return {
+        "volume_mean": (pl.col("traded").rolling_mean(v), v - 1),
+        "volume_std": (pl.col("traded").rolling_std(v), v - 1),
+        "return_std": (r.rolling_std(s), s - 1),
+        "return_skew": (r.rolling_skew(m, bias=False, min_samples=m), m - 1),
+        "return_kurt": (r.rolling_kurtosis(m, fisher=True, bias=False, min_samples=m), m - 1),
+        **{f"variance_{n}": (pl.col("variance_proxy").rolling_mean(n), n - 1) for n in HAR_WINDOWS if n > 1},
+    }
+
+
+def averages(spec: FeatureSpec) -> dict[str, Ema]:
+    """Exponential averages of a segment, by name."""
+    wilder, fast, slow = spec.rsi_window, spec.macd_fast, spec.macd_slow
+    return {
+        "average_gain": Ema("gain", wilder, alpha=1 / wilder, first=wilder),
+        "average_loss": Ema("loss", wilder, alpha=1 / wilder, first=wilder),
+        # Both averages of MACD start at the same row, as in TA-Lib.
+        "ema_fast": Ema("close", fast, alpha=2 / (fast + 1), first=slow - 1),
+        "ema_slow": Ema("close", slow, alpha=2 / (slow + 1), first=slow - 1),
+        "ewma_variance": Ema("squared_return", EWMA_SEED_RETURNS, alpha=1 - spec.ewma_decay, first=EWMA_SEED_RETURNS),
+    }
+
+
+def signal_average(spec: FeatureSpec) -> Ema:
+    """The exponential average of the MACD line."""
+    n = spec.macd_signal
+    return Ema("macd_line", n, alpha=2 / (n + 1), first=spec.macd_slow + n - 2)
+
+
+def memory(spec: FeatureSpec) -> int:
+    """Rows before a row that its features can be seen to depend on."""
+    recursive = max(ema.memory for ema in averages(spec).values()) + signal_average(spec).memory
+    return max(recursive, *(reach for _, reach in rolling(spec).values()), 20) + 1
 
 
 def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
     """All features of a ticker's own past, in the order of their columns. r is the log return, N a window."""
     v, s, m = spec.volume_window, spec.volatility_window, spec.moment_window
     slow, signal = spec.macd_slow, spec.macd_signal
-    r, log_close = pl.col("log_return"), pl.col("close").log()
-    macd = ind.macd(pl.col("close"), fast=spec.macd_fast, slow=slow)
-    plain = "Campbell, Lo, MacKinlay (1997)"
-    har = "Corsi (2009); Garman, Klass (1980)"
+    col = pl.col
+    plain, appel = "Campbell, Lo, MacKinlay (1997)", "Appel (1979); TA-Lib MACD"
+    har, candle = "Corsi (2009); Garman, Klass (1980)", ("open", "high", "low", "close")
     proxy = "log of the mean over {} sessions of gap^2 + Garman-Klass variance (intraday^2 without High/Low)"
     return (
-        Feature("log_return", "log(close / previous close)", "log return", 1, plain, lambda: log_close.diff()),
-        Feature("return_5", "log(close / close 5 sessions ago)", "log return", 5, plain, lambda: log_close.diff(5)),
-        Feature("return_20", "log(close / close 20 sessions ago)", "log return", 20, plain, lambda: log_close.diff(20)),
-        Feature("overnight_gap", "log(open / previous close)", "log return", 1, plain, ind.overnight_gap),
-        Feature("intraday_return", "log(close / open)", "log return", 0, plain, ind.intraday_return),
+        Feature(
+            "log_return", "log(close / previous close)", "log return", 1, plain, ("close",), lambda: col("log_return")
+        ),
+        *(
+            Feature(
+                f"return_{n}",
+                f"log(close / close {n} sessions ago)",
+                "log return",
+                n,
+                plain,
+                ("close",),
+                lambda n=n: ind.log_return(n),  # type: ignore[misc]
+            )
+            for n in (5, 20)
+        ),
+        Feature(
+            "overnight_gap",
+            "log(open / previous close)",
+            "log return",
+            1,
+            plain,
+            ("open", "close"),
+            ind.overnight_gap,
+        ),
+        Feature("intraday_return", "log(close / open)", "log return", 0, plain, ("open", "close"), ind.intraday_return),
         Feature(
             f"volume_z_{v}",
             f"(volume - mean_{v}) / std_{v}; missing volume is no volume; 0 where volume does not vary",
             "standard deviations",
             v - 1,
             "the plan",
-            lambda: ind.z_score(pl.col("volume").fill_null(0.0), v),
+            ("volume",),
+            lambda: ind.zero_where_flat(
+                (col("traded") - col("volume_mean")) / col("volume_std"), col("equal_volumes"), v
+            ),
         ),
         Feature(
             f"volatility_{s}",
@@ -62,7 +146,8 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
             "log return per session",
             s,
             "the plan",
-            lambda: r.rolling_std(s).clip(lower_bound=ind.FLOOR),
+            ("close",),
+            lambda: col("return_std").clip(lower_bound=ind.FLOOR),
         ),
         Feature(
             f"rsi_{spec.rsi_window}",
@@ -70,23 +155,26 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
             "0 to 100",
             spec.rsi_window,
             "Wilder (1978); TA-Lib RSI",
-            lambda: ind.rsi(pl.col("close"), spec.rsi_window),
+            ("close",),
+            lambda: ind.rsi(col("average_gain"), col("average_loss")),
         ),
         Feature(
             "macd",
             f"(EMA_{spec.macd_fast} - EMA_{slow} of the close) / close, seeded with plain means",
             "share of the price",
             slow - 1,
-            "Appel (1979); TA-Lib MACD",
-            lambda: macd / pl.col("close"),
+            appel,
+            ("close",),
+            lambda: col("macd_line") / col("close"),
         ),
         Feature(
             "macd_signal",
             f"EMA_{signal} of the MACD line / close",
             "share of the price",
             slow + signal - 2,
-            "Appel (1979); TA-Lib MACD",
-            lambda: ind.seeded_ema(macd, signal, alpha=2 / (signal + 1), first=slow + signal - 2) / pl.col("close"),
+            appel,
+            ("close",),
+            lambda: col("signal_line") / col("close"),
         ),
         Feature(
             f"skew_{m}",
@@ -94,7 +182,8 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
             "-",
             m,
             "Joanes, Gill (1998), G1; scipy skew(bias=False)",
-            lambda: ind.zero_where_flat(r.rolling_skew(m, bias=False, min_samples=m), r, m),
+            ("close",),
+            lambda: ind.zero_where_flat(col("return_skew"), col("equal_returns"), m),
         ),
         Feature(
             f"kurt_{m}",
@@ -102,7 +191,8 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
             "-",
             m,
             "Joanes, Gill (1998), G2; scipy kurtosis(bias=False)",
-            lambda: ind.zero_where_flat(r.rolling_kurtosis(m, fisher=True, bias=False, min_samples=m), r, m),
+            ("close",),
+            lambda: ind.zero_where_flat(col("return_kurt"), col("equal_returns"), m),
         ),
         *(
             Feature(
@@ -111,10 +201,24 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
                 "log variance per session",
                 n,
                 har,
-                lambda n=n: ind.log_variance(pl.col("variance_proxy").rolling_mean(n)),  # type: ignore[misc]
+                candle,
+                lambda n=n: ind.log_variance(col("variance_proxy" if n == 1 else f"variance_{n}")),  # type: ignore[misc]
             )
-            for n in (1, 5, 22)
+            for n in HAR_WINDOWS
         ),
+    )
+
+
+def declare_scale(spec: FeatureSpec) -> Feature:
+    """The volatility forecast that targets are measured in."""
+    return Feature(
+        SCALE,
+        f"sqrt of the EWMA({spec.ewma_decay}) of r^2, seeded with the mean of {EWMA_SEED_RETURNS}, at least {ind.FLOOR}",
+        "log return per session",
+        EWMA_SEED_RETURNS,
+        "RiskMetrics (1996)",
+        ("close",),
+        lambda: pl.col("ewma_variance").sqrt().clip(lower_bound=ind.FLOOR),
     )
 
 
@@ -123,16 +227,20 @@ def declare_ranks(spec: FeatureSpec) -> tuple[Feature, ...]:
     volatility = f"volatility_{spec.volatility_window}"
     formula = "(rank of {} among the observed names of the exchange on the date - 1/2) / names - 1/2"
     unit, source = "-1/2 to 1/2", "Gu, Kelly, Xiu (2020)"
-    return (
-        Feature("rank_return_1", formula.format("log_return"), unit, 1, source, lambda: ind.rank(pl.col("log_return"))),
+    return tuple(
         Feature(
-            "rank_volatility",
-            formula.format(volatility),
+            f"rank_{name}",
+            formula.format(column),
             unit,
-            spec.volatility_window,
+            warm_up,
             source,
-            lambda: ind.rank(pl.col(volatility)),
-        ),
+            ("close", "exchange"),
+            lambda column=column: ind.rank(pl.col(column)),  # type: ignore[misc]
+        )
+        for name, column, warm_up in (
+            ("return_1", "log_return", 1),
+            ("volatility", volatility, spec.volatility_window),
+        )
     )
 
 
@@ -145,24 +253,62 @@ def add_features(calendar_panel: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataF
 
     Features are computed over the observed rows of each segment and carried onto the filled ones.
     """
-    own, ranks = declare(spec), declare_ranks(spec)
+    own = add_own_features(observed_rows(calendar_panel), spec=spec)
+    return carry_features(calendar_panel, add_ranks(own, spec=spec), spec=spec)
+
+
+def observed_rows(calendar_panel: pl.DataFrame) -> pl.DataFrame:
+    """The rows that were quoted, by ticker and date, with ``segment_id`` and ``row``, the row's number in its segment."""
     observed = calendar_panel.filter(~pl.col("is_missing")).sort("ticker", "date")
-    log_return, *others = own
-    observed = observed.with_columns(
-        log_return.expression().over(GROUP).alias(log_return.name),
-        ind.variance_proxy().over(GROUP).alias("variance_proxy"),
-    ).with_columns(
-        *(feature.expression().over(GROUP).alias(feature.name) for feature in others),
-        ind.ewma_volatility(pl.col("log_return"), decay=spec.ewma_decay).over(GROUP).alias(SCALE),
+    return number_rows(observed).with_columns(position=pl.col("row"))
+
+
+def number_rows(observed: pl.DataFrame) -> pl.DataFrame:
+    """``observed`` with ``segment_id``, ascending, and ``row``, counted from the segment's first row at hand."""
+    begins = (pl.col("ticker") != pl.col("ticker").shift(1)) | (pl.col("segment") != pl.col("segment").shift(1))
+    numbered = observed.with_columns(segment_id=begins.fill_null(True).cum_sum().cast(pl.Int64))
+    first = pl.when(pl.col("segment_id").diff().fill_null(1) != 0).then(pl.int_range(pl.len())).forward_fill()
+    return numbered.with_columns(row=pl.int_range(pl.len()) - first)
+
+
+def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """``observed_rows`` plus every feature of a ticker's own past and ``ewma_vol``; tickers do not touch each other."""
+    rows = observed.lazy().with_columns(
+        pl.col("segment_id").set_sorted(), log_open=pl.col("open").log(), log_close=pl.col("close").log()
     )
-    observed = observed.with_columns(f.expression().over("date", "exchange").alias(f.name) for f in ranks)
-    names = [*(feature.name for feature in (*own, *ranks)), SCALE]
-    panel = calendar_panel.sort("ticker", "date").join(
-        observed.select("ticker", "date", *names), on=["ticker", "date"], how="left", maintain_order="left"
+    rows = rows.with_columns(**bases()).with_columns(
+        squared_return=pl.col("log_return").pow(2),
+        equal_returns=ind.equal_run(pl.col("log_return")),
+        equal_volumes=ind.equal_run(pl.col("traded")),
     )
-    # A segment begins with an observed row, so a forward fill over missing rows can't reach across a border.
-    carried = [pl.when("is_missing").then(pl.col(n).forward_fill().over(GROUP)).otherwise(pl.col(n)) for n in names]
-    return panel.with_columns(expression.alias(name) for expression, name in zip(carried, names, strict=True))
+    base = rows.collect()
+    windows = rolling(spec)
+    base = base.hstack(
+        rolling_in_blocks(
+            base, {name: e for name, (e, _) in windows.items()}, lead=max(reach for _, reach in windows.values())
+        )
+    )
+    base = base.hstack(exponential_averages(base, averages(spec)))
+    base = base.with_columns(macd_line=pl.col("ema_fast") - pl.col("ema_slow"))
+    base = base.hstack(exponential_averages(base, {"signal_line": signal_average(spec)}))
+    features = (*declare(spec), declare_scale(spec))
+    return base.lazy().select(pl.col(observed.columns), *(f.expression().alias(f.name) for f in features)).collect()
+
+
+def add_ranks(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """Rows with their own features plus the cross-sectional ones; all names of a date have to be there."""
+    return rows.with_columns(
+        feature.expression().over("date", "exchange").alias(feature.name) for feature in declare_ranks(spec)
+    )
+
+
+def carry_features(calendar_panel: pl.DataFrame, observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """``calendar_panel`` plus the features of its ``observed`` rows; a filled row shows those of the last quote."""
+    names = [feature.name for feature in (*declare(spec), *declare_ranks(spec))] + [SCALE]
+    panel = calendar_panel.sort("ticker", "date")
+    # Each segment begins with an observed row, so the row of the last quote is never across a border.
+    source = (~panel["is_missing"]).cum_sum() - 1
+    return panel.hstack(observed.select(names).select(pl.all().gather(source)))
 
 
 def feature_names(feature_panel: pl.DataFrame) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""Expressions behind the features: each sees the observed rows of one segment, in order.
+"""Expressions behind the features.
 
-Recursions start from a plain mean over their first window, as the books (and TA-Lib) do; polars' own ``ewm_mean`` starts
-from the first value, which puts an RSI several points off for a hundred rows.
+They see the observed rows of all segments in order, one after the other. What looks back stays within its segment: a
+``lag`` asks for the row's number in it; rolling statistics come from ``blocks``, exponential averages from ``recursions``.
 """
 
 import polars as pl
@@ -9,62 +9,46 @@ import polars as pl
 FLOOR = 1e-4
 """Smallest volatility per session: one basis point, below any traded security's."""
 GARMAN_KLASS = 0.3862943611198906  # 2 ln 2 - 1
-EWMA_SEED_RETURNS = 20
-MISPRINT = 1.0
-"""A high or low further than this (log) beyond both open and close is a misprint, such as pence for pounds."""
+MISPRINT = 2.72
+"""A high or low beyond both open and close by more than this factor is a misprint, such as pence for pounds."""
 
 
-def row_number() -> pl.Expr:
-    """0, 1, 2, ... within the segment."""
-    return pl.int_range(pl.len())
+def lag(values: pl.Expr, rows: int) -> pl.Expr:
+    """The value ``rows`` rows before, null where that is not in the segment or not at hand."""
+    return pl.when(pl.col("row") >= rows).then(values.shift(rows))
+
+
+def log_return(sessions: int) -> pl.Expr:
+    """log(close / close ``sessions`` observed sessions ago)."""
+    return pl.col("log_close") - lag(pl.col("log_close"), sessions)
 
 
 def overnight_gap() -> pl.Expr:
     """log(open / previous close)."""
-    return pl.col("open").log() - pl.col("close").log().shift(1)
+    return pl.col("log_open") - lag(pl.col("log_close"), 1)
 
 
 def intraday_return() -> pl.Expr:
     """log(close / open)."""
-    return pl.col("close").log() - pl.col("open").log()
+    return pl.col("log_close") - pl.col("log_open")
 
 
-def is_flat(values: pl.Expr, window: int) -> pl.Expr:
-    """Whether the last ``window`` values are all equal: exact, where a rolling variance leaves rounding noise."""
-    return values.rolling_max(window) == values.rolling_min(window)
+def equal_run(values: pl.Expr) -> pl.Expr:
+    """How many rows in a row, up to this one, have its value: exact, where a rolling variance leaves rounding noise."""
+    changed = values.ne_missing(values.shift(1)) | (pl.col("row") == 0)
+    since = pl.when(changed).then(pl.int_range(pl.len())).forward_fill()
+    return pl.int_range(pl.len()) - since + 1
 
 
-def zero_where_flat(statistic: pl.Expr, values: pl.Expr, window: int) -> pl.Expr:
+def zero_where_flat(statistic: pl.Expr, equal_rows: pl.Expr, window: int) -> pl.Expr:
     """``statistic``, defined as 0 where the values of its window do not vary (it would be 0/0)."""
-    return pl.when(is_flat(values, window)).then(0.0).otherwise(statistic)
+    return pl.when(equal_rows >= window).then(0.0).otherwise(statistic)
 
 
-def z_score(values: pl.Expr, window: int) -> pl.Expr:
-    """Distance of the last value from its window's mean in standard deviations; the window includes it."""
-    z = (values - values.rolling_mean(window)) / values.rolling_std(window)
-    return zero_where_flat(z, values, window)
-
-
-def seeded_ema(values: pl.Expr, window: int, *, alpha: float, first: int) -> pl.Expr:
-    """y[first] = mean of the ``window`` values up to it, then y = (1 - alpha) y + alpha x; null before ``first``."""
-    row = row_number()
-    seeded = pl.when(row > first).then(values).when(row == first).then(values.rolling_mean(window))
-    return seeded.ewm_mean(alpha=alpha, adjust=False)
-
-
-def rsi(close: pl.Expr, window: int) -> pl.Expr:
-    """Wilder's relative strength index; equals TA-Lib's from its first row, but 50 where both averages are zero."""
-    change = close.diff()
-    gain, loss = change.clip(lower_bound=0.0), (-change).clip(lower_bound=0.0)
-    up = seeded_ema(gain, window, alpha=1 / window, first=window)
-    down = seeded_ema(loss, window, alpha=1 / window, first=window)
-    return pl.when(up + down == 0).then(50.0).otherwise(100.0 * up / (up + down))
-
-
-def macd(close: pl.Expr, *, fast: int, slow: int) -> pl.Expr:
-    """MACD line in units of the price. Both averages start at row ``slow`` - 1, as in TA-Lib."""
-    quick = seeded_ema(close, fast, alpha=2 / (fast + 1), first=slow - 1)
-    return quick - seeded_ema(close, slow, alpha=2 / (slow + 1), first=slow - 1)
+def rsi(average_gain: pl.Expr, average_loss: pl.Expr) -> pl.Expr:
+    """Relative strength index of Wilder's averages of rises and falls; 50 where both are zero."""
+    both = average_gain + average_loss
+    return pl.when(both == 0).then(50.0).otherwise(100.0 * average_gain / both)
 
 
 def variance_proxy() -> pl.Expr:
@@ -76,30 +60,21 @@ def variance_proxy() -> pl.Expr:
     """
     intraday = intraday_return()
     high, low = pl.max_horizontal("high", "open", "close"), pl.min_horizontal("low", "open", "close")
-    day = 0.5 * (high.log() - low.log()).pow(2) - GARMAN_KLASS * intraday.pow(2)
+    day = 0.5 * (high / low).log().pow(2) - GARMAN_KLASS * intraday.pow(2)
     ranged = pl.col("high").is_not_null() & pl.col("low").is_not_null()
     return overnight_gap().pow(2) + pl.when(ranged & ~is_misprinted()).then(day).otherwise(intraday.pow(2))
 
 
 def is_misprinted() -> pl.Expr:
     """Whether high or low lies so far beyond open and close that no session can have been there and back."""
-    above = pl.col("high").log() - pl.max_horizontal("open", "close").log()
-    below = pl.min_horizontal("open", "close").log() - pl.col("low").log()
-    return (pl.max_horizontal(above, below) > MISPRINT).fill_null(False)
+    above = pl.col("high") > MISPRINT * pl.max_horizontal("open", "close")
+    below = MISPRINT * pl.col("low") < pl.min_horizontal("open", "close")
+    return (above | below).fill_null(False)
 
 
 def log_variance(variance: pl.Expr) -> pl.Expr:
     """Log of a variance, floored at FLOOR squared."""
     return variance.clip(lower_bound=FLOOR**2).log()
-
-
-def ewma_volatility(log_return: pl.Expr, *, decay: float) -> pl.Expr:
-    """One-session volatility forecast: sqrt of the EWMA of squared log returns (RiskMetrics 1996), at least FLOOR.
-
-    Starts from the mean of the first 20 squared returns; null before. Row 0 of a segment has no return.
-    """
-    variance = seeded_ema(log_return.pow(2), EWMA_SEED_RETURNS, alpha=1 - decay, first=EWMA_SEED_RETURNS)
-    return variance.sqrt().clip(lower_bound=FLOOR)
 
 
 def rank(values: pl.Expr) -> pl.Expr:
