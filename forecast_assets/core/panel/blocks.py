@@ -50,7 +50,7 @@ def rolling_in_blocks(rows: pl.DataFrame, expressions: Mapping[str, pl.Expr], *,
 def _by_block(columns: pl.DataFrame, block: NDArray[np.integer], expressions: Mapping[str, pl.Expr]) -> pl.DataFrame:
     grouped = columns.lazy().with_columns(pl.Series("block", block).set_sorted())
     found = grouped.group_by("block", maintain_order=True).agg(e.alias(name) for name, e in expressions.items())
-    return found.select(list(expressions)).explode(pl.all()).collect()
+    return found.select(list(expressions)).explode(list(expressions)).collect()
 
 
 def _rows_before(segment: NDArray[np.integer], rows: NDArray[np.intp]) -> NDArray[np.intp]:

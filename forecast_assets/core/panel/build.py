@@ -1,16 +1,21 @@
-"""The feature panel put together."""
+"""The feature panel put together, whole or part by part."""
+
+from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
 
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
-from forecast_assets.core.panel.features import SCALE, add_features
-from forecast_assets.core.panel.features import feature_names as _feature_names
-from forecast_assets.core.panel.known import add_known
+from forecast_assets.core.panel.cross_sections import Ranks
+from forecast_assets.core.panel.features import SCALE, add_own_features, carry, observed_rows, own_names, rank_names
+from forecast_assets.core.panel.known import KNOWN, add_known
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 
 KEYS = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing")
+
+Parts = Callable[[], Iterable[pl.DataFrame]]
+"""The same parts of whole tickers, in the order of tickers, each time it is called."""
 
 
 def feature_panel(calendar_panel: pl.DataFrame, *, features: FeatureSpec) -> pl.DataFrame:
@@ -18,8 +23,33 @@ def feature_panel(calendar_panel: pl.DataFrame, *, features: FeatureSpec) -> pl.
 
     Sorted by ticker and date; prices and volume are left behind. Raises BadInput where the input breaks its contract.
     """
-    validate(calendar_panel, CALENDAR_PANEL, "calendar_panel")
-    panel = add_targets(add_known(add_features(calendar_panel, spec=features)))
-    panel = panel.drop("open", "high", "low", "close", "volume")
-    columns = [*KEYS, *_feature_names(panel), SCALE, *TARGETS, "label_end"]
-    return validate(panel.select(columns).sort("ticker", "date"), FEATURE_PANEL, "feature_panel")
+    ordered = calendar_panel.sort("ticker", "date")
+    return pl.concat(feature_parts(lambda: [ordered], features=features))
+
+
+def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[pl.DataFrame]:
+    """The feature panel of a calendar panel that comes in parts, which are read twice.
+
+    A rank needs all names of its day, and a special session is one for every name of its exchange: both are collected
+    from all parts before the first is made. What is kept meanwhile is a few numbers a row.
+    """
+    ranks, quoted = Ranks(features), []
+    for part in calendar_panel():
+        validate(part, CALENDAR_PANEL, "calendar_panel")
+        observed = observed_rows(part)
+        ranks.add(observed)
+        quoted.append(observed.select("exchange", "date").unique())
+    ranks.close()
+    days = pl.concat(quoted).unique()
+    for part in calendar_panel():
+        observed = observed_rows(part)
+        own = add_own_features(observed, spec=features).select(own_names(features))
+        carried = carry(part, own.hstack(ranks.take(observed.height)))
+        panel = add_targets(add_known(part.hstack(carried)), quoted=days)
+        yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
+
+
+def columns(features: FeatureSpec) -> list[str]:
+    """Columns of the feature panel, in order."""
+    own = [name for name in own_names(features) if name != SCALE]
+    return [*KEYS, *own, *rank_names(features), *KNOWN, SCALE, *TARGETS, "label_end"]

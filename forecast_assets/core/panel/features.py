@@ -70,6 +70,11 @@ def rolling(spec: FeatureSpec) -> dict[str, tuple[pl.Expr, int]]:
     }
 
 
+def _lead(spec: FeatureSpec) -> int:
+    """Rows before its own that the longest window reads."""
+    return max(reach for _, reach in rolling(spec).values())
+
+
 def averages(spec: FeatureSpec) -> dict[str, Ema]:
     """Exponential averages of a segment, by name."""
     wilder, fast, slow = spec.rsi_window, spec.macd_fast, spec.macd_slow
@@ -92,7 +97,7 @@ def signal_average(spec: FeatureSpec) -> Ema:
 def memory(spec: FeatureSpec) -> int:
     """Rows before a row that its features can be seen to depend on."""
     recursive = max(ema.memory for ema in averages(spec).values()) + signal_average(spec).memory
-    return max(recursive, *(reach for _, reach in rolling(spec).values()), 20) + 1
+    return max(recursive, _lead(spec), 20) + 1
 
 
 def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
@@ -249,12 +254,13 @@ FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *de
 
 
 def add_features(calendar_panel: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """``calendar_panel`` plus the feature columns and ``ewma_vol`` (Float64, null during warm-up), same rows and order.
+    """``calendar_panel`` plus the feature columns and ``ewma_vol`` (Float64, null during warm-up), by ticker and date.
 
     Features are computed over the observed rows of each segment and carried onto the filled ones.
     """
-    own = add_own_features(observed_rows(calendar_panel), spec=spec)
-    return carry_features(calendar_panel, add_ranks(own, spec=spec), spec=spec)
+    panel = calendar_panel.sort("ticker", "date")
+    features = add_ranks(add_own_features(observed_rows(panel), spec=spec), spec=spec)
+    return panel.hstack(carry(panel, features.select(*own_names(spec), *rank_names(spec))))
 
 
 def observed_rows(calendar_panel: pl.DataFrame) -> pl.DataFrame:
@@ -283,11 +289,7 @@ def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFra
     )
     base = rows.collect()
     windows = rolling(spec)
-    base = base.hstack(
-        rolling_in_blocks(
-            base, {name: e for name, (e, _) in windows.items()}, lead=max(reach for _, reach in windows.values())
-        )
-    )
+    base = base.hstack(rolling_in_blocks(base, {name: e for name, (e, _) in windows.items()}, lead=_lead(spec)))
     base = base.hstack(exponential_averages(base, averages(spec)))
     base = base.with_columns(macd_line=pl.col("ema_fast") - pl.col("ema_slow"))
     base = base.hstack(exponential_averages(base, {"signal_line": signal_average(spec)}))
@@ -302,13 +304,34 @@ def add_ranks(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     )
 
 
-def carry_features(calendar_panel: pl.DataFrame, observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """``calendar_panel`` plus the features of its ``observed`` rows; a filled row shows those of the last quote."""
-    names = [feature.name for feature in (*declare(spec), *declare_ranks(spec))] + [SCALE]
-    panel = calendar_panel.sort("ticker", "date")
-    # Each segment begins with an observed row, so the row of the last quote is never across a border.
-    source = (~panel["is_missing"]).cum_sum() - 1
-    return panel.hstack(observed.select(names).select(pl.all().gather(source)))
+def rank_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """date, exchange and what is ranked, one row per row of ``observed_rows``; what ``add_ranks`` needs and no more."""
+    wanted = {feature.name: feature for feature in declare(spec)}
+    rows = observed.select("date", "exchange", "segment_id", "position", "row", log_close=pl.col("close").log())
+    rows = rows.with_columns(log_return=ind.log_return(1))
+    expression, _ = rolling(spec)["return_std"]
+    rows = rows.hstack(rolling_in_blocks(rows, {"return_std": expression}, lead=_lead(spec)))
+    volatility = f"volatility_{spec.volatility_window}"
+    return rows.select("date", "exchange", "log_return", wanted[volatility].expression().alias(volatility))
+
+
+def own_names(spec: FeatureSpec) -> list[str]:
+    """Names of the features of a ticker's own past, and of the scale."""
+    return [*(feature.name for feature in declare(spec)), SCALE]
+
+
+def rank_names(spec: FeatureSpec) -> list[str]:
+    """Names of the ranks."""
+    return [feature.name for feature in declare_ranks(spec)]
+
+
+def carry(calendar_panel: pl.DataFrame, observed: pl.DataFrame) -> pl.DataFrame:
+    """Columns of its observed rows -> of all rows of a calendar panel sorted by ticker and date.
+
+    A filled row shows those of the last quote. Each segment begins with an observed row, so that quote is its own.
+    """
+    last_quote = (~calendar_panel["is_missing"]).cum_sum().cast(pl.Int64) - 1
+    return observed.select(pl.all().gather(last_quote))
 
 
 def feature_names(feature_panel: pl.DataFrame) -> tuple[str, ...]:

@@ -8,14 +8,16 @@ from forecast_assets.core.panel.sessions import sessions
 GROUP = ["ticker", "segment"]
 
 
-def add_targets(panel: pl.DataFrame) -> pl.DataFrame:
+def add_targets(panel: pl.DataFrame, *, quoted: pl.DataFrame) -> pl.DataFrame:
     """``panel`` plus ``target_{h}d`` = log close(t+h) - log close(t) and ``label_end``, the date of the furthest one.
+
+    ``quoted``: every (exchange, date) with a quote in the whole panel, of which ``panel`` may be some tickers.
 
     h counts sessions of the ticker's own exchange, filled ones included, within its segment. A target is null when its
     first or last session is a filled row or when its last one is outside the segment. Local currency, no FX.
     """
     # On a union calendar other exchanges' sessions are rows too; they are not steps of h.
-    own = panel.sort("ticker", "date").filter(_own_session(panel))
+    own = panel.sort("ticker", "date").filter(_own_session(panel, quoted))
     log_close = pl.col("close").log()
     observed = ~pl.col("is_missing")
     targets, ends = [], []
@@ -28,9 +30,8 @@ def add_targets(panel: pl.DataFrame) -> pl.DataFrame:
     return panel.join(labelled, on=["ticker", "date"], how="left", maintain_order="left")
 
 
-def _own_session(panel: pl.DataFrame) -> pl.Expr:
+def _own_session(panel: pl.DataFrame, quoted: pl.DataFrame) -> pl.Expr:
     """A day of the exchange's calendar, or one on which it was quoted all the same (a special session)."""
-    quoted = panel.filter(~pl.col("is_missing")).select("exchange", "date").unique()
     calendars = [
         pl.DataFrame({"date": sessions(str(exchange), days["date"].min(), days["date"].max())}).select(  # type: ignore[arg-type]
             pl.lit(str(exchange)).alias("exchange"), "date"

@@ -13,6 +13,10 @@ from forecast_assets.core.panel.targets import add_targets
 from forecast_assets_tests.builders import panel, panel_spec, raw
 
 
+def with_targets(panel: pl.DataFrame) -> pl.DataFrame:
+    return add_targets(panel, quoted=panel.filter(~pl.col("is_missing")).select("exchange", "date").unique())
+
+
 def known_on(day: dt.date, exchange: str = "XNYS") -> dict[str, int]:
     frame = add_known(pl.DataFrame({"exchange": [exchange], "date": [day]}))
     return {name: frame[name][0] for name in KNOWN}
@@ -47,7 +51,7 @@ def test_a_calendar_that_ends_before_the_longest_horizon_is_bad_input() -> None:
 
 def test_targets_are_log_returns_over_own_sessions() -> None:
     closes = [float(100 + k) for k in range(25)]
-    out = add_targets(reindex(raw("AAPL", closes), spec=panel_spec()))
+    out = with_targets(reindex(raw("AAPL", closes), spec=panel_spec()))
     for horizon in (1, 5, 20):
         expected = [math.log(b / a) for a, b in zip(closes, closes[horizon:], strict=False)]
         assert out[f"target_{horizon}d"][: 25 - horizon].to_list() == pytest.approx(expected)
@@ -59,7 +63,7 @@ def test_targets_are_log_returns_over_own_sessions() -> None:
 
 
 def test_no_target_begins_or_ends_on_a_filled_row() -> None:
-    out = add_targets(reindex(raw("AAPL", [10.0, None, None, 13.0, 14.0, 15.0, 16.0]), spec=panel_spec()))
+    out = with_targets(reindex(raw("AAPL", [10.0, None, None, 13.0, 14.0, 15.0, 16.0]), spec=panel_spec()))
     assert out["target_1d"].is_not_null().to_list() == [False, False, False, True, True, True, False]
     assert out["target_5d"].is_not_null().to_list() == [True, False, False, False, False, False, False]
     assert out["target_5d"][0] == pytest.approx(math.log(1.5))
@@ -68,7 +72,7 @@ def test_no_target_begins_or_ends_on_a_filled_row() -> None:
 
 def test_no_target_crosses_a_border_of_segments_or_tickers() -> None:
     both = panel(raw("AAA", [1.0, 2.0, *[None] * 6, 3.0, 4.0]), raw("BBB", [5.0, 6.0]))
-    out = add_targets(reindex(both, spec=panel_spec()))
+    out = with_targets(reindex(both, spec=panel_spec()))
     assert out["target_1d"].to_list() == pytest.approx(
         [math.log(2), None, math.log(4 / 3), None, math.log(6 / 5), None], nan_ok=True
     )
@@ -80,8 +84,8 @@ def test_on_a_union_calendar_horizons_still_count_own_sessions() -> None:
         raw("AAPL", [10.0 + k for k in range(30)], start=start),
         raw("SAP.DE", [50.0 + k for k in range(30)], start=start, exchange="XETR"),
     )
-    own = add_targets(reindex(both, spec=panel_spec()))
-    union = add_targets(reindex(both, spec=panel_spec(calendar="union")))
+    own = with_targets(reindex(both, spec=panel_spec()))
+    union = with_targets(reindex(both, spec=panel_spec(calendar="union")))
     columns = ["date", "ticker", "target_1d", "target_5d", "target_20d", "label_end"]
     assert union.filter("is_missing").height > 0
     assert union.filter(~pl.col("is_missing")).select(columns).equals(own.select(columns))

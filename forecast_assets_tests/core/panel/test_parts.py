@@ -8,11 +8,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from forecast_assets.assets.product import write_table
+from forecast_assets.core.panel import cross_sections
 from forecast_assets.core.panel import parts as module
+from forecast_assets.core.panel.build import feature_panel, feature_parts
 from forecast_assets.core.panel.calendar import reindex, reindex_parts
 from forecast_assets.core.panel.digests import YearDigests, year_digests
 from forecast_assets.core.panel.parts import part_sizes, ticker_parts
-from forecast_assets.core.specs import Correction
+from forecast_assets.core.specs import Correction, FeatureSpec
 from forecast_assets_tests.builders import panel, panel_spec
 from forecast_assets_tests.core.panel.walks import walk
 
@@ -60,6 +62,23 @@ def test_reindexing_in_parts_equals_reindexing_the_whole(raw_panel: pl.DataFrame
     assert len(pieces) == 3
     assert_frame_equal(pl.concat(pieces), reindex(rows, spec=spec), check_exact=True)
     assert pl.concat(pieces)["is_missing"].any()
+
+
+@pytest.mark.parametrize("calendar", ["exchange", "union"])
+@pytest.mark.parametrize("rows_together", [100, 4_000_000])
+def test_features_of_a_panel_in_parts_equal_those_of_the_whole(
+    raw_panel: pl.DataFrame, calendar: str, rows_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_sections, "ROWS_TOGETHER", rows_together)
+    special = raw_panel.filter(pl.col("ticker") == "SAP.DE").head(1).with_columns(date=pl.lit(dt.date(2024, 1, 6)))
+    rows = pl.concat([raw_panel, special]).unique(["ticker", "date"]).sort("ticker", "date")
+    calendar_panel = reindex(rows, spec=panel_spec(calendar=calendar))
+    spec = FeatureSpec(moment_window=20)
+    whole = feature_panel(calendar_panel, features=spec)
+    pieces = list(feature_parts(lambda: ticker_parts(calendar_panel.lazy(), rows_per_part=1), features=spec))
+    assert len(pieces) == 4
+    assert_frame_equal(pl.concat(pieces), whole, check_exact=True)
+    assert whole["rank_volatility"].n_unique() > 2
 
 
 def test_corrections_reach_their_ticker_in_whichever_part_it_comes(raw_panel: pl.DataFrame) -> None:
