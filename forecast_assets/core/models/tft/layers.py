@@ -25,6 +25,11 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
     return x * mask.mul_(65536 / (65536 - dropped))
 
 
+def exporting() -> bool:
+    """Whether the network is being traced or exported: then nothing is cut into chunks, whose number would be baked in."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 def interpolation(size_in: int, size_out: int, *, like: Tensor) -> Tensor:
     """Linear interpolation with aligned corners as a matrix, (size_out, size_in), of the dtype and device of ``like``."""
     columns = torch.eye(size_in, dtype=like.dtype, device=like.device)[:, None]  # each resampled is one of the matrix
@@ -98,7 +103,7 @@ class GatedResidualNetwork(nn.Module):
         hidden = self.fc1(x)
         if context is not None:
             hidden = hidden + self.context(context)
-        return self.close(functional.elu(hidden), x if self.resample_norm is None else self.resample_norm(x))
+        return self.close(functional.elu(hidden, inplace=True), x if self.resample_norm is None else self.resample_norm(x))
 
     def close(self, activated: Tensor, residual: Tensor) -> Tensor:
         """From the activation on: (..., hidden) and (..., size_out) -> (..., size_out).

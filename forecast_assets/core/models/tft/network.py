@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.tft.attention import QueryAttention
-from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork
+from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, exporting
 from forecast_assets.core.models.tft.selection import Folded, Prescaled, RealSelection, StaticSelection
 
-CHUNK_WINDOWS = 64
-"""Windows computed at a time: their intermediates stay in a core's cache, forward and backward."""
+CHUNK_WINDOWS = 128
+"""Windows computed at a time: intermediates stay near a core's cache, and small enough for the allocator to reuse."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class TftNetwork(nn.Module):
         prescalers = Prescaled(self.prescaler_weight, self.prescaler_bias)
         encoder = self.encoder_selection.fold(prescalers)
         decoder = None if self.decoder_selection is None else self.decoder_selection.fold(prescalers)
-        if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        if exporting():
             return self._chunk(rows, offsets, ids, encoder, decoder)
         size = max(1, CHUNK_WINDOWS // len(offsets))
         parts = [
@@ -114,9 +114,9 @@ class TftNetwork(nn.Module):
         )
         encoded, state = self.encoder(windows, (hidden[None], cell[None]))
         decoded, _ = self.decoder(last, state)
-        encoded, decoded = self.post_lstm(encoded, windows), self.post_lstm(decoded, last)  # (L, M K, H), (1, M K, H)
+        decoded = self.post_lstm(decoded, last)  # (1, M K, H)
         query = self.enrichment(decoded, enrichment)[0]  # (M K, H)
-        attended, attention = self.attention(query, self.enrichment(encoded, enrichment))
+        attended, attention = self.attention(query, self.enrichment(self.post_lstm(encoded, windows), enrichment))
         fused = self.feed_forward(self.post_attention(attended, query))
         raw = self.output(self.pre_output(fused, decoded[0]))  # (M K, 21)
         return Outputs(
