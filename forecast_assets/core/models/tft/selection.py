@@ -102,8 +102,9 @@ class RealSelection(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, folded: Folded) -> tuple[Tensor, Tensor]:
         """(T, K, V) numbers and (K, hidden) context -> (T, K, hidden) selected, (T, K, V) weights."""
-        size = len(x) if exporting() else max(1, CHUNK_ROWS // x.shape[1])
-        parts = [self._select(part, context, folded) for part in x.split(size)]
+        if exporting():
+            return self._select(x, context, folded)
+        parts = [self._select(part, context, folded) for part in x.split(max(1, CHUNK_ROWS // x.shape[1]))]
         selected, weights = zip(*parts, strict=True)
         return torch.cat(selected), torch.cat(weights)
 
