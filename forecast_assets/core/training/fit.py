@@ -29,7 +29,7 @@ logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARN
 INFERENCE_BATCH = 1024
 """Windows per call."""
 
-INFERENCE_ENDS = 64
+INFERENCE_ENDS = 256
 """Consecutive window ends that a run has at most: the more, the more is shared, and the more is computed in vain where
 a ticker's decisions are fewer."""
 

@@ -74,8 +74,9 @@ def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, R
     stretch = (ends - panel.run_length[ends]).unique(return_inverse=True)[1]
     earliest = _per_group(ends, stretch, reduce="amin")  # (stretches,)
     distance = ends - earliest[stretch]  # (B,) sessions since the stretch's first end
-    size = min(longest, int(distance.max()) + 1)
-    blocks = int(distance.max()) // size + 1
+    sessions = int(distance.max()) + 1
+    blocks = -(-sessions // longest)
+    size = -(-sessions // blocks)  # blocks of the longest stretch are even
     keys, run = (stretch * blocks + distance // size).unique(return_inverse=True)
     anchor = earliest[keys // blocks] + keys % blocks * size
     runs = Runs(anchor, first=anchor, last=_per_group(ends, run, reduce="amax"))

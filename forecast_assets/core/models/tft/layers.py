@@ -25,6 +25,11 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
     return x * mask.mul_(65536 / (65536 - dropped))
 
 
+def exporting() -> bool:
+    """Whether the network is being traced or exported: then nothing is cut into chunks, whose number would be baked in."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 def interpolation(size_in: int, size_out: int, *, like: Tensor) -> Tensor:
     """Linear interpolation with aligned corners as a matrix, (size_out, size_in), of the dtype and device of ``like``."""
     columns = torch.eye(size_in, dtype=like.dtype, device=like.device)[:, None]  # each resampled is one of the matrix
@@ -47,6 +52,26 @@ class ResampleNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """LayerNorm(gate * resample(x))."""
         return self.norm(functional.linear(x, self.gated_matrix()))
+
+
+class Lstm(nn.Module):
+    """One layer of torch's LSTM, with its names. ``nn.LSTM`` checks shapes and keeps lists that no export can follow."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        bound = hidden**-0.5
+        self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden, hidden).uniform_(-bound, bound))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden, hidden).uniform_(-bound, bound))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(4 * hidden).uniform_(-bound, bound))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(4 * hidden).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(L, B, H) inputs, (B, H) states -> (L, B, H) outputs, last (B, H) states."""
+        weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
+        outputs, last_hidden, last_cell = torch.lstm(
+            x, (hidden[None], cell[None]), weights, True, 1, 0.0, self.training, False, False
+        )
+        return outputs, last_hidden[0], last_cell[0]
 
 
 class GatedLinearUnit(nn.Module):
@@ -98,7 +123,9 @@ class GatedResidualNetwork(nn.Module):
         hidden = self.fc1(x)
         if context is not None:
             hidden = hidden + self.context(context)
-        return self.close(functional.elu(hidden), x if self.resample_norm is None else self.resample_norm(x))
+        return self.close(
+            functional.elu(hidden, inplace=True), x if self.resample_norm is None else self.resample_norm(x)
+        )
 
     def close(self, activated: Tensor, residual: Tensor) -> Tensor:
         """From the activation on: (..., hidden) and (..., size_out) -> (..., size_out).

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.tft.attention import QueryAttention
-from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork
+from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, Lstm, exporting
 from forecast_assets.core.models.tft.selection import Folded, Prescaled, RealSelection, StaticSelection
 
-CHUNK_WINDOWS = 64
-"""Windows computed at a time: their intermediates stay in a core's cache, forward and backward."""
+CHUNK_WINDOWS = 128
+"""Windows computed at a time: intermediates stay near a core's cache, and small enough for the allocator to reuse."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class TftNetwork(nn.Module):
         self.context_hidden = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
         self.context_cell = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
         self.context_enrichment = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
-        self.encoder = nn.LSTM(hidden, hidden)
-        self.decoder = nn.LSTM(hidden, hidden)
+        self.encoder = Lstm(hidden)
+        self.decoder = Lstm(hidden)
         self.post_lstm = GateAddNorm(hidden, hidden, dropout=rate)
         self.enrichment = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate, context=hidden)
         self.attention = QueryAttention(hidden, heads=sizes.heads, dropout=rate)
@@ -87,7 +87,7 @@ class TftNetwork(nn.Module):
         prescalers = Prescaled(self.prescaler_weight, self.prescaler_bias)
         encoder = self.encoder_selection.fold(prescalers)
         decoder = None if self.decoder_selection is None else self.decoder_selection.fold(prescalers)
-        if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        if exporting():
             return self._chunk(rows, offsets, ids, encoder, decoder)
         size = max(1, CHUNK_WINDOWS // len(offsets))
         parts = [
@@ -100,7 +100,7 @@ class TftNetwork(nn.Module):
         runs = rows.shape[0]
         static, static_weights = self._static(rows, ids)  # (K, H)
         context = self.context_selection(static)
-        x = rows.transpose(0, 1)  # (K, T, C) -> (T, K, C): a session of all runs is one contiguous row
+        x = rows.transpose(0, 1).contiguous()  # (K, T, C) -> (T, K, C): a session of all runs is one contiguous row
         selected, encoder_weights = self.encoder_selection(x, context, encoder)  # (T, K, H)
         ahead, decoder_weights = self._ahead(x, offsets, context, decoder)  # (M, K, H)
 
@@ -112,18 +112,18 @@ class TftNetwork(nn.Module):
             network(static).repeat(offsets.shape[0], 1)  # (K, H) -> (M K, H)
             for network in (self.context_hidden, self.context_cell, self.context_enrichment)
         )
-        encoded, state = self.encoder(windows, (hidden[None], cell[None]))
-        decoded, _ = self.decoder(last, state)
-        encoded, decoded = self.post_lstm(encoded, windows), self.post_lstm(decoded, last)  # (L, M K, H), (1, M K, H)
+        encoded, hidden, cell = self.encoder(windows, hidden, cell)
+        decoded, _, _ = self.decoder(last, hidden, cell)
+        decoded = self.post_lstm(decoded, last)  # (1, M K, H)
         query = self.enrichment(decoded, enrichment)[0]  # (M K, H)
-        attended, attention = self.attention(query, self.enrichment(encoded, enrichment))
+        attended, attention = self.attention(query, self.enrichment(self.post_lstm(encoded, windows), enrichment))
         fused = self.feed_forward(self.post_attention(attended, query))
         raw = self.output(self.pre_output(fused, decoded[0]))  # (M K, 21)
         return Outputs(
-            _run_major(raw, runs).unflatten(-1, (len(HORIZONS), len(QUANTILES))),
-            _run_major(attention, runs),
+            _run_major(raw.view(-1, runs, len(HORIZONS), len(QUANTILES))),
+            _run_major(attention.view(-1, runs, *attention.shape[1:])),
             encoder_weights.transpose(0, 1),
-            _run_major(decoder_weights.flatten(0, 1), runs),
+            _run_major(decoder_weights),
             static_weights,
         )
 
@@ -134,12 +134,12 @@ class TftNetwork(nn.Module):
 
     def _ahead(self, x: Tensor, offsets: Tensor, context: Tensor, folded: Folded | None) -> tuple[Tensor, Tensor]:
         """What is known of the sessions ahead stands in the last row of a window: (M, K, H), (M, K, known)."""
-        last = x.index_select(0, offsets)[..., self.observed :]  # (M, K, known)
+        last = x[..., self.observed :].index_select(0, offsets)  # (M, K, known)
         if self.decoder_selection is None or folded is None:
             return context.new_zeros(*last.shape[:2], self.hidden), last
         return self.decoder_selection(last, context, folded)
 
 
-def _run_major(x: Tensor, runs: int) -> Tensor:
-    """(M K, ...) in end-major order -> (K M, ...) in run-major order."""
-    return x.unflatten(0, (-1, runs)).transpose(0, 1).flatten(0, 1)
+def _run_major(x: Tensor) -> Tensor:
+    """(M, K, ...) -> (K M, ...)."""
+    return x.transpose(0, 1).contiguous().flatten(0, 1)

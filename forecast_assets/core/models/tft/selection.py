@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forecast_assets.core.models.tft.layers import GatedResidualNetwork, ResampleNorm, dropout, interpolation
+from forecast_assets.core.models.tft.layers import GatedResidualNetwork, ResampleNorm, dropout, exporting, interpolation
+
+CHUNK_ROWS = 1024
+"""Sessions computed at a time, so that what is computed of all their variables stays in a core's cache."""
 
 NORM_EPS = 1e-5
 """LayerNorm's epsilon in torch."""
@@ -99,9 +102,15 @@ class RealSelection(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, folded: Folded) -> tuple[Tensor, Tensor]:
         """(T, K, V) numbers and (K, hidden) context -> (T, K, hidden) selected, (T, K, V) weights."""
+        if exporting():
+            return self._select(x, context, folded)
+        parts = [self._select(part, context, folded) for part in x.split(max(1, CHUNK_ROWS // x.shape[1]))]
+        selected, weights = zip(*parts, strict=True)
+        return torch.cat(selected), torch.cat(weights)
+
+    def _select(self, x: Tensor, context: Tensor, folded: Folded) -> tuple[Tensor, Tensor]:
         steps, runs, count = x.shape
-        numbers = x.reshape(-1, count)  # (T, K, V) -> (N, V)
-        outputs = self._networks(numbers, folded)  # (V, N, hidden)
+        outputs = self._networks(x.reshape(-1, count), folded)  # (V, T K, hidden)
         if self.weigh is None:
             return outputs.view(steps, runs, self.hidden), torch.ones_like(x)
         weights = self._weights(x, context, folded)  # (T, K, V)
@@ -117,12 +126,13 @@ class RealSelection(nn.Module):
         residual = functional.linear(x, *folded.weigh_residual)
         if self.weigh.resample_norm is not None:
             residual = self.weigh.resample_norm.norm(residual)
-        return torch.softmax(self.weigh.close(functional.elu(hidden), residual), dim=-1)
+        return torch.softmax(self.weigh.close(functional.elu(hidden, inplace=True), residual), dim=-1)
 
     def _networks(self, numbers: Tensor, folded: Folded) -> Tensor:
         """Each variable's gated residual network of its own number: (N, V) -> (V, N, hidden)."""
         x = numbers.T[..., None]  # (V, N, 1)
-        activated = functional.elu(torch.addcmul(folded.hidden.offset[:, None], x, folded.hidden.slope[:, None]))
+        hidden = torch.addcmul(folded.hidden.offset[:, None], x, folded.hidden.slope[:, None])  # (V, N, inner)
+        activated = functional.elu(hidden, inplace=True)
         if self.training and self.rate > 0.0:
             inner = torch.baddbmm(self.fc2_bias[:, None], activated, self.fc2_weight.mT)
             dropped = dropout(inner, self.rate, training=True)
