@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 TEXT_BYTES = 16
-"""A text stands in a row by a BLAKE2b digest of this many bytes, so that every row is as wide as the next."""
+"""A text stands by a BLAKE2b digest of this many bytes, so that every value of a column is as wide as the next."""
 
 KINDS: dict[type[pl.DataType], str] = {
     pl.Date: "date",
@@ -42,17 +42,21 @@ class YearDigests:
 
         ``part`` has a ``date`` and a ``ticker`` column; types are dates, text, booleans and numbers.
         """
-        rows = part.with_columns(pl.col("date").dt.year().alias("_year")).sort("_year", "ticker", "date")
-        years = rows["_year"].rle().struct.unnest()
-        rows = rows.drop("_year")
-        encoded = _encode(rows)
+        rows = part.sort("ticker", "date")
+        columns = [_bytes(column) for column in rows.iter_columns()]
+        nulls = np.packbits(np.stack([column.is_null().to_numpy() for column in rows.iter_columns()], axis=1), axis=1)
+        header = ",".join(f"{name}:{KINDS[dtype.base_type()]}" for name, dtype in rows.schema.items())
+        runs = rows.select(pl.struct("ticker", pl.col("date").dt.year().alias("year")).rle().alias("run"))["run"]
         start = 0
-        for count, year in years.iter_rows():
+        # A year of a ticker is hashed at once: parts never cut it, whatever their size.
+        for count, year in zip(runs.struct.field("len"), runs.struct.field("value").struct.field("year"), strict=True):
             if year not in self._years:
-                header = ",".join(f"{name}:{KINDS[dtype.base_type()]}" for name, dtype in rows.schema.items())
                 self._years[year] = hashlib.sha256(header.encode())
-            self._years[year].update(encoded[start : start + count].data)
-            start += count
+            total, end = self._years[year], start + count
+            total.update(nulls[start:end].data)
+            for column in columns:
+                total.update(column[start:end].data)
+            start = end
 
     def watch(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """The same parts, each taken in on its way."""
@@ -72,14 +76,8 @@ def year_digests(frame: pl.DataFrame) -> dict[str, str]:
     return total.digests()
 
 
-def _encode(rows: pl.DataFrame) -> NDArray[np.uint8]:
-    """One line of bytes per row, (N, width): the null mask, then each value, zero where there is none."""
-    columns = list(rows.iter_columns())
-    nulls = np.packbits(np.stack([column.is_null().to_numpy() for column in columns], axis=1), axis=1)
-    return np.ascontiguousarray(np.concatenate([nulls, *(_bytes(column) for column in columns)], axis=1))
-
-
 def _bytes(column: pl.Series) -> NDArray[np.uint8]:
+    """Each value's bytes, (N, width), zero where there is none."""
     if column.dtype == pl.String:
         names = column.unique().drop_nulls().sort()
         known = [hashlib.blake2b(name.encode(), digest_size=TEXT_BYTES).digest() for name in names.to_list()]

@@ -17,27 +17,31 @@ def add_targets(panel: pl.DataFrame, *, quoted: pl.DataFrame) -> pl.DataFrame:
     first or last session is a filled row or when its last one is outside the segment. Local currency, no FX.
     """
     # On a union calendar other exchanges' sessions are rows too; they are not steps of h.
-    own = panel.sort("ticker", "date").filter(_own_session(panel, quoted))
-    log_close = pl.col("close").log()
-    observed = ~pl.col("is_missing")
+    marked = panel.sort("ticker", "date").join(
+        _own_sessions(panel, quoted), on=["exchange", "date"], how="left", maintain_order="left"
+    )
+    begins = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in GROUP)
+    own = marked.filter("own").with_columns(segment_id=begins.cum_sum())
+    log_close, observed = pl.col("log_close"), ~pl.col("is_missing")
     targets, ends = [], []
     for horizon, name in zip(HORIZONS, TARGETS, strict=True):
         # The one place that looks across a border: where it says no, the plain shifts below are not used.
-        valid = observed & observed.shift(-horizon).over(GROUP).fill_null(False)
+        same = pl.col("segment_id").shift(-horizon) == pl.col("segment_id")
+        valid = (observed & same & observed.shift(-horizon)).fill_null(False)
         targets.append(pl.when(valid).then(log_close.shift(-horizon) - log_close).alias(name))
         ends.append(pl.when(valid).then(pl.col("date").shift(-horizon)))
-    labelled = own.select("ticker", "date", *targets, label_end=pl.max_horizontal(ends))
-    return panel.join(labelled, on=["ticker", "date"], how="left", maintain_order="left")
+    labelled = own.lazy().with_columns(log_close=pl.col("close").log())
+    labels = labelled.select("ticker", "date", *targets, label_end=pl.max_horizontal(ends)).collect()
+    if labels.height == panel.height and panel.select("ticker", "date").equals(labels.select("ticker", "date")):
+        return panel.hstack(labels.drop("ticker", "date"))  # the usual calendar: no row is another exchange's
+    return panel.join(labels, on=["ticker", "date"], how="left", maintain_order="left")
 
 
-def _own_session(panel: pl.DataFrame, quoted: pl.DataFrame) -> pl.Expr:
-    """A day of the exchange's calendar, or one on which it was quoted all the same (a special session)."""
+def _own_sessions(panel: pl.DataFrame, quoted: pl.DataFrame) -> pl.DataFrame:
+    """(exchange, date, own): the days of each exchange's calendar, and those it was quoted on (special sessions)."""
+    spans = panel.group_by("exchange").agg(first=pl.min("date"), last=pl.max("date"))
     calendars = [
-        pl.DataFrame({"date": sessions(str(exchange), days["date"].min(), days["date"].max())}).select(  # type: ignore[arg-type]
-            pl.lit(str(exchange)).alias("exchange"), "date"
-        )
-        for (exchange,), days in panel.select("exchange", "date").group_by("exchange")
+        pl.DataFrame({"date": sessions(exchange, first, last)}).select(pl.lit(exchange).alias("exchange"), "date")
+        for exchange, first, last in spans.iter_rows()
     ]
-    own = pl.concat([quoted, *calendars]).unique()
-    pairs = own.select(pl.struct("exchange", "date").alias("pair"))["pair"]
-    return pl.struct("exchange", "date").is_in(pairs.implode())
+    return pl.concat([quoted, *calendars]).unique().with_columns(own=pl.lit(True))
