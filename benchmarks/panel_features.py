@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from benchmarks._result import record
+from benchmarks._result import ROOT, record
+from forecast_assets.core.panel.build import feature_panel
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.features import (
     FEATURES,
     SCALE,
@@ -23,9 +26,13 @@ from forecast_assets.core.panel.features import (
     add_ranks,
     number_rows,
 )
+from forecast_assets.core.panel.incremental import Stored, extend_parts
+from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
+from forecast_assets.resources.settings import compose_settings
 
 TICKERS, SESSIONS, ROUNDS = 500, 5_000, 5
+REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 
 Figures = dict[str, dict[str, Any]]
 
@@ -138,7 +145,52 @@ def measure_pandas() -> Figures:
     }
 
 
-MEASUREMENTS: dict[str, Callable[[], Figures]] = {"features_vs_pandas": measure_pandas}
+def measure_incremental() -> Figures:
+    """The reference panel grows by its last five sessions, one after the other, and by a revised row; then anew."""
+    if not REFERENCE.exists():
+        raise SystemExit(f"{REFERENCE}: the reference panel is not there, so incremental runs can't be measured")
+    panel, spec = compose_settings("full", []).panel, FeatureSpec()
+    raw = read_drops([REFERENCE], spec=panel).accepted
+    raw, _ = apply_corrections(raw, corrections=panel.corrections)
+    days = raw["date"].unique().sort()
+    revised = pl.when((pl.col("date") == days[-500]) & (pl.col("ticker") == "AAPL")).then(1.01 * pl.col("close"))
+    history = [raw.filter(pl.col("date") <= days[-1 - k]) for k in (5, 4, 3, 2, 1)]
+    history += [raw.with_columns(close=revised.otherwise("close")), raw]
+    calendar = reindex(history[0], spec=panel)
+    features, seconds = feature_panel(calendar, features=spec), []
+    for step in history[1:]:
+        before = Stored(calendar, features)
+        calendar = reindex(step, spec=panel)
+        started = time.perf_counter()
+        features = pl.concat(extend_parts(lambda: [calendar], features=spec, stored=lambda _: before))  # noqa: B023
+        seconds.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    whole = feature_panel(calendar, features=spec)
+    anew = time.perf_counter() - started
+    apart = {}
+    for name in whole.columns:
+        if whole[name].dtype == pl.Float64:
+            same = whole[name].eq_missing(features[name])
+            apart[name] = 0.0 if same.all() else float((whole[name] - features[name]).abs().max())  # type: ignore[arg-type]
+            if (whole[name].is_null() != features[name].is_null()).any():
+                raise SystemExit(f"{name}: defined on other rows than in the full run")
+        elif not whole[name].equals(features[name]):
+            raise SystemExit(f"{name}: differs from the full run")
+    return {
+        "incremental_max_abs_diff": {
+            "value": max(apart.values()),
+            "columns_not_identical": sorted(name for name, diff in apart.items() if diff),
+            "rows": whole.height,
+            "seconds_incremental": round(median(seconds), 2),
+            "seconds_full": round(anew, 2),
+        }
+    }
+
+
+MEASUREMENTS: dict[str, Callable[[], Figures]] = {
+    "features_vs_pandas": measure_pandas,
+    "incremental_max_abs_diff": measure_incremental,
+}
 
 
 def main() -> None:

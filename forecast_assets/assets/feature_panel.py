@@ -1,28 +1,65 @@
 """Features and targets."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from forecast_assets.assets.causality import CAUSAL, causal_checks
+from forecast_assets.assets.previous import Previous
 from forecast_assets.assets.product import TABLE, Product, write_table
 from forecast_assets.assets.stage import stage
 from forecast_assets.core.specs import FeatureSpec
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.panel.incremental import Stored
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
-def feature_panel(calendar_panel: pl.LazyFrame, features: FeatureSpec, folder: Path) -> Product:
+def feature_panel(calendar_panel: Version, features: FeatureSpec, previous: Any, folder: Path) -> Product:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
     from forecast_assets.core.panel.build import columns, feature_parts
     from forecast_assets.core.panel.digests import YearDigests
+    from forecast_assets.core.panel.incremental import extend_parts
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
     from forecast_assets.core.panel.proofs import prove_features
 
+    sessions = pl.scan_parquet(calendar_panel.path(TABLE))
     digests = YearDigests()
-    parts = feature_parts(lambda: ticker_parts(calendar_panel), features=features)
+    stored = Before.of(previous)
+    if stored is None:
+        parts = feature_parts(lambda: ticker_parts(sessions), features=features)
+    else:
+        parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored.part)
     write_table(digests.watch(parts), folder / TABLE)
     return Product(
-        facts={"columns": len(columns(features)), "parts": len(part_sizes(calendar_panel))},
-        checks=causal_checks(prove_features(calendar_panel, features=features)),
+        facts={
+            "columns": len(columns(features)),
+            "parts": len(part_sizes(sessions)),
+            "extended": stored is not None,
+        },
+        checks=causal_checks(prove_features(sessions, features=features)),
         slices=digests.digests(),
     )
+
+
+class Before:
+    """The tables of the run before."""
+
+    def __init__(self, *, sessions: Path, features: Path) -> None:
+        self._sessions, self._features = pl.scan_parquet(sessions), pl.scan_parquet(features)
+
+    @classmethod
+    def of(cls, previous: Previous | None) -> "Before | None":
+        """None where there was none, or where the calendar panel it was made from is gone."""
+        if previous is None or "calendar_panel" not in previous.parents:
+            return None
+        return cls(sessions=previous.parents["calendar_panel"].path(TABLE), features=previous.version.path(TABLE))
+
+    def part(self, part: pl.DataFrame) -> "Stored":
+        """The rows of the tickers of a part."""
+        from forecast_assets.core.panel.incremental import Stored
+
+        own = pl.col("ticker").is_between(part["ticker"][0], part["ticker"][-1])
+        return Stored(self._sessions.filter(own).collect(), self._features.filter(own).collect())

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.panel.features import add_ranks, rank_inputs, rank_names
+from forecast_assets.core.panel.features import add_ranks, rank_inputs, rank_names, rank_values
 from forecast_assets.core.specs import FeatureSpec
 
 ROWS_TOGETHER = 4_000_000
@@ -27,7 +27,11 @@ class Ranks:
 
     def add(self, observed: pl.DataFrame) -> None:
         """The next ``observed_rows``."""
-        inputs = rank_inputs(observed, spec=self._spec)
+        self.add_values(rank_inputs(observed, spec=self._spec))
+
+    def add_values(self, rows: pl.DataFrame) -> None:
+        """The next rows, whose features to be ranked are there already."""
+        inputs = rank_values(rows, spec=self._spec)
         self._inputs.append(inputs.with_columns(pl.col("exchange").cast(pl.Categorical)))
 
     def close(self) -> None:

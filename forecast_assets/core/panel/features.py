@@ -70,7 +70,7 @@ def rolling(spec: FeatureSpec) -> dict[str, tuple[pl.Expr, int]]:
     }
 
 
-def _lead(spec: FeatureSpec) -> int:
+def longest_window(spec: FeatureSpec) -> int:
     """Rows before its own that the longest window reads."""
     return max(reach for _, reach in rolling(spec).values())
 
@@ -97,7 +97,7 @@ def signal_average(spec: FeatureSpec) -> Ema:
 def memory(spec: FeatureSpec) -> int:
     """Rows before a row that its features can be seen to depend on."""
     recursive = max(ema.memory for ema in averages(spec).values()) + signal_average(spec).memory
-    return max(recursive, _lead(spec), 20) + 1
+    return max(recursive, longest_window(spec), 20) + 1
 
 
 def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
@@ -289,7 +289,9 @@ def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFra
     )
     base = rows.collect()
     windows = rolling(spec)
-    base = base.hstack(rolling_in_blocks(base, {name: e for name, (e, _) in windows.items()}, lead=_lead(spec)))
+    base = base.hstack(
+        rolling_in_blocks(base, {name: e for name, (e, _) in windows.items()}, lead=longest_window(spec))
+    )
     base = base.hstack(exponential_averages(base, averages(spec)))
     base = base.with_columns(macd_line=pl.col("ema_fast") - pl.col("ema_slow"))
     base = base.hstack(exponential_averages(base, {"signal_line": signal_average(spec)}))
@@ -310,9 +312,14 @@ def rank_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     rows = observed.select("date", "exchange", "segment_id", "position", "row", log_close=pl.col("close").log())
     rows = rows.with_columns(log_return=ind.log_return(1))
     expression, _ = rolling(spec)["return_std"]
-    rows = rows.hstack(rolling_in_blocks(rows, {"return_std": expression}, lead=_lead(spec)))
+    rows = rows.hstack(rolling_in_blocks(rows, {"return_std": expression}, lead=longest_window(spec)))
     volatility = f"volatility_{spec.volatility_window}"
-    return rows.select("date", "exchange", "log_return", wanted[volatility].expression().alias(volatility))
+    return rank_values(rows.with_columns(wanted[volatility].expression().alias(volatility)), spec=spec)
+
+
+def rank_values(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """The columns of ``rows`` that ``add_ranks`` reads."""
+    return rows.select("date", "exchange", "log_return", f"volatility_{spec.volatility_window}")
 
 
 def own_names(spec: FeatureSpec) -> list[str]:

@@ -21,7 +21,7 @@ def add_targets(panel: pl.DataFrame, *, quoted: pl.DataFrame) -> pl.DataFrame:
         _own_sessions(panel, quoted), on=["exchange", "date"], how="left", maintain_order="left"
     )
     begins = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in GROUP)
-    own = marked.filter("own").with_columns(segment_id=begins.cum_sum())
+    own = marked.filter("own").with_columns(segment_id=begins.fill_null(True).cum_sum())
     log_close, observed = pl.col("log_close"), ~pl.col("is_missing")
     targets, ends = [], []
     for horizon, name in zip(HORIZONS, TARGETS, strict=True):

@@ -1,0 +1,196 @@
+"""The feature panel after a new drop, from the one before it: only what the drop touched is computed again.
+
+Per ticker, the rows before the first that differs keep what they had: features look back only. From there on they are
+computed anew, beginning so far back that every window is full and every recursion has forgotten where it began; statistics
+over windows come out the same to the last bit (see ``blocks``), recursions to rounding. Labels look ahead, so those of the
+rows just before the first difference are made again, and ranks on every date on which some name of the exchange differs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forecast_assets.core.panel.blocks import BLOCK
+from forecast_assets.core.panel.build import Parts, columns, feature_parts
+from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
+from forecast_assets.core.panel.cross_sections import Ranks
+from forecast_assets.core.panel.features import (
+    add_own_features,
+    carry,
+    longest_window,
+    memory,
+    number_rows,
+    observed_rows,
+    own_names,
+    rank_names,
+)
+from forecast_assets.core.panel.known import add_known
+from forecast_assets.core.panel.targets import add_targets
+from forecast_assets.core.specs import FeatureSpec
+
+LABEL_ROWS = 60
+"""Rows before a change whose labels are made again: holds the longest horizon on any calendar."""
+LARGEST_SHARE = 0.2
+"""With more changed rows than this nothing is gained, and everything is computed anew."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was there before for the tickers of a part: calendar rows, and the feature rows made from them, one by one."""
+
+    calendar: pl.DataFrame
+    features: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Rows of a part: all arrays have one entry per row of the part."""
+
+    part: pl.DataFrame
+    stored: Stored
+    keeps: NDArray[np.bool_]  # the row is as it was before, and so are all rows of its ticker before it
+    old: Rows  # where it stood before, if it is kept
+    touched: pl.DataFrame  # (exchange, date) on which a row came, went or changed
+
+
+def extend_parts(
+    calendar_panel: Parts, *, features: FeatureSpec, stored: Callable[[pl.DataFrame], Stored]
+) -> Iterator[pl.DataFrame]:
+    """As ``feature_parts``; ``stored`` gives what was there before for a part's tickers (empty tables for new ones)."""
+    changed = rows = 0
+    touched, quoted = [], []
+    for part in calendar_panel():
+        plan = _plan(validate(part, CALENDAR_PANEL, "calendar_panel"), stored(part))
+        changed, rows = changed + int((~plan.keeps).sum()), rows + part.height
+        touched.append(plan.touched)
+        quoted.append(part.filter(~pl.col("is_missing")).select("exchange", "date").unique())
+    if changed > LARGEST_SHARE * rows:
+        yield from feature_parts(calendar_panel, features=features)
+        return
+    days, quotes = pl.concat(touched).unique(), pl.concat(quoted).unique()
+    ranks, owns = Ranks(features), []
+    for part in calendar_panel():
+        plan = _plan(part, stored(part))
+        own = _own_features(plan, features)
+        owns.append(own.filter(pl.Series(~plan.keeps[~part["is_missing"].to_numpy()])))
+        seen = _is_touched(part, days)
+        ranks.add_values(part.filter(seen).hstack(own.filter(seen.filter(~part["is_missing"]))))
+    ranks.close()
+    for part, own in zip(calendar_panel(), owns, strict=True):
+        panel = _extended(_plan(part, stored(part)), own, ranks, days, quotes, features)
+        yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
+
+
+def _plan(part: pl.DataFrame, stored: Stored) -> _Plan:
+    new, was = _starts(part["ticker"]), _starts(stored.calendar["ticker"])
+    ticker = np.searchsorted(new, np.arange(part.height), side="right") - 1
+    within = np.arange(part.height) - new[ticker]
+    places = {name: k for k, name in enumerate(stored.calendar["ticker"].gather(was).to_list())}
+    place = np.array([places.get(name, -1) for name in part["ticker"].gather(new).to_list()], dtype=np.int64)[ticker]
+    lengths = np.diff(np.append(was, stored.calendar.height))
+    there = (place >= 0) & (within < np.append(lengths, 0)[place])
+    old = np.where(there, np.append(was, 0)[place] + within, 0)
+    same = there.copy()
+    if stored.calendar.height:
+        before = stored.calendar.select(part.columns)[old]
+        equal = [part[name].eq_missing(before[name]).to_numpy() for name in part.columns]
+        same &= np.logical_and.reduce(equal)
+    first = np.full(len(new), part.height)
+    np.minimum.at(first, ticker[~same], np.flatnonzero(~same))
+    keeps = np.arange(part.height) < first[ticker]
+    # Rows of the old table that nothing kept stands for: they went, or others stand in their place.
+    kept_old = np.zeros(stored.calendar.height, dtype=bool)
+    kept_old[old[keeps]] = True
+    key = ["exchange", "date"]
+    touched = pl.concat([part.filter(~keeps).select(key), stored.calendar.filter(~kept_old).select(key)]).unique()
+    return _Plan(part, stored, keeps, old, touched)
+
+
+def _starts(tickers: pl.Series) -> Rows:
+    return np.flatnonzero((tickers != tickers.shift(1)).fill_null(True).to_numpy())
+
+
+def _is_touched(part: pl.DataFrame, days: pl.DataFrame) -> pl.Series:
+    """Whether a row is a quote on one of ``days``."""
+    marked = part.select("exchange", "date", "is_missing").join(
+        days.with_columns(touched=pl.lit(True)), on=["exchange", "date"], how="left", maintain_order="left"
+    )
+    return marked.select(pl.col("touched").fill_null(False) & ~pl.col("is_missing")).to_series()
+
+
+def _own_features(plan: _Plan, spec: FeatureSpec) -> pl.DataFrame:
+    """Own features of all quotes of the part, (quotes, own names): kept ones as they were, the others computed."""
+    quote = ~plan.part["is_missing"].to_numpy()
+    numbered = observed_rows(plan.part)
+    keeps, names = plan.keeps[quote], own_names(spec)
+    result = plan.stored.features.select(names)[plan.old[quote]]
+    if keeps.all():
+        return result
+    begin = _begins(numbered, keeps, spec)
+    tail = number_rows(numbered.filter(pl.Series(begin)).drop("segment_id", "row"))
+    fresh = add_own_features(tail, spec=spec).select(names).filter(pl.Series(~keeps[begin]))
+    place = np.arange(len(keeps))
+    place[~keeps] = len(keeps) + np.arange(fresh.height)
+    return pl.concat([result, fresh])[place]
+
+
+def _begins(numbered: pl.DataFrame, keeps: NDArray[np.bool_], spec: FeatureSpec) -> NDArray[np.bool_]:
+    """Which quotes have to be looked at to compute those that are not kept."""
+    segment, position = numbered["segment_id"].to_numpy(), numbered["position"].to_numpy()
+    first = np.full(int(segment.max()) + 1, np.iinfo(np.int64).max)  # position from which a segment is not kept
+    np.minimum.at(first, segment[~keeps], position[~keeps])
+    border = (np.maximum(first - memory(spec), 0) // BLOCK) * BLOCK - longest_window(spec)
+    wanted: NDArray[np.bool_] = (first < np.iinfo(np.int64).max)[segment] & (position >= border[segment])
+    return wanted
+
+
+def _extended(
+    plan: _Plan, own: pl.DataFrame, ranks: Ranks, days: pl.DataFrame, quotes: pl.DataFrame, spec: FeatureSpec
+) -> pl.DataFrame:
+    """The part's feature rows; ``own``: own features of its quotes that are not kept."""
+    part = plan.part
+    quote = ~part["is_missing"].to_numpy()
+    again = _labelled_again(part["ticker"], quote, plan.keeps)
+    place = np.flatnonzero(quote)
+    keeps = plan.keeps[quote]
+    names = [*own_names(spec), *rank_names(spec)]
+    fresh = own.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in rank_names(spec)).select(names)
+    pick = plan.old[quote].copy()
+    pick[~keeps] = plan.stored.features.height + np.arange(fresh.height)
+    features = pl.concat([plan.stored.features.select(names), fresh])[pick]
+    seen = _is_touched(part, days).to_numpy()[place]
+    found = ranks.take(int(seen.sum()))
+    features = features.with_columns(
+        features[name].scatter(np.flatnonzero(seen), found[name]) for name in found.columns
+    )
+    carried = carry(part, features)
+    labelled = part.filter(pl.Series(again)).hstack(carried.filter(pl.Series(again)))
+    labelled = add_targets(add_known(labelled), quoted=quotes)
+    order = columns(spec)
+    old = plan.stored.features.select(order)[plan.old[~again]].with_columns(
+        carried.filter(pl.Series(~again)).select(rank_names(spec))
+    )
+    pick = np.empty(part.height, dtype=np.int64)
+    pick[~again], pick[again] = np.arange(old.height), old.height + np.arange(labelled.height)
+    return pl.concat([old, labelled.select(order)])[pick]
+
+
+def _labelled_again(tickers: pl.Series, quote: NDArray[np.bool_], keeps: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows that are not kept and the ``LABEL_ROWS`` of their ticker before; rows before the end of a ticker's table too,
+    since rows that went were labels of these.
+    """
+    rows = np.arange(len(keeps))
+    starts = _starts(tickers)
+    ticker = np.searchsorted(starts, rows, side="right") - 1
+    first = np.append(starts[1:], len(keeps))
+    np.minimum.at(first, ticker[~keeps], rows[~keeps])
+    begin = np.maximum(first - LABEL_ROWS, starts)
+    # A filled row shows its last quote's features: begin on a quote. A ticker's first row is one.
+    last_quote = np.maximum.accumulate(np.where(quote, rows, 0))
+    again: NDArray[np.bool_] = rows >= last_quote[np.minimum(begin, len(keeps) - 1)][ticker]
+    return again
