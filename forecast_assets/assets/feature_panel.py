@@ -61,5 +61,5 @@ class Before:
         """The rows of the tickers of a part."""
         from forecast_assets.core.panel.incremental import Stored
 
-        own = pl.col("ticker").is_between(part["ticker"][0], part["ticker"][-1])
+        own = pl.col("ticker").is_between(pl.lit(part["ticker"][0]), pl.lit(part["ticker"][-1]))
         return Stored(self._sessions.filter(own).collect(), self._features.filter(own).collect())
