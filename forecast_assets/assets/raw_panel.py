@@ -1,12 +1,14 @@
 """The raw panel and the rows it did not accept: one reading of the drops, published as one version."""
 
+import tempfile
+from pathlib import Path
+
 import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.partitions import days, years
-from forecast_assets.assets.product import TABLE, Check, Product
+from forecast_assets.assets.product import TABLE, Check, Product, write_table
 from forecast_assets.assets.stage import CheckSpec, stage
-from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec, PanelSpec
 from forecast_assets.resources.source import Drops
 from forecast_assets.store.versions import Version
@@ -28,49 +30,55 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
     ),
     after=register_partitions,
 )
-def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec) -> Product:
+def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> Product:
     """Typed, de-duplicated rows of the raw panel: one per ticker and date."""
-    from forecast_assets.core.panel.ingest import read_drops
+    from forecast_assets.core.panel.ingest import Reading
 
-    read = read_drops(drops.files, spec=panel)
-    accepted = read.accepted if drops.as_of is None else read.accepted.filter(pl.col("date") <= drops.as_of)
-    if accepted.is_empty():
-        raise BadInput(f"{drops.files[0]}: no row is on or before {drops.as_of}; move FORECAST_AS_OF")
-    later = read.accepted.height - accepted.height
-    invalid = read.rejected.filter(pl.col("class") == "invalid").height
-    accounted = accepted.height + later + read.rejected.height
-    last = accepted["date"].max()
-    panel_years = accepted["date"].dt.year().unique().sort().to_list()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        reading = Reading(drops.files, spec=panel, scratch=Path(scratch), until=drops.as_of)
+        write_table(reading.parts(), folder / TABLE)
+    rejected, flags = reading.rejected, reading.flags
+    table = pl.scan_parquet(folder / TABLE)
+    seen = table.select(
+        pl.len().alias("rows"),
+        pl.col("ticker").n_unique().alias("tickers"),
+        first=pl.col("date").min(),
+        last=pl.col("date").max(),
+        years=pl.col("date").dt.year().unique().sort().implode(),
+    ).collect(engine="streaming")
+    found = seen.row(0, named=True)
+    later = reading.rows_later
+    invalid = rejected.filter(pl.col("class") == "invalid").height
+    accounted = found["rows"] + later + rejected.height
     return Product(
         files={
-            TABLE: accepted,
-            "rejected.parquet": read.rejected,
-            "flags.parquet": read.flags,
-            "revisions.parquet": read.revisions,
+            "rejected.parquet": rejected,
+            "flags.parquet": flags,
+            "revisions.parquet": reading.revisions,
             "partitions.json": {
-                "years": [str(year) for year in panel_years if year >= folds.first_test_year],
-                "days": [str(last)],
+                "years": [str(year) for year in found["years"] if year >= folds.first_test_year],
+                "days": [str(found["last"])],
             },
         },
         facts={
-            "rows_read": read.rows_read,
-            "rows_rejected": read.rejected.height,
+            "rows_read": reading.rows_read,
+            "rows_rejected": rejected.height,
             "rows_invalid": invalid,
-            "rows_flagged": read.flags.height,
+            "rows_flagged": flags.height,
             "rows_after_as_of": later,
-            "tickers": accepted["ticker"].n_unique(),
-            "first_session": str(accepted["date"].min()),
-            "last_session": str(last),
+            "tickers": found["tickers"],
+            "first_session": str(found["first"]),
+            "last_session": str(found["last"]),
         },
         checks={
             "every_row_accounted_for": Check(
-                accounted == read.rows_read,
-                f"{accepted.height} accepted + {later} after the clock + {read.rejected.height} rejected "
-                f"of {read.rows_read} read",
+                accounted == reading.rows_read,
+                f"{found['rows']} accepted + {later} after the clock + {rejected.height} rejected "
+                f"of {reading.rows_read} read",
             ),
             "few_invalid_rows": Check(
-                invalid <= panel.max_invalid_share * read.rows_read,
-                f"{invalid} of {read.rows_read} rows are invalid; {panel.max_invalid_share:.0%} is the limit",
+                invalid <= panel.max_invalid_share * reading.rows_read,
+                f"{invalid} of {reading.rows_read} rows are invalid; {panel.max_invalid_share:.0%} is the limit",
             ),
         },
     )

@@ -10,8 +10,12 @@ from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import PanelSpec
 
 
-def find_flags(accepted: pl.DataFrame, *, rescaled: pl.DataFrame, spec: PanelSpec) -> pl.DataFrame:
-    """(ticker, date, flag, detail) of a raw panel, sorted; ``date`` is null where the whole ticker is meant.
+def find_flags(
+    accepted: pl.DataFrame, *, begin: dt.date, end: dt.date, rescaled: pl.DataFrame, spec: PanelSpec
+) -> pl.DataFrame:
+    """(ticker, date, flag, detail) of some tickers of a raw panel that reaches from ``begin`` to ``end``, sorted.
+
+    ``date`` is null where the whole ticker is meant.
 
     Flags: without_volume (one per run of rows), large_return, outside_range (open or close beyond high and low, or
     these absurdly far out),
@@ -22,7 +26,7 @@ def find_flags(accepted: pl.DataFrame, *, rescaled: pl.DataFrame, spec: PanelSpe
         _large_returns(accepted, spec.large_return),
         _outside_range(accepted),
         _special_sessions(accepted),
-        _first_and_last(accepted, spec.ended_after_sessions),
+        _first_and_last(accepted, begin, end, spec.ended_after_sessions),
         accepted.filter(pl.col("sector").is_null())
         .group_by("ticker")
         .agg(detail=pl.format("{} rows without a sector", pl.len()))
@@ -77,11 +81,8 @@ def _special_sessions(accepted: pl.DataFrame) -> pl.DataFrame:
     return special.select("ticker", "date", flag=pl.lit("special_session"), detail=detail)
 
 
-def _first_and_last(accepted: pl.DataFrame, ended_after: int) -> pl.DataFrame:
+def _first_and_last(accepted: pl.DataFrame, begin: dt.date, end: dt.date, ended_after: int) -> pl.DataFrame:
     """New: not quoted from the panel's start. Ended: the exchange goes on for more sessions than allowed without it."""
-    begin, end = accepted["date"].min(), accepted["date"].max()
-    assert isinstance(begin, dt.date)
-    assert isinstance(end, dt.date)
     found = []
     spans = accepted.group_by("ticker", "exchange").agg(first=pl.min("date"), last=pl.max("date"))
     for row in spans.iter_rows(named=True):

@@ -1,7 +1,13 @@
-"""Drops of raw rows -> the raw panel, with every input row accounted for."""
+"""Drops of raw rows -> the raw panel, with every input row accounted for, in memory that does not grow with the panel.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Blocks of rows are typed as they are read and laid aside sorted by ticker; then the tickers are settled some at a time,
+since a repeat, a revision or a change of the adjustment basis is a matter of one ticker.
+"""
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +16,15 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import RAW_PANEL, REJECTED_ROWS, validate
 from forecast_assets.core.panel.drops import resolve_drops
 from forecast_assets.core.panel.flags import find_flags
-from forecast_assets.core.panel.read import Delivery, read_file
+from forecast_assets.core.panel.numbers import Notation, check_notation
+from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
 from forecast_assets.core.specs import PanelSpec
+
+ROWS_PER_PART = 500_000
+"""Rows of the tickers that are settled together, about."""
+SPILL_GROUP = 16_000
+"""Rows of a row group laid aside: what a part has to read of each block at least."""
 
 
 @dataclass(frozen=True)
@@ -38,58 +50,157 @@ def read_drops(files: Sequence[Path], *, spec: PanelSpec) -> Ingest:
     hold what was delivered (a drop on another adjustment basis rescaled and flagged). Raises BadInput for a file that
     can't be read as a whole and when no row at all is usable.
     """
-    if not files:
-        raise BadInput("no panel file is given; name a CSV or Parquet file, or a folder of them")
-    ordered = sorted(files, key=lambda path: path.name)
-    deliveries = [read_file(path, columns=spec.columns) for path in ordered]
-    names = tuple(delivery.file for delivery in deliveries)
-    typed = pl.concat(
-        type_rows(delivery, spec=spec).with_columns(file_no=pl.lit(number, dtype=pl.UInt32))
-        for number, delivery in enumerate(deliveries)
-    )
-    typed = _reject_changed_exchange(typed)
-    usable = typed.filter(pl.col("reason").is_null())
-    invalid = typed.filter(pl.col("reason").is_not_null()).select("file_no", "line", "reason")
-    malformed = [
-        delivery.malformed.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).select("file_no", "line", "reason")
-        for number, delivery in enumerate(deliveries)
-    ]
-    invalid = pl.concat([invalid, *malformed]).with_columns(pl.lit("invalid").alias("class"))
-    if usable.is_empty():
-        raise BadInput(f"{', '.join(names)}: no row is usable; the first was rejected because {invalid['reason'][0]}")
-    resolved = resolve_drops(usable.drop("reason"), files=names)
-    accepted = resolved.accepted.select(COLUMNS).sort(KEY)
-    rejected = _with_verbatim(pl.concat([invalid, resolved.rejected]), deliveries)
-    rows_read = sum(delivery.rows_read for delivery in deliveries)
-    assert accepted.height + rejected.height == rows_read, (accepted.height, rejected.height, rows_read)
-    return Ingest(
-        accepted=validate(accepted, RAW_PANEL, "raw_panel"),
-        rejected=validate(rejected, REJECTED_ROWS, "rejected_rows"),
-        flags=find_flags(accepted, rescaled=resolved.rescaled, spec=spec),
-        revisions=resolved.revisions,
-        rows_read=rows_read,
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        reading = Reading(files, spec=spec, scratch=Path(scratch))
+        accepted = pl.concat(reading.parts())
+    return Ingest(accepted, reading.rejected, reading.flags, reading.revisions, reading.rows_read)
 
 
-def _reject_changed_exchange(typed: pl.DataFrame) -> pl.DataFrame:
-    """A ticker has one calendar: rows that name another exchange than its earliest usable row are unusable."""
-    usable = typed.filter(pl.col("reason").is_null())
-    home = usable.sort("date", "file_no", "line").group_by("ticker").agg(home=pl.first("exchange"))
-    if usable.select("ticker", "exchange").unique().height == home.height:
-        return typed
-    moved = pl.col("reason").is_null() & (pl.col("exchange") != pl.col("home"))
+@dataclass
+class Reading:
+    """Drops being read: exhaust ``parts``, then ask for the rest.
+
+    ``scratch`` is an empty folder that may be removed afterwards; ``until``: no row of a later date is looked at.
+    """
+
+    files: Sequence[Path]
+    spec: PanelSpec
+    scratch: Path
+    until: dt.date | None = None
+    rows_per_part: int = ROWS_PER_PART
+    rows_read: int = field(default=0, init=False)
+    rows_later: int = field(default=0, init=False)  # after ``until``
+    _rejected: list[pl.DataFrame] = field(default_factory=list, init=False)
+    _flags: list[pl.DataFrame] = field(default_factory=list, init=False)
+    _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """The raw panel by ticker and date, whole tickers at a time. Raises as ``read_drops``, before the first part."""
+        if not self.files:
+            raise BadInput("no panel file is given; name a CSV or Parquet file, or a folder of them")
+        ordered = sorted(self.files, key=lambda path: path.name)
+        names = tuple(path.name for path in ordered)
+        for number, path in enumerate(ordered):
+            self._type_file(number, path)
+        tickers = self._tickers(names)
+        begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
+        unresolved = []
+        for first, last in self._ranges(tickers):
+            rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
+            rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
+            resolved = resolve_drops(rows, files=names)
+            unresolved += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
+            accepted = resolved.accepted.select(COLUMNS).sort(KEY)
+            if accepted.is_empty():
+                continue
+            self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
+            self._revisions.append(resolved.revisions)
+            yield validate(accepted, RAW_PANEL, "raw_panel")
+        self._rejected += self._verbatim(pl.concat(unresolved), ordered)
+
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """Every row that was not accepted, by file and line."""
+        return validate(pl.concat(self._rejected).sort("file", "line"), REJECTED_ROWS, "rejected_rows")
+
+    @property
+    def flags(self) -> pl.DataFrame:
+        """What a reader should know about rows that were kept."""
+        return pl.concat(self._flags).sort("flag", "ticker", "date")
+
+    @property
+    def revisions(self) -> pl.DataFrame:
+        """Values that a later file changed."""
+        return pl.concat(self._revisions)
+
+    def _type_file(self, number: int, path: Path) -> None:
+        """Type a file block by block and lay the usable rows aside."""
+        prices, volumes = Notation(), Notation()
+        for k, delivery in enumerate(read_blocks(path, columns=self.spec.columns)):
+            typed = type_rows(delivery, spec=self.spec, prices=prices, volumes=volumes)
+            self.rows_read += delivery.rows_read
+            if self.until is not None:
+                later = (typed["date"] > self.until).fill_null(False)
+                self.rows_later += int(later.sum())
+                typed = typed.filter(~later)
+            unusable = typed.filter(pl.col("reason").is_not_null()).select("line", "reason")
+            self._reject(delivery, pl.concat([unusable, delivery.malformed]))
+            usable = typed.filter(pl.col("reason").is_null()).drop("reason")
+            usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
+                self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
+            )
+        check_notation(path.name, prices=prices, volumes=volumes)
+
+    def _reject(self, delivery: Delivery, rows: pl.DataFrame) -> None:
+        """Record invalid rows of a block."""
+        text = rows.join(delivery.verbatim(rows["line"]), on="line", how="left")
+        named = text.with_columns(pl.lit("invalid").alias("class"), file=pl.lit(delivery.file))
+        self._rejected.append(named.select("file", "line", "reason", "class", "row"))
+
+    def _spilled(self) -> pl.LazyFrame:
+        return pl.scan_parquet(self.scratch / "*.parquet")
+
+    def _tickers(self, names: tuple[str, ...]) -> pl.DataFrame:
+        """ticker, rows, begin, end of everything laid aside, by ticker."""
+        seen = self._spilled().group_by("ticker").agg(rows=pl.len(), begin=pl.min("date"), end=pl.max("date"))
+        tickers = seen.collect(engine="streaming").sort("ticker")
+        if tickers.is_empty():
+            because = pl.concat(self._rejected).head(1)["reason"].to_list()
+            why = f"the first was rejected because {because[0]}" if because else f"none is on or before {self.until}"
+            raise BadInput(f"{', '.join(names)}: no row is usable; {why}")
+        return tickers
+
+    def _ranges(self, tickers: pl.DataFrame) -> Iterator[tuple[str, str]]:
+        """First and last ticker of each part."""
+        part = (pl.col("rows").cast(pl.Int64).cum_sum() - 1) // self.rows_per_part
+        ranges = tickers.group_by(part.alias("part"), maintain_order=True).agg(
+            first=pl.first("ticker"), last=pl.last("ticker")
+        )
+        return ranges.select("first", "last").iter_rows()
+
+    def _verbatim(self, rows: pl.DataFrame, files: Sequence[Path]) -> list[pl.DataFrame]:
+        """``rows`` (file_no, line, reason, class) with their text, for which the files that hold them are read again."""
+        found = []
+        for (number,), part in rows.group_by("file_no"):
+            path = files[int(number)]
+            for delivery in read_blocks(path, columns=self.spec.columns):
+                here = part.join(delivery.verbatim(part["line"]), on="line", how="inner")
+                found.append(here.with_columns(file=pl.lit(path.name)).select("file", "line", "reason", "class", "row"))
+        return found
+
+
+def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` with a ``reason``: a ticker has one calendar, and rows on another exchange than its earliest are unusable."""
+    home = rows.sort("date", "file_no", "line").group_by("ticker").agg(home=pl.first("exchange"))
     reason = pl.format("{} is on {}, but on {} before; give it another ticker", "ticker", "exchange", "home")
     return (
-        typed.join(home, on="ticker", how="left", maintain_order="left")
-        .with_columns(reason=pl.when(moved).then(reason).otherwise(pl.col("reason")))
+        rows.join(home, on="ticker", how="left", maintain_order="left")
+        .with_columns(reason=pl.when(pl.col("exchange") != pl.col("home")).then(reason))
         .drop("home")
     )
 
 
-def _with_verbatim(rejected: pl.DataFrame, deliveries: Sequence[Delivery]) -> pl.DataFrame:
-    parts = []
-    for number, delivery in enumerate(deliveries):
-        part = rejected.filter(pl.col("file_no") == number)
-        rows = delivery.verbatim(part["line"])
-        parts.append(part.join(rows, on="line", how="left").with_columns(file=pl.lit(delivery.file)))
-    return pl.concat(parts).sort("file_no", "line").select("file", "line", "reason", "class", "row")
+def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
+    """Tickers that differ from a more frequent one by capitals alone are that one misspelt: their rows are unusable."""
+    upper = tickers.with_columns(upper=pl.col("ticker").str.to_uppercase())
+    usual = (
+        upper.filter(pl.col("upper").is_duplicated())
+        .sort("rows", "ticker", descending=[True, False])
+        .group_by("upper", maintain_order=True)
+        .agg(usual=pl.first("ticker"), ticker=pl.col("ticker").slice(1))
+        .explode("ticker")
+    )
+    if usual.is_empty():
+        return rows
+    reason = pl.format("{} differs from {} by capitals alone; write one ticker in one way", "ticker", "usual")
+    return (
+        rows.join(usual.select("ticker", "usual"), on="ticker", how="left", maintain_order="left")
+        .with_columns(reason=pl.coalesce("reason", pl.when(pl.col("usual").is_not_null()).then(reason)))
+        .drop("usual")
+    )
+
+
+def _split_off(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(usable rows, file_no, line and reason of the others)."""
+    bad = pl.col("reason").is_not_null()
+    return rows.filter(~bad).drop("reason"), rows.filter(bad).select("file_no", "line", "reason")

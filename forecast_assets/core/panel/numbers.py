@@ -1,19 +1,28 @@
 """Text as numbers and dates. What can be read in two ways is not guessed."""
 
+from dataclasses import dataclass
+
 import polars as pl
+
+from forecast_assets.core.errors import BadInput
 
 MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "-")
 ONE_READING = r"^[+-]?\d{1,3}(,\d{3})+\.\d+$|^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,3}([ '_]\d{3})+(\.\d+)?$"
 """Thousands marks that leave no doubt: a decimal point follows, there are two of them, or they are no comma."""
 WHOLE_NUMBER = r"^\d{1,3}(,\d{3})+(\.\d+)?$"
 MAYBE_DECIMAL_COMMA = r"^[+-]?[\d.]*\d,\d+$"
+DOTTED_GROUP = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"
+"""A decimal of three digits, or thousands marked with a dot as in much of Europe."""
+DOTTED_GROUPS = r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$"
+DOTTED = r"^[+-]?\d*\.\d*([eE][+-]?\d+)?$"
 FIRST_YEAR, LAST_YEAR = 1950, 2100
 
 
-def parse_numbers(values: pl.Series, *, whole: bool) -> tuple[pl.Series, pl.Series]:
+def parse_numbers(values: pl.Series, *, whole: bool, notation: "Notation") -> tuple[pl.Series, pl.Series]:
     """(numbers as Float64, mask of entries that are neither a number nor missing).
 
-    NaN becomes null. ``whole`` numbers (volumes) take a single comma as a thousands mark, prices do not.
+    NaN becomes null. ``whole`` numbers (volumes) take a single comma as a thousands mark, prices do not. How they are
+    written is added to ``notation``.
     """
     if values.dtype != pl.String:
         if not (values.dtype.is_numeric() or values.dtype == pl.Null):
@@ -21,12 +30,15 @@ def parse_numbers(values: pl.Series, *, whole: bool) -> tuple[pl.Series, pl.Seri
         return values.cast(pl.Float64).fill_nan(None), values.is_null() & False
     numbers = values.cast(pl.Float64, strict=False)
     odd = numbers.is_null() & values.is_not_null()
+    notation.add(values, odd=odd)
     if odd.any():  # the rare path: text that is not a plain number
         text = values.filter(odd).str.strip_chars()
         text = text.set(text.str.to_lowercase().is_in(MISSING_WORDS), None)
         pattern = WHOLE_NUMBER if whole else ONE_READING
         marked = text.str.contains(ONE_READING) | text.str.contains(pattern)
         text = text.zip_with(~marked.fill_null(False), text.str.replace_all("[, '_]", ""))
+        dots = text.str.contains(DOTTED_GROUPS).fill_null(False)
+        text = text.zip_with(~dots, text.str.replace_all(".", "", literal=True))
         read = text.cast(pl.Float64, strict=False)
         where = odd.arg_true()
         numbers = numbers.scatter(where, read)
@@ -34,18 +46,66 @@ def parse_numbers(values: pl.Series, *, whole: bool) -> tuple[pl.Series, pl.Seri
     return numbers.fill_nan(None), odd
 
 
-def has_decimal_commas(prices: list[pl.Series]) -> bool:
-    """Whether the prices of a file seem to be written with decimal commas, so that `1,234` has two readings.
+@dataclass
+class Notation:
+    """How the numbers of one file are written, gathered over its blocks: what can be read in two ways is found out here.
 
-    True when some price has a lone comma and none has a plain decimal point.
+    Counts of texts: ``groups`` like 12.345, ``many`` like 1.234.567, ``decimals`` with any other point, ``whole`` without
+    one, ``commas`` like 1,234 that stand alone.
     """
-    texts = [series.drop_nulls().str.strip_chars() for series in prices if series.dtype == pl.String]
-    commas = any(
-        (text.str.contains(MAYBE_DECIMAL_COMMA) & ~text.str.contains(ONE_READING)).any()
-        for text in texts
-        if not text.is_empty()
-    )
-    return commas and not any(text.str.contains(r"^[+-]?\d*\.\d+$").any() for text in texts)
+
+    groups: int = 0
+    many: int = 0
+    decimals: int = 0
+    whole: int = 0
+    commas: int = 0
+
+    def add(self, values: pl.Series, *, odd: pl.Series) -> None:
+        """Take in the next texts of a column; ``odd`` says which of them are no plain number."""
+        strange = values.filter(odd).str.strip_chars()
+        self.many += int(strange.str.contains(DOTTED_GROUPS).sum())
+        self.commas += int((strange.str.contains(MAYBE_DECIMAL_COMMA) & ~strange.str.contains(ONE_READING)).sum())
+        if self.decimals > max(PROVEN, self.groups) and not self.many:
+            return  # nearly every file, after its first block: one of its points was no thousands mark
+        texts = values.drop_nulls().str.strip_chars()
+        point = texts.str.contains(".", literal=True)
+        pointed = texts.filter(point)
+        groups = pointed.str.contains(DOTTED_GROUP)
+        self.groups += int(groups.sum())
+        self.decimals += int((~groups & pointed.str.contains(DOTTED)).sum())
+        self.whole += int(texts.filter(~point).str.contains(r"^[+-]?\d+$").sum())
+
+    @property
+    def points_are_decimal(self) -> bool:
+        """Whether enough points are plainly decimal ones; a few may be slips in a file of thousands."""
+        return self.decimals > FEW * self.groups
+
+
+PROVEN = 100
+"""So many decimals settle what a point means in a file."""
+FEW = 0.05
+"""Share of plain decimals among numbers like 12.345 that may be slips of the pen."""
+
+
+def check_notation(file: str, *, prices: Notation, volumes: Notation) -> None:
+    """Raise BadInput where a file's numbers have two readings, a thousand times apart.
+
+    A price like 1,234 is a decimal or a thousand unless decimal points stand elsewhere. A number like 12.345 is a
+    thousand where others are written 1.234.567; in volumes also where no point is plainly a decimal one, since volumes are
+    whole; in prices where no point is plainly a decimal one but some prices have none, since a file that writes three
+    decimals writes them always.
+    """
+    if prices.commas and not prices.decimals and not prices.groups:
+        raise BadInput(
+            f"{file}: prices with a comma may be decimal or thousands (1,234); write them with a decimal point"
+        )
+    price = prices.groups and (prices.many or (not prices.points_are_decimal and prices.whole))
+    volume = volumes.groups and (volumes.many or not volumes.points_are_decimal)
+    for what, ambiguous in (("prices", price), ("volumes", volume)):
+        if ambiguous:
+            raise BadInput(
+                f"{file}: {what} like 12.345 may be decimal or thousands; write them without marks between thousands"
+            )
 
 
 def parse_dates(values: pl.Series) -> pl.Series:

@@ -1,21 +1,29 @@
-"""Files -> the text or values of each row, with line numbers. Nothing is judged here but the file as a whole."""
+"""Files -> the text or values of each row, with line numbers, block by block. Rows are judged for their shape alone."""
 
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from forecast_assets.core.errors import BadInput
 
 REQUIRED = ("date", "ticker", "open", "close", "volume")
 SEPARATORS = (",", ";", "\t")
+BLOCK_BYTES = 64_000_000
+"""Text that is read at a time; some 900,000 rows."""
+BLOCK_ROWS = 500_000
+"""Rows of a Parquet file that are read at a time."""
+CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"
+"""Characters that no row has, but for the tab."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One file as read. ``values``: line and the raw columns, still of the file's own types (text for CSV)."""
+    """Rows of one file as read. ``values``: line and the raw columns, still of the file's own types (text for CSV)."""
 
     file: str
     values: pl.DataFrame
@@ -24,7 +32,7 @@ class Delivery:
 
     @property
     def rows_read(self) -> int:
-        """Data rows of the file; blank lines are not rows."""
+        """Data rows; blank lines are not rows."""
         return self.source.height
 
     def verbatim(self, lines: pl.Series) -> pl.DataFrame:
@@ -36,8 +44,8 @@ class Delivery:
         return chosen.select("line", row=pl.Series(texts, dtype=pl.String))
 
 
-def read_file(path: Path, *, columns: Mapping[str, Sequence[str]]) -> Delivery:
-    """Read one drop, CSV (by content: comma, semicolon or tab) or Parquet (by suffix).
+def read_blocks(path: Path, *, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+    """Read one drop, CSV (by content: comma, semicolon or tab) or Parquet (by suffix), some rows at a time.
 
     ``columns`` maps each raw column to its accepted spellings, compared without case. Raises BadInput for a file that is
     missing, empty, not UTF-8, without rows or required columns, or of mixed separators.
@@ -46,70 +54,161 @@ def read_file(path: Path, *, columns: Mapping[str, Sequence[str]]) -> Delivery:
         raise BadInput(f"{path}: no such file; name the raw panel with FORECAST_PANEL or --panel")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty; it needs a header and at least one row")
-    return _read_parquet(path, columns) if path.suffix.lower() == ".parquet" else _read_csv(path, columns)
+    return _parquet_blocks(path, columns) if path.suffix.lower() == ".parquet" else _csv_blocks(path, columns)
 
 
-def _read_parquet(path: Path, columns: Mapping[str, Sequence[str]]) -> Delivery:
+def _parquet_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
     try:
-        frame = pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
+        names, rows = pl.read_parquet_schema(path), pq.read_metadata(path).num_rows
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise BadInput(f"{path}: not a readable Parquet file ({_first_line(error)})") from error
-    found = match_columns(path, frame.columns, columns)
-    if frame.is_empty():
+    found = match_columns(path, list(names), columns)
+    if rows == 0:
         raise BadInput(f"{path}: the file has columns but no rows")
-    # Line 1 is the header, as in the CSV of the same table.
-    source = frame.with_row_index("line", offset=2)
-    values = source.select("line", **{name: pl.col(spelling) for name, spelling in found.items()})
-    return Delivery(path.name, values, _no_reasons(), source)
+    for offset in range(0, rows, BLOCK_ROWS):
+        try:
+            frame = pl.scan_parquet(path).slice(offset, BLOCK_ROWS).collect()
+        except pl.exceptions.PolarsError as error:
+            raise BadInput(f"{path}: not a readable Parquet file ({_first_line(error)})") from error
+        # Line 1 is the header, as in the CSV of the same table.
+        source = frame.with_row_index("line", offset=offset + 2)
+        values = source.select("line", **{name: pl.col(spelling) for name, spelling in found.items()})
+        yield Delivery(path.name, values, _no_reasons(), source)
 
 
-def _read_csv(path: Path, columns: Mapping[str, Sequence[str]]) -> Delivery:
+@dataclass(frozen=True)
+class _Header:
+    """How the rows of a CSV file are made."""
+
+    separator: str
+    names: list[str]
+    found: Mapping[str, str]  # raw column -> spelling
+
+
+def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+    header: _Header | None = None
+    line = 1
+    rows = good = 0
+    for block, is_last in _text_blocks(path):
+        lines = _lines(path, block, first_line=line)
+        line += lines.height
+        lines = lines.filter(pl.col("row").str.strip_chars() != "")
+        if header is None:
+            if lines.is_empty():
+                continue
+            header = _header(path, lines["row"][0], columns)
+            lines = lines[1:]
+        if lines.is_empty():
+            continue
+        delivery = _split(path, lines, header, cut=is_last and not block.endswith(b"\n"))
+        rows, good = rows + delivery.rows_read, good + delivery.values.height
+        yield delivery
+    if header is None:
+        raise BadInput(f"{path}: the file is empty; it needs a header and at least one row")
+    if rows == 0:
+        raise BadInput(f"{path}: the file has a header but no rows")
+    if good == 0:
+        raise BadInput(
+            f"{path}: no row has the header's {len(header.names)} fields separated by {header.separator!r}; "
+            "write header and rows with one separator and decimal points, and end the file with a line break"
+        )
+
+
+def _text_blocks(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines, ``BLOCK_BYTES`` or so at a time, and whether they are the file's last."""
+    with path.open("rb") as file:
+        rest = b""
+        while chunk := file.read(BLOCK_BYTES):
+            head, newline, tail = (rest + chunk).rpartition(b"\n")
+            more = file.peek(1) if head or newline else b"?"
+            if not newline:
+                rest += chunk
+                continue
+            if not more and not tail:
+                yield head + newline, True
+                return
+            yield head + newline, False
+            rest = tail
+        if rest:
+            yield rest, True
+
+
+def _lines(path: Path, block: bytes, *, first_line: int) -> pl.DataFrame:
+    """(line, row) of every line of the block."""
     try:
-        lines = pl.read_lines(path, name="row", row_index_name="line", row_index_offset=1)
+        lines = pl.read_lines(io.BytesIO(block), name="row", row_index_name="line", row_index_offset=first_line)
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path}: not a UTF-8 text file ({_first_line(error)}); save it as UTF-8 CSV") from error
-    lines = lines.with_columns(pl.col("line").cast(pl.UInt32)).filter(pl.col("row").str.strip_chars() != "")
-    if lines.is_empty():
-        raise BadInput(f"{path}: the file is empty; it needs a header and at least one row")
-    header = lines["row"][0].removeprefix("\ufeff")
-    source = lines[1:]
-    separator = _separator(path, header)
-    names = [name.strip().strip('"').strip() for name in header.split(separator)]
-    found = match_columns(path, names, columns)
-    if source.is_empty():
-        raise BadInput(f"{path}: the file has a header but no rows")
-    # Fields are counted outside quotes. A quote left open would swallow the rows below it, so such a row never gets to
-    # the parser.
-    bare = pl.col("row").str.replace_all(r'"[^"]*"', "")
-    extra = bare.str.count_matches(separator, literal=True).cast(pl.Int32) + 1
-    checked = source.with_columns(
-        reason=pl.when(bare.str.contains('"', literal=True))
-        .then(pl.lit("a quote is opened and not closed"))
-        .when(extra != len(names))
-        .then(pl.format("{} fields instead of {}", extra, len(names)))
-    )
+    return lines.select(pl.col("line").cast(pl.UInt32), "row")
+
+
+def _header(path: Path, text: str, columns: Mapping[str, Sequence[str]]) -> _Header:
+    text = text.removeprefix("\ufeff")
+    if "\r" in text:
+        raise BadInput(f"{path}: its lines end in a carriage return alone; save it with ordinary line breaks")
+    separator = _separator(path, text)
+    names = [name.strip().strip('"').strip() for name in text.split(separator)]
+    return _Header(separator, names, match_columns(path, names, columns))
+
+
+def _split(path: Path, lines: pl.DataFrame, header: _Header, *, cut: bool) -> Delivery:
+    """Rows -> fields. ``cut``: the file ends within the last line, which may have lost its end."""
+    checked = lines.with_columns(reason=_shape(path, lines, header))
+    if cut:
+        last = pl.lit("the file ends without a line break, so its last line may be cut off; end it with a line break")
+        checked = checked.with_columns(
+            reason=pl.when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.coalesce("reason", last)).otherwise("reason")
+        )
     good = checked.filter(pl.col("reason").is_null())
     malformed = checked.filter(pl.col("reason").is_not_null()).select("line", "reason")
-    if good.is_empty():
-        raise BadInput(
-            f"{path}: no row has the header's {len(names)} fields separated by {separator!r}; "
-            "write header and rows with one separator and decimal points"
+    names = [f"column {i}" for i in range(len(header.names))]
+    table = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    if good.height:
+        table = pl.read_csv(
+            "\n".join(good["row"].to_list()).encode() + b"\n",
+            has_header=False,
+            new_columns=names,
+            separator=header.separator,
+            infer_schema=False,
         )
-    table = pl.read_csv(
-        "\n".join(good["row"].to_list()).encode(),
-        has_header=False,
-        new_columns=[f"column {i}" for i in range(len(names))],
-        separator=separator,
-        infer_schema=False,
-    )
     if table.height != good.height:
         raise BadInput(
             f"{path}: {good.height} lines read as {table.height} rows; write one row per line, without breaks"
         )
-    values = table.select(
-        good["line"], **{name: pl.col(f"column {names.index(spelling)}") for name, spelling in found.items()}
-    )
-    return Delivery(path.name, values, malformed, source)
+    places = {name: f"column {header.names.index(spelling)}" for name, spelling in header.found.items()}
+    values = table.select(good["line"], **{name: pl.col(place) for name, place in places.items()})
+    return Delivery(path.name, values, malformed, lines)
+
+
+def _shape(path: Path, lines: pl.DataFrame, header: _Header) -> pl.Series:
+    """Why a row can't be split into the header's fields; null where it can."""
+    row, separator, wanted = lines["row"], header.separator, len(header.names)
+    # A quotation mark encloses a whole field or stands nowhere. Left open, it would swallow the rows below it, so such
+    # a row never gets to the parser. What stands between marks is no separator.
+    quoted = row.str.contains('"', literal=True)
+    plain = rf'[^"{separator}]*'
+    whole = rf'(?:{plain}|"(?:[^"]|"")*")'
+    stray = quoted & ~row.str.contains(rf"^{whole}(?:{separator}{whole})*$") if quoted.any() else quoted
+    bare = row.str.replace_all(r'"(?:[^"]|"")*"', "") if quoted.any() else row
+    fields = bare.str.count_matches(separator, literal=True).cast(pl.Int32) + 1
+    control = row.str.contains(CONTROL)
+    frame = pl.DataFrame({"stray": stray, "control": control, "fields": fields})
+    if (odd := (fields != wanted) & ~stray).any():
+        for other in SEPARATORS:
+            mixed = bare.filter(odd).str.count_matches(other, literal=True) == wanted - 1
+            if other != separator and wanted > 1 and mixed.any():
+                at = lines["line"].filter(odd).filter(mixed)[0]
+                raise BadInput(
+                    f"{path}: line {at} is separated by {other!r}, the header by {separator!r}; use one of them throughout"
+                )
+    return frame.select(
+        pl.when("control")
+        .then(pl.lit("a control character stands in the row"))
+        .when("stray")
+        .then(pl.lit("a quotation mark stands inside a field or is not closed"))
+        .when(pl.col("fields") != wanted)
+        .then(pl.format("{} fields instead of {}", "fields", pl.lit(wanted)))
+    ).to_series()
 
 
 def _separator(path: Path, header: str) -> str:

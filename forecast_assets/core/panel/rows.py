@@ -4,8 +4,7 @@ import datetime as dt
 
 import polars as pl
 
-from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.numbers import has_decimal_commas, parse_dates, parse_numbers
+from forecast_assets.core.panel.numbers import Notation, parse_dates, parse_numbers
 from forecast_assets.core.panel.read import Delivery
 from forecast_assets.core.panel.sessions import calendar_bounds, sessions
 from forecast_assets.core.specs import PanelSpec
@@ -16,19 +15,20 @@ NUMBERS = (*PRICES, "volume")
 COLUMNS = ("date", "ticker", "exchange", "sector", *NUMBERS)
 
 
-def type_rows(delivery: Delivery, *, spec: PanelSpec) -> pl.DataFrame:
+TICKER = (
+    r"^[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]([\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]*[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e])?$"
+)
+"""Printable ASCII but quotation marks, commas and semicolons."""
+
+
+def type_rows(delivery: Delivery, *, spec: PanelSpec, prices: Notation, volumes: Notation) -> pl.DataFrame:
     """``line``, the raw panel's columns and ``reason`` (null: the row is usable) for every well-formed row of a file.
 
     A row is unusable when its date, ticker or exchange can't be told, a price is missing, non-numeric, not finite or not
-    above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is closed. Raises
-    BadInput when the file's prices may be written with decimal commas.
+    above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is closed. How the
+    numbers are written is added to ``prices`` and ``volumes``.
     """
     values = delivery.values
-    prices = [values[name] for name in PRICES if name in values.columns]
-    if has_decimal_commas(prices):
-        raise BadInput(
-            f"{delivery.file}: prices with a comma may be decimal or thousands (1,234); write them with a decimal point"
-        )
     typed = {"line": values["line"], "date": parse_dates(values["date"])}
     for name in ("ticker", "sector", "exchange"):
         text = (
@@ -41,7 +41,9 @@ def type_rows(delivery: Delivery, *, spec: PanelSpec) -> pl.DataFrame:
     unread = {}
     for name in NUMBERS:
         column = values[name] if name in values.columns else pl.Series(name, [None] * values.height, dtype=pl.Float64)
-        typed[name], unread[f"unread_{name}"] = parse_numbers(column, whole=name == "volume")
+        whole = name == "volume"
+        notation = volumes if whole else prices
+        typed[name], unread[f"unread_{name}"] = parse_numbers(column, whole=whole, notation=notation)
     frame = pl.DataFrame(typed | unread).with_columns(exchange=_exchange(spec), named=pl.col("exchange"))
     frame = frame.with_columns(reason=_first_reason())
     frame = _mark_phantoms(frame)
@@ -60,6 +62,9 @@ def _first_reason() -> pl.Expr:
     reasons = [
         pl.when(pl.col("date").is_null()).then(pl.lit("the date is missing or not an ISO date (YYYY-MM-DD)")),
         pl.when(pl.col("ticker").is_null()).then(pl.lit("the ticker is missing")),
+        pl.when(~pl.col("ticker").str.contains(TICKER)).then(
+            pl.lit("the ticker holds a quotation mark, a separator or a character that is not plain ASCII")
+        ),
         pl.when(pl.col("exchange").is_null()).then(
             pl.format(
                 "the exchange of {} is unknown; add its suffix to panel.exchanges",

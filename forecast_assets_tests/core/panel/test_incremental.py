@@ -70,11 +70,14 @@ def test_one_more_day_computes_little_and_gives_the_whole(calendar: str, monkeyp
     new = world()
     old = new.filter(pl.col("date") < new["date"].max())
     wanted = full(new, calendar=calendar)
-    computed = []
+    computed: list[int] = []
     honest = incremental.add_own_features
-    monkeypatch.setattr(
-        incremental, "add_own_features", lambda rows, spec: computed.append(rows.height) or honest(rows, spec=spec)
-    )
+
+    def counted(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+        computed.append(rows.height)
+        return honest(rows, spec=spec)
+
+    monkeypatch.setattr(incremental, "add_own_features", counted)
     assert_same(extended(old, new, calendar=calendar), wanted)
     assert 0 < sum(computed) < 0.8 * new.height
 

@@ -34,7 +34,7 @@ def read(*files: Path) -> Ingest:
         ("2024-04-09,AAPL,T,abc,2,3", "open is not a number"),
         ("2024-04-09,AAPL,T,1,2,-3", "volume is -3.0, below zero"),
         ("2024-04-09,AAPL,T,1,2", "5 fields instead of 6"),
-        ('2024-04-09,"AAPL,T,1,2,3', "a quote is opened and not closed"),
+        ('2024-04-09,"AAPL,T,1,2,3', "a quotation mark stands inside a field or is not closed"),
         ("2024-07-04,AAPL,T,2,2,0", "phantom: flat quote without volume on 2024-07-04, when XNYS is closed"),
         ("2024-07-04,AAPL,T,2,3,0", "phantom: quote without volume on 2024-07-04, when XNYS is closed"),
     ],

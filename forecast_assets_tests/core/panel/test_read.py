@@ -1,13 +1,16 @@
 """Files that can't be used say so in one sentence; files that can are read whatever they look like."""
 
+import datetime as dt
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.ingest import read_drops
-from forecast_assets_tests.builders import csv, panel_spec
+from forecast_assets.core.panel import read
+from forecast_assets.core.panel.ingest import Reading, read_drops
+from forecast_assets.core.panel.sessions import sessions
+from forecast_assets_tests.builders import MONDAY, csv, panel_spec
 
 ROW = "2024-04-08,AAPL,Technology,170.0,171.5,1000"
 CANONICAL = {
@@ -73,7 +76,11 @@ def test_thousands_marks_are_read_where_only_one_reading_exists(tmp_path: Path) 
         ),
         ("Date,Ticker,Open,Close,Adj Close,Volume\n1,2,3,4,5,6\n", r"columns \['Close', 'Adj Close'\] all mean close"),
         ("Date,Ticker;Open,Close,Volume\n1,2;3,4,5\n", "mixes the separators"),
-        ("Date,Ticker,Open,Close,Volume\n2024-04-08;AAPL;1;2;3\n", "no row has the header's 5 fields"),
+        ("Date,Ticker,Open,Close,Volume\n2024-04-08;AAPL;1;2;3\n", "line 2 is separated by ';', the header by ','"),
+        ("Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1\n", "no row has the header's 5 fields"),
+        ("Date,Ticker,Open,Close,Volume\r2024-04-08,AAPL,1,2,3\r", "carriage return alone"),
+        ("Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1,2,3.500\n", "volumes like 12.345 may be decimal"),
+        ("Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1.500,2.500,3\n2024-04-09,AAPL,998,1.003,3\n", "prices like"),
         ("Date;Ticker;Open;Close;Volume\n2024-04-08;AAPL;1,234;1,235;3\n", "decimal or thousands"),
         ("Date,Ticker,Open,Close,Volume\n2024-13-08,AAPL,1,2,3\n", "no row is usable; the first was rejected because"),
     ],
@@ -97,3 +104,103 @@ def test_files_that_are_no_tables_are_bad_input(tmp_path: Path) -> None:
         read_one(tmp_path / "absent.csv")
     with pytest.raises(BadInput, match="no panel file is given"):
         read_drops([], spec=panel_spec())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # a decimal of three digits is one where others have another number of digits, or all have three
+        "Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,78.125,79.5,3\n2024-04-09,AAPL,79,80,3\n",
+        "Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,78.125,79.500,3\n2024-04-09,AAPL,79.125,80.250,3\n",
+        # volumes of an adjusted feed are no whole numbers
+        "Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1,2,812.345\n2024-04-09,AAPL,1,2,1812.5\n",
+    ],
+)
+def test_decimals_of_three_digits_are_read_where_the_file_shows_that_they_are_some(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "panel.csv"
+    path.write_text(content)
+    accepted = read_one(path)
+    wanted = [[float(x) for x in line.split(",")[2:]] for line in content.splitlines()[1:]]
+    assert [list(row) for row in accepted.select("open", "close", "volume").iter_rows()] == wanted
+
+
+def test_a_slip_of_the_pen_does_not_make_thousands_decimals(tmp_path: Path) -> None:
+    days = sessions("XNYS", MONDAY, MONDAY + dt.timedelta(days=60))
+    rows = [f"{day},AAPL,1,2,{'12.34' if k == 0 else '12.345'}" for k, day in enumerate(days)]
+    with pytest.raises(BadInput, match=r"volumes like 12\.345 may be decimal or thousands"):
+        read_one(csv(tmp_path / "panel.csv", *rows, header="Date,Ticker,Open,Close,Volume"))
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ('2024-04-09,AA"PL,1,2,3', "a quotation mark stands inside a field or is not closed"),
+        ('2024-04-09,"AA"PL,1,2,3', "a quotation mark stands inside a field or is not closed"),
+        ('2024-04-09,"AA""PL",1,2,3', "the ticker holds a quotation mark"),
+        ("2024-04-09,AA\x00PL,1,2,3", "a control character stands in the row"),
+        (
+            "2024-04-09,AAPL\u200b,1,2,3",
+            "the ticker holds a quotation mark, a separator or a character that is not plain",
+        ),
+        ("2024-04-09,aapl,1,2,3", "aapl differs from AAPL by capitals alone"),
+        ("2024-04-09,AAPL,1e400,2,3", "open is not finite"),
+        ("2024-04-09,AAPL,$1,2,3", "open is not a number"),
+        ("2024-04-09,AAPL,１,2,3", "open is not a number"),
+        ("04/09/2024,AAPL,1,2,3", "the date is missing or not an ISO date"),
+        ("Date,Ticker,Open,Close,Volume", "the date is missing or not an ISO date"),
+    ],
+)
+def test_what_cannot_be_meant_is_rejected(tmp_path: Path, row: str, reason: str) -> None:
+    good = ["2024-04-08,AAPL,1.5,2.5,3", "2024-04-10,AAPL,1.5,2.5,3"]
+    result = read_drops(
+        [csv(tmp_path / "p.csv", good[0], row, good[1], header="Date,Ticker,Open,Close,Volume")], spec=panel_spec()
+    )
+    assert result.accepted.height == 2
+    (rejected,) = result.rejected.to_dicts()
+    assert (rejected["line"], rejected["row"]) == (3, row)
+    assert rejected["reason"].startswith(reason)
+
+
+def test_a_last_line_that_may_be_cut_off_is_rejected(tmp_path: Path) -> None:
+    path = csv(tmp_path / "p.csv", "2024-04-08,AAPL,1.5,2.5,812345", header="Date,Ticker,Open,Close,Volume")
+    path.write_text(path.read_text() + "2024-04-09,AAPL,1.5,2.5,8123")
+    result = read_drops([path], spec=panel_spec())
+    assert result.accepted.height == 1
+    assert result.rejected["reason"].to_list() == [
+        "the file ends without a line break, so its last line may be cut off; end it with a line break"
+    ]
+
+
+@pytest.mark.parametrize("block", [40, 64, 1000])
+def test_a_file_read_in_blocks_is_the_file_read_whole(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = sessions("XNYS", MONDAY, MONDAY + dt.timedelta(days=40))
+    rows = [f"{day},{ticker},1.5,{k + 2}.25,{k}" for k, day in enumerate(days) for ticker in ("MSFT", "AAPL")]
+    rows[7:7] = ["", "2024-04-09,AAPL,x,2,3", rows[3]]
+    path = csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")
+    whole = read_drops([path], spec=panel_spec())
+    monkeypatch.setattr(read, "BLOCK_BYTES", block)
+    parts = read_drops([path], spec=panel_spec())
+    assert parts.accepted.equals(whole.accepted)
+    assert parts.rejected.equals(whole.rejected)
+    assert whole.rejected["line"].to_list() == [10, 11]
+    assert parts.rows_read == whole.rows_read == len(rows) - 1
+
+
+def test_tickers_settled_one_at_a_time_are_the_panel_settled_whole(tmp_path: Path) -> None:
+    days = sessions("XNYS", MONDAY, MONDAY + dt.timedelta(days=20))
+    first = csv(tmp_path / "1.csv", *(f"{day},{t},T,1,2,3" for day in days for t in ("B", "A", "C")))
+    second = csv(tmp_path / "2.csv", *(f"{day},{t},T,1,2.5,3" for day in days[3:5] for t in ("B", "C")))
+    whole = read_drops([first, second], spec=panel_spec())
+    (tmp_path / "scratch").mkdir()
+    reading = Reading([first, second], spec=panel_spec(), scratch=tmp_path / "scratch", rows_per_part=1)
+    parts = list(reading.parts())
+    assert [part["ticker"].unique().to_list() for part in parts] == [["A"], ["B"], ["C"]]
+    assert pl.concat(parts).equals(whole.accepted)
+    assert reading.rejected.equals(whole.rejected)
+    assert reading.flags.equals(whole.flags)
+    assert reading.revisions.equals(whole.revisions)
+    assert whole.revisions.height == 4
