@@ -89,7 +89,7 @@ def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[De
     header: _Header | None = None
     line = 1
     rows = good = 0
-    for block, is_last in _text_blocks(path):
+    for block, following in _text_blocks(path):
         lines = _lines(path, block, first_line=line)
         line += lines.height
         lines = lines.filter(pl.col("row").str.strip_chars() != "")
@@ -100,7 +100,7 @@ def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[De
             lines = lines[1:]
         if lines.is_empty():
             continue
-        delivery = _split(path, lines, header, cut=is_last and not block.endswith(b"\n"))
+        delivery = _split(path, lines, header, following=following, cut=not block.endswith(b"\n"))
         rows, good = rows + delivery.rows_read, good + delivery.values.height
         yield delivery
     if header is None:
@@ -114,23 +114,15 @@ def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[De
         )
 
 
-def _text_blocks(path: Path) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines, ``BLOCK_BYTES`` or so at a time, and whether they are the file's last."""
+def _text_blocks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Whole lines, ``BLOCK_BYTES`` or so at a time, each with the line that follows; the last may lack its line break."""
     with path.open("rb") as file:
-        rest = b""
-        while chunk := file.read(BLOCK_BYTES):
-            head, newline, tail = (rest + chunk).rpartition(b"\n")
-            more = file.peek(1) if head or newline else b"?"
-            if not newline:
-                rest += chunk
-                continue
-            if not more and not tail:
-                yield head + newline, True
-                return
-            yield head + newline, False
-            rest = tail
-        if rest:
-            yield rest, True
+        while block := file.read(BLOCK_BYTES):
+            block += file.readline()
+            place = file.tell()
+            following = next((line for line in iter(file.readline, b"") if line.strip()), b"")
+            file.seek(place)
+            yield block, following
 
 
 def _lines(path: Path, block: bytes, *, first_line: int) -> pl.DataFrame:
@@ -151,9 +143,10 @@ def _header(path: Path, text: str, columns: Mapping[str, Sequence[str]]) -> _Hea
     return _Header(separator, names, match_columns(path, names, columns))
 
 
-def _split(path: Path, lines: pl.DataFrame, header: _Header, *, cut: bool) -> Delivery:
-    """Rows -> fields. ``cut``: the file ends within the last line, which may have lost its end."""
-    checked = lines.with_columns(reason=_shape(path, lines, header))
+def _split(path: Path, lines: pl.DataFrame, header: _Header, *, following: bytes, cut: bool) -> Delivery:
+    """Rows -> fields. ``following``: the next line of the file; ``cut``: the last one has no line break."""
+    after = pl.Series("row", [following.decode(errors="replace").rstrip("\r\n")])
+    checked = lines.with_columns(reason=_shape(path, lines, header, after=after))
     if cut:
         last = pl.lit("the file ends without a line break, so its last line may be cut off; end it with a line break")
         checked = checked.with_columns(
@@ -180,8 +173,8 @@ def _split(path: Path, lines: pl.DataFrame, header: _Header, *, cut: bool) -> De
     return Delivery(path.name, values, malformed, lines)
 
 
-def _shape(path: Path, lines: pl.DataFrame, header: _Header) -> pl.Series:
-    """Why a row can't be split into the header's fields; null where it can."""
+def _shape(path: Path, lines: pl.DataFrame, header: _Header, *, after: pl.Series) -> pl.Series:
+    """Why a row can't be split into the header's fields; null where it can. ``after``: the line that follows them."""
     row, separator, wanted = lines["row"], header.separator, len(header.names)
     # A quotation mark encloses a whole field or stands nowhere. Left open, it would swallow the rows below it, so such
     # a row never gets to the parser. What stands between marks is no separator.
@@ -192,7 +185,11 @@ def _shape(path: Path, lines: pl.DataFrame, header: _Header) -> pl.Series:
     bare = row.str.replace_all(r'"(?:[^"]|"")*"', "") if quoted.any() else row
     fields = bare.str.count_matches(separator, literal=True).cast(pl.Int32) + 1
     control = row.str.contains(CONTROL)
-    frame = pl.DataFrame({"stray": stray, "control": control, "fields": fields})
+    # A line break inside a field leaves a row that may look whole, its last number cut, and a fragment after it.
+    following = pl.concat([row, after])[1:]
+    short = following.str.count_matches(separator, literal=True) < wanted - 1
+    fragment = short.scatter(short.arg_true(), _is_fragment(following.filter(short), header)) if short.any() else short
+    frame = pl.DataFrame({"stray": stray, "control": control, "fields": fields, "fragment": fragment})
     if (odd := (fields != wanted) & ~stray).any():
         for other in SEPARATORS:
             mixed = bare.filter(odd).str.count_matches(other, literal=True) == wanted - 1
@@ -208,7 +205,17 @@ def _shape(path: Path, lines: pl.DataFrame, header: _Header) -> pl.Series:
         .then(pl.lit("a quotation mark stands inside a field or is not closed"))
         .when(pl.col("fields") != wanted)
         .then(pl.format("{} fields instead of {}", "fields", pl.lit(wanted)))
+        .when("fragment")
+        .then(pl.lit("the next line is a fragment, so this one may be cut off"))
     ).to_series()
+
+
+def _is_fragment(short: pl.Series, header: _Header) -> pl.Series:
+    """Whether a line with too few fields is the end of the one before: a line of its own has a date in its place."""
+    fields = short.str.split(header.separator)
+    date = fields.list.get(header.names.index(header.found["date"]), null_on_oob=True)
+    dated = date.str.contains(r'^"?\s*\d{4}[-/]?\d{2}[-/]?\d{2}').fill_null(False) & (fields.list.len() > 1)
+    return (short != "") & ~dated
 
 
 def _separator(path: Path, header: str) -> str:

@@ -15,10 +15,8 @@ NUMBERS = (*PRICES, "volume")
 COLUMNS = ("date", "ticker", "exchange", "sector", *NUMBERS)
 
 
-TICKER = (
-    r"^[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]([\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]*[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e])?$"
-)
-"""Printable ASCII but quotation marks, commas and semicolons."""
+TICKER = r"^[A-Za-z0-9^.*!]([A-Za-z0-9^.*!&=/:+_ -]*[A-Za-z0-9^.*!=+_-])?$"
+"""Letters, digits and the marks that feeds put into tickers (BRK.B, BF/B, M&M.NS, ^GSPC, EURUSD=X, ES1!)."""
 
 
 def type_rows(delivery: Delivery, *, spec: PanelSpec, prices: Notation, volumes: Notation) -> pl.DataFrame:
@@ -63,7 +61,7 @@ def _first_reason() -> pl.Expr:
         pl.when(pl.col("date").is_null()).then(pl.lit("the date is missing or not an ISO date (YYYY-MM-DD)")),
         pl.when(pl.col("ticker").is_null()).then(pl.lit("the ticker is missing")),
         pl.when(~pl.col("ticker").str.contains(TICKER)).then(
-            pl.lit("the ticker holds a quotation mark, a separator or a character that is not plain ASCII")
+            pl.lit("the ticker holds a character that tickers do not have")
         ),
         pl.when(pl.col("exchange").is_null()).then(
             pl.format(
