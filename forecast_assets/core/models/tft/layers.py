@@ -67,7 +67,7 @@ class Lstm(nn.Module):
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(L, B, H) inputs, (B, H) states -> (L, B, H) outputs, last (B, H) states."""
-        weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
+        weights: list[Tensor] = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
         outputs, last_hidden, last_cell = torch.lstm(
             x, (hidden[None], cell[None]), weights, True, 1, 0.0, self.training, False, False
         )
