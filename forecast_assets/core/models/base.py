@@ -93,9 +93,10 @@ def make_batch(
     if decisions is not None:
         counts = counts & decisions[ends]
     ends, counts = ends.flatten(), counts.flatten()  # (B,)
-    rows = panel.features[runs.rows(layout, lookback=lookback)][..., columns]  # (K, T, F) -> (K, T, C)
+    shown = runs.rows(layout, lookback=lookback)  # (K, T)
+    rows = panel.features.index_select(0, shown.flatten()).index_select(1, columns)  # (K T, F) -> (K T, C)
     return Batch(
-        rows=stats.standardise(rows, columns),
+        rows=stats.standardise(rows, columns).view(*shown.shape, -1),
         offsets=layout.offsets(lookback, device=ends.device),
         lookback=lookback,
         scale=horizon_scale(panel.scale[ends]),

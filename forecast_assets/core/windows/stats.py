@@ -36,8 +36,8 @@ class FoldStats:
         return int(getattr(self, f"{name}_ids").max()) + 1
 
     def standardise(self, window: Tensor, columns: Tensor) -> Tensor:
-        """(B, L, C) raw -> (B, L, C) standardised and clipped."""
-        return ((window - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP)
+        """(..., C) raw -> (..., C) standardised and clipped, a new tensor."""
+        return (window - self.mean[columns]).div_(self.std[columns]).clamp_(-CLIP, CLIP)
 
     def to(self, device: torch.device | str) -> "FoldStats":
         """The same statistics with their tensors on ``device``."""
