@@ -101,7 +101,8 @@ def confidence_set(
     )
     test.compute()
     p_values = test.pvalues["Pvalue"]
-    order = sorted((int(k) for k in test.included), key=lambda k: float(table[:, k].mean()))
+    included: list[int] = [int(str(k)) for k in test.included]
+    order = sorted(included, key=lambda k: float(table[:, k].mean()))
     return {names[kept[k]]: float(p_values.loc[k]) for k in order}
 
 

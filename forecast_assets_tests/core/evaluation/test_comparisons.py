@@ -45,7 +45,7 @@ def test_the_confidence_set_keeps_the_equal_best_and_drops_the_worse() -> None:
     losses[:, :3] += 0.1
     kept = confidence_set(losses, names=NAMES, samples=300, seed=0)
     assert set(kept) == {"m3", "m4", "m5"}
-    assert list(kept.values())[0] == 1.0  # the best model's
+    assert next(iter(kept.values())) == 1.0  # the best model's
 
 
 def test_a_model_twice_is_one_model() -> None:
