@@ -6,7 +6,8 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
-- ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say; ``folder`` is where the
+- ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say; ``trials`` is the trial
+  ledger as it is now, which enters the input key (a new trial makes a new report); ``folder`` is where the
   new version is being written, for files too large to be held in memory; ``previous`` is what was made
   last time, for what need not be computed again (None where code or settings have changed since).
 
@@ -34,11 +35,12 @@ from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared
-from forecast_assets.store.keys import input_key
+from forecast_assets.resources.trial_ledger import collect_trials
+from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source"}
-SERVICES = {"year", "day", "hardware", "drops", "profile", "log", "folder", "previous"}
+SERVICES = {"year", "day", "hardware", "drops", "profile", "log", "folder", "previous", "trials"}
 SPEC_SUFFIX = "_spec"
 
 
@@ -162,6 +164,8 @@ def _materialise(
             seen[version.label] = version.seen_by(year)
     if "drops" in services:
         seen["drops"] = services["drops"].digest()
+    if "trials" in services:
+        seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
     knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
     code = code_version(function.__module__)
     key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
@@ -257,6 +261,7 @@ def _services(
         "drops": lambda: context.resources.source.drops(settings.demo),
         "profile": lambda: context.resources.settings.profile_name(),
         "log": lambda: context.log,
+        "trials": lambda: collect_trials(context.resources.store.store(), context.resources.store.root()),
     }
     return {name: offered[name]() for name in signature.services if name in offered}
 

@@ -149,6 +149,22 @@ class BacktestSpec(Spec):
     seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
 
 
+class DeclaredTrial(Spec):
+    """A strategy that was tried on the same data outside the store, and whose result was seen."""
+
+    name: str
+    sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, where it is known")
+
+
+class VerdictSpec(Spec):
+    """How the report judges what was found."""
+
+    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials that the ledger cannot know")
+    overfitting_blocks: int = Field(
+        default=10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
+    )
+
+
 class DriftSpec(Spec):
     """When a drift is worth somebody's attention."""
 
@@ -193,5 +209,6 @@ class Settings(Spec):
     b2_tft_ticker: TftSpec
     ensemble: EnsembleSpec = EnsembleSpec()
     backtest: BacktestSpec = BacktestSpec()
+    verdict: VerdictSpec = VerdictSpec()
     drift: DriftSpec = DriftSpec()
     demo: DemoSpec = DemoSpec()

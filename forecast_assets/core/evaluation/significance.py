@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from forecast_assets.core.scores.trading import EPS, sharpe
+from forecast_assets.core.scores.trading import EPS
 
 Floats = NDArray[np.float64]
 
@@ -119,60 +119,6 @@ def diebold_mariano(loss_difference: ArrayLike, *, horizon_sessions: int) -> Die
     correction = np.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
     statistic = float(correction * difference.mean() / np.sqrt(variance / n))
     return DieboldMariano(float(difference.mean()), statistic, float(2.0 * student.sf(abs(statistic), n - 1)), lags)
-
-
-def expected_max_sharpe(*, trials: int, trial_sharpe_variance: float) -> float:
-    """Expected largest Sharpe among independent trials without skill, in the unit of the variance's root.
-
-    Bailey and Lopez de Prado 2014, equation 1; one trial selects nothing: 0.
-    """
-    from scipy.stats import norm
-
-    if trials < 1 or trial_sharpe_variance < 0:
-        raise ValueError(f"expected_max_sharpe: {trials} trials of variance {trial_sharpe_variance} make no sense")
-    if trials == 1:
-        return 0.0
-    gamma = np.euler_gamma
-    quantile = (1.0 - gamma) * norm.ppf(1.0 - 1.0 / trials) + gamma * norm.ppf(1.0 - 1.0 / (trials * np.e))
-    return float(np.sqrt(trial_sharpe_variance) * quantile)
-
-
-def deflated_sharpe(returns: ArrayLike, *, trials: int, trial_sharpe_variance: float) -> float:
-    """Probability that the true Sharpe of (T,) daily returns, the best of ``trials``, is above zero.
-
-    ``trial_sharpe_variance``: variance over the trials of the Sharpe per session (not annualised). NaN for a zero
-    position.
-    """
-    from scipy.stats import kurtosis, skew
-
-    series = _table(returns)[:, 0]
-    if not np.isfinite(ratio := sharpe(series, sessions_per_year=1.0)):
-        return NAN
-    return deflated_sharpe_from_moments(
-        sharpe_per_session=ratio,
-        sessions=len(series),
-        skewness=float(skew(series)),
-        kurtosis=float(kurtosis(series, fisher=False)),
-        trials=trials,
-        trial_sharpe_variance=trial_sharpe_variance,
-    )
-
-
-def deflated_sharpe_from_moments(
-    *,
-    sharpe_per_session: float,
-    sessions: int,
-    skewness: float,
-    kurtosis: float,
-    trials: int,
-    trial_sharpe_variance: float,
-) -> float:
-    """The formula of Bailey and Lopez de Prado 2014, equation 2; ``kurtosis`` is 3 for a Normal."""
-    from scipy.stats import norm
-
-    hurdle = expected_max_sharpe(trials=trials, trial_sharpe_variance=trial_sharpe_variance)
-    spread = 1.0 - skewness * sharpe_per_session + (kurtosis - 1.0) / 4.0 * sharpe_per_session**2
-    return float(norm.cdf((sharpe_per_session - hurdle) * np.sqrt(sessions - 1) / np.sqrt(spread)))
 
 
 def _table(series: ArrayLike) -> Floats:

@@ -6,10 +6,7 @@ import statsmodels.api as sm  # type: ignore[import-untyped]
 
 from forecast_assets.core.evaluation.significance import (
     bootstrap_interval,
-    deflated_sharpe,
-    deflated_sharpe_from_moments,
     diebold_mariano,
-    expected_max_sharpe,
     mean_interval,
     optimal_block,
     sharpe_interval,
@@ -97,31 +94,3 @@ def test_diebold_mariano_of_equal_forecasts_is_undefined_and_of_too_few_days_an_
     assert np.isnan(diebold_mariano(np.zeros(50), horizon_sessions=1).p_value)
     with pytest.raises(ValueError, match="40 days"):
         diebold_mariano(np.zeros(40), horizon_sessions=20)
-
-
-def test_deflated_sharpe_reproduces_the_papers_example() -> None:
-    """Bailey and Lopez de Prado 2014, p. 10: annual Sharpe 2.5 over 1250 days, 100 trials of annual variance 1/2."""
-    trials = {"trials": 100, "trial_sharpe_variance": 0.5 / 250}
-    hurdle = expected_max_sharpe(**trials)  # type: ignore[arg-type]
-    probability = deflated_sharpe_from_moments(
-        sharpe_per_session=2.5 / 250**0.5,
-        sessions=1250,
-        skewness=-3.0,
-        kurtosis=10.0,
-        **trials,  # type: ignore[arg-type]
-    )
-    assert hurdle == pytest.approx(0.1132, abs=5e-5)
-    assert probability == pytest.approx(0.9004, abs=5e-5)
-
-
-def test_the_expected_best_of_many_trials_is_that_of_normal_draws() -> None:
-    draws = np.random.default_rng(0).normal(0, 0.3, size=(20_000, 50)).max(axis=1).mean()
-    assert expected_max_sharpe(trials=50, trial_sharpe_variance=0.09) == pytest.approx(draws, rel=0.02)
-    assert expected_max_sharpe(trials=1, trial_sharpe_variance=0.09) == 0.0
-
-
-def test_deflated_sharpe_falls_with_the_number_of_trials() -> None:
-    returns = np.random.default_rng(0).normal(0.001, 0.01, 1000)
-    one, many = (deflated_sharpe(returns, trials=n, trial_sharpe_variance=0.001) for n in (1, 500))
-    assert one > 0.95 > many
-    assert np.isnan(deflated_sharpe(np.zeros(100), trials=5, trial_sharpe_variance=0.001))

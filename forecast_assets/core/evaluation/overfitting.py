@@ -1,0 +1,113 @@
+"""How much of a backtest is selection: the deflated Sharpe ratio and the probability of backtest overfitting."""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from forecast_assets.core.scores.trading import EPS, sharpe
+
+Floats = NDArray[np.float64]
+
+NAN = float("nan")
+
+BLOCKS = 10
+"""Blocks of the cross-validation: 252 ways to take half of them, and half a year each on five years of sessions."""
+
+
+class Overfitting(NamedTuple):
+    """What choosing the best in one half of the history brought in the other half, over all symmetric splits."""
+
+    probability: float
+    """Share of splits in which the best in sample is in the lower half out of sample (PBO); 0.5 is pure noise."""
+    rank: float
+    """Median relative rank out of sample of the best in sample: 1 is the best, 0.5 the middle."""
+    candidates: int
+    splits: int
+
+
+def backtest_overfitting(returns: ArrayLike, *, blocks: int = BLOCKS) -> Overfitting:
+    """Combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado and Zhu 2017) on Sharpe ratios.
+
+    ``returns`` (T, K): daily returns of K candidates on the same sessions, in time order, cut into ``blocks`` (even)
+    contiguous blocks of equal length (the first sessions that do not fill them are left out). A candidate without
+    volatility in some half is left out of the whole comparison, for its Sharpe ratio is undefined. All NaN under two
+    candidates. Raises ValueError for an odd number of blocks, or under two sessions a block.
+    """
+    table = np.asarray(returns, dtype=np.float64)
+    if blocks < 2 or blocks % 2 or len(table) < 2 * blocks:
+        raise ValueError(f"backtest_overfitting: {len(table)} sessions do not make {blocks} blocks; an even number")
+    if not np.isfinite(table).all():
+        raise ValueError("backtest_overfitting: every candidate needs a finite return on every session")
+    length = len(table) // blocks
+    parts = table[len(table) - length * blocks :].reshape(blocks, length, -1)  # (B, T/B, K)
+    halves = np.array(list(combinations(range(blocks), blocks // 2)))  # (S, B/2); its reverse holds the complements
+    sums, squares = parts.sum(axis=1), (parts**2).sum(axis=1)  # (B, K)
+    mean = sums[halves].sum(axis=1) / (length * blocks / 2)  # (S, K)
+    variance = squares[halves].sum(axis=1) / (length * blocks / 2) - mean**2
+    usable = (variance > EPS).all(axis=0) & (table.std(axis=0) > EPS)
+    if usable.sum() < 2:
+        return Overfitting(NAN, NAN, int(usable.sum()), len(halves))
+    inside = mean[:, usable] / np.sqrt(variance[:, usable])
+    outside = inside[::-1]
+    best = inside.argmax(axis=1)
+    chosen = outside[np.arange(len(halves)), best]
+    below = (outside < chosen[:, None]).sum(axis=1)
+    ties = (outside == chosen[:, None]).sum(axis=1)
+    rank = (below + (ties + 1) / 2) / (usable.sum() + 1)  # in (0, 1), as in the paper
+    return Overfitting(float((rank <= 0.5).mean()), float(np.median(rank)), int(usable.sum()), len(halves))
+
+
+def expected_max_sharpe(*, trials: int, trial_sharpe_variance: float) -> float:
+    """Expected largest Sharpe among independent trials without skill, in the unit of the variance's root.
+
+    Bailey and Lopez de Prado 2014, equation 1; one trial selects nothing: 0.
+    """
+    from scipy.stats import norm
+
+    if trials < 1 or trial_sharpe_variance < 0:
+        raise ValueError(f"expected_max_sharpe: {trials} trials of variance {trial_sharpe_variance} make no sense")
+    if trials == 1:
+        return 0.0
+    gamma = np.euler_gamma
+    quantile = (1.0 - gamma) * norm.ppf(1.0 - 1.0 / trials) + gamma * norm.ppf(1.0 - 1.0 / (trials * np.e))
+    return float(np.sqrt(trial_sharpe_variance) * quantile)
+
+
+def deflated_sharpe(returns: ArrayLike, *, trials: int, trial_sharpe_variance: float) -> float:
+    """Probability that the true Sharpe of (T,) daily returns, the best of ``trials``, is above zero.
+
+    ``trial_sharpe_variance``: variance over the trials of the Sharpe per session (not annualised). NaN for a zero
+    position.
+    """
+    from scipy.stats import kurtosis, skew
+
+    series = np.asarray(returns, dtype=np.float64)
+    if not np.isfinite(ratio := sharpe(series, sessions_per_year=1.0)):
+        return NAN
+    return deflated_sharpe_from_moments(
+        sharpe_per_session=ratio,
+        sessions=len(series),
+        skewness=float(skew(series)),
+        kurtosis=float(kurtosis(series, fisher=False)),
+        trials=trials,
+        trial_sharpe_variance=trial_sharpe_variance,
+    )
+
+
+def deflated_sharpe_from_moments(
+    *,
+    sharpe_per_session: float,
+    sessions: int,
+    skewness: float,
+    kurtosis: float,
+    trials: int,
+    trial_sharpe_variance: float,
+) -> float:
+    """The formula of Bailey and Lopez de Prado 2014, equation 2; ``kurtosis`` is 3 for a Normal."""
+    from scipy.stats import norm
+
+    hurdle = expected_max_sharpe(trials=trials, trial_sharpe_variance=trial_sharpe_variance)
+    spread = 1.0 - skewness * sharpe_per_session + (kurtosis - 1.0) / 4.0 * sharpe_per_session**2
+    return float(norm.cdf((sharpe_per_session - hurdle) * np.sqrt(sessions - 1) / np.sqrt(spread)))

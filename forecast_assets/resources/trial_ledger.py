@@ -1,0 +1,70 @@
+"""The trial ledger: every fit and every look the store has ever published, remembered when versions are gone."""
+
+import logging
+from collections.abc import Iterator
+
+from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.store.journal import Journal
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "ledger/trials"
+"""Below the data root."""
+
+TRAINING = "training.json"
+LOOK = "backtest"
+
+
+def trial_journal(data_root: str) -> Journal:
+    """The journal of a data root. A search adds its pruned trials to it itself; nobody else knows them."""
+    return Journal(data_root, JOURNAL)
+
+
+def collect_trials(store: Store, data_root: str) -> TrialLedger:
+    """All trials so far. What the store holds and the journal does not know yet is written to the journal first."""
+    journal = trial_journal(data_root)
+    journal.append(trial.as_record() for trial in published_trials(store))
+    return TrialLedger.of(Trial.from_record(record) for record in journal.read())
+
+
+def published_trials(store: Store) -> Iterator[Trial]:
+    """Each fit of each version with fits, current or not, and each simulated test year. Settings that were tried and
+    given up again are versions like any other.
+    """
+    for asset in store.assets():
+        for partition in store.slots(asset):
+            for version in store.versions(asset, partition):
+                if asset == LOOK:
+                    yield _trial(version, seed=None, score=None)
+                elif version.manifest.seeds and TRAINING in version.manifest.files:
+                    scores = _scores(version)
+                    for seed in version.manifest.seeds:
+                        yield _trial(version, seed=seed, score=scores.get(seed))
+
+
+def _trial(version: Version, *, seed: int | None, score: float | None) -> Trial:
+    manifest = version.manifest
+    return Trial(
+        id=sha256_text(canonical_json([manifest.asset, manifest.partition, manifest.input_key, seed]))[:32],
+        kind="look" if seed is None else "fit",
+        model=manifest.asset,
+        spec=sha256_text(canonical_json(manifest.config))[:16],
+        seed=seed,
+        fold=manifest.partition,
+        score=score,
+        pruned=False,
+        when=manifest.created,
+    )
+
+
+def _scores(version: Version) -> dict[int, float]:
+    """Validation pinball by seed. A fit whose file is damaged was tried all the same: it counts, without a score."""
+    try:
+        return {int(fit["seed"]): float(fit["validation_pinball"]) for fit in version.json(TRAINING)["fits"]}
+    except CorruptArtefact as error:
+        log.warning("counted without a score: %s", error)
+        return {}

@@ -1,0 +1,100 @@
+"""An append-only list of small records, beside the store's versions: what must be remembered after they are gone.
+
+On a disk it is one file of JSON lines, each added by a single append and flushed, so that two writers and a killed one
+leave whole lines. On an object store, which cannot append, each record is an object of its own. A record carries an
+``id``; the first of an id counts. Every record is signed with its own digest, so that an altered one is noticed.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.store.durable import fsync
+from forecast_assets.store.keys import canonical_json, sha256_text
+
+log = logging.getLogger(__name__)
+
+_SIGNATURE = "record_sha256"
+
+
+class Journal:
+    """The journal ``<root>/<name>``; nothing is created before the first record."""
+
+    def __init__(self, root: str, name: str) -> None:
+        url = UPath(root) / name
+        self._local = Path(url.path) if url.protocol in ("", "file", "local") else None
+        if self._local is None:  # listings must be those of now: another machine may have written since the last one
+            url = type(url)(str(url), **{**url.storage_options, "use_listings_cache": False})
+        self._place = url
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self._place)!r})"
+
+    def append(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Add the records whose id is not there yet; durable on return. Returns how many were added."""
+        have = {record["id"] for record in self.read()}
+        new = {record["id"]: dict(record) for record in records if record["id"] not in have}
+        if not new:
+            return 0
+        if self._local is None:
+            for key, record in new.items():
+                (self._place / f"{key}.json").write_bytes(_line(record))
+            return len(new)
+        path = self._local.with_suffix(".jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            # What a crash may have cut off is closed first, so that it spoils no line but its own.
+            size = os.fstat(descriptor).st_size
+            seal = b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
+            data = seal + b"".join(_line(record) for record in new.values())
+            if os.write(descriptor, data) != len(data):
+                raise OSError(f"{path}: the disk took only a part of {len(data)} bytes")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        fsync(path.parent)
+        return len(new)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All records, the first of each id, in the order they were written (of their ids on an object store).
+
+        A line that a crash cut off is passed over with a warning. Raises CorruptArtefact for an altered record.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for where, line in self._lines():
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError:
+                log.warning("passed over: %s is not a whole record", where)
+                continue
+            if not isinstance(record, dict) or record.pop(_SIGNATURE, None) != sha256_text(canonical_json(record)):
+                raise CorruptArtefact(f"{where} differs from its own digest; restore the file from a copy.")
+            found.setdefault(record["id"], record)
+        return list(found.values())
+
+    def _lines(self) -> Iterable[tuple[str, bytes]]:
+        if self._local is None:
+            for path in sorted(self._place.glob("*.json"), key=str) if self._place.exists() else []:
+                yield str(path), path.read_bytes()
+            return
+        path = self._local.with_suffix(".jsonl")
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return
+        for number, line in enumerate(data.split(b"\n"), start=1):
+            yield f"{path}: line {number}", line
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    signed = {**record, _SIGNATURE: sha256_text(canonical_json(record))}
+    return (json.dumps(signed, sort_keys=True, allow_nan=False) + "\n").encode()
