@@ -9,7 +9,7 @@ from forecast_assets.assets.calendar_panel import calendar_panel
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
-from forecast_assets.assets.networks import b0_mlp, b2_tft_ticker
+from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
@@ -18,6 +18,7 @@ from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.resources.store_io import StoreIOManager, StoreResource
+from forecast_assets.resources.tracking import TrackingResource
 
 store = StoreResource()
 
@@ -30,7 +31,9 @@ defs = dg.Definitions(
         windowed_tensors,
         baselines,
         b0_mlp,
+        b1_tft,
         b2_tft_ticker,
+        b3_tft_sector,
         ensemble,
         backtest,
         backtest_report,
@@ -43,6 +46,7 @@ defs = dg.Definitions(
         "settings": SettingsResource(),
         "source": PanelSource(),
         "compute": ComputeResource(),
+        "tracking": TrackingResource(),
     },
     loggers={"console": console},
 )

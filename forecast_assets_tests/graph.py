@@ -23,6 +23,7 @@ class Graph:
         self.root = root
         self.data = data or str(root)  # a local folder or an fsspec URL
         self.store = Store(f"{self.data}/store")
+        self.wandb_mode = "disabled"  # a run of it takes a second; what it does has tests of its own
 
     def __enter__(self) -> Self:
         home = self.root / "dagster_home"
@@ -47,7 +48,11 @@ class Graph:
 
         plan = Plan(select, tuple(years), {"profile": "smoke", "overrides": list(overrides)})
         with environment(
-            FORECAST_DATA_DIR=self.data, FORECAST_PROFILE="smoke", FORECAST_PANEL=panel, FORECAST_AS_OF=as_of
+            FORECAST_DATA_DIR=self.data,
+            FORECAST_PROFILE="smoke",
+            FORECAST_PANEL=panel,
+            FORECAST_AS_OF=as_of,
+            WANDB_MODE=self.wandb_mode,
         ):
             return run_pipeline(defs, instance=self.instance, store=self.store, plan=plan)
 

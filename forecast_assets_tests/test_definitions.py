@@ -31,7 +31,13 @@ def test_asset_selections_resolve_from_strings() -> None:
 
     graph = defs.resolve_asset_graph()
     chosen = dg.AssetSelection.from_string('group:"models" and not key:"baselines"').resolve(graph)
-    assert {key.to_user_string() for key in chosen} == {"b0_mlp", "b2_tft_ticker", "ensemble"}
+    assert {key.to_user_string() for key in chosen} == {
+        "b0_mlp",
+        "b1_tft",
+        "b2_tft_ticker",
+        "b3_tft_sector",
+        "ensemble",
+    }
 
 
 def test_the_definitions_validate() -> None:

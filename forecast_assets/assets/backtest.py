@@ -23,7 +23,9 @@ TOLERANCE = 1e-9
 def backtest(
     ensemble: Version,
     b0_mlp: Version,
+    b1_tft: Version,
     b2_tft_ticker: Version,
+    b3_tft_sector: Version,
     baselines: Version,
     calendar_panel: Version,
     backtest_spec: BacktestSpec,
@@ -37,14 +39,15 @@ def backtest(
 
     panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
     expected = dict(zip(HORIZONS, baselines.json(TRAINING)["unconditional_mean"], strict=True))
-    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (ensemble, b0_mlp, b2_tft_ticker)}
+    networks = (b1_tft, b2_tft_ticker, b3_tft_sector)
+    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (ensemble, b0_mlp, *networks)}
     walk = pl.read_parquet(baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})
     # B0 as a friend would trade it: its own one-session forecast, every day, without smoothing.
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
     traded = {
         "ensemble": (forecasts["ensemble"], backtest_spec),
-        "b2_tft_ticker": (forecasts["b2_tft_ticker"], backtest_spec),
+        **{v.asset: (forecasts[v.asset], backtest_spec) for v in networks},
         "b0_mlp": (forecasts["b0_mlp"], backtest_spec),
         "b0_mlp_naive": (forecasts["b0_mlp"], naive),
         "ensemble_directional": (forecasts["ensemble"], directional),

@@ -19,7 +19,7 @@ from forecast_assets.store.versions import Version
 
 REPORT, METRICS = "backtest.html", "metrics.json"
 BASELINE = "ewma"
-RIVALS = ("b0_mlp", "har", "garch", "ewma", "histvol20", "b2_tft_ticker")
+RIVALS = ("b0_mlp", "har", "garch", "ewma", "histvol20", "b1_tft", "b2_tft_ticker", "b3_tft_sector")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -46,7 +46,9 @@ def backtest_report(
     calendar_panel: Version,
     baselines: dict[str, Version],
     b0_mlp: dict[str, Version],
+    b1_tft: dict[str, Version],
     b2_tft_ticker: dict[str, Version],
+    b3_tft_sector: dict[str, Version],
     ensemble: dict[str, Version],
     backtest: dict[str, Version],
     backtest_spec: BacktestSpec,
@@ -60,7 +62,8 @@ def backtest_report(
     from forecast_assets.core.evaluation.summary import summarise
 
     years = sorted(backtest)
-    models = {"ensemble": ensemble, "b0_mlp": b0_mlp, "b2_tft_ticker": b2_tft_ticker, "baselines": baselines}
+    networks = {"b0_mlp": b0_mlp, "b1_tft": b1_tft, "b2_tft_ticker": b2_tft_ticker, "b3_tft_sector": b3_tft_sector}
+    models = {"ensemble": ensemble, **networks, "baselines": baselines}
     forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in models.values() for year in years)
     daily, positions, trades = (
         pl.concat(pl.read_parquet(backtest[year].path(name)) for year in years)
@@ -73,16 +76,15 @@ def backtest_report(
         cost_bps=backtest_spec.cost_bps,
         max_wait_sessions=backtest_spec.max_wait_sessions,
     )
-    networks = [b0_mlp, b2_tft_ticker]
-    curves = [pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in networks[1:]]
+    curves = [pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in list(networks.values())[1:]]
     panel_facts = raw_panel.manifest.facts
     versions = [raw_panel, calendar_panel, *(of[year] for of in (*models.values(), backtest) for year in years)]
     facts: dict[str, Any] = {
         "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],
         "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],
-        "seeds": sorted({seed for of in networks for year in years for seed in of[year].manifest.seeds}),
+        "seeds": sorted({seed for of in networks.values() for year in years for seed in of[year].manifest.seeds}),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "trials": sum(len(of[year].json(TRAINING)["fits"]) for of in networks for year in years),
+        "trials": sum(len(of[year].json(TRAINING)["fits"]) for of in networks.values() for year in years),
         "profile": profile,
         "panel_first": panel_facts["first_session"],
         "panel_last": panel_facts["last_session"],

@@ -12,14 +12,15 @@ from forecast_assets.store.versions import Version
 
 
 @stage(group="models", kinds={"numpy"}, partitions=years)
-def ensemble(b2_tft_ticker: Version, ensemble_spec: EnsembleSpec) -> Product:
+def ensemble(b1_tft: Version, b2_tft_ticker: Version, b3_tft_sector: Version, ensemble_spec: EnsembleSpec) -> Product:
     """Median of means of the fold's best fits by validation pinball; the rival B0 is never a member."""
     from forecast_assets.core.evaluation.forecast_table import forecast_table, quantile_array
     from forecast_assets.core.training.ensemble import choose_members, median_of_means
 
-    fits = pl.read_parquet(b2_tft_ticker.path(FITS))
-    training = b2_tft_ticker.json(TRAINING)
-    scores = {fit["fit"]: fit["validation_pinball"] for fit in training["fits"]}
+    candidates = (b1_tft, b2_tft_ticker, b3_tft_sector)
+    fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in candidates)
+    trained = [version.json(TRAINING) for version in candidates]
+    scores = {fit["fit"]: fit["validation_pinball"] for training in trained for fit in training["fits"]}
     members = choose_members(scores, members=ensemble_spec.members)
     arrays = [quantile_array(fits.filter(pl.col("model") == member)) for member in members]
     combined = median_of_means(np.stack([a.quantiles for a in arrays]), groups=ensemble_spec.groups)
@@ -42,7 +43,7 @@ def ensemble(b2_tft_ticker: Version, ensemble_spec: EnsembleSpec) -> Product:
                     for k, m in enumerate(members)
                 ],
                 "candidates": len(scores),
-                "unconditional_mean": training["unconditional_mean"],
+                "unconditional_mean": trained[0]["unconditional_mean"],
             },
         },
         facts={"members": len(members), "candidates": len(scores)},

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,7 +17,11 @@ from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec, Wind
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from forecast_assets.core.training.fit import Hardware
+    from forecast_assets.core.training.fit import Fit, Hardware
+    from forecast_assets.core.windows.folds import Fold
+    from forecast_assets.core.windows.stats import FoldStats
+    from forecast_assets.core.windows.tensors import PanelTensors
+    from forecast_assets.resources.tracking import TrackingResource
 
 FITS = "fits.parquet"
 """Forecasts of every single fit, ``model`` being ``<asset key>/<seed>``."""
@@ -32,10 +37,28 @@ def b0_mlp(
     windows: WindowSpec,
     year: int,
     hardware: Any,
+    tracking: Any,
     log: Any,
 ) -> Product:
     """B0, the rival: the friend's 3-layer probabilistic MLP on 4 lagged returns, Normal output."""
-    return train_fold("b0_mlp", b0_mlp_spec, windowed_tensors, folds, windows, year, hardware, log)
+    run = FoldRun("b0_mlp", b0_mlp_spec, folds, windows, year, hardware, tracking, log)
+    return train_fold(run, windowed_tensors)
+
+
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+def b1_tft(
+    windowed_tensors: Version,
+    b1_tft_spec: TftSpec,
+    folds: FoldSpec,
+    windows: WindowSpec,
+    year: int,
+    hardware: Any,
+    tracking: Any,
+    log: Any,
+) -> Product:
+    """B1: the Temporal Fusion Transformer without an embedding of the ticker, 3 horizons, 7 quantiles."""
+    run = FoldRun("b1_tft", b1_tft_spec, folds, windows, year, hardware, tracking, log)
+    return train_fold(run, windowed_tensors)
 
 
 @stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
@@ -46,34 +69,59 @@ def b2_tft_ticker(
     windows: WindowSpec,
     year: int,
     hardware: Any,
+    tracking: Any,
     log: Any,
 ) -> Product:
     """B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles."""
-    return train_fold("b2_tft_ticker", b2_tft_ticker_spec, windowed_tensors, folds, windows, year, hardware, log)
+    run = FoldRun("b2_tft_ticker", b2_tft_ticker_spec, folds, windows, year, hardware, tracking, log)
+    return train_fold(run, windowed_tensors)
 
 
-def train_fold(
-    name: str,
-    spec: FitSpec,
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+def b3_tft_sector(
     windowed_tensors: Version,
+    b3_tft_sector_spec: TftSpec,
     folds: FoldSpec,
     windows: WindowSpec,
     year: int,
-    hardware: "Hardware",
-    log: logging.Logger,
+    hardware: Any,
+    tracking: Any,
+    log: Any,
 ) -> Product:
+    """B3: the Temporal Fusion Transformer with embeddings of ticker and sector, 3 horizons, 7 quantiles."""
+    run = FoldRun("b3_tft_sector", b3_tft_sector_spec, folds, windows, year, hardware, tracking, log)
+    return train_fold(run, windowed_tensors)
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """What one model is trained with on one fold, and where that is told."""
+
+    name: str
+    spec: FitSpec
+    folds: FoldSpec
+    windows: WindowSpec
+    year: int
+    hardware: "Hardware"
+    tracking: "TrackingResource"
+    log: logging.Logger
+
+
+def train_fold(run: FoldRun, windowed_tensors: Version) -> Product:
     """Train all fits of one model on one fold and forecast the fold's decisions.
 
     The asset's own forecast is that of its best fit by validation pinball; the others stay candidates for the ensemble.
     """
+    name, spec, year, log = run.name, run.spec, run.year, run.log
+    lookback, hardware = run.windows.lookback, run.hardware
     from forecast_assets.core.evaluation.plots import training_curves
-    from forecast_assets.core.training.fit import fit, predict
+    from forecast_assets.core.training.fit import predict
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
 
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
-    fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
+    fold = make_fold(panel, year=year, spec=run.folds, lookback=lookback)
     stats = fit_stats(panel, fold)
     files: dict[str, Content] = {}
     tables: list[pl.DataFrame] = []
@@ -81,9 +129,7 @@ def train_fold(
     fits: list[dict[str, Any]] = []
     started, visits = time.perf_counter(), 0
     for seed in range(spec.seed, spec.seed + spec.fits):
-        trained = fit(
-            name, spec, panel=panel, fold=fold, stats=stats, lookback=windows.lookback, seed=seed, hardware=hardware
-        )
+        trained = tracked_fit(run, seed, panel=panel, fold=fold, stats=stats)
         visits += len(trained.curve) * spec.visits_per_epoch
         last = trained.curve[-1]
         log.info(
@@ -97,7 +143,7 @@ def train_fold(
             panel=panel,
             ends=fold.decisions,
             stats=stats,
-            lookback=windows.lookback,
+            lookback=lookback,
             device=hardware.accelerator,
         )
         tables.append(fold_table(panel, fold, quantiles.double().numpy(), model=f"{name}/{seed}"))
@@ -137,3 +183,43 @@ def train_fold(
         checks=purge_check(panel, fold),
         seeds=tuple(f["seed"] for f in fits),
     )
+
+
+def tracked_fit(run: FoldRun, seed: int, *, panel: "PanelTensors", fold: "Fold", stats: "FoldStats") -> "Fit":
+    """One fit, its epochs logged and tracked; where the device's memory does not suffice, with half the batch."""
+    import torch
+
+    from forecast_assets.core.training.fit import fit
+
+    spec = run.spec
+    config = {"model": run.name, "year": run.year, "seed": seed, "lookback": run.windows.lookback, **spec.model_dump()}
+    with run.tracking.run(name=f"{run.name}/{run.year}/{seed}", group=run.name, config=config, log=run.log) as record:
+
+        def on_epoch(epoch: dict[str, float]) -> None:
+            record(epoch)
+            run.log.debug(
+                f"{run.name} {run.year} seed {seed}: epoch {epoch['epoch'] + 1:.0f} of {spec.epochs}, "
+                f"validation pinball {epoch['validation_pinball']:.5f}, {epoch['seconds']:.0f} s"
+            )
+
+        while True:
+            try:
+                return fit(
+                    run.name,
+                    spec,
+                    panel=panel,
+                    fold=fold,
+                    stats=stats,
+                    lookback=run.windows.lookback,
+                    seed=seed,
+                    hardware=run.hardware,
+                    on_epoch=on_epoch,
+                )
+            except torch.OutOfMemoryError:
+                if spec.batch_size <= spec.ends_per_run:
+                    raise
+                spec = spec.model_copy(update={"batch_size": max(spec.ends_per_run, spec.batch_size // 2)})
+                run.log.warning(
+                    f"{run.name} {run.year} seed {seed}: the device's memory does not hold a batch of "
+                    f"{2 * spec.batch_size} windows; trying {spec.batch_size}"
+                )

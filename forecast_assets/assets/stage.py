@@ -6,10 +6,10 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
-- ``year``, ``day``, ``hardware``, ``drops``, ``profile`` and ``log`` are what their names say; ``trials`` is the trial
-  ledger as it is now, which enters the input key (a new trial makes a new report); ``folder`` is where the
-  new version is being written, for files too large to be held in memory; ``previous`` is what was made
-  last time, for what need not be computed again (None where code or settings have changed since).
+- ``year``, ``day``, ``hardware``, ``drops``, ``profile``, ``tracking`` and ``log`` are what their names say;
+- ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report);
+- ``folder`` is where the new version is being written, for files too large to be held in memory;
+- ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
 
 Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
 settings and parents, it is returned as it is, from the command line, a click and a backfill alike.
@@ -39,8 +39,8 @@ from forecast_assets.resources.trial_ledger import collect_trials
 from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.versions import Version
 
-REQUIRED_RESOURCES = {"store", "settings", "compute", "source"}
-SERVICES = {"year", "day", "hardware", "drops", "profile", "log", "folder", "previous", "trials"}
+REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
+SERVICES = {"year", "day", "hardware", "drops", "profile", "tracking", "log", "folder", "previous", "trials"}
 SPEC_SUFFIX = "_spec"
 
 
@@ -260,6 +260,7 @@ def _services(
         "hardware": lambda: context.resources.compute.hardware(),
         "drops": lambda: context.resources.source.drops(settings.demo),
         "profile": lambda: context.resources.settings.profile_name(),
+        "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,
         "trials": lambda: collect_trials(context.resources.store.store(), context.resources.store.root()),
     }

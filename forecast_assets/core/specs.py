@@ -206,7 +206,9 @@ class Settings(Spec):
     windows: WindowSpec = WindowSpec()
     folds: FoldSpec = FoldSpec()
     b0_mlp: MlpSpec = MlpSpec()
+    b1_tft: TftSpec
     b2_tft_ticker: TftSpec
+    b3_tft_sector: TftSpec
     ensemble: EnsembleSpec = EnsembleSpec()
     backtest: BacktestSpec = BacktestSpec()
     verdict: VerdictSpec = VerdictSpec()

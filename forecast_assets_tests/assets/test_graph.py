@@ -14,7 +14,9 @@ from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets_tests.graph import Graph
 
 YEARS = ["2018", "2019"]
-YEARLY = ["b0_mlp", "b2_tft_ticker", "baselines", "ensemble", "backtest"]
+NETWORKS = ("b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector")
+MODELS = (*NETWORKS, "ensemble")
+YEARLY = [*MODELS, "baselines", "backtest"]
 CUT = date(2018, 12, 31)
 PANEL = ("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors")
 
@@ -37,7 +39,7 @@ def test_every_input_row_is_in_raw_panel_or_in_rejected_rows(smoke_graph: Graph)
         assert lines[row["line"] - 1] == row["row"]
 
 
-@pytest.mark.parametrize("asset", ["b0_mlp", "b2_tft_ticker", "baselines", "ensemble"])
+@pytest.mark.parametrize("asset", [*MODELS, "baselines"])
 @pytest.mark.parametrize("year", YEARS)
 def test_forecast_tables_share_one_schema_and_their_quantiles_are_in_order(
     smoke_graph: Graph, asset: str, year: str
@@ -52,7 +54,7 @@ def test_forecast_tables_share_one_schema_and_their_quantiles_are_in_order(
 def test_all_models_forecast_the_same_decisions(smoke_graph: Graph) -> None:
     keys = ["date", "ticker", "horizon", "split", "y"]
     reference = smoke_graph.table("ensemble", "2019").select(keys)
-    for asset in ("b0_mlp", "b2_tft_ticker"):
+    for asset in NETWORKS:
         assert smoke_graph.table(asset, "2019").select(keys).equals(reference)
     for (_,), part in smoke_graph.table("baselines", "2019").group_by("model"):
         assert part.select(keys).sort("date", "ticker", "horizon").equals(reference.sort("date", "ticker", "horizon"))
@@ -119,7 +121,7 @@ def test_garbage_prices_after_a_day_change_no_weight_and_no_forecast_before_it(
     drop = smoke_graph.root / "raw" / "demo_panel.csv"
     poisoned = write(empty_graph.root / "poisoned.csv", drop, until=None, poison_after=CUT)
     assert empty_graph.run(*PANEL, panel=poisoned).failures == []
-    assert empty_graph.run("b0_mlp", "b2_tft_ticker", "ensemble", panel=poisoned, years=["2018"]).failures == []
+    assert empty_graph.run(*MODELS, panel=poisoned, years=["2018"]).failures == []
     poisoned_prices = empty_graph.table("raw_panel").filter(pl.col("date") > CUT)["close"]
     assert (poisoned_prices == 123456).all()
     same_decisions(smoke_graph, empty_graph, until=CUT)
@@ -141,7 +143,7 @@ def write(target: Path, source: Path, *, until: date | None, poison_after: date 
 def same_decisions(one: Graph, other: Graph, *, until: date | None = None) -> None:
     """The fold of 2018, on the decisions that ``other`` saw mature (``until``: whose labels end by a day)."""
     keys, columns = ["date", "ticker", "horizon"], ["q025", "q50", "q975"]
-    for asset in ("b0_mlp", "b2_tft_ticker", "ensemble"):
+    for asset in MODELS:
         left, right = (graph.table(asset, "2018") for graph in (one, other))
         if until is not None:  # 20 sessions of the slowest calendar are over after 35 days
             right = right.filter(pl.col("date") <= until - timedelta(days=35))

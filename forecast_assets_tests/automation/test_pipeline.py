@@ -16,7 +16,7 @@ def test_an_asset_whose_parent_is_not_there_names_it(empty_graph: Graph) -> None
     assert empty_graph.run(*PANEL).failures == []
     outcome = empty_graph.run("ensemble", years=["2019"])
     assert [failure.asset for failure in outcome.failures] == ["ensemble"]
-    assert "b2_tft_ticker/2019" in outcome.failures[0].message
+    assert "b1_tft/2019" in outcome.failures[0].message
     assert outcome.failures[0].user_mistake
 
 

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,7 @@ class _Loop(lightning.LightningModule):
         decisions = torch.zeros(panel.rows, dtype=torch.bool)
         decisions[fold.train] = True
         self.register_buffer("decisions", decisions, persistent=False)
+        self.on_epoch: Callable[[dict[str, float]], None] | None = None
         self.curve: list[dict[str, float]] = []
         self.best: Fit | None = None
         self._losses: list[Tensor] = []
@@ -124,6 +125,8 @@ class _Loop(lightning.LightningModule):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
             self.best = Fit(seed=-1, weights=weights, best_epoch=self.current_epoch, validation_pinball=score)
         self.log("validation_pinball", score)
+        if self.on_epoch is not None:
+            self.on_epoch(self.curve[-1])
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
@@ -169,8 +172,9 @@ def fit(
     seed: int,
     hardware: Hardware,
     callbacks: tuple[Callback, ...] = (),
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> Fit:
-    """Train model ``name`` on ``fold`` and return its best epoch.
+    """Train model ``name`` on ``fold`` and return its best epoch; ``on_epoch`` is told the curve's entry of each.
 
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
@@ -181,6 +185,7 @@ def fit(
         layout = Layout(ends=spec.ends_per_run, stride=spec.stride_sessions)
         epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
         loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
+        loop.on_epoch = on_epoch
         trainer = lightning.Trainer(
             max_epochs=spec.epochs,
             accelerator=hardware.accelerator,
