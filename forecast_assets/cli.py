@@ -1,5 +1,6 @@
 """The ``forecast-assets`` command."""
 
+import datetime as dt
 import os
 import sys
 import traceback
@@ -169,6 +170,32 @@ def export(asset: str, out: Path, years: str | None) -> None:
 
     rows = export_table(StoreResource().store(), asset, out, partitions=_listed(years))
     click.echo(f"{out}: {rows} rows")
+
+
+@cli.command()
+@click.argument("ticker")
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
+@click.option("--model", default="b2_tft_ticker", show_default=True, help="The network to ask.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it, as a PNG.")
+@_command
+def explain(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None:
+    """What a network looked at when it forecast TICKER on DATE: variables, and sessions it attended to."""
+    from forecast_assets.automation.explain import explain_decision, write_explanation
+    from forecast_assets.resources.store_io import StoreResource
+
+    why = explain_decision(StoreResource().store(), model=model, ticker=ticker, day=day.date())
+    click.echo(f"{ticker} {day.date()}: {why.fit}")
+    for title, weights in (("selected variables", why.variables), ("of the sessions ahead", why.ahead)):
+        click.echo(f"  {title}")
+        for name, weight in sorted(weights.items(), key=lambda item: -item[1])[:8]:
+            click.echo(f"    {weight:6.1%}  {name}")
+    far = sorted(range(len(why.attention)), key=lambda k: -why.attention[k])[:5]
+    click.echo("  attended to most, in sessions before the decision")
+    for k in far:
+        click.echo(f"    {why.attention[k]:6.1%}  {len(why.attention) - 1 - k}")
+    if out is not None:
+        write_explanation(why, title=f"{ticker} on {day.date()}: what {model} looked at", out=out)
+        click.echo(f"{out}: drawn")
 
 
 @cli.command()

@@ -17,6 +17,8 @@ from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec, Wind
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from forecast_assets.core.training.fit import Fit, Hardware
     from forecast_assets.core.windows.folds import Fold
     from forecast_assets.core.windows.stats import FoldStats
@@ -179,7 +181,10 @@ def train_fold(run: FoldRun, windowed_tensors: Version) -> Product:
             "visits": visits,
             "visits_per_second": round(visits / seconds, 1),
         },
-        plots={"training": training_curves(pl.DataFrame(curves))},
+        plots={
+            "training": training_curves(pl.DataFrame(curves)),
+            **why(run, files[f"weights-{fits[best]['seed']}.safetensors"], panel=panel, fold=fold, stats=stats),
+        },
         checks=purge_check(panel, fold),
         seeds=tuple(f["seed"] for f in fits),
     )
@@ -223,3 +228,25 @@ def tracked_fit(run: FoldRun, seed: int, *, panel: "PanelTensors", fold: "Fold",
                     f"{run.name} {run.year} seed {seed}: the device's memory does not hold a batch of "
                     f"{2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
+
+
+EXPLAINED = 256
+"""Test decisions, evenly spaced, whose explanations are averaged in an asset's plot."""
+
+
+def why(run: FoldRun, weights: Any, *, panel: "PanelTensors", fold: "Fold", stats: "FoldStats") -> dict[str, "Figure"]:
+    """Plot of the variables a model selected and the sessions it attended to in the test year; none if it can't tell."""
+    from forecast_assets.core.evaluation.explanations import explanation_figure, ranked
+    from forecast_assets.core.training.fit import explain_decisions, trained_model
+
+    model = trained_model(run.name, run.spec, weights, stats=stats, lookback=run.windows.lookback)
+    ends = fold.test[:: max(1, len(fold.test) // EXPLAINED)]
+    found = explain_decisions(model, ends, panel=panel, stats=stats)
+    if found is None:
+        return {}
+    figure = explanation_figure(
+        f"{run.name} {run.year}: what it looks at",
+        variables=ranked(found.encoder.mean(dim=0).tolist(), found.encoder_names),
+        attention=found.attention.mean(dim=0).tolist(),
+    )
+    return {"importance": figure}

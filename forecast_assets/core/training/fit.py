@@ -15,9 +15,11 @@ from torch import Tensor
 
 from forecast_assets.core.models.base import ForecastModel, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.models.tft.explain import Explanation, explain
+from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.runs import Layout, Runs, check_windows, cover
+from forecast_assets.core.windows.runs import Layout, Runs, check_windows, cover, single_windows
 from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import FoldStats, horizon_scale
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -227,9 +229,28 @@ def predict(
     device: str,
 ) -> Tensor:
     """Quantiles of the log return for the decisions at rows ``ends``: (M,) -> (M, 3, 7) float32 on the CPU."""
-    model = MODELS[name](spec, stats=stats, lookback=lookback)
-    model.load_state_dict(dict(weights))
-    model.eval().to(device)
+    model = trained_model(name, spec, weights, stats=stats, lookback=lookback).to(device)
     panel, stats = panel.to(device), stats.to(device)
     columns = panel.columns(model.columns).to(device)
     return forecast(model, ends.to(device), panel=panel, stats=stats, columns=columns).float().cpu()
+
+
+def trained_model(
+    name: str, spec: FitSpec, weights: Mapping[str, Tensor], *, stats: FoldStats, lookback: int
+) -> ForecastModel:
+    """Model ``name`` with the ``weights`` of a fit, in evaluation mode."""
+    model = MODELS[name](spec, stats=stats, lookback=lookback)
+    model.load_state_dict(dict(weights))
+    return model.eval()
+
+
+def explain_decisions(
+    model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats
+) -> Explanation | None:
+    """What a trained model looked at for the decisions at rows ``ends`` (B,); None for a model that can't tell."""
+    if not isinstance(model, Tft):
+        return None
+    columns = panel.columns(model.columns)
+    runs, layout = single_windows(ends), Layout(ends=1, stride=1)
+    batch = make_batch(panel, runs, layout=layout, stats=stats, columns=columns, lookback=model.lookback)
+    return explain(model, batch)

@@ -1,0 +1,83 @@
+"""Why a network forecast what it did for one ticker on one day: from the store, with the weights it was published with."""
+
+import datetime as dt
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecast_assets.assets.networks import TRAINING
+from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.errors import BadInput
+from forecast_assets.store.store import Store
+
+
+@dataclass(frozen=True)
+class Why:
+    """Weights of one decision's best fit; each mapping sums to 1."""
+
+    fit: str
+    variables: dict[str, float]
+    ahead: dict[str, float]
+    attention: list[float]  # over the sessions of the window, oldest first
+
+
+def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> Why:
+    """Explain the decision of ``ticker`` at the close of ``day`` by the best fit of the fold that tests its year.
+
+    Raises BadInput for an unknown ticker, a day without a decision, a model that can't tell, and where the panel has
+    changed since the model was trained.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from forecast_assets.core.models.registry import MODELS
+    from forecast_assets.core.specs import FoldSpec, Settings, WindowSpec
+    from forecast_assets.core.training.fit import explain_decisions, trained_model
+    from forecast_assets.core.windows.folds import EPOCH, make_fold
+    from forecast_assets.core.windows.stats import fit_stats
+    from forecast_assets.core.windows.tensors import PanelTensors
+
+    if model not in MODELS:
+        raise BadInput(f"{model}: no such network; choose from {', '.join(MODELS)}")
+    version, tensors = store.current(model, str(day.year)), store.current("windowed_tensors")
+    if version.manifest.parents["windowed_tensors"] != tensors.seen_by(day.year):
+        raise BadInput(f"{version.label} was trained on another panel than the current one; materialise it again")
+    config = version.manifest.config
+    kind: Any = Settings.model_fields[model].annotation
+    spec, lookback = kind.model_validate(config[model]), WindowSpec.model_validate(config["windows"]).lookback
+    panel = PanelTensors.load(tensors.path(TENSORS))
+    if ticker not in panel.tickers:
+        near = difflib.get_close_matches(ticker.upper(), panel.tickers, n=3, cutoff=0.4)
+        raise BadInput(
+            f"{ticker}: no such ticker in the panel" + (f"; did you mean {', '.join(near)}?" if near else "")
+        )
+    ends = panel.ends(lookback)
+    chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == (day - EPOCH).days)]
+    if not len(chosen):
+        raise BadInput(f"{ticker} has no decision on {day}: no quote, or fewer than {lookback} sessions of history")
+    fold = make_fold(panel, year=day.year, spec=FoldSpec.model_validate(config["folds"]), lookback=lookback)
+    stats = fit_stats(panel, fold)
+    best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
+    weights = load_file(version.path(f"weights-{best['seed']}.safetensors"))
+    network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
+    found = explain_decisions(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    if found is None:
+        raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
+    return Why(
+        fit=best["fit"],
+        variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
+        ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
+        attention=found.attention[0].tolist(),
+    )
+
+
+def write_explanation(why: Why, *, title: str, out: Path) -> None:
+    """Draw it as a PNG."""
+    from forecast_assets.core.evaluation.explanations import explanation_figure, ranked
+    from forecast_assets.core.evaluation.figure import to_png
+
+    figure = explanation_figure(
+        title, variables=ranked(list(why.variables.values()), list(why.variables)), attention=why.attention
+    )
+    out.write_bytes(to_png(figure))
