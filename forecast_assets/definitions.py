@@ -9,7 +9,7 @@ from forecast_assets.assets.calendar_panel import calendar_panel
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
-from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector
+from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
@@ -34,6 +34,7 @@ defs = dg.Definitions(
         b1_tft,
         b2_tft_ticker,
         b3_tft_sector,
+        b4_patchtst,
         ensemble,
         backtest,
         backtest_report,

@@ -36,6 +36,7 @@ def test_asset_selections_resolve_from_strings() -> None:
         "b1_tft",
         "b2_tft_ticker",
         "b3_tft_sector",
+        "b4_patchtst",
         "ensemble",
     }
 

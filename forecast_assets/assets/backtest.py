@@ -26,6 +26,7 @@ def backtest(
     b1_tft: Version,
     b2_tft_ticker: Version,
     b3_tft_sector: Version,
+    b4_patchtst: Version,
     baselines: Version,
     calendar_panel: Version,
     backtest_spec: BacktestSpec,
@@ -39,7 +40,7 @@ def backtest(
 
     panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
     expected = dict(zip(HORIZONS, baselines.json(TRAINING)["unconditional_mean"], strict=True))
-    networks = (b1_tft, b2_tft_ticker, b3_tft_sector)
+    networks = (b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst)
     forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (ensemble, b0_mlp, *networks)}
     walk = pl.read_parquet(baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})

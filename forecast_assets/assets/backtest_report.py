@@ -19,7 +19,7 @@ from forecast_assets.store.versions import Version
 
 REPORT, METRICS = "backtest.html", "metrics.json"
 BASELINE = "ewma"
-RIVALS = ("b0_mlp", "har", "garch", "ewma", "histvol20", "b1_tft", "b2_tft_ticker", "b3_tft_sector")
+RIVALS = ("b0_mlp", "har", "garch", "ewma", "histvol20", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -49,6 +49,7 @@ def backtest_report(
     b1_tft: dict[str, Version],
     b2_tft_ticker: dict[str, Version],
     b3_tft_sector: dict[str, Version],
+    b4_patchtst: dict[str, Version],
     ensemble: dict[str, Version],
     backtest: dict[str, Version],
     backtest_spec: BacktestSpec,
@@ -62,7 +63,13 @@ def backtest_report(
     from forecast_assets.core.evaluation.summary import summarise
 
     years = sorted(backtest)
-    networks = {"b0_mlp": b0_mlp, "b1_tft": b1_tft, "b2_tft_ticker": b2_tft_ticker, "b3_tft_sector": b3_tft_sector}
+    networks = {
+        "b0_mlp": b0_mlp,
+        "b1_tft": b1_tft,
+        "b2_tft_ticker": b2_tft_ticker,
+        "b3_tft_sector": b3_tft_sector,
+        "b4_patchtst": b4_patchtst,
+    }
     models = {"ensemble": ensemble, **networks, "baselines": baselines}
     forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in models.values() for year in years)
     daily, positions, trades = (

@@ -12,12 +12,14 @@ from forecast_assets.store.versions import Version
 
 
 @stage(group="models", kinds={"numpy"}, partitions=years)
-def ensemble(b1_tft: Version, b2_tft_ticker: Version, b3_tft_sector: Version, ensemble_spec: EnsembleSpec) -> Product:
+def ensemble(
+    b1_tft: Version, b2_tft_ticker: Version, b3_tft_sector: Version, b4_patchtst: Version, ensemble_spec: EnsembleSpec
+) -> Product:
     """Median of means of the fold's best fits by validation pinball; the rival B0 is never a member."""
     from forecast_assets.core.evaluation.forecast_table import forecast_table, quantile_array
     from forecast_assets.core.training.ensemble import choose_members, median_of_means
 
-    candidates = (b1_tft, b2_tft_ticker, b3_tft_sector)
+    candidates = (b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst)
     fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in candidates)
     trained = [version.json(TRAINING) for version in candidates]
     scores = {fit["fit"]: fit["validation_pinball"] for training in trained for fit in training["fits"]}

@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec, WindowSpec
+from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ def b0_mlp(
     windows: WindowSpec,
     year: int,
     hardware: Any,
+    checkpoints: Path,
     tracking: Any,
     log: Any,
 ) -> Product:
     """B0, the rival: the friend's 3-layer probabilistic MLP on 4 lagged returns, Normal output."""
-    run = FoldRun("b0_mlp", b0_mlp_spec, folds, windows, year, hardware, tracking, log)
+    run = FoldRun("b0_mlp", b0_mlp_spec, folds, windows, year, hardware, checkpoints, tracking, log)
     return train_fold(run, windowed_tensors)
 
 
@@ -55,11 +57,12 @@ def b1_tft(
     windows: WindowSpec,
     year: int,
     hardware: Any,
+    checkpoints: Path,
     tracking: Any,
     log: Any,
 ) -> Product:
     """B1: the Temporal Fusion Transformer without an embedding of the ticker, 3 horizons, 7 quantiles."""
-    run = FoldRun("b1_tft", b1_tft_spec, folds, windows, year, hardware, tracking, log)
+    run = FoldRun("b1_tft", b1_tft_spec, folds, windows, year, hardware, checkpoints, tracking, log)
     return train_fold(run, windowed_tensors)
 
 
@@ -71,11 +74,12 @@ def b2_tft_ticker(
     windows: WindowSpec,
     year: int,
     hardware: Any,
+    checkpoints: Path,
     tracking: Any,
     log: Any,
 ) -> Product:
     """B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles."""
-    run = FoldRun("b2_tft_ticker", b2_tft_ticker_spec, folds, windows, year, hardware, tracking, log)
+    run = FoldRun("b2_tft_ticker", b2_tft_ticker_spec, folds, windows, year, hardware, checkpoints, tracking, log)
     return train_fold(run, windowed_tensors)
 
 
@@ -87,11 +91,29 @@ def b3_tft_sector(
     windows: WindowSpec,
     year: int,
     hardware: Any,
+    checkpoints: Path,
     tracking: Any,
     log: Any,
 ) -> Product:
     """B3: the Temporal Fusion Transformer with embeddings of ticker and sector, 3 horizons, 7 quantiles."""
-    run = FoldRun("b3_tft_sector", b3_tft_sector_spec, folds, windows, year, hardware, tracking, log)
+    run = FoldRun("b3_tft_sector", b3_tft_sector_spec, folds, windows, year, hardware, checkpoints, tracking, log)
+    return train_fold(run, windowed_tensors)
+
+
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+def b4_patchtst(
+    windowed_tensors: Version,
+    b4_patchtst_spec: PatchTstSpec,
+    folds: FoldSpec,
+    windows: WindowSpec,
+    year: int,
+    hardware: Any,
+    checkpoints: Path,
+    tracking: Any,
+    log: Any,
+) -> Product:
+    """B4: a PatchTST encoder over the same variables, static context, the same quantile head."""
+    run = FoldRun("b4_patchtst", b4_patchtst_spec, folds, windows, year, hardware, checkpoints, tracking, log)
     return train_fold(run, windowed_tensors)
 
 
@@ -105,6 +127,7 @@ class FoldRun:
     windows: WindowSpec
     year: int
     hardware: "Hardware"
+    checkpoints: Path
     tracking: "TrackingResource"
     log: logging.Logger
 
@@ -194,7 +217,7 @@ def tracked_fit(run: FoldRun, seed: int, *, panel: "PanelTensors", fold: "Fold",
     """One fit, its epochs logged and tracked; where the device's memory does not suffice, with half the batch."""
     import torch
 
-    from forecast_assets.core.training.fit import fit
+    from forecast_assets.core.training.fit import Resumable, fit
 
     spec = run.spec
     config = {"model": run.name, "year": run.year, "seed": seed, "lookback": run.windows.lookback, **spec.model_dump()}
@@ -219,6 +242,8 @@ def tracked_fit(run: FoldRun, seed: int, *, panel: "PanelTensors", fold: "Fold",
                     seed=seed,
                     hardware=run.hardware,
                     on_epoch=on_epoch,
+                    # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
+                    checkpoint=Resumable(run.checkpoints / f"{seed}-{spec.batch_size}", key=run.checkpoints.name),
                 )
             except torch.OutOfMemoryError:
                 if spec.batch_size <= spec.ends_per_run:

@@ -9,6 +9,7 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``year``, ``day``, ``hardware``, ``drops``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report);
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
+- ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
 
 Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
@@ -17,6 +18,7 @@ settings and parents, it is returned as it is, from the command line, a click an
 
 import inspect
 import resource
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
 from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
+from forecast_assets.resources import environment
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.resources.trial_ledger import collect_trials
@@ -40,7 +43,19 @@ from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
-SERVICES = {"year", "day", "hardware", "drops", "profile", "tracking", "log", "folder", "previous", "trials"}
+SERVICES = {
+    "year",
+    "day",
+    "hardware",
+    "drops",
+    "profile",
+    "tracking",
+    "log",
+    "folder",
+    "checkpoints",
+    "previous",
+    "trials",
+}
 SPEC_SUFFIX = "_spec"
 
 
@@ -187,6 +202,8 @@ def _materialise(
     try:
         if "folder" in signature.services:
             services["folder"] = staging.path
+        if "checkpoints" in signature.services:
+            services["checkpoints"] = environment.checkpoint_folder() / asset / (partition or "all") / key[:16]
         if "previous" in signature.services:
             services["previous"] = find_previous(store, asset, partition, code_version=code, config=knobs)
         opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
@@ -218,6 +235,8 @@ def _materialise(
             after=after,
         )
         data_version = staging.seal()
+        if "checkpoints" in services:
+            shutil.rmtree(services["checkpoints"], ignore_errors=True)  # what they were kept for is done
     except BaseException:
         staging.discard()
         raise

@@ -9,7 +9,16 @@ PANEL = dg.define_asset_job(
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
-    selection=["baselines", "b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "ensemble", "backtest"],
+    selection=[
+        "baselines",
+        "b0_mlp",
+        "b1_tft",
+        "b2_tft_ticker",
+        "b3_tft_sector",
+        "b4_patchtst",
+        "ensemble",
+        "backtest",
+    ],
     description="One test year: train, forecast, combine, trade.",
 )
 REPORT = dg.define_asset_job("report", selection=["backtest_report"], description="The verdict over all years at hand.")

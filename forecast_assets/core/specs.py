@@ -121,6 +121,25 @@ class TftSpec(FitSpec):
     known: tuple[str, ...] = Field(description="calendar columns known in advance")
 
 
+class PatchTstSpec(FitSpec):
+    """B4, PatchTST: a transformer over patches of each observed variable."""
+
+    patch_sessions: int = Field(default=16, ge=1, description="sessions of a patch, at most the lookback")
+    patch_stride: int = Field(default=8, ge=1, description="sessions between the starts of neighbouring patches")
+    hidden: int = Field(default=16, ge=1, description="width of a patch's token; a multiple of heads")
+    heads: int = Field(default=4, ge=1)
+    layers: int = Field(default=2, ge=1)
+    feed_forward: int = Field(default=64, ge=1, description="width inside a layer's feed-forward network")
+    residual_attention: bool = Field(default=False, description="attention scores are added up from layer to layer")
+    channel_width: int = Field(default=8, ge=1, description="numbers that each variable's encoding is reduced to")
+    head_hidden: int = Field(default=64, ge=1, description="width of the layer that joins variables, levels and ids")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
+    unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
+    observed: tuple[str, ...] = Field(description="feature columns known only up to the decision: the channels")
+    known: tuple[str, ...] = Field(description="calendar columns known in advance")
+
+
 class EnsembleSpec(Spec):
     """Which fits are combined, and how."""
 
@@ -209,6 +228,7 @@ class Settings(Spec):
     b1_tft: TftSpec
     b2_tft_ticker: TftSpec
     b3_tft_sector: TftSpec
+    b4_patchtst: PatchTstSpec
     ensemble: EnsembleSpec = EnsembleSpec()
     backtest: BacktestSpec = BacktestSpec()
     verdict: VerdictSpec = VerdictSpec()

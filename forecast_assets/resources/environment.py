@@ -53,3 +53,9 @@ def wandb_dir() -> str:
     """``WANDB_DIR``: where offline runs go; else the data root, or nowhere ("") where that is no local folder."""
     root = data_dir()
     return os.environ.get("WANDB_DIR") or ("" if "://" in root else root)
+
+
+def checkpoint_folder() -> Path:
+    """Where fits keep their last finished epoch: below the data root, or the user's cache where that is no local folder."""
+    root = data_dir()
+    return (Path.home() / ".cache" / "forecast_assets" if "://" in root else Path(root)) / "checkpoints"

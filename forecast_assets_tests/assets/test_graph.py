@@ -14,7 +14,7 @@ from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets_tests.graph import Graph
 
 YEARS = ["2018", "2019"]
-NETWORKS = ("b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector")
+NETWORKS = ("b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
 MODELS = (*NETWORKS, "ensemble")
 YEARLY = [*MODELS, "baselines", "backtest"]
 CUT = date(2018, 12, 31)

@@ -23,7 +23,9 @@ log = logging.getLogger("networks")
 def run(tmp_path: Path, *, mode: Any = "offline", batch_size: int = 64) -> FoldRun:
     spec = MlpSpec(epochs=3, visits_per_epoch=256, hidden=8, batch_size=batch_size)
     tracking = TrackingResource(mode=mode, folder=str(tmp_path))
-    return FoldRun("b0_mlp", spec, FOLDS, WindowSpec(lookback=LOOKBACK), 2019, CPU, tracking, log)
+    return FoldRun(
+        "b0_mlp", spec, FOLDS, WindowSpec(lookback=LOOKBACK), 2019, CPU, tmp_path / "checkpoints", tracking, log
+    )
 
 
 def test_each_epoch_of_a_fit_is_tracked_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,11 +6,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from forecast_assets.core.models.base import ForecastModel, make_batch, standardised_pinball
@@ -18,6 +19,7 @@ from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.models.tft.explain import Explanation, explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
+from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.runs import Layout, Runs, check_windows, cover, single_windows
 from forecast_assets.core.windows.sampler import RunSampler
@@ -42,6 +44,14 @@ class Hardware:
 
     accelerator: str
     precision: str
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """Where a fit keeps its last finished epoch, and which fit it is: settings, data, code and seed in a digest."""
+
+    folder: Path
+    key: str
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,8 @@ class _Loop(lightning.LightningModule):
         decisions[fold.train] = True
         self.register_buffer("decisions", decisions, persistent=False)
         self.on_epoch: Callable[[dict[str, float]], None] | None = None
+        self.checkpoint: Resumable | None = None
+        self.resumed: Checkpoint | None = None
         self.curve: list[dict[str, float]] = []
         self.best: Fit | None = None
         self._losses: list[Tensor] = []
@@ -97,6 +109,42 @@ class _Loop(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.panel, self.stats = self.panel.to(self.device), self.stats.to(self.device)
+
+    def on_train_start(self) -> None:
+        if self.resumed is not None:
+            self.resumed.restore(states=self._states(), generators={"draws": self.epochs.generator})
+
+    def take_up(self, checkpoint: Checkpoint | None) -> None:
+        """Go on from a checkpoint, if there is one."""
+        self.resumed = checkpoint
+        if checkpoint is not None:
+            self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
+            self.best = None if best is None else Fit(seed=-1, **best)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs were run, or none of the last ones was better than the best."""
+        done = len(self.curve)
+        since = done - 1 - self.best.best_epoch if self.best is not None else done
+        return done >= self.spec.epochs or since >= self.spec.patience
+
+    def _states(self) -> dict[str, Stateful]:
+        optimiser: Any = self.optimizers(use_pl_optimizer=False)
+        schedule: Any = self.lr_schedulers()
+        return {"model": self.model, "optimiser": optimiser, "schedule": schedule}
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        best = None if self.best is None else {k: v for k, v in vars(self.best).items() if k not in ("seed", "curve")}
+        save_checkpoint(
+            self.checkpoint.folder,
+            key=self.checkpoint.key,
+            epochs=len(self.curve),
+            states=self._states(),
+            generators={"draws": self.epochs.generator},
+            record={"curve": self.curve, "best": best},
+        )
 
     def training_step(self, runs: Runs, _index: int) -> Tensor:
         batch = make_batch(
@@ -120,15 +168,15 @@ class _Loop(lightning.LightningModule):
         train_loss = float(torch.stack(self._losses).mean())
         self._losses.clear()
         seconds = time.perf_counter() - self._started
-        self.curve.append(
-            {"epoch": self.current_epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds}
-        )
+        epoch = len(self.curve)
+        self.curve.append({"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds})
         if math.isfinite(score) and (self.best is None or score < self.best.validation_pinball):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-            self.best = Fit(seed=-1, weights=weights, best_epoch=self.current_epoch, validation_pinball=score)
-        self.log("validation_pinball", score)
+            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
+        self._save()
         if self.on_epoch is not None:
             self.on_epoch(self.curve[-1])
+        self.trainer.should_stop = self.is_over
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
@@ -175,8 +223,11 @@ def fit(
     hardware: Hardware,
     callbacks: tuple[Callback, ...] = (),
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Resumable | None = None,
 ) -> Fit:
     """Train model ``name`` on ``fold`` and return its best epoch; ``on_epoch`` is told the curve's entry of each.
+
+    With a ``checkpoint``, a fit that was killed goes on from its last finished epoch and ends with the same weights.
 
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
@@ -187,18 +238,17 @@ def fit(
         layout = Layout(ends=spec.ends_per_run, stride=spec.stride_sessions)
         epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
         loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
-        loop.on_epoch = on_epoch
+        loop.on_epoch, loop.checkpoint = on_epoch, checkpoint
+        if checkpoint is not None:
+            loop.take_up(load_checkpoint(checkpoint.folder, key=checkpoint.key))
         trainer = lightning.Trainer(
-            max_epochs=spec.epochs,
+            max_epochs=max(1, spec.epochs - len(loop.curve)),
             accelerator=hardware.accelerator,
             devices=1,
             precision=hardware.precision,  # type: ignore[arg-type]
             gradient_clip_val=spec.gradient_clip,
             deterministic=hardware.accelerator == "cpu",
-            callbacks=[
-                EarlyStopping("validation_pinball", patience=spec.patience, check_on_train_epoch_end=True),
-                *callbacks,
-            ],
+            callbacks=list(callbacks),
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -207,7 +257,8 @@ def fit(
         with warnings.catch_warnings():
             # Lightning asks torch's pytree the old way, once per process and fit.
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-            trainer.fit(loop, epochs)
+            if not loop.is_over:
+                trainer.fit(loop, epochs)
     if loop.best is None:
         raise FloatingPointError(f"{name}, fold {fold.year}, seed {seed}: no epoch had a finite validation loss")
     best = loop.best

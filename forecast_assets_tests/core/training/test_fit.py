@@ -5,7 +5,7 @@ import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec
+from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.runs import Layout
@@ -32,6 +32,17 @@ SPECS: dict[str, FitSpec] = {
     "b1_tft": TFT,
     "b2_tft_ticker": TFT,
     "b3_tft_sector": TFT,
+    "b4_patchtst": PatchTstSpec(
+        epochs=2,
+        visits_per_epoch=256,
+        patch_sessions=4,
+        patch_stride=2,
+        hidden=4,
+        heads=2,
+        feed_forward=8,
+        observed=("log_return", "noise_1"),
+        known=("noise_2",),
+    ),
 }
 
 
