@@ -35,7 +35,6 @@ from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared
-from forecast_assets.resources.trial_ledger import collect_trials
 from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -261,9 +260,15 @@ def _services(
         "drops": lambda: context.resources.source.drops(settings.demo),
         "profile": lambda: context.resources.settings.profile_name(),
         "log": lambda: context.log,
-        "trials": lambda: collect_trials(context.resources.store.store(), context.resources.store.root()),
+        "trials": lambda: _trials(context),
     }
     return {name: offered[name]() for name in signature.services if name in offered}
+
+
+def _trials(context: dg.AssetExecutionContext) -> Any:
+    from forecast_assets.resources.trial_ledger import collect_trials  # the definitions load without it
+
+    return collect_trials(context.resources.store.store(), context.resources.store.root())
 
 
 def _open(value: Any, annotation: Any) -> Any:
