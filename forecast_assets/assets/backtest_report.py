@@ -61,9 +61,14 @@ class ReportInputs:
     backtest: Mapping[str, Version]
 
     @property
+    def by_name(self) -> list[Mapping[str, Version]]:
+        """The models in the alphabet's order of their assets, whoever lists them."""
+        return [self.models[name] for name in sorted(self.models)]
+
+    @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
-        return [of for of in self.models.values() if next(iter(of.values())).manifest.seeds]
+        return [of for of in self.by_name if next(iter(of.values())).manifest.seeds]
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def report_content(
     from forecast_assets.core.evaluation.summary import summarise
 
     years = sorted(inputs.backtest)
-    forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in inputs.models.values() for year in years)
+    forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in inputs.by_name for year in years)
     daily, positions, trades, variants = (
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, "positions.parquet", "trades.parquet", VARIANTS)
@@ -171,7 +176,7 @@ def report_content(
 
 def _facts(inputs: ReportInputs, *, years: list[str], profile: str) -> dict[str, Any]:
     panel = inputs.raw_panel.manifest.facts
-    yearly = (*inputs.models.values(), inputs.backtest)
+    yearly = (*inputs.by_name, inputs.backtest)
     versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in yearly for year in years)]
     return {
         "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],

@@ -145,7 +145,10 @@ def comparisons(forecasts: pl.DataFrame, *, model: str, baseline: str, spec: Bac
                     for rival in pairs
                 ],
                 "against_baseline": {"p_value": better.p_value, "better": better.better},
-                "confidence_set": confidence_set(table, names=names, **options),
+                "confidence_set": [
+                    {"model": name, "p_value": p_value}
+                    for name, p_value in confidence_set(table, names=names, **options).items()
+                ],
             }
         )
     return entries
@@ -218,10 +221,14 @@ def _selection_verdicts(found: dict[str, Any], *, model: str) -> list[dict[str, 
             verdict(
                 f"Selection: any of {len(found['candidates'])} candidates against cash, all of them looked at",
                 "beats" if cash["p_value"] < 1 - CONFIDENCE else "no evidence",
-                f"SPA p value {cash['p_value']:.3f}; better than cash by the stepwise test: {names}.",
+                f"SPA p value {_p_value(cash['p_value'])}; better than cash by the stepwise test: {names}.",
             )
         )
     return entries
+
+
+def _p_value(value: float) -> str:
+    return "below 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _number(value: float) -> str:
