@@ -137,6 +137,7 @@ def report_content(
     """Everything the report says, from the artefacts and the trial ledger alone."""
     from forecast_assets.core.evaluation.chain import chain_years
     from forecast_assets.core.evaluation.evidence import Books, evidence, traded_liquidity
+    from forecast_assets.core.evaluation.metrics import forecast_losses
     from forecast_assets.core.evaluation.robustness import liquidity
     from forecast_assets.core.evaluation.summary import summarise
 
@@ -147,6 +148,7 @@ def report_content(
         for name in (TABLE, "positions.parquet", "trades.parquet", VARIANTS)
     )
     chained = chain_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
+    losses = forecast_losses(forecasts)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     books = Books(
         chained=chained,
@@ -167,8 +169,9 @@ def report_content(
         baseline=BASELINE,
         rivals=RIVALS,
         caveats=[],
+        losses=losses,
         evidence=evidence(
-            forecasts=forecasts, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
     )
     return ReportContent(summary, forecasts, chained)

@@ -9,7 +9,6 @@ import polars as pl
 
 from forecast_assets.core.evaluation.benchmarks import EQUAL_WEIGHT
 from forecast_assets.core.evaluation.comparisons import confidence_set, superior_ability
-from forecast_assets.core.evaluation.metrics import forecast_losses
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe, expected_max_sharpe
 from forecast_assets.core.evaluation.robustness import capacity, cost_curve, delayed, universe_halves
 from forecast_assets.core.evaluation.significance import diebold_mariano
@@ -47,7 +46,7 @@ class Books:
 
 def evidence(
     *,
-    forecasts: pl.DataFrame,
+    losses: pl.DataFrame,
     books: Books,
     ledger: TrialLedger,
     model: str,
@@ -57,13 +56,13 @@ def evidence(
 ) -> dict[str, Any]:
     """verdicts (entries like ``verdicts.verdict``'s), selection, comparisons (one per horizon) and robustness.
 
-    ``forecasts`` as for ``summary.summarise``; ``model``: whom the report is about. Numbers may be NaN here.
+    ``losses``: from ``forecast_losses``, of all models; ``model``: whom the report is about. Numbers may be NaN here.
     """
     found = selection(books, ledger, model=model, spec=spec, rules=rules)
     return {
         "verdicts": _selection_verdicts(found, model=model),
         "selection": found,
-        "comparisons": comparisons(forecasts, model=model, baseline=baseline, spec=spec),
+        "comparisons": comparisons(losses, model=model, baseline=baseline, spec=spec),
         "robustness": robustness(books, model=model),
     }
 
@@ -111,13 +110,13 @@ def selection(
     }
 
 
-def comparisons(forecasts: pl.DataFrame, *, model: str, baseline: str, spec: BacktestSpec) -> list[dict[str, Any]]:
+def comparisons(losses: pl.DataFrame, *, model: str, baseline: str, spec: BacktestSpec) -> list[dict[str, Any]]:
     """Per horizon, on daily cross-sectional mean pinball losses of the decisions that all models made.
 
     Diebold-Mariano of ``model`` against each other one; SPA and StepM of all against ``baseline``; the model
     confidence set of all.
     """
-    wide = daily_losses(forecasts)
+    wide = daily_losses(losses)
     names = [name for name in wide.columns if name not in ("horizon", "date")]
     entries = []
     for (horizon,), rows in wide.group_by("horizon", maintain_order=True):
@@ -154,9 +153,9 @@ def comparisons(forecasts: pl.DataFrame, *, model: str, baseline: str, spec: Bac
     return entries
 
 
-def daily_losses(forecasts: pl.DataFrame) -> pl.DataFrame:
+def daily_losses(losses: pl.DataFrame) -> pl.DataFrame:
     """horizon, date and a column per model: mean pinball over the decisions of a day that every model made."""
-    losses = forecast_losses(forecasts).select("model", "horizon", "date", "ticker", "pinball")
+    losses = losses.select("model", "horizon", "date", "ticker", "pinball")
     names = sorted(losses["model"].unique().to_list())
     keys = ["horizon", "date", "ticker"]
     partly = losses.group_by(keys).len().filter(pl.col("len") < len(names))

@@ -9,7 +9,7 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.benchmarks import EQUAL_WEIGHT
-from forecast_assets.core.evaluation.metrics import forecast_losses, forecast_metrics, strategy_metrics
+from forecast_assets.core.evaluation.metrics import forecast_losses, metrics_of_losses, strategy_metrics
 from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.evaluation.verdicts import (
     coverage_verdict,
@@ -51,6 +51,7 @@ def summarise(
     rivals: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
+    losses: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
 
@@ -59,14 +60,16 @@ def summarise(
     (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
     ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
     pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
-    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection. Returns,
+    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
+    ``losses``: from ``forecast_losses``, where the caller has them already (they take longest). Returns,
     bounds included, shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
     where a fact, the model's book or its matured forecasts are missing.
     """
     if absent := [name for name in FACTS if name not in facts]:
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
     require_strategies(daily, strategy=model)
-    metrics = forecast_metrics(forecasts, baseline=baseline)
+    losses = forecast_losses(forecasts) if losses is None else losses
+    metrics = metrics_of_losses(losses, baseline=baseline)
     if model not in metrics["model"]:
         raise BadInput(
             f"backtest report: no matured test forecast of {model}; have {metrics['model'].unique().to_list()}"
@@ -79,7 +82,6 @@ def summarise(
         samples=spec.bootstrap_samples,
         seed=spec.seed,
     )
-    losses = forecast_losses(forecasts)
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     verdicts = [

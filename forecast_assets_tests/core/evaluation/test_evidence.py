@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.evaluation.evidence import Books, candidate_returns, daily_losses, selection
+from forecast_assets.core.evaluation.metrics import forecast_losses
 from forecast_assets.core.evaluation.trials import Trial, TrialLedger
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.core.specs import BacktestSpec, DeclaredTrial, VerdictSpec
@@ -84,7 +85,7 @@ def test_losses_are_compared_on_the_decisions_that_every_model_made() -> None:
     table = pl.DataFrame(rows, schema=["model", "ticker", "y"], orient="row").with_columns(
         date=dt.date(2022, 1, 3), horizon=1, split=pl.lit("test"), mean=0.0, **dict.fromkeys(QUANTILE_COLUMNS, 0.0)
     )
-    wide = daily_losses(table)
+    wide = daily_losses(forecast_losses(table))
     assert wide.columns == ["horizon", "date", "a", "b"]
     # seven quantiles at 0, outcome y > 0: the mean level is one half
     assert wide.select("a", "b").row(0) == pytest.approx((0.5, 1.0))
