@@ -21,7 +21,7 @@ def section(summary: dict[str, Any]) -> str:
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
     lines = [
         f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits stand behind "
-        "these numbers (what was tried beside this run is not counted yet).",
+        f"these numbers ({tried(summary)}).",
         "Every number is in [`benchmarks/metrics/panel_40.json`](benchmarks/metrics/panel_40.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
@@ -48,6 +48,18 @@ def section(summary: dict[str, Any]) -> str:
         *(f"- {caveat}" for caveat in summary["caveats"]),
     ]
     return "\n".join(lines)
+
+
+def tried(summary: dict[str, Any]) -> str:
+    """What was tried beside them, where the metrics know it; older ones do not."""
+    evidence = summary.get("evidence")
+    if not evidence:
+        return "what was tried beside this run is not counted yet"
+    trials = evidence["selection"]["trials"]
+    return (
+        f"{trials['total']} trials counted: {trials['fits']} fits, {trials['looks']} looks at a test year, "
+        f"{trials['declared']} declared"
+    )
 
 
 def percent(value: float | None) -> str:

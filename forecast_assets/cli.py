@@ -133,7 +133,8 @@ def demo_panel(out: Path) -> None:
 @cli.command()
 @_command
 def verify() -> None:
-    """Re-hash every artefact against its manifest."""
+    """Re-hash every artefact against its manifest, and derive the report's numbers from them again."""
+    from forecast_assets.automation.rederive import REPORT_ASSET, report_problems
     from forecast_assets.resources.store_io import StoreResource
 
     resource = StoreResource()
@@ -146,6 +147,15 @@ def verify() -> None:
         sys.exit(1)
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
     click.echo(f"{resource.root()}/store: {artefacts} artefacts, all as published")
+    if not store.has(REPORT_ASSET):
+        return
+    wrong = report_problems(resource)
+    for sentence in wrong:
+        click.echo(sentence)
+    if wrong:
+        click.echo("forecast-assets: the report is not what its artefacts give; run the graph again", err=True)
+        sys.exit(1)
+    click.echo(f"{resource.root()}/reports/latest: every number derived again")
 
 
 @cli.command()

@@ -1,6 +1,8 @@
 """The command line as its user meets it: real processes for what starts Dagster, in-process for the rest."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,14 +125,42 @@ def test_verify_finds_every_artefact_as_published(smoke_graph: Graph) -> None:
 
 
 def test_verify_names_an_altered_file(smoke_graph: Graph, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(smoke_graph.root / "store" / "ensemble", tmp_path / "store" / "ensemble")
     victim = next(path for path in (tmp_path / "store").rglob("table.parquet"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
     done = invoke("verify", "--data-dir", tmp_path)
     assert done.exit_code == 1
     assert "table.parquet" in done.output
+
+
+def test_verify_derives_the_report_again_and_names_a_number_that_somebody_changed(
+    smoke_graph: Graph, tmp_path: Path
+) -> None:
+    shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
+    shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "every number derived again" in done.output
+
+    metrics = tmp_path / "reports" / "latest" / "metrics.json"
+    summary = json.loads(metrics.read_text())
+    true = summary["strategies"][0]["annual_return"]
+    summary["strategies"][0]["annual_return"] = true + 0.001
+    metrics.write_text(json.dumps(summary))
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 1
+    assert f"metrics.json: strategies[0].annual_return is {true + 0.001!r}, derived {true!r}" in done.output
+
+
+def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: Graph, tmp_path: Path) -> None:
+    shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
+    shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
+    html = tmp_path / "reports" / "latest" / "backtest.html"
+    html.write_text(html.read_text().replace("no evidence", "beats"))
+    (tmp_path / "reports" / "latest" / "metrics.json").unlink()
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 1
+    assert "metrics.json: is gone" in done.output
 
 
 def test_knobs_shows_value_and_meaning() -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forecast_assets.assets.networks import TRAINING
+from forecast_assets.assets.networks import FITS, TRAINING
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Check, Product
 from forecast_assets.assets.stage import CheckSpec, stage
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every ledger")
 TOLERANCE = 1e-9
+
+VARIANTS = "variants.parquet"
+"""Daily table of what is no strategy of the report but evidence on one: each single fit, and the late book."""
 
 
 @stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,))
@@ -34,6 +37,7 @@ def backtest(
 ) -> Product:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution."""
     from forecast_assets.core.evaluation import benchmarks
+    from forecast_assets.core.evaluation.evidence import LATE
     from forecast_assets.core.evaluation.ledger import reconcile
     from forecast_assets.core.evaluation.plots import equity_curves
     from forecast_assets.core.evaluation.simulate import simulate
@@ -61,13 +65,22 @@ def backtest(
     }
     books["momentum"] = benchmarks.momentum(forecasts["ensemble"], panel, year=year, spec=backtest_spec)
     books["equal_weight"] = benchmarks.equal_weight(forecasts["ensemble"], panel, year=year, spec=backtest_spec)
-    error = max(reconcile(book) for book in books.values())
+    mean = expected[backtest_spec.horizon_sessions]
+    late = simulate(
+        forecasts["ensemble"], panel, year=year, spec=backtest_spec, unconditional_mean=mean, delay_sessions=1
+    )
+    variants = {f"ensemble{LATE}": late}
+    for network in (b0_mlp, b2_tft_ticker):
+        for (fit,), table in pl.read_parquet(network.path(FITS)).group_by("model", maintain_order=True):
+            variants[str(fit)] = simulate(table, panel, year=year, spec=backtest_spec, unconditional_mean=mean)
+    error = max(reconcile(book) for book in (*books.values(), *variants.values()))
     daily, positions, trades = (
         pl.concat(getattr(book, part).with_columns(strategy=pl.lit(name)) for name, book in books.items())
         for part in ("daily", "positions", "trades")
     )
+    candidates = pl.concat(book.daily.with_columns(strategy=pl.lit(name)) for name, book in variants.items())
     return Product(
-        files={TABLE: daily, "positions.parquet": positions, "trades.parquet": trades},
+        files={TABLE: daily, "positions.parquet": positions, "trades.parquet": trades, VARIANTS: candidates},
         facts={"strategies": len(books), "trades": trades.height, "ledger_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
         checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},

@@ -2,23 +2,33 @@
 
 import importlib.metadata
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 from upath import UPath
 
+from forecast_assets.assets.backtest import VARIANTS
 from forecast_assets.assets.networks import TRAINING
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
+if TYPE_CHECKING:
+    from forecast_assets.core.evaluation.trials import TrialLedger
+
 REPORT, METRICS = "backtest.html", "metrics.json"
-BASELINE = "ewma"
+
+TRIALS = "trials.json"
+"""The trial ledger as the report read it."""
+
+MODEL, BASELINE = "ensemble", "ewma"
 RIVALS = ("b0_mlp", "har", "garch", "ewma", "histvol20", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
@@ -40,6 +50,36 @@ def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: s
             (folder / name).write_bytes(content)
 
 
+@dataclass(frozen=True)
+class ReportInputs:
+    """The artefacts that a report reads. Mappings are by year."""
+
+    raw_panel: Version
+    calendar_panel: Version
+    models: Mapping[str, Mapping[str, Version]]
+    """Assets that hold forecast tables."""
+    backtest: Mapping[str, Version]
+
+    @property
+    def by_name(self) -> list[Mapping[str, Version]]:
+        """The models in the alphabet's order of their assets, whoever lists them."""
+        return [self.models[name] for name in sorted(self.models)]
+
+    @property
+    def networks(self) -> list[Mapping[str, Version]]:
+        """The models that are trained, some fits each."""
+        return [of for of in self.by_name if next(iter(of.values())).manifest.seeds]
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """The numbers, and the tables that the figures are drawn from."""
+
+    summary: dict[str, Any]
+    forecasts: pl.DataFrame
+    chained: pl.DataFrame
+
+
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_report)
 def backtest_report(
     raw_panel: Version,
@@ -53,78 +93,44 @@ def backtest_report(
     ensemble: dict[str, Version],
     backtest: dict[str, Version],
     backtest_spec: BacktestSpec,
+    verdict: VerdictSpec,
     profile: str,
+    trials: Any,
 ) -> Product:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
-    from forecast_assets.core.evaluation.chain import chain_years
     from forecast_assets.core.evaluation.figure import to_svg
     from forecast_assets.core.evaluation.gallery import backtest_figures
     from forecast_assets.core.evaluation.report import render_backtest_report
-    from forecast_assets.core.evaluation.summary import summarise
 
     years = sorted(backtest)
     networks = {
-        "b0_mlp": b0_mlp,
         "b1_tft": b1_tft,
         "b2_tft_ticker": b2_tft_ticker,
         "b3_tft_sector": b3_tft_sector,
         "b4_patchtst": b4_patchtst,
     }
-    models = {"ensemble": ensemble, **networks, "baselines": baselines}
-    forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in models.values() for year in years)
-    daily, positions, trades = (
-        pl.concat(pl.read_parquet(backtest[year].path(name)) for year in years)
-        for name in (TABLE, "positions.parquet", "trades.parquet")
+    inputs = ReportInputs(
+        raw_panel=raw_panel,
+        calendar_panel=calendar_panel,
+        models={"ensemble": ensemble, "b0_mlp": b0_mlp, **networks, "baselines": baselines},
+        backtest=backtest,
     )
-    chained = chain_years(
-        daily,
-        positions,
-        trades,
-        cost_bps=backtest_spec.cost_bps,
-        max_wait_sessions=backtest_spec.max_wait_sessions,
-    )
-    curves = [pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in list(networks.values())[1:]]
-    panel_facts = raw_panel.manifest.facts
-    versions = [raw_panel, calendar_panel, *(of[year] for of in (*models.values(), backtest) for year in years)]
-    facts: dict[str, Any] = {
-        "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],
-        "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],
-        "seeds": sorted({seed for of in networks.values() for year in years for seed in of[year].manifest.seeds}),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "trials": sum(len(of[year].json(TRAINING)["fits"]) for of in networks.values() for year in years),
-        "profile": profile,
-        "panel_first": panel_facts["first_session"],
-        "panel_last": panel_facts["last_session"],
-        "panel_rows": panel_facts["rows_read"] - panel_facts["rows_rejected"],
-        "rows_rejected": panel_facts["rows_rejected"],
-        "rows_invalid": panel_facts["rows_invalid"],
-        "tickers": panel_facts["tickers"],
-    }
-    wanted = raw_panel.json("partitions.json")["years"]
-    summary = summarise(
-        forecasts=forecasts,
-        daily=chained,
-        facts=facts,
-        missing_years=[int(year) for year in wanted if year not in years],
-        spec=backtest_spec,
-        model="ensemble",
-        baseline=BASELINE,
-        rivals=RIVALS,
-        caveats=[],
-    )
+    content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
+    summary = content.summary
     figures = backtest_figures(
-        forecasts=forecasts,
-        daily=chained,
+        forecasts=content.forecasts,
+        daily=content.chained,
         prices=pl.scan_parquet(calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
-        curves=pl.concat(curves),
+        curves=pl.concat(pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in networks.values()),
         summary=summary,
     )
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
     return Product(
         files={
-            TABLE: chained,
+            TABLE: content.chained,
             REPORT: html,
             METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
+            TRIALS: {"trials": [trial.as_record() for trial in trials.trials]},
         },
         facts={
             "years": ", ".join(years),
@@ -132,3 +138,69 @@ def backtest_report(
         },
         plots={name.replace(":", "-"): figure for name, figure in figures.items()},
     )
+
+
+def report_content(
+    inputs: ReportInputs, *, ledger: "TrialLedger", spec: BacktestSpec, rules: VerdictSpec, profile: str
+) -> ReportContent:
+    """Everything the report says, from the artefacts and the trial ledger alone."""
+    from forecast_assets.core.evaluation.chain import chain_years
+    from forecast_assets.core.evaluation.evidence import Books, evidence, traded_liquidity
+    from forecast_assets.core.evaluation.metrics import forecast_losses
+    from forecast_assets.core.evaluation.robustness import liquidity
+    from forecast_assets.core.evaluation.summary import summarise
+
+    years = sorted(inputs.backtest)
+    forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in inputs.by_name for year in years)
+    daily, positions, trades, variants = (
+        pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
+        for name in (TABLE, "positions.parquet", "trades.parquet", VARIANTS)
+    )
+    chained = chain_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
+    losses = forecast_losses(forecasts)
+    panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
+    books = Books(
+        chained=chained,
+        daily=daily,
+        variants=variants,
+        positions=positions,
+        trades=trades,
+        liquid=traded_liquidity(liquidity(panel), trades, strategies=[MODEL]),
+    )
+    wanted = inputs.raw_panel.json("partitions.json")["years"]
+    summary = summarise(
+        forecasts=forecasts,
+        daily=chained,
+        facts=_facts(inputs, years=years, profile=profile),
+        missing_years=[int(year) for year in wanted if year not in years],
+        spec=spec,
+        model=MODEL,
+        baseline=BASELINE,
+        rivals=RIVALS,
+        caveats=[],
+        losses=losses,
+        evidence=evidence(
+            losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+        ),
+    )
+    return ReportContent(summary, forecasts, chained)
+
+
+def _facts(inputs: ReportInputs, *, years: list[str], profile: str) -> dict[str, Any]:
+    panel = inputs.raw_panel.manifest.facts
+    yearly = (*inputs.by_name, inputs.backtest)
+    versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in yearly for year in years)]
+    return {
+        "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],
+        "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],
+        "seeds": sorted({seed for of in inputs.networks for year in years for seed in of[year].manifest.seeds}),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "trials": sum(len(of[year].json(TRAINING)["fits"]) for of in inputs.networks for year in years),
+        "profile": profile,
+        "panel_first": panel["first_session"],
+        "panel_last": panel["last_session"],
+        "panel_rows": panel["rows_read"] - panel["rows_rejected"],
+        "rows_rejected": panel["rows_rejected"],
+        "rows_invalid": panel["rows_invalid"],
+        "tickers": panel["tickers"],
+    }

@@ -38,7 +38,6 @@ from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared
-from forecast_assets.resources.trial_ledger import collect_trials
 from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -281,9 +280,15 @@ def _services(
         "profile": lambda: context.resources.settings.profile_name(),
         "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,
-        "trials": lambda: collect_trials(context.resources.store.store(), context.resources.store.root()),
+        "trials": lambda: _trials(context),
     }
     return {name: offered[name]() for name in signature.services if name in offered}
+
+
+def _trials(context: dg.AssetExecutionContext) -> Any:
+    from forecast_assets.resources.trial_ledger import collect_trials  # the definitions load without it
+
+    return collect_trials(context.resources.store.store(), context.resources.store.root())
 
 
 def _open(value: Any, annotation: Any) -> Any:

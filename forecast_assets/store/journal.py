@@ -83,8 +83,8 @@ class Journal:
 
     def _lines(self) -> Iterable[tuple[str, bytes]]:
         if self._local is None:
-            for entry in sorted(self._place.glob("*.json"), key=str) if self._place.exists() else []:
-                yield str(entry), entry.read_bytes()
+            for item in sorted(self._place.glob("*.json"), key=str) if self._place.exists() else []:
+                yield str(item), item.read_bytes()
             return
         path = self._local.with_suffix(".jsonl")
         try:

@@ -102,7 +102,14 @@ def test_a_knob_recomputes_only_what_it_touches(smoke_graph: Graph) -> None:
         assert changed == {"backtest", "backtest_report"}
     finally:
         smoke_graph.run()
-    assert smoke_graph.ids() == before
+    after = smoke_graph.ids()
+    assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
+    assert looks(smoke_graph) == 2 * len(YEARS)  # the rules that were tried and given up again were looked at
+
+
+def looks(graph: Graph) -> int:
+    metrics = graph.version("backtest_report").json("metrics.json")
+    return int(metrics["evidence"]["selection"]["trials"]["looks"])
 
 
 def test_cutting_the_panel_off_changes_no_weight_and_no_forecast_before_the_cut(

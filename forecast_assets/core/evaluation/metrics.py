@@ -54,7 +54,11 @@ def forecast_metrics(table: pl.DataFrame, *, baseline: str) -> pl.DataFrame:
     rank_ic (mean over days of the cross-sectional Spearman correlation of mean and y). Raises ValueError without the
     baseline.
     """
-    losses = forecast_losses(table)
+    return metrics_of_losses(forecast_losses(table), baseline=baseline)
+
+
+def metrics_of_losses(losses: pl.DataFrame, *, baseline: str) -> pl.DataFrame:
+    """``forecast_metrics`` for who has the losses (from ``forecast_losses``) at hand already."""
     reference = losses.filter(pl.col("model") == baseline).select("date", "ticker", "horizon", reference="pinball")
     if reference.is_empty():
         raise ValueError(

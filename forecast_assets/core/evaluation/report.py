@@ -27,7 +27,7 @@ def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "decimal": decimal, "points": points, "fact": fact}
+    environment.filters |= {"percent": percent, "decimal": decimal, "points": points, "chance": chance, "fact": fact}
     placed: dict[str, list[Markup]] = {section: [] for section in SECTIONS}
     for name, svg in figures.items():
         section = name.split(":", maxsplit=1)[0]
@@ -50,6 +50,11 @@ def points(value: float | None, digits: int = 1) -> str:
 def decimal(value: float | None, digits: int = 2) -> str:
     """A plain number with narrow spaces between thousands; "-" where undefined."""
     return "-" if _undefined(value) else _signed(f"{value:,.{digits}f}").replace(",", "\u202f")
+
+
+def chance(p_value: float | None) -> str:
+    """A p value with three digits: 0.0321 -> "0.032", and "<0.001" rather than a zero; "-" where undefined."""
+    return "<0.001" if not _undefined(p_value) and p_value < 0.0005 else decimal(p_value, 3)  # type: ignore[operator]
 
 
 def fact(value: Any) -> str:

@@ -32,14 +32,16 @@ def simulate(
     spec: BacktestSpec,
     unconditional_mean: float,
     previous_book: Mapping[str, float] | None = None,
+    delay_sessions: int = 0,
 ) -> Simulation:
     """Trade one model's forecasts for one year.
 
     ``forecasts``: forecast table of one model, splits validation and test; the rows of ``spec.horizon_sessions`` are
     traded. ``unconditional_mean``: expected simple return over that horizon in the fold's training labels.
     ``previous_book``: weights held when the year begins (``Simulation.ending`` of the year before), else cash. The book
-    that the validation forecasts imply is entered, and paid for, on the first session. Raises ValueError where the
-    table holds several models, no test decision, or a decision on a session without a quote.
+    that the validation forecasts imply is entered, and paid for, on the first session. ``delay_sessions``: union
+    sessions that every order comes later than the rules say. Raises ValueError where the table holds several models, no
+    test decision, or a decision on a session without a quote.
     """
     if (models := forecasts["model"].unique().to_list()) and len(models) > 1:
         raise ValueError(f"simulate: one model at a time, the table holds {sorted(models)}")
@@ -55,7 +57,15 @@ def simulate(
     )
     decisions = rows.select("date", "ticker", "split", size=pl.Series(sizes, dtype=pl.Float64))
     strategy = models[0] if models else "none"
-    return trade_sizes(decisions, calendar_panel, strategy=strategy, year=year, spec=spec, previous_book=previous_book)
+    return trade_sizes(
+        decisions,
+        calendar_panel,
+        strategy=strategy,
+        year=year,
+        spec=spec,
+        previous_book=previous_book,
+        delay_sessions=delay_sessions,
+    )
 
 
 def trade_sizes(
@@ -66,6 +76,7 @@ def trade_sizes(
     year: int,
     spec: BacktestSpec,
     previous_book: Mapping[str, float] | None = None,
+    delay_sessions: int = 0,
 ) -> Simulation:
     """Trade sizes given per decision: columns date, ticker, split, size (weight before neutrality, gross cap,
     tranches).
@@ -74,9 +85,8 @@ def trade_sizes(
     decided = ~np.isnan(size).all(axis=1)  # (T,): decision days; the gap before the test year has none
     target = np.full_like(size, np.nan)
     target[decided] = _targets(size[decided], view.region, spec)
-    orders = target
-    if spec.execution == "next_open":
-        orders = np.concatenate([np.full((1, size.shape[1]), np.nan), target[:-1]])
+    later = min(delay_sessions + (spec.execution == "next_open"), len(target))
+    orders = np.concatenate([np.full((later, size.shape[1]), np.nan), target[: len(target) - later]])
     smoothing = np.full(size.shape, spec.smoothing)
     paper = keep_book(head(view, first_test + 1), orders[: first_test + 1], smoothing=smoothing, cost_bps=0.0)
     test, orders, smoothing = tail(view, first_test), orders[first_test:], smoothing[first_test:]

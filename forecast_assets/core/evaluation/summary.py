@@ -9,7 +9,7 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.benchmarks import EQUAL_WEIGHT
-from forecast_assets.core.evaluation.metrics import forecast_losses, forecast_metrics, strategy_metrics
+from forecast_assets.core.evaluation.metrics import forecast_losses, metrics_of_losses, strategy_metrics
 from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.evaluation.verdicts import (
     coverage_verdict,
@@ -50,6 +50,8 @@ def summarise(
     baseline: str,
     rivals: Sequence[str],
     caveats: Sequence[str],
+    evidence: Mapping[str, Any] | None = None,
+    losses: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
 
@@ -57,14 +59,17 @@ def summarise(
     strategies; ``facts``: the run, at least ``FACTS``; ``missing_years``: years that were asked for and are not there
     (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
     ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
-    pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones. Returns,
+    pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
+    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
+    ``losses``: from ``forecast_losses``, where the caller has them already (they take longest). Returns,
     bounds included, shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
     where a fact, the model's book or its matured forecasts are missing.
     """
     if absent := [name for name in FACTS if name not in facts]:
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
     require_strategies(daily, strategy=model)
-    metrics = forecast_metrics(forecasts, baseline=baseline)
+    losses = forecast_losses(forecasts) if losses is None else losses
+    metrics = metrics_of_losses(losses, baseline=baseline)
     if model not in metrics["model"]:
         raise BadInput(
             f"backtest report: no matured test forecast of {model}; have {metrics['model'].unique().to_list()}"
@@ -77,7 +82,6 @@ def summarise(
         samples=spec.bootstrap_samples,
         seed=spec.seed,
     )
-    losses = forecast_losses(forecasts)
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     verdicts = [
@@ -85,6 +89,7 @@ def summarise(
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         *_pinball_verdicts(losses, model=model, rivals=rivals, spec=spec),
         coverage_verdict(metrics, model=model),
+        *(evidence["verdicts"] if evidence else []),
     ]
     tested = losses.filter(pl.col("model") == model)["date"]
     summary = {
@@ -103,8 +108,9 @@ def summarise(
         "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),
-        "not_tested": _not_tested(verdicts),
-        "caveats": [*caveats, *_caveats(years=years, trials=facts["trials"])],
+        "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
+        "not_tested": _not_tested(verdicts, evidence=evidence is not None),
+        "caveats": [*caveats, *_caveats(years=years, trials=_trials(facts, evidence))],
     }
     return plain(summary)
 
@@ -196,15 +202,33 @@ def _simulation_sentence(spec: BacktestSpec) -> str:
     )
 
 
-def _not_tested(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> list[str]:
+    if evidence:
+        selection = (
+            "Selection beyond the count: trials are taken for independent, and the intervals above treat each strategy "
+            "as the only one tried; the entries named Selection do not."
+        )
+        impact = (
+            "Fills: every trade is filled at its open, whatever its size; the capacity curve charges a rule of thumb "
+            "for it, and adds amounts in different currencies."
+        )
+    else:
+        selection = (
+            "Selection: the intervals treat each strategy as the only one tried; there is no deflated Sharpe ratio, "
+            "PBO or SPA test."
+        )
+        impact = "Market impact and capacity: every trade fills at its open, whatever its size."
     return [
         *[f"{entry['claim']}: {entry['sentence']}" for entry in verdicts if entry["verdict"] == "not tested"],
-        "Market impact and capacity: every trade fills at its open, whatever its size. Borrow costs and interest on "
-        "cash are zero.",
-        "Selection: the intervals treat each strategy as the only one tried; there is no deflated Sharpe ratio, PBO or "
-        "SPA test.",
+        f"{impact} Borrow costs and interest on cash are zero.",
+        selection,
         "The friend's own numbers: B0 is our rebuild of the model, and what the original scored is unknown.",
     ]
+
+
+def _trials(facts: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> Any:
+    """The ledger's count, or the fits behind the report where there is no ledger."""
+    return evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
 
 
 def _caveats(*, years: Sequence[int], trials: Any) -> list[str]:

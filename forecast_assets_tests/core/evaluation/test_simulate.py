@@ -109,6 +109,21 @@ def test_a_signal_that_lives_until_the_next_open_pays_only_at_the_same_close() -
     assert abs(honest.mean()) < 3 * honest.std() / len(honest) ** 0.5  # type: ignore[operator, arg-type]
 
 
+def test_a_delayed_book_trades_the_same_orders_a_session_later() -> None:
+    dates = weekdays(6)
+    panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 6, "Z": [(100.0, 100.0)] * 6})
+    first = dates[1]
+    view = pl.when((pl.col("ticker") == "A") & (pl.col("date") >= dates[2])).then(0.01).otherwise(-(0.02**2) / 2)
+    forecasts = forecasts_on(panel, view, first_test=first)
+    traded = [
+        simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0, delay_sessions=delay).trades["date"][
+            0
+        ]
+        for delay in (0, 1, 2)
+    ]
+    assert traded == dates[3:6]
+
+
 def test_forecasts_without_an_edge_trade_nothing() -> None:
     panel = random_panel(seed=0)
     sigma = 0.02

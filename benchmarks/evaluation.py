@@ -1,0 +1,301 @@
+"""How far the verdict can be trusted, and what it costs to give it.
+
+    python -m benchmarks.evaluation                                            everything
+    python -m benchmarks.evaluation --only bootstrap_coverage_low              one figure, merged into the file
+    python -m benchmarks.evaluation --only bootstrap_coverage_low --scale 0.1  a trial, printed and not recorded
+
+``--vectorbt`` names a Python that has vectorbt, in an environment of its own; ``--data-dir`` a data root with a
+materialised graph (``report_seconds`` alone reads it).
+"""
+
+import argparse
+import json
+import math
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks._result import ROOT, record
+from benchmarks.readme import BEGIN, END, METRICS, README, section
+
+PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
+SESSIONS_PER_YEAR = 252.0
+COVERAGE_SIMULATIONS, COVERAGE_SESSIONS, COVERAGE_SAMPLES = 500, 1650, 500
+PROCESSES = {"weak": 0.05, "strong": 0.25}
+"""Autoregression of the daily returns; both with GARCH(1,1) shocks."""
+
+SHUFFLES = 20
+TICKERS, DAYS = 557, 1650
+ROUNDS = 3
+
+Figures = dict[str, dict[str, Any]]
+
+
+def measure_report(options: Namespace) -> Figures:
+    """The report of a finished store, from its stored artefacts to metrics, in a process of its own: `verify`'s part."""
+    from forecast_assets.automation.rederive import report_problems
+    from forecast_assets.resources.store_io import StoreResource
+
+    if options.data_dir is None:
+        raise SystemExit("report_seconds: name a data root with a report by --data-dir")
+    resource = StoreResource(data_dir=options.data_dir)
+    facts = resource.store().current("backtest_report").manifest.facts
+    started = time.perf_counter()
+    problems = report_problems(resource)
+    seconds = time.perf_counter() - started
+    if problems:
+        raise SystemExit(f"report_seconds: the report is not what its artefacts give: {problems[0]}")
+    return {
+        "report_seconds": {
+            "value": facts["seconds"],
+            "derived_again_seconds": round(seconds, 2),
+            "years": facts["years"],
+        }
+    }
+
+
+def measure_coverage(options: Namespace) -> Figures:
+    """How often the 95 % interval of the Sharpe ratio holds the true one: AR(1) returns with GARCH(1,1) shocks."""
+    from forecast_assets.core.evaluation.significance import sharpe_interval
+
+    simulations = max(1, round(options.scale * COVERAGE_SIMULATIONS))
+    shares = {}
+    for name, rho in PROCESSES.items():
+        inside = 0
+        for seed in range(simulations):
+            returns, true = simulated_returns(rho, sessions=COVERAGE_SESSIONS, rng=np.random.default_rng(seed))
+            interval = sharpe_interval(
+                returns, sessions_per_year=SESSIONS_PER_YEAR, samples=COVERAGE_SAMPLES, seed=seed
+            )
+            inside += interval.low <= true <= interval.high
+        shares[name] = inside / simulations
+        print(f"{name}: {inside} of {simulations}", flush=True)
+    details = {"coverage": shares, "autoregression": PROCESSES, "simulations": simulations}
+    return {"bootstrap_coverage_low": {"value": min(shares.values()), "highest": max(shares.values()), **details}}
+
+
+def simulated_returns(rho: float, *, sessions: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Returns (T,) and their true annual Sharpe ratio: mean 4 bp, GARCH shocks of 1 % a day, autoregression ``rho``."""
+    alpha, beta, variance, mean, burn = 0.08, 0.90, 1e-4, 4e-4, 500
+    z = rng.standard_normal(sessions + burn)
+    now, shock, deviation = variance, 0.0, np.empty(sessions + burn)
+    last = 0.0
+    for t in range(len(z)):
+        now = variance * (1 - alpha - beta) + alpha * shock**2 + beta * now
+        shock = math.sqrt(now) * z[t]
+        last = rho * last + shock
+        deviation[t] = last
+    true = mean / math.sqrt(variance / (1 - rho**2)) * math.sqrt(SESSIONS_PER_YEAR)
+    return mean + deviation[burn:], true
+
+
+def measure_shuffled(options: Namespace) -> Figures:
+    """Realised next-session returns, permuted across tickers within a day, traded as forecasts in a neutral book."""
+    from forecast_assets.core.evaluation.simulate import simulate
+    from forecast_assets.core.scores.trading import sessions_per_year, sharpe
+    from forecast_assets.core.specs import BacktestSpec
+
+    panel = reference_panel()
+    spec = BacktestSpec(horizon_sessions=1, smoothing=0.0)
+    first = pl.date(2019, 1, 1)
+    sharpes, truth = [], 0.0
+    for seed in range(-1, max(1, round(options.scale * SHUFFLES))):
+        forecasts = oracle_forecasts(panel, first_test=first, shuffle=None if seed < 0 else seed)
+        book = simulate(forecasts, panel, year=2019, spec=spec, unconditional_mean=0.0).daily
+        per_year = sessions_per_year(book["date"].to_numpy())
+        gross = sharpe(book["gross_return"].to_numpy(), sessions_per_year=per_year)
+        if seed < 0:
+            truth = gross
+        else:
+            sharpes.append(gross)
+    mean = float(np.mean(sharpes))
+    if truth < 3:
+        raise SystemExit(f"the unshuffled targets earn a Sharpe ratio of {truth:.2f} only: the book can't trade them")
+    details = {"mean": mean, "standard_deviation": float(np.std(sharpes)), "seeds": len(sharpes), "unshuffled": truth}
+    return {"shuffled_gross_sharpe_abs_mean": {"value": abs(mean), **details}}
+
+
+def reference_panel() -> pl.DataFrame:
+    """The 40-ticker panel as the simulation wants it: quoted days only, one segment, two regions."""
+    if not PANEL_40.exists():
+        raise SystemExit(f"{PANEL_40}: the reference panel is not there")
+    return (
+        pl.read_csv(PANEL_40, try_parse_dates=True)
+        .rename({"Date": "date", "Ticker": "ticker", "Opening Price": "open", "Closing Price": "close"})
+        .filter((pl.col("open") > 0) & (pl.col("close") > 0))
+        .unique(["date", "ticker"], keep="first")
+        .select(
+            "date",
+            "ticker",
+            pl.col("open", "close").cast(pl.Float64),
+            is_missing=pl.lit(False),
+            segment=pl.lit(0),
+            region=pl.when(pl.col("ticker").str.contains(".", literal=True))
+            .then(pl.lit("Europe"))
+            .otherwise(pl.lit("Americas")),
+        )
+        .sort("ticker", "date")
+    )
+
+
+def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int | None) -> pl.DataFrame:
+    """A forecast per quote whose mean is what its open-to-open return will be (``shuffle``: another ticker's)."""
+    change = pl.col("open").log().diff().shift(-2).over("ticker", order_by="date")
+    rows = panel.with_columns(y=change).drop_nulls("y").sort("date", "ticker")
+    if shuffle is not None:
+        order = pl.Series(np.random.default_rng(shuffle).random(rows.height))
+        mixed = rows.select("date", "y", order=order).sort("date", "order")["y"]
+        rows = rows.with_columns(y=mixed)
+    return rows.filter(pl.col("date") >= pl.date(2018, 12, 1)).select(
+        "date",
+        "ticker",
+        horizon=pl.lit(1, dtype=pl.Int32),
+        mean="y",
+        sigma=pl.lit(0.02),
+        split=pl.when(pl.col("date") < first_test).then(pl.lit("validation")).otherwise(pl.lit("test")),
+        model=pl.lit("oracle"),
+    )
+
+
+def measure_vectorbt(options: Namespace) -> Figures:
+    """One strategy's bookkeeping, same targets and prices, ours and vectorbt's, in turns; the final equity must agree."""
+    from forecast_assets.core.evaluation.ledger import keep_book
+    from forecast_assets.core.evaluation.market import Market
+
+    if options.vectorbt is None:
+        raise SystemExit("simulation_vs_vectorbt: name a Python that has vectorbt by --vectorbt")
+    tickers, days, cost_bps = max(4, round(options.scale * TICKERS)), max(50, round(options.scale * DAYS)), 5.0
+    rng = np.random.default_rng(0)
+    price = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, (days, tickers)), axis=0))
+    target = rng.normal(0, 1, (days, tickers))
+    target -= target.mean(axis=1, keepdims=True)
+    target /= np.abs(target).sum(axis=1, keepdims=True)
+    target[rng.random((days, tickers)) < 0.5] = np.nan  # no new order
+    growth = np.concatenate([price[1:] / price[:-1], np.ones((1, tickers))])
+    open_ = np.ones((days, tickers), dtype=bool)
+    market = Market(
+        dates=np.datetime64("2019-01-01") + np.arange(days),
+        tickers=tuple(f"T{k:03}" for k in range(tickers)),
+        region=np.zeros(tickers, dtype=np.intp),
+        price=price,
+        growth=growth,
+        quoted=open_,
+        tradable=open_,
+        ended=~open_,
+    )
+    smoothing = np.zeros((days, tickers))
+
+    def ours() -> float:
+        ledger = keep_book(market, target, smoothing=smoothing, cost_bps=cost_bps)
+        return float(np.prod(1.0 + ledger.pnl.sum(axis=1) - ledger.cost.sum(axis=1)))
+
+    final = ours()
+    mine, theirs, other = [], [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "orders.npz")
+        np.savez(path, price=price, target=target, cost_bps=cost_bps)
+        script = ROOT / "benchmarks" / "vectorbt_orders.py"
+        for _ in range(ROUNDS):
+            for _ in range(ROUNDS):
+                started = time.perf_counter()
+                ours()
+                mine.append(time.perf_counter() - started)
+            done = subprocess.run(
+                [options.vectorbt, script, path, str(ROUNDS)], capture_output=True, text=True, check=True, cwd=folder
+            )
+            other = json.loads(done.stdout.splitlines()[-1])
+            theirs += other["seconds"]
+    if not math.isclose(final, other["final"], rel_tol=1e-6):
+        raise SystemExit(f"simulation_vs_vectorbt: final equity {final} here, {other['final']} there")
+    details = {
+        "our_seconds": round(median(mine), 4),
+        "vectorbt_seconds": round(median(theirs), 4),
+        "final_equity": final,
+        "final_equity_vectorbt": other["final"],
+        "vectorbt": other["version"],
+        "tickers": tickers,
+        "days": days,
+    }
+    return {"simulation_vs_vectorbt": {"value": round(median(mine) / median(theirs), 3), **details}}
+
+
+def measure_readme(_options: Namespace) -> Figures:
+    """Numbers of the README's result block that do not come from the committed metrics: those that no number or text
+    of the file rounds to, and all of a line that the file does not give word for word.
+    """
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    block = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
+    unknown, count = unverified(block, metrics)
+    given = set(section(metrics).splitlines())
+    foreign = "\n".join(line for line in block.splitlines() if line not in given)
+    unknown += re.findall(r"\d+(?:\.\d+)?", foreign)
+    return {"readme_numbers_unverified": {"value": len(unknown), "which": unknown, "numbers": count}}
+
+
+def unverified(text: str, metrics: Any) -> tuple[list[str], int]:
+    """The numbers in ``text`` (names in backticks aside) that no value of ``metrics`` rounds to, and how many it has."""
+    plain = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text).replace("\u2212", "-")
+    tokens = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", plain)
+    values, words = [], set()
+    for value in leaves(metrics):
+        if isinstance(value, str):
+            words |= {token.lstrip("-") for token in re.findall(r"\d+(?:\.\d+)?", value)}
+        else:
+            values += [abs(value), abs(100 * value)]
+    known = np.array(values)
+    unknown = []
+    for token in tokens:
+        digits, number = len(token.partition(".")[2]), abs(float(token))
+        near = np.abs(known - number) <= 0.5 * 10.0**-digits * (1 + 1e-9)
+        if token.lstrip("-") not in words and not near.any():
+            unknown.append(token)
+    return unknown, len(tokens)
+
+
+def leaves(value: Any) -> Iterator[str | float]:
+    """Every text and number of a JSON value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        yield value
+
+
+MEASUREMENTS: dict[str, Callable[[Namespace], Figures]] = {
+    "report_seconds": measure_report,
+    "bootstrap_coverage_low": measure_coverage,
+    "shuffled_gross_sharpe_abs_mean": measure_shuffled,
+    "simulation_vs_vectorbt": measure_vectorbt,
+    "readme_numbers_unverified": measure_readme,
+}
+
+
+def main() -> None:
+    """Measure the figures asked for, and merge them into ``benchmarks/results/evaluation.json``."""
+    parser = argparse.ArgumentParser(description="Measures how far the verdict can be trusted, and what it costs.")
+    parser.add_argument("--only", metavar="FIGURE", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--scale", type=float, default=1.0, help="below 1: a trial, which is not recorded")
+    parser.add_argument("--data-dir", help="data root with a materialised graph")
+    parser.add_argument("--vectorbt", metavar="PYTHON", help="a Python that has vectorbt")
+    options = parser.parse_args()
+    for name in options.only:
+        figures = MEASUREMENTS[name](options)
+        print(json.dumps(figures, indent=1), flush=True)
+        if options.scale == 1.0:
+            record("evaluation", figures, command=" ".join(["python -m benchmarks.evaluation", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

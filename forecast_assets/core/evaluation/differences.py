@@ -1,0 +1,39 @@
+"""Where two summaries part: what ``verify`` says when a number is not what the artefacts give."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+RELATIVE = 1e-9
+ABSOLUTE = 1e-12
+"""Sums over the same rows in another order differ by less."""
+
+
+def first_difference(stored: Any, derived: Any, *, path: str = "") -> str | None:
+    """The first place, in the alphabet's order of the keys, at which two JSON values differ; None where they agree.
+
+    Numbers agree within ``RELATIVE`` (or ``ABSOLUTE``); everything else exactly. A sentence such as
+    ``strategies[0].sharpe is 1.5, derived 0.5``.
+    """
+    if isinstance(stored, Mapping) and isinstance(derived, Mapping):
+        for key in sorted({*stored, *derived}):
+            where = f"{path}.{key}".lstrip(".")
+            if key not in stored or key not in derived:
+                return f"{where} is {'missing' if key not in stored else 'not derived from anything'}"
+            if found := first_difference(stored[key], derived[key], path=where):
+                return found
+        return None
+    if isinstance(stored, list) and isinstance(derived, list):
+        if len(stored) != len(derived):
+            return f"{path} has {len(stored)} entries, derived {len(derived)}"
+        pairs = enumerate(zip(stored, derived, strict=True))
+        return next((d for k, (a, b) in pairs if (d := first_difference(a, b, path=f"{path}[{k}]"))), None)
+    if _is_number(stored) and _is_number(derived):
+        same = math.isclose(stored, derived, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    else:
+        same = type(stored) is type(derived) and stored == derived
+    return None if same else f"{path} is {stored!r}, derived {derived!r}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,139 @@
+"""Would the book still earn if trading cost more, if it were larger, slower, or half of the universe were gone?"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.scores.trading import EPS, annual_mean, break_even_cost_bps, sessions_per_year, sharpe
+
+COSTS_BPS = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+BOOKS = (1e6, 1e7, 1e8, 1e9)
+"""Book sizes of the capacity curve, in units of each ticker's own currency."""
+
+LIQUIDITY_SESSIONS = 20
+HALVES = ("A", "B")
+
+
+def cost_curve(book: pl.DataFrame, *, costs_bps: Sequence[float] = COSTS_BPS) -> list[dict[str, float]]:
+    """cost_bps, net_annual_mean and sharpe of one strategy's trades at other costs a side.
+
+    ``book``: its daily table (date, gross_return, turnover). The trades stay those that were made: a book that knew of
+    higher costs would have traded less.
+    """
+    per_year = sessions_per_year(book["date"].to_numpy())
+    gross, turnover = book["gross_return"].to_numpy(), book["turnover"].to_numpy()
+    curve = []
+    for bps in costs_bps:
+        net = gross - turnover * bps * 1e-4
+        curve.append({"cost_bps": bps, **_scores(net, per_year)})
+    return curve
+
+
+def delayed(book: pl.DataFrame, late: pl.DataFrame) -> dict[str, float]:
+    """Net Sharpe ratio and annual mean of a strategy and of the same one a session later, on the same sessions."""
+    per_year = sessions_per_year(book["date"].to_numpy())
+    now, later = (_scores(table["net_return"].to_numpy(), per_year) for table in (book, late))
+    return {**now, **{f"{name}_late": value for name, value in later.items()}}
+
+
+def universe_half(ticker: str) -> str:
+    """The half of the universe a ticker belongs to: by a digest of its name, so that it never changes sides."""
+    return HALVES[hashlib.sha256(ticker.encode()).digest()[0] & 1]
+
+
+def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFrame) -> list[dict[str, Any]]:
+    """half, tickers, net_annual_mean, sharpe, break_even_cost_bps: what each half of the names adds to one strategy.
+
+    ``book``, ``positions``, ``trades``: the strategy's tables; the two halves' returns sum to the book's.
+    """
+    held = positions.select("date", "ticker", value="pnl", turnover=0.0)
+    paid = trades.select("date", "ticker", value=pl.lit(0.0), turnover=pl.col("weight_change").abs(), cost="cost")
+    rows = pl.concat([held.with_columns(cost=pl.lit(0.0)), paid], how="diagonal")
+    names = rows["ticker"].unique()
+    side = pl.DataFrame({"ticker": names, "half": [universe_half(name) for name in names]})
+    daily = (
+        rows.join(side, on="ticker")
+        .group_by("half", "date")
+        .agg(pl.col("value", "turnover", "cost").sum())
+        .sort("half", "date")
+    )
+    per_year = sessions_per_year(book["date"].to_numpy())
+    halves = []
+    for half in HALVES:
+        part = book.select("date").join(daily.filter(pl.col("half") == half), on="date", how="left").fill_null(0.0)
+        gross, turnover, cost = (part[name].to_numpy() for name in ("value", "turnover", "cost"))
+        halves.append(
+            {
+                "half": half,
+                "tickers": int((side["half"] == half).sum()),
+                **_scores(gross - cost, per_year),
+                "break_even_cost_bps": break_even_cost_bps(gross, turnover),
+            }
+        )
+    return halves
+
+
+def liquidity(calendar_panel: pl.LazyFrame) -> pl.LazyFrame:
+    """date, ticker, traded_value, volatility: means over the 20 quoted sessions before each, none of the day's own.
+
+    ``traded_value``: close x volume in local currency; ``volatility``: of the daily log return.
+    """
+    past = pl.col("value", "change").shift(1).over("ticker", order_by="date")
+    return (
+        calendar_panel.filter(~pl.col("is_missing"))
+        .sort("ticker", "date")
+        .select(
+            "date",
+            "ticker",
+            value=pl.col("close") * pl.col("volume"),
+            change=pl.col("close").log().diff().over("ticker", order_by="date"),
+        )
+        .with_columns(past)
+        .select(
+            "date",
+            "ticker",
+            traded_value=pl.col("value").rolling_mean(LIQUIDITY_SESSIONS).over("ticker", order_by="date"),
+            volatility=pl.col("change").rolling_std(LIQUIDITY_SESSIONS).over("ticker", order_by="date"),
+        )
+    )
+
+
+def capacity(
+    book: pl.DataFrame, trades: pl.DataFrame, liquid: pl.DataFrame, *, books: Sequence[float] = BOOKS
+) -> dict[str, Any]:
+    """How large the book can get before its own impact eats what it earns net of the flat costs.
+
+    The square-root rule (Torre 1997; Almgren, Thum, Hauptmann and Li 2005) with coefficient 1: a trade worth ``v``
+    moves its price by ``volatility x sqrt(v / traded_value)``. ``book``: the strategy's daily table; ``trades``: its
+    trades; ``liquid``: as from ``liquidity``. Book sizes count one unit of every currency alike, and all of equity at
+    the size it began with. Returns curve (book, net_annual_mean), break_even_book (None where the book loses anyway)
+    and unpriced_share: the share of the turnover that has no traded value or volatility, and is taken as free.
+    """
+    priced = (
+        trades.select("date", "ticker", size=pl.col("weight_change").abs())
+        .join(liquid, on=["date", "ticker"], how="left")
+        .with_columns(known=(pl.col("traded_value") > 0) & pl.col("volatility").is_finite())
+    )
+    per_year = sessions_per_year(book["date"].to_numpy())
+    impact = priced.filter("known").select(
+        (pl.col("volatility") * pl.col("size") ** 1.5 / pl.col("traded_value").sqrt()).sum()
+    )
+    drag = float(impact.item() or 0.0) / len(book) * per_year  # a year, for a book of 1; grows with its square root
+    net = annual_mean(book["net_return"].to_numpy(), sessions_per_year=per_year)
+    total = float(priced["size"].sum())
+    known = float(priced.filter("known")["size"].sum())
+    return {
+        "curve": [{"book": size, "net_annual_mean": net - drag * size**0.5} for size in books],
+        "break_even_book": (net / drag) ** 2 if net > 0 and drag > EPS else None,
+        "unpriced_share": 1.0 - known / total if total > EPS else 0.0,
+    }
+
+
+def _scores(net: np.ndarray, per_year: float) -> dict[str, float]:
+    return {
+        "net_annual_mean": annual_mean(net, sessions_per_year=per_year),
+        "sharpe": sharpe(net, sessions_per_year=per_year),
+    }

@@ -1,0 +1,60 @@
+"""What counts as a trial, and that it stays counted."""
+
+import json
+import shutil
+from pathlib import Path
+
+from forecast_assets.assets.networks import TRAINING as WRITTEN
+from forecast_assets.core.evaluation.trials import Trial
+from forecast_assets.resources.trial_ledger import TRAINING, collect_trials, trial_journal
+from forecast_assets.store.store import Store
+from forecast_assets_tests.store.builders import KEY_A, KEY_B, KEY_C, publish
+
+
+def train(store: Store, key: str, *, seeds: tuple[int, ...] = (0, 1), partition: str = "2019") -> None:
+    fits = [{"seed": seed, "validation_pinball": seed / 10} for seed in seeds]
+    files = {TRAINING: json.dumps({"fits": fits}), "weights": "w"}
+    publish(store, files, asset="b0_mlp", partition=partition, key=key, seeds=list(seeds))
+
+
+def test_the_models_write_their_fits_where_the_ledger_looks() -> None:
+    assert TRAINING == WRITTEN
+
+
+def test_every_fit_ever_published_is_counted_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    train(store, KEY_A)
+    train(store, KEY_A)  # computed again: the same trial
+    train(store, KEY_B)  # other settings, given up or not
+    train(store, KEY_A, partition="2020")
+    publish(store, {"table": "t"}, asset="backtest", partition="2019", key=KEY_C)
+    publish(store, {TRAINING: json.dumps({"unconditional_mean": []})}, asset="baselines", partition="2019")
+    ledger = collect_trials(store, str(tmp_path))
+    assert (ledger.count("fit"), ledger.count("look")) == (6, 1)
+    assert sorted(trial.score for trial in ledger.trials if trial.score is not None) == [0.0, 0.0, 0.0, 0.1, 0.1, 0.1]
+    assert collect_trials(store, str(tmp_path)) == ledger
+
+
+def test_a_trial_stays_counted_when_its_version_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    train(store, KEY_A)
+    before = collect_trials(store, str(tmp_path))
+    shutil.rmtree(tmp_path / "store")
+    train(store, KEY_B)
+    after = collect_trials(store, str(tmp_path))
+    assert set(before.trials) < set(after.trials)
+    assert after.count("fit") == 4
+
+
+def test_a_fit_with_a_damaged_file_was_tried_all_the_same(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    train(store, KEY_A)
+    next((tmp_path / "store").rglob(TRAINING)).write_text("?")
+    scores = [trial.score for trial in collect_trials(store, str(tmp_path)).trials]
+    assert scores == [None, None]
+
+
+def test_a_search_adds_its_pruned_trials(tmp_path: Path) -> None:
+    pruned = Trial("p", "fit", "b1_tft", "s", 3, "2019", None, True, "2026-01-01T00:00:00+00:00")
+    trial_journal(str(tmp_path)).append([pruned.as_record()])
+    assert collect_trials(Store(tmp_path / "store"), str(tmp_path)).trials == (pruned,)
