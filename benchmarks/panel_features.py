@@ -22,8 +22,8 @@ from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.features import (
     FEATURES,
     SCALE,
+    add_cross,
     add_own_features,
-    add_ranks,
     number_rows,
 )
 from forecast_assets.core.panel.incremental import Stored, extend_parts
@@ -63,7 +63,7 @@ def ours(rows: pl.DataFrame) -> pl.DataFrame:
     """All features of observed rows."""
     numbered = number_rows(rows).with_columns(position=pl.col("row"))
     spec = FeatureSpec()
-    return add_ranks(add_own_features(numbered, spec=spec), spec=spec)
+    return add_cross(add_own_features(numbered, spec=spec), spec=spec)
 
 
 def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:

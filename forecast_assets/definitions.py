@@ -9,6 +9,7 @@ from forecast_assets.assets.calendar_panel import calendar_panel
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
+from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
 from forecast_assets.assets.windowed_tensors import windowed_tensors
@@ -27,6 +28,7 @@ defs = dg.Definitions(
         raw_panel,
         rejected_rows,
         calendar_panel,
+        macro_series,
         feature_panel,
         windowed_tensors,
         baselines,

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.assets.causality import CAUSAL, causal_checks
+from forecast_assets.assets.lineage import calendar_columns
 from forecast_assets.assets.product import TABLE, Product, write_table
 from forecast_assets.assets.stage import stage
 from forecast_assets.core.specs import PanelSpec
@@ -37,4 +38,5 @@ def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: Path) -> P
         facts={"filled_rows": filled, "segments": segments, "corrections_applied": report.height},
         checks=causal_checks(prove_calendar(raw_panel, spec=panel)),
         slices=digests.digests(),
+        columns=calendar_columns(),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from forecast_assets.assets.causality import CAUSAL, causal_checks
+from forecast_assets.assets.lineage import feature_columns
 from forecast_assets.assets.previous import Previous
 from forecast_assets.assets.product import TABLE, Product, write_table
 from forecast_assets.assets.stage import stage
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
-def feature_panel(calendar_panel: Version, features: FeatureSpec, previous: Any, folder: Path) -> Product:
+def feature_panel(
+    calendar_panel: Version, macro_series: pl.LazyFrame, features: FeatureSpec, previous: Any, folder: Path
+) -> Product:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
-    from forecast_assets.core.panel.build import columns, feature_parts
+    from forecast_assets.core.panel.build import columns, feature_parts, with_macro
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.incremental import extend_parts
+    from forecast_assets.core.panel.macro import MACRO_NAMES
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
     from forecast_assets.core.panel.proofs import prove_features
 
@@ -32,15 +36,17 @@ def feature_panel(calendar_panel: Version, features: FeatureSpec, previous: Any,
         parts = feature_parts(lambda: ticker_parts(sessions), features=features)
     else:
         parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored.part)
-    write_table(digests.watch(parts), folder / TABLE)
+    macro = macro_series.collect()
+    write_table(digests.watch(with_macro(parts, macro)), folder / TABLE)
     return Product(
         facts={
-            "columns": len(columns(features)),
+            "columns": len(columns(features)) + (len(MACRO_NAMES) if macro.height else 0),
             "parts": len(part_sizes(sessions)),
             "extended": stored is not None,
         },
-        checks=causal_checks(prove_features(sessions, features=features)),
+        checks=causal_checks(prove_features(sessions, features=features, macro=macro)),
         slices=digests.digests(),
+        columns=feature_columns(features),
     )
 
 

@@ -8,18 +8,21 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.product import TABLE, Check
+from forecast_assets.assets.product import TABLE, Check, Column
 from forecast_assets.store.versions import Version
 
 PREVIEW_ROWS = 5
 
 
-def version_metadata(source: Version | Path, *, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Metadata of a version, or of a folder about to become one (then with its ``facts``)."""
+def version_metadata(
+    source: Version | Path, *, facts: Mapping[str, Any] | None = None, columns: Mapping[str, Column] | None = None
+) -> dict[str, Any]:
+    """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``)."""
     if isinstance(source, Version):
         names = sorted(source.manifest.files)
         paths = {name: source.path(name) for name in names if name == TABLE or name.startswith("plot-")}
-        facts = {k: v for k, v in source.manifest.facts.items() if k != "checks"}
+        facts = {k: v for k, v in source.manifest.facts.items() if k not in ("checks", "columns")}
+        columns = {name: Column(**content) for name, content in source.manifest.facts.get("columns", {}).items()}
     else:
         paths = {path.name: path for path in sorted(source.iterdir())}
     shown: dict[str, Any] = dict(facts or {})
@@ -28,14 +31,28 @@ def version_metadata(source: Version | Path, *, facts: Mapping[str, Any] | None 
         schema = table.collect_schema()
         shown["dagster/row_count"] = table.select(pl.len()).collect().item()
         shown["dagster/column_schema"] = dg.TableSchema(
-            columns=[dg.TableColumn(name, str(dtype)) for name, dtype in schema.items()]
+            columns=[
+                dg.TableColumn(name, str(dtype), columns[name].description if columns and name in columns else None)
+                for name, dtype in schema.items()
+            ]
         )
+        if columns:
+            shown["dagster/column_lineage"] = _lineage({name: columns[name] for name in schema if name in columns})
         shown["preview"] = dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))
     for name, path in paths.items():
         if name.startswith("plot-"):
             image = base64.b64encode(path.read_bytes()).decode()
             shown[name.removesuffix(".png")] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{image})")
     return shown
+
+
+def _lineage(columns: Mapping[str, Column]) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(dg.AssetKey(asset), source) for asset, source in column.reads]
+            for name, column in columns.items()
+        }
+    )
 
 
 def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckResult]:

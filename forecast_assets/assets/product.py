@@ -31,6 +31,14 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Column:
+    """What a column of a table is, and which columns of which parents it was made from."""
+
+    description: str
+    reads: tuple[tuple[str, str], ...] = ()  # (asset, column)
+
+
+@dataclass(frozen=True)
 class Product:
     """Everything one materialisation leaves behind, beside what the stage itself wrote to its ``folder``."""
 
@@ -40,6 +48,7 @@ class Product:
     checks: Mapping[str, Check] = field(default_factory=dict)
     slices: Mapping[str, str] = field(default_factory=dict)  # digest of each year's rows
     seeds: tuple[int, ...] = ()
+    columns: Mapping[str, "Column"] = field(default_factory=dict)  # of the main table, what there is to say of them
 
 
 def write_table(parts: Iterable[pl.DataFrame], path: Path) -> None:

@@ -6,7 +6,7 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
-- ``year``, ``day``, ``hardware``, ``drops``, ``profile``, ``tracking`` and ``log`` are what their names say;
+- ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report);
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
@@ -47,6 +47,7 @@ SERVICES = {
     "day",
     "hardware",
     "drops",
+    "macro",
     "profile",
     "tracking",
     "log",
@@ -176,8 +177,8 @@ def _materialise(
     for value in parents.values():
         for version in value.values() if isinstance(value, dict) else [value]:
             seen[version.label] = version.seen_by(year)
-    if "drops" in services:
-        seen["drops"] = services["drops"].digest()
+    for name in {"drops", "macro"} & services.keys():
+        seen[name] = services[name].digest()
     if "trials" in services:
         seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
     knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
@@ -229,7 +230,11 @@ def _materialise(
                 "code_version": code,
                 "seeds": list(product.seeds),
                 "slices": dict(product.slices),
-                "facts": {**facts, "checks": {name: vars(check) for name, check in product.checks.items()}},
+                "facts": {
+                    **facts,
+                    "checks": {name: vars(check) for name, check in product.checks.items()},
+                    "columns": {name: vars(column) for name, column in product.columns.items()},
+                },
             },
             after=after,
         )
@@ -242,7 +247,7 @@ def _materialise(
     return dg.MaterializeResult(
         value=prepared,
         data_version=dg.DataVersion(data_version),
-        metadata={**version_metadata(staging.path, facts=facts), "computed": True},
+        metadata={**version_metadata(staging.path, facts=facts, columns=product.columns), "computed": True},
         check_results=check_results(product.checks),
     )
 
@@ -277,6 +282,7 @@ def _services(
         "day": lambda: partition,
         "hardware": lambda: context.resources.compute.hardware(),
         "drops": lambda: context.resources.source.drops(settings.demo),
+        "macro": lambda: context.resources.source.macro(),
         "profile": lambda: context.resources.settings.profile_name(),
         "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,

@@ -4,7 +4,7 @@ import dagster as dg
 
 PANEL = dg.define_asset_job(
     "panel",
-    selection=["raw_panel", "rejected_rows", "calendar_panel", "feature_panel", "windowed_tensors"],
+    selection=["raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors"],
     description="From the raw panel to tensors.",
 )
 WALK_FORWARD = dg.define_asset_job(

@@ -28,6 +28,11 @@ def panel_path() -> str:
     return os.environ.get("FORECAST_PANEL") or str(Path(data_dir()) / "raw")
 
 
+def macro_path() -> str:
+    """``FORECAST_MACRO``: a CSV with Date, VIX, US10Y, US2Y; empty where there is none."""
+    return os.environ.get("FORECAST_MACRO") or ""
+
+
 def uses_demo_panel() -> bool:
     """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
     return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")

@@ -32,6 +32,19 @@ class Drops:
         return total.hexdigest()
 
 
+@dataclass(frozen=True)
+class MacroFile:
+    """The macro series as the user named them; no path where there are none."""
+
+    path: Path | None
+    as_of: dt.date | None = None
+
+    def digest(self) -> str:
+        """sha256 over content and the clock."""
+        content = b"" if self.path is None else self.path.read_bytes()
+        return hashlib.sha256(f"{self.as_of or ''}\n".encode() + content).hexdigest()
+
+
 class PanelSource(dg.ConfigurableResource):
     """Where the raw panel comes from."""
 
@@ -56,3 +69,13 @@ class PanelSource(dg.ConfigurableResource):
         if not files:
             raise BadInput(f"{path}: the folder holds no .csv or .parquet file; drop the raw panel there")
         return Drops(files, environment.as_of())
+
+    def macro(self) -> MacroFile:
+        """The file that FORECAST_MACRO names. Raises BadInput where it is not there."""
+        named = environment.macro_path()
+        if not named:
+            return MacroFile(None)
+        path = Path(named)
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file; name the macro series with FORECAST_MACRO, or leave it unset")
+        return MacroFile(path, environment.as_of())

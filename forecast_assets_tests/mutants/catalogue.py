@@ -98,7 +98,7 @@ MUTANTS = (
         "rank_among_later_closes",
         "a European name is ranked among American ones that close hours later",
         "panel/features.py",
-        (('.over("date", "exchange")', '.over("date")'),),
+        (('day, sector = ["date", "exchange"],', 'day, sector = ["date"],'),),
         PANEL,
     ),
     Mutant(

@@ -6,9 +6,10 @@ import polars as pl
 
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
-from forecast_assets.core.panel.cross_sections import Ranks
-from forecast_assets.core.panel.features import SCALE, add_own_features, carry, observed_rows, own_names, rank_names
+from forecast_assets.core.panel.cross_sections import CrossSections
+from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
 from forecast_assets.core.panel.known import KNOWN, add_known
+from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 
@@ -18,13 +19,16 @@ Parts = Callable[[], Iterable[pl.DataFrame]]
 """The same parts of whole tickers, in the order of tickers, each time it is called."""
 
 
-def feature_panel(calendar_panel: pl.DataFrame, *, features: FeatureSpec) -> pl.DataFrame:
+def feature_panel(
+    calendar_panel: pl.DataFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Features, known-future columns, ``ewma_vol``, targets and ``label_end`` per row of the calendar panel.
 
-    Sorted by ticker and date; prices and volume are left behind. Raises BadInput where the input breaks its contract.
+    Sorted by ticker and date; prices and volume are left behind. ``macro``: see ``core.panel.macro``. Raises BadInput where
+    the input breaks its contract.
     """
     ordered = calendar_panel.sort("ticker", "date")
-    return pl.concat(feature_parts(lambda: [ordered], features=features))
+    return pl.concat(with_macro(feature_parts(lambda: [ordered], features=features), macro))
 
 
 def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[pl.DataFrame]:
@@ -33,7 +37,7 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
     A rank needs all names of its day, and a special session is one for every name of its exchange: both are collected
     from all parts before the first is made. What is kept meanwhile is a few numbers a row.
     """
-    ranks, quoted = Ranks(features), []
+    ranks, quoted = CrossSections(features), []
     for part in calendar_panel():
         validate(part, CALENDAR_PANEL, "calendar_panel")
         observed = observed_rows(part)
@@ -49,7 +53,18 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
         yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
 
 
+def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
+    """Parts of a feature panel with the macro columns, where there are any, before the known-future ones."""
+    for part in parts:
+        if macro is None or macro.is_empty():
+            yield part
+        else:
+            place = part.columns.index(KNOWN[0])
+            names = [*part.columns[:place], *MACRO_NAMES, *part.columns[place:]]
+            yield add_macro(part, macro).select(names)
+
+
 def columns(features: FeatureSpec) -> list[str]:
     """Columns of the feature panel, in order."""
     own = [name for name in own_names(features) if name != SCALE]
-    return [*KEYS, *own, *rank_names(features), *KNOWN, SCALE, *TARGETS, "label_end"]
+    return [*KEYS, *own, *cross_names(features), *KNOWN, SCALE, *TARGETS, "label_end"]

@@ -6,15 +6,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.panel.features import add_ranks, rank_inputs, rank_names, rank_values
+from forecast_assets.core.panel.features import add_cross, cross_inputs, cross_names, cross_values
 from forecast_assets.core.specs import FeatureSpec
 
 ROWS_TOGETHER = 4_000_000
-"""Rows whose days are ranked at a time, about."""
+"""Rows whose days are compared at a time, about."""
 
 
-class Ranks:
-    """Collect the inputs of all parts, rank, hand the ranks back in the same order.
+class CrossSections:
+    """Collect the inputs of all parts, compare, hand the features back in the same order.
 
     Between ``add`` and ``take`` a row costs some forty bytes.
     """
@@ -27,30 +27,30 @@ class Ranks:
 
     def add(self, observed: pl.DataFrame) -> None:
         """The next ``observed_rows``."""
-        self.add_values(rank_inputs(observed, spec=self._spec))
+        self.add_values(cross_inputs(observed, spec=self._spec))
 
     def add_values(self, rows: pl.DataFrame) -> None:
-        """The next rows, whose features to be ranked are there already."""
-        inputs = rank_values(rows, spec=self._spec)
-        self._inputs.append(inputs.with_columns(pl.col("exchange").cast(pl.Categorical)))
+        """The next rows, whose own features are there already."""
+        inputs = cross_values(rows, spec=self._spec)
+        self._inputs.append(inputs.with_columns(pl.col("exchange", "sector").cast(pl.Categorical)))
 
     def close(self) -> None:
-        """Rank: all rows are there. Each day is ranked whole, some days at a time."""
+        """Compare: all rows are there. Each day is compared whole, some days at a time."""
         rows = pl.concat(self._inputs)
         self._inputs.clear()
-        self._found = {name: np.full(rows.height, np.nan) for name in rank_names(self._spec)}
+        self._found = {name: np.full(rows.height, np.nan) for name in cross_names(self._spec)}
         counts = rows.group_by("date").len().sort("date")
         cuts = (counts["len"].cum_sum() // ROWS_TOGETHER).rle_id()
         first = counts.group_by(cuts.alias("cut"), maintain_order=True).agg(pl.first("date"))["date"].to_list()
         for begin, end in pairwise([*first, None]):
             days = pl.col("date") >= begin if end is None else pl.col("date").is_between(begin, end, closed="left")
             chosen = rows.with_row_index("place").filter(days) if len(first) > 1 else rows.with_row_index("place")
-            ranked, place = add_ranks(chosen, spec=self._spec), chosen["place"].to_numpy()
+            ranked, place = add_cross(chosen, spec=self._spec), chosen["place"].to_numpy()
             for name, values in self._found.items():
                 values[place] = ranked[name].to_numpy()  # null becomes NaN
 
     def take(self, rows: int) -> pl.DataFrame:
-        """The ranks of the next ``rows`` rows, null where a row has none."""
+        """The features of the next ``rows`` rows, null where a row has none."""
         here = slice(self._taken, self._taken + rows)
         self._taken += rows
         return pl.DataFrame({name: values[here] for name, values in self._found.items()}).fill_nan(None)

@@ -227,12 +227,17 @@ def declare_scale(spec: FeatureSpec) -> Feature:
     )
 
 
-def declare_ranks(spec: FeatureSpec) -> tuple[Feature, ...]:
+def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
     """Cross-sectional features: within date and exchange only, so that no later close feeds an earlier decision."""
     volatility = f"volatility_{spec.volatility_window}"
     formula = "(rank of {} among the observed names of the exchange on the date - 1/2) / names - 1/2"
     unit, source = "-1/2 to 1/2", "Gu, Kelly, Xiu (2020)"
-    return tuple(
+    mean, plain = (
+        "mean log_return of the observed names of the exchange{} on the date",
+        "Campbell, Lo, MacKinlay (1997)",
+    )
+    day, sector = ["date", "exchange"], ["date", "exchange", "sector"]
+    ranks = tuple(
         Feature(
             f"rank_{name}",
             formula.format(column),
@@ -240,16 +245,29 @@ def declare_ranks(spec: FeatureSpec) -> tuple[Feature, ...]:
             warm_up,
             source,
             ("close", "exchange"),
-            lambda column=column: ind.rank(pl.col(column)),  # type: ignore[misc]
+            lambda column=column: ind.rank(pl.col(column)).over(day),  # type: ignore[misc]
         )
         for name, column, warm_up in (
             ("return_1", "log_return", 1),
             ("volatility", volatility, spec.volatility_window),
         )
     )
+    means = tuple(
+        Feature(
+            name,
+            mean.format(who),
+            "log return",
+            1,
+            plain,
+            ("close", *group[1:]),
+            lambda group=group: pl.when(pl.col("log_return").is_not_null()).then(pl.mean("log_return").over(group)),  # type: ignore[misc]
+        )
+        for name, who, group in (("market_return", "", day), ("sector_return", "'s sector", sector))
+    )
+    return (*ranks, *means)
 
 
-FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *declare_ranks(FeatureSpec()))}
+FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *declare_cross(FeatureSpec()))}
 """The features at their default settings."""
 
 
@@ -259,8 +277,8 @@ def add_features(calendar_panel: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataF
     Features are computed over the observed rows of each segment and carried onto the filled ones.
     """
     panel = calendar_panel.sort("ticker", "date")
-    features = add_ranks(add_own_features(observed_rows(panel), spec=spec), spec=spec)
-    return panel.hstack(carry(panel, features.select(*own_names(spec), *rank_names(spec))))
+    features = add_cross(add_own_features(observed_rows(panel), spec=spec), spec=spec)
+    return panel.hstack(carry(panel, features.select(*own_names(spec), *cross_names(spec))))
 
 
 def observed_rows(calendar_panel: pl.DataFrame) -> pl.DataFrame:
@@ -299,27 +317,27 @@ def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFra
     return base.lazy().select(pl.col(observed.columns), *(f.expression().alias(f.name) for f in features)).collect()
 
 
-def add_ranks(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+def add_cross(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     """Rows with their own features plus the cross-sectional ones; all names of a date have to be there."""
-    return rows.with_columns(
-        feature.expression().over("date", "exchange").alias(feature.name) for feature in declare_ranks(spec)
-    )
+    return rows.with_columns(feature.expression().alias(feature.name) for feature in declare_cross(spec))
 
 
-def rank_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """date, exchange and what is ranked, one row per row of ``observed_rows``; what ``add_ranks`` needs and no more."""
+def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """What ``add_cross`` reads and no more, one row per row of ``observed_rows``."""
     wanted = {feature.name: feature for feature in declare(spec)}
-    rows = observed.select("date", "exchange", "segment_id", "position", "row", log_close=pl.col("close").log())
+    rows = observed.select(
+        "date", "exchange", "sector", "segment_id", "position", "row", log_close=pl.col("close").log()
+    )
     rows = rows.with_columns(log_return=ind.log_return(1))
     expression, _ = rolling(spec)["return_std"]
     rows = rows.hstack(rolling_in_blocks(rows, {"return_std": expression}, lead=longest_window(spec)))
     volatility = f"volatility_{spec.volatility_window}"
-    return rank_values(rows.with_columns(wanted[volatility].expression().alias(volatility)), spec=spec)
+    return cross_values(rows.with_columns(wanted[volatility].expression().alias(volatility)), spec=spec)
 
 
-def rank_values(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """The columns of ``rows`` that ``add_ranks`` reads."""
-    return rows.select("date", "exchange", "log_return", f"volatility_{spec.volatility_window}")
+def cross_values(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
+    """The columns of ``rows`` that ``add_cross`` reads."""
+    return rows.select("date", "exchange", "sector", "log_return", f"volatility_{spec.volatility_window}")
 
 
 def own_names(spec: FeatureSpec) -> list[str]:
@@ -327,9 +345,9 @@ def own_names(spec: FeatureSpec) -> list[str]:
     return [*(feature.name for feature in declare(spec)), SCALE]
 
 
-def rank_names(spec: FeatureSpec) -> list[str]:
-    """Names of the ranks."""
-    return [feature.name for feature in declare_ranks(spec)]
+def cross_names(spec: FeatureSpec) -> list[str]:
+    """Names of the cross-sectional features."""
+    return [feature.name for feature in declare_cross(spec)]
 
 
 def carry(calendar_panel: pl.DataFrame, observed: pl.DataFrame) -> pl.DataFrame:

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from forecast_assets.core.panel.blocks import BLOCK
 from forecast_assets.core.panel.build import Parts, columns, feature_parts
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
-from forecast_assets.core.panel.cross_sections import Ranks
+from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import (
     add_own_features,
     carry,
+    cross_names,
     longest_window,
     memory,
     number_rows,
     observed_rows,
     own_names,
-    rank_names,
 )
 from forecast_assets.core.panel.known import add_known
 from forecast_assets.core.panel.targets import add_targets
@@ -73,7 +73,7 @@ def extend_parts(
         yield from feature_parts(calendar_panel, features=features)
         return
     days, quotes = pl.concat(touched).unique(), pl.concat(quoted).unique()
-    ranks, owns = Ranks(features), []
+    ranks, owns = CrossSections(features), []
     for part in calendar_panel():
         plan = _plan(part, stored(part))
         own = _own_features(plan, features)
@@ -150,7 +150,7 @@ def _begins(numbered: pl.DataFrame, keeps: NDArray[np.bool_], spec: FeatureSpec)
 
 
 def _extended(
-    plan: _Plan, own: pl.DataFrame, ranks: Ranks, days: pl.DataFrame, quotes: pl.DataFrame, spec: FeatureSpec
+    plan: _Plan, own: pl.DataFrame, ranks: CrossSections, days: pl.DataFrame, quotes: pl.DataFrame, spec: FeatureSpec
 ) -> pl.DataFrame:
     """The part's feature rows; ``own``: own features of its quotes that are not kept."""
     part = plan.part
@@ -158,8 +158,8 @@ def _extended(
     again = _labelled_again(part["ticker"], quote, plan.keeps)
     place = np.flatnonzero(quote)
     keeps = plan.keeps[quote]
-    names = [*own_names(spec), *rank_names(spec)]
-    fresh = own.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in rank_names(spec)).select(names)
+    names = [*own_names(spec), *cross_names(spec)]
+    fresh = own.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in cross_names(spec)).select(names)
     pick = plan.old[quote].copy()
     pick[~keeps] = plan.stored.features.height + np.arange(fresh.height)
     features = pl.concat([plan.stored.features.select(names), fresh])[pick]
@@ -173,7 +173,7 @@ def _extended(
     labelled = add_targets(add_known(labelled), quoted=quotes)
     order = columns(spec)
     old = plan.stored.features.select(order)[plan.old[~again]].with_columns(
-        carried.filter(pl.Series(~again)).select(rank_names(spec))
+        carried.filter(pl.Series(~again)).select(cross_names(spec))
     )
     pick = np.empty(part.height, dtype=np.int64)
     pick[~again], pick[again] = np.arange(old.height), old.height + np.arange(labelled.height)

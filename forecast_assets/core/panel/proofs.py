@@ -51,10 +51,23 @@ def prove_calendar(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, Pro
     return prove(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
 
 
-def prove_features(calendar_panel: pl.LazyFrame, *, features: FeatureSpec) -> dict[str, Proof]:
-    """Truncation and poison of all feature columns, and of every target that ends on or before the cut."""
+def prove_features(
+    calendar_panel: pl.LazyFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
+) -> dict[str, Proof]:
+    """Truncation and poison of all feature columns, and of every target that ends on or before the cut.
+
+    The macro series are cut with the panel: nothing up to the cut may know a value of a later day.
+    """
     rows = sample(calendar_panel.select(list(CALENDAR_PANEL.columns())))
-    return prove(rows, lambda part: feature_panel(part, features=features), cut=cut_day(rows["date"]))
+    cut = cut_day(rows["date"])
+
+    def make(part: pl.DataFrame) -> pl.DataFrame:
+        seen = macro
+        if macro is not None and part.select(pl.max("date")).item() <= cut:
+            seen = macro.filter(pl.col("date") <= cut)
+        return feature_panel(part, features=features, macro=seen)
+
+    return prove(rows, make, cut=cut)
 
 
 def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, cut: dt.date) -> dict[str, Proof]:

@@ -22,10 +22,23 @@ def sessions(exchange: str, start: dt.date, end: dt.date) -> pl.Series:
             f"{exchange}: its calendar covers {first} to {last}, but {start} to {end} is needed; "
             "install a newer exchange_calendars or leave those rows out"
         )
+    return _schedule(exchange, start, end)["date"]
+
+
+def closes(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
+    """(date, close): when each session of ``exchange`` in [start, end] closes, in UTC; half days close early.
+
+    Raises as ``sessions``.
+    """
+    sessions(exchange, start, end)
+    return _schedule(exchange, start, end)
+
+
+def _schedule(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
     # Whole years, with room for the longest horizon: ingest, reindex and the known-future columns then share one build.
-    to_year = min((end + YEAR_END_MARGIN).year, last.year)
+    to_year = min((end + YEAR_END_MARGIN).year, calendar_bounds(exchange)[1].year)
     days = _sessions_of_years(exchange, start.year, to_year)
-    return days.filter((days >= start) & (days <= end))
+    return days.filter(pl.col("date").is_between(start, end))
 
 
 @cache
@@ -47,7 +60,7 @@ def calendar_bounds(exchange: str) -> tuple[dt.date, dt.date]:
 
 
 @cache
-def _sessions_of_years(exchange: str, from_year: int, to_year: int) -> pl.Series:
+def _sessions_of_years(exchange: str, from_year: int, to_year: int) -> pl.DataFrame:
     import exchange_calendars
 
     first, last = calendar_bounds(exchange)
@@ -55,4 +68,5 @@ def _sessions_of_years(exchange: str, from_year: int, to_year: int) -> pl.Series
     start, end = max(dt.date(from_year, 1, 1), first), min(dt.date(to_year, 12, 31), last)
     calendar = exchange_calendars.get_calendar(exchange, start=start.isoformat(), end=end.isoformat())
     days = calendar.sessions.to_numpy().astype("datetime64[D]").astype(np.int32)
-    return pl.Series("date", days, dtype=pl.Int32).cast(pl.Date)
+    close = calendar.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    return pl.DataFrame({"date": pl.Series(days, dtype=pl.Int32).cast(pl.Date), "close": close})

@@ -8,6 +8,7 @@ import torch
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import TARGETS
+from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 UNKNOWN_SECTOR = "Unknown"
@@ -36,7 +37,8 @@ class Names:
 def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
     """Turn a feature panel into ``PanelTensors``; windows never cross a ticker or a segment.
 
-    A row is complete when all features and the volatility scale are finite. Raises BadInput when no row is.
+    A row is complete when all features but the macro ones, and the volatility scale, are finite. Raises BadInput when no
+    row is.
     """
     panel = part_tensors(feature_panel, feature_names=feature_names, names=Names.of(feature_panel.lazy()))
     if not (panel.run_length > 0).any():
@@ -47,7 +49,8 @@ def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]
 def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], names: Names) -> PanelTensors:
     """The tensors of some whole tickers of a panel whose codes index ``names``; see ``build_tensors``."""
     frame = part.sort("ticker", "date")
-    numbers = [*feature_names, "ewma_vol"]
+    # A macro feed may stop or begin late: only a model that reads it may be stopped by that, never all decisions.
+    numbers = [*(name for name in feature_names if name not in MACRO_NAMES), "ewma_vol"]
     complete = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in numbers)
     frame = frame.with_columns(complete.alias("complete")).with_columns(
         # Rows since the last incomplete one: a cumulative count within each unbroken stretch of a segment.

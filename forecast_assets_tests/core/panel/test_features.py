@@ -9,7 +9,7 @@ import talib
 from scipy import stats
 
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.features import FEATURES, SCALE, add_features, declare, declare_ranks, feature_names
+from forecast_assets.core.panel.features import FEATURES, SCALE, add_features, declare, declare_cross, feature_names
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.builders import panel, panel_spec, raw
 from forecast_assets_tests.core.panel.walks import walk
@@ -121,7 +121,7 @@ def test_ranks_are_within_the_date_and_exchange() -> None:
 
 def test_names_follow_the_settings_and_every_feature_is_described() -> None:
     spec = FeatureSpec(volume_window=30, rsi_window=7)
-    names = {feature.name for feature in (*declare(spec), *declare_ranks(spec))}
+    names = {feature.name for feature in (*declare(spec), *declare_cross(spec))}
     assert {"volume_z_30", "rsi_7"} <= names
     assert len(names) == len(FEATURES)
     assert all(f.formula and f.unit and f.source for f in FEATURES.values())
@@ -130,3 +130,22 @@ def test_names_follow_the_settings_and_every_feature_is_described() -> None:
 def test_feature_names_leave_out_keys_scale_and_targets(out: pl.DataFrame) -> None:
     frame = out.drop("open", "high", "low", "close", "volume").with_columns(target_1d=0.0, label_end=None, month_1d=1)
     assert feature_names(frame) == (*FEATURES, "month_1d")
+
+
+def test_market_and_sector_returns_are_means_over_the_exchange_of_the_day() -> None:
+    frame = panel(
+        walk("AAPL", 30, seed=1),
+        walk("MSFT", 30, seed=2),
+        walk("XOM", 30, seed=3).with_columns(sector=pl.lit("Energy")),
+        walk("SAP.DE", 30, seed=4, exchange="XETR"),
+    )
+    found = add_features(reindex(frame, spec=panel_spec()), spec=FeatureSpec())
+    day = found.filter(pl.col("ticker") == "AAPL")["date"][7]
+    rows = {row["ticker"]: row for row in found.filter(pl.col("date") == day).iter_rows(named=True)}
+    own = {ticker: row["log_return"] for ticker, row in rows.items()}
+    market, technology = np.mean([own["AAPL"], own["MSFT"], own["XOM"]]), np.mean([own["AAPL"], own["MSFT"]])
+    assert rows["AAPL"]["market_return"] == pytest.approx(market)
+    assert rows["XOM"]["market_return"] == pytest.approx(market)
+    assert rows["MSFT"]["sector_return"] == pytest.approx(technology)
+    assert rows["XOM"]["sector_return"] == own["XOM"]
+    assert rows["SAP.DE"]["market_return"] == rows["SAP.DE"]["sector_return"] == own["SAP.DE"]

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.digests import year_digests
-from forecast_assets.core.panel.features import FEATURES, SCALE
+from forecast_assets.core.panel.features import FEATURES, SCALE, cross_names
 from forecast_assets.core.panel.known import KNOWN
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.builders import panel, panel_spec
@@ -18,6 +18,7 @@ from forecast_assets_tests.core.panel.walks import walk
 
 START = dt.date(2023, 9, 1)
 CUT = dt.date(2024, 2, 15)
+CROSS = cross_names(FeatureSpec())
 PAST = [*FEATURES, SCALE, *KNOWN]
 BEFORE = pl.col("date") <= CUT
 
@@ -69,7 +70,7 @@ def test_garbage_after_a_cut_changes_nothing_before_it(world: pl.DataFrame) -> N
 def test_adjacent_tickers_do_not_touch_each_other(world: pl.DataFrame) -> None:
     alone = features(world.filter(pl.col("ticker") == "MSFT"))
     among = features(world).filter(pl.col("ticker") == "MSFT")
-    columns = [name for name in among.columns if not name.startswith("rank_")]
+    columns = [name for name in among.columns if name not in CROSS]
     assert among.select(columns).equals(alone.select(columns))
 
 
@@ -78,7 +79,7 @@ def test_a_halt_of_three_sessions_enters_no_feature_but_the_return_across_it(wor
     rows = world.filter(pl.col("ticker") == "MSFT")
     # The same quotes on consecutive sessions, as if the halt had not been.
     moved = rows.with_columns(date=walk("MSFT", rows.height, seed=0, start=START)["date"])
-    own = [name for name in (*FEATURES, SCALE) if not name.startswith("rank_")]
+    own = [name for name in (*FEATURES, SCALE) if name not in CROSS]
     observed = halted.filter(~pl.col("is_missing"))
     assert halted.height == observed.height + 3
     assert observed.select(own).equals(features(moved).select(own))

@@ -1,0 +1,23 @@
+"""VIX and interest rates, if the user has them."""
+
+from forecast_assets.assets.product import TABLE, Product
+from forecast_assets.assets.stage import stage
+from forecast_assets.resources.source import MacroFile
+
+
+@stage(group="panel", kinds={"polars"})
+def macro_series(macro: MacroFile) -> Product:
+    """VIX and US yields with the time from which each value was known; empty where FORECAST_MACRO names no file."""
+    from forecast_assets.core.panel.macro import no_macro, read_macro
+
+    if macro.path is None:
+        return Product(
+            files={TABLE: no_macro()}, facts={"days": 0, "note": "FORECAST_MACRO is not set: no macro columns"}
+        )
+    table = read_macro(macro.path, until=macro.as_of)
+    facts: dict[str, int | float | str] = {
+        "days": table.height,
+        "first": str(table["date"].min()),
+        "last": str(table["date"].max()),
+    }
+    return Product(files={TABLE: table}, facts=facts)

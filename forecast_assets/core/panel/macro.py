@@ -1,0 +1,138 @@
+"""VIX and interest rates: what they were, and from when that was known.
+
+A daily close of VIX or a Treasury yield is known only some time after the close in New York. A decision may use a value
+from its ``known_from`` on, compared with the decision's own close as points in time: a European or American close of day
+t sees the values of day t - 1, an Asian one those of the American session that ended hours before.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.sessions import calendar_bounds, closes
+
+SERIES = {"VIX": "percent a year", "US10Y": "percent", "US2Y": "percent"}
+HOME = "XNYS"
+LAG = dt.timedelta(hours=2)
+"""From the close to the value's release: VIX settles fifteen minutes after it, yields are published within two hours."""
+STALE = dt.timedelta(days=10)
+"""A value older than this when a decision is made is taken for a feed that stopped, not for the state of the world."""
+SPAN = 5
+
+
+@dataclass(frozen=True)
+class MacroFeature:
+    """One column that is the same for all names of a date and exchange."""
+
+    name: str
+    formula: str
+    unit: str
+    expression: pl.Expr
+    source: str = "CBOE, US Treasury"
+
+
+MACRO: tuple[MacroFeature, ...] = (
+    MacroFeature("vix", "VIX / 100", "volatility a year", pl.col("VIX") / 100),
+    MacroFeature(
+        f"vix_change_{SPAN}",
+        f"log(VIX / VIX {SPAN} days before)",
+        "log change",
+        (pl.col("VIX") / pl.col("VIX").shift(SPAN)).log(),
+    ),
+    MacroFeature(
+        f"us10y_change_{SPAN}",
+        f"US10Y - US10Y {SPAN} days before",
+        "percentage points",
+        pl.col("US10Y") - pl.col("US10Y").shift(SPAN),
+    ),
+    MacroFeature("term_slope", "US10Y - US2Y", "percentage points", pl.col("US10Y") - pl.col("US2Y")),
+)
+MACRO_NAMES: tuple[str, ...] = tuple(feature.name for feature in MACRO)
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "date": pl.Date,
+    "known_from": pl.Datetime("us"),
+    **dict.fromkeys(SERIES, pl.Float64),
+}
+
+
+def no_macro() -> pl.DataFrame:
+    """The table where there is no macro file."""
+    return pl.DataFrame(schema=SCHEMA)
+
+
+def read_macro(path: Path, *, until: dt.date | None = None) -> pl.DataFrame:
+    """date, known_from (UTC) and the series of a CSV ``Date, VIX, US10Y, US2Y``, by date; none after ``until``.
+
+    A missing value takes that of the day before it. Raises BadInput naming the first line that can't be used.
+    """
+    try:
+        raw = pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, FileNotFoundError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a readable CSV of macro series ({str(error).splitlines()[0]})") from error
+    if missing := [name for name in ("Date", *SERIES) if name not in raw.columns]:
+        raise BadInput(f"{path}: missing columns {missing}; a macro file has Date, {', '.join(SERIES)}")
+    table = raw.with_row_index("line", offset=2).select(
+        "line",
+        date=pl.col("Date").str.strip_chars().str.to_date("%Y-%m-%d", strict=False),
+        **{name: pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in SERIES},
+        **{f"odd {name}": pl.col(name).str.strip_chars().str.len_chars() > 0 for name in SERIES},
+    )
+    checks = [(pl.col("date").is_null(), "the date is not one like 2024-01-31")]
+    for name in SERIES:
+        checks.append((pl.col(name).is_null() & pl.col(f"odd {name}").fill_null(False), f"{name} is not a number"))
+        checks.append((~pl.col(name).is_finite(), f"{name} is not finite"))
+    checks += [
+        (pl.col("VIX") <= 0, "VIX is not above zero"),
+        (pl.col("date").is_duplicated(), "the date is there twice"),
+    ]
+    for wrong, what in checks:
+        if (found := table.filter(wrong.fill_null(False))).height:
+            raise BadInput(f"{path}: line {found['line'][0]}: {what}; correct the file")
+    table = table.sort("date").with_columns(pl.col(list(SERIES)).forward_fill())
+    table = table if until is None else table.filter(pl.col("date") <= until)
+    if table.is_empty():
+        return no_macro()
+    return table.with_columns(known_from=_known_from(table["date"])).select(list(SCHEMA)).cast(SCHEMA)  # type: ignore[arg-type]
+
+
+def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
+    """``panel`` (date, exchange, ...) plus ``MACRO_NAMES`` as known at the exchange's close of the date; null if stale.
+
+    An empty ``macro`` adds nothing.
+    """
+    if macro.is_empty():
+        return panel
+    values = macro.sort("date").select("known_from", *(f.expression.alias(f.name) for f in MACRO)).sort("known_from")
+    days = panel.select("exchange", "date").unique().sort("exchange", "date")
+    decided = pl.concat(_decision_times(str(e), part["date"]) for (e,), part in days.group_by("exchange"))
+    known = decided.sort("close").join_asof(
+        values, left_on="close", right_on="known_from", strategy="backward", tolerance=STALE
+    )
+    return panel.join(
+        known.select("exchange", "date", *MACRO_NAMES), on=["exchange", "date"], how="left", maintain_order="left"
+    )
+
+
+def _decision_times(exchange: str, days: pl.Series) -> pl.DataFrame:
+    """(exchange, date, close) of the given days, ascending; a day that is no session counts from its first moment."""
+    calendar = closes(exchange, days[0], days[-1])
+    table = pl.DataFrame({"date": days}).join(calendar, on="date", how="left", maintain_order="left")
+    start = pl.col("date").cast(pl.Datetime("us"))
+    return table.select(pl.lit(exchange).alias("exchange"), "date", close=pl.coalesce("close", start))
+
+
+def _known_from(days: pl.Series) -> pl.Series:
+    """Release of the values of ``days``, ascending; a day without a session in New York is known at its end."""
+    first, last = calendar_bounds(HOME)
+    if days[0] < first or days[-1] > last:
+        raise BadInput(
+            f"macro series reach from {days[0]} to {days[-1]}; the calendar of {HOME} from {first} to {last}"
+        )
+    calendar = closes(HOME, days[0], days[-1])
+    table = pl.DataFrame({"date": days}).join(calendar, on="date", how="left", maintain_order="left")
+    end = pl.col("date").cast(pl.Datetime("us")) + pl.duration(days=1)
+    return table.select(known_from=pl.coalesce(pl.col("close") + LAG, end)).to_series()
