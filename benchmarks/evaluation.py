@@ -75,7 +75,10 @@ def measure_coverage(options: Namespace) -> Figures:
         for seed in range(simulations):
             returns, true = simulated_returns(rho, sessions=COVERAGE_SESSIONS, rng=np.random.default_rng(seed))
             interval = sharpe_interval(
-                returns, sessions_per_year=SESSIONS_PER_YEAR, samples=COVERAGE_SAMPLES, seed=seed
+                returns,
+                sessions_per_year=SESSIONS_PER_YEAR,
+                samples=COVERAGE_SAMPLES,
+                seed=COVERAGE_SIMULATIONS + seed,  # not the stream that made the returns
             )
             inside += interval.low <= true <= interval.high
         shares[name] = inside / simulations

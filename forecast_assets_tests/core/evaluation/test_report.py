@@ -11,7 +11,7 @@ import pytest
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.figure import to_svg
 from forecast_assets.core.evaluation.gallery import backtest_figures, fan_subject
-from forecast_assets.core.evaluation.report import decimal, fact, percent, points, render_backtest_report
+from forecast_assets.core.evaluation.report import chance, decimal, fact, percent, points, render_backtest_report
 from forecast_assets.core.evaluation.summary import FACTS, plain, summarise
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.specs import BacktestSpec
@@ -304,6 +304,7 @@ def test_numbers_print_as_people_write_them() -> None:
         "-",
         "-",
     ]
+    assert [chance(0.0321), chance(0.0002), chance(None)] == ["0.032", "<0.001", "-"]
     assert [points(0.031), points(-0.031), points(0.0)] == ["+3.1", "\u22123.1", "0.0"]
     assert [decimal(1234567, 0), decimal(-1.005, 1), decimal(None)] == ["1\u202f234\u202f567", "\u22121.0", "-"]
     assert [fact(value) for value in (None, True, [1, 2], {"a": 1.5}, [], "x")] == [
