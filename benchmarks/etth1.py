@@ -162,8 +162,7 @@ def main() -> None:
     figure = evaluate(series, run)
     print(json.dumps({FIGURE: figure}))
     if given.epochs == EPOCHS:
-        command = " ".join(["python -m benchmarks.etth1", *sys.argv[1:]])
-        print(record("etth1", {FIGURE: figure}, command=command).relative_to(ROOT))
+        print(record("etth1", {FIGURE: figure}, command="python -m benchmarks.etth1").relative_to(ROOT))
 
 
 if __name__ == "__main__":
