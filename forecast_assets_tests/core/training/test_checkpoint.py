@@ -62,8 +62,9 @@ def test_a_loop_killed_in_the_middle_goes_on_to_the_same_bits(tmp_path: Path, un
         assert running.stdout.readline() == "0\n"
         os.kill(running.pid, signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
-    again = subprocess.run([*LOOP, str(tmp_path), "8"], capture_output=True, text=True, check=True)
-    assert again.stdout.splitlines() == ["1", "2", "3", "4", "5", "6", "7", uninterrupted]
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+    with torch.random.fork_rng():
+        assert digest(train(tmp_path, epochs=8)) == uninterrupted
 
 
 @pytest.mark.parametrize("moment", range(7))
