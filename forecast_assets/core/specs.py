@@ -128,6 +128,15 @@ class EnsembleSpec(Spec):
     groups: int = Field(default=3, ge=1, description="groups of the median of means")
 
 
+class CalibrationSpec(Spec):
+    """Online calibration of forecast quantiles on matured outcomes."""
+
+    enabled: bool = Field(default=True, description="publish calibrated forecasts; the raw ones stay beside them")
+    rate: float = Field(
+        default=0.02, gt=0, le=0.2, description="share of a coverage gap that one day's matured outcomes close at h=1"
+    )
+
+
 class BacktestSpec(Spec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 
@@ -208,6 +217,7 @@ class Settings(Spec):
     b0_mlp: MlpSpec = MlpSpec()
     b2_tft_ticker: TftSpec
     ensemble: EnsembleSpec = EnsembleSpec()
+    calibration: CalibrationSpec = CalibrationSpec()
     backtest: BacktestSpec = BacktestSpec()
     verdict: VerdictSpec = VerdictSpec()
     drift: DriftSpec = DriftSpec()
