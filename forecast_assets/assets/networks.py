@@ -4,15 +4,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from forecast_assets.assets.causality import PURGED, purge_check
-from forecast_assets.assets.decisions import fold_table
+from forecast_assets.assets.decisions import calibrated_files, fold_table
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, TftSpec, WindowSpec
+from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec, MlpSpec, TftSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -44,12 +46,15 @@ def b2_tft_ticker(
     b2_tft_ticker_spec: TftSpec,
     folds: FoldSpec,
     windows: WindowSpec,
+    calibration: CalibrationSpec,
     year: int,
     hardware: Any,
     log: Any,
 ) -> Product:
     """B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles."""
-    return train_fold("b2_tft_ticker", b2_tft_ticker_spec, windowed_tensors, folds, windows, year, hardware, log)
+    return train_fold(
+        "b2_tft_ticker", b2_tft_ticker_spec, windowed_tensors, folds, windows, year, hardware, log, calibration
+    )
 
 
 def train_fold(
@@ -61,12 +66,15 @@ def train_fold(
     year: int,
     hardware: "Hardware",
     log: logging.Logger,
+    calibration: CalibrationSpec | None = None,
 ) -> Product:
     """Train all fits of one model on one fold and forecast the fold's decisions.
 
-    The asset's own forecast is that of its best fit by validation pinball; the others stay candidates for the ensemble.
+    The asset's own forecast is that of its best fit by validation pinball, calibrated where ``calibration`` says so; the
+    fits, candidates for the ensemble, stay raw, so that calibration has no say in who is chosen.
     """
     from forecast_assets.core.evaluation.plots import training_curves
+    from forecast_assets.core.training.calibrate import calibrate_fold
     from forecast_assets.core.training.fit import fit, predict
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
@@ -77,6 +85,7 @@ def train_fold(
     stats = fit_stats(panel, fold)
     files: dict[str, Content] = {}
     tables: list[pl.DataFrame] = []
+    forecasts: list[NDArray[np.float64]] = []
     curves: list[dict[str, Any]] = []
     fits: list[dict[str, Any]] = []
     started, visits = time.perf_counter(), 0
@@ -100,7 +109,8 @@ def train_fold(
             lookback=windows.lookback,
             device=hardware.accelerator,
         )
-        tables.append(fold_table(panel, fold, quantiles.double().numpy(), model=f"{name}/{seed}"))
+        forecasts.append(quantiles.double().numpy())
+        tables.append(fold_table(panel, fold, forecasts[-1], model=f"{name}/{seed}"))
         files[f"weights-{seed}.safetensors"] = trained.weights
         curves += [{"fit": f"{name}/{seed}", **epoch} for epoch in trained.curve]
         fits.append(
@@ -113,10 +123,14 @@ def train_fold(
         )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
+    published: dict[str, Content] = {TABLE: tables[best].with_columns(model=pl.lit(name))}
+    if calibration is not None and calibration.enabled:
+        online = calibrate_fold(forecasts[best], panel=panel, fold=fold, spec=calibration)
+        published = calibrated_files(panel, fold, forecasts[best], online, model=name)
     return Product(
         files={
             **files,
-            TABLE: tables[best].with_columns(model=pl.lit(name)),
+            **published,
             FITS: pl.concat(tables),
             TRAINING: {
                 "fits": fits,

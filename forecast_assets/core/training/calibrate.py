@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.specs import CalibrationSpec
+from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 Floats = NDArray[np.float64]
@@ -135,6 +136,23 @@ def calibrate_online(
         state, done = update(state, matured, spec=spec), until
         calibrated[decisions] = apply(state, quantiles[decisions], regime=regime[decisions])
     return Calibrated(calibrated, state)
+
+
+def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
+    """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.decisions``.
+
+    The state starts at the first validation decision; the test year begins with what validation taught it. Validation
+    rows come back calibrated as they would have been at the time.
+    """
+    rows = fold.decisions.numpy()
+    return calibrate_online(
+        quantiles,
+        y=panel.targets[rows].double().numpy(),
+        date=panel.date[rows].numpy().astype(np.int64),
+        label_date=label_dates(panel)[rows],
+        regime=volatility_regimes(panel, train=fold.train.numpy())[rows],
+        spec=spec,
+    )
 
 
 def split_conformal_quantile(scores: Floats, *, level: float) -> float:
