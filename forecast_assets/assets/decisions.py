@@ -6,9 +6,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.assets.product import TABLE, Content
+
 if TYPE_CHECKING:
+    from forecast_assets.core.training.calibrate import Calibrated
     from forecast_assets.core.windows.folds import Fold
     from forecast_assets.core.windows.tensors import PanelTensors
+
+
+RAW = "raw.parquet"
+"""Forecasts before calibration, in the rows and the schema of the main table beside it."""
+
+CALIBRATION = "calibration.json"
+"""The state of the calibration after the fold's last decision date."""
 
 
 def fold_table(panel: "PanelTensors", fold: "Fold", quantiles: NDArray[np.float64], *, model: str) -> pl.DataFrame:
@@ -24,3 +34,14 @@ def fold_table(panel: "PanelTensors", fold: "Fold", quantiles: NDArray[np.float6
         split=["validation"] * len(fold.validation) + ["test"] * len(fold.test),
         model=model,
     )
+
+
+def calibrated_files(
+    panel: "PanelTensors", fold: "Fold", raw: NDArray[np.float64], calibrated: "Calibrated", *, model: str
+) -> dict[str, Content]:
+    """What a calibrated model publishes: its table, the raw forecasts beside it, and the state for what comes next."""
+    return {
+        TABLE: fold_table(panel, fold, calibrated.quantiles, model=model),
+        RAW: fold_table(panel, fold, raw, model=model),
+        CALIBRATION: calibrated.state.to_json(),
+    }

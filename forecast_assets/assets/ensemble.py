@@ -1,44 +1,75 @@
-"""The ensemble of a fold's best fits."""
+"""The ensemble of a fold's best fits, calibrated."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from forecast_assets.assets.decisions import calibrated_files, fold_table
 from forecast_assets.assets.networks import FITS, TRAINING
 from forecast_assets.assets.partitions import years
-from forecast_assets.assets.product import TABLE, Product
+from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import stage
-from forecast_assets.core.specs import EnsembleSpec
+from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.specs import CalibrationSpec, EnsembleSpec, FoldSpec, WindowSpec
 from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.windows.folds import Fold
+    from forecast_assets.core.windows.tensors import PanelTensors
 
 
 @stage(group="models", kinds={"numpy"}, partitions=years)
 def ensemble(
-    b1_tft: Version, b2_tft_ticker: Version, b3_tft_sector: Version, b4_patchtst: Version, ensemble_spec: EnsembleSpec
+    b1_tft: Version,
+    b2_tft_ticker: Version,
+    b3_tft_sector: Version,
+    b4_patchtst: Version,
+    windowed_tensors: Version,
+    ensemble_spec: EnsembleSpec,
+    calibration: CalibrationSpec,
+    folds: FoldSpec,
+    windows: WindowSpec,
+    year: int,
 ) -> Product:
-    """Median of means of the fold's best fits by validation pinball; the rival B0 is never a member."""
-    from forecast_assets.core.evaluation.forecast_table import forecast_table, quantile_array
+    """Median of means of the fold's best fits by raw validation pinball, calibrated online; B0 is never a member."""
+    from forecast_assets.core.evaluation.calibration import calibration_curves, calibration_effect
+    from forecast_assets.core.evaluation.forecast_table import quantile_array
+    from forecast_assets.core.training.calibrate import calibrate_fold
     from forecast_assets.core.training.ensemble import choose_members, median_of_means
+    from forecast_assets.core.windows.folds import make_fold
+    from forecast_assets.core.windows.tensors import PanelTensors
 
     candidates = (b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst)
     fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in candidates)
     trained = [version.json(TRAINING) for version in candidates]
     scores = {fit["fit"]: fit["validation_pinball"] for training in trained for fit in training["fits"]}
     members = choose_members(scores, members=ensemble_spec.members)
-    arrays = [quantile_array(fits.filter(pl.col("model") == member)) for member in members]
-    combined = median_of_means(np.stack([a.quantiles for a in arrays]), groups=ensemble_spec.groups)
-    first = arrays[0]
-    decisions = fits.filter(pl.col("model") == members[0], pl.col("horizon") == 1).sort("date", "ticker")
-    table = forecast_table(
-        date=first.date,
-        ticker=first.ticker,
-        quantiles=combined,
-        y=first.y,
-        split=decisions["split"],
-        model="ensemble",
-    )
+    forecasts = np.stack([quantile_array(fits.filter(pl.col("model") == member)).quantiles for member in members])
+    panel = PanelTensors.load(windowed_tensors.path(TENSORS))
+    fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
+    raw = in_fold_order(median_of_means(forecasts, groups=ensemble_spec.groups), panel=panel, fold=fold)
+    files: dict[str, Content] = {TABLE: fold_table(panel, fold, raw, model="ensemble")}
+    facts, plots = {}, {}
+    if calibration.enabled:
+        online = calibrate_fold(raw, panel=panel, fold=fold, spec=calibration)
+        files = calibrated_files(panel, fold, raw, online, model="ensemble")
+        before, after = (
+            fold_table(panel, fold, raw, model="ensemble"),
+            fold_table(panel, fold, online.quantiles, model="ensemble"),
+        )
+        effect = calibration_effect(before, after)
+        files["coverage.parquet"] = effect
+        facts = {
+            f"{score}_{row['horizon']}d_{row['variant']}": round(row[score], 6)
+            for row in effect.filter(pl.col("split") == "test").iter_rows(named=True)
+            for score in ("coverage_95", "coverage_90", "pinball")
+        }
+        plots = {"calibration": calibration_curves(before, after)}
     return Product(
         files={
-            TABLE: table,
+            **files,
             "members.json": {
                 "members": [
                     {"fit": m, "validation_pinball": scores[m], "group": k % ensemble_spec.groups}
@@ -48,5 +79,15 @@ def ensemble(
                 "unconditional_mean": trained[0]["unconditional_mean"],
             },
         },
-        facts={"members": len(members), "candidates": len(scores)},
+        facts={"members": len(members), "candidates": len(scores), **facts},
+        plots=plots,
     )
+
+
+def in_fold_order(quantiles: NDArray[np.float64], *, panel: "PanelTensors", fold: "Fold") -> NDArray[np.float64]:
+    """Forecasts in a table's order (date, then ticker), (M, 3, 7), put into that of ``fold.decisions``."""
+    rows = fold.decisions.numpy()
+    order = np.lexsort((panel.ticker[rows].numpy(), panel.date[rows].numpy()))  # codes ascend with the names
+    placed = np.empty_like(quantiles)
+    placed[order] = quantiles
+    return placed

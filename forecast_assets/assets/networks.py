@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from forecast_assets.assets.causality import PURGED, purge_check
-from forecast_assets.assets.decisions import fold_table
+from forecast_assets.assets.decisions import calibrated_files, fold_table
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec, WindowSpec
+from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def b0_mlp(
     log: Any,
 ) -> Product:
     """B0, the rival: the friend's 3-layer probabilistic MLP on 4 lagged returns, Normal output."""
-    run = FoldRun("b0_mlp", b0_mlp_spec, folds, windows, year, hardware, checkpoints, tracking, log)
+    run = FoldRun("b0_mlp", b0_mlp_spec, folds, windows, None, year, hardware, checkpoints, tracking, log)
     return train_fold(run, windowed_tensors)
 
 
@@ -55,6 +57,7 @@ def b1_tft(
     b1_tft_spec: TftSpec,
     folds: FoldSpec,
     windows: WindowSpec,
+    calibration: CalibrationSpec,
     year: int,
     hardware: Any,
     checkpoints: Path,
@@ -62,7 +65,7 @@ def b1_tft(
     log: Any,
 ) -> Product:
     """B1: the Temporal Fusion Transformer without an embedding of the ticker, 3 horizons, 7 quantiles."""
-    run = FoldRun("b1_tft", b1_tft_spec, folds, windows, year, hardware, checkpoints, tracking, log)
+    run = FoldRun("b1_tft", b1_tft_spec, folds, windows, calibration, year, hardware, checkpoints, tracking, log)
     return train_fold(run, windowed_tensors)
 
 
@@ -72,6 +75,7 @@ def b2_tft_ticker(
     b2_tft_ticker_spec: TftSpec,
     folds: FoldSpec,
     windows: WindowSpec,
+    calibration: CalibrationSpec,
     year: int,
     hardware: Any,
     checkpoints: Path,
@@ -79,7 +83,9 @@ def b2_tft_ticker(
     log: Any,
 ) -> Product:
     """B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles."""
-    run = FoldRun("b2_tft_ticker", b2_tft_ticker_spec, folds, windows, year, hardware, checkpoints, tracking, log)
+    run = FoldRun(
+        "b2_tft_ticker", b2_tft_ticker_spec, folds, windows, calibration, year, hardware, checkpoints, tracking, log
+    )
     return train_fold(run, windowed_tensors)
 
 
@@ -89,6 +95,7 @@ def b3_tft_sector(
     b3_tft_sector_spec: TftSpec,
     folds: FoldSpec,
     windows: WindowSpec,
+    calibration: CalibrationSpec,
     year: int,
     hardware: Any,
     checkpoints: Path,
@@ -96,7 +103,9 @@ def b3_tft_sector(
     log: Any,
 ) -> Product:
     """B3: the Temporal Fusion Transformer with embeddings of ticker and sector, 3 horizons, 7 quantiles."""
-    run = FoldRun("b3_tft_sector", b3_tft_sector_spec, folds, windows, year, hardware, checkpoints, tracking, log)
+    run = FoldRun(
+        "b3_tft_sector", b3_tft_sector_spec, folds, windows, calibration, year, hardware, checkpoints, tracking, log
+    )
     return train_fold(run, windowed_tensors)
 
 
@@ -106,6 +115,7 @@ def b4_patchtst(
     b4_patchtst_spec: PatchTstSpec,
     folds: FoldSpec,
     windows: WindowSpec,
+    calibration: CalibrationSpec,
     year: int,
     hardware: Any,
     checkpoints: Path,
@@ -113,7 +123,9 @@ def b4_patchtst(
     log: Any,
 ) -> Product:
     """B4: a PatchTST encoder over the same variables, static context, the same quantile head."""
-    run = FoldRun("b4_patchtst", b4_patchtst_spec, folds, windows, year, hardware, checkpoints, tracking, log)
+    run = FoldRun(
+        "b4_patchtst", b4_patchtst_spec, folds, windows, calibration, year, hardware, checkpoints, tracking, log
+    )
     return train_fold(run, windowed_tensors)
 
 
@@ -125,6 +137,7 @@ class FoldRun:
     spec: FitSpec
     folds: FoldSpec
     windows: WindowSpec
+    calibration: CalibrationSpec | None  # None: the rival is left as it comes
     year: int
     hardware: "Hardware"
     checkpoints: Path
@@ -135,11 +148,13 @@ class FoldRun:
 def train_fold(run: FoldRun, windowed_tensors: Version) -> Product:
     """Train all fits of one model on one fold and forecast the fold's decisions.
 
-    The asset's own forecast is that of its best fit by validation pinball; the others stay candidates for the ensemble.
+    The asset's own forecast is that of its best fit by validation pinball, calibrated where ``run.calibration`` says so;
+    the fits, candidates for the ensemble, stay raw, so that calibration has no say in who is chosen.
     """
     name, spec, year, log = run.name, run.spec, run.year, run.log
     lookback, hardware = run.windows.lookback, run.hardware
     from forecast_assets.core.evaluation.plots import training_curves
+    from forecast_assets.core.training.calibrate import calibrate_fold
     from forecast_assets.core.training.fit import predict
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
@@ -150,6 +165,7 @@ def train_fold(run: FoldRun, windowed_tensors: Version) -> Product:
     stats = fit_stats(panel, fold)
     files: dict[str, Content] = {}
     tables: list[pl.DataFrame] = []
+    forecasts: list[NDArray[np.float64]] = []
     curves: list[dict[str, Any]] = []
     fits: list[dict[str, Any]] = []
     started, visits = time.perf_counter(), 0
@@ -171,7 +187,8 @@ def train_fold(run: FoldRun, windowed_tensors: Version) -> Product:
             lookback=lookback,
             device=hardware.accelerator,
         )
-        tables.append(fold_table(panel, fold, quantiles.double().numpy(), model=f"{name}/{seed}"))
+        forecasts.append(quantiles.double().numpy())
+        tables.append(fold_table(panel, fold, forecasts[-1], model=f"{name}/{seed}"))
         files[f"weights-{seed}.safetensors"] = trained.weights
         curves += [{"fit": f"{name}/{seed}", **epoch} for epoch in trained.curve]
         fits.append(
@@ -184,10 +201,14 @@ def train_fold(run: FoldRun, windowed_tensors: Version) -> Product:
         )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
+    published: dict[str, Content] = {TABLE: tables[best].with_columns(model=pl.lit(name))}
+    if run.calibration is not None and run.calibration.enabled:
+        online = calibrate_fold(forecasts[best], panel=panel, fold=fold, spec=run.calibration)
+        published = calibrated_files(panel, fold, forecasts[best], online, model=name)
     return Product(
         files={
             **files,
-            TABLE: tables[best].with_columns(model=pl.lit(name)),
+            **published,
             FITS: pl.concat(tables),
             TRAINING: {
                 "fits": fits,

@@ -147,6 +147,15 @@ class EnsembleSpec(Spec):
     groups: int = Field(default=3, ge=1, description="groups of the median of means")
 
 
+class CalibrationSpec(Spec):
+    """Online calibration of forecast quantiles on matured outcomes."""
+
+    enabled: bool = Field(default=True, description="publish calibrated forecasts; the raw ones stay beside them")
+    rate: float = Field(
+        default=0.02, gt=0, le=0.2, description="share of a coverage gap that one day's matured outcomes close at h=1"
+    )
+
+
 class BacktestSpec(Spec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 
@@ -230,6 +239,7 @@ class Settings(Spec):
     b3_tft_sector: TftSpec
     b4_patchtst: PatchTstSpec
     ensemble: EnsembleSpec = EnsembleSpec()
+    calibration: CalibrationSpec = CalibrationSpec()
     backtest: BacktestSpec = BacktestSpec()
     verdict: VerdictSpec = VerdictSpec()
     drift: DriftSpec = DriftSpec()

@@ -24,7 +24,7 @@ def run(tmp_path: Path, *, mode: Any = "offline", batch_size: int = 64) -> FoldR
     spec = MlpSpec(epochs=3, visits_per_epoch=256, hidden=8, batch_size=batch_size)
     tracking = TrackingResource(mode=mode, folder=str(tmp_path))
     return FoldRun(
-        "b0_mlp", spec, FOLDS, WindowSpec(lookback=LOOKBACK), 2019, CPU, tmp_path / "checkpoints", tracking, log
+        "b0_mlp", spec, FOLDS, WindowSpec(lookback=LOOKBACK), None, 2019, CPU, tmp_path / "checkpoints", tracking, log
     )
 
 

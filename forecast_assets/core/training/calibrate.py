@@ -1,0 +1,225 @@
+"""Online calibration of quantile forecasts on matured outcomes only.
+
+Quantile tracking (Gibbs and Candes 2021; Angelopoulos, Candes and Tibshirani 2023) per horizon and volatility regime:
+where outcomes fall outside a quantile more often than its level says, that quantile moves away from the median, else
+towards it. A quantile is moved by a factor on its distance to the median. The distance is the decision's own volatility
+forecast, so all tickers of a date share one state; factors keep both sides of the median apart, and what is left of
+crossing is sorted away (Chernozhukov, Fernandez-Val and Galichon 2010: that never costs pinball loss).
+
+The median itself is left alone. Its errors on one date are mostly the market's return, and following them would be
+market timing; for the same reason the two tails of a level share one factor.
+
+State and step are apart: ``apply`` and ``update`` are all that a server needs, ``calibrate_online`` is their loop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.specs import CalibrationSpec
+from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+REGIMES = 3
+"""Terciles of a decision's volatility forecast relative to its own ticker's past."""
+
+MAX_LOG_FACTOR = np.log(4.0)
+"""No factor leaves 1/4 .. 4: past that, the forecast is broken rather than miscalibrated."""
+
+_MIDDLE = QUANTILES.index(0.5)
+_TAIL = np.minimum(QUANTILES, 1.0 - np.array(QUANTILES))  # (7,) nominal share of outcomes beyond each quantile
+_UPPER = np.array(QUANTILES) > 0.5
+# How fast the share beyond a quantile falls as the log of its factor grows, for a Normal: |z| phi(z).
+_SLOPE = np.array([abs(z) * NormalDist().pdf(z) for z in map(NormalDist().inv_cdf, QUANTILES)])
+
+
+@dataclass(frozen=True)
+class CalibrationState:
+    """All that calibration remembers: the log of the factor on each quantile's distance to the median."""
+
+    log_factor: Floats  # (3 regimes, 3 horizons, 7 levels), symmetric over levels, zero at the median
+
+    @classmethod
+    def initial(cls) -> Self:
+        """The state that changes nothing."""
+        return cls(np.zeros((REGIMES, len(HORIZONS), len(QUANTILES))))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists."""
+        return {"log_factor": self.log_factor.tolist()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The state that ``to_json`` wrote, bit for bit. Raises ValueError on another shape."""
+        log_factor = np.array(content["log_factor"], dtype=np.float64)
+        if log_factor.shape != (shape := (REGIMES, len(HORIZONS), len(QUANTILES))):
+            raise ValueError(f"calibration state: log_factor has shape {log_factor.shape}, expected {shape}")
+        return cls(log_factor)
+
+
+class Matured(NamedTuple):
+    """B outcomes that have become known, with the calibrated quantiles that had been issued for them."""
+
+    outcome: Floats  # (B,) log return
+    issued: Floats  # (B, 7)
+    horizon: Ints  # (B,) position in HORIZONS
+    regime: Ints  # (B,) of the decision
+
+
+class Calibrated(NamedTuple):
+    """Calibrated forecasts and the state after the last decision date's matured outcomes."""
+
+    quantiles: Floats  # (M, 3, 7)
+    state: CalibrationState
+
+
+def apply(state: CalibrationState, quantiles: Floats, *, regime: Ints) -> Floats:
+    """Calibrated quantiles (B, 3, 7), non-decreasing; ``quantiles`` (B, 3, 7) raw, ``regime`` (B,)."""
+    median = quantiles[..., _MIDDLE, None]  # (B, 3, 1)
+    return np.sort(median + np.exp(state.log_factor[regime]) * (quantiles - median), axis=-1)
+
+
+def update(state: CalibrationState, matured: Matured, *, spec: CalibrationSpec) -> CalibrationState:
+    """One step on outcomes that matured together; their order doesn't matter, and none is no step.
+
+    A step closes ``spec.rate`` of the gap between the observed and the nominal share beyond a quantile, were returns
+    Normal; a longer horizon's labels overlap, so its rate is divided by the root of the horizon. A regime with few of
+    the outcomes moves in proportion.
+    """
+    if not len(matured.outcome):
+        return state
+    outcome = matured.outcome[:, None]
+    beyond = np.where(_UPPER, outcome > matured.issued, outcome < matured.issued)  # (B, 7)
+    cell = matured.regime * len(HORIZONS) + matured.horizon
+    member = cell == np.arange(REGIMES * len(HORIZONS))[:, None]  # (cells, B)
+    excess = member.astype(np.float64) @ (beyond - _TAIL)  # (cells, 7)
+    shape = (REGIMES, len(HORIZONS))
+    count = member.sum(axis=1).reshape(shape)
+    share = np.maximum(count, np.maximum(count.sum(axis=0) / REGIMES, 1.0))  # (R, H)
+    rate = spec.rate / np.sqrt(np.array(HORIZONS, dtype=np.float64))  # (H,)
+    step = excess.reshape(*shape, -1) / share[..., None] * rate[:, None] / np.where(_SLOPE > 0, _SLOPE, np.inf)
+    step = (step + step[..., ::-1]) / 2  # both tails of a level
+    return CalibrationState(np.clip(state.log_factor + step, -MAX_LOG_FACTOR, MAX_LOG_FACTOR))
+
+
+def calibrate_online(
+    quantiles: Floats, *, y: Floats, date: Ints, label_date: Ints, regime: Ints, spec: CalibrationSpec
+) -> Calibrated:
+    """Calibrate M decisions, each with the outcomes known before its date.
+
+    ``quantiles`` (M, 3, 7); ``y`` (M, 3), NaN where not matured; ``date`` (M,) and ``label_date`` (M, 3) days, the
+    latter the day that the label's last session ends; ``regime`` (M,). Strictly before the date, not on it: on the
+    same day another exchange may close after this decision. Rows may come in any order.
+    """
+    known = np.isfinite(y) & (label_date != NO_DATE)
+    if (known & (label_date <= date[:, None])).any():
+        raise ValueError("calibration: a label ends on or before its own decision's date")
+    row, horizon = np.nonzero(known)
+    order = np.lexsort((horizon, row, label_date[row, horizon]))
+    row, horizon = row[order], horizon[order]
+    ends = label_date[row, horizon]
+    by_date = np.argsort(date, kind="stable")
+    days, first = np.unique(date[by_date], return_index=True)
+    state, calibrated, done = CalibrationState.initial(), np.empty_like(quantiles), 0
+    for day, decisions in zip(days, np.split(by_date, first[1:]), strict=True):
+        until = int(np.searchsorted(ends, day, side="left"))
+        rows, columns = row[done:until], horizon[done:until]
+        matured = Matured(y[rows, columns], calibrated[rows, columns], columns, regime[rows])
+        state, done = update(state, matured, spec=spec), until
+        calibrated[decisions] = apply(state, quantiles[decisions], regime=regime[decisions])
+    return Calibrated(calibrated, state)
+
+
+def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
+    """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.decisions``.
+
+    The state starts at the first validation decision; the test year begins with what validation taught it. Validation
+    rows come back calibrated as they would have been at the time.
+    """
+    rows = fold.decisions.numpy()
+    return calibrate_online(
+        quantiles,
+        y=panel.targets[rows].double().numpy(),
+        date=panel.date[rows].numpy().astype(np.int64),
+        label_date=label_dates(panel)[rows],
+        regime=volatility_regimes(panel, train=fold.train.numpy())[rows],
+        spec=spec,
+    )
+
+
+def split_conformal_quantile(scores: Floats, *, level: float) -> float:
+    """The ``ceil((n + 1) level)``-th smallest of n scores: the finite-sample quantile of split conformal prediction.
+
+    Infinite where n is too small for the level (Vovk, Gammerman and Shafer 2005).
+    """
+    rank = int(np.ceil((len(scores) + 1) * level - 1e-12))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")
+
+
+def calibrate_split(
+    quantiles: Floats, *, y: Floats, validation: NDArray[np.bool_], levels: Sequence[float] = QUANTILES
+) -> Floats:
+    """Fixed factors per horizon and level from the ``validation`` (M,) rows alone, (M, 3, 7): the static rival.
+
+    The score is the outcome's distance to the median over that of the quantile on its side; the factor of a pair of
+    levels is the split conformal quantile of the band's score.
+    """
+    median = quantiles[..., _MIDDLE]  # (M, 3)
+    calibrated = quantiles.copy()
+    for column in range(len(HORIZONS)):
+        rows = validation & np.isfinite(y[:, column])
+        for low in range(_MIDDLE):
+            high = len(levels) - 1 - low
+            above = y[rows, column] > median[rows, column]
+            side = np.where(above, quantiles[rows, column, high], quantiles[rows, column, low])
+            distance, reach = np.abs(y[rows, column] - median[rows, column]), np.abs(side - median[rows, column])
+            scores = distance / np.maximum(reach, 1e-12)
+            factor = min(
+                split_conformal_quantile(scores, level=levels[high] - levels[low]), float(np.exp(MAX_LOG_FACTOR))
+            )
+            for k in (low, high):
+                calibrated[:, column, k] = median[:, column] + factor * (quantiles[:, column, k] - median[:, column])
+    return np.sort(calibrated, axis=-1)
+
+
+def label_dates(panel: PanelTensors) -> Ints:
+    """Day on which each label's last session ends, (N, 3), NO_DATE where there is no valid label.
+
+    Rows are a ticker's own sessions on the default calendar. On a union calendar some are not, and a shorter horizon's
+    end can't be told from rows: all its labels then count as known with the furthest one, which is late but never early.
+    """
+    date, furthest = panel.date.numpy().astype(np.int64), panel.label_end.numpy().astype(np.int64)
+    valid = np.isfinite(panel.targets.numpy())
+    last = len(date) - 1
+    ahead = np.stack([date[np.minimum(np.arange(len(date)) + h, last)] for h in HORIZONS], axis=1)  # (N, 3)
+    counted = np.where(valid, ahead, NO_DATE).max(axis=1)
+    ends = ahead if np.array_equal(counted, furthest) else np.broadcast_to(furthest[:, None], ahead.shape)
+    return np.where(valid, ends, NO_DATE)
+
+
+def volatility_regimes(panel: PanelTensors, *, train: Ints) -> Ints:
+    """Regime 0 (calm) .. 2 of every row, (N,): its log volatility forecast less the mean of its ticker's own so far.
+
+    Relative to the ticker's own past, since volatility forecasts are wrong there: they fall back to the ticker's level
+    more slowly than volatility does. Levels across names say little about that, and a market-wide regime has few dates
+    to learn from. Terciles are those of rows ``train``. A row without a forecast is regime 1.
+    """
+    log_scale = np.log(np.maximum(panel.scale.double().numpy(), 1e-8))
+    known = np.isfinite(log_scale)
+    total, count = np.cumsum(np.where(known, log_scale, 0.0)), np.cumsum(known)
+    code = panel.ticker.numpy()
+    start = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
+    ticker = np.cumsum(np.r_[True, code[1:] != code[:-1]]) - 1
+    before_total, before_count = np.r_[0.0, total][start][ticker], np.r_[0, count][start][ticker]
+    mean = (total - before_total) / np.maximum(count - before_count, 1)
+    relative = log_scale - mean
+    low, high = np.quantile(relative[train][known[train]], [1 / 3, 2 / 3])
+    return np.where(known, (relative > low).astype(np.int64) + (relative > high), 1)
