@@ -26,7 +26,7 @@ from forecast_assets.core.panel.features import (
     add_ranks,
     number_rows,
 )
-from forecast_assets.core.panel.incremental import Stored, extend_parts
+from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.resources.settings import compose_settings
@@ -159,10 +159,14 @@ def measure_incremental() -> Figures:
     calendar = reindex(history[0], spec=panel)
     features, seconds = feature_panel(calendar, features=spec), []
     for step in history[1:]:
-        before = Stored(calendar, features)
+
+        def before(span: Span, calendar: pl.DataFrame = calendar, features: pl.DataFrame = features) -> Stored:
+            first = span.after is None  # the panel comes in one part, which has all there was
+            return Stored(calendar, features) if first else Stored(calendar.clear(), features.clear())
+
         calendar = reindex(step, spec=panel)
         started = time.perf_counter()
-        features = pl.concat(extend_parts(lambda: [calendar], features=spec, stored=lambda _: before))  # noqa: B023
+        features = pl.concat(extend_parts(lambda: [calendar], features=spec, stored=before))  # noqa: B023
         seconds.append(time.perf_counter() - started)
     started = time.perf_counter()
     whole = feature_panel(calendar, features=spec)
