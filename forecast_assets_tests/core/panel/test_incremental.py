@@ -16,7 +16,7 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.parts import ticker_parts
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.builders import panel, panel_spec
+from forecast_assets_tests.builders import panel, panel_spec, raw
 from forecast_assets_tests.core.panel.walks import walk
 
 # Short memories and blocks, so that a few hundred rows have a past that is not looked at again.
@@ -105,6 +105,15 @@ def test_a_ticker_that_is_gone_no_longer_counts_in_the_ranks(ticker: str, rows_p
 def test_a_part_of_new_tickers_only_is_computed() -> None:
     old = world().filter(pl.col("ticker") != "SIE.DE")
     assert_same(extended(old, world(), calendar="exchange"), full(world(), calendar="exchange"))
+
+
+def test_a_price_that_has_long_stood_still_shows_no_move_from_before_the_rows_looked_at() -> None:
+    still = [10.0, 11.0, 10.5, 12.0, *[11.0] * 300]
+    new = panel(raw("AAPL", still, start=START), walk("MSFT", len(still), seed=1, start=START))
+    old = new.filter(pl.col("date") < new["date"].max())
+    wanted = full(new, calendar="exchange")
+    assert_same(extended(old, new, calendar="exchange"), wanted)
+    assert wanted.filter(pl.col("ticker") == "AAPL")["rsi_2"][-1] == 50.0
 
 
 @pytest.mark.parametrize("came", [True, False])
