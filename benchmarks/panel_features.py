@@ -26,7 +26,7 @@ from forecast_assets.core.panel.features import (
     add_own_features,
     number_rows,
 )
-from forecast_assets.core.panel.incremental import Stored, extend_parts
+from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.resources.settings import compose_settings
@@ -49,6 +49,7 @@ def prices(tickers: int, sessions: int, *, seed: int = 0) -> pl.DataFrame:
             "date": pl.concat([days] * tickers),
             "ticker": np.repeat([f"T{code:04d}" for code in range(tickers)], sessions),
             "exchange": np.repeat("XNYS", rows),
+            "sector": np.repeat([f"S{code % 11}" for code in range(tickers)], sessions),
             "segment": np.zeros(rows, dtype=np.int32),
             "open": opening,
             "high": np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.002, rows))),
@@ -109,6 +110,9 @@ def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:
     for name, column in (("rank_return_1", "log_return"), ("rank_volatility", "volatility_20")):
         group = out[column].groupby([rows["date"], rows["exchange"]])
         out[name] = (group.rank() - 0.5) / group.transform("count") - 0.5
+    day = [rows["date"], rows["exchange"]]
+    for name, keys in (("market_return", day), ("sector_return", [*day, rows["sector"]])):
+        out[name] = r.groupby(keys).transform("mean").where(r.notna())
     return out
 
 
@@ -159,10 +163,14 @@ def measure_incremental() -> Figures:
     calendar = reindex(history[0], spec=panel)
     features, seconds = feature_panel(calendar, features=spec), []
     for step in history[1:]:
-        before = Stored(calendar, features)
+
+        def before(span: Span, calendar: pl.DataFrame = calendar, features: pl.DataFrame = features) -> Stored:
+            first = span.after is None  # the panel comes in one part, which has all there was
+            return Stored(calendar, features) if first else Stored(calendar.clear(), features.clear())
+
         calendar = reindex(step, spec=panel)
         started = time.perf_counter()
-        features = pl.concat(extend_parts(lambda: [calendar], features=spec, stored=lambda _: before))  # noqa: B023
+        features = pl.concat(extend_parts(lambda: [calendar], features=spec, stored=before))  # noqa: B023
         seconds.append(time.perf_counter() - started)
     started = time.perf_counter()
     whole = feature_panel(calendar, features=spec)

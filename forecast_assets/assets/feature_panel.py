@@ -14,7 +14,7 @@ from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from forecast_assets.core.panel.incremental import Stored
+    from forecast_assets.core.panel.incremental import Span, Stored
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
@@ -35,7 +35,7 @@ def feature_panel(
     if stored is None:
         parts = feature_parts(lambda: ticker_parts(sessions), features=features)
     else:
-        parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored.part)
+        parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored.rows)
     macro = macro_series.collect()
     write_table(digests.watch(with_macro(parts, macro)), folder / TABLE)
     return Product(
@@ -63,9 +63,8 @@ class Before:
             return None
         return cls(sessions=previous.parents["calendar_panel"].path(TABLE), features=previous.version.path(TABLE))
 
-    def part(self, part: pl.DataFrame) -> "Stored":
-        """The rows of the tickers of a part."""
+    def rows(self, span: "Span") -> "Stored":
+        """The rows of a span of tickers."""
         from forecast_assets.core.panel.incremental import Stored
 
-        own = pl.col("ticker").is_between(pl.lit(part["ticker"][0]), pl.lit(part["ticker"][-1]))
-        return Stored(self._sessions.filter(own).collect(), self._features.filter(own).collect())
+        return Stored(self._sessions.filter(span.rows()).collect(), self._features.filter(span.rows()).collect())

@@ -156,7 +156,7 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
         ),
         Feature(
             f"rsi_{spec.rsi_window}",
-            f"Wilder's RSI({spec.rsi_window}), seeded with plain means; 50 where no close moved",
+            f"Wilder's RSI({spec.rsi_window}), seeded with plain means; 50 where closes have long stood still",
             "0 to 100",
             spec.rsi_window,
             "Wilder (1978); TA-Lib RSI",

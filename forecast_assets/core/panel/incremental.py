@@ -3,7 +3,9 @@
 Per ticker, the rows before the first that differs keep what they had: features look back only. From there on they are
 computed anew, beginning so far back that every window is full and every recursion has forgotten where it began; statistics
 over windows come out the same to the last bit (see ``blocks``), recursions to rounding. Labels look ahead, so those of the
-rows just before the first difference are made again, and ranks on every date on which some name of the exchange differs.
+rows just before the first difference are made again, and ranks on every date on which some name of the exchange differs,
+came or went. A day counts as a session of its exchange once any of its names was quoted, so labels are made again around
+the days on which that changed, too.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,12 +41,28 @@ LARGEST_SHARE = 0.2
 Rows = NDArray[np.int64]
 
 
+KEY = ["exchange", "date"]
+
+
 @dataclass(frozen=True)
 class Stored:
-    """What was there before for the tickers of a part: calendar rows, and the feature rows made from them, one by one."""
+    """What was there before for some tickers: calendar rows, and the feature rows made from them, one by one."""
 
     calendar: pl.DataFrame
     features: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Span:
+    """The tickers after ``after`` up to ``until``, in their order; None is no bound. Whole spans leave no ticker out."""
+
+    after: str | None
+    until: str | None
+
+    def rows(self) -> pl.Expr:
+        """Whether a row's ticker is one of them."""
+        begins = pl.lit(True) if self.after is None else pl.col("ticker") > self.after
+        return begins if self.until is None else begins & (pl.col("ticker") <= self.until)
 
 
 @dataclass(frozen=True)
@@ -58,31 +76,48 @@ class _Plan:
     touched: pl.DataFrame  # (exchange, date) on which a row came, went or changed
 
 
+@dataclass(frozen=True)
+class _Days:
+    """(exchange, date) pairs of the whole panel, each once."""
+
+    touched: pl.DataFrame  # a row came, went or changed
+    quoted: pl.DataFrame  # some name is quoted
+    moved: pl.DataFrame  # some name is quoted and none was before, or the other way round
+
+
 def extend_parts(
-    calendar_panel: Parts, *, features: FeatureSpec, stored: Callable[[pl.DataFrame], Stored]
+    calendar_panel: Parts, *, features: FeatureSpec, stored: Callable[[Span], Stored]
 ) -> Iterator[pl.DataFrame]:
-    """As ``feature_parts``; ``stored`` gives what was there before for a part's tickers (empty tables for new ones)."""
+    """As ``feature_parts``; ``stored`` gives what was there before for a span of tickers, empty tables where nothing was.
+
+    Spans reach from one part's last ticker to the next one's, so that a ticker which is in no part any more is seen too.
+    """
     changed = rows = 0
-    touched, quoted = [], []
+    touched, quoted, was_quoted, spans = [], [], [], []
+    after = None
     for part in calendar_panel():
-        plan = _plan(validate(part, CALENDAR_PANEL, "calendar_panel"), stored(part))
+        spans.append(Span(after, until=part["ticker"][-1]))
+        plan = _plan(validate(part, CALENDAR_PANEL, "calendar_panel"), stored(spans[-1]))
         changed, rows = changed + int((~plan.keeps).sum()), rows + part.height
         touched.append(plan.touched)
-        quoted.append(part.filter(~pl.col("is_missing")).select("exchange", "date").unique())
+        quoted.append(_quoted(part))
+        was_quoted.append(_quoted(plan.stored.calendar))
+        after = spans[-1].until
     if changed > LARGEST_SHARE * rows:
         yield from feature_parts(calendar_panel, features=features)
         return
-    days, quotes = pl.concat(touched).unique(), pl.concat(quoted).unique()
-    ranks, owns = CrossSections(features), []
-    for part in calendar_panel():
-        plan = _plan(part, stored(part))
+    gone = stored(Span(after, until=None)).calendar
+    days = _days([*touched, gone.select(KEY)], quoted, [*was_quoted, _quoted(gone)])
+    others, owns = CrossSections(features), []
+    for part, span in zip(calendar_panel(), spans, strict=True):
+        plan = _plan(part, stored(span))
         own = _own_features(plan, features)
         owns.append(own.filter(pl.Series(~plan.keeps[~part["is_missing"].to_numpy()])))
-        seen = _is_touched(part, days)
-        ranks.add_values(part.filter(seen).hstack(own.filter(seen.filter(~part["is_missing"]))))
-    ranks.close()
-    for part, own in zip(calendar_panel(), owns, strict=True):
-        panel = _extended(_plan(part, stored(part)), own, ranks, days, quotes, features)
+        seen = _is_touched(part, days.touched)
+        others.add_values(part.filter(seen).hstack(own.filter(seen.filter(~part["is_missing"]))))
+    others.close()
+    for part, span, own in zip(calendar_panel(), spans, owns, strict=True):
+        panel = _extended(_plan(part, stored(span)), own, others, days, features)
         yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
 
 
@@ -106,8 +141,7 @@ def _plan(part: pl.DataFrame, stored: Stored) -> _Plan:
     # Rows of the old table that nothing kept stands for: they went, or others stand in their place.
     kept_old = np.zeros(stored.calendar.height, dtype=bool)
     kept_old[old[keeps]] = True
-    key = ["exchange", "date"]
-    touched = pl.concat([part.filter(~keeps).select(key), stored.calendar.filter(~kept_old).select(key)]).unique()
+    touched = pl.concat([part.filter(~keeps).select(KEY), stored.calendar.filter(~kept_old).select(KEY)]).unique()
     return _Plan(part, stored, keeps, old, touched)
 
 
@@ -115,12 +149,25 @@ def _starts(tickers: pl.Series) -> Rows:
     return np.flatnonzero((tickers != tickers.shift(1)).fill_null(True).to_numpy())
 
 
+def _quoted(calendar_panel: pl.DataFrame) -> pl.DataFrame:
+    return calendar_panel.filter(~pl.col("is_missing")).select(KEY).unique()
+
+
+def _days(touched: list[pl.DataFrame], quoted: list[pl.DataFrame], was_quoted: list[pl.DataFrame]) -> _Days:
+    new, old = pl.concat(quoted).unique(), pl.concat(was_quoted).unique()
+    moved = pl.concat([new.join(old, on=KEY, how="anti"), old.join(new, on=KEY, how="anti")])
+    return _Days(pl.concat(touched).unique(), new, moved)
+
+
+def _is_on(part: pl.DataFrame, days: pl.DataFrame) -> pl.Series:
+    """Whether a row is on one of ``days``."""
+    marked = part.select(KEY).join(days.with_columns(on=pl.lit(True)), on=KEY, how="left", maintain_order="left")
+    return marked["on"].fill_null(False)
+
+
 def _is_touched(part: pl.DataFrame, days: pl.DataFrame) -> pl.Series:
     """Whether a row is a quote on one of ``days``."""
-    marked = part.select("exchange", "date", "is_missing").join(
-        days.with_columns(touched=pl.lit(True)), on=["exchange", "date"], how="left", maintain_order="left"
-    )
-    return marked.select(pl.col("touched").fill_null(False) & ~pl.col("is_missing")).to_series()
+    return _is_on(part, days) & ~part["is_missing"]
 
 
 def _own_features(plan: _Plan, spec: FeatureSpec) -> pl.DataFrame:
@@ -128,15 +175,14 @@ def _own_features(plan: _Plan, spec: FeatureSpec) -> pl.DataFrame:
     quote = ~plan.part["is_missing"].to_numpy()
     numbered = observed_rows(plan.part)
     keeps, names = plan.keeps[quote], own_names(spec)
-    result = plan.stored.features.select(names)[plan.old[quote]]
+    before, pick = plan.stored.features.select(names), plan.old[quote]
     if keeps.all():
-        return result
+        return before[pick]
     begin = _begins(numbered, keeps, spec)
     tail = number_rows(numbered.filter(pl.Series(begin)).drop("segment_id", "row"))
     fresh = add_own_features(tail, spec=spec).select(names).filter(pl.Series(~keeps[begin]))
-    place = np.arange(len(keeps))
-    place[~keeps] = len(keeps) + np.arange(fresh.height)
-    return pl.concat([result, fresh])[place]
+    pick[~keeps] = before.height + np.arange(fresh.height)
+    return pl.concat([before, fresh])[pick]
 
 
 def _begins(numbered: pl.DataFrame, keeps: NDArray[np.bool_], spec: FeatureSpec) -> NDArray[np.bool_]:
@@ -149,28 +195,26 @@ def _begins(numbered: pl.DataFrame, keeps: NDArray[np.bool_], spec: FeatureSpec)
     return wanted
 
 
-def _extended(
-    plan: _Plan, own: pl.DataFrame, ranks: CrossSections, days: pl.DataFrame, quotes: pl.DataFrame, spec: FeatureSpec
-) -> pl.DataFrame:
+def _extended(plan: _Plan, own: pl.DataFrame, others: CrossSections, days: _Days, spec: FeatureSpec) -> pl.DataFrame:
     """The part's feature rows; ``own``: own features of its quotes that are not kept."""
     part = plan.part
     quote = ~part["is_missing"].to_numpy()
-    again = _labelled_again(part["ticker"], quote, plan.keeps)
+    again = _labelled_again(part["ticker"], quote, plan.keeps & ~_is_on(part, days.moved).to_numpy())
     place = np.flatnonzero(quote)
     keeps = plan.keeps[quote]
     names = [*own_names(spec), *cross_names(spec)]
     fresh = own.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in cross_names(spec)).select(names)
-    pick = plan.old[quote].copy()
+    pick = plan.old[quote]
     pick[~keeps] = plan.stored.features.height + np.arange(fresh.height)
     features = pl.concat([plan.stored.features.select(names), fresh])[pick]
-    seen = _is_touched(part, days).to_numpy()[place]
-    found = ranks.take(int(seen.sum()))
+    seen = _is_touched(part, days.touched).to_numpy()[place]
+    found = others.take(int(seen.sum()))
     features = features.with_columns(
         features[name].scatter(np.flatnonzero(seen), found[name]) for name in found.columns
     )
     carried = carry(part, features)
     labelled = part.filter(pl.Series(again)).hstack(carried.filter(pl.Series(again)))
-    labelled = add_targets(add_known(labelled), quoted=quotes)
+    labelled = add_targets(add_known(labelled), quoted=days.quoted)
     order = columns(spec)
     old = plan.stored.features.select(order)[plan.old[~again]].with_columns(
         carried.filter(pl.Series(~again)).select(cross_names(spec))
@@ -180,17 +224,17 @@ def _extended(
     return pl.concat([old, labelled.select(order)])[pick]
 
 
-def _labelled_again(tickers: pl.Series, quote: NDArray[np.bool_], keeps: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows that are not kept and the ``LABEL_ROWS`` of their ticker before; rows before the end of a ticker's table too,
-    since rows that went were labels of these.
+def _labelled_again(tickers: pl.Series, quote: NDArray[np.bool_], stays: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows from the first of a ticker that does not stay and the ``LABEL_ROWS`` before; rows before the end of a ticker's
+    table too, since rows that went were labels of these.
     """
-    rows = np.arange(len(keeps))
+    rows = np.arange(len(stays))
     starts = _starts(tickers)
     ticker = np.searchsorted(starts, rows, side="right") - 1
-    first = np.append(starts[1:], len(keeps))
-    np.minimum.at(first, ticker[~keeps], rows[~keeps])
+    first = np.append(starts[1:], len(stays))
+    np.minimum.at(first, ticker[~stays], rows[~stays])
     begin = np.maximum(first - LABEL_ROWS, starts)
     # A filled row shows its last quote's features: begin on a quote. A ticker's first row is one.
     last_quote = np.maximum.accumulate(np.where(quote, rows, 0))
-    again: NDArray[np.bool_] = rows >= last_quote[np.minimum(begin, len(keeps) - 1)][ticker]
+    again: NDArray[np.bool_] = rows >= last_quote[np.minimum(begin, len(stays) - 1)][ticker]
     return again

@@ -9,6 +9,8 @@ import polars as pl
 FLOOR = 1e-4
 """Smallest volatility per session: one basis point, below any traded security's."""
 GARMAN_KLASS = 0.3862943611198906  # 2 ln 2 - 1
+STILL = 1e-12
+"""Average move, as a share of the close, below which closes have stood still: the last one that moved is forgotten."""
 MISPRINT = 2.72
 """A high or low beyond both open and close by more than this factor is a misprint, such as pence for pounds."""
 
@@ -46,9 +48,13 @@ def zero_where_flat(statistic: pl.Expr, equal_rows: pl.Expr, window: int) -> pl.
 
 
 def rsi(average_gain: pl.Expr, average_loss: pl.Expr) -> pl.Expr:
-    """Relative strength index of Wilder's averages of rises and falls; 50 where both are zero."""
+    """Relative strength index of Wilder's averages of rises and falls; 50 where closes have stood still.
+
+    Wilder's averages never reach zero. Without a threshold the index of a price that stood still would for ever show its
+    last moves, however long ago, and a history begun after them would give another one.
+    """
     both = average_gain + average_loss
-    return pl.when(both == 0).then(50.0).otherwise(100.0 * average_gain / both)
+    return pl.when(both <= STILL * pl.col("close")).then(50.0).otherwise(100.0 * average_gain / both)
 
 
 def variance_proxy() -> pl.Expr:

@@ -13,10 +13,10 @@ from polars.testing import assert_frame_equal
 from forecast_assets.core.panel import blocks, incremental
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.incremental import Stored, extend_parts
+from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.parts import ticker_parts
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.builders import panel, panel_spec
+from forecast_assets_tests.builders import panel, panel_spec, raw
 from forecast_assets_tests.core.panel.walks import walk
 
 # Short memories and blocks, so that a few hundred rows have a past that is not looked at again.
@@ -26,10 +26,11 @@ START = dt.date(2022, 1, 3)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_blocks() -> Iterator[None]:
+def small_blocks_and_always_extended() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK", 32)
         patch.setattr(incremental, "BLOCK", 32)
+        patch.setattr(incremental, "LARGEST_SHARE", 1.0)
         yield
 
 
@@ -47,9 +48,8 @@ def extended(old_raw: pl.DataFrame, new_raw: pl.DataFrame, *, calendar: str, row
     old, new = reindex(old_raw, spec=spec), reindex(new_raw, spec=spec)
     features = feature_panel(old, features=SPEC)
 
-    def stored(part: pl.DataFrame) -> Stored:
-        own = pl.col("ticker").is_in(part["ticker"].unique().implode())
-        return Stored(old.filter(own), features.filter(own))
+    def stored(span: Span) -> Stored:
+        return Stored(old.filter(span.rows()), features.filter(span.rows()))
 
     parts = extend_parts(lambda: ticker_parts(new.lazy(), rows_per_part=rows_per_part), features=SPEC, stored=stored)
     return pl.concat(parts)
@@ -87,9 +87,46 @@ def test_nothing_new_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_frame_equal(extended(world(), world(), calendar="exchange"), full(world(), calendar="exchange"))
 
 
-def test_a_panel_that_is_mostly_new_is_computed_anew() -> None:
+def test_a_panel_that_is_mostly_new_is_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "LARGEST_SHARE", 0.2)
+    monkeypatch.setattr(incremental, "add_own_features", None)
     old = world().filter(pl.col("date") < dt.date(2022, 3, 1))
     assert_frame_equal(extended(old, world(), calendar="exchange"), full(world(), calendar="exchange"))
+
+
+@pytest.mark.parametrize("rows_per_part", [1, 10_000])
+@pytest.mark.parametrize("ticker", ["AAA", "BBB", "ZZZ"])  # before, between and after those that stay
+def test_a_ticker_that_is_gone_no_longer_counts_in_the_ranks(ticker: str, rows_per_part: int) -> None:
+    old = panel(world(), walk(ticker, 200, seed=9, start=START))
+    found = extended(old, world(), calendar="exchange", rows_per_part=rows_per_part)
+    assert_same(found, full(world(), calendar="exchange"))
+
+
+def test_a_part_of_new_tickers_only_is_computed() -> None:
+    old = world().filter(pl.col("ticker") != "SIE.DE")
+    assert_same(extended(old, world(), calendar="exchange"), full(world(), calendar="exchange"))
+
+
+def test_a_price_that_has_long_stood_still_shows_no_move_from_before_the_rows_looked_at() -> None:
+    still = [10.0, 11.0, 10.5, 12.0, *[11.0] * 300]
+    new = panel(raw("AAPL", still, start=START), walk("MSFT", len(still), seed=1, start=START))
+    old = new.filter(pl.col("date") < new["date"].max())
+    wanted = full(new, calendar="exchange")
+    assert_same(extended(old, new, calendar="exchange"), wanted)
+    assert wanted.filter(pl.col("ticker") == "AAPL")["rsi_2"][-1] == 50.0
+
+
+@pytest.mark.parametrize("came", [True, False])
+@pytest.mark.parametrize("own", [True, False])  # quoted by one that stays, or by one that comes and goes with it
+def test_a_special_session_moves_the_labels_of_the_exchange_s_other_names(came: bool, own: bool) -> None:
+    alone = walk("ZZZ", 300, seed=9, start=dt.date(2022, 6, 1))
+    plain = world()
+    special = with_special_session(plain) if own else panel(plain, with_special_session(alone, "ZZZ"))
+    old, new = (plain, special) if came else (special, plain)
+    wanted = full(new, calendar="union")
+    assert_same(extended(old, new, calendar="union"), wanted)
+    microsoft = pl.col("ticker") == "MSFT"
+    assert not wanted.filter(microsoft).equals(full(old, calendar="union").filter(microsoft))
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -100,7 +137,8 @@ def test_a_panel_that_is_mostly_new_is_computed_anew() -> None:
     came=st.integers(0, 8),
     went=st.integers(0, 8),
     listed=st.sampled_from([None, "AAPL", "SIE.DE"]),
-    delisted=st.booleans(),
+    delisted=st.sampled_from([None, "AAA", "BBB", "ZZZ"]),
+    special=st.sampled_from(["neither", "old", "new"]),
     calendar=st.sampled_from(["exchange", "union"]),
     rows_per_part=st.sampled_from([1, 10_000]),
 )
@@ -111,7 +149,8 @@ def test_appended_revised_filled_and_listed_rows_give_the_whole(
     came: int,
     went: int,
     listed: str | None,
-    delisted: bool,
+    delisted: str | None,
+    special: str,
     calendar: str,
     rows_per_part: int,
 ) -> None:
@@ -124,9 +163,19 @@ def test_appended_revised_filled_and_listed_rows_give_the_whole(
     old = old.with_columns(close=other)
     if listed is not None:
         old = old.filter(pl.col("ticker") != listed)
-    if delisted:
-        old = pl.concat([old, walk("ZZZ", 200, seed=9, start=START)]).sort("ticker", "date")
+    if delisted is not None:
+        old = panel(old, walk(delisted, 200, seed=9, start=START))
+    if special == "old":
+        old = with_special_session(old)
+    if special == "new":
+        new = with_special_session(new)
     assert_same(extended(old, new, calendar=calendar, rows_per_part=rows_per_part), full(new, calendar=calendar))
+
+
+def with_special_session(raw_panel: pl.DataFrame, ticker: str = "AAPL") -> pl.DataFrame:
+    """``raw_panel`` with a quote of an American on Memorial Day 2023, when Frankfurt was open and New York was not."""
+    quote = walk(ticker, 1, seed=5, start=dt.date(2023, 5, 30)).with_columns(date=dt.date(2023, 5, 29))
+    return panel(raw_panel, quote)
 
 
 def _some(rng: np.random.Generator, rows: int, count: int) -> pl.Series:
