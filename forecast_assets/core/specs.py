@@ -8,7 +8,7 @@ Dagster definitions stays quick.
 import datetime as dt
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class Spec(BaseModel):
@@ -55,10 +55,18 @@ class FeatureSpec(Spec):
     volatility_window: int = Field(default=20, ge=2)
     rsi_window: int = Field(default=14, ge=2)
     macd_fast: int = Field(default=12, ge=1)
-    macd_slow: int = Field(default=26, ge=2)
+    macd_slow: int = Field(default=26, ge=2, validate_default=True)
     macd_signal: int = Field(default=9, ge=1)
     moment_window: int = Field(default=60, ge=4, description="window of the rolling skewness and kurtosis")
     ewma_decay: float = Field(default=0.94, gt=0, lt=1, description="decay of the EWMA variance (RiskMetrics)")
+
+    @field_validator("macd_slow")
+    @classmethod
+    def _is_slower(cls, value: int, info: ValidationInfo) -> int:
+        # Both averages start where the slow one can; a faster "slow" one would start before the other's first mean.
+        if value <= info.data.get("macd_fast", 0):
+            raise ValueError(f"has to be longer than macd_fast ({info.data['macd_fast']})")
+        return value
 
 
 class WindowSpec(Spec):

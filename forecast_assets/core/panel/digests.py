@@ -87,4 +87,4 @@ def _bytes(column: pl.Series) -> NDArray[np.uint8]:
     values = column.to_physical()
     zero = False if values.dtype == pl.Boolean else 0
     plain = np.ascontiguousarray(values.fill_null(zero).to_numpy())
-    return plain.view(np.uint8).reshape(len(plain), -1)
+    return plain.view(np.uint8).reshape(len(plain), plain.itemsize)  # not -1: a part may be empty

@@ -28,6 +28,8 @@ class Ema:
     @property
     def memory(self) -> int:
         """Rows after which the start has been forgotten."""
+        if self.alpha == 1:  # no average: each value as it is
+            return self.first
         return self.first + ceil(log(FORGOTTEN) / log1p(-self.alpha))
 
 

@@ -119,6 +119,12 @@ def test_ranks_are_within_the_date_and_exchange() -> None:
     assert last["rank_return_1"].to_list() == [0.375, -0.375, 0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("lengths", [{"macd_fast": 26}, {"macd_fast": 20, "macd_slow": 12}])
+def test_a_slow_average_that_is_not_the_slower_one_is_refused(lengths: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="has to be longer than macd_fast"):
+        FeatureSpec(**lengths)
+
+
 def test_names_follow_the_settings_and_every_feature_is_described() -> None:
     spec = FeatureSpec(volume_window=30, rsi_window=7)
     names = {feature.name for feature in (*declare(spec), *declare_cross(spec))}

@@ -146,3 +146,4 @@ def test_a_year_digest_changes_with_its_rows_and_with_nothing_else(world: pl.Dat
     without_values = table.with_columns(sector=pl.lit(None, dtype=pl.String))
     assert year_digests(without_values)["2023"] != digests["2023"]
     assert year_digests(table.rename({"rsi_14": "rsi"}))["2023"] != digests["2023"]
+    assert year_digests(table.clear()) == {}
