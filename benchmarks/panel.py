@@ -25,7 +25,7 @@ import polars as pl
 from benchmarks._result import ROOT, record
 
 REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
-STAGES = ("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors")
+STAGES = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 GROWTH = (1, 2, 4, 8)
 BIG_TICKERS, BIG_SESSIONS = 10_000, 7_500
 SUFFIXES = ("", ".DE", ".PA", ".L")
@@ -48,7 +48,7 @@ def measure_growth(scale: float) -> Figures:
                 for copy in range(copies):
                     renamed = panel.with_columns(Ticker=pl.format("{}{}", pl.lit(f"C{copy}" if copy else ""), "Ticker"))
                     renamed.write_csv(file, include_header=copy == 0)
-            sizes.append({"copies": copies, **_run(path, Path(folder), STAGES[:3])})
+            sizes.append({"copies": copies, **_run(path, Path(folder), STAGES[:4])})
             print(json.dumps(sizes[-1]), flush=True)
     rows, seconds = (np.log([size[key] for size in sizes]) for key in ("rows", "seconds"))
     slope = float(np.polyfit(rows, seconds, 1)[0])

@@ -29,7 +29,7 @@ TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
 NOISE, DRIFT, LAG = 0.01, 0.005, 3
 FIRST_DAY = 17_167  # 2017-01-01
 FEATURES = ("log_return", "slow", "gate", "noise", "calendar")
-VISITS, EPOCHS = 40_000, 6
+VISITS, EPOCHS = 60_000, 8
 
 
 def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
@@ -89,7 +89,9 @@ def spec_of(name: str, visits: int) -> FitSpec:
     update: dict[str, Any] = {"fits": 1, "epochs": EPOCHS, "visits_per_epoch": visits, "batch_size": 256}
     fields = type(spec).model_fields
     if "observed" in fields:
-        update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3}
+        update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3, "patience": EPOCHS}
+    # The profile changes sizes to its budget; the knobs' own defaults are what is asked here.
+    update |= {name: fields[name].default for name in ("hidden", "hidden_continuous") if name in fields}
     return spec.model_copy(update=update)
 
 

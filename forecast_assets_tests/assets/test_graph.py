@@ -18,7 +18,7 @@ NETWORKS = ("b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
 MODELS = (*NETWORKS, "ensemble")
 YEARLY = [*MODELS, "baselines", "backtest"]
 CUT = date(2018, 12, 31)
-PANEL = ("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors")
+PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 
 
 def test_every_asset_of_the_graph_is_published(smoke_graph: Graph) -> None:

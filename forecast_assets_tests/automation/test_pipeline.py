@@ -1,6 +1,6 @@
 from forecast_assets_tests.graph import Graph
 
-PANEL = ("raw_panel", "calendar_panel", "feature_panel", "windowed_tensors")
+PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 
 
 def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Graph) -> None:
