@@ -56,7 +56,7 @@ MUTANTS = (
         "label_on_a_filled_row",
         "a forward-filled close is taken for a price that could be reached",
         "panel/targets.py",
-        (('observed = ~pl.col("is_missing")', 'observed = pl.col("is_missing").is_not_null()'),),
+        (('pl.col("log_close"), ~pl.col("is_missing")', 'pl.col("log_close"), pl.col("is_missing").is_not_null()'),),
         TARGETS,
     ),
     Mutant(
@@ -197,7 +197,7 @@ MUTANTS = (
         "trades_at_the_close_it_decides_on",
         "a decision is executed at the very close that it was made from",
         "evaluation/simulate.py",
-        (('if spec.execution == "next_open":', 'if spec.execution == "next_day":'),),
+        (('(spec.execution == "next_open")', '(spec.execution == "next_day")'),),
         SIMULATION,
     ),
     Mutant(
