@@ -98,7 +98,7 @@ MUTANTS = (
         "rank_among_later_closes",
         "a European name is ranked among American ones that close hours later",
         "panel/features.py",
-        (('day, sector = ["date", "exchange"],', 'day, sector = ["date"],'),),
+        ((".cast(pl.Int64) * NAMES + exchange)", ".cast(pl.Int64) * NAMES)"),),
         PANEL,
     ),
     Mutant(

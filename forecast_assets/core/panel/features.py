@@ -22,6 +22,9 @@ SCALE = "ewma_vol"
 
 GROUP = ["ticker", "segment"]
 
+NAMES = 1 << 20
+"""More exchanges or sectors than a panel has."""
+
 HAR_WINDOWS = (1, 5, 22)
 
 EWMA_SEED_RETURNS = 20
@@ -236,7 +239,7 @@ def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
         "mean log_return of the observed names of the exchange{} on the date",
         "Campbell, Lo, MacKinlay (1997)",
     )
-    day, sector = ["date", "exchange"], ["date", "exchange", "sector"]
+    day, sector = "day", "day_sector"  # see add_cross
     ranks = tuple(
         Feature(
             f"rank_{name}",
@@ -259,10 +262,13 @@ def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
             "log return",
             1,
             plain,
-            ("close", *group[1:]),
+            ("close", *reads),
             lambda group=group: pl.when(pl.col("log_return").is_not_null()).then(pl.mean("log_return").over(group)),  # type: ignore[misc]
         )
-        for name, who, group in (("market_return", "", day), ("sector_return", "'s sector", sector))
+        for name, who, group, reads in (
+            ("market_return", "", day, ("exchange",)),
+            ("sector_return", "'s sector", sector, ("exchange", "sector")),
+        )
     )
     return (*ranks, *means)
 
@@ -319,7 +325,14 @@ def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFra
 
 def add_cross(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     """Rows with their own features plus the cross-sectional ones; all names of a date have to be there."""
-    return rows.with_columns(feature.expression().alias(feature.name) for feature in declare_cross(spec))
+    # One number for a date and exchange, one for these and a sector: groups of numbers are found sooner than of names.
+    exchange, sector = (
+        pl.col(name).cast(pl.Categorical).to_physical().cast(pl.Int64) for name in ("exchange", "sector")
+    )
+    keys = rows.lazy().with_columns(day=pl.col("date").to_physical().cast(pl.Int64) * NAMES + exchange)
+    keyed = keys.with_columns(day_sector=pl.col("day") * NAMES + sector.fill_null(NAMES - 1))
+    features = keyed.with_columns(feature.expression().alias(feature.name) for feature in declare_cross(spec))
+    return features.drop("day", "day_sector").collect()
 
 
 def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log, log1p
 
+import numpy as np
 import polars as pl
 
 FORGOTTEN = 1e-16
@@ -44,15 +45,15 @@ def exponential_averages(rows: pl.DataFrame, averages: Mapping[str, Ema]) -> pl.
             for name, ema in averages.items()
         ),
     )
-    row = rows["row"]
-    inputs = rows.select(
-        pl.col("segment_id").set_sorted(),
-        *(pl.when(pl.col("row") > ema.first).then(pl.col(ema.values)).alias(name) for name, ema in averages.items()),
-    )
+    starts = np.flatnonzero(rows["row"].to_numpy() == 0)
+    lengths = np.diff(np.append(starts, rows.height))
+    inputs = [rows["segment_id"].set_sorted()]
     for name, ema in averages.items():
+        before = np.minimum(ema.first, lengths)  # rows of each segment that have no average yet
+        blank = np.repeat(starts, before) + np.arange(before.sum()) - np.repeat(np.cumsum(before) - before, before)
         found = seeds.filter(pl.col("row") == ema.first)[name]
-        inputs.replace_column(inputs.get_column_index(name), inputs[name].scatter((row == ema.first).arg_true(), found))
-    return inputs.select(
-        pl.col(name).ewm_mean(alpha=ema.alpha, adjust=False).over("segment_id", mapping_strategy="explode")
-        for name, ema in averages.items()
-    )
+        first = starts[lengths > ema.first] + ema.first
+        inputs.append(rows[ema.values].clone().scatter(blank, None).scatter(first, found).alias(name))
+    grouped = pl.DataFrame(inputs).lazy().group_by("segment_id", maintain_order=True)
+    averaged = grouped.agg(pl.col(name).ewm_mean(alpha=ema.alpha, adjust=False) for name, ema in averages.items())
+    return averaged.select(list(averages)).explode(list(averages)).collect()
