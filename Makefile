@@ -46,7 +46,7 @@ dev: $(STAMP)
 	$(if $(PANEL),FORECAST_PANEL="$(PANEL)") $(SIGNALS) $(BIN)/dagster dev -w workspace.yaml
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.pipeline
+	for name in pipeline ingest mutants panel_features panel; do $(BIN)/python -m benchmarks.$$name || exit; done
 
 $(STAMP): pyproject.toml requirements.lock
 	@test -x "$$(command -v "$(PYTHON)")" || { echo "$(NO_PYTHON)" >&2; exit 1; }
