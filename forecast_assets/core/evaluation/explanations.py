@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast_assets.core.evaluation.figure import INK, MUTED, PALETTE, SMALL, canvas, note, percent
+from forecast_assets.core.evaluation.figure import GRID, INK, MUTED, PALETTE, SMALL, canvas, note, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +23,19 @@ def ranked(weights: Sequence[float], names: Sequence[str], *, shown: int = SHOWN
 
 def explanation_figure(title: str, *, variables: Mapping[str, float], attention: Sequence[float]) -> "Figure":
     """Bars of ``variables`` (name -> weight) above the ``attention`` to each session of the window, oldest first."""
-    figure, (bars,) = canvas(title, height=4.6, panels=1)
-    bars.set_subplotspec(figure.add_gridspec(3, 1)[:2])
-    lines = figure.add_subplot(figure.add_gridspec(3, 1)[2])
+    figure, (whole,) = canvas(title, height=4.6, panels=1)
+    whole.remove()
+    bars, lines = figure.subplots(2, 1, height_ratios=(2, 1))
+    figure.get_layout_engine().set(rect=(0.05, 0.0, 0.95, 1.0))  # type: ignore[union-attr]  # room for the longest name
+    for plot in (bars, lines):
+        plot.spines[["top", "right"]].set_visible(False)
+        plot.spines[["left", "bottom"]].set_color(GRID)
+        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
     place = np.arange(len(variables))[::-1]
     bars.barh(place, list(variables.values()), color=PALETTE[0], height=0.7)
     bars.set_yticks(place, list(variables), fontsize=SMALL)
     bars.xaxis.set_major_formatter(lambda value, _: percent(value))
-    bars.grid(axis="y", visible=False)
+    bars.set_xlim(right=1.15 * max(variables.values()))
     for at, weight in zip(place, variables.values(), strict=True):
         note(bars, weight, at, f" {weight:.0%}", va="center", color=INK)
     sessions = np.arange(1 - len(attention), 1)
@@ -39,7 +44,5 @@ def explanation_figure(title: str, *, variables: Mapping[str, float], attention:
     lines.axhline(1 / len(attention), color=MUTED, linewidth=0.8, linestyle=":")
     lines.set_xlabel("sessions before the decision (dotted: attention to all alike)", fontsize=SMALL, color=MUTED)
     lines.set_ylim(bottom=0)
-    lines.yaxis.set_major_formatter(lambda value, _: percent(value))
-    lines.tick_params(labelsize=SMALL, colors=MUTED)
-    lines.spines[["top", "right"]].set_visible(False)
+    lines.yaxis.set_major_formatter(lambda value, _: percent(value, digits=1))
     return figure
