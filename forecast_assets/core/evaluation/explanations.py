@@ -26,7 +26,9 @@ def explanation_figure(title: str, *, variables: Mapping[str, float], attention:
     figure, (whole,) = canvas(title, height=4.6, panels=1)
     whole.remove()
     bars, lines = figure.subplots(2, 1, height_ratios=(2, 1))
-    figure.get_layout_engine().set(rect=(0.05, 0.0, 0.95, 1.0))  # type: ignore[union-attr]  # room for the longest name
+    engine = figure.get_layout_engine()
+    assert engine is not None  # the canvas has one
+    engine.set(rect=(0.05, 0.0, 0.95, 1.0))  # type: ignore[call-arg]  # room for the longest name
     for plot in (bars, lines):
         plot.spines[["top", "right"]].set_visible(False)
         plot.spines[["left", "bottom"]].set_color(GRID)
@@ -42,7 +44,7 @@ def explanation_figure(title: str, *, variables: Mapping[str, float], attention:
     lines.fill_between(sessions, 0, attention, color=PALETTE[0], alpha=0.25, linewidth=0)
     lines.plot(sessions, attention, color=PALETTE[0], linewidth=1.4)
     lines.axhline(1 / len(attention), color=MUTED, linewidth=0.8, linestyle=":")
-    lines.set_xlabel("sessions before the decision (dotted: attention to all alike)", fontsize=SMALL, color=MUTED)
+    lines.set_xlabel("sessions before the decision (dotted: all alike)", fontsize=SMALL, color=MUTED)
     lines.set_ylim(bottom=0)
     lines.yaxis.set_major_formatter(lambda value, _: percent(value, digits=1))
     return figure
