@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -292,7 +292,8 @@ def main() -> None:
     measures = [*chosen, *([lambda: measure_neuralforecast(options.peers)] if WITH_PEERS in only else [])]
     for measure in measures:
         figures = measure()
-        path = record("models", figures, command=" ".join(["python -m benchmarks.models", *sys.argv[1:]]))
+        asked = ["PYTHON" if before == "--peers" else word for before, word in pairwise(["", *sys.argv[1:]])]
+        path = record("models", figures, command=" ".join(["python -m benchmarks.models", *asked]))
         print(f"{path.relative_to(ROOT)}: " + ", ".join(f"{key} {made['value']}" for key, made in figures.items()))
 
 
