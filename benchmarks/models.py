@@ -213,12 +213,13 @@ def measure_neuralforecast(peers: Path | None) -> Figures:
 def measure_gather() -> Figures:
     """Windows that reach a model per CPU-second, drawing included: single random windows against the dataloader."""
     sizes, _ = spec_sizes()
-    panel = random_panel(tickers=TICKERS, sessions=SESSIONS, features=sizes.observed + sizes.known)
+    features = sizes.observed + sizes.known
+    panel = random_panel(tickers=TICKERS, sessions=SESSIONS, features=features)
     ends = panel.ends(LOOKBACK)
     ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
     stats = fit_stats(panel, Fold(year=0, train=ends, validation=ends, test=ends))
     single, generator = Layout(1, 1), torch.Generator().manual_seed(0)
-    sampler, every = RunSampler.over(panel, ends, layout=single), panel.columns(panel.feature_names)
+    sampler, every = RunSampler.over(panel, ends, layout=single), panel.columns(panel.feature_names[:features])
     batches = loader_batches(sizes)
 
     def gather() -> None:

@@ -24,9 +24,10 @@ from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.tensors import REGRESSORS, VOLATILITY
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
-NOISE, DRIFT, LAG = 0.01, 0.005, 3
+NOISE, DRIFT, LAG = VOLATILITY, 0.005, 3
 FIRST_DAY = 17_167  # 2017-01-01
 FEATURES = ("log_return", "slow", "gate", "noise", "calendar")
 VISITS, EPOCHS = 60_000, 8
@@ -51,7 +52,8 @@ def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
         target = np.full((SESSIONS, len(HORIZONS)), np.nan)
         for column, horizon in enumerate(HORIZONS):
             target[:-horizon, column] = price[horizon:] - price[:-horizon]
-        features.append(np.column_stack([returns, slow, gate, noise, days % 7]))
+        constant = np.tile(list(REGRESSORS.values()), (SESSIONS, 1))
+        features.append(np.column_stack([returns, slow, gate, noise, days % 7, constant]))
         targets.append(target)
         drifts.append(drift)
     rows = TICKERS * SESSIONS
@@ -68,7 +70,7 @@ def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
         observed=torch.ones(rows, dtype=torch.bool),
         segment_start=(torch.arange(SESSIONS) == 0).repeat(TICKERS),
         run_length=torch.arange(1, SESSIONS + 1, dtype=torch.int32).repeat(TICKERS),
-        feature_names=FEATURES,
+        feature_names=(*FEATURES, *REGRESSORS),
         tickers=tuple(f"T{i:02d}" for i in range(TICKERS)),
         sectors=("A", "B", "C", "D"),
         exchanges=("XNYS",),

@@ -23,6 +23,7 @@ CALENDAR = ("core/panel/test_calendar.py", *PANEL)
 TARGETS = ("core/panel/test_known_and_targets.py", *PANEL)
 FOLDS = ("core/windows/test_folds.py",)
 STATS = ("core/windows/test_stats.py",)
+VOLATILITY = ("core/windows/test_volatility.py",)
 TENSORS = ("core/windows/test_tensors.py", "core/windows/test_proofs.py")
 FIT = ("core/training/test_selection.py", "core/training/test_fit.py")
 SIMULATION = ("core/evaluation/test_simulate.py",)
@@ -168,9 +169,23 @@ MUTANTS = (
         "windows/stats.py",
         (
             ("targets = panel.targets[fold.train]", "targets = panel.targets[fold.decisions]"),
-            ("panel.scale[fold.train]", "panel.scale[fold.decisions]"),
+            ("_volatility(panel, fold.train, weights)", "_volatility(panel, fold.decisions, weights)"),
         ),
         STATS,
+    ),
+    Mutant(
+        "volatility_of_the_test_year",
+        "the volatility forecast is fitted on the decisions that it is judged by",
+        "windows/stats.py",
+        (("fit_volatility(panel, fold.train)", "fit_volatility(panel, fold.decisions)"),),
+        STATS,
+    ),
+    Mutant(
+        "volatility_of_the_next_session",
+        "a lag of the volatility forecast looks ahead instead of back",
+        "windows/volatility.py",
+        (("rows - reach.clamp(max=lag)", "(rows + lag).clamp(max=panel.rows - 1)"),),
+        VOLATILITY,
     ),
     Mutant(
         "window_across_segments",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.windows.runs import Layout, Runs
-from forecast_assets.core.windows.stats import FoldStats, horizon_scale
+from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 
 
@@ -99,7 +99,7 @@ def make_batch(
         rows=stats.standardise(rows, columns).view(*shown.shape, -1),
         offsets=layout.offsets(lookback, device=ends.device),
         lookback=lookback,
-        scale=horizon_scale(panel.scale[ends]),
+        scale=stats.volatility(panel, ends),
         ticker=stats.ticker_ids[panel.ticker[ends].long()],
         sector=stats.sector_ids[panel.sector[ends].long()],
         exchange=stats.exchange_ids[panel.exchange[ends].long()],

@@ -23,7 +23,7 @@ from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.runs import Layout, Runs, check_windows, cover, single_windows
 from forecast_assets.core.windows.sampler import RunSampler
-from forecast_assets.core.windows.stats import FoldStats, horizon_scale
+from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ def validation_pinball(loop: _Loop) -> float:
     """Standardised pinball over all matured validation labels."""
     ends = loop.fold.validation.to(loop.device)
     quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats, columns=loop.feature_columns)
-    return float(standardised_pinball(quantiles, loop.panel.targets[ends], horizon_scale(loop.panel.scale[ends])))
+    return float(standardised_pinball(quantiles, loop.panel.targets[ends], loop.stats.volatility(loop.panel, ends)))
 
 
 def fit(

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, volatility
 
 UNKNOWN_ID = 0
 """Embedding id of every ticker or sector that the fold was not trained on."""
@@ -23,7 +24,8 @@ class FoldStats:
 
     mean: Tensor  # (F,) of each feature
     std: Tensor  # (F,)
-    base_quantiles: Tensor  # (3, 7) pooled empirical quantiles of target / (scale * sqrt(h))
+    volatility_weights: Tensor  # (3, 1 + R) of the volatility forecast, see fit_volatility
+    base_quantiles: Tensor  # (3, 7) pooled empirical quantiles of target / volatility forecast
     target_mean: Tensor  # (3,) of the log-return targets
     target_std: Tensor  # (3,)
     unconditional_mean: tuple[float, ...]  # (3,) mean simple return over each horizon
@@ -39,15 +41,14 @@ class FoldStats:
         """(..., C) raw -> (..., C) standardised and clipped, a new tensor."""
         return (window - self.mean[columns]).div_(self.std[columns]).clamp_(-CLIP, CLIP)
 
+    def volatility(self, panel: PanelTensors, rows: Tensor) -> Tensor:
+        """Volatility forecast over each horizon at rows ``rows``, log-return units: (B,) -> (B, 3)."""
+        return volatility(panel, rows, weights=self.volatility_weights)
+
     def to(self, device: torch.device | str) -> "FoldStats":
         """The same statistics with their tensors on ``device``."""
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return FoldStats(**{**vars(self), **moved})
-
-
-def horizon_scale(scale: Tensor) -> Tensor:
-    """One-session volatility -> volatility over each horizon under independent returns: (B,) -> (B, 3)."""
-    return scale[:, None] * torch.sqrt(torch.tensor(HORIZONS, dtype=scale.dtype, device=scale.device))
 
 
 def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
@@ -57,13 +58,14 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
     windows show. Ids are given in the order of names, so they do not depend on tickers that list later.
     """
     seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
-    rows = panel.features[seen].double()
-    std = rows.std(dim=0)
+    mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
+    weights = fit_volatility(panel, fold.train).float()
     targets = panel.targets[fold.train].double().numpy()  # (T, 3)
-    standardised = targets / horizon_scale(panel.scale[fold.train].double()).numpy()
+    standardised = targets / _volatility(panel, fold.train, weights).double().numpy()
     return FoldStats(
-        mean=rows.mean(dim=0).float(),
+        mean=mean.float(),
         std=torch.where(std > 1e-8, std, torch.ones_like(std)).float(),
+        volatility_weights=weights,
         base_quantiles=torch.from_numpy(np.nanquantile(standardised, QUANTILES, axis=0).T.copy()).float(),
         target_mean=torch.from_numpy(np.nanmean(targets, axis=0)).float(),
         target_std=torch.from_numpy(np.nanstd(targets, axis=0)).float(),
@@ -72,6 +74,18 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
         sector_ids=_ids(panel.sector[fold.train], size=len(panel.sectors)),
         exchange_ids=_ids(panel.exchange[fold.train], size=len(panel.exchanges)),
     )
+
+
+def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64, a block of rows at a time."""
+    blocks = rows.split(BLOCK_ROWS)
+    mean = torch.stack([features[block].double().sum(dim=0) for block in blocks]).sum(dim=0) / len(rows)
+    squares = torch.stack([(features[block].double() - mean).square().sum(dim=0) for block in blocks]).sum(dim=0)
+    return mean, (squares / (len(rows) - 1)).sqrt()
+
+
+def _volatility(panel: PanelTensors, rows: Tensor, weights: Tensor) -> Tensor:
+    return torch.cat([volatility(panel, block, weights=weights) for block in rows.split(BLOCK_ROWS)])
 
 
 def _ids(codes: Tensor, *, size: int) -> Tensor:

@@ -13,7 +13,7 @@ from forecast_assets.core.specs import FoldSpec, PatchTstSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.runs import Layout, single_windows
-from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats, horizon_scale
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.tensors import random_panel
 
@@ -90,8 +90,8 @@ def test_training_lowers_the_loss_below_the_base_distribution_and_is_the_same_ag
     )
     assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
     losses = [epoch["train_loss"] for epoch in first.curve]
-    base = stats.base_quantiles * horizon_scale(panel.scale[fold.train])[..., None]
-    untrained = standardised_pinball(base, panel.targets[fold.train], horizon_scale(panel.scale[fold.train]))
+    base = stats.base_quantiles * stats.volatility(panel, fold.train)[..., None]
+    untrained = standardised_pinball(base, panel.targets[fold.train], stats.volatility(panel, fold.train))
     assert losses[-1] < min(losses[0], 0.85 * float(untrained))
     quantiles = predict(
         "b4_patchtst", SPEC, first.weights, panel=panel, ends=fold.test, stats=stats, lookback=LOOKBACK, device="cpu"

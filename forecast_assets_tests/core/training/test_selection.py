@@ -9,7 +9,7 @@ from forecast_assets.core.models.base import standardised_pinball
 from forecast_assets.core.specs import FoldSpec, MlpSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.stats import fit_stats, horizon_scale
+from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
 from forecast_assets_tests.tensors import random_panel
@@ -36,7 +36,7 @@ def test_the_score_of_a_fit_is_its_pinball_on_the_validation_decisions(panel: Pa
         quantiles = predict(
             "b0_mlp", SPEC, done.weights, panel=panel, ends=ends, stats=stats, lookback=LOOKBACK, device="cpu"
         )
-        scores[split] = float(standardised_pinball(quantiles, panel.targets[ends], horizon_scale(panel.scale[ends])))
+        scores[split] = float(standardised_pinball(quantiles, panel.targets[ends], stats.volatility(panel, ends)))
     assert done.validation_pinball == pytest.approx(scores["validation"], rel=1e-5)
     assert done.validation_pinball != pytest.approx(scores["test"], rel=1e-3)
 

@@ -20,6 +20,7 @@ def stats() -> FoldStats:
     return FoldStats(
         mean=0 * ones,
         std=ones,
+        volatility_weights=torch.zeros(3, 17),
         base_quantiles=torch.linspace(-2, 2, 7).expand(3, 7),
         target_mean=torch.zeros(3),
         target_std=torch.ones(3),

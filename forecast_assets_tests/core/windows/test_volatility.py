@@ -1,0 +1,134 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.volatility import (
+    FLOOR,
+    LAGS,
+    LONG_LAGS,
+    MAX_LOSS,
+    RETURNS,
+    fit_volatility,
+    forward_log_variance,
+    volatility,
+)
+from forecast_assets_tests.tensors import random_panel
+
+SESSIONS = 400
+
+
+def noisy_panel(*, tickers: int = 2, seed: int = 0) -> PanelTensors:
+    """Every regressor random, two of the rows filled, a border between segments in the first ticker."""
+    panel = random_panel(tickers=tickers, sessions=SESSIONS, features=1)
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(panel.features.shape, generator=generator)
+    names = panel.feature_names
+    for name in LAGS:
+        features[:, names.index(name)] -= 9.0
+    for name in RETURNS:
+        features[:, names.index(name)] *= 0.03
+    extra = torch.randn(panel.rows, 2, generator=generator)
+    observed, starts = panel.observed.clone(), panel.segment_start.clone()
+    observed[[150, 151]] = False
+    starts[200] = True
+    run = panel.run_length.clone()
+    run[200:SESSIONS] -= 200
+    return replace(
+        panel,
+        features=torch.cat([features, extra], dim=1),
+        feature_names=(*names, "volume_z_20", "kurt_60"),
+        observed=observed,
+        segment_start=starts,
+        run_length=run,
+        scale=torch.rand(panel.rows, generator=generator) * 0.02 + 0.005,
+    )
+
+
+def naive_regressors(panel: PanelTensors, row: int) -> list[float]:
+    reach = int(panel.run_length[row]) - 1
+
+    def value(name: str, lag: int = 0) -> float:
+        return float(panel.column(name)[row - min(lag, reach)])
+
+    scale = float(panel.scale[row])
+    return [
+        *(value(name, lag) for name, lags in LAGS.items() for lag in lags),
+        float(np.mean([value("har_22", lag) for lag in LONG_LAGS])),
+        float(np.log(scale)),
+        *(max(-MAX_LOSS, min(0.0, value(name) / (scale * h**0.5))) for name, h in RETURNS.items()),
+        value("volume_z_20"),
+        value("kurt_60"),
+    ]
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_forward_variance_equals_a_loop_over_the_observed_sessions_ahead(horizon: int) -> None:
+    rng = np.random.default_rng(0)
+    log_variance, observed = rng.normal(-9, 1, 600), np.ones(600, dtype=bool)
+    observed[[40, 41, 42, 240]] = False
+    segment = np.searchsorted([200, 300, 400], np.arange(600), side="right")
+    actual = forward_log_variance(log_variance, observed=observed, segment=segment, horizon=horizon)
+    for row in range(600):
+        end = min(bound for bound in (200, 300, 400, 600) if bound > row)
+        ahead = [i for i in range(row + 1, row + horizon + 1) if i >= end or observed[i]]
+        if row + horizon >= end or not ahead:
+            assert np.isnan(actual[row])
+        else:
+            assert actual[row] == pytest.approx(np.log(np.mean(np.exp(log_variance[ahead]))), abs=1e-12)
+
+
+def test_the_fit_is_least_squares_and_the_forecast_the_mean_of_a_log_normal_variance() -> None:
+    panel = noisy_panel()
+    train = torch.cat([torch.arange(100, 190), torch.arange(210, 370), torch.arange(500, 700)])
+    weights = fit_volatility(panel, train)
+    design = np.array([[1.0, *naive_regressors(panel, row)] for row in train.tolist()])
+    har_1 = panel.column("har_1").double().numpy()
+    segment = np.cumsum(panel.segment_start.numpy())
+    for k, horizon in enumerate(HORIZONS):
+        outcome = forward_log_variance(har_1, observed=panel.observed.numpy(), segment=segment, horizon=horizon)[train]
+        known = np.isfinite(outcome) & np.isfinite(panel.targets[train, k].numpy())
+        expected, *_ = np.linalg.lstsq(design[known], outcome[known], rcond=None)
+        expected[0] += np.mean((outcome[known] - design[known] @ expected) ** 2) / 2
+        np.testing.assert_allclose(weights[k].numpy(), expected, rtol=1e-5, atol=1e-6)
+    rows = torch.tensor([5, 205, 390, 700])  # the first two have less history than the lags
+    actual = volatility(panel, rows, weights=weights)
+    for b, row in enumerate(rows.tolist()):
+        log_variance = weights.numpy() @ np.array([1.0, *naive_regressors(panel, row)])
+        assert actual[b].tolist() == pytest.approx((np.exp(log_variance / 2) * np.sqrt(HORIZONS)).tolist(), rel=1e-5)
+
+
+def test_no_row_after_a_decision_changes_its_forecast() -> None:
+    panel = noisy_panel()
+    weights = fit_volatility(panel, torch.arange(100, 300))
+    rows = torch.arange(120, 200)
+    features = panel.features.clone()
+    features[200:SESSIONS] = 1e3
+    later = replace(panel, features=features)
+    assert torch.equal(volatility(panel, rows, weights=weights), volatility(later, rows, weights=weights))
+
+
+def test_another_ticker_does_not_change_the_fit() -> None:
+    train = torch.arange(100, 300)
+    fits = [fit_volatility(noisy_panel(), train)]
+    panel = noisy_panel()
+    features = panel.features.clone()
+    features[SESSIONS:] += 3.0
+    fits.append(fit_volatility(replace(panel, features=features), train))
+    assert torch.equal(*fits)
+
+
+def test_a_stale_price_has_a_volatility_all_the_same() -> None:
+    panel = random_panel(tickers=1, sessions=SESSIONS)
+    weights = torch.zeros(3, 17)
+    weights[:, 0] = -40.0
+    assert volatility(panel, torch.tensor([300]), weights=weights)[0, 0].item() == pytest.approx(FLOOR)
+
+
+def test_no_usable_decision_is_an_error() -> None:
+    panel = random_panel(tickers=1, sessions=SESSIONS)
+    with pytest.raises(ValueError, match="no training decision has a 20-session label"):
+        fit_volatility(panel, torch.tensor([SESSIONS - 10]))
