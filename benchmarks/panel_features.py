@@ -113,6 +113,9 @@ def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:
     day = [rows["date"], rows["exchange"]]
     for name, keys in (("market_return", day), ("sector_return", [*day, rows["sector"]])):
         out[name] = r.groupby(keys).transform("mean").where(r.notna())
+    out["market_variance"] = np.log((r**2).groupby(day).transform("mean").clip(lower=1e-8)).where(r.notna())
+    volatility = np.log(out["volatility_20"])
+    out["market_volatility"] = volatility.groupby(day).transform("mean").where(volatility.notna())
     return out
 
 

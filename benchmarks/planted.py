@@ -92,8 +92,9 @@ def spec_of(name: str, visits: int) -> FitSpec:
     fields = type(spec).model_fields
     if "observed" in fields:
         update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3, "patience": EPOCHS}
-    # The profile changes sizes to its budget; the knobs' own defaults are what is asked here.
-    update |= {name: fields[name].default for name in ("hidden", "hidden_continuous") if name in fields}
+    # The profile fits sizes to its budget and the location to real returns; the knobs' own defaults are asked here.
+    own = ("hidden", "hidden_continuous", "location_shrink")
+    update |= {name: fields[name].default for name in own if name in fields}
     return spec.model_copy(update=update)
 
 

@@ -12,6 +12,7 @@ from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
+from forecast_assets.assets.sweep import sweep
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
@@ -31,6 +32,7 @@ defs = dg.Definitions(
         macro_series,
         feature_panel,
         windowed_tensors,
+        sweep,
         baselines,
         b0_mlp,
         b1_tft,

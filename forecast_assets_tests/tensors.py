@@ -9,8 +9,12 @@ from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 FIRST_DAY = 17_167  # 2017-01-01
 
 VOLATILITY = 0.01
-REGRESSORS = {"har_1": np.log(VOLATILITY**2), "har_5": np.log(VOLATILITY**2), "har_22": np.log(VOLATILITY**2),
-              "return_5": 0.0, "return_20": 0.0}  # fmt: skip
+REGRESSORS = {
+    **dict.fromkeys(("har_1", "har_5", "har_22", "market_variance"), 2 * np.log(VOLATILITY)),
+    "market_volatility": np.log(VOLATILITY),
+    "return_5": 0.0,
+    "return_20": 0.0,
+}
 """What the volatility forecast reads, constant: the forecast is then VOLATILITY at every row."""
 
 

@@ -22,7 +22,7 @@ VARIANTS = "variants.parquet"
 """Daily table of what is no strategy of the report but evidence on one: each single fit, and the late book."""
 
 
-@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,))
+@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
 def backtest(
     ensemble: Version,
     b0_mlp: Version,

@@ -29,7 +29,10 @@ TRIALS = "trials.json"
 """The trial ledger as the report read it."""
 
 MODEL, BASELINE = "ensemble", "ewma"
-RIVALS = ("b0_mlp", "har", "garch", "ewma", "histvol20", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
+RIVALS = (
+    *("b0_mlp", "har", "harx", "garch", "ewma", "histvol20"),
+    *("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"),
+)
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 

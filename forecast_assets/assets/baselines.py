@@ -14,9 +14,12 @@ from forecast_assets.core.specs import FoldSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 
-@stage(group="models", kinds={"numpy"}, partitions=years, checks=(PURGED,))
+@stage(group="models", kinds={"numpy"}, partitions=years, checks=(PURGED,), tuned=True)
 def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: int, log: Any) -> Product:
-    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions."""
+    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions.
+
+    And ``harx``, the volatility forecast that the networks start from: what they add to it is theirs.
+    """
     import time
 
     from forecast_assets.core.models.arrays import PanelArrays
@@ -34,10 +37,14 @@ def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, y
         quantiles = fit_predict(arrays, train=fold.train.numpy(), decide=fold.decisions.numpy())
         seconds[f"seconds_{name}"] = round(time.perf_counter() - started, 3)
         tables.append(fold_table(panel, fold, quantiles, model=name))
+    started = time.perf_counter()
+    stats = fit_stats(panel, fold)
+    start = stats.base_quantiles * stats.volatility(panel, fold.decisions)[..., None]
+    tables.append(fold_table(panel, fold, start.double().numpy(), model="harx"))
+    seconds["seconds_harx"] = round(time.perf_counter() - started, 3)
     log.info(f"baselines {year}: {', '.join(f'{name} {s} s' for name, s in seconds.items())}")
-    unconditional = fit_stats(panel, fold).unconditional_mean
     return Product(
-        files={TABLE: pl.concat(tables), "training.json": {"unconditional_mean": list(unconditional)}},
+        files={TABLE: pl.concat(tables), "training.json": {"unconditional_mean": list(stats.unconditional_mean)}},
         facts={"models": len(tables), "decisions": len(fold.decisions), **seconds},
         checks=purge_check(panel, fold),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-@stage(group="models", kinds={"numpy"}, partitions=years)
+@stage(group="models", kinds={"numpy"}, partitions=years, tuned=True)
 def ensemble(
     b1_tft: Version,
     b2_tft_ticker: Version,

@@ -25,7 +25,7 @@ def launchpad_config(stage: str, specs: Mapping[str, type[Spec]]) -> type[dg.Con
 def with_overrides(spec: S, section: dg.Config | None) -> S:
     """``spec`` with the launchpad's non-empty fields put over it; raises pydantic's ValidationError."""
     given = {} if section is None else {k: v for k, v in section.model_dump().items() if v is not None}
-    return type(spec).model_validate(spec.model_dump() | given) if given else spec
+    return type(spec).model_validate(dict(spec) | given) if given else spec
 
 
 def _section(name: str, spec: type[Spec]) -> type[dg.Config]:

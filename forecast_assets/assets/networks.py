@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ FITS = "fits.parquet"
 TRAINING = "training.json"
 
 
-@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu", tuned=True)
 def b0_mlp(
     windowed_tensors: Version,
     b0_mlp_spec: MlpSpec,
@@ -51,7 +52,7 @@ def b0_mlp(
     return train_fold(run, windowed_tensors)
 
 
-@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu", tuned=True)
 def b1_tft(
     windowed_tensors: Version,
     b1_tft_spec: TftSpec,
@@ -69,7 +70,7 @@ def b1_tft(
     return train_fold(run, windowed_tensors)
 
 
-@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu", tuned=True)
 def b2_tft_ticker(
     windowed_tensors: Version,
     b2_tft_ticker_spec: TftSpec,
@@ -89,7 +90,7 @@ def b2_tft_ticker(
     return train_fold(run, windowed_tensors)
 
 
-@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu", tuned=True)
 def b3_tft_sector(
     windowed_tensors: Version,
     b3_tft_sector_spec: TftSpec,
@@ -109,7 +110,7 @@ def b3_tft_sector(
     return train_fold(run, windowed_tensors)
 
 
-@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu")
+@stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu", tuned=True)
 def b4_patchtst(
     windowed_tensors: Version,
     b4_patchtst_spec: PatchTstSpec,
@@ -244,7 +245,7 @@ def tracked_fit(run: FoldRun, seed: int, *, panel: "PanelTensors", fold: "Fold",
     config = {"model": run.name, "year": run.year, "seed": seed, "lookback": run.windows.lookback, **spec.model_dump()}
     with run.tracking.run(name=f"{run.name}/{run.year}/{seed}", group=run.name, config=config, log=run.log) as record:
 
-        def on_epoch(epoch: dict[str, float]) -> None:
+        def on_epoch(epoch: Mapping[str, float]) -> None:
             record(epoch)
             run.log.debug(
                 f"{run.name} {run.year} seed {seed}: epoch {epoch['epoch'] + 1:.0f} of {spec.epochs}, "

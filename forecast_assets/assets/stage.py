@@ -7,7 +7,8 @@ A stage is an ordinary function. Its parameters say what it needs:
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
 - ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
-- ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report);
+- ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
+  adds to it asks for the ``data_root``;
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
@@ -33,6 +34,7 @@ from forecast_assets.assets.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.metadata import check_results, version_metadata
 from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
+from forecast_assets.assets.tuned import SWEEP, tuned_overrides
 from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources import environment
@@ -55,6 +57,7 @@ SERVICES = {
     "checkpoints",
     "previous",
     "trials",
+    "data_root",
 }
 SPEC_SUFFIX = "_spec"
 
@@ -106,9 +109,12 @@ def stage(
     checks: Sequence[CheckSpec] = (),
     pool: str | None = None,
     after: After | None = None,
+    tuned: bool = False,
 ) -> Callable[[Callable[..., Product]], dg.AssetsDefinition]:
     """Make a Dagster asset of a stage function; its name is the asset key, its docstring the description.
 
+    ``tuned``: the settings that the current sweep found come over the profile's. They enter the input key by value, so
+    another sweep with the same outcome changes nothing.
     ``after`` runs once the version is known, new or found, such as to register partitions.
     """
 
@@ -118,7 +124,8 @@ def stage(
 
         def without_knobs(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
-                return _materialise(function, signature, checks, after, context, parents.pop("config", None), parents)
+                config = parents.pop("config", None)
+                return _materialise(function, signature, checks, after, tuned, context, config, parents)
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -142,6 +149,7 @@ def stage(
                 )
                 for name, annotation in signature.parents.items()
             },
+            deps=[SWEEP] if tuned else [],
             partitions_def=partitions,
             group_name=group,
             kinds=kinds,
@@ -162,13 +170,14 @@ def _materialise(
     signature: _Signature,
     checks: Sequence[CheckSpec],
     after: After | None,
+    tuned: bool,
     context: dg.AssetExecutionContext,
     config: Any,
     parents: Mapping[str, Any],
 ) -> Any:
     asset, partition = function.__name__, context.partition_key if context.has_partition_key else None
     store = context.resources.store.store()
-    settings = context.resources.settings.settings()
+    settings = context.resources.settings.settings(tuned_overrides(store) if tuned else ())
     specs = _specs(signature, settings, config)
     services = _services(signature, context, settings, partition)
     year = int(partition) if "year" in signature.services and partition else None
@@ -287,6 +296,7 @@ def _services(
         "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,
         "trials": lambda: _trials(context),
+        "data_root": lambda: str(context.resources.store.root()),
     }
     return {name: offered[name]() for name in signature.services if name in offered}
 

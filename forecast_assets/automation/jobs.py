@@ -7,6 +7,9 @@ PANEL = dg.define_asset_job(
     selection=["raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors"],
     description="From the raw panel to tensors.",
 )
+SWEEP = dg.define_asset_job(
+    "sweep", selection=["sweep"], description="Settings, chosen on the years before the first test year."
+)
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
     selection=[
@@ -24,4 +27,4 @@ WALK_FORWARD = dg.define_asset_job(
 REPORT = dg.define_asset_job("report", selection=["backtest_report"], description="The verdict over all years at hand.")
 NIGHTLY = dg.define_asset_job("nightly", selection=["drift_checks"], description="What is watched every night.")
 
-JOBS = [PANEL, WALK_FORWARD, REPORT, NIGHTLY]
+JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]

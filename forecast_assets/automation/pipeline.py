@@ -1,4 +1,4 @@
-"""The whole graph in order, in one process: panel, each year, the report, the night's checks."""
+"""The whole graph in order, in one process: panel, settings, each year, the report, the night's checks."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from forecast_assets.core import errors
 from forecast_assets.core.errors import BadKnob
 from forecast_assets.store.store import Store
 
-ORDER = ("panel", "walk_forward", "report", "nightly")
+ORDER = ("panel", "sweep", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
 
 ERRORS = errors.__name__

@@ -124,6 +124,10 @@ class TftSpec(FitSpec):
     heads: int = Field(default=4, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
+    shape_shrink: float = Field(default=0.03, ge=0, le=1, description="factor on what quantiles learn beside the scale")
+    volatility_weight: float = Field(
+        default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
+    )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns known only up to the decision")
     known: tuple[str, ...] = Field(description="calendar columns known in advance")
@@ -143,9 +147,37 @@ class PatchTstSpec(FitSpec):
     head_hidden: int = Field(default=64, ge=1, description="width of the layer that joins variables, levels and ids")
     dropout: float = Field(default=0.1, ge=0, lt=1)
     location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
+    shape_shrink: float = Field(default=0.03, ge=0, le=1, description="factor on what quantiles learn beside the scale")
+    volatility_weight: float = Field(
+        default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
+    )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns known only up to the decision: the channels")
     known: tuple[str, ...] = Field(description="calendar columns known in advance")
+
+
+class SweepSpec(Spec):
+    """The search for settings on the years before the first test year, and what is searched."""
+
+    trials: int = Field(default=24, ge=0, description="distinct settings that are tried; 0: the profile's stand")
+    years: tuple[int, ...] = Field(default=(2015, 2016, 2017, 2018), description="inner years, where history suffices")
+    models: tuple[str, ...] = Field(default=("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
+    hidden: tuple[int, ...] = Field(default=(32, 64, 128))
+    learning_rate: tuple[float, ...] = Field(default=(3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
+    lookback: tuple[int, ...] = Field(default=(60, 120, 250))
+    epochs: int = Field(default=3, ge=1)
+    visits_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch of an inner year")
+    coverage_low: float = Field(default=0.92, description="settings whose 95 % band covers less, at any horizon, ...")
+    coverage_high: float = Field(default=0.98, description="... or more, are not feasible")
+    calibration_rate: tuple[float, ...] = Field(default=(0.005, 0.01, 0.02, 0.05))
+    smoothing: tuple[float, ...] = Field(default=(0.9, 0.95, 0.98))
+    kelly_fraction: tuple[float, ...] = Field(default=(0.25, 0.5))
+    seed: int = Field(default=0, ge=0)
+    # How it is carried out changes no result, so it is no part of the settings that a version is known by.
+    workers: int = Field(default=1, ge=1, exclude=True, description="processes that try settings at the same time")
+    storage: str = Field(
+        default="", exclude=True, description="of the study: a database URL or a journal file; empty: SQLite"
+    )
 
 
 class EnsembleSpec(Spec):
@@ -246,6 +278,7 @@ class Settings(Spec):
     b2_tft_ticker: TftSpec
     b3_tft_sector: TftSpec
     b4_patchtst: PatchTstSpec
+    sweep: SweepSpec = SweepSpec()
     ensemble: EnsembleSpec = EnsembleSpec()
     calibration: CalibrationSpec = CalibrationSpec()
     backtest: BacktestSpec = BacktestSpec()

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,6 @@ class SettingsResource(dg.ConfigurableResource):
         """The profile in force."""
         return self.profile or environment.profile_name()
 
-    def settings(self) -> Settings:
-        """Compose and validate."""
-        return compose_settings(self.profile_name(), list(self.overrides))
+    def settings(self, tuned: Sequence[str] = ()) -> Settings:
+        """Compose and validate; ``tuned`` are overrides that the run's own come after."""
+        return compose_settings(self.profile_name(), [*tuned, *self.overrides])

@@ -13,7 +13,6 @@ import numpy as np
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
 from forecast_assets.core.models.empirical import location_scale_quantiles
-from forecast_assets.core.windows.volatility import forward_log_variance
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def fit(panel: PanelArrays, *, horizon: int, train: Rows) -> HarFit:
     split. Raises ValueError without a usable decision.
     """
     labelled = train[np.isfinite(panel.targets[train, HORIZONS.index(horizon)])]
-    observed = ~panel.is_missing
-    outcome = forward_log_variance(panel.har_1, observed=observed, segment=panel.segment, horizon=horizon)[labelled]
+    outcome = forward_log_variance(panel, labelled, horizon=horizon)
     regressors = _regressors(panel)[labelled]
     known = np.isfinite(outcome) & np.isfinite(regressors).all(axis=1)
     if not known.any():
@@ -59,6 +57,25 @@ def predict_scale(panel: PanelArrays, har: HarFit, *, horizon: int) -> Floats:
     """Volatility of the log return over ``horizon`` sessions, (N,): the root of a log-normal variance's mean."""
     log_variance = har.intercept + _regressors(panel) @ har.slopes
     return np.exp(0.5 * (log_variance + 0.5 * har.residual_variance)) * np.sqrt(horizon)
+
+
+def forward_log_variance(panel: PanelArrays, rows: Rows, *, horizon: int) -> Floats:
+    """Log of the mean one-session variance over the ``horizon`` sessions after ``rows``, (len(rows),).
+
+    The one-session variance is ``exp(har_1)``; a filled session has none and is passed over. NaN where the segment
+    ends first, or no session after the row was observed.
+    """
+    last = len(panel.har_1) - 1
+    segment = panel.segment
+    total, sessions = np.zeros(len(rows)), np.zeros(len(rows))
+    for ahead in range(1, horizon + 1):
+        row = np.minimum(rows + ahead, last)
+        inside = (rows + ahead <= last) & (segment[row] == segment[rows])
+        counted = inside & ~panel.is_missing[row] & np.isfinite(panel.har_1[row])
+        total += np.where(counted, np.exp(np.where(counted, panel.har_1[row], 0.0)), 0.0)
+        sessions += np.where(inside, counted, np.nan)
+    usable = sessions > 0
+    return np.log(total / np.where(usable, sessions, np.nan), out=np.full(len(rows), np.nan), where=usable)
 
 
 def _regressors(panel: PanelArrays) -> Floats:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.base import Batch, ForecastModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
 from forecast_assets.core.models.patchtst_layers import EncoderSizes, PatchEncoder, instance_normalise
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
@@ -16,7 +16,7 @@ STATIC = ("ticker", "sector", "exchange")
 RAW = (len(HORIZONS), len(QUANTILES))
 
 
-class PatchTst(ForecastModel):
+class PatchTst(LocationScaleModel):
     """B4: each observed variable is a channel; ticker, sector and exchange are its static variables.
 
     Some training ids are shown as unknown, so that the unknown id is a trained one.
@@ -44,11 +44,14 @@ class PatchTst(ForecastModel):
             channel_width=spec.channel_width,
             hidden=spec.head_hidden,
         )
-        self.head = QuantileHead(stats.base_quantiles, location_shrink=spec.location_shrink)
+        self.head = QuantileHead(
+            stats.base_quantiles, location_shrink=spec.location_shrink, shape_shrink=spec.shape_shrink
+        )
+        self.volatility_weight = spec.volatility_weight
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Quantiles of the log return, (B, 3, 7)."""
-        return self.head(self.network(batch.window, self.ids(batch)), batch.scale)
+    def raw(self, batch: Batch) -> Tensor:
+        """Raw numbers of each decision, (B, 3, 7)."""
+        return self.network(batch.window, self.ids(batch))
 
     def ids(self, batch: Batch) -> Tensor:
         """Static ids of each decision, (B, 3); in training a share of them unknown."""

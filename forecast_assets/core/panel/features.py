@@ -270,7 +270,29 @@ def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
             ("sector_return", "'s sector", sector, ("exchange", "sector")),
         )
     )
-    return (*ranks, *means)
+    variances = (
+        Feature(
+            "market_variance",
+            f"log of the mean log_return^2 of the observed names of the exchange on the date, at least log {ind.FLOOR}^2",
+            "log variance per session",
+            1,
+            "cross-sectional second moment",
+            ("close", "exchange"),
+            lambda: ind.log_variance(
+                pl.when(pl.col("log_return").is_not_null()).then(pl.col("log_return").pow(2).mean().over(day))
+            ),
+        ),
+        Feature(
+            "market_volatility",
+            f"mean log of {volatility} of the observed names of the exchange on the date",
+            "log volatility per session",
+            spec.volatility_window,
+            "the level that volatilities share",
+            ("close", "exchange"),
+            lambda: pl.when(pl.col(volatility).is_not_null()).then(pl.col(volatility).log().mean().over(day)),
+        ),
+    )
+    return (*ranks, *means, *variances)
 
 
 FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *declare_cross(FeatureSpec()))}

@@ -99,7 +99,7 @@ class _Loop(lightning.LightningModule):
         decisions = torch.zeros(panel.rows, dtype=torch.bool)
         decisions[fold.train] = True
         self.register_buffer("decisions", decisions, persistent=False)
-        self.on_epoch: Callable[[dict[str, float]], None] | None = None
+        self.on_epoch: Callable[[Mapping[str, float]], None] | None = None
         self.checkpoint: Resumable | None = None
         self.resumed: Checkpoint | None = None
         self.curve: list[dict[str, float]] = []
@@ -222,12 +222,13 @@ def fit(
     seed: int,
     hardware: Hardware,
     callbacks: tuple[Callback, ...] = (),
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     checkpoint: Resumable | None = None,
 ) -> Fit:
     """Train model ``name`` on ``fold`` and return its best epoch; ``on_epoch`` is told the curve's entry of each.
 
-    With a ``checkpoint``, a fit that was killed goes on from its last finished epoch and ends with the same weights.
+    With a ``checkpoint``, a fit that was killed goes on from its last finished epoch and ends with the same weights;
+    ``on_epoch`` is told the finished epochs again.
 
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
@@ -241,6 +242,9 @@ def fit(
         loop.on_epoch, loop.checkpoint = on_epoch, checkpoint
         if checkpoint is not None:
             loop.take_up(load_checkpoint(checkpoint.folder, key=checkpoint.key))
+        if on_epoch is not None:
+            for entry in loop.curve:
+                on_epoch(entry)
         trainer = lightning.Trainer(
             max_epochs=max(1, spec.epochs - len(loop.curve)),
             accelerator=hardware.accelerator,

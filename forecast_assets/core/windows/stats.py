@@ -9,7 +9,7 @@ from torch import Tensor
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, volatility
+from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, log_excess, volatility
 
 UNKNOWN_ID = 0
 """Embedding id of every ticker or sector that the fold was not trained on."""
@@ -25,6 +25,7 @@ class FoldStats:
     mean: Tensor  # (F,) of each feature
     std: Tensor  # (F,)
     volatility_weights: Tensor  # (3, 1 + R) of the volatility forecast, see fit_volatility
+    volatility_residual: Tensor  # (3,) variance of the log variance around it
     base_quantiles: Tensor  # (3, 7) pooled empirical quantiles of target / volatility forecast
     target_mean: Tensor  # (3,) of the log-return targets
     target_std: Tensor  # (3,)
@@ -45,6 +46,10 @@ class FoldStats:
         """Volatility forecast over each horizon at rows ``rows``, log-return units: (B,) -> (B, 3)."""
         return volatility(panel, rows, weights=self.volatility_weights)
 
+    def log_excess(self, panel: PanelTensors, rows: Tensor, *, forecast: Tensor) -> Tensor:
+        """Log of realised volatility over its ``forecast`` (B, 3) at rows ``rows`` (B,), (B, 3); see ``volatility``."""
+        return log_excess(panel, rows, forecast=forecast, residual=self.volatility_residual)
+
     def to(self, device: torch.device | str) -> "FoldStats":
         """The same statistics with their tensors on ``device``."""
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
@@ -59,13 +64,14 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
     """
     seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
     mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
-    weights = fit_volatility(panel, fold.train).float()
+    weights, residual = (fitted.float() for fitted in fit_volatility(panel, fold.train))
     targets = panel.targets[fold.train].double().numpy()  # (T, 3)
     standardised = targets / _volatility(panel, fold.train, weights).double().numpy()
     return FoldStats(
         mean=mean.float(),
         std=torch.where(std > 1e-8, std, torch.ones_like(std)).float(),
         volatility_weights=weights,
+        volatility_residual=residual,
         base_quantiles=torch.from_numpy(np.nanquantile(standardised, QUANTILES, axis=0).T.copy()).float(),
         target_mean=torch.from_numpy(np.nanmean(targets, axis=0)).float(),
         target_std=torch.from_numpy(np.nanstd(targets, axis=0)).float(),

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.models.har import fit, predict_scale
-from forecast_assets.core.windows.volatility import forward_log_variance
+from forecast_assets.core.models.har import fit, forward_log_variance, predict_scale
 from forecast_assets_tests.core.models.arrays_builder import simulated_panel
 
 PANEL = simulated_panel(tickers=3, sessions=200, seed=4)
@@ -13,11 +12,27 @@ TRAIN = np.r_[30:150, 230:350, 430:550]
 
 
 @pytest.mark.parametrize("horizon", HORIZONS)
+def test_forward_variance_equals_a_loop_over_the_observed_sessions_ahead(horizon: int) -> None:
+    missing = np.zeros(600, dtype=bool)
+    missing[[40, 41, 42, 240]] = True
+    starts = PANEL.segment_start.copy()
+    starts[300] = True
+    panel = replace(PANEL, is_missing=missing, segment_start=starts)
+    actual = forward_log_variance(panel, np.arange(600), horizon=horizon)
+    for row in range(600):
+        end = min(bound for bound in (200, 300, 400, 600) if bound > row)
+        ahead = [i for i in range(row + 1, row + horizon + 1) if i >= end or not missing[i]]
+        if row + horizon >= end or not ahead:
+            assert np.isnan(actual[row])
+        else:
+            assert actual[row] == pytest.approx(np.log(np.mean(np.exp(panel.har_1[ahead]))), abs=1e-12)
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
 def test_the_fit_is_least_squares_over_all_tickers(horizon: int) -> None:
     actual = fit(PANEL, horizon=horizon, train=TRAIN)
     design = np.array([[1.0, PANEL.har_1[t], PANEL.har_5[t], PANEL.har_22[t]] for t in TRAIN])
-    observed, segment = ~PANEL.is_missing, PANEL.segment
-    outcome = forward_log_variance(PANEL.har_1, observed=observed, segment=segment, horizon=horizon)[TRAIN]
+    outcome = forward_log_variance(PANEL, TRAIN, horizon=horizon)
     expected = np.linalg.solve(design.T @ design, design.T @ outcome)
     np.testing.assert_allclose([actual.intercept, *actual.slopes], expected, rtol=1e-8)
     assert actual.residual_variance == pytest.approx(np.mean((outcome - design @ expected) ** 2), rel=1e-8)

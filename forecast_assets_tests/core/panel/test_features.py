@@ -155,3 +155,17 @@ def test_market_and_sector_returns_are_means_over_the_exchange_of_the_day() -> N
     assert rows["MSFT"]["sector_return"] == pytest.approx(technology)
     assert rows["XOM"]["sector_return"] == own["XOM"]
     assert rows["SAP.DE"]["market_return"] == rows["SAP.DE"]["sector_return"] == own["SAP.DE"]
+
+
+def test_market_variance_and_volatility_are_those_of_the_exchange_on_the_day() -> None:
+    frame = panel(walk("AAPL", 40, seed=1), walk("MSFT", 40, seed=2), walk("SAP.DE", 40, seed=4, exchange="XETR"))
+    found = add_features(reindex(frame, spec=panel_spec()), spec=FeatureSpec())
+    day = found.filter(pl.col("ticker") == "AAPL")["date"][30]
+    rows = {row["ticker"]: row for row in found.filter(pl.col("date") == day).iter_rows(named=True)}
+    names = [rows["AAPL"], rows["MSFT"]]
+    variance = np.log(np.mean([row["log_return"] ** 2 for row in names]))
+    volatility = np.mean([np.log(row["volatility_20"]) for row in names])
+    for row in names:
+        assert row["market_variance"] == pytest.approx(variance)
+        assert row["market_volatility"] == pytest.approx(volatility)
+    assert rows["SAP.DE"]["market_variance"] == pytest.approx(2 * np.log(abs(rows["SAP.DE"]["log_return"])))

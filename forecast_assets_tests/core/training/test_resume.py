@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def run(name: str, *, checkpoint: Resumable | None = None, die_after: int = EPOC
     fold = make_fold(panel, year=2019, spec=folds, lookback=LOOKBACK)
     spec: FitSpec = SPECS[name].model_copy(update={"epochs": EPOCHS, "patience": patience})
 
-    def on_epoch(epoch: dict[str, float]) -> None:
+    def on_epoch(epoch: Mapping[str, float]) -> None:
         if epoch["epoch"] + 1 == die_after < EPOCHS:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -10,10 +10,12 @@ from forecast_assets.core.windows.volatility import (
     FLOOR,
     LAGS,
     LONG_LAGS,
+    MARKET_LAGS,
     MAX_LOSS,
     RETURNS,
     fit_volatility,
-    forward_log_variance,
+    log_excess,
+    realised_log_variance,
     volatility,
 )
 from forecast_assets_tests.tensors import random_panel
@@ -55,9 +57,14 @@ def naive_regressors(panel: PanelTensors, row: int) -> list[float]:
         return float(panel.column(name)[row - min(lag, reach)])
 
     scale = float(panel.scale[row])
+
+    def mean(name: str, lags: tuple[int, ...]) -> float:
+        return float(np.mean([value(name, lag) for lag in lags]))
+
     return [
         *(value(name, lag) for name, lags in LAGS.items() for lag in lags),
-        float(np.mean([value("har_22", lag) for lag in LONG_LAGS])),
+        *(mean("har_22", lags) for lags in LONG_LAGS),
+        *(mean(name, lags) for name, groups in MARKET_LAGS.items() for lags in groups),
         float(np.log(scale)),
         *(max(-MAX_LOSS, min(0.0, value(name) / (scale * h**0.5))) for name, h in RETURNS.items()),
         value("volume_z_20"),
@@ -65,35 +72,35 @@ def naive_regressors(panel: PanelTensors, row: int) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("horizon", HORIZONS)
-def test_forward_variance_equals_a_loop_over_the_observed_sessions_ahead(horizon: int) -> None:
-    rng = np.random.default_rng(0)
-    log_variance, observed = rng.normal(-9, 1, 600), np.ones(600, dtype=bool)
-    observed[[40, 41, 42, 240]] = False
-    segment = np.searchsorted([200, 300, 400], np.arange(600), side="right")
-    actual = forward_log_variance(log_variance, observed=observed, segment=segment, horizon=horizon)
-    for row in range(600):
-        end = min(bound for bound in (200, 300, 400, 600) if bound > row)
-        ahead = [i for i in range(row + 1, row + horizon + 1) if i >= end or observed[i]]
-        if row + horizon >= end or not ahead:
-            assert np.isnan(actual[row])
-        else:
-            assert actual[row] == pytest.approx(np.log(np.mean(np.exp(log_variance[ahead]))), abs=1e-12)
+def naive_log_variance(panel: PanelTensors, row: int, k: int) -> float:
+    ahead = [i for i in range(row + 1, row + HORIZONS[k] + 1) if i < panel.rows and panel.observed[i]]
+    if not np.isfinite(float(panel.targets[row, k])) or not ahead:
+        return float("nan")
+    return float(np.log(np.mean(np.exp(panel.column("har_1").double().numpy()[ahead]))))
+
+
+def test_realised_variance_equals_a_loop_over_the_observed_sessions_of_a_label() -> None:
+    panel = noisy_panel()
+    actual = realised_log_variance(panel, torch.arange(panel.rows)).numpy()
+    expected = [[naive_log_variance(panel, row, k) for k in range(3)] for row in range(panel.rows)]
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    assert np.isnan(actual[149, 0])  # the next two sessions are filled ones
+    assert not np.isnan(actual[149, 1])
 
 
 def test_the_fit_is_least_squares_and_the_forecast_the_mean_of_a_log_normal_variance() -> None:
     panel = noisy_panel()
     train = torch.cat([torch.arange(100, 190), torch.arange(210, 370), torch.arange(500, 700)])
-    weights = fit_volatility(panel, train)
+    weights, residual = fit_volatility(panel, train)
     design = np.array([[1.0, *naive_regressors(panel, row)] for row in train.tolist()])
-    har_1 = panel.column("har_1").double().numpy()
-    segment = np.cumsum(panel.segment_start.numpy())
-    for k, horizon in enumerate(HORIZONS):
-        outcome = forward_log_variance(har_1, observed=panel.observed.numpy(), segment=segment, horizon=horizon)[train]
-        known = np.isfinite(outcome) & np.isfinite(panel.targets[train, k].numpy())
+    for k in range(len(HORIZONS)):
+        outcome = np.array([naive_log_variance(panel, row, k) for row in train.tolist()])
+        known = np.isfinite(outcome)
         expected, *_ = np.linalg.lstsq(design[known], outcome[known], rcond=None)
-        expected[0] += np.mean((outcome[known] - design[known] @ expected) ** 2) / 2
-        np.testing.assert_allclose(weights[k].numpy(), expected, rtol=1e-5, atol=1e-6)
+        variance = np.mean((outcome[known] - design[known] @ expected) ** 2)
+        assert residual[k].item() == pytest.approx(variance, rel=1e-4)
+        expected[0] += variance / 2
+        np.testing.assert_allclose(design @ weights[k].numpy(), design @ expected, atol=1e-4)
     rows = torch.tensor([5, 205, 390, 700])  # the first two have less history than the lags
     actual = volatility(panel, rows, weights=weights)
     for b, row in enumerate(rows.tolist()):
@@ -101,9 +108,17 @@ def test_the_fit_is_least_squares_and_the_forecast_the_mean_of_a_log_normal_vari
         assert actual[b].tolist() == pytest.approx((np.exp(log_variance / 2) * np.sqrt(HORIZONS)).tolist(), rel=1e-5)
 
 
+def test_what_the_forecast_leaves_is_zero_in_the_mean_over_its_training_rows() -> None:
+    panel, train = noisy_panel(), torch.arange(100, 190)
+    weights, residual = fit_volatility(panel, train)
+    excess = log_excess(panel, train, forecast=volatility(panel, train, weights=weights), residual=residual)
+    assert excess.nanmean(dim=0).tolist() == pytest.approx([0.0] * 3, abs=1e-5)
+    assert (2 * excess).square().nanmean(dim=0).tolist() == pytest.approx(residual.tolist(), rel=1e-4)
+
+
 def test_no_row_after_a_decision_changes_its_forecast() -> None:
     panel = noisy_panel()
-    weights = fit_volatility(panel, torch.arange(100, 300))
+    weights, _ = fit_volatility(panel, torch.arange(100, 300))
     rows = torch.arange(120, 200)
     features = panel.features.clone()
     features[200:SESSIONS] = 1e3
@@ -113,17 +128,17 @@ def test_no_row_after_a_decision_changes_its_forecast() -> None:
 
 def test_another_ticker_does_not_change_the_fit() -> None:
     train = torch.arange(100, 300)
-    fits = [fit_volatility(noisy_panel(), train)]
+    fits = [fit_volatility(noisy_panel(), train)[0]]
     panel = noisy_panel()
     features = panel.features.clone()
     features[SESSIONS:] += 3.0
-    fits.append(fit_volatility(replace(panel, features=features), train))
+    fits.append(fit_volatility(replace(panel, features=features), train)[0])
     assert torch.equal(*fits)
 
 
 def test_a_stale_price_has_a_volatility_all_the_same() -> None:
     panel = random_panel(tickers=1, sessions=SESSIONS)
-    weights = torch.zeros(3, 17)
+    weights = torch.zeros_like(fit_volatility(panel, torch.arange(100, 300))[0])
     weights[:, 0] = -40.0
     assert volatility(panel, torch.tensor([300]), weights=weights)[0, 0].item() == pytest.approx(FLOOR)
 

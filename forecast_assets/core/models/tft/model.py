@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from forecast_assets.core.models.base import Batch, ForecastModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
 from forecast_assets.core.models.tft.network import TftNetwork, TftSizes
 from forecast_assets.core.specs import TftSpec
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
@@ -14,7 +14,7 @@ def embedding_size(count: int) -> int:
     return max(1, min(round(count**0.25), 32))
 
 
-class Tft(ForecastModel):
+class Tft(LocationScaleModel):
     """The TFT with ``static`` (of ticker, sector, exchange) as its static variables.
 
     The encoder shows ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar
@@ -40,11 +40,14 @@ class Tft(ForecastModel):
         )
         nn.init.zeros_(self.network.output.weight)  # start from the base distribution, see QuantileHead
         nn.init.zeros_(self.network.output.bias)
-        self.head = QuantileHead(stats.base_quantiles, location_shrink=spec.location_shrink)
+        self.head = QuantileHead(
+            stats.base_quantiles, location_shrink=spec.location_shrink, shape_shrink=spec.shape_shrink
+        )
+        self.volatility_weight = spec.volatility_weight
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Quantiles of the log return, (B, 3, 7)."""
-        return self.head(self.network(batch.rows, batch.offsets, self.ids(batch)), batch.scale)
+    def raw(self, batch: Batch) -> Tensor:
+        """Raw numbers of each decision, (B, 3, 7)."""
+        return self.network(batch.rows, batch.offsets, self.ids(batch))
 
     def ids(self, batch: Batch) -> Tensor:
         """Static ids of each run, (K, S); in training a share of them unknown, per run."""

@@ -20,7 +20,8 @@ def stats() -> FoldStats:
     return FoldStats(
         mean=0 * ones,
         std=ones,
-        volatility_weights=torch.zeros(3, 17),
+        volatility_weights=torch.zeros(3, 22),
+        volatility_residual=torch.zeros(3),
         base_quantiles=torch.linspace(-2, 2, 7).expand(3, 7),
         target_mean=torch.zeros(3),
         target_std=torch.ones(3),
@@ -47,6 +48,7 @@ def batch() -> Batch:
         sector=ids(4),
         exchange=ids(2),
         target=torch.zeros(12, 3),
+        log_excess=torch.zeros(12, 3),
     )
 
 

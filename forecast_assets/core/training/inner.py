@@ -1,0 +1,201 @@
+"""The inner walk-forward: how good settings are on years before the first test year.
+
+Each inner year is a fold like any test year, purged on both borders: trained on what came before, best epoch by its own
+validation decisions, scored on the year's decisions. Settings are what is carried on from here, weights never.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.scores.quantile import coverage, pinball
+from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec
+from forecast_assets.core.training.calibrate import calibrate_fold
+from forecast_assets.core.training.fit import Hardware, Resumable, fit, predict
+from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.stats import fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+
+Floats = NDArray[np.float64]
+
+
+class Pruned(Exception):
+    """The trial was stopped: others were better at the same point."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One set of settings."""
+
+    model: str
+    spec: FitSpec
+    lookback: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all candidates are given alike."""
+
+    years: tuple[int, ...]
+    folds: FoldSpec
+    calibration: CalibrationSpec
+    seed: int
+
+
+@dataclass(frozen=True)
+class InnerYear:
+    """One inner year's forecasts, raw."""
+
+    fold: Fold
+    quantiles: Floats  # (validation + test, 3, 7), in the order of ``fold.decisions``
+    unconditional_mean: tuple[float, ...]  # (3,) simple return over each horizon in the training labels
+
+
+@dataclass(frozen=True)
+class InnerScore:
+    """Settings judged over all inner years' decisions; each year counts by its decisions."""
+
+    mae_1d: float  # of the 1-session median, log-return units: twice the pinball loss at the median
+    pinball: tuple[float, ...]  # (3,) calibrated, per horizon
+    coverage_95: tuple[float, ...]  # (3,) calibrated, per horizon
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a candidate is after an epoch."""
+
+    step: int  # epochs before this one, over all years
+    value: float  # mean over the years so far of the best validation pinball
+    year: int
+    best: float  # of this year
+    epoch: Mapping[str, float]  # the curve's entry
+
+
+Report = Callable[[Progress], None]
+"""Told after each epoch; may raise ``Pruned``."""
+
+
+def inner_walk_forward(
+    candidate: Candidate,
+    budget: Budget,
+    *,
+    panel: PanelTensors,
+    hardware: Hardware,
+    report: Report,
+    checkpoint: Resumable | None = None,
+) -> list[InnerYear]:
+    """Train and forecast ``candidate`` on each inner year, in order.
+
+    Every candidate is shown the same years in the same order, so values at one step compare. A year that stops early
+    is reported as standing still for the epochs it did not need. A ``checkpoint`` holds each year's fit in a folder of
+    its own.
+    """
+    done: list[InnerYear] = []
+    best: list[float] = []
+    for position, year in enumerate(budget.years):
+        fold = make_fold(panel, year=year, spec=budget.folds, lookback=candidate.lookback)
+        stats = fit_stats(panel, fold)
+        tell = _reporter(report, year, position * candidate.spec.epochs, best)
+        trained = fit(
+            candidate.model,
+            candidate.spec,
+            panel=panel,
+            fold=fold,
+            stats=stats,
+            lookback=candidate.lookback,
+            seed=budget.seed,
+            hardware=hardware,
+            on_epoch=tell,
+            checkpoint=checkpoint and Resumable(checkpoint.folder / str(year), key=f"{checkpoint.key}/{year}"),
+        )
+        for epoch in range(len(trained.curve), candidate.spec.epochs):
+            tell({**trained.curve[-1], "epoch": epoch})
+        quantiles = predict(
+            candidate.model,
+            candidate.spec,
+            trained.weights,
+            panel=panel,
+            ends=fold.decisions,
+            stats=stats,
+            lookback=candidate.lookback,
+            device=hardware.accelerator,
+        )
+        best.append(trained.validation_pinball)
+        done.append(InnerYear(fold, quantiles.double().numpy(), stats.unconditional_mean))
+    return done
+
+
+def inner_years(
+    quantiles: Mapping[int, Floats], *, panel: PanelTensors, folds: FoldSpec, lookback: int
+) -> list[InnerYear]:
+    """The inner years of forecasts that were kept: year -> raw quantiles (validation + test, 3, 7)."""
+    years = []
+    for year in sorted(quantiles):
+        fold = make_fold(panel, year=year, spec=folds, lookback=lookback)
+        years.append(InnerYear(fold, quantiles[year], fit_stats(panel, fold).unconditional_mean))
+    return years
+
+
+def _reporter(report: Report, year: int, first: int, before: Sequence[float]) -> Callable[[Mapping[str, float]], None]:
+    """What takes the epochs of ``year``, whose first is step ``first``; ``before``: best values of earlier years."""
+    best = math.inf
+    earlier = list(before)
+
+    def on_epoch(epoch: Mapping[str, float]) -> None:
+        nonlocal best
+        best = min(best, epoch["validation_pinball"])
+        report(Progress(first + int(epoch["epoch"]), float(np.mean([*earlier, best])), year, best, epoch))
+
+    return on_epoch
+
+
+def inner_score(years: Sequence[InnerYear], *, panel: PanelTensors, calibration: CalibrationSpec) -> InnerScore:
+    """Score the decisions of the inner years, their validation left out; calibrated as a test year would be.
+
+    The median is not touched by calibration, so ``mae_1d`` does not depend on it.
+    """
+    forecasts, outcomes = [], []
+    for year in years:
+        quantiles = year.quantiles
+        if calibration.enabled:
+            quantiles = calibrate_fold(quantiles, panel=panel, fold=year.fold, spec=calibration).quantiles
+        forecasts.append(quantiles[len(year.fold.validation) :])
+        outcomes.append(panel.targets[year.fold.test].double().numpy())
+    quantiles, y = np.concatenate(forecasts), np.concatenate(outcomes)  # (M, 3, 7), (M, 3)
+    losses = np.nanmean(pinball(y, quantiles, levels=QUANTILES), axis=0)  # (3, 7)
+    return InnerScore(
+        mae_1d=2 * float(losses[0, QUANTILES.index(0.5)]),
+        pinball=tuple(float(loss) for loss in losses.mean(axis=1)),
+        coverage_95=tuple(coverage(y[:, k], quantiles[:, k, 0], quantiles[:, k, -1]) for k in range(len(HORIZONS))),
+    )
+
+
+def usable_years(
+    panel: PanelTensors, years: Sequence[int], *, folds: FoldSpec, lookbacks: Sequence[int]
+) -> tuple[int, ...]:
+    """Those of ``years`` for which the panel has history enough, whatever lookback is chosen.
+
+    Raises BadInput where none has, and ValueError where one is a test year.
+    """
+    if late := [year for year in years if year >= folds.first_test_year]:
+        raise ValueError(
+            f"sweep: {late[0]} is a test year; settings are chosen on years before {folds.first_test_year}"
+        )
+    usable = []
+    for year in years:
+        try:
+            make_fold(panel, year=year, spec=folds, lookback=max(lookbacks))
+        except BadInput:
+            continue
+        usable.append(year)
+    if not usable:
+        raise BadInput(
+            f"sweep: no inner year of {list(years)} has {folds.validation_sessions + folds.purge_sessions} sessions and "
+            f"{max(lookbacks)}-session windows before it; give more history or smaller sweep.lookbacks"
+        )
+    return tuple(usable)

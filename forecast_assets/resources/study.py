@@ -1,0 +1,190 @@
+"""An Optuna study that several processes work on and that survives any of them.
+
+A trial belongs to the process that holds its folder locked. Whatever way that process ends, the kernel lets the lock go;
+the trial then counts as failed, and its settings are tried again, from the last finished epoch of each fit. Distinct
+settings are tried once. What is tried next depends on the seed and the trials so far, not on which process asks.
+"""
+
+import itertools
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast_assets.core.errors import BadKnob
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.locks import exclusive, hold, is_held
+
+if TYPE_CHECKING:
+    import optuna
+
+log = logging.getLogger(__name__)
+
+OWNER = "owner"
+"""User attribute of a trial: the folder that its process holds."""
+
+HEARTBEAT_SECONDS = 60
+"""Of a trial in a database that other machines share: their locks can't be seen from here."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One trial, held by this process for as long as the object lives."""
+
+    trial: "optuna.Trial"
+    params: dict[str, Any]
+    folder: Path
+    """For checkpoints: another trial of the same settings gets the same."""
+
+
+class Study:
+    """The study ``name`` in ``storage``; ``folder`` (local) holds locks and checkpoints, and the database by default.
+
+    No trial is pruned before step ``warm_up_steps``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        folder: Path,
+        storage: str,
+        space: Mapping[str, Sequence[Any]],
+        trials: int,
+        seed: int,
+        warm_up_steps: int,
+    ) -> None:
+        self.space, self.seed = {key: list(values) for key, values in space.items()}, seed
+        self.folder = folder
+        from optuna.pruners import MedianPruner
+
+        folder.mkdir(parents=True, exist_ok=True)
+        combinations = 1
+        for values in self.space.values():
+            combinations *= len(values)
+        self.trials = min(trials, combinations)
+        self.is_shared = "://" in storage and not storage.startswith("sqlite")
+        self.optuna = _open(name, folder=folder, storage=storage)
+        self.optuna.pruner = MedianPruner(n_warmup_steps=warm_up_steps)
+
+    def claim(self) -> Claim | None:
+        """The next settings to try; None where as many as asked for are tried or being tried."""
+        from optuna.trial import TrialState
+
+        with exclusive(self.folder / "ask.lock", what="the study"):
+            self._reclaim()
+            states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+            taken = [trial.params for trial in self.optuna.get_trials(deepcopy=False, states=states)]
+            if len(taken) >= self.trials:
+                return None
+            trial, params = self._ask(taken)
+            folder = self.folder / folder_of(params)
+            folder.mkdir(exist_ok=True)
+            claim = Claim(trial, params, folder)
+            hold(folder, owner=claim)
+            trial.set_user_attr(OWNER, folder.name)
+            return claim
+
+    def finished(self) -> list["optuna.trial.FrozenTrial"]:
+        """The trials that came to an end, pruned ones included, in the order they were asked for."""
+        from optuna.trial import TrialState
+
+        return self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+    def running(self) -> int:
+        """How many trials are being worked on."""
+        from optuna.trial import TrialState
+
+        return len(self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def best(self) -> "optuna.trial.FrozenTrial | None":
+        """The feasible trial with the smallest value; None where there is none."""
+        return min(self.feasible(), key=lambda trial: (trial.value, trial.number), default=None)
+
+    def feasible(self) -> list["optuna.trial.FrozenTrial"]:
+        """The trials that ran to their end and broke no constraint."""
+        from optuna.trial import TrialState
+
+        complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [trial for trial in complete if all(value <= 0 for value in trial.constraints.values())]
+
+    def _ask(self, taken: list[dict[str, Any]]) -> tuple["optuna.Trial", dict[str, Any]]:
+        import numpy as np
+        import optuna
+
+        number = len(self.optuna.get_trials(deepcopy=False))
+        # Made anew for every trial: a study that goes on after a kill draws what it would have drawn.
+        self.optuna.sampler = optuna.samplers.TPESampler(seed=self.seed + number, multivariate=True)
+        trial = self.optuna.ask()
+        params = {name: trial.suggest_categorical(name, values) for name, values in self.space.items()}
+        if params not in taken:
+            return trial, params
+        # The sampler may propose what is known; another try of it would say nothing new.
+        self.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+        untried = [
+            dict(zip(self.space, values, strict=True))
+            for values in itertools.product(*self.space.values())
+            if dict(zip(self.space, values, strict=True)) not in taken
+        ]
+        params = untried[int(np.random.default_rng(self.seed + number).integers(len(untried)))]
+        return self._enqueued(params)
+
+    def _enqueued(self, params: dict[str, Any]) -> tuple["optuna.Trial", dict[str, Any]]:
+        self.optuna.enqueue_trial(params)
+        trial = self.optuna.ask()
+        return trial, {name: trial.suggest_categorical(name, values) for name, values in self.space.items()}
+
+    def _reclaim(self) -> None:
+        """End the trials whose process is gone, and put their settings first in the queue."""
+        import optuna
+
+        state = optuna.trial.TrialState
+        for trial in self.optuna.get_trials(deepcopy=False, states=(state.RUNNING,)):
+            folder = self.folder / trial.user_attrs[OWNER] if OWNER in trial.user_attrs else None
+            if self.is_shared and (folder is None or not folder.exists()):
+                continue  # another machine's, whose heartbeat tells
+            if folder is not None and is_held(folder):
+                continue
+            log.info("sweep: the process of trial %d is gone; its settings are tried again", trial.number)
+            self.optuna.tell(trial.number, state=state.FAIL)
+            if trial.params:
+                self.optuna.enqueue_trial(trial.params)
+
+
+def _open(name: str, *, folder: Path, storage: str) -> "optuna.Study":
+    import optuna
+    from optuna.storages import JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = storage or f"sqlite:///{folder / 'study.db'}"
+    try:
+        if "://" not in url:
+            backend = JournalFileBackend(url, lock_obj=JournalFileOpenLock(url))
+            opened: optuna.storages.BaseStorage = JournalStorage(backend)
+        elif url.startswith("sqlite"):
+            opened = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        else:
+            opened = RDBStorage(
+                url,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
+        return optuna.create_study(study_name=name, storage=opened, direction="minimize", load_if_exists=True)
+    # SQLAlchemy and the drivers raise their own errors for a server that is not there or a URL they can't read.
+    except Exception as error:
+        first = str(error).strip().split("\n")[0]
+        where = url.partition("@")[2] or url  # never a password
+        raise BadKnob(f"sweep.storage: {where} can't be opened ({type(error).__name__}: {first[:200]})") from error
+
+
+def folder_of(params: Mapping[str, Any]) -> str:
+    """Name of the folder of a trial's settings, below the study's."""
+    return sha256_text(canonical_json(dict(params)))[:16]
+
+
+def orphaned(parent: int) -> bool:
+    """Whether the process ``parent`` that started this one is gone."""
+    return os.getppid() != parent
