@@ -70,6 +70,43 @@ def _command(function: Callable[..., Any]) -> Callable[..., Any]:
 def run(select: tuple[str, ...], years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
     """Materialise the graph; what has not changed is not computed again."""
     _export(FORECAST_PANEL=panel)
+    materialise(_listed(",".join(select)), _listed(years), list(overrides))
+
+    from forecast_assets.automation.verdict import print_verdict
+    from forecast_assets.definitions import store
+
+    print_verdict(store)
+
+
+@cli.command()
+@click.option("--trials", type=click.IntRange(0), help="Distinct settings that are tried.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that try settings at the same time.")
+@click.option("--storage", metavar="URL", help="Of the study: a database, or a journal file; default: SQLite.")
+@click.option("--wandb-yaml", type=click.Path(dir_okay=False, path_type=Path), help="Only write a W&B sweep's YAML.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
+@_command
+def sweep(
+    trials: int | None, workers: int | None, storage: str | None, wandb_yaml: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """Search settings on the years before the first test year; a search that was killed goes on."""
+    given = {"trials": trials, "workers": workers, "storage": storage}
+    knobs = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
+    if wandb_yaml is None:
+        materialise(("sweep",), (), knobs)
+        return
+    from forecast_assets.automation.experiments import wandb_sweep
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    profile = environment.profile_name()
+    settings = compose_settings(profile, knobs)
+    year = max(year for year in settings.sweep.years if year < settings.folds.first_test_year)
+    wandb_yaml.write_text(wandb_sweep(settings.sweep, profile=profile, year=year), encoding="utf-8")
+    click.echo(f"{wandb_yaml}: written; `wandb sweep {wandb_yaml}` takes it")
+
+
+def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list[str]) -> None:
+    """Run ``select`` with a line of progress per asset; exit code 1 where one failed."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path(DEFAULT_HOME).absolute())))
     prepare_home(home)
 
@@ -78,19 +115,14 @@ def run(select: tuple[str, ...], years: str | None, panel: str | None, overrides
 
     profile = environment.profile_name()
     environment.as_of()  # an unreadable clock, an unknown profile or knob is told before anything starts
-    compose_settings(profile, list(overrides))
+    compose_settings(profile, overrides)
 
     import dagster as dg
 
     from forecast_assets.automation.pipeline import Plan, run_pipeline
-    from forecast_assets.automation.verdict import print_verdict
     from forecast_assets.definitions import defs, store
 
-    plan = Plan(
-        select=_listed(",".join(select)),
-        years=_listed(years),
-        settings={"profile": profile, "overrides": list(overrides)},
-    )
+    plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
     with dg.DagsterInstance.get() as instance:
         outcome = run_pipeline(defs, instance=instance, store=store.store(), plan=plan)
     for failure in outcome.failures:
@@ -100,7 +132,6 @@ def run(select: tuple[str, ...], years: str | None, panel: str | None, overrides
             click.echo(failure.trace, err=True)
     if outcome.failures:
         sys.exit(1)
-    print_verdict(store)
 
 
 def prepare_home(home: Path) -> None:

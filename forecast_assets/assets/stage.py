@@ -261,6 +261,17 @@ def _materialise(
     )
 
 
+def fold_key(asset: str, year: int, *, specs: Mapping[str, Spec], parents: Sequence[Version]) -> str:
+    """Input key of the fold of ``year`` of a network, as its stage computes it: the same settings, the same key."""
+    return input_key(
+        asset=asset,
+        partition=str(year),
+        code_version=code_version("forecast_assets.assets.networks"),
+        config={name: spec.model_dump(mode="json") for name, spec in specs.items()},
+        parents={version.label: version.seen_by(year) for version in parents},
+    )
+
+
 def _sound(found: Version | None, context: dg.AssetExecutionContext) -> Version | None:
     """``found`` if its bytes are as published; an altered one is made again, and said so."""
     if found is None:

@@ -236,6 +236,7 @@ def study_plots(study: "Study") -> "dict[str, Figure]":
         return {}
     with warnings.catch_warnings(), plt.rc_context():  # Optuna sets a style for the whole process
         warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Attempting to set identical")  # the axis of a knob with one value
         for name, plot in draw.items():
             figure = plot(study.optuna)
             figure = figure.figure

@@ -1,8 +1,11 @@
 """The whole graph in order, in one process: panel, settings, each year, the report, the night's checks."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,10 +13,17 @@ import dagster as dg
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadKnob
+from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 
 ORDER = ("panel", "sweep", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
+
+PROCESS = "forecast_assets/process"
+"""Tag of a run that this program executes itself: which process it is in."""
+
+PROCESSES = "processes"
+"""Folder of a Dagster home: one folder per process, held by it."""
 
 ERRORS = errors.__name__
 USER_ERRORS = frozenset(name for name, kind in vars(errors).items() if inspect.isclass(kind))
@@ -53,9 +63,10 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     Raises BadKnob for an asset or a year that does not exist.
     """
     chosen = _assets_by_job(defs, plan.select)
+    end_dead_runs(instance)
     outcome = Outcome()
     progress = RunProgress(steps=0)
-    with show_progress(progress):
+    with show_progress(progress), alive(instance) as here:
         for name in ORDER:
             if not chosen[name]:
                 continue
@@ -63,7 +74,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
             progress.expect(len(partitions) * len(chosen[name]))
             for partition in partitions:
                 progress.part = partition or name
-                failures = _run_job(defs, name, partition, chosen[name], instance=instance, plan=plan)
+                failures = _run_job(defs, name, partition, chosen[name], instance=instance, plan=plan, here=here)
                 outcome.failures += failures
             if name == "walk_forward":
                 failed = {failure.part for failure in outcome.failures}
@@ -71,6 +82,37 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
             if outcome.failures and not outcome.years:
                 break  # nothing downstream has anything to read
     return outcome
+
+
+@contextmanager
+def alive(instance: dg.DagsterInstance) -> Iterator[str]:
+    """A name that others can tell this process's runs by, for as long as it lives."""
+    folder = Path(instance.root_directory) / PROCESSES / secrets.token_hex(8)
+    folder.mkdir(parents=True)
+    release = hold(folder, owner=instance)
+    try:
+        yield folder.name
+    finally:
+        release()
+        folder.rmdir()
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """End the runs whose process was killed, and give back the pool slots that they hold: nothing else would, without a
+    daemon, and the next run would wait for them.
+    """
+    in_progress = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(filters=in_progress):
+        name = run.tags.get(PROCESS)
+        if name is None:
+            continue  # a daemon's or the UI's, which see to their own
+        folder = Path(instance.root_directory) / PROCESSES / name
+        if folder.exists() and is_held(folder):
+            continue
+        instance.report_run_failed(run, "its process was killed")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        if folder.exists():
+            folder.rmdir()
 
 
 def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, list[str]]:
@@ -103,6 +145,7 @@ def _run_job(
     *,
     instance: dg.DagsterInstance,
     plan: Plan,
+    here: str,
 ) -> list[Failed]:
     result = defs.resolve_job_def(name).execute_in_process(
         instance=instance,
@@ -112,6 +155,7 @@ def _run_job(
             "loggers": {"console": {"config": {}}},
             "resources": {"settings": {"config": dict(plan.settings)}},
         },
+        tags={PROCESS: here},
         raise_on_error=False,
     )
     failures = []

@@ -27,16 +27,15 @@ def compose_settings(profile: str, overrides: list[str]) -> Settings:
     Raises BadKnob, with the accepted names, for an unknown profile, key or value.
     """
     from hydra import compose, initialize_config_dir
-    from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     if profile not in profiles():
         raise BadKnob(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
-    ConfigStore.instance().store("specs", _spec_defaults(), replace=True)
+    add_spec_defaults()
     for override in overrides:
-        _check_name(override.lstrip("+~").partition("=")[0])
+        check_knob(override.lstrip("+~").partition("=")[0])
     try:
         with initialize_config_dir(str(CONF)):
             composed = compose("config", overrides=[f"profile={profile}", *overrides])
@@ -49,12 +48,23 @@ def compose_settings(profile: str, overrides: list[str]) -> Settings:
         raise BadKnob(describe(error)) from error
 
 
-def _check_name(key: str) -> None:
-    """Raise BadKnob, with the nearest name, for a knob that does not exist; Hydra's groups are its own to check."""
+def add_spec_defaults() -> None:
+    """Tell Hydra every knob's default, as the config ``specs`` that conf/config.yaml begins with."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store("specs", _spec_defaults(), replace=True)
+
+
+def check_knob(key: str, *, also: Sequence[str] = ()) -> None:
+    """Raise BadKnob, with the nearest name, for a knob that does not exist.
+
+    Hydra's groups are its own to check, unless ``also`` says which top-level keys there are.
+    """
     section, dot, _ = key.partition(".")
-    if not dot or section == "hydra":
+    if section == "hydra" or (not dot and not also):
         return
     known = [f"{name}.{knob}" for name, of in Settings.model_fields.items() for knob in of.annotation.model_fields]  # type: ignore[union-attr]
+    known += also
     if key not in known and not any(key.startswith(f"{name}.") for name in known):
         nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
         raise BadKnob(f"settings: there is no knob {key!r}; the nearest is {nearest}")

@@ -1,7 +1,8 @@
 """The trial ledger: every fit and every look the store has ever published, remembered when versions are gone."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.evaluation.trials import Trial, TrialLedger
@@ -39,26 +40,59 @@ def published_trials(store: Store) -> Iterator[Trial]:
         for partition in store.slots(asset):
             for version in store.versions(asset, partition):
                 if asset == LOOK:
-                    yield _trial(version, seed=None, score=None)
+                    yield _look(version)
                 elif version.manifest.seeds and TRAINING in version.manifest.files:
-                    scores = _scores(version)
-                    for seed in version.manifest.seeds:
-                        yield _trial(version, seed=seed, score=scores.get(seed))
+                    manifest, scores = version.manifest, _scores(version)
+                    for seed in manifest.seeds:
+                        yield fit_trial(
+                            asset,
+                            partition,
+                            input_key=manifest.input_key,
+                            config=manifest.config,
+                            fit={"seed": seed, "validation_pinball": scores.get(seed)},
+                            when=manifest.created,
+                        )
 
 
-def _trial(version: Version, *, seed: int | None, score: float | None) -> Trial:
+def fit_trial(
+    asset: str, partition: str | None, *, input_key: str, config: Mapping[str, Any], fit: Mapping[str, Any], when: str
+) -> Trial:
+    """The trial of one fit of an asset's training record (``seed``, ``validation_pinball``)."""
+    seed, score = int(fit["seed"]), fit.get("validation_pinball")
+    return Trial(
+        id=_id(asset, partition, input_key, seed),
+        kind="fit",
+        model=asset,
+        spec=_spec(config),
+        seed=seed,
+        fold=partition,
+        score=None if score is None else float(score),
+        pruned=False,
+        when=when,
+    )
+
+
+def _look(version: Version) -> Trial:
     manifest = version.manifest
     return Trial(
-        id=sha256_text(canonical_json([manifest.asset, manifest.partition, manifest.input_key, seed]))[:32],
-        kind="look" if seed is None else "fit",
+        id=_id(manifest.asset, manifest.partition, manifest.input_key, None),
+        kind="look",
         model=manifest.asset,
-        spec=sha256_text(canonical_json(manifest.config))[:16],
-        seed=seed,
+        spec=_spec(manifest.config),
+        seed=None,
         fold=manifest.partition,
-        score=score,
+        score=None,
         pruned=False,
         when=manifest.created,
     )
+
+
+def _id(asset: str, partition: str | None, input_key: str, seed: int | None) -> str:
+    return sha256_text(canonical_json([asset, partition, input_key, seed]))[:32]
+
+
+def _spec(config: Mapping[str, Any]) -> str:
+    return sha256_text(canonical_json(dict(config)))[:16]
 
 
 def _scores(version: Version) -> dict[int, float]:

@@ -1,0 +1,200 @@
+"""Train one fold of one network, outside the graph: for experiments, Hydra's ``--multirun``, and W&B's agents.
+
+    python -m forecast_assets.train model=tft data=lookback120 horizon=multi exp_id=B3 year=2025
+    python -m forecast_assets.train exp_id=B3 year=2025 fit.hidden=16,32 --multirun
+
+It trains what the asset of that network trains, from the same settings on the store's own tensors, and leaves the store as
+it is: results go to a folder of their own below the data root. Every fit is a trial and goes to the trial ledger; the
+asset's own settings are counted once, whoever trained them.
+"""
+
+import datetime as dt
+import difflib
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ValidationError
+
+from forecast_assets.automation.experiments import EXPERIMENTS, Experiment
+from forecast_assets.core.errors import BadKnob, UserError
+from forecast_assets.core.specs import FitSpec, Settings
+from forecast_assets.resources import environment
+from forecast_assets.resources.settings import CONF, add_spec_defaults, check_knob, describe
+
+GROUPS = ("model", "data", "horizon", "profile", "corrections", "verdict")
+ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
+"""Hydra's flags that only show something."""
+
+OWN = ("exp_id", "year", "fit", "family", "horizon")
+"""Keys of conf/train.yaml that are no settings of a run."""
+
+
+def train(config: DictConfig) -> float:
+    """Train what ``config`` says; returns the best validation pinball, which a Hydra sweeper can minimise."""
+    content: Any = OmegaConf.to_container(config, resolve=True)
+    own = {key: content.pop(key) for key in OWN}
+    experiment = experiment_of(own["exp_id"], own["family"])
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError as error:
+        raise BadKnob(describe(error)) from error
+    spec = with_fit(getattr(settings, experiment.asset), own["fit"])
+    settings = settings.model_copy(update={experiment.asset: spec})
+    folder = Path(output_folder())
+    trained = train_asset(experiment.asset, settings, year=own["year"], folder=folder)
+    click.echo(f"{experiment.asset} {own['year']}: validation pinball {trained:.5f}; {folder}")
+    return trained
+
+
+def experiment_of(exp_id: Any, family: str | None) -> Experiment:
+    """The network of ``exp_id``; a BadKnob names the nearest where there is none, or those of another ``family``."""
+    if exp_id not in EXPERIMENTS:
+        raise BadKnob(f"exp_id: there is no {exp_id!r}; the nearest is {_nearest(str(exp_id), EXPERIMENTS)}")
+    found = EXPERIMENTS[exp_id]
+    if family is not None and found.family != family:
+        of_family = [name for name, experiment in EXPERIMENTS.items() if experiment.family == family]
+        raise BadKnob(f"exp_id: {exp_id} is a {found.family}; model={family} has {', '.join(of_family)}")
+    return found
+
+
+def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
+    """``spec`` with the knobs of ``fit`` over it."""
+    for name in fit:
+        if name not in type(spec).model_fields:
+            raise BadKnob(
+                f"settings: there is no knob 'fit.{name}'; the nearest is fit.{_nearest(name, type(spec).model_fields)}"
+            )
+    try:
+        return type(spec).model_validate(dict(spec) | fit)
+    except ValidationError as error:
+        raise BadKnob(describe(error)) from error
+
+
+def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> float:
+    """Train ``asset``'s fold of ``year`` on the store's current tensors into ``folder``; the best validation pinball.
+
+    Raises MissingArtefact where the tensors are not there yet.
+    """
+    from forecast_assets.assets.networks import TRAINING, FoldRun, train_fold
+    from forecast_assets.assets.product import write_content
+    from forecast_assets.assets.stage import fold_key
+    from forecast_assets.core.evaluation.figure import to_png
+    from forecast_assets.core.evaluation.trials import Trial
+    from forecast_assets.resources.compute import ComputeResource
+    from forecast_assets.resources.store_io import StoreResource
+    from forecast_assets.resources.tracking import TrackingResource
+    from forecast_assets.resources.trial_ledger import fit_trial, trial_journal
+
+    store = StoreResource()
+    tensors = store.store().current("windowed_tensors")
+    calibration = None if asset == "b0_mlp" else settings.calibration
+    knobs: dict[str, Any] = {asset: getattr(settings, asset), "folds": settings.folds, "windows": settings.windows}
+    if calibration is not None:
+        knobs["calibration"] = calibration
+    key = fold_key(asset, year, specs=knobs, parents=[tensors])
+    log = logging.getLogger("forecast_assets.train")
+    run = FoldRun(
+        asset,
+        getattr(settings, asset),
+        settings.folds,
+        settings.windows,
+        calibration,
+        year,
+        ComputeResource().hardware(),
+        folder / "checkpoints" / key[:16],
+        TrackingResource(),
+        log,
+    )
+    product = train_fold(run, tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings_used = {name: knob.model_dump(mode="json") for name, knob in knobs.items()}
+    write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / "settings.json")
+    for name, content in product.files.items():
+        write_content(content, folder / name)
+    for name, figure in product.plots.items():
+        write_content(to_png(figure), folder / f"plot-{name}.png")
+    training: Any = product.files[TRAINING]
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    trials: list[Trial] = [
+        fit_trial(asset, str(year), input_key=key, config=settings_used, fit=fit, when=now) for fit in training["fits"]
+    ]
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # what they were kept for is done
+    trial_journal(store.root()).append(trial.as_record() for trial in trials)
+    return float(min(fit["validation_pinball"] for fit in training["fits"]))
+
+
+def output_folder() -> str:
+    """Where Hydra says that this job's results go."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return str(HydraConfig.get().runtime.output_dir)
+
+
+def checked(arguments: list[str]) -> list[str]:
+    """Hydra's ``arguments`` with the profile of the environment and the sweep's settings before the user's own.
+
+    Raises BadKnob, with the nearest name, for a key or a group's value that does not exist.
+    """
+    from forecast_assets.assets.tuned import tuned_overrides
+    from forecast_assets.resources.store_io import StoreResource
+
+    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    given = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        given[key] = value
+        if key in GROUPS:
+            options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
+            for option in value.split(","):
+                if option not in options:
+                    raise BadKnob(f"{key}: there is no {option!r}; the nearest is {_nearest(option, options)}")
+        elif key not in OWN and not key.startswith(("fit.", "hydra.")):
+            check_knob(key, also=(*GROUPS, "exp_id", "year"))
+    missing = [name for name in ("exp_id", "year") if name not in given]
+    if missing and not ABOUT & set(arguments):
+        raise BadKnob(f"{missing[0]} is missing; such as exp_id=B3 year=2025")
+    tuned = [
+        knob
+        for knob in tuned_overrides(StoreResource().store())
+        if not ("data" in given and knob.startswith("windows.lookback="))
+    ]
+    profile = [] if "profile" in given else [f"profile={environment.profile_name()}"]
+    flags = [argument for argument in arguments if argument not in overrides]
+    # Which knobs ``fit`` takes depends on the network, so Hydra knows none of them and has to be told to add them.
+    return [*flags, *profile, *tuned, *(f"++{o}" if o.startswith("fit.") else o for o in overrides)]
+
+
+def _nearest(name: str, known: Any) -> str:
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0)[0]
+
+
+def _task(config: DictConfig) -> float:
+    """One job: a user's mistake is one sentence."""
+    try:
+        return train(config)
+    except UserError as error:
+        click.echo(f"forecast-assets: {error}", err=True)
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point of ``python -m forecast_assets.train``."""
+    import hydra
+
+    OmegaConf.register_resolver("data_root", environment.data_dir, replace=True)
+    add_spec_defaults()
+    try:
+        sys.argv[1:] = checked(sys.argv[1:])
+    except UserError as error:
+        click.echo(f"forecast-assets: {error}", err=True)
+        sys.exit(1)
+    hydra.main(config_path="conf", config_name="train")(_task)()
+
+
+if __name__ == "__main__":
+    main()

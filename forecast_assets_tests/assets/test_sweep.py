@@ -1,0 +1,92 @@
+"""The sweep as its user meets it: materialised, killed, gone on with, and heard by the stages after it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+
+from forecast_assets.assets.sweep import CHOICES
+from forecast_assets.assets.tuned import SETTINGS
+from forecast_assets.resources.trial_ledger import trial_journal
+from forecast_assets_tests.graph import Graph
+
+PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
+WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
+"""Any settings are feasible: the smoke panel's inner year is too short for a coverage to be right."""
+
+
+def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(empty_graph: Graph) -> None:
+    chosen = [*WIDE, "sweep.learning_rate=[0.007]"]
+    assert empty_graph.run(*PANEL, "sweep", "b2_tft_ticker", years=["2019"], overrides=chosen).failures == []
+    found = empty_graph.version("sweep").json(SETTINGS)
+    assert found["settings"]["windows.lookback"] == 20
+    assert found["years"] == [2017]
+    trials = empty_graph.table("sweep")
+    assert trials.height == 2
+    assert trials["feasible"].all()
+    assert found["trial"] == trials.sort("mae_1d", "trial")["trial"][0]
+    trained = empty_graph.version("b2_tft_ticker", "2019").manifest.config
+    assert trained["b2_tft_ticker"]["learning_rate"] == 0.007
+    assert trained["b2_tft_ticker"]["epochs"] == 1  # what was not searched stays the profile's
+    choices = pl.read_parquet(empty_graph.version("sweep").path(CHOICES))
+    assert set(choices["knob"]) == {"calibration.rate", "trading"}
+    by_hand = [*chosen, "b2_tft_ticker.learning_rate=0.02"]
+    assert empty_graph.run("b2_tft_ticker", years=["2019"], overrides=by_hand).failures == []
+    assert empty_graph.version("b2_tft_ticker", "2019").manifest.config["b2_tft_ticker"]["learning_rate"] == 0.02
+
+
+def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(empty_graph: Graph) -> None:
+    impossible = ["sweep.coverage_low=0.999", "sweep.coverage_high=1.0"]
+    assert empty_graph.run(*PANEL, "sweep", overrides=impossible).failures == []
+    version = empty_graph.version("sweep")
+    assert version.json(SETTINGS)["settings"] == {}
+    assert "none of 2 finished trials" in str(version.manifest.facts["outcome"])
+    assert version.manifest.facts["checks"]["feasible"]["passed"] is False
+    assert empty_graph.table("sweep")["feasible"].to_list() == [False, False]
+    ledger = trial_journal(str(empty_graph.root)).read()
+    assert sorted(record["fold"] for record in ledger) == ["2017", "2017"]
+
+
+def test_without_trials_nothing_is_searched(empty_graph: Graph) -> None:
+    assert empty_graph.run(*PANEL, "sweep", overrides=["sweep.trials=0"]).failures == []
+    assert empty_graph.version("sweep").json(SETTINGS)["settings"] == {}
+
+
+def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(empty_graph: Graph) -> None:
+    assert empty_graph.run(*PANEL).failures == []
+    root = empty_graph.root
+    environment = {
+        **os.environ,
+        "FORECAST_DATA_DIR": str(root),
+        "FORECAST_PROFILE": "smoke",
+        "DAGSTER_HOME": str(root / "home"),
+        "WANDB_MODE": "disabled",
+    }
+    knobs = [f"--set={knob}" for knob in (*WIDE, "sweep.epochs=6", "sweep.visits_per_epoch=1024")]
+    command = [sys.executable, "-m", "forecast_assets.cli", "sweep", "--trials=4", "--workers=2", *knobs]
+    ledger = root / "ledger" / "trials.jsonl"
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 180
+    while not ledger.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (root / "store" / "sweep").exists() or not empty_graph.store.has("sweep")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    trials = empty_graph.table("sweep")
+    assert trials.height == 4
+    assert trials.select("model", "learning_rate").n_unique() == 4
+    fits = [json.loads(line) for line in ledger.read_text().splitlines() if json.loads(line)["kind"] == "fit"]
+    assert len(fits) == len({fit["id"] for fit in fits}) == 4
+    assert not list((root / "checkpoints").rglob("*.safetensors"))
+
+
+def test_the_folder_of_a_sweep_is_gone_when_it_is_published(smoke_graph: Graph) -> None:
+    assert not list(Path(smoke_graph.root, "checkpoints").glob("sweep/**/study.db"))
+    assert smoke_graph.table("sweep").height == 2
