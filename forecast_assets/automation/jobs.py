@@ -8,7 +8,7 @@ PANEL = dg.define_asset_job(
     description="From the raw panel to tensors.",
 )
 SWEEP = dg.define_asset_job(
-    "sweep", selection=["sweep"], description="Settings, chosen on the years before the first test year."
+    "sweep_job", selection=["sweep"], description="Settings, chosen on the years before the first test year."
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",

@@ -16,7 +16,7 @@ from forecast_assets.core.errors import BadKnob
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 
-ORDER = ("panel", "sweep", "walk_forward", "report", "nightly")
+ORDER = ("panel", "sweep_job", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
 
 PROCESS = "forecast_assets/process"

@@ -4,12 +4,12 @@ PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "window
 
 
 def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Graph) -> None:
-    outcome = empty_graph.run(*PANEL, "baselines", overrides=["folds.first_test_year=2017"])
-    assert outcome.years == ["2018", "2019"]
-    assert [(failure.part, failure.asset) for failure in outcome.failures] == [("2017", "baselines")]
+    outcome = empty_graph.run(*PANEL, "baselines", overrides=["folds.first_test_year=2016"])
+    assert outcome.years == ["2017", "2018", "2019"]
+    assert [(failure.part, failure.asset) for failure in outcome.failures] == [("2016", "baselines")]
     assert outcome.failures[0].user_mistake
-    assert outcome.failures[0].message.startswith("fold 2017: ")
-    assert empty_graph.store.partitions("baselines") == ["2018", "2019"]
+    assert outcome.failures[0].message.startswith("fold 2016: ")
+    assert empty_graph.store.partitions("baselines") == ["2017", "2018", "2019"]
 
 
 def test_an_asset_whose_parent_is_not_there_names_it(empty_graph: Graph) -> None:

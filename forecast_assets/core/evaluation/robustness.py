@@ -53,7 +53,9 @@ def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.Data
     paid = trades.select("date", "ticker", value=pl.lit(0.0), turnover=pl.col("weight_change").abs(), cost="cost")
     rows = pl.concat([held.with_columns(cost=pl.lit(0.0)), paid], how="diagonal")
     names = rows["ticker"].unique()
-    side = pl.DataFrame({"ticker": names, "half": [universe_half(name) for name in names]})
+    side = pl.DataFrame(
+        {"ticker": names, "half": [universe_half(name) for name in names]}, schema_overrides={"half": pl.String}
+    )  # a book that never traded has no names, and no type to infer from them
     daily = (
         rows.join(side, on="ticker")
         .group_by("half", "date")

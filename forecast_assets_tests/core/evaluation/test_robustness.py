@@ -62,6 +62,14 @@ def test_the_halves_add_up_to_the_book() -> None:
     assert total == pytest.approx(book["net_return"].to_numpy().mean() * PER_YEAR)
 
 
+def test_a_book_that_never_traded_has_halves_without_names() -> None:
+    none = pl.DataFrame(schema={"date": pl.Date, "ticker": pl.String, "pnl": pl.Float64})
+    trades = none.rename({"pnl": "weight_change"}).with_columns(cost=pl.lit(None, pl.Float64))
+    halves = universe_halves(BOOK, none, trades)
+    assert [half["tickers"] for half in halves] == [0, 0]
+    assert [half["net_annual_mean"] for half in halves] == [0.0, 0.0]
+
+
 def test_impact_grows_with_the_root_of_the_book_until_nothing_is_left() -> None:
     trades = pl.DataFrame({"date": DAYS[:2], "ticker": ["A", "B"], "weight_change": [-0.25, 0.25]})
     liquid = pl.DataFrame({"date": DAYS[:2], "ticker": ["A", "B"], "traded_value": [1e6, 4e6], "volatility": 0.02})

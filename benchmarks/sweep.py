@@ -1,0 +1,125 @@
+"""A sweep of 24 trials on the 40-ticker panel, killed in the middle and gone on with.
+
+    python -m benchmarks.sweep                  kill -9 at half of the trials, then the same command again
+    python -m benchmarks.sweep --trials 4       a trial run, printed and not recorded
+
+The profile's search space with its capped window visits. The kill takes the whole process group, workers included.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks._result import ROOT, record
+from forecast_assets.resources.trial_ledger import trial_journal
+from forecast_assets.store.store import Store
+
+PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
+TRIALS = 24
+PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
+POLL_SECONDS = 1.0
+
+
+def measure(root: Path, *, trials: int, workers: int) -> dict[str, dict[str, Any]]:
+    """Run, kill, run again; what the trial table and the ledger say of it."""
+    environment = {
+        **os.environ,
+        "FORECAST_DATA_DIR": str(root),
+        "FORECAST_PROFILE": "full",
+        "DAGSTER_HOME": str(root / "home"),
+        "WANDB_MODE": "offline",
+        "OMP_NUM_THREADS": "1",
+    }
+    cli = [sys.executable, "-m", "forecast_assets.cli"]
+    select = ",".join(PANEL)
+    subprocess.run([*cli, "run", "--panel", str(PANEL_40), "--select", select], env=environment, check=True, cwd=ROOT)
+    command = [*cli, "sweep", f"--trials={trials}", f"--workers={workers}"]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
+    while process.poll() is None and ended(root) < trials // 2:
+        time.sleep(POLL_SECONDS)
+    if process.poll() is not None:
+        raise SystemExit(f"the sweep ended with {process.returncode} before it could be killed")
+    before = ended(root)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command, env=environment, check=True, cwd=ROOT)
+    minutes = (time.perf_counter() - started) / 60
+    version = Store(root / "store").current("sweep")
+    table = pl.read_parquet(version.path("table.parquet"))
+    return figures(table, fits(root), trials=trials, before=before, minutes=minutes, facts=dict(version.manifest.facts))
+
+
+def fits(root: Path) -> list[dict[str, Any]]:
+    """The trial ledger's fits; none before the first."""
+    journal = root / "ledger" / "trials.jsonl"
+    return [row for row in trial_journal(str(root)).read() if row["kind"] == "fit"] if journal.exists() else []
+
+
+def ended(root: Path) -> int:
+    """Trials that the ledger knows: it is written as a trial ends, once for each of its years."""
+    return len({(row["model"], row["spec"]) for row in fits(root)})
+
+
+def figures(
+    table: pl.DataFrame,
+    ledger: list[dict[str, Any]],
+    *,
+    trials: int,
+    before: int,
+    minutes: float,
+    facts: dict[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Trials that are missing, there twice, or not in the ledger exactly once per year they ran."""
+    known = ["model", "hidden", "learning_rate", "lookback"]
+    doubled = table.height - table.select(known).n_unique()
+    lost = trials - table.filter(pl.col("state").is_in(["complete", "pruned"])).height
+    ledger_doubled = sum(count - 1 for count in Counter(row["id"] for row in ledger).values())
+    ledger_lost = table.height - len({(row["model"], row["spec"]) for row in ledger})
+    return {
+        "sweep_resume_lost_or_doubled": {
+            "value": abs(lost) + doubled + ledger_doubled + abs(ledger_lost),
+            "trials": table.height,
+            "ended_before_the_kill": before,
+            "lost": lost,
+            "doubled": doubled,
+            "ledger_doubled": ledger_doubled,
+            "ledger_lost": ledger_lost,
+        },
+        "sweep_minutes": {"value": round(minutes, 2), "unit": "min, both runs together", "trials": trials},
+        "sweep_share_of_epochs_pruned": {
+            "value": facts["share_of_epochs_pruned"],
+            "pruned": facts["pruned"],
+            "trial_seconds": facts["trial_seconds"],
+            "outcome": facts.get("outcome"),
+        },
+    }
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    if not PANEL_40.exists():
+        raise SystemExit(f"{PANEL_40} is not there: the reference panel is needed")
+    with tempfile.TemporaryDirectory() as root:
+        measured = measure(Path(root), trials=options.trials, workers=options.workers)
+    print(json.dumps(measured, indent=2))
+    if options.trials == TRIALS:
+        record("sweep", measured, command="python -m benchmarks.sweep")
+
+
+if __name__ == "__main__":
+    main()
