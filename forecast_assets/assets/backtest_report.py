@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import polars as pl
 from upath import UPath
 
 from forecast_assets.assets.backtest import VARIANTS
+from forecast_assets.assets.ensemble import BEST_MEMBER
 from forecast_assets.assets.networks import TRAINING
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
@@ -31,7 +32,7 @@ TRIALS = "trials.json"
 MODEL, BASELINE = "ensemble", "ewma"
 RIVALS = (
     *("b0_mlp", "har", "harx", "garch", "ewma", "histvol20"),
-    *("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"),
+    *("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst", "best_member"),
 )
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
@@ -68,6 +69,12 @@ class ReportInputs:
         """The models in the alphabet's order of their assets, whoever lists them."""
         return [self.models[name] for name in sorted(self.models)]
 
+    def forecasts(self, year: str) -> Iterator[pl.DataFrame]:
+        """The forecast tables of a year, one after the other."""
+        for of in self.by_name:
+            yield pl.read_parquet(of[year].path(TABLE))
+        yield pl.read_parquet(self.models[MODEL][year].path(BEST_MEMBER))
+
     @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
@@ -80,6 +87,7 @@ class ReportContent:
 
     summary: dict[str, Any]
     forecasts: pl.DataFrame
+    """Those of the model that the report is about."""
     chained: pl.DataFrame
 
 
@@ -148,19 +156,18 @@ def report_content(
 ) -> ReportContent:
     """Everything the report says, from the artefacts and the trial ledger alone."""
     from forecast_assets.core.evaluation.chain import chain_years
+    from forecast_assets.core.evaluation.daily import daily_losses
     from forecast_assets.core.evaluation.evidence import Books, evidence, traded_liquidity
-    from forecast_assets.core.evaluation.metrics import forecast_losses
     from forecast_assets.core.evaluation.robustness import liquidity
     from forecast_assets.core.evaluation.summary import summarise
 
     years = sorted(inputs.backtest)
-    forecasts = pl.concat(pl.read_parquet(of[year].path(TABLE)) for of in inputs.by_name for year in years)
+    losses = daily_losses((inputs.forecasts(year) for year in years), references=[MODEL, BASELINE])
     daily, positions, trades, variants = (
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, "positions.parquet", "trades.parquet", VARIANTS)
     )
     chained = chain_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
-    losses = forecast_losses(forecasts)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     books = Books(
         chained=chained,
@@ -172,7 +179,7 @@ def report_content(
     )
     wanted = inputs.raw_panel.json("partitions.json")["years"]
     summary = summarise(
-        forecasts=forecasts,
+        losses=losses,
         daily=chained,
         facts=_facts(inputs, years=years, profile=profile),
         missing_years=[int(year) for year in wanted if year not in years],
@@ -181,12 +188,12 @@ def report_content(
         baseline=BASELINE,
         rivals=RIVALS,
         caveats=[],
-        losses=losses,
         evidence=evidence(
             losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
     )
-    return ReportContent(summary, forecasts, chained)
+    own = pl.concat(pl.read_parquet(inputs.models[MODEL][year].path(TABLE)) for year in years)
+    return ReportContent(summary, own, chained)
 
 
 def _facts(inputs: ReportInputs, *, years: list[str], profile: str) -> dict[str, Any]:

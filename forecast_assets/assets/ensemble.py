@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
+BEST_MEMBER = "best_member.parquet"
+"""Forecasts of the member with the smallest validation pinball, calibrated like the ensemble: what combining is worth."""
+
+MEMBERS = "members.parquet"
+"""Pinball of each member, of the ensemble without it, and of the ensemble."""
+
+
 @stage(group="models", kinds={"numpy"}, partitions=years, tuned=True)
 def ensemble(
     b1_tft: Version,
@@ -36,6 +43,7 @@ def ensemble(
     """Median of means of the fold's best fits by raw validation pinball, calibrated online; B0 is never a member."""
     from forecast_assets.core.evaluation.calibration import calibration_curves, calibration_effect
     from forecast_assets.core.evaluation.forecast_table import quantile_array
+    from forecast_assets.core.evaluation.members import contribution_bars, contributions
     from forecast_assets.core.training.calibrate import calibrate_fold
     from forecast_assets.core.training.ensemble import choose_members, median_of_means
     from forecast_assets.core.windows.folds import make_fold
@@ -50,15 +58,16 @@ def ensemble(
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
     raw = in_fold_order(median_of_means(forecasts, groups=ensemble_spec.groups), panel=panel, fold=fold)
-    files: dict[str, Content] = {TABLE: fold_table(panel, fold, raw, model="ensemble")}
-    facts, plots = {}, {}
+    best = in_fold_order(forecasts[0], panel=panel, fold=fold)
+    before = fold_table(panel, fold, raw, model="ensemble")
+    files: dict[str, Content] = {TABLE: before}
+    added = contributions(forecasts, members, table=before, groups=ensemble_spec.groups)
+    facts, plots = {}, {"members": contribution_bars(added)}
     if calibration.enabled:
         online = calibrate_fold(raw, panel=panel, fold=fold, spec=calibration)
         files = calibrated_files(panel, fold, raw, online, model="ensemble")
-        before, after = (
-            fold_table(panel, fold, raw, model="ensemble"),
-            fold_table(panel, fold, online.quantiles, model="ensemble"),
-        )
+        best = calibrate_fold(best, panel=panel, fold=fold, spec=calibration).quantiles
+        after = fold_table(panel, fold, online.quantiles, model="ensemble")
         effect = calibration_effect(before, after)
         files["coverage.parquet"] = effect
         facts = {
@@ -66,10 +75,12 @@ def ensemble(
             for row in effect.filter(pl.col("split") == "test").iter_rows(named=True)
             for score in ("coverage_95", "coverage_90", "pinball")
         }
-        plots = {"calibration": calibration_curves(before, after)}
+        plots["calibration"] = calibration_curves(before, after)
     return Product(
         files={
             **files,
+            BEST_MEMBER: fold_table(panel, fold, best, model="best_member"),
+            MEMBERS: added,
             "members.json": {
                 "members": [
                     {"fit": m, "validation_pinball": scores[m], "group": k % ensemble_spec.groups}

@@ -9,6 +9,7 @@ import polars as pl
 
 from forecast_assets.core.evaluation.benchmarks import EQUAL_WEIGHT
 from forecast_assets.core.evaluation.comparisons import confidence_set, superior_ability
+from forecast_assets.core.evaluation.daily import DailyLosses
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe, expected_max_sharpe
 from forecast_assets.core.evaluation.robustness import capacity, cost_curve, delayed, universe_halves
 from forecast_assets.core.evaluation.significance import diebold_mariano
@@ -46,7 +47,7 @@ class Books:
 
 def evidence(
     *,
-    losses: pl.DataFrame,
+    losses: DailyLosses,
     books: Books,
     ledger: TrialLedger,
     model: str,
@@ -56,7 +57,7 @@ def evidence(
 ) -> dict[str, Any]:
     """verdicts (entries like ``verdicts.verdict``'s), selection, comparisons (one per horizon) and robustness.
 
-    ``losses``: from ``forecast_losses``, of all models; ``model``: whom the report is about. Numbers may be NaN here.
+    ``losses``: of all models; ``model``: whom the report is about. Numbers may be NaN here.
     """
     found = selection(books, ledger, model=model, spec=spec, rules=rules)
     return {
@@ -110,13 +111,13 @@ def selection(
     }
 
 
-def comparisons(losses: pl.DataFrame, *, model: str, baseline: str, spec: BacktestSpec) -> list[dict[str, Any]]:
+def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: BacktestSpec) -> list[dict[str, Any]]:
     """Per horizon, on daily cross-sectional mean pinball losses of the decisions that all models made.
 
     Diebold-Mariano of ``model`` against each other one; SPA and StepM of all against ``baseline``; the model
     confidence set of all.
     """
-    wide = daily_losses(losses)
+    wide = losses.shared
     names = [name for name in wide.columns if name not in ("horizon", "date")]
     entries = []
     for (horizon,), rows in wide.group_by("horizon", maintain_order=True):
@@ -151,20 +152,6 @@ def comparisons(losses: pl.DataFrame, *, model: str, baseline: str, spec: Backte
             }
         )
     return entries
-
-
-def daily_losses(losses: pl.DataFrame) -> pl.DataFrame:
-    """horizon, date and a column per model: mean pinball over the decisions of a day that every model made."""
-    losses = losses.select("model", "horizon", "date", "ticker", "pinball")
-    names = sorted(losses["model"].unique().to_list())
-    keys = ["horizon", "date", "ticker"]
-    partly = losses.group_by(keys).len().filter(pl.col("len") < len(names))
-    if partly.height:
-        losses = losses.join(partly, on=keys, how="anti")
-    daily = losses.group_by("horizon", "date", "model").agg(pl.col("pinball").mean())
-    return daily.pivot(on="model", on_columns=names, index=["horizon", "date"], values="pinball").sort(
-        "horizon", "date"
-    )
 
 
 def robustness(books: Books, *, model: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.benchmarks import EQUAL_WEIGHT
-from forecast_assets.core.evaluation.metrics import forecast_losses, metrics_of_losses, strategy_metrics
+from forecast_assets.core.evaluation.daily import DailyLosses
+from forecast_assets.core.evaluation.metrics import forecast_metrics, strategy_metrics
 from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.evaluation.verdicts import (
     coverage_verdict,
@@ -41,7 +42,7 @@ SEEN_YEARS = range(2019, 2026)
 
 def summarise(
     *,
-    forecasts: pl.DataFrame,
+    losses: DailyLosses,
     daily: pl.DataFrame,
     facts: Mapping[str, Any],
     missing_years: Sequence[int],
@@ -51,25 +52,22 @@ def summarise(
     rivals: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
-    losses: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
 
-    ``forecasts``: forecast tables of all models, one below the other; ``daily``: chained daily tables of all
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: chained daily tables of all
     strategies; ``facts``: the run, at least ``FACTS``; ``missing_years``: years that were asked for and are not there
     (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
     ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
     pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
-    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
-    ``losses``: from ``forecast_losses``, where the caller has them already (they take longest). Returns,
+    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection. Returns,
     bounds included, shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
     where a fact, the model's book or its matured forecasts are missing.
     """
     if absent := [name for name in FACTS if name not in facts]:
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
     require_strategies(daily, strategy=model)
-    losses = forecast_losses(forecasts) if losses is None else losses
-    metrics = metrics_of_losses(losses, baseline=baseline)
+    metrics = forecast_metrics(losses, baseline=baseline)
     if model not in metrics["model"]:
         raise BadInput(
             f"backtest report: no matured test forecast of {model}; have {metrics['model'].unique().to_list()}"
@@ -91,7 +89,7 @@ def summarise(
         coverage_verdict(metrics, model=model),
         *(evidence["verdicts"] if evidence else []),
     ]
-    tested = losses.filter(pl.col("model") == model)["date"]
+    tested = losses.scores.filter(pl.col("model") == model)["date"]
     summary = {
         "facts": dict(facts),
         "model": model,
@@ -130,37 +128,26 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a summary holds numbers, texts, dates, lists and mappings, not {type(value).__name__}")
 
 
-def pair_losses(losses: pl.DataFrame, *, model: str, rival: str) -> pl.DataFrame:
-    """date, horizon, loss, reference: pinball of two models summed over the decisions of a day that both made."""
-    mine, theirs = (losses.filter(pl.col("model") == name) for name in (model, rival))
-    both = mine.join(theirs.select("date", "ticker", "horizon", reference="pinball"), on=["date", "ticker", "horizon"])
-    return (
-        both.group_by("date", "horizon")
-        .agg(loss=pl.col("pinball").sum(), reference=pl.col("reference").sum())
-        .sort("horizon", "date")
-    )
-
-
 def _pinball_verdicts(
-    losses: pl.DataFrame, *, model: str, rivals: Sequence[str], spec: BacktestSpec
+    losses: DailyLosses, *, model: str, rivals: Sequence[str], spec: BacktestSpec
 ) -> list[dict[str, Any]]:
-    have = set(losses["model"].unique())
-    horizons = sorted(losses["horizon"].unique().to_list())
+    have = losses.models
+    horizons = losses.scores["horizon"].unique().sort().to_list()
     verdicts = []
     for rival in (name for name in rivals if name in have and name != model):
-        pair = pair_losses(losses, model=model, rival=rival)
+        pair = losses.pair(rival, model).rename({"loss": "reference", "reference": "loss"})
         overall = ratio_interval(pair, horizons=horizons, spec=spec)
         by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
         verdicts.append(pinball_verdict(model, rival, overall, by_horizon))
     return verdicts
 
 
-def _with_intervals(metrics: pl.DataFrame, losses: pl.DataFrame, *, baseline: str, spec: BacktestSpec) -> pl.DataFrame:
+def _with_intervals(metrics: pl.DataFrame, losses: DailyLosses, *, baseline: str, spec: BacktestSpec) -> pl.DataFrame:
     """The rows over all years, with the interval of each pinball ratio."""
     total = metrics.filter(pl.col("year").is_null()).drop("year")
     intervals: list[dict[str, Any]] = []
     for name in total["model"].unique(maintain_order=True):
-        pair = pair_losses(losses, model=name, rival=baseline)
+        pair = losses.pair(name, baseline)
         for horizon in total.filter(pl.col("model") == name)["horizon"]:
             found = ratio_interval(pair, horizons=[horizon], spec=spec) if name != baseline else Interval(1.0, 1.0, 1.0)
             intervals.append(

@@ -5,12 +5,9 @@ import math
 
 import numpy as np
 import polars as pl
-import pytest
 
-from forecast_assets.core.evaluation.evidence import Books, candidate_returns, daily_losses, selection
-from forecast_assets.core.evaluation.metrics import forecast_losses
+from forecast_assets.core.evaluation.evidence import Books, candidate_returns, selection
 from forecast_assets.core.evaluation.trials import Trial, TrialLedger
-from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.core.specs import BacktestSpec, DeclaredTrial, VerdictSpec
 
 DAYS = pl.date_range(dt.date(2022, 1, 3), dt.date(2023, 12, 29), interval="1d", eager=True)
@@ -78,14 +75,3 @@ def test_a_short_history_has_no_overfitting_test_and_a_zero_position_no_sharpe()
     resting = Books(**{**vars(whole), "chained": whole.chained.with_columns(idle), "daily": whole.daily})
     found = selection(resting, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())
     assert math.isnan(found["deflated_sharpe"])
-
-
-def test_losses_are_compared_on_the_decisions_that_every_model_made() -> None:
-    rows = [("a", "X", 1.0), ("a", "Y", 3.0), ("b", "X", 2.0)]  # b makes no decision on Y
-    table = pl.DataFrame(rows, schema=["model", "ticker", "y"], orient="row").with_columns(
-        date=dt.date(2022, 1, 3), horizon=1, split=pl.lit("test"), mean=0.0, **dict.fromkeys(QUANTILE_COLUMNS, 0.0)
-    )
-    wide = daily_losses(forecast_losses(table))
-    assert wide.columns == ["horizon", "date", "a", "b"]
-    # seven quantiles at 0, outcome y > 0: the mean level is one half
-    assert wide.select("a", "b").row(0) == pytest.approx((0.5, 1.0))

@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
+from forecast_assets.core.evaluation.daily import DailyLosses, daily_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.evaluation.metrics import daily_loss_difference, forecast_metrics, strategy_metrics
+from forecast_assets.core.evaluation.metrics import forecast_metrics, strategy_metrics
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.scores.quantile import mean_pinball, normal_quantiles
 
@@ -35,8 +36,12 @@ BASE = table("base", mean=np.zeros((240, 3)), sigma=0.04)
 SKILLED = table("skilled", mean=SKILLED_MEAN, sigma=0.02, rows=slice(0, 180))
 
 
+def losses(*tables: pl.DataFrame) -> DailyLosses:
+    return daily_losses([tables], references=["base", "m"])
+
+
 def test_scores_of_a_model_over_matured_test_forecasts() -> None:
-    scores = forecast_metrics(pl.concat([BASE, SKILLED]), baseline="base")
+    scores = forecast_metrics(losses(BASE, SKILLED), baseline="base")
     assert len(scores) == 2 * 3 * 3  # models, horizons, (2023, 2024, all)
     row = scores.row(
         by_predicate=(pl.col("model") == "skilled") & (pl.col("horizon") == 5) & pl.col("year").is_null(), named=True
@@ -57,7 +62,7 @@ def test_scores_of_a_model_over_matured_test_forecasts() -> None:
 
 def test_rank_ic_is_the_mean_of_the_daily_spearman_correlations() -> None:
     noise = RNG.normal(size=(240, 3))
-    scores = forecast_metrics(table("m", mean=noise, sigma=0.02), baseline="m")
+    scores = forecast_metrics(losses(table("m", mean=noise, sigma=0.02)), baseline="m")
     row = scores.row(by_predicate=(pl.col("horizon") == 1) & (pl.col("year") == 2024), named=True)
     days = [day == DATES for day in np.unique(DATES[np.datetime64("2024-01-01") <= DATES])]
     assert row["rank_ic"] == pytest.approx(np.mean([spearmanr(noise[d, 0], Y[d, 0]).statistic for d in days]))
@@ -65,23 +70,17 @@ def test_rank_ic_is_the_mean_of_the_daily_spearman_correlations() -> None:
 
 
 def test_a_constant_forecast_has_no_rank_ic() -> None:
-    assert forecast_metrics(BASE, baseline="base")["rank_ic"].is_null().all()
+    assert forecast_metrics(losses(BASE), baseline="base")["rank_ic"].is_null().all()
 
 
 def test_what_has_not_matured_is_not_scored() -> None:
-    scores = forecast_metrics(BASE, baseline="base").filter(pl.col("year").is_null())
+    scores = forecast_metrics(losses(BASE), baseline="base").filter(pl.col("year").is_null())
     assert dict(scores.select("horizon", "n").rows()) == {1: 210, 5: 210, 20: 204}
 
 
 def test_a_missing_baseline_is_named() -> None:
     with pytest.raises(ValueError, match=r"baseline 'ewma'; have \['base'\]"):
-        forecast_metrics(BASE, baseline="ewma")
-
-
-def test_the_daily_loss_difference_is_over_shared_decisions() -> None:
-    difference = daily_loss_difference(pl.concat([BASE, SKILLED]), model="skilled", rival="base")
-    assert difference.group_by("horizon").len().sort("horizon").rows() == [(1, 25), (5, 25), (20, 25)]
-    assert (difference["difference"] < 0).mean() > 0.9  # type: ignore[operator]
+        forecast_metrics(losses(BASE), baseline="ewma")
 
 
 def strategy(name: str, net: np.ndarray, *, turnover: float) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.evaluation.daily import DailyLosses, daily_losses
 from forecast_assets.core.evaluation.figure import to_svg
 from forecast_assets.core.evaluation.gallery import backtest_figures, fan_subject
 from forecast_assets.core.evaluation.report import chance, decimal, fact, percent, points, render_backtest_report
@@ -92,9 +93,13 @@ DAILY = pl.concat(
 )
 
 
+def losses_of(table: pl.DataFrame) -> DailyLosses:
+    return daily_losses([[table]], references=["ensemble", "b0_mlp", "ewma"])
+
+
 def summary(**changes: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
-        "forecasts": TABLE,
+        "losses": losses_of(TABLE),
         "daily": DAILY,
         "facts": FACT_VALUES,
         "missing_years": [],
