@@ -1,0 +1,115 @@
+"""The figures of the verdict, read from a finished walk-forward; its metrics become the committed ones.
+
+    forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0     (hours; resumable)
+    python -m benchmarks.verdict --data-dir data --name panel
+
+``--name panel_40`` takes the run on the 40-ticker panel instead. The report's numbers are derived again from its artefacts
+first; a report that is not what they give is refused.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks._result import ROOT, record
+from forecast_assets.automation.rederive import report_problems
+from forecast_assets.resources.store_io import StoreResource
+
+METRICS = ROOT / "benchmarks" / "metrics"
+NAMES = ("panel", "panel_40")
+ENSEMBLE = "ensemble"
+
+Figures = dict[str, dict[str, Any]]
+
+
+def panel_figures(metrics: dict[str, Any]) -> Figures:
+    """Coverage, pinball ratios and the victory of the whole panel's walk-forward."""
+    scores = {(row["model"], row["horizon"]): row for row in metrics["forecasts"]}
+    own = {horizon: row for (model, horizon), row in scores.items() if model == ENSEMBLE}
+    yearly = {
+        f"{row['year']}, {row['horizon']} sessions": row["coverage_95"]
+        for row in metrics["forecasts_by_year"]
+        if row["model"] == ENSEMBLE
+    }
+    figures: Figures = {}
+    for level in (95, 90):
+        coverage = {str(horizon): row[f"coverage_{level}"] for horizon, row in own.items()}
+        figures[f"coverage{level}_overall_low"] = {"value": min(coverage.values()), "by_horizon": coverage}
+        figures[f"coverage{level}_overall_high"] = {"value": max(coverage.values()), "by_horizon": coverage}
+    for name, pick in (("min", min), ("max", max)):
+        where = pick(yearly, key=lambda key: yearly[key])
+        figures[f"coverage95_year_horizon_{name}"] = {"value": yearly[where], "where": where}
+    ratio = forecast_verdict(metrics, "ewma")
+    by_horizon = {str(horizon): row["pinball_ratio"] for horizon, row in own.items()}
+    figures["pinball_vs_ewma"] = interval(ratio)
+    figures["pinball_vs_ewma_worst_horizon"] = {"value": max(by_horizon.values()), "by_horizon": by_horizon}
+    figures["pinball_vs_har_worst_horizon"] = against(metrics, scores, "har")
+    figures["pinball_vs_b0_worst_horizon"] = against(metrics, scores, "b0_mlp")
+    figures["ensemble_vs_best_single"] = interval(forecast_verdict(metrics, "best_member"))
+    victories = {entry["version"]: entry for entry in metrics["verdicts"] if "version" in entry}
+    figures["victory_naive_points"] = points(victories["naive"])
+    figures["victory_naive_ci_low"] = {"value": 100 * victories["naive"]["low"]}
+    figures["victory_same_rule_points"] = points(victories["same rule"])
+    book = next(row for row in metrics["strategies"] if row["strategy"] == ENSEMBLE)
+    figures["ensemble_hedged_sharpe"] = {"value": book["hedged_sharpe"], "unhedged": book["sharpe"]}
+    return figures
+
+
+def panel_40_figures(metrics: dict[str, Any]) -> Figures:
+    """GARCH is scored on the 40 tickers, where it is affordable for anyone who wants to repeat it."""
+    scores = {(row["model"], row["horizon"]): row for row in metrics["forecasts"]}
+    return {"pinball_vs_garch_worst_horizon": against(metrics, scores, "garch")}
+
+
+def against(metrics: dict[str, Any], scores: dict[tuple[str, int], dict[str, Any]], rival: str) -> dict[str, Any]:
+    """Pinball over a rival's at the worst horizon, with each horizon's Diebold-Mariano p value."""
+    horizons = [horizon for model, horizon in scores if model == ENSEMBLE]
+    ratios = {str(h): scores[ENSEMBLE, h]["pinball"] / scores[rival, h]["pinball"] for h in horizons}
+    p_values = {
+        str(entry["horizon"]): test["p_value"]
+        for entry in metrics["evidence"]["comparisons"]
+        for test in entry["diebold_mariano"]
+        if test["rival"] == rival
+    }
+    return {"value": max(ratios.values()), "by_horizon": ratios, "diebold_mariano_p_values": p_values}
+
+
+def forecast_verdict(metrics: dict[str, Any], rival: str) -> dict[str, Any]:
+    """The report's entry on the ensemble's forecasts against a rival's."""
+    return next(entry for entry in metrics["verdicts"] if entry.get("rival") == rival)
+
+
+def interval(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"value": entry["estimate"], "low": entry["low"], "high": entry["high"]}
+
+
+def points(entry: dict[str, Any]) -> dict[str, Any]:
+    """A difference of annual returns in percentage points."""
+    return {"value": 100 * entry["estimate"], "low": 100 * entry["low"], "high": 100 * entry["high"]}
+
+
+def main() -> None:
+    """Check the report, keep its metrics, record the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--name", choices=NAMES, required=True)
+    options = parser.parse_args()
+    resource = StoreResource(data_dir=str(options.data_dir))
+    if problems := report_problems(resource):
+        raise SystemExit(f"the report is not what its artefacts give: {problems[0]}")
+    metrics = resource.store().current("backtest_report").json("metrics.json")
+    figures = panel_figures(metrics) if options.name == "panel" else panel_40_figures(metrics)
+    context = {"years": metrics["years"], "data_version": metrics["facts"]["data_version"]}
+    (METRICS / f"{options.name}.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    record(
+        f"verdict_{options.name}",
+        {key: figure | context for key, figure in figures.items()},
+        command=f"python -m benchmarks.verdict --data-dir data --name {options.name}",
+    )
+    for key, figure in figures.items():
+        print(f"{key}: {figure['value']:.4f}")
+
+
+if __name__ == "__main__":
+    main()
