@@ -1,6 +1,7 @@
 """The search for settings, on years before the first test year."""
 
 import logging
+import math
 import multiprocessing
 import os
 import time
@@ -167,7 +168,9 @@ def carry_out(given: "Search", *, log: logging.Logger) -> "Study":
 
 def tell(study: "Study", told: int, *, log: logging.Logger) -> int:
     """Log the trials that came to an end since ``told`` had; returns how many have."""
-    finished = study.finished()
+    finished = sorted(
+        study.finished(), key=lambda trial: trial.datetime_complete.timestamp() if trial.datetime_complete else math.inf
+    )
     for k, trial in enumerate(finished[told:], start=told + 1):
         outcome = f"MAE {trial.value:.6f}" if trial.state.name == "COMPLETE" else "pruned"
         log.info(f"sweep: {k} of {study.trials} trials: {', '.join(map(str, trial.params.values()))}: {outcome}")

@@ -29,7 +29,9 @@ def rank_ic(forecast: ArrayLike, y: ArrayLike, *, day: ArrayLike) -> Floats:
 
 def _centred_ranks(values: Floats, group: NDArray[np.intp], count: NDArray[np.intp]) -> Floats:
     """Rank of each value within its group (ties share the mean rank), less the group's mean rank."""
-    order = np.lexsort((values, group))
+    order = np.argsort(values)
+    narrow = group[order].astype(np.uint16 if len(count) <= 1 << 16 else np.int64)
+    order = order[np.argsort(narrow, kind="stable")]  # a radix sort where 16 bits do: several times a lexsort's speed
     sorted_values, sorted_group = values[order], group[order]
     new_run = np.ones(len(values), dtype=bool)
     new_run[1:] = (sorted_values[1:] != sorted_values[:-1]) | (sorted_group[1:] != sorted_group[:-1])
