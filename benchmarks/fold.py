@@ -10,10 +10,10 @@ Reads the ``windowed_tensors`` of a store that holds ``panel.parquet``. Each mea
 import argparse
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,13 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.store import Store
-from forecast_assets_tests.tensors import random_panel
 
 YEAR = 2025
 MODEL = "b3_tft_sector"
+SMALL_ROWS = 60_000
+"""About sixteen tickers."""
+
+PARTS = ("small", "whole", "epoch")
 FIGURES = ("fold_peak_vs_base_tensors", "full_panel_epoch_minutes")
 HARDWARE = Hardware(accelerator="cpu", precision="32-true")
 
@@ -50,32 +53,29 @@ def train_and_forecast(panel: PanelTensors, *, year: int, lookback: int, spec: T
     predict(MODEL, spec, found.weights, panel=panel, ends=fold.decisions, stats=stats, lookback=lookback, device="cpu")
 
 
-def memory(tensors: Path) -> dict[str, Any]:
-    """Peak resident memory of the fold above a process that has trained on next to nothing, over the tensors' size."""
-    tiny = random_panel(tickers=4, sessions=1_500)
-    warm = spec_of(visits_per_epoch=512, observed=tiny.feature_names[:2], known=tiny.feature_names[2:3])
-    train_and_forecast(tiny, year=int(last_year(tiny)), lookback=20, spec=warm)
-    libraries = resident()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+def fold_bytes(tensors: Path, *, rows: int | None = None) -> dict[str, int]:
+    """Peak resident memory of a fold on the panel's first ``rows`` rows (None: all), and the size of those tensors.
+
+    The panel is one half of a process; the other, libraries and the network at work, is the same for any ``rows``.
+    """
     panel = PanelTensors.load(tensors)
-    base = sum(
-        value.nbytes
-        for field in dataclasses.fields(panel)
-        if isinstance(value := getattr(panel, field.name), torch.Tensor)
-    )
+    if rows is not None:
+        first: dict[str, Any] = {k: of[:rows].clone() for k, of in vars(panel).items() if isinstance(of, torch.Tensor)}
+        panel = dataclasses.replace(panel, **first)
+    base = sum(value.nbytes for value in vars(panel).values() if isinstance(value, torch.Tensor))
     train_and_forecast(panel, year=YEAR, lookback=WindowSpec().lookback, spec=spec_of(visits_per_epoch=20_000))
-    peak = high_water()
+    return {"peak": high_water(), "base": base}
+
+
+def memory(small: dict[str, int], whole: dict[str, int]) -> dict[str, Any]:
+    """Peak of the whole panel's fold less that of model and libraries, over the tensors' size."""
+    model = small["peak"] - small["base"]
     return {
-        "value": round((peak - libraries) / base, 4),
-        "peak_gib": round(peak / 2**30, 3),
-        "model_and_libraries_gib": round(libraries / 2**30, 3),
-        "base_tensors_gib": round(base / 2**30, 3),
+        "value": round((whole["peak"] - model) / whole["base"], 4),
+        "peak_gib": round(whole["peak"] / 2**30, 3),
+        "model_and_libraries_gib": round(model / 2**30, 3),
+        "base_tensors_gib": round(whole["base"] / 2**30, 3),
     }
-
-
-def last_year(panel: PanelTensors) -> int:
-    """The year of the panel's last session."""
-    return 1970 + int(panel.date.max() / 365.2425)
 
 
 def epoch(tensors: Path, *, visits: int | None) -> dict[str, Any]:
@@ -100,11 +100,8 @@ def epoch(tensors: Path, *, visits: int | None) -> dict[str, Any]:
     }
 
 
-def resident() -> int:
-    return _status("VmRSS")
-
-
 def high_water() -> int:
+    """Peak resident memory of this process in bytes."""
     return _status("VmHWM")
 
 
@@ -120,18 +117,26 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=FIGURES)
     parser.add_argument("--visits", type=int, help="of the epoch, instead of every window")
-    parser.add_argument("--inside", choices=FIGURES, help=argparse.SUPPRESS)
+    parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     tensors = Path(Store(options.store).current("windowed_tensors").path(TENSORS))
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "small": lambda: fold_bytes(tensors, rows=SMALL_ROWS),
+        "whole": lambda: fold_bytes(tensors),
+        "epoch": lambda: epoch(tensors, visits=options.visits),
+    }
     if options.inside:
-        inside = memory(tensors) if options.inside == FIGURES[0] else epoch(tensors, visits=options.visits)
-        print(json.dumps(inside))
+        print(json.dumps(parts[options.inside]()))
         return
-    for name in options.only:
-        command = [sys.executable, "-m", "benchmarks.fold", "--store", str(options.store), "--inside", name]
+
+    def alone(part: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "benchmarks.fold", "--store", str(options.store), "--inside", part]
         command += ["--visits", str(options.visits)] if options.visits else []
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
-        figure = json.loads(done.stdout.splitlines()[-1])
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    for name in options.only:
+        figure = memory(alone("small"), alone("whole")) if name == FIGURES[0] else alone("epoch")
         print(name, json.dumps(figure), flush=True)
         if not options.visits:
             record("fold", {name: figure}, command="python -m benchmarks.fold --store data/store")

@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-METRICS = ROOT / "benchmarks" / "metrics" / "panel_40.json"
+METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
@@ -22,7 +22,7 @@ def section(summary: dict[str, Any]) -> str:
     lines = [
         f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits stand behind "
         f"these numbers ({tried(summary)}).",
-        "Every number is in [`benchmarks/metrics/panel_40.json`](benchmarks/metrics/panel_40.json); "
+        "Every number is in [`benchmarks/metrics/panel.json`](benchmarks/metrics/panel.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
         "| model | horizon | pinball / EWMA | 95 % interval | coverage of the 95 % band | of the 90 % band |",

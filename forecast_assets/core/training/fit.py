@@ -232,7 +232,8 @@ def fit(
 
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
-    check_windows(panel, torch.cat([fold.train, fold.decisions]), lookback=lookback)
+    for ends in (fold.train, fold.decisions):
+        check_windows(panel, ends, lookback=lookback)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS[name](spec, stats=stats, lookback=lookback)

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from forecast_assets.core.windows.tensors import PanelTensors
 
+CHECKED_ROWS = 1 << 16
+"""Rows that are checked at once."""
+
 
 class Layout(NamedTuple):
     """How the window ends of a run lie."""
@@ -85,20 +88,24 @@ def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, R
 
 def check_windows(panel: PanelTensors, ends: Tensor, *, lookback: int) -> None:
     """Raise AssertionError unless the windows of all ``ends`` are finite and lie within one ticker and segment each."""
-    broken = ~torch.isfinite(panel.features).all(dim=1) | ~torch.isfinite(panel.scale)
-    start = ends - lookback + 1
-    if bool((start < 0).any()):
-        raise AssertionError(f"windows: {int((start < 0).sum())} windows begin before the panel")
-    for problem, rows, begin in (
-        ("hold a missing value", broken, start),
-        ("cross a border", panel.segment_start, start + 1),
-    ):
-        before = torch.cat(
-            [torch.zeros(1, dtype=torch.int64), rows.cpu().cumsum(0)]
-        )  # rows with the problem before each
-        bad = before[ends.cpu() + 1] - before[begin.cpu()] > 0
-        if bad.any():
-            raise AssertionError(f"windows: {int(bad.sum())} of {len(ends)} windows {problem}")
+    begin = ends - lookback + 1
+    if bool((begin < 0).any()):
+        raise AssertionError(f"windows: {int((begin < 0).sum())} windows begin before the panel")
+    # A window's own rows are counted by differences of a running count, whatever the lookback.
+    broken = torch.zeros(panel.rows + 1, dtype=torch.int32, device=ends.device)
+    for k in range(0, panel.rows, CHECKED_ROWS):
+        block = slice(k, k + CHECKED_ROWS)
+        finite = torch.isfinite(panel.features[block]).all(dim=1) & torch.isfinite(panel.scale[block])
+        broken[1 + k : 1 + k + len(finite)] = (~finite).int()
+    starts = torch.zeros_like(broken)
+    starts[1:] = panel.segment_start.int()
+    for problem, count, inside in (("hold a missing value", broken, 0), ("cross a border", starts, 1)):
+        count.copy_(count.cumsum(0, dtype=torch.int32))
+        bad = sum(
+            int((count[block + 1] > count[block - lookback + 1 + inside]).sum()) for block in ends.split(CHECKED_ROWS)
+        )
+        if bad:
+            raise AssertionError(f"windows: {bad} of {len(ends)} windows {problem}")
 
 
 def _per_group(values: Tensor, group: Tensor, *, reduce: str) -> Tensor:

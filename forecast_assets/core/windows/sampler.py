@@ -50,7 +50,7 @@ class RunSampler:
     @classmethod
     def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "RunSampler":
         """``ends``: (M,) rows of training decisions, ascending. Each ticker gets its ``ticker_shares``."""
-        start = ends - panel.run_length[ends]  # the row before the stretch
+        start = ends.int() - panel.run_length[ends]  # the row before the stretch
         _, counts = start.unique_consecutive(return_counts=True)
         final = counts.cumsum(0) - 1
         first, last = ends[final - counts + 1], ends[final]

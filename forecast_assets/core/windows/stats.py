@@ -1,12 +1,14 @@
 """What a fold fits on its training rows before any network sees them: scaling, vocabularies, base distribution."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, log_excess, volatility
@@ -65,17 +67,16 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
     seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
     mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
     weights, residual = (fitted.float() for fitted in fit_volatility(panel, fold.train))
-    targets = panel.targets[fold.train].double().numpy()  # (T, 3)
-    standardised = targets / _volatility(panel, fold.train, weights).double().numpy()
+    horizons = [_of_horizon(panel, fold.train, weights, k) for k in range(len(HORIZONS))]
     return FoldStats(
         mean=mean.float(),
         std=torch.where(std > 1e-8, std, torch.ones_like(std)).float(),
         volatility_weights=weights,
         volatility_residual=residual,
-        base_quantiles=torch.from_numpy(np.nanquantile(standardised, QUANTILES, axis=0).T.copy()).float(),
-        target_mean=torch.from_numpy(np.nanmean(targets, axis=0)).float(),
-        target_std=torch.from_numpy(np.nanstd(targets, axis=0)).float(),
-        unconditional_mean=tuple(float(m) for m in np.nanmean(np.expm1(targets), axis=0)),
+        base_quantiles=torch.tensor(np.stack([of.quantiles for of in horizons])).float(),
+        target_mean=torch.tensor([of.mean for of in horizons]).float(),
+        target_std=torch.tensor([of.std for of in horizons]).float(),
+        unconditional_mean=tuple(of.simple_mean for of in horizons),
         ticker_ids=_ids(panel.ticker[fold.train], size=len(panel.tickers)),
         sector_ids=_ids(panel.sector[fold.train], size=len(panel.sectors)),
         exchange_ids=_ids(panel.exchange[fold.train], size=len(panel.exchanges)),
@@ -84,14 +85,35 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64, a block of rows at a time."""
-    blocks = rows.split(BLOCK_ROWS)
-    mean = torch.stack([features[block].double().sum(dim=0) for block in blocks]).sum(dim=0) / len(rows)
-    squares = torch.stack([(features[block].double() - mean).square().sum(dim=0) for block in blocks]).sum(dim=0)
+    # Into one sum each: results kept of every block would lie between the blocks' temporaries and pin the heap.
+    total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
+    squares = torch.zeros_like(total)
+    for block in rows.split(BLOCK_ROWS):
+        total += features[block].double().sum(dim=0)
+    mean = total / len(rows)
+    for block in rows.split(BLOCK_ROWS):
+        squares += (features[block].double() - mean).square_().sum(dim=0)
     return mean, (squares / (len(rows) - 1)).sqrt()
 
 
-def _volatility(panel: PanelTensors, rows: Tensor, weights: Tensor) -> Tensor:
-    return torch.cat([volatility(panel, block, weights=weights) for block in rows.split(BLOCK_ROWS)])
+class _Outcomes(NamedTuple):
+    """Of one horizon's training targets."""
+
+    quantiles: NDArray[np.float64]  # (7,) of target / volatility forecast
+    mean: float
+    std: float
+    simple_mean: float  # of the simple return
+
+
+def _of_horizon(panel: PanelTensors, rows: Tensor, weights: Tensor, horizon: int) -> _Outcomes:
+    """One horizon at a time and in place, so that no more than a column of the training targets is copied."""
+    known = rows[torch.isfinite(panel.targets[rows, horizon])]
+    target = panel.targets[known, horizon].double().numpy()
+    mean, std, simple = float(target.mean()), float(target.std()), float(np.expm1(target).mean())
+    for k in range(0, len(known), BLOCK_ROWS):
+        block = slice(k, k + BLOCK_ROWS)
+        target[block] /= volatility(panel, known[block], weights=weights)[:, horizon].double().numpy()
+    return _Outcomes(np.quantile(target, QUANTILES, overwrite_input=True), mean, std, simple)
 
 
 def _ids(codes: Tensor, *, size: int) -> Tensor:

@@ -34,7 +34,7 @@ OTHERS = ("volume_z_", "kurt_")
 FLOOR = 1e-4
 """Smallest one-session volatility that is believed: a stale price would otherwise stand for certainty."""
 
-BLOCK_ROWS = 1 << 16
+BLOCK_ROWS = 1 << 14
 """Rows of the regression held at once."""
 
 
