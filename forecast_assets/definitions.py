@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from forecast_assets.assets.ablation_report import ablation_report
 from forecast_assets.assets.backtest import backtest
 from forecast_assets.assets.backtest_report import backtest_report
 from forecast_assets.assets.baselines import baselines
@@ -42,6 +43,7 @@ defs = dg.Definitions(
         ensemble,
         backtest,
         backtest_report,
+        ablation_report,
         drift_checks,
     ],
     jobs=JOBS,

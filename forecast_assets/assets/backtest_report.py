@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +44,14 @@ def reports_folder(data_root: str) -> UPath:
 
 def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
     """Put the report where people look for it; the version in the store stays the original."""
+    publish_files(version, data_root, (REPORT, METRICS))
+
+
+def publish_files(version: Version, data_root: str, names: Iterable[str]) -> None:
+    """Copies of a version's files in the folder of the latest reports, each whole or not there."""
     folder = reports_folder(data_root)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (REPORT, METRICS):
+    for name in names:
         content = version.path(name).read_bytes()
         if folder.protocol in ("", "file"):
             replace_bytes(Path(folder.path) / name, content)
@@ -181,7 +186,7 @@ def report_content(
     summary = summarise(
         losses=losses,
         daily=chained,
-        facts=_facts(inputs, years=years, profile=profile),
+        facts=run_facts(inputs, years=years, profile=profile),
         missing_years=[int(year) for year in wanted if year not in years],
         spec=spec,
         model=MODEL,
@@ -196,9 +201,10 @@ def report_content(
     return ReportContent(summary, own, chained)
 
 
-def _facts(inputs: ReportInputs, *, years: list[str], profile: str) -> dict[str, Any]:
+def run_facts(inputs: ReportInputs, *, years: list[str], profile: str) -> dict[str, Any]:
+    """What a report says of the run it comes from."""
     panel = inputs.raw_panel.manifest.facts
-    yearly = (*inputs.by_name, inputs.backtest)
+    yearly = (*inputs.by_name, *([inputs.backtest] if inputs.backtest else []))
     versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in yearly for year in years)]
     return {
         "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],

@@ -24,7 +24,9 @@ WALK_FORWARD = dg.define_asset_job(
     ],
     description="One test year: train, forecast, combine, trade.",
 )
-REPORT = dg.define_asset_job("report", selection=["backtest_report"], description="The verdict over all years at hand.")
+REPORT = dg.define_asset_job(
+    "report", selection=["backtest_report", "ablation_report"], description="The verdict over all years at hand."
+)
 NIGHTLY = dg.define_asset_job("nightly", selection=["drift_checks"], description="What is watched every night.")
 
 JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]

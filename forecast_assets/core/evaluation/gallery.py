@@ -1,4 +1,4 @@
-"""Which figures the backtest report shows, and of what."""
+"""Which figures the reports show, and of what."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,9 @@ from forecast_assets.core.evaluation.plots import (
     fan_chart,
     pinball_ratios,
     pit_histograms,
+    ratio_matrix,
+    ratios_by_year,
+    step_ratios,
     training_curves,
     yearly_returns,
 )
@@ -56,6 +59,19 @@ def backtest_figures(
     figures[f"fan:{ticker}"] = fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
     if curves is not None and curves.height:
         figures["training"] = training_curves(curves)
+    return figures
+
+
+def ablation_figures(summary: dict[str, Any]) -> "dict[str, Figure]":
+    """The figures of ``ablation.ablation``'s summary, under the names ``render_ablation_report`` places them by."""
+    figures = {}
+    if summary["verdicts"]:
+        figures["steps"] = step_ratios(summary["verdicts"])
+    if len(summary["models"]) > 1:
+        figures["matrix"] = ratio_matrix(summary["against_each_other"], models=summary["models"])
+    if summary["scores_by_year"]:
+        yearly = pl.DataFrame(summary["scores_by_year"], infer_schema_length=None)
+        figures["yearly"] = ratios_by_year(yearly, models=summary["models"], baseline=summary["baseline"])
     return figures
 
 

@@ -1,11 +1,12 @@
 """The report's figures: each function takes a table and returns a matplotlib ``Figure``."""
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.figure import (
@@ -27,6 +28,8 @@ from forecast_assets.core.scores.trading import drawdown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 EQUITY_STEPS = ((1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,))
@@ -74,8 +77,6 @@ def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figur
 
 def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
     """Net return of each strategy in each year, as coloured numbers (blue gains, orange losses, grey 0)."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     table = (
         daily.group_by("strategy", "year")
         .agg(net=(1.0 + pl.col("net_return")).product() - 1.0)
@@ -86,15 +87,7 @@ def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure
     values = order.join(table, on="strategy", how="left").select(str(year) for year in years).to_numpy().astype(float)
     figure, (plot,) = canvas("Net return by year", height=0.9 + 0.3 * len(strategies), panels=1)
     reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 0.01)
-    shades = LinearSegmentedColormap.from_list("gain", [PALETTE[1], "#f3f4f6", PALETTE[0]])
-    corners = [np.arange(size + 1) - 0.5 for size in reversed(values.shape)]
-    plot.pcolormesh(
-        *corners, np.ma.masked_invalid(values), cmap=shades, vmin=-reach, vmax=reach
-    )  # shapes, not an image
-    plot.invert_yaxis()
-    for (row, column), value in np.ndenumerate(values):
-        dark = np.dot(shades((value / reach + 1) / 2)[:3], LUMINANCE) < 0.5
-        note(plot, column, row, percent(value), ha="center", va="center", color="white" if dark else INK)
+    _shade(plot, values, reach=reach, texts=[[percent(value) for value in row] for row in values])
     _grid_labels(plot, columns=[str(year) for year in years], rows=strategies)
     return figure
 
@@ -267,3 +260,94 @@ def _grid_labels(plot: "Axes", *, columns: Sequence[str], rows: Sequence[str]) -
     plot.tick_params(length=0)
     plot.grid(visible=False)
     plot.spines[:].set_visible(False)
+
+
+def step_ratios(steps: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Pinball loss of each step's model over its rival's, mean over horizons, with its interval; left of 1 is better.
+
+    ``steps``: model, rival, estimate, low, high (NaN or None where undefined).
+    """
+    figure, plots = canvas("Pinball loss over the rival's (95 % interval)", height=1.1 + 0.34 * len(steps), panels=1)
+    plot, places = plots[0], np.arange(len(steps))
+    ratio, low, high = (
+        np.array([float("nan") if step[name] is None else step[name] for step in steps])
+        for name in ("estimate", "low", "high")
+    )
+    plot.hlines(places, low, high, color=PALETTE[0], linewidth=2)
+    plot.plot(ratio, places, "o", color=PALETTE[0], markersize=5)
+    plot.axvline(1.0, color=PALETTE[1], linewidth=1.2, linestyle=(0, (4, 3)))
+    plot.grid(visible=False, axis="y")
+    plot.grid(axis="x", color=GRID, linewidth=0.6)
+    plot.set_yticks(places, [f"{step['model']} / {step['rival']}" for step in steps], color=INK)
+    plot.set_ylim(len(steps) - 0.5, -0.5)
+    return figure
+
+
+def ratio_matrix(pairs: Sequence[Mapping[str, Any]], *, models: Sequence[str]) -> "Figure":
+    """Pinball loss of the row's model over the column's, in % off 1; bold where the 95 % interval excludes 1."""
+    values = np.full((len(models), len(models)), np.nan)
+    sure = np.zeros(values.shape, dtype=bool)
+    place = {name: k for k, name in enumerate(models)}
+    for pair in pairs:
+        at = place[pair["model"]], place[pair["rival"]]
+        if pair["ratio"] is not None:
+            values[at] = pair["ratio"]
+            sure[at] = pair["low"] > 1.0 or pair["high"] < 1.0
+    figure, plots = canvas("Pinball of row over column, % off 1", height=4.2, panels=1)
+    plot = plots[0]
+    shades, reach, texts = _off_one(values)
+    _shade(plot, shades, reach=reach, texts=texts, bold=sure)
+    numbered = [f"{model}  {k}" for k, model in enumerate(models, start=1)]
+    _grid_labels(plot, columns=[str(k) for k in range(1, len(models) + 1)], rows=numbered)
+    return figure
+
+
+def ratios_by_year(scores: pl.DataFrame, *, models: Sequence[str], baseline: str) -> "Figure":
+    """Pinball over the baseline's by year, mean over horizons, in % off 1 (blue: better than the baseline).
+
+    ``scores``: model, horizon, year, pinball_ratio.
+    """
+    yearly = scores.group_by("model", "year").agg(pl.col("pinball_ratio").mean())
+    years = sorted(yearly["year"].unique().to_list())
+    shown = [name for name in models if name != baseline]
+    wide = yearly.pivot(on="year", on_columns=years, index="model", values="pinball_ratio")
+    rows = pl.DataFrame({"model": shown}).join(wide, on="model", how="left", maintain_order="left")
+    shades, reach, texts = _off_one(rows.drop("model").cast(pl.Float64).fill_null(np.nan).to_numpy())
+    figure, plots = canvas(f"Pinball over {baseline}'s by year, % off 1", height=1.1 + 0.3 * len(shown), panels=1)
+    _shade(plots[0], shades, reach=reach, texts=texts)
+    _grid_labels(plots[0], columns=[str(year) for year in years], rows=shown)
+    return figure
+
+
+def _off_one(ratios: Floats) -> tuple[Floats, float, list[list[str]]]:
+    """Ratios as shades (a smaller one is better), the reach of the scale, and texts in % off 1."""
+    values = 1.0 - ratios
+    known = np.abs(values[np.isfinite(values)])
+    reach = max(float(np.quantile(known, 0.9)) if known.size else 0.0, 1e-4)  # one bad rival must not grey the rest
+    return values, reach, [[_off(value) for value in row] for row in values]
+
+
+def _off(value: float) -> str:
+    if not np.isfinite(value):
+        return ""
+    text = f"{-100 * value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\u2212")
+
+
+def _shade(
+    plot: "Axes", values: Floats, *, reach: float, texts: Sequence[Sequence[str]], bold: NDArray[np.bool_] | None = None
+) -> None:
+    """Coloured cells with a text in each: blue above 0, orange below, full at ``reach``; NaN is left white."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("gain", [PALETTE[1], "#f3f4f6", PALETTE[0]])
+    corners = [np.arange(size + 1) - 0.5 for size in reversed(values.shape)]
+    plot.pcolormesh(
+        *corners, np.ma.masked_invalid(values), cmap=shades, vmin=-reach, vmax=reach
+    )  # shapes, not an image
+    plot.invert_yaxis()
+    for (row, column), value in np.ndenumerate(values):
+        dark = np.dot(shades((np.clip(value / reach, -1.0, 1.0) + 1) / 2)[:3], LUMINANCE) < 0.5
+        weight = "bold" if bold is not None and bold[row, column] else "normal"
+        colour = "white" if dark and np.isfinite(value) else INK
+        note(plot, column, row, texts[row][column], ha="center", va="center", color=colour, fontweight=weight)

@@ -1,4 +1,4 @@
-"""The backtest report: one HTML file that needs no network and no script, and reads well on a phone."""
+"""The reports: each one HTML file that needs no network and no script, and reads well on a phone."""
 
 import math
 import re
@@ -9,6 +9,9 @@ SECTIONS = ("equity", "drawdown", "yearly", "pinball", "coverage", "pit", "fan",
 """Where a figure goes: the part of its name before the colon, so "fan:BMW.DE" and "fan:AAPL" stand side by side."""
 
 
+ABLATION_SECTIONS = ("steps", "yearly", "matrix")
+
+
 def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """The report as HTML.
 
@@ -17,6 +20,15 @@ def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str
     goes without. Every text is escaped, and the page forbids scripts and requests by its own policy. Undefined
     numbers print as "-". Raises ValueError on a figure that is not an ``<svg>`` element or has no section.
     """
+    return _render("backtest.html.j2", summary, figures, SECTIONS)
+
+
+def render_ablation_report(summary: Mapping[str, Any], figures: Mapping[str, str]) -> str:
+    """The same for what ``ablation.ablation`` returns, with figures of ``ABLATION_SECTIONS``."""
+    return _render("ablation.html.j2", summary, figures, ABLATION_SECTIONS)
+
+
+def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str], sections: tuple[str, ...]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -28,13 +40,13 @@ def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "decimal": decimal, "points": points, "chance": chance, "fact": fact}
-    placed: dict[str, list[Markup]] = {section: [] for section in SECTIONS}
+    placed: dict[str, list[Markup]] = {section: [] for section in sections}
     for name, svg in figures.items():
         section = name.split(":", maxsplit=1)[0]
         if section not in placed or not svg.startswith("<svg"):
-            raise ValueError(f"figure {name!r}: must be an <svg> element named after one of {list(SECTIONS)}")
+            raise ValueError(f"figure {name!r}: must be an <svg> element named after one of {list(sections)}")
         placed[section].append(Markup(svg))  # to_svg has escaped its texts
-    return environment.get_template("backtest.html.j2").render(summary=summary, figures=placed)
+    return environment.get_template(template).render(summary=summary, figures=placed)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

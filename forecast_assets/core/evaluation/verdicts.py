@@ -86,11 +86,13 @@ def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: Backt
     )
 
 
-def pinball_verdict(model: str, rival: str, overall: Interval, by_horizon: Mapping[int, Interval]) -> dict[str, Any]:
+def pinball_verdict(
+    model: str, rival: str, overall: Interval, by_horizon: Mapping[int, Interval], *, digits: int = 3
+) -> dict[str, Any]:
     """Does the model's distribution beat the rival's? Ratios below 1 are better."""
     outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).verdict
-    parts = "; ".join(f"{_ahead(horizon)} {_ratio(ratio)}" for horizon, ratio in by_horizon.items())
-    sentence = f"Pinball loss over {rival}'s, below 1 is better: {_ratio(overall)} on average; {parts}."
+    parts = "; ".join(f"{_ahead(horizon)} {_ratio(ratio, digits)}" for horizon, ratio in by_horizon.items())
+    sentence = f"Pinball loss over {rival}'s, below 1 is better: {_ratio(overall, digits)} on average; {parts}."
     return verdict(f"Forecasts: {model} against {rival}", outcome, sentence, overall) | {"rival": rival}
 
 
@@ -146,10 +148,10 @@ def _points(interval: Interval) -> str:
     )
 
 
-def _ratio(interval: Interval) -> str:
+def _ratio(interval: Interval, digits: int) -> str:
     if interval.estimate != interval.estimate:
         return "-"
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
 def _ahead(horizon: int) -> str:
