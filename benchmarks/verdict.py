@@ -1,23 +1,28 @@
 """The figures of the verdict, read from a finished walk-forward; its metrics become the committed ones.
 
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0     (hours; resumable)
-    python -m benchmarks.verdict --data-dir data --name panel
+    python -m benchmarks.verdict --data-dir data
 
-``--name panel_40`` takes the run on the 40-ticker panel instead. The report's numbers are derived again from its artefacts
-first; a report that is not what they give is refused.
+The report's numbers are derived again from its artefacts first; a report that is not what they give is refused.
 """
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks._result import ROOT, record
-from forecast_assets.automation.rederive import report_problems
-from forecast_assets.resources.store_io import StoreResource
+import polars as pl
 
-METRICS = ROOT / "benchmarks" / "metrics"
-NAMES = ("panel", "panel_40")
+from benchmarks._result import ROOT, record
+from benchmarks.readme import METRICS
+from forecast_assets.automation.rederive import report_problems
+from forecast_assets.core.evaluation.daily import daily_losses
+from forecast_assets.core.evaluation.metrics import forecast_metrics
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.store import Store
+
+PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 ENSEMBLE = "ensemble"
 
 Figures = dict[str, dict[str, Any]]
@@ -56,10 +61,20 @@ def panel_figures(metrics: dict[str, Any]) -> Figures:
     return figures
 
 
-def panel_40_figures(metrics: dict[str, Any]) -> Figures:
-    """GARCH is scored on the 40 tickers, where it is affordable for anyone who wants to repeat it."""
-    scores = {(row["model"], row["horizon"]): row for row in metrics["forecasts"]}
-    return {"pinball_vs_garch_worst_horizon": against(metrics, scores, "garch")}
+def garch_figure(store: Store, years: Sequence[str]) -> Figures:
+    """Pinball over GARCH(1,1)-t's at the worst horizon, on the tickers of the 40-ticker panel."""
+    tickers = pl.scan_csv(PANEL_40).select(pl.col("Ticker").unique()).collect()["Ticker"].to_list()
+
+    def tables(year: str) -> Iterator[pl.DataFrame]:
+        for asset in (ENSEMBLE, "baselines"):
+            table = pl.scan_parquet(store.current(asset, year).path("table.parquet"))
+            yield table.filter(pl.col("ticker").is_in(tickers) & pl.col("model").is_in([ENSEMBLE, "garch"])).collect()
+
+    losses = daily_losses((tables(year) for year in years), references=["garch"])
+    scores = forecast_metrics(losses, baseline="garch").filter(pl.col("model") == ENSEMBLE, pl.col("year").is_null())
+    ratios = {str(row["horizon"]): row["pinball_ratio"] for row in scores.iter_rows(named=True)}
+    figure = {"value": max(ratios.values()), "by_horizon": ratios, "tickers": len(tickers), "trained_on": "all tickers"}
+    return {"pinball_vs_garch_worst_horizon": figure}
 
 
 def against(metrics: dict[str, Any], scores: dict[tuple[str, int], dict[str, Any]], rival: str) -> dict[str, Any]:
@@ -93,19 +108,19 @@ def main() -> None:
     """Check the report, keep its metrics, record the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--name", choices=NAMES, required=True)
     options = parser.parse_args()
     resource = StoreResource(data_dir=str(options.data_dir))
     if problems := report_problems(resource):
         raise SystemExit(f"the report is not what its artefacts give: {problems[0]}")
-    metrics = resource.store().current("backtest_report").json("metrics.json")
-    figures = panel_figures(metrics) if options.name == "panel" else panel_40_figures(metrics)
+    store = resource.store()
+    metrics = store.current("backtest_report").json("metrics.json")
+    figures = panel_figures(metrics) | garch_figure(store, [str(year) for year in metrics["years"]])
     context = {"years": metrics["years"], "data_version": metrics["facts"]["data_version"]}
-    (METRICS / f"{options.name}.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    METRICS.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
     record(
-        f"verdict_{options.name}",
+        "verdict",
         {key: figure | context for key, figure in figures.items()},
-        command=f"python -m benchmarks.verdict --data-dir data --name {options.name}",
+        command="python -m benchmarks.verdict --data-dir data",
     )
     for key, figure in figures.items():
         print(f"{key}: {figure['value']:.4f}")
