@@ -167,10 +167,7 @@ MUTANTS = (
         "base_distribution_of_the_test_year",
         "the quantiles that forecasts start from are those of the year to be forecast",
         "windows/stats.py",
-        (
-            ("targets = panel.targets[fold.train]", "targets = panel.targets[fold.decisions]"),
-            ("_volatility(panel, fold.train, weights)", "_volatility(panel, fold.decisions, weights)"),
-        ),
+        (("_of_horizon(panel, fold.train, weights, k)", "_of_horizon(panel, fold.decisions, weights, k)"),),
         STATS,
     ),
     Mutant(

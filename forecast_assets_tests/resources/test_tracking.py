@@ -7,6 +7,7 @@ import pytest
 
 from forecast_assets.resources import tracking
 from forecast_assets.resources.tracking import TrackingResource
+from forecast_assets_tests.offline_runs import offline_runs
 
 log = logging.getLogger("tracking")
 
@@ -17,17 +18,12 @@ def fit(resource: TrackingResource, name: str = "b2/2020/0") -> None:
         record({"epoch": 1, "validation_pinball": 0.4})
 
 
-def runs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
-
-
 def test_every_fit_is_an_offline_run_under_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
     resource = TrackingResource(folder=str(tmp_path))
     fit(resource, "first")
     fit(resource, "second")
-    assert len(runs(tmp_path)) == 2
-    assert all(path.stat().st_size > 200 for path in runs(tmp_path))
+    assert len(offline_runs(tmp_path, holding=b"validation_pinball")) == 2
 
 
 def test_a_server_out_of_reach_is_said_once_and_the_runs_are_kept_offline(
@@ -39,7 +35,7 @@ def test_a_server_out_of_reach_is_said_once_and_the_runs_are_kept_offline(
     resource = TrackingResource(mode="online", folder=str(tmp_path))
     fit(resource)
     fit(resource)
-    assert len(runs(tmp_path)) == 2
+    assert len(offline_runs(tmp_path)) == 2
     warnings = [record.getMessage() for record in caplog.records if record.name == "tracking"]
     assert len(warnings) == 1
     assert warnings[0].startswith("W&B: ")
@@ -61,4 +57,4 @@ def test_a_failed_fit_fails_with_its_own_error(tmp_path: Path) -> None:
     resource = TrackingResource(mode="offline", folder=str(tmp_path))
     with pytest.raises(FloatingPointError, match="diverged"), resource.run(name="x", group="y", config={}, log=log):
         raise FloatingPointError("diverged")
-    assert len(runs(tmp_path)) == 1
+    assert len(offline_runs(tmp_path)) == 1
