@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks._result import ROOT, record
-from benchmarks.readme import BEGIN, END, METRICS, README, section
+from benchmarks.readme import BEGIN, END, README, committed, section
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 SESSIONS_PER_YEAR = 252.0
@@ -236,10 +236,10 @@ def measure_readme(_options: Namespace) -> Figures:
     """Numbers of the README's result block that do not come from the committed metrics: those that no number or text
     of the file rounds to, and all of a line that the file does not give word for word.
     """
-    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    metrics, ablation = committed()
     block = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
-    unknown, count = unverified(block, metrics)
-    given = set(section(metrics).splitlines())
+    unknown, count = unverified(block, [metrics, ablation])
+    given = set(section(metrics, ablation).splitlines())
     foreign = "\n".join(line for line in block.splitlines() if line not in given)
     unknown += re.findall(r"\d+(?:\.\d+)?", foreign)
     return {"readme_numbers_unverified": {"value": len(unknown), "which": unknown, "numbers": count}}

@@ -12,11 +12,12 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
+ABLATION = METRICS.with_name("panel_ablation.json")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
-def section(summary: dict[str, Any]) -> str:
-    """The README's result section as Markdown."""
+def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
+    """The README's result section as Markdown, from the metrics of both reports."""
     facts = summary["facts"]
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
     lines = [
@@ -45,6 +46,14 @@ def section(summary: dict[str, Any]) -> str:
         "",
         *(f"- **{verdict['verdict']}** - {verdict['claim']}. {verdict['sentence']}" for verdict in summary["verdicts"]),
         "",
+        "| step | model / held against | pinball ratio | 95 % interval | |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {step['claim']} | `{step['model']}` / `{step['rival']}` | {number(step['estimate'], 4)} "
+            f"| {number(step['low'], 4)} to {number(step['high'], 4)} | {step['verdict']} |"
+            for step in ablation["verdicts"]
+        ),
+        "",
         *(f"- {caveat}" for caveat in summary["caveats"]),
     ]
     return "\n".join(lines)
@@ -70,19 +79,24 @@ def number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def with_results(readme: str, summary: dict[str, Any]) -> str:
+def with_results(readme: str, summary: dict[str, Any], ablation: dict[str, Any]) -> str:
     """``readme`` with its result section replaced; raises ValueError where the markers are missing."""
     before, found, rest = readme.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise ValueError(f"README.md: the markers {BEGIN} and {END} must both be there, in this order")
-    return f"{before}{BEGIN}\n{section(summary)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{section(summary, ablation)}\n{END}{after}"
+
+
+def committed() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metrics of both reports."""
+    return json.loads(METRICS.read_text(encoding="utf-8")), json.loads(ABLATION.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Rewrite the README in place."""
-    summary = json.loads(METRICS.read_text(encoding="utf-8"))
-    README.write_text(with_results(README.read_text(encoding="utf-8"), summary), encoding="utf-8")
+    summary, ablation = committed()
+    README.write_text(with_results(README.read_text(encoding="utf-8"), summary, ablation), encoding="utf-8")
 
 
 if __name__ == "__main__":

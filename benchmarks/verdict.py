@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks._result import ROOT, record
-from benchmarks.readme import METRICS
+from benchmarks.readme import ABLATION, METRICS
 from forecast_assets.automation.rederive import report_problems
 from forecast_assets.core.evaluation.daily import daily_losses
 from forecast_assets.core.evaluation.metrics import forecast_metrics
@@ -117,6 +117,8 @@ def main() -> None:
     figures = panel_figures(metrics) | garch_figure(store, [str(year) for year in metrics["years"]])
     context = {"years": metrics["years"], "data_version": metrics["facts"]["data_version"]}
     METRICS.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    ablation = store.current("ablation_report").json("ablation.json")
+    ABLATION.write_text(json.dumps(ablation, indent=1, sort_keys=True) + "\n")
     record(
         "verdict",
         {key: figure | context for key, figure in figures.items()},

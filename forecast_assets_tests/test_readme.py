@@ -1,16 +1,15 @@
 """The README says what is true: its numbers, its graph, its assets."""
 
-import json
 import re
 from itertools import pairwise
 
-from benchmarks.readme import METRICS, README, with_results
+from benchmarks.readme import README, committed, with_results
 from forecast_assets.definitions import defs
 
 
 def test_every_result_number_comes_from_the_committed_metrics() -> None:
     readme = README.read_text(encoding="utf-8")
-    assert with_results(readme, json.loads(METRICS.read_text(encoding="utf-8"))) == readme
+    assert with_results(readme, *committed()) == readme
 
 
 def test_the_graph_in_the_readme_is_the_graph() -> None:
