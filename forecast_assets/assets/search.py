@@ -64,6 +64,13 @@ class Search:
         """Epochs of a trial that is not pruned."""
         return self.spec.epochs * len(self.budget.years)
 
+    def panel(self) -> "PanelTensors":
+        """The names that settings are tried on."""
+        from forecast_assets.core.training.inner import sample_of_tickers
+        from forecast_assets.core.windows.tensors import PanelTensors
+
+        return sample_of_tickers(PanelTensors.load(self.tensors), tickers=self.spec.max_tickers)
+
     def study(self) -> Study:
         """The study, opened by this process."""
         return Study(
@@ -129,9 +136,7 @@ class Worker:
 
     @cached_property
     def panel(self) -> "PanelTensors":
-        from forecast_assets.core.windows.tensors import PanelTensors
-
-        return PanelTensors.load(self.given.tensors)
+        return self.given.panel()
 
     @cached_property
     def tracking(self) -> "TrackingResource":

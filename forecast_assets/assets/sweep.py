@@ -63,17 +63,18 @@ def sweep(
     net Sharpe ratio: the median knows nothing of either. Every trial goes to the trial ledger.
     """
     from forecast_assets.assets.search import Search
-    from forecast_assets.core.training.inner import Budget, usable_years
+    from forecast_assets.core.training.inner import Budget, sample_of_tickers, usable_years
     from forecast_assets.core.windows.tensors import PanelTensors
 
     if not sweep_spec.trials:
         return nothing_tried("no search was asked for (sweep.trials=0); the profile's settings stand")
-    panel = PanelTensors.load(windowed_tensors.path(TENSORS))
+    tensors = Path(windowed_tensors.path(TENSORS))
+    panel = sample_of_tickers(PanelTensors.load(tensors), tickers=sweep_spec.max_tickers)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
     given = Search(
         name=f"sweep-{checkpoints.name}",
         folder=checkpoints,
-        tensors=Path(windowed_tensors.path(TENSORS)),
+        tensors=tensors,
         spec=sweep_spec,
         fit_specs={
             "b1_tft": b1_tft,

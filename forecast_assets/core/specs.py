@@ -167,6 +167,7 @@ class SweepSpec(Spec):
     lookback: tuple[int, ...] = Field(default=(60, 120, 250))
     epochs: int = Field(default=3, ge=1)
     visits_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch of an inner year")
+    max_tickers: int = Field(default=60, ge=1, description="names that settings are tried on, where a panel has more")
     coverage_low: float = Field(default=0.92, description="settings whose 95 % band covers less, at any horizon, ...")
     coverage_high: float = Field(default=0.98, description="... or more, are not feasible")
     calibration_rate: tuple[float, ...] = Field(default=(0.005, 0.01, 0.02, 0.05))

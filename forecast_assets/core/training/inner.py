@@ -6,9 +6,11 @@ validation decisions, scored on the year's decisions. Settings are what is carri
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput
@@ -78,6 +80,19 @@ class Progress:
 
 Report = Callable[[Progress], None]
 """Told after each epoch; may raise ``Pruned``."""
+
+
+def sample_of_tickers(panel: PanelTensors, *, tickers: int) -> PanelTensors:
+    """The panel with at most ``tickers`` of its names: those whose digests come first, so that a new listing moves at
+    most one of them. Codes, and the features that the whole panel gave, stay as they are.
+    """
+    if len(panel.tickers) <= tickers:
+        return panel
+    order = sorted(range(len(panel.tickers)), key=lambda code: sha256(panel.tickers[code].encode()).digest())
+    chosen = torch.zeros(len(panel.tickers), dtype=torch.bool)
+    chosen[order[:tickers]] = True
+    rows = torch.nonzero(chosen[panel.ticker]).squeeze(1)
+    return replace(panel, **{name: of[rows] for name, of in vars(panel).items() if isinstance(of, torch.Tensor)})
 
 
 def inner_walk_forward(

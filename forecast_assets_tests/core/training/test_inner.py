@@ -17,6 +17,7 @@ from forecast_assets.core.training.inner import (
     inner_score,
     inner_walk_forward,
     inner_years,
+    sample_of_tickers,
     usable_years,
 )
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -93,3 +94,17 @@ def test_a_test_year_is_refused_and_years_without_history_are_passed_over(panel:
     assert usable_years(panel, (2015, 2018, 2019), folds=FOLDS, lookbacks=(LOOKBACK,)) == (2018, 2019)
     with pytest.raises(BadInput, match="no inner year"):
         usable_years(panel, (2015, 2016), folds=FOLDS, lookbacks=(LOOKBACK,))
+
+
+def test_a_sample_of_names_is_whole_histories_and_stays_when_others_list() -> None:
+    wide = random_panel(tickers=6, sessions=300)
+    few = sample_of_tickers(wide, tickers=3)
+    names = {few.tickers[code] for code in few.ticker.unique().tolist()}
+    assert len(names) == 3
+    assert few.rows == 3 * 300
+    assert few.tickers == wide.tickers
+    assert int(few.segment_start.sum()) == 3
+    assert sample_of_tickers(wide, tickers=6) is wide
+    fewer = random_panel(tickers=5, sessions=300)
+    before = {fewer.tickers[code] for code in sample_of_tickers(fewer, tickers=3).ticker.unique().tolist()}
+    assert len(names & before) >= 2
