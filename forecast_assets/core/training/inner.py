@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +93,8 @@ def sample_of_tickers(panel: PanelTensors, *, tickers: int) -> PanelTensors:
     chosen = torch.zeros(len(panel.tickers), dtype=torch.bool)
     chosen[order[:tickers]] = True
     rows = torch.nonzero(chosen[panel.ticker]).squeeze(1)
-    return replace(panel, **{name: of[rows] for name, of in vars(panel).items() if isinstance(of, torch.Tensor)})
+    kept: dict[str, Any] = {name: of[rows] for name, of in vars(panel).items() if isinstance(of, torch.Tensor)}
+    return replace(panel, **kept)
 
 
 def inner_walk_forward(
