@@ -13,7 +13,7 @@ from forecast_assets.assets.decisions import RAW
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.specs import BacktestSpec, WindowSpec
+from forecast_assets.core.specs import AblationSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def ablation_report(
     b3_tft_sector: dict[str, Version],
     b4_patchtst: dict[str, Version],
     ensemble: dict[str, Version],
-    backtest_spec: BacktestSpec,
+    ablation: AblationSpec,
     windows: WindowSpec,
     profile: str,
 ) -> Product:
@@ -66,7 +66,7 @@ def ablation_report(
         models={"ensemble": ensemble, "b0_mlp": b0_mlp, **networks, "baselines": baselines},
         backtest={},
     )
-    summary = ablation_content(inputs, windowed_tensors, spec=backtest_spec, windows=windows, profile=profile)
+    summary = ablation_content(inputs, windowed_tensors, spec=ablation, windows=windows, profile=profile)
     figures = ablation_figures(summary)
     scores = pl.DataFrame(summary["scores"], infer_schema_length=None)
     return Product(
@@ -99,11 +99,12 @@ class _Newcomers:
 
 
 def ablation_content(
-    inputs: ReportInputs, windowed_tensors: Version, *, spec: BacktestSpec, windows: WindowSpec, profile: str
+    inputs: ReportInputs, windowed_tensors: Version, *, spec: AblationSpec, windows: WindowSpec, profile: str
 ) -> dict[str, Any]:
     """Everything the report says, from the artefacts alone."""
     from forecast_assets.core.evaluation.ablation import RAW as UNCALIBRATED
-    from forecast_assets.core.evaluation.ablation import SPLIT, ablation, newcomer_scores
+    from forecast_assets.core.evaluation.ablation import SPLIT, newcomer_scores
+    from forecast_assets.core.evaluation.ablation import ablation as compare
     from forecast_assets.core.evaluation.daily import daily_losses
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -115,7 +116,7 @@ def ablation_content(
     losses = daily_losses(spans, references=[*MODELS, UNCALIBRATED, SPLIT])
     rows = pl.concat(newcomers.losses)
     wanted = inputs.raw_panel.json("partitions.json")["years"]
-    return ablation(
+    return compare(
         losses,
         newcomer_scores(rows, newcomers.ages, baseline=BASELINE),
         models=MODELS,

@@ -17,7 +17,7 @@ from forecast_assets.assets.backtest_report import (
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference
 from forecast_assets.core.evaluation.trials import Trial, TrialLedger
-from forecast_assets.core.specs import BacktestSpec, VerdictSpec, WindowSpec
+from forecast_assets.core.specs import AblationSpec, BacktestSpec, VerdictSpec, WindowSpec
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -89,7 +89,7 @@ def _ablation_numbers(store: Store, report: Version, profile: str) -> dict[str, 
     return ablation_content(
         ReportInputs(**whole, models=yearly, backtest={}),
         tensors,
-        spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
+        spec=AblationSpec.model_validate(report.manifest.config["ablation"]),
         windows=WindowSpec.model_validate(report.manifest.config["windows"]),
         profile=profile,
     )

@@ -197,7 +197,14 @@ class CalibrationSpec(Spec):
     )
 
 
-class BacktestSpec(Spec):
+class ResamplingSpec(Spec):
+    """The bootstrap behind an interval."""
+
+    bootstrap_samples: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
+
+
+class BacktestSpec(ResamplingSpec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 
     execution: Literal["next_open", "same_close"] = Field(default="next_open", description="same_close is optimistic")
@@ -214,8 +221,6 @@ class BacktestSpec(Spec):
     max_wait_sessions: int = Field(
         default=5, ge=0, description="sessions an order waits for a quote before it is cancelled"
     )
-    bootstrap_samples: int = Field(default=1000, ge=1)
-    seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
 
 
 class DeclaredTrial(Spec):
@@ -232,6 +237,10 @@ class VerdictSpec(Spec):
     overfitting_blocks: int = Field(
         default=10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
     )
+
+
+class AblationSpec(ResamplingSpec):
+    """How sure the comparison of the models is. Settings of its own: what a trade costs has no part in it."""
 
 
 class DriftSpec(Spec):
@@ -284,5 +293,6 @@ class Settings(Spec):
     calibration: CalibrationSpec = CalibrationSpec()
     backtest: BacktestSpec = BacktestSpec()
     verdict: VerdictSpec = VerdictSpec()
+    ablation: AblationSpec = AblationSpec()
     drift: DriftSpec = DriftSpec()
     demo: DemoSpec = DemoSpec()

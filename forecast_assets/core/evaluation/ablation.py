@@ -11,7 +11,7 @@ from forecast_assets.core.evaluation.evidence import comparisons
 from forecast_assets.core.evaluation.metrics import forecast_metrics
 from forecast_assets.core.evaluation.summary import plain
 from forecast_assets.core.evaluation.verdicts import pinball_verdict, ratio_interval
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import ResamplingSpec
 
 STEPS: tuple[tuple[str, str, str], ...] = (
     ("b1_tft", "b0_mlp", "A Temporal Fusion Transformer in place of the friend's MLP"),
@@ -40,7 +40,7 @@ def ablation(
     *,
     models: Sequence[str],
     baseline: str,
-    spec: BacktestSpec,
+    spec: ResamplingSpec,
     facts: Mapping[str, Any],
     years: Sequence[int],
     missing_years: Sequence[int],
@@ -94,7 +94,7 @@ def ablation(
 
 
 def _estimate(
-    losses: DailyLosses, model: str, rival: str, *, horizons: Sequence[int], spec: BacktestSpec
+    losses: DailyLosses, model: str, rival: str, *, horizons: Sequence[int], spec: ResamplingSpec
 ) -> dict[str, float]:
     interval = ratio_interval(losses.pair(model, rival), horizons=horizons, spec=spec)
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}

@@ -16,7 +16,7 @@ from forecast_assets.core.evaluation.significance import diebold_mariano
 from forecast_assets.core.evaluation.trials import TrialCount, TrialLedger, count_trials
 from forecast_assets.core.evaluation.verdicts import verdict
 from forecast_assets.core.scores.trading import sessions_per_year, sharpe
-from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from forecast_assets.core.specs import BacktestSpec, ResamplingSpec, VerdictSpec
 
 LATE = "/late"
 """Suffix of the variant that trades one session later than the rules say."""
@@ -111,7 +111,7 @@ def selection(
     }
 
 
-def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: BacktestSpec) -> list[dict[str, Any]]:
+def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: ResamplingSpec) -> list[dict[str, Any]]:
     """Per horizon, on daily cross-sectional mean pinball losses of the decisions that all models made.
 
     Diebold-Mariano of ``model`` against each other one; SPA and StepM of all against ``baseline``; the model

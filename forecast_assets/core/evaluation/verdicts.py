@@ -12,7 +12,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.chain import beta_hedge, victory
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 
 COVERAGE_95_RANGE = (0.92, 0.98)
 """The plan's criterion for the 95 % band, asked of every year and horizon."""
@@ -63,7 +63,7 @@ def victory_verdicts(daily: pl.DataFrame, *, market: str, spec: BacktestSpec) ->
     return verdicts
 
 
-def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: BacktestSpec) -> Interval:
+def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: ResamplingSpec) -> Interval:
     """Pinball loss over a rival's, averaged over horizons, with its interval.
 
     ``losses``: date, horizon, loss, reference - sums over the decisions of a day that both made. Days are resampled in
