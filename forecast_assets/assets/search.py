@@ -177,7 +177,7 @@ class Worker:
                     checkpoint=checkpoint,
                 )
                 score = inner_score(years, panel=self.panel, calibration=given.budget.calibration)
-                _save_forecasts(claim.folder / FORECASTS, years)
+                save_forecasts(claim.folder / FORECASTS, years)
                 state = TrialState.COMPLETE
             except Pruned:
                 record({"pruned": 1.0})
@@ -243,7 +243,8 @@ def scores_of(score: "InnerScore") -> dict[str, float]:
     return named
 
 
-def _save_forecasts(path: Path, years: "list[InnerYear]") -> None:
+def save_forecasts(path: Path, years: "list[InnerYear]") -> None:
+    """Raw quantiles of each inner year, whole or not at all."""
     import torch
     from safetensors.torch import save
 

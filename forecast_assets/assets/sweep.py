@@ -4,8 +4,9 @@ import logging
 import math
 import multiprocessing
 import os
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.assets.tuned import SETTINGS
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, PatchTstSpec, SweepSpec, TftSpec
+from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, PatchTstSpec, Spec, SweepSpec, TftSpec
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 FEASIBLE = CheckSpec("feasible", "some settings keep the 95 % band's coverage within its limits", blocking=False)
 CHOICES = "choices.parquet"
 """What was tried after the search, on the forecasts of the settings it found: calibration and trading knobs."""
+
+SEARCH = "search-"
+"""Beginning of the name of a search's folder, which stands beside the sweep's checkpoints and outlives it."""
 
 POLL_SECONDS = 2.0
 
@@ -71,17 +75,19 @@ def sweep(
     tensors = Path(windowed_tensors.path(TENSORS))
     panel = sample_of_tickers(PanelTensors.load(tensors), tickers=sweep_spec.max_tickers)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
+    fit_specs = {
+        "b1_tft": b1_tft,
+        "b2_tft_ticker": b2_tft_ticker,
+        "b3_tft_sector": b3_tft_sector,
+        "b4_patchtst": b4_patchtst,
+    }
+    key = search_key(windowed_tensors, sweep_spec, [*fit_specs.values(), folds, calibration])
     given = Search(
-        name=f"sweep-{checkpoints.name}",
-        folder=checkpoints,
+        name=f"sweep-{key}",
+        folder=checkpoints.with_name(f"{SEARCH}{key}"),
         tensors=tensors,
         spec=sweep_spec,
-        fit_specs={
-            "b1_tft": b1_tft,
-            "b2_tft_ticker": b2_tft_ticker,
-            "b3_tft_sector": b3_tft_sector,
-            "b4_patchtst": b4_patchtst,
-        },
+        fit_specs=fit_specs,
         budget=Budget(years, folds, calibration, sweep_spec.seed),
         hardware=hardware,
         tracking={"mode": tracking.mode, "project": tracking.project, "folder": tracking.folder},
@@ -91,6 +97,7 @@ def sweep(
     trials = trial_table(study, given)
     facts = effort(trials)
     best = study.best()
+    keep_best(given, best)
     if best is None:
         why = f"none of {facts['finished']} finished trials keeps coverage within its limits; the profile's settings stand"
         log.warning(f"sweep: {why}")
@@ -111,6 +118,44 @@ def sweep(
         checks={FEASIBLE.name: Check(True, f"{len(study.feasible())} of {facts['finished']} finished trials")},
         seeds=(sweep_spec.seed,),
     )
+
+
+def search_key(windowed_tensors: Version, spec: SweepSpec, specs: Sequence[Spec]) -> str:
+    """What a search of networks is known by: its code, data and settings. What trades cost, and the knobs that are chosen
+    after the search, are no part of it, so that another cost searches nothing again.
+    """
+    from forecast_assets.assets.code import code_version
+
+    searched = spec.model_dump(mode="json", exclude={"calibration_rate", "smoothing", "kelly_fraction"})
+    parts = [
+        code_version("forecast_assets.assets.search"),
+        windowed_tensors.data_version,
+        searched,
+        [{type(each).__name__: each.model_dump(mode="json")} for each in specs],
+    ]
+    return sha256_text(canonical_json(parts))[:16]
+
+
+def keep_best(given: "Search", best: "optuna.trial.FrozenTrial | None") -> None:
+    """Leave the finished study and the best trial's forecasts for the next sweep that differs in trading only; the other
+    trials' folders, and the searches before this one, go.
+    """
+    from forecast_assets.assets.search import FORECASTS
+    from forecast_assets.resources.study import folder_of
+
+    kept = None if best is None else folder_of(best.params)
+    for trial in given.folder.iterdir():
+        if trial.is_dir() and trial.name != kept:
+            shutil.rmtree(trial)
+        elif trial.is_dir():
+            for leftover in trial.iterdir():
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                elif leftover.name != FORECASTS:
+                    leftover.unlink()
+    for other in given.folder.parent.glob(f"{SEARCH}*"):
+        if other != given.folder:
+            shutil.rmtree(other)
 
 
 def nothing_tried(
@@ -263,11 +308,22 @@ class Chosen:
 
     def years(self) -> "list[InnerYear]":
         """The best trial's raw forecasts."""
-        from forecast_assets.assets.search import FORECASTS, load_forecasts
-        from forecast_assets.core.training.inner import inner_years
+        from forecast_assets.assets.search import FORECASTS, load_forecasts, save_forecasts
+        from forecast_assets.core.training.inner import inner_walk_forward, inner_years
         from forecast_assets.resources.study import folder_of
 
-        raw = load_forecasts(self.given.folder / folder_of(self.best.params) / FORECASTS)
+        stored = self.given.folder / folder_of(self.best.params) / FORECASTS
+        if not stored.exists():  # another machine ran the trial: the same settings and seed give the same forecasts
+            years = inner_walk_forward(
+                self.given.candidate(self.best.params),
+                self.given.budget,
+                panel=self.panel,
+                hardware=self.given.hardware,
+                report=lambda _: None,
+            )
+            stored.parent.mkdir(exist_ok=True)
+            save_forecasts(stored, years)
+        raw = load_forecasts(stored)
         return inner_years(raw, panel=self.panel, folds=self.given.budget.folds, lookback=self.best.params["lookback"])
 
     def calibration_rate(self) -> tuple[pl.DataFrame, float]:
@@ -331,7 +387,8 @@ class Chosen:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         looks = []
         for row in rows:
-            rules = sha256_text(canonical_json({k: v for k, v in row.items() if k != "score"}))
+            tried = {**self.backtest.model_dump(mode="json"), **{k: v for k, v in row.items() if k != "score"}}
+            rules = sha256_text(canonical_json(tried))
             for year in years:
                 looks.append(
                     Trial(

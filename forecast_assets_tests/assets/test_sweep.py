@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -87,6 +88,31 @@ def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(empty_graph: Graph
     assert not list((root / "checkpoints").rglob("*.safetensors"))
 
 
-def test_the_folder_of_a_sweep_is_gone_when_it_is_published(smoke_graph: Graph) -> None:
-    assert not list(Path(smoke_graph.root, "checkpoints").glob("sweep/**/study.db"))
-    assert smoke_graph.table("sweep").height == 2
+def test_another_cost_searches_nothing_again(empty_graph: Graph) -> None:
+    assert empty_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
+    first, trials = empty_graph.version("sweep"), empty_graph.table("sweep")
+    kept = sorted(path.name for path in Path(empty_graph.root, "checkpoints", "sweep").rglob("*") if path.is_file())
+    assert kept.count("forecasts.safetensors") == 1
+    assert not [name for name in kept if name.startswith("epoch")]
+    before = counts(empty_graph)
+    assert empty_graph.run("sweep", overrides=[*WIDE, "backtest.cost_bps=50"]).failures == []
+    assert empty_graph.version("sweep").id != first.id
+    assert empty_graph.table("sweep").equals(trials)
+    after = counts(empty_graph)
+    assert after["fit"] == before["fit"]
+    assert after["look"] == 2 * before["look"]  # the trading rules were tried again, at the new cost
+
+
+def test_forecasts_that_are_not_here_are_made_again(empty_graph: Graph) -> None:
+    assert empty_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
+    chosen = pl.read_parquet(empty_graph.version("sweep").path(CHOICES))
+    (stored,) = Path(empty_graph.root, "checkpoints", "sweep").rglob("forecasts.safetensors")
+    content = stored.read_bytes()
+    stored.unlink()
+    assert empty_graph.run("sweep", overrides=[*WIDE, "backtest.bootstrap_samples=51"]).failures == []
+    assert stored.read_bytes() == content
+    assert pl.read_parquet(empty_graph.version("sweep").path(CHOICES)).equals(chosen)
+
+
+def counts(graph: Graph) -> Counter[str]:
+    return Counter(record["kind"] for record in trial_journal(str(graph.root)).read())
