@@ -297,7 +297,7 @@ def main() -> None:
         figures = MEASUREMENTS[name](options)
         print(json.dumps(figures, indent=1), flush=True)
         if options.scale == 1.0:
-            record("evaluation", figures, command=" ".join(["python -m benchmarks.evaluation", *sys.argv[1:]]))
+            record("evaluation", figures, command=f"python -m benchmarks.evaluation --only {' '.join(options.only)}")
 
 
 if __name__ == "__main__":
