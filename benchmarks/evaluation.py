@@ -13,7 +13,6 @@ import json
 import math
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from argparse import Namespace
