@@ -12,7 +12,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -80,7 +80,7 @@ class Card(BaseModel):
     lookback: int
     history_sessions: int  # sessions of features that one decision needs
     features: tuple[str, ...]
-    feature_hash: str  # of the features and how they are made
+    feature_hash: str
     vocabularies: dict[str, dict[str, int]]  # ticker, sector, exchange: name -> embedding id
     regime_borders: tuple[float, float]  # of the volatility regimes of the calibration
     unconditional_mean: tuple[float, ...]  # (3,) simple return over each horizon in the training labels
@@ -160,17 +160,19 @@ class Bundle:
         except ValidationError as error:
             raise CorruptArtefact(f"{version.label}: {CARD} is not a card ({error.error_count()} problems)") from error
         state = CalibrationState.from_json(version.json(CALIBRATION))
-        flat = load(content[MEMBERS])
-        weights: list[dict[str, Tensor]] = [{} for _ in card.members]
-        for name, tensor in flat.items():
-            place, _, parameter = name.partition(".")
-            weights[int(place)][parameter] = tensor
+        weights = by_member(load(content[MEMBERS]), count=len(card.members))
         trained = Trained(card, weights, _stats(load(content[STATS]), card), state)
         if trained.signed_card() != card:
             raise CorruptArtefact(f"{version.label}: {CARD} does not belong to the weights beside it; export it again")
+        return cls.of(trained, content)
+
+    @classmethod
+    def of(cls, trained: Trained, files: Mapping[str, bytes]) -> "Bundle":
+        """The bundle that ``trained`` made ``files`` of."""
         with _tracing():
-            binary = torch.jit.load(io.BytesIO(content[MODEL]))
-        return cls(card, state, binary=binary, trained=trained)
+            binary = torch.jit.load(io.BytesIO(files[MODEL]))
+        card = trained.signed_card()
+        return cls(card, trained.state, binary=binary, trained=replace(trained, card=card))
 
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState | None = None) -> Forecast:
         """Forecast the decisions at rows ``rows`` (B,) of a panel; ``state`` of the calibration, else the bundle's own.
@@ -225,6 +227,11 @@ class Bundle:
         place = (length.cumsum(0) - length)[which] + rows - start[which]
         return regimes(relative[place.numpy()], borders=np.array(self.card.regime_borders))
 
+    def regimes_of(self, panel: PanelTensors) -> NDArray[np.int64]:
+        """Volatility regime of every row of a panel, (N,)."""
+        relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
+        return regimes(relative, borders=np.array(self.card.regime_borders))
+
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         """The best member that can tell, and what it looked at for the decision at ``row``; None where none can."""
         stats = self.stats_for(panel)
@@ -272,6 +279,20 @@ def with_vocabularies(stats: FoldStats, card: Card) -> FoldStats:
     """``stats`` with ids in the order of the vocabularies: enough to build networks with, for no panel in particular."""
     ids = {f"{name}_ids": torch.arange(1, len(card.vocabularies[name]) + 1) for name in VOCABULARIES}
     return FoldStats(**{**vars(stats), **ids})
+
+
+def by_member(flat: Mapping[str, Tensor], *, count: int) -> list[dict[str, Tensor]]:
+    """The weights of each of ``count`` members, from names ``<k>.<parameter>``."""
+    weights: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for name, tensor in flat.items():
+        place, _, parameter = name.partition(".")
+        weights[int(place)][parameter] = tensor
+    return weights
+
+
+def feature_hash(features: Sequence[str]) -> str:
+    """Digest of the features' names, in order; how each is made is in its name (windows) or fixed by the code."""
+    return sha256_text(canonical_json(list(features)))[:16]
 
 
 def _stats(fitted: Mapping[str, Tensor], card: Card) -> FoldStats:

@@ -176,7 +176,7 @@ def test_an_altered_binary_is_refused_before_it_is_loaded(made: Trained, tmp_pat
     content[len(content) // 2] ^= 1
     path.chmod(0o644)
     path.write_bytes(content)
-    with pytest.raises(CorruptArtefact, match="model.pt"):
+    with pytest.raises(CorruptArtefact, match=r"model\.pt"):
         Bundle.open(version)
 
 

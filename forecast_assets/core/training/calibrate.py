@@ -138,6 +138,35 @@ def calibrate_online(
     return Calibrated(calibrated, state)
 
 
+class Issued(NamedTuple):
+    """M forecasts that were issued calibrated, and what came of them."""
+
+    quantiles: Floats  # (M, 3, 7)
+    y: Floats  # (M, 3), NaN where not matured
+    label_date: Ints  # (M, 3) day that each label's last session ends, NO_DATE where there is none
+    regime: Ints  # (M,)
+
+
+def follow(
+    state: CalibrationState, issued: Issued, *, since: int, days: Sequence[int], spec: CalibrationSpec
+) -> CalibrationState:
+    """The state before the decisions of the last of ``days``, from that before those of day ``since``.
+
+    One step per day, on the outcomes whose label ended from the day before (``since`` for the first) until strictly
+    before it: what ``calibrate_online`` does as its decision days pass, for forecasts issued one night at a time.
+    """
+    row, horizon = np.nonzero(np.isfinite(issued.y) & (issued.label_date != NO_DATE) & (issued.label_date >= since))
+    ends = issued.label_date[row, horizon]
+    order = np.lexsort((horizon, row, ends))
+    row, horizon, ends, done = row[order], horizon[order], ends[order], 0
+    for day in days:
+        until = int(np.searchsorted(ends, day, side="left"))
+        rows, columns = row[done:until], horizon[done:until]
+        matured = Matured(issued.y[rows, columns], issued.quantiles[rows, columns], columns, issued.regime[rows])
+        state, done = update(state, matured, spec=spec), until
+    return state
+
+
 def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
     """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.decisions``.
 
