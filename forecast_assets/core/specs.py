@@ -271,10 +271,10 @@ class NightlySpec(ResamplingSpec):
     """The nightly retraining: how far back it looks, how much it trains, and when a challenger is not worse."""
 
     shadow_sessions: int = Field(
-        default=60, ge=1, description="latest union sessions of matured decisions that champion and challenger share"
+        default=40, ge=1, description="latest union sessions of matured decisions that champion and challenger share"
     )
     validation_sessions: int = Field(
-        default=60, ge=1, description="union sessions before them, whose decisions pick a challenger's epoch"
+        default=20, ge=1, description="union sessions before them, whose decisions pick a challenger's epoch"
     )
     train_sessions: int = Field(
         default=500, ge=1, description="union sessions before those, whose decisions a challenger is trained on"

@@ -33,6 +33,7 @@ class Shadow:
     """The verdict on a challenger and what it rests on."""
 
     promoted: bool
+    worse: bool  # neither promoted nor worse: the same forecasts
     why: tuple[str, ...]
     ratio: float  # mean over horizons of the ratios of pinball
     sessions: int
@@ -61,13 +62,22 @@ def shadow_scores(
         for k, horizon in enumerate(HORIZONS)
     )
     ratio = float(np.mean([score.ratio.estimate for score in scores]))
-    if np.array_equal(champion, challenger):
-        against = ["no member became better than the champion's on validation: the forecasts are the same"]
-    else:
-        against = _objections(scores, ratio=ratio, tolerance=spec.coverage_tolerance)
+    against = _objections(scores, ratio=ratio, tolerance=spec.coverage_tolerance)
+    same = np.array_equal(champion, challenger)
     scope = f"over {len(days)} sessions and {len(date)} matured decisions"
-    praise = f"pinball is {ratio:.4f} of the champion's {scope}, and coverage is no further from nominal"
-    return Shadow(not against, tuple(against or [praise]), ratio, len(days), len(date), scores)
+    praise = f"pinball is {ratio:.4f} of the champion's {scope}, and no coverage is further from nominal "
+    praise += f"by more than {spec.coverage_tolerance:g}"
+    if same:
+        praise = "no member became better than the champion's on validation: the forecasts are the same"
+    return Shadow(
+        promoted=not against and not same,
+        worse=bool(against),
+        why=tuple(against or [praise]),
+        ratio=ratio,
+        sessions=len(days),
+        decisions=len(date),
+        horizons=scores,
+    )
 
 
 def _score(

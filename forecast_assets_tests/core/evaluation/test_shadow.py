@@ -33,13 +33,14 @@ def test_a_challenger_that_sees_half_of_the_outcome_is_promoted() -> None:
     assert all(score.ratio.high < 0.7 for score in shadow.horizons)
     assert shadow.why == (
         f"pinball is {shadow.ratio:.4f} of the champion's over 60 sessions and 2400 matured decisions, "
-        "and coverage is no further from nominal",
+        "and no coverage is further from nominal by more than 0.01",
     )
 
 
 def test_a_challenger_that_is_too_sure_is_not_promoted_and_each_reason_is_named() -> None:
     shadow = judged(normal(), normal(width=0.4))
     assert not shadow.promoted
+    assert shadow.worse
     assert shadow.why[0].startswith("pinball is worse: 1.")
     coverage = [sentence.split(" is worse")[0] for sentence in shadow.why if sentence.startswith("coverage")]
     assert coverage == [f"coverage at h={h}" for h in HORIZONS for _ in range(2)]
@@ -77,6 +78,7 @@ def test_one_horizon_that_is_worse_beyond_chance_is_enough() -> None:
 def test_the_same_forecasts_are_no_challenger() -> None:
     shadow = judged(normal(), normal())
     assert not shadow.promoted
+    assert not shadow.worse
     assert shadow.why == ("no member became better than the champion's on validation: the forecasts are the same",)
 
 

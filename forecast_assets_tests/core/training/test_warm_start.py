@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from forecast_assets.core.evaluation.shadow import shadow_scores
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FitSpec, NightlySpec
-from forecast_assets.core.training.fit import START, Fit, fit
+from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
+from forecast_assets.core.training.fit import START, Fit, fit, predict
 from forecast_assets.core.windows.folds import EPOCH, Fold, make_fold, recent_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -26,8 +28,6 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def stats(panel: PanelTensors) -> FoldStats:
-    from forecast_assets.core.specs import FoldSpec
-
     spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
     return fit_stats(panel, make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK))
 
@@ -94,3 +94,23 @@ def test_a_matured_training_label_does_change_the_weights(panel: PanelTensors, s
     scaled = replace(panel, targets=targets)
     clean, dirty = (retrained("b1_tft", p, stats, start=start, learning_rate=1e-2) for p in (panel, scaled))
     assert clean.curve[0]["train_loss"] != dirty.curve[0]["train_loss"]
+
+
+def test_a_harmed_challenger_is_not_promoted(panel: PanelTensors, stats: FoldStats) -> None:
+    champion = retrained("b4_patchtst", panel, stats, start=None, epochs=2).weights
+    generator = torch.Generator().manual_seed(0)
+    noise = {name: torch.randn(weight.shape, generator=generator) for name, weight in champion.items()}
+    harmed = {name: weight + 2 * noise[name] for name, weight in champion.items()}
+    shadow = night(panel).test
+    before, after = (
+        predict(
+            "b4_patchtst", SPECS["b4_patchtst"], weights, panel=panel, ends=shadow, stats=stats, lookback=LOOKBACK,
+            device="cpu",
+        ).double().numpy()
+        for weights in (champion, harmed)
+    )  # fmt: skip
+    y, date = panel.targets[shadow].double().numpy(), panel.date[shadow].numpy().astype(np.int64)
+    verdict = shadow_scores(before, after, y=y, date=date, spec=SPEC)
+    assert verdict.worse
+    assert not verdict.promoted
+    assert verdict.ratio > 1.0
