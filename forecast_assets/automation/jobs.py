@@ -31,9 +31,9 @@ REPORT = dg.define_asset_job(
 )
 NIGHTLY = dg.define_asset_job(
     "nightly",
-    selection=["serving_model", "nightly_forecast", "drift_checks"],
+    selection=["challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks"],
     partitions_def=days,
-    description="One night: the champion, its forecasts, what is watched.",
+    description="One night: challenger, champion, its forecasts, the book on them, what is watched.",
 )
 
 JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]
