@@ -148,6 +148,30 @@ def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part for part in (text or "").replace(" ", ",").split(",") if part)
 
 
+@cli.command()
+@click.option("--panel", metavar="PATH", help="The raw panel: a file or a folder of drops (FORECAST_PANEL).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
+@_command
+def nightly(panel: str | None, overrides: tuple[str, ...]) -> None:
+    """Read the panel again and run every night that is due, as the schedule does."""
+    _export(FORECAST_PANEL=panel)
+    from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
+
+    materialise((*PANEL_ASSETS, *NIGHT_ASSETS), (), list(overrides))
+
+
+@cli.command()
+@_command
+def rollback() -> None:
+    """Let the champion before the current one serve again; no later night brings the current one back."""
+    from forecast_assets.automation.nights import roll_back
+    from forecast_assets.resources.store_io import StoreResource
+
+    resource = StoreResource()
+    gone, serving = roll_back(resource.store(), resource.root())
+    click.echo(f"serving_model: version {serving.id} serves again, {gone.id} is withdrawn")
+
+
 @cli.command("demo-panel")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @_command

@@ -19,6 +19,7 @@ from forecast_assets.assets.sweep import sweep
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
+from forecast_assets.automation.schedules import next_night, nightly_schedule
 from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.source import PanelSource
@@ -51,6 +52,8 @@ defs = dg.Definitions(
         drift_checks,
     ],
     jobs=JOBS,
+    schedules=[nightly_schedule],
+    sensors=[next_night],
     resources={
         "store": store,
         "io_manager": StoreIOManager(store=store),

@@ -49,6 +49,16 @@ def as_of() -> dt.date | None:
         raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
 
 
+def nightly_cron() -> str:
+    """``FORECAST_NIGHTLY_CRON``: when the night begins; after the last exchange's close and the day's VIX."""
+    return os.environ.get("FORECAST_NIGHTLY_CRON") or "0 22 * * 1-5"
+
+
+def nightly_timezone() -> str:
+    """``FORECAST_NIGHTLY_TIMEZONE``: of the cron; New York's closes last."""
+    return os.environ.get("FORECAST_NIGHTLY_TIMEZONE") or "America/New_York"
+
+
 def wandb_mode() -> str:
     """``WANDB_MODE``: offline unless the user says otherwise."""
     return os.environ.get("WANDB_MODE") or "offline"
