@@ -3,11 +3,11 @@
     python -m benchmarks.monitors                                       both figures, recorded
     python -m benchmarks.monitors --simulations 500 --replay data       and the replay of 2020 from a finished data root
 
-A null simulation is a panel of 20 tickers without drift: four features that are AR(1) (0, .5, .9, .97) and share half of
-their variance, and a 95 % band on returns that share half of theirs under a volatility which errs by an AR(.9) factor. Limits
+A null simulation is a panel of 20 tickers without drift: four features that are AR(1) (0, .5, .9, .97) and share half
+of their variance, and a 95 % band on returns that share half of theirs, under a volatility that errs by AR(.9). Limits
 are set on the six years before; then one year runs, and the episodes of every monitor that sends a warning are added up.
 Features are looked at every ``STRIDE`` sessions instead of every night, and a warning needs the looks within
-``feature_confirm_nights`` to agree: that many nights in a row contain that many looks (and quiet ones likewise), so there are
+``feature_confirm_nights`` to agree: that many nights in a row contain that many looks (quiet ones likewise), so there are
 no fewer episodes than nightly looks would have given. Progress goes to standard error.
 """
 
