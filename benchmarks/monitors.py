@@ -1,7 +1,7 @@
 """How often the monitors cry wolf, how soon they notice that volatility has doubled, and what they did in 2020.
 
-    python -m benchmarks.monitors                                       both figures, recorded
-    python -m benchmarks.monitors --simulations 500 --replay data       and the replay of 2020 from a finished data root
+    python -m benchmarks.monitors --workers 2                    both figures
+    python -m benchmarks.monitors --only replay --data data      2020, from a finished data root
 
 A null simulation is a panel of 20 tickers without drift: four features that are AR(1) (0, .5, .9, .97) and share half
 of their variance, and a 95 % band on returns that share half of theirs, under a volatility that errs by AR(.9). Limits
@@ -16,6 +16,9 @@ import datetime as dt
 import os
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -177,47 +180,51 @@ def tell(what: str, done: int, total: int, started: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=("null", "doubling", "replay"), default=["null", "doubling"])
     parser.add_argument("--simulations", type=int, default=500, help="null years")
     parser.add_argument("--doublings", type=int, default=200)
-    parser.add_argument("--replay", default=os.environ.get("FORECAST_DATA_DIR"), help="data root of a finished run")
-    parser.add_argument("--dry", action="store_true", help="print, record nothing")
+    parser.add_argument("--data", default=os.environ.get("FORECAST_DATA_DIR"), help="data root to replay")
+    parser.add_argument("--workers", type=int, default=1, help="processes; POLARS_MAX_THREADS=1 keeps each to one core")
     given = parser.parse_args()
-    spec, started = DriftSpec(), time.monotonic()
-    years = []
-    for seed in range(given.simulations):
-        years.append(null_year(seed, spec))
-        if (seed + 1) % 25 == 0:
-            tell("null years", seed + 1, given.simulations, started)
-    features, alarms, looks = (np.array(column, dtype=float) for column in zip(*years, strict=True))
-    total, count = features + alarms, given.simulations
-    figures: dict[str, dict[str, Any]] = {
-        "false_alerts_per_year": {
+    spec, figures = DriftSpec(), {}
+    if "replay" in given.only:
+        if not given.data:
+            parser.error("the replay needs --data or FORECAST_DATA_DIR: the root of a finished run")
+        figures["replay_2020"] = replay(given.data, spec)
+    if "doubling" in given.only:
+        detected = simulate(doubling_detected, range(10_000, 10_000 + given.doublings), spec, given.workers)
+        figures["vol_doubling_detected_share"] = {
+            "value": round(float(np.mean(detected)), 4),
+            "simulations": given.doublings,
+            "within_matured_sessions": 10,
+        }
+    if "null" in given.only:
+        years = simulate(null_year, range(given.simulations), spec, given.workers)
+        features, alarms, looks = (np.array(column, dtype=float) for column in zip(*years, strict=True))
+        total = features + alarms
+        figures["false_alerts_per_year"] = {
             "value": round(float(total.mean()), 4),
-            "standard_error": round(float(total.std(ddof=1) / np.sqrt(count)), 4),
-            "simulations": count,
+            "standard_error": round(float(total.std(ddof=1) / np.sqrt(len(total))), 4),
+            "simulations": given.simulations,
             "features": round(float(features.mean()), 4),
             "coverage_alarm": round(float(alarms.mean()), 4),
             "share_of_looks_with_a_moved_feature": round(float(looks.mean()), 4),
             "sessions_between_looks": STRIDE,
         }
-    }
-    started = time.monotonic()
-    detected = []
-    for seed in range(given.doublings):
-        detected.append(doubling_detected(10_000 + seed, spec))
-        if (seed + 1) % 50 == 0:
-            tell("doublings", seed + 1, given.doublings, started)
-    figures["vol_doubling_detected_share"] = {
-        "value": round(float(np.mean(detected)), 4),
-        "simulations": given.doublings,
-        "within_matured_sessions": 10,
-    }
-    if given.replay:
-        figures["replay_2020"] = replay(given.replay, spec)
     print(figures)
-    if not given.dry:
-        path = record("monitors", figures, command=f"python -m benchmarks.monitors --simulations {count}")
-        print(path.relative_to(Path(__file__).parent.parent))
+    path = record("monitors", figures, command=f"python -m benchmarks.monitors --only {' '.join(given.only)}")
+    print(path.relative_to(Path(__file__).parent.parent))
+
+
+def simulate(one: Callable[[int, DriftSpec], Any], seeds: range, spec: DriftSpec, workers: int) -> list[Any]:
+    """Outcomes of one simulation per seed, in the order of the seeds, with progress."""
+    found, started = [], time.monotonic()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for outcome in pool.map(one, seeds, [spec] * len(seeds)):
+            found.append(outcome)
+            if len(found) % 25 == 0:
+                tell(one.__name__, len(found), len(seeds), started)
+    return found
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
+- ``ledger`` is the nightly forecasts at hand, by day up to the stage's own, which enter the input key as a parent does;
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
@@ -57,8 +58,10 @@ SERVICES = {
     "checkpoints",
     "previous",
     "trials",
+    "ledger",
     "data_root",
 }
+LEDGER = "nightly_forecast"
 SPEC_SUFFIX = "_spec"
 
 
@@ -190,6 +193,7 @@ def _materialise(
         seen[name] = services[name].digest()
     if "trials" in services:
         seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
+    seen |= {version.label: version.seen_by(None) for version in services.get("ledger", {}).values()}
     knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
     code = code_version(function.__module__)
     key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
@@ -307,6 +311,7 @@ def _services(
         "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,
         "trials": lambda: _trials(context),
+        "ledger": lambda: _ledger(context, partition),
         "data_root": lambda: str(context.resources.store.root()),
     }
     return {name: offered[name]() for name in signature.services if name in offered}
@@ -316,6 +321,15 @@ def _trials(context: dg.AssetExecutionContext) -> Any:
     from forecast_assets.resources.trial_ledger import collect_trials  # the definitions load without it
 
     return collect_trials(context.resources.store.store(), context.resources.store.root())
+
+
+def _ledger(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Version]:
+    """The nights' forecasts up to ``day``, checked. Read from the store, since a first night has none to depend on."""
+    store = context.resources.store.store()
+    versions = {key: store.current(LEDGER, key) for key in store.partitions(LEDGER) if day is None or key <= day}
+    for version in versions.values():
+        version.check()
+    return versions
 
 
 def _open(value: Any, annotation: Any) -> Any:

@@ -30,7 +30,7 @@ class SlackApi:
             def do_POST(self) -> None:
                 api.answer(self)
 
-            do_GET = do_POST
+            do_GET = do_POST  # noqa: N815 - likewise
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 """Tests stay quiet."""
