@@ -3,7 +3,6 @@
 import json
 import threading
 import urllib.parse
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +18,8 @@ class SlackApi:
         self.posted: list[dict[str, Any]] = []
         self.faults: list[str | None] = []
         self.readable = True
+        self.retry_after_seconds = 7
         self.calls: list[str] = []
-        self.on_post: Callable[[], None] = lambda: None
         self.release = threading.Event()
 
     def __enter__(self) -> Self:
@@ -82,14 +81,18 @@ class SlackApi:
         if fault == "refused":
             return _reply(request, {"ok": False, "error": "not_in_channel"})
         if fault == "busy":
-            return _reply(request, {"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "7"})
+            return _reply(
+                request,
+                {"ok": False, "error": "ratelimited"},
+                status=429,
+                headers={"Retry-After": str(self.retry_after_seconds)},
+            )
         if fault == "broken":
             return _reply(request, "<html>Bad gateway</html>", status=502)
         metadata = given["metadata"]
         metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
         # Slack's clock, far from the tests' own: the age of a message is no part of what is tested.
         self.posted.append({"text": given["text"], "metadata": metadata, "ts": f"{4e9 + len(self.posted):.6f}"})
-        self.on_post()
         if fault == "hangs":  # posted, but the answer never comes
             self.release.wait(30)
             request.close_connection = True
