@@ -46,15 +46,3 @@ def feature_distances(moved: pl.DataFrame) -> "Figure":
     plot.grid(axis="y", visible=False)
     plot.set_xlabel("KS distance; orange has moved beyond the null", fontsize=SMALL, color=MUTED)
     return figure
-
-
-def distances_over_time(nights: pl.DataFrame) -> "Figure":
-    """The largest distance of each night, and how many features had moved. ``nights``: date, largest, moved."""
-    figure, (plot,) = canvas("Largest feature distance, night by night", height=2.6, panels=1)
-    dates, largest = nights["date"].to_numpy(), nights["largest"].to_numpy()
-    plot.plot(dates, largest, ".-", color=PALETTE[0], linewidth=1.3)
-    moved = nights.filter(pl.col("moved") > 0)
-    plot.plot(moved["date"].to_numpy(), moved["largest"].to_numpy(), "o", color=PALETTE[1], markersize=5)
-    year_axis(plot)
-    plot.set_xlabel("orange: a feature has moved beyond the null", fontsize=SMALL, color=MUTED)
-    return figure
