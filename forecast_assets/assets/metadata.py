@@ -60,7 +60,11 @@ def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckRe
     checks = source if not isinstance(source, Version) else _published_checks(source)
     return [
         dg.AssetCheckResult(
-            check_name=name, passed=check.passed, description=check.description, metadata=dict(check.metadata)
+            check_name=name,
+            passed=check.passed,
+            description=check.description,
+            metadata=dict(check.metadata),
+            severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
         )
         for name, check in checks.items()
     ]

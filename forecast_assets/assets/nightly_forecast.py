@@ -35,7 +35,7 @@ def nightly_forecast(
     serving_model: Version,
     ensemble: dict[str, Version],
     calibration: CalibrationSpec,
-    nights: Any,
+    ledger: dict[str, Version],
     day: str,
 ) -> Product:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
@@ -46,7 +46,7 @@ def nightly_forecast(
     today = dt.date.fromisoformat(day)
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     bundle = Bundle.open(serving_model)
-    earlier = {night: version for night, version in nights.items() if night < day}
+    earlier = {night: version for night, version in ledger.items() if night < day}
     rows = latest_decisions(panel, today, lookback=bundle.card.lookback)
     if bundle.card.cutoff >= today:
         raise BadInput(

@@ -28,6 +28,7 @@ class Check:
     passed: bool
     description: str
     metadata: Mapping[str, int | float | str] = field(default_factory=dict)
+    warns: bool = False  # a failed one is a warning and not an error
 
 
 @dataclass(frozen=True)

@@ -74,3 +74,18 @@ def checkpoint_folder() -> Path:
     """Where fits keep their last finished epoch: below the data root, or the user's cache where that is no local folder."""
     root = data_dir()
     return (Path.home() / ".cache" / "forecast_assets" if "://" in root else Path(root)) / "checkpoints"
+
+
+def slack_token() -> str:
+    """``SLACK_BOT_TOKEN``: the bot's token; empty where alerts are only logged and queued."""
+    return os.environ.get("SLACK_BOT_TOKEN") or ""
+
+
+def slack_channel() -> str:
+    """``SLACK_CHANNEL``: where alerts go; an id like C0123456789 lets lost answers be looked up."""
+    return os.environ.get("SLACK_CHANNEL") or ""
+
+
+def slack_base_url() -> str:
+    """``SLACK_BASE_URL``: root of Slack's Web API; a proxy's, or a test's."""
+    return os.environ.get("SLACK_BASE_URL") or "https://slack.com/api/"
