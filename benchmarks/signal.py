@@ -1,6 +1,6 @@
 """Is there a mean signal worth trading? 24 linear cross-sectional models, judged on the years before the first test year.
 
-    python -m benchmarks.signal                      the reference panel up to 2018; about five minutes of one core
+    python -m benchmarks.signal                      the reference panel up to 2018; about three minutes of one core
     python -m benchmarks.signal --panel other.csv    a trial, printed and not recorded
 
 The rule was fixed before any result was seen. Ranks and outcomes are those of `benchmarks.signal_ranks`, demeaned. A model
@@ -30,7 +30,7 @@ from forecast_assets.core.evaluation.metrics import strategy_metrics
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe
 from forecast_assets.core.evaluation.significance import sharpe_interval
 from forecast_assets.core.evaluation.simulate import trade_sizes
-from forecast_assets.core.scores.trading import sessions_per_year, sharpe
+from forecast_assets.core.scores.trading import annual_volatility, break_even_cost_bps, sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec
 
 PANEL = ROOT.parent / "shared" / "data" / "panel.parquet"
@@ -181,20 +181,28 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, Any]:
-    """Net beta-hedged Sharpe over ``YEARS`` with its interval, per year, and what trading took."""
+    """Net beta-hedged Sharpe over ``YEARS`` with its interval and per year, what trading took, and the book unhedged.
+
+    The break-even cost is that of the book's own trades; what the hedge costs stays paid.
+    """
     hedged = search.hedged(daily)
     returns, per_year = hedged["net_return"].to_numpy(), sessions_per_year(hedged["date"].to_numpy())
     interval = sharpe_interval(returns, sessions_per_year=per_year, samples=SPEC.bootstrap_samples, seed=SPEC.seed)
     judged = daily.filter(pl.col("date").dt.year().is_in(YEARS))
+    cost, turnover = judged["cost"].to_numpy(), judged["turnover"].to_numpy()
     book = strategy_metrics(judged, market=None, cost_bps=SPEC.cost_bps, samples=1, seed=SPEC.seed)
-    names = ("sharpe", "gross_sharpe", "annual_volatility", "max_drawdown", "turnover", "break_even_cost_bps")
+    names = ("sharpe", "gross_sharpe", "annual_volatility", "max_drawdown", "gross_exposure", "break_even_cost_bps")
     return {
         "value": interval.estimate,
         "low": interval.low,
         "high": interval.high,
         "deflated_probability": deflated_sharpe(returns, trials=len(VARIANTS), trial_sharpe_variance=spread),
         "by_year": {str(year): ratio(search.hedged(daily, range(year, year + 1))) for year in YEARS},
-        **{name: book.filter(pl.col("year").is_null())[name].item() for name in names},
+        "annual_volatility": annual_volatility(returns, sessions_per_year=per_year),
+        "mean_beta": float(hedged["beta"].to_numpy().mean()),
+        "turnover": float(turnover.mean()),
+        "break_even_cost_bps": break_even_cost_bps(returns + cost, turnover),
+        "unhedged": {name: book.filter(pl.col("year").is_null())[name].item() for name in names},
     }
 
 
