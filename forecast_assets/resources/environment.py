@@ -49,6 +49,11 @@ def as_of() -> dt.date | None:
         raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
 
 
+def api_token() -> str | None:
+    """``FORECAST_API_TOKEN``: the service's bearer token; None where it serves loopback only."""
+    return os.environ.get("FORECAST_API_TOKEN") or None
+
+
 def wandb_mode() -> str:
     """``WANDB_MODE``: offline unless the user says otherwise."""
     return os.environ.get("WANDB_MODE") or "offline"
