@@ -12,7 +12,9 @@ from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst
+from forecast_assets.assets.nightly_forecast import nightly_forecast
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
+from forecast_assets.assets.serving_model import serving_model
 from forecast_assets.assets.sweep import sweep
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
@@ -44,6 +46,8 @@ defs = dg.Definitions(
         backtest,
         backtest_report,
         ablation_report,
+        serving_model,
+        nightly_forecast,
         drift_checks,
     ],
     jobs=JOBS,

@@ -8,12 +8,13 @@ from pathlib import Path
 from forecast_assets.store.keys import code_digest
 
 ROOT = "forecast_assets.core"
+ROOTS = (f"{ROOT}.", "forecast_assets.serving.")
 IRRELEVANT = frozenset({f"{ROOT}.specs", f"{ROOT}.errors"})
 """Settings enter an input key by value, and the text of an error message changes no artefact."""
 
 
 def code_version(module: str) -> str:
-    """Digest of ``module`` and of every module of ``core`` that it imports, directly or not, anywhere in its text."""
+    """Digest of ``module`` and of every module of ``core`` and ``serving`` that it imports, directly or not."""
     reached, waiting = {module}, [module]
     while waiting:
         for name in _imported(waiting.pop()):
@@ -33,7 +34,7 @@ def _imported(module: str) -> frozenset[str]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return frozenset(n for n in names if n.startswith(f"{ROOT}.") and n not in IRRELEVANT and _path(n).is_file())
+    return frozenset(n for n in names if n.startswith(ROOTS) and n not in IRRELEVANT and _path(n).is_file())
 
 
 def _path(module: str) -> Path:

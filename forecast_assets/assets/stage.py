@@ -9,6 +9,8 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
+- ``nights`` are the nights committed so far, ``champion`` the bundle that serves now (None before the first), and
+  ``succession`` who serves next, which enters the input key;
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
@@ -34,6 +36,7 @@ from forecast_assets.assets.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.metadata import check_results, version_metadata
 from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
+from forecast_assets.assets.succession import committed_nights, current_champion, find_succession
 from forecast_assets.assets.tuned import SWEEP, tuned_overrides
 from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
@@ -58,6 +61,9 @@ SERVICES = {
     "previous",
     "trials",
     "data_root",
+    "nights",
+    "champion",
+    "succession",
 }
 SPEC_SUFFIX = "_spec"
 
@@ -110,11 +116,15 @@ def stage(
     pool: str | None = None,
     after: After | None = None,
     tuned: bool = False,
+    once: bool = False,
+    follows: Sequence[str] = (),
 ) -> Callable[[Callable[..., Product]], dg.AssetsDefinition]:
     """Make a Dagster asset of a stage function; its name is the asset key, its docstring the description.
 
     ``tuned``: the settings that the current sweep found come over the profile's. They enter the input key by value, so
     another sweep with the same outcome changes nothing.
+    ``once``: what was committed first for a partition stands, whatever has changed since. ``follows`` are assets that
+    come before this one and are read through a service.
     ``after`` runs once the version is known, new or found, such as to register partitions.
     """
 
@@ -125,7 +135,10 @@ def stage(
         def without_knobs(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
                 config = parents.pop("config", None)
-                return _materialise(function, signature, checks, after, tuned, context, config, parents)
+                partition = None if partitions is None else context.partition_key  # a night's run has one for all
+                return _materialise(
+                    function, signature, checks, after, tuned, once, context, config, parents, partition
+                )
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -149,7 +162,7 @@ def stage(
                 )
                 for name, annotation in signature.parents.items()
             },
-            deps=[SWEEP] if tuned else [],
+            deps=[*follows, *([SWEEP] if tuned else [])],
             partitions_def=partitions,
             group_name=group,
             kinds=kinds,
@@ -171,11 +184,13 @@ def _materialise(
     checks: Sequence[CheckSpec],
     after: After | None,
     tuned: bool,
+    once: bool,
     context: dg.AssetExecutionContext,
     config: Any,
     parents: Mapping[str, Any],
+    partition: str | None,
 ) -> Any:
-    asset, partition = function.__name__, context.partition_key if context.has_partition_key else None
+    asset = function.__name__
     store = context.resources.store.store()
     settings = context.resources.settings.settings(tuned_overrides(store) if tuned else ())
     specs = _specs(signature, settings, config)
@@ -188,6 +203,8 @@ def _materialise(
             seen[version.label] = version.seen_by(year)
     for name in {"drops", "macro"} & services.keys():
         seen[name] = services[name].digest()
+    if "succession" in services:
+        seen |= services["succession"].seen
     if "trials" in services:
         seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
     knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
@@ -195,7 +212,8 @@ def _materialise(
     key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
 
     started = time.perf_counter()
-    found = _sound(store.find(asset, partition, key), context)
+    committed = store.current(asset, partition) if once and store.has(asset, partition) else None
+    found = _sound(committed or store.find(asset, partition, key), context)
     if found is not None:
         store.promote(found)
         context.log.debug(f"{asset} {partition or ''}: unchanged, version {found.id}")
@@ -246,6 +264,7 @@ def _materialise(
                 },
             },
             after=after,
+            first=once,
         )
         data_version = staging.seal()
         if "checkpoints" in services:
@@ -308,6 +327,9 @@ def _services(
         "log": lambda: context.log,
         "trials": lambda: _trials(context),
         "data_root": lambda: str(context.resources.store.root()),
+        "nights": lambda: committed_nights(context.resources.store.store()),
+        "champion": lambda: current_champion(context.resources.store.store()),
+        "succession": lambda: find_succession(context.resources.store.store(), context.resources.store.root()),
     }
     return {name: offered[name]() for name in signature.services if name in offered}
 

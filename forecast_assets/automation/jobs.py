@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from forecast_assets.assets.partitions import days
+
 PANEL = dg.define_asset_job(
     "panel",
     selection=["raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors"],
@@ -27,6 +29,11 @@ WALK_FORWARD = dg.define_asset_job(
 REPORT = dg.define_asset_job(
     "report", selection=["backtest_report", "ablation_report"], description="The verdict over all years at hand."
 )
-NIGHTLY = dg.define_asset_job("nightly", selection=["drift_checks"], description="What is watched every night.")
+NIGHTLY = dg.define_asset_job(
+    "nightly",
+    selection=["serving_model", "nightly_forecast", "drift_checks"],
+    partitions_def=days,
+    description="One night: the champion, its forecasts, what is watched.",
+)
 
 JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]

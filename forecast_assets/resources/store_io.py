@@ -24,6 +24,8 @@ class Prepared:
     staging: Staging
     fields: ManifestFields
     after: After | None
+    first: bool = False
+    """Whether a version that somebody else published in the meantime stands."""
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -47,7 +49,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
-        version = self.store.store().commit(obj.staging, obj.fields)
+        version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
         context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
         if obj.after:
             obj.after(version, context.step_context.instance, self.store.root())

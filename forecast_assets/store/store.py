@@ -149,13 +149,14 @@ class Store:
             path = self._place.workspace(f"{key}/{version}")
             return Staging(path, asset=asset, partition=partition, input_key=input_key, version=version)
 
-    def commit(self, staging: Staging, manifest_fields: ManifestFields) -> Version:
+    def commit(self, staging: Staging, manifest_fields: ManifestFields, *, first: bool = False) -> Version:
         """Publish what was staged: hash, make durable, write the manifest, move ``CURRENT``, in this order.
 
         On any exception readers see a whole version, the old one unless the very last flush failed; the caller tries
         again, discards the staging or leaves it to `sweep`. A second writer of the same partition waits (on an object
-        store the last one wins). Raises as `Staging.seal`, and ValueError for fields that a manifest can't hold and for
-        a staging that was published already.
+        store the last one wins). With ``first``, what was soundly published before stands: it is returned, and the
+        staging discarded. Raises as `Staging.seal`, and ValueError for fields that a manifest can't hold and for a
+        staging that was published already.
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
@@ -175,6 +176,10 @@ class Store:
             staging.path, f"{key}/{staging.version}", files=staging.files, twins=self._twins(asset, partition)
         )
         with self._place.exclusive(key, what=label(asset, partition)):
+            before = self._sound_current(asset, partition) if first else None
+            if before is not None:
+                staging.discard()
+                return before
             manifest = Manifest(**own, **fields, created=_now())
             self._place.replace(f"{key}/{staging.version}/{MANIFEST}", manifest.to_bytes())
             self._point(asset, partition, staging.version)
@@ -250,6 +255,14 @@ class Store:
         except ValueError as error:
             raise CorruptArtefact(f"{where}: the manifest of version {version} {error}; {advice}") from error
         return Version(manifest, self._place)
+
+    def _sound_current(self, asset: str, partition: str | None) -> Version | None:
+        try:
+            current = self.current(asset, partition)
+            current.check()
+        except (MissingArtefact, CorruptArtefact):
+            return None
+        return current
 
     def _twins(self, asset: str, partition: str | None) -> dict[str, str]:
         """Where the current version keeps each sha256; empty where there is no sound one to share with."""

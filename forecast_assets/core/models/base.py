@@ -37,7 +37,7 @@ class Batch:
 
     def per_run(self, ids: Tensor) -> Tensor:
         """Ids of decisions (B,) -> of runs (K,): the decisions of a run share them."""
-        return ids.view(len(self.rows), -1)[:, 0]
+        return ids.view(self.rows.shape[0], -1)[:, 0]  # a size that tracing follows, unlike len()
 
 
 class ForecastModel(nn.Module):

@@ -138,6 +138,35 @@ def calibrate_online(
     return Calibrated(calibrated, state)
 
 
+class Issued(NamedTuple):
+    """M forecasts that were issued calibrated, and what came of them."""
+
+    quantiles: Floats  # (M, 3, 7)
+    y: Floats  # (M, 3), NaN where not matured
+    label_date: Ints  # (M, 3) day that each label's last session ends, NO_DATE where there is none
+    regime: Ints  # (M,)
+
+
+def follow(
+    state: CalibrationState, issued: Issued, *, since: int, days: Sequence[int], spec: CalibrationSpec
+) -> CalibrationState:
+    """The state before the decisions of the last of ``days``, from that before those of day ``since``.
+
+    One step per day, on the outcomes whose label ended from the day before (``since`` for the first) until strictly
+    before it: what ``calibrate_online`` does as its decision days pass, for forecasts issued one night at a time.
+    """
+    row, horizon = np.nonzero(np.isfinite(issued.y) & (issued.label_date != NO_DATE) & (issued.label_date >= since))
+    ends = issued.label_date[row, horizon]
+    order = np.lexsort((horizon, row, ends))
+    row, horizon, ends, done = row[order], horizon[order], ends[order], 0
+    for day in days:
+        until = int(np.searchsorted(ends, day, side="left"))
+        rows, columns = row[done:until], horizon[done:until]
+        matured = Matured(issued.y[rows, columns], issued.quantiles[rows, columns], columns, issued.regime[rows])
+        state, done = update(state, matured, spec=spec), until
+    return state
+
+
 def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
     """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.decisions``.
 
@@ -206,20 +235,33 @@ def label_dates(panel: PanelTensors) -> Ints:
 
 
 def volatility_regimes(panel: PanelTensors, *, train: Ints) -> Ints:
-    """Regime 0 (calm) .. 2 of every row, (N,): its log volatility forecast less the mean of its ticker's own so far.
+    """Regime 0 (calm) .. 2 of every row, (N,), by terciles of rows ``train``; see ``relative_volatility``."""
+    relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
+    return regimes(relative, borders=regime_borders(relative, train=train))
+
+
+def relative_volatility(scale: Floats, ticker: NDArray[np.integer]) -> Floats:
+    """Log volatility forecast less the mean of the ticker's own so far, (N,), NaN where there is no forecast.
 
     Relative to the ticker's own past, since volatility forecasts are wrong there: they fall back to the ticker's level
     more slowly than volatility does. Levels across names say little about that, and a market-wide regime has few dates
-    to learn from. Terciles are those of rows ``train``. A row without a forecast is regime 1.
+    to learn from. ``scale`` (N,) one-session volatility, ``ticker`` (N,) codes in blocks, each block from its first row.
     """
-    log_scale = np.log(np.maximum(panel.scale.double().numpy(), 1e-8))
+    log_scale = np.log(np.maximum(scale, 1e-8))
     known = np.isfinite(log_scale)
     total, count = np.cumsum(np.where(known, log_scale, 0.0)), np.cumsum(known)
-    code = panel.ticker.numpy()
-    start = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
-    ticker = np.cumsum(np.r_[True, code[1:] != code[:-1]]) - 1
-    before_total, before_count = np.r_[0.0, total][start][ticker], np.r_[0, count][start][ticker]
+    first = np.r_[True, ticker[1:] != ticker[:-1]]
+    start, block = np.flatnonzero(first), np.cumsum(first) - 1
+    before_total, before_count = np.r_[0.0, total][start][block], np.r_[0, count][start][block]
     mean = (total - before_total) / np.maximum(count - before_count, 1)
-    relative = log_scale - mean
-    low, high = np.quantile(relative[train][known[train]], [1 / 3, 2 / 3])
-    return np.where(known, (relative > low).astype(np.int64) + (relative > high), 1)
+    return np.where(known, log_scale - mean, np.nan)
+
+
+def regime_borders(relative: Floats, *, train: Ints) -> Floats:
+    """The terciles (2,) of ``relative_volatility`` (N,) over rows ``train``."""
+    return np.quantile(relative[train][np.isfinite(relative[train])], [1 / 3, 2 / 3])
+
+
+def regimes(relative: Floats, *, borders: Floats) -> Ints:
+    """Regime of each row (N,); 1 for a row without a forecast."""
+    return np.where(np.isfinite(relative), (relative > borders[0]).astype(np.int64) + (relative > borders[1]), 1)

@@ -4,11 +4,14 @@ Needs torch alone, so that a bare CUDA machine trains on shipped tensors.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -62,6 +65,18 @@ class PanelTensors:
         A forward-filled row is never a decision.
         """
         return torch.nonzero(self.observed & (self.run_length >= lookback)).squeeze(1)
+
+    def rows_of(self, tickers: Sequence[str], dates: NDArray[np.datetime64]) -> Tensor:
+        """Rows of ticker and date pairs, (B,) int64; ValueError, with counts, where the panel lacks some."""
+        place = {name: code for code, name in enumerate(self.tickers)}
+        code = np.array([place.get(name, -1) for name in tickers], dtype=np.int64)
+        day = dates.astype("datetime64[D]").astype(np.int64)
+        keys = self.ticker.numpy().astype(np.int64) << 32 | self.date.numpy().astype(np.int64)  # ascending, as rows are
+        wanted = code << 32 | day
+        row = np.minimum(np.searchsorted(keys, wanted), self.rows - 1)
+        if missing := int((keys[row] != wanted).sum()):
+            raise ValueError(f"windowed_tensors: {missing} of {len(wanted)} decisions have no row in the panel")
+        return torch.from_numpy(row)
 
     def windows(self, ends: Tensor, *, lookback: int, columns: Tensor) -> Tensor:
         """The windows that end at rows ``ends``: (B,) -> (B, lookback, len(columns))."""

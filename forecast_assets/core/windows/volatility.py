@@ -7,6 +7,8 @@ together. The last are date-level regressors, which have few dates to be learnt 
 pinball loss in every year from 2014 to 2018. All was chosen on those years, before the first test year.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -38,7 +40,29 @@ BLOCK_ROWS = 1 << 14
 """Rows of the regression held at once."""
 
 
-def volatility(panel: PanelTensors, rows: Tensor, *, weights: Tensor) -> Tensor:
+class Histories(Protocol):
+    """What the forecast reads of a panel: of each of N rows its features, its EWMA volatility, complete rows up to it."""
+
+    @property
+    def features(self) -> Tensor: ...  # (N, F)
+
+    @property
+    def scale(self) -> Tensor: ...  # (N,)
+
+    @property
+    def run_length(self) -> Tensor: ...  # (N,)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]: ...
+
+
+def history_sessions() -> int:
+    """Complete rows, the decision's own included, that a forecast looks back on at most."""
+    lags = (*LAGS.values(), *LONG_LAGS, *(lags for groups in MARKET_LAGS.values() for lags in groups))
+    return 1 + max(lag for group in lags for lag in group)
+
+
+def volatility(panel: Histories, rows: Tensor, *, weights: Tensor) -> Tensor:
     """Volatility of the log return over each horizon after rows ``rows`` (B,), log-return units, (B, 3).
 
     ``weights`` (3, 1 + R) are those of ``fit_volatility``. The rows have to be complete.
@@ -109,7 +133,7 @@ def realised_log_variance(panel: PanelTensors, rows: Tensor) -> Tensor:
     return torch.where(known, (total / sessions.clamp(min=1)).log(), float("nan"))
 
 
-def _regressors(panel: PanelTensors, rows: Tensor) -> Tensor:
+def _regressors(panel: Histories, rows: Tensor) -> Tensor:
     """What volatility is forecast from at rows ``rows``, (B, R), in the features' precision.
 
     Where a history is shorter than a lag, its oldest complete row stands for what was before.

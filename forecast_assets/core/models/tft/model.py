@@ -53,7 +53,7 @@ class Tft(LocationScaleModel):
         """Static ids of each run, (K, S); in training a share of them unknown, per run."""
         ids = [batch.per_run(getattr(batch, name)) for name in self.static]
         if not ids:
-            return batch.ticker.new_empty(len(batch.rows), 0)
+            return batch.ticker.new_empty(batch.rows.shape[0], 0)
         stacked = torch.stack(ids, dim=1)
         if self.training and self.unknown_share > 0:
             hidden = torch.rand(stacked.shape, device=stacked.device) < self.unknown_share

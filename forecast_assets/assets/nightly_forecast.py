@@ -1,0 +1,160 @@
+"""The night's forecasts: one row per live ticker and horizon, committed once."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from forecast_assets.assets.decisions import CALIBRATION
+from forecast_assets.assets.partitions import days
+from forecast_assets.assets.product import TABLE, Product
+from forecast_assets.assets.stage import stage
+from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.specs import CalibrationSpec
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.training.calibrate import CalibrationState
+    from forecast_assets.core.windows.tensors import PanelTensors
+    from forecast_assets.serving.bundle import Bundle
+
+NIGHT = "night.json"
+"""What made the night's forecasts: day, model, data."""
+
+LIVE_DAYS = 10
+"""Calendar days without a decision after which a ticker is not forecast any more."""
+
+
+@stage(group="night", kinds={"torch"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, once=True)
+def nightly_forecast(
+    windowed_tensors: Version,
+    serving_model: Version,
+    ensemble: dict[str, Version],
+    calibration: CalibrationSpec,
+    nights: Any,
+    day: str,
+) -> Product:
+    """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
+    from forecast_assets.core.evaluation.forecast_table import forecast_table
+    from forecast_assets.core.windows.tensors import PanelTensors
+    from forecast_assets.serving.bundle import Bundle
+
+    today = dt.date.fromisoformat(day)
+    panel = PanelTensors.load(windowed_tensors.path(TENSORS))
+    bundle = Bundle.open(serving_model)
+    earlier = {night: version for night, version in nights.items() if night < day}
+    rows = latest_decisions(panel, today, lookback=bundle.card.lookback)
+    if bundle.card.cutoff >= today:
+        raise BadInput(
+            f"nightly_forecast {day}: the champion has seen labels up to {bundle.card.cutoff}, so this night would be in "
+            "sample; replay a later night, or one with the walk-forward of an earlier panel"
+        )
+    state = state_of(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
+    forecast = bundle.forecast(panel, rows, state=state)
+    made = forecast_table(
+        date=pl.Series(panel.date[rows].numpy()).cast(pl.Date),
+        ticker=pl.Series(panel.tickers).gather(panel.ticker[rows].numpy()),
+        quantiles=forecast.quantiles,
+        y=np.full(forecast.raw.shape[:2], np.nan),
+        split="test",
+        model="ensemble",
+    )
+    table = committed_first(made, earlier)
+    return Product(
+        files={
+            TABLE: table,
+            CALIBRATION: state.to_json(),
+            NIGHT: {
+                "day": day,
+                "model_version": bundle.card.model_version,
+                "serving_model": serving_model.id,
+                "data_version": windowed_tensors.data_version,
+                "calibrated": bundle.card.calibrated,
+            },
+        },
+        facts={
+            "tickers": len(rows),
+            "decided_today": int((table["date"] == today).sum()) // 3,
+            "model_version": bundle.card.model_version,
+        },
+    )
+
+
+def latest_decisions(panel: "PanelTensors", today: dt.date, *, lookback: int) -> Any:
+    """Row of each live ticker's latest decision up to a day, (B,); raises BadInput where there is none."""
+    import torch
+
+    last = (today - dt.date(1970, 1, 1)).days
+    ends = panel.ends(lookback)
+    ends = ends[(panel.date[ends] <= last) & (panel.date[ends] > last - LIVE_DAYS)]
+    if not len(ends):
+        raise BadInput(
+            f"nightly_forecast {today}: no ticker has a decision in the {LIVE_DAYS} days up to it; drop newer prices"
+        )
+    code = panel.ticker[ends]
+    return ends[torch.cat([code[1:] != code[:-1], torch.ones(1, dtype=torch.bool)])]
+
+
+def committed_first(table: pl.DataFrame, nights: Mapping[str, Version]) -> pl.DataFrame:
+    """``table`` with the rows of decisions that an earlier night forecast already, as that night did: a ticker whose
+    exchange was shut has the same latest decision as the night before.
+    """
+    keys = ["date", "ticker", "horizon"]
+    oldest = str(table["date"].min())
+    known = [pl.read_parquet(version.path(TABLE)) for night, version in sorted(nights.items()) if night >= oldest]
+    if not known:
+        return table
+    before = pl.concat(known).unique(keys, keep="first", maintain_order=True).join(table, on=keys, how="semi")
+    return pl.concat([before, table.join(before, on=keys, how="anti")]).sort(keys)
+
+
+def state_of(
+    today: dt.date,
+    bundle: "Bundle",
+    panel: "PanelTensors",
+    *,
+    folds: Mapping[str, Version],
+    nights: Mapping[str, Version],
+    spec: CalibrationSpec,
+) -> "CalibrationState":
+    """The calibration before the decisions of ``today``: that of the night before, followed by what has matured since.
+
+    The first night starts where the fold does, with its validation decisions, and follows the fold's own forecasts.
+    """
+    from forecast_assets.core.training.calibrate import CalibrationState, follow
+
+    if not bundle.card.calibrated:
+        return CalibrationState.initial()
+    fold = folds[str(bundle.card.fold)]
+    own = pl.read_parquet(fold.path(TABLE)).filter(pl.col("date") <= today)
+    epoch = dt.date(1970, 1, 1)
+    if nights:
+        night = max(nights)
+        state, since = CalibrationState.from_json(nights[night].json(CALIBRATION)), dt.date.fromisoformat(night)
+    else:
+        state, since = CalibrationState.initial(), own["date"].min()  # type: ignore[assignment]
+    keys = ["date", "ticker", "horizon"]
+    tables = [pl.read_parquet(version.path(TABLE)) for _, version in sorted(nights.items())]
+    issued = outcomes(pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle)
+    passed = panel.date[panel.observed].unique().numpy()
+    first, last = (since - epoch).days, (today - epoch).days
+    return follow(state, issued, since=first, days=passed[(passed > first) & (passed <= last)].tolist(), spec=spec)
+
+
+def outcomes(table: pl.DataFrame, panel: "PanelTensors", bundle: "Bundle") -> Any:
+    """What came of forecasts that were issued, from the panel."""
+    from forecast_assets.core.evaluation.forecast_table import quantile_array
+    from forecast_assets.core.training.calibrate import Issued, label_dates
+
+    arrays = quantile_array(table)
+    rows = panel.rows_of(arrays.ticker.tolist(), arrays.date)
+    return Issued(
+        quantiles=arrays.quantiles,
+        y=panel.targets[rows].double().numpy(),
+        label_date=label_dates(panel)[rows.numpy()],
+        regime=bundle.regimes_of(panel)[rows.numpy()],
+    )

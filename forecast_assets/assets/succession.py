@@ -1,0 +1,130 @@
+"""Who serves: the nights so far, the champion of now, and the next one.
+
+The champion is the ensemble of the newest fold until a challenger that was warm-started from it does not score worse;
+then that one, and so on. A new walk-forward starts again from its own ensemble. Which of them a bundle was made from
+is what its manifest says; a rollback withdraws that, so that no later night brings it back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.store.journal import Journal
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+SERVING, ENSEMBLE, CHALLENGER, NIGHT = "serving_model", "ensemble", "challenger", "nightly_forecast"
+VERDICT = "challenger.json"
+MEMBERS = "members.json"
+BASE = "base"
+"""What a bundle's manifest calls the fold's fits that it descends from."""
+
+WITHDRAWN = "ledger/withdrawn"
+"""Journal of what a rollback took back, below the data root."""
+
+
+@dataclass(frozen=True)
+class Succession:
+    """What the next bundle is made from."""
+
+    base: Version
+    """``ensemble`` of the newest fold."""
+    fits: Mapping[str, Version]
+    """The fold of each model that has a member."""
+    challenger: Version | None
+    """Whose weights serve; None: the fold's own."""
+    champion: Version | None
+    """The bundle of now, whose place is taken."""
+    tensors: Version
+    seen: Mapping[str, str]
+    """All of that as a manifest names it."""
+
+
+def committed_nights(store: Store) -> dict[str, Version]:
+    """Day -> its forecasts, oldest first."""
+    return {day: store.current(NIGHT, day) for day in store.partitions(NIGHT)}
+
+
+def current_champion(store: Store) -> Version | None:
+    """The bundle that serves now."""
+    return store.current(SERVING) if store.has(SERVING) else None
+
+
+def find_succession(store: Store, data_root: str) -> Succession:
+    """Decide who serves next.
+
+    Raises MissingArtefact where no fold has an ensemble yet, or where its fits have been made again since.
+    """
+    years = store.partitions(ENSEMBLE)
+    if not years:
+        raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
+    base = store.current(ENSEMBLE, years[-1])
+    fits = _fits(store, base)
+    own = {BASE: sha256_text(canonical_json(_weights(base, fits)))}
+    champion = current_champion(store)
+    withdrawn = {record["id"] for record in Journal(data_root, WITHDRAWN).read()}
+    candidates: list[dict[str, str]] = []
+    if champion is None or champion.manifest.parents.get(BASE) != own[BASE]:
+        candidates.append(own)
+    else:
+        newest = _promoted(store, champion)
+        candidates += [{**own, newest.label: newest.data_version}] if newest is not None else []
+    standing = [c for c in candidates if withdrawal(c) not in withdrawn]
+    seen = standing[0] if standing else dict((champion.manifest.parents if champion else own).items())
+    return Succession(base, fits, _challenger(store, seen), champion, store.current("windowed_tensors"), seen)
+
+
+def withdrawal(seen: Mapping[str, str]) -> str:
+    """The id under which what a bundle was made from is withdrawn."""
+    return sha256_text(canonical_json(dict(seen)))
+
+
+def _fits(store: Store, base: Version) -> dict[str, Version]:
+    models = {member["fit"].partition("/")[0] for member in base.json(MEMBERS)["members"]}
+    found = {model: store.current(model, base.partition) for model in sorted(models)}
+    for version in found.values():
+        if base.manifest.parents[version.label] not in (
+            version.data_version,
+            version.seen_by(int(base.partition or 0)),
+        ):
+            raise MissingArtefact(
+                f"{base.label} was made from other fits than the current {version.label}; run it again"
+            )
+    return found
+
+
+def _weights(base: Version, fits: Mapping[str, Version]) -> list[list[str]]:
+    """Each member and the digest of its weights, best first."""
+    return [
+        [member["fit"], fits[model].manifest.files[weights_file(seed)].sha256]
+        for member in base.json(MEMBERS)["members"]
+        for model, _, seed in [member["fit"].partition("/")]
+    ]
+
+
+def weights_file(seed: str | int) -> str:
+    """File of a fold's weights of one fit."""
+    return f"weights-{seed}.safetensors"
+
+
+def _promoted(store: Store, champion: Version) -> Version | None:
+    """The last night's challenger, where it was warm-started from this champion and may take its place."""
+    days = store.partitions(CHALLENGER)
+    if not days:
+        return None
+    last = store.current(CHALLENGER, days[-1])
+    verdict = last.json(VERDICT)
+    own = champion.json("bundle.json")["model_version"]
+    return last if verdict["promoted"] and verdict["champion"] == own else None
+
+
+def _challenger(store: Store, seen: Mapping[str, str]) -> Version | None:
+    for label, data_version in seen.items():
+        asset, _, day = label.partition("/")
+        if asset == CHALLENGER:
+            made = [v for v in store.versions(asset, day) if v.data_version == data_version and v.is_whole()]
+            if not made:
+                raise MissingArtefact(f"{label}: the version whose weights serve is gone; run the walk-forward again")
+            return made[-1]
+    return None

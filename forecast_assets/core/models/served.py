@@ -1,0 +1,119 @@
+"""A whole ensemble as one module on plain tensors: what is traced into ``model.pt``.
+
+Everything between a decision's feature history and its calibrated quantiles is inside: the volatility forecast,
+standardisation, every member, their combination and the calibration, whose state is an input.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.models.base import Batch, ForecastModel
+from forecast_assets.core.windows.stats import CLIP, FoldStats
+from forecast_assets.core.windows.volatility import volatility
+
+
+class Inputs(NamedTuple):
+    """B decisions, as the module takes them."""
+
+    features: Tensor  # (B, H, F) float32 of the last H sessions, the decision's last, unscaled
+    complete: Tensor  # (B,) int64 complete sessions up to the decision; those before are not looked at
+    scale: Tensor  # (B,) float32 EWMA volatility at the decision's close
+    ids: Tensor  # (B, 3) int64 embedding ids of ticker, sector, exchange
+    regime: Tensor  # (B,) int64 volatility regime
+    log_factor: Tensor  # (3, 3, 7) float64 state of the calibration
+
+
+class _Histories(NamedTuple):
+    """Histories one below the other, as ``volatility`` reads them."""
+
+    features: Tensor
+    scale: Tensor
+    run_length: Tensor
+    feature_names: tuple[str, ...]
+
+
+class ServedEnsemble(nn.Module):
+    """Members of one lookback, each in group k mod ``groups`` of the median of means.
+
+    ``forward`` takes the fields of ``Inputs`` and returns calibrated and raw quantiles of the log return, 2 x (B, 3, 7)
+    float64, non-decreasing.
+    """
+
+    mean: Tensor
+    std: Tensor
+    volatility_weights: Tensor
+
+    def __init__(
+        self, members: Sequence[ForecastModel], *, stats: FoldStats, feature_names: tuple[str, ...], groups: int
+    ) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.lookback = members[0].lookback
+        self.feature_names, self.groups = feature_names, min(groups, len(members))
+        self.register_buffer("mean", stats.mean)
+        self.register_buffer("std", stats.std)
+        self.register_buffer("volatility_weights", stats.volatility_weights)
+        for k, member in enumerate(members):
+            columns = torch.tensor([feature_names.index(name) for name in member.columns])
+            self.register_buffer(f"columns_{k}", columns, persistent=False)
+
+    def forward(
+        self, features: Tensor, complete: Tensor, scale: Tensor, ids: Tensor, regime: Tensor, log_factor: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        forecast = self.volatility(features, complete, scale)  # (B, 3)
+        window = features[:, -self.lookback :]  # (B, L, F)
+        standardised = ((window - self.mean) / self.std).clamp(-CLIP, CLIP)
+        each = torch.stack(
+            [
+                member(self.batch(standardised.index_select(2, getattr(self, f"columns_{k}")), forecast, ids)).double()
+                for k, member in enumerate(self.members)
+            ]
+        )  # (K, B, 3, 7)
+        raw = self.combine(each)
+        return calibrated(raw, log_factor[regime]), raw
+
+    def volatility(self, features: Tensor, complete: Tensor, scale: Tensor) -> Tensor:
+        """Volatility forecast over each horizon, (B, 3)."""
+        count, sessions = features.shape[0], features.shape[1]
+        last = (torch.arange(count, device=features.device) + 1) * sessions - 1
+        below = _Histories(
+            features.reshape(-1, features.shape[2]),
+            scale[:, None].expand(-1, sessions).reshape(-1),
+            complete[:, None].expand(-1, sessions).reshape(-1),
+            self.feature_names,
+        )
+        return volatility(below, last, weights=self.volatility_weights)
+
+    def batch(self, rows: Tensor, forecast: Tensor, ids: Tensor) -> Batch:
+        """Each decision a run of its own; there are no labels."""
+        nothing = torch.full_like(forecast, float("nan"))
+        return Batch(
+            rows=rows,
+            offsets=torch.tensor([self.lookback - 1], device=rows.device),
+            lookback=self.lookback,
+            scale=forecast,
+            ticker=ids[:, 0],
+            sector=ids[:, 1],
+            exchange=ids[:, 2],
+            target=nothing,
+            log_excess=nothing,
+        )
+
+    def combine(self, each: Tensor) -> Tensor:
+        """The median of means of ``core.training.ensemble``, (K, B, 3, 7) -> (B, 3, 7)."""
+        means = torch.stack([each[group :: self.groups].mean(dim=0) for group in range(self.groups)])
+        ordered = means.sort(dim=0).values
+        middle = (ordered[(self.groups - 1) // 2] + ordered[self.groups // 2]) / 2
+        return middle.sort(dim=-1).values
+
+
+def calibrated(raw: Tensor, log_factor: Tensor) -> Tensor:
+    """``core.training.calibrate.apply`` on tensors: raw (B, 3, 7) and each decision's factors (B, 3, 7)."""
+    middle = QUANTILES.index(0.5)
+    median = raw[..., middle : middle + 1]
+    return (median + torch.exp(log_factor) * (raw - median)).sort(dim=-1).values

@@ -1,0 +1,195 @@
+"""A bundle gives what its members give: eager, traced, after a round trip through a store."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.specs import FitSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.training.calibrate import (
+    CalibrationState,
+    apply,
+    regime_borders,
+    relative_volatility,
+    volatility_regimes,
+)
+from forecast_assets.core.training.ensemble import median_of_means
+from forecast_assets.core.training.fit import predict
+from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.stats import FoldStats, fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.serving.bundle import MODEL, Bundle, Card, Member, Trained, sessions_needed, vocabularies
+from forecast_assets.store.keys import sha256_text
+from forecast_assets.store.store import Store
+from forecast_assets_tests.tensors import random_panel
+
+LOOKBACK = 12
+TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, observed=("log_return", "noise_1"), known=("noise_2",))
+PATCHTST = PatchTstSpec(
+    patch_sessions=4, patch_stride=2, hidden=4, heads=2, layers=1, feed_forward=8, channel_width=2, head_hidden=8,
+    observed=("log_return", "noise_1"), known=("noise_2",),
+)  # fmt: skip
+FITS: dict[str, FitSpec] = {"b3_tft_sector": TFT, "b4_patchtst": PATCHTST, "b1_tft": TFT, "b2_tft_ticker": TFT}
+
+
+@pytest.fixture(scope="module")
+def panel() -> PanelTensors:
+    """Six tickers of 700 sessions, volatility not constant; the last ticker is new."""
+    made = random_panel(tickers=6, sessions=700)
+    generator = torch.Generator().manual_seed(1)
+    made.scale.mul_(torch.exp(0.3 * torch.randn(made.rows, generator=generator)))
+    return made
+
+
+def fold_of(panel: PanelTensors) -> Fold:
+    """Trains on the first five tickers' first 400 sessions."""
+    ends = panel.ends(LOOKBACK)
+    early = ends[(panel.run_length[ends] <= 400) & (panel.ticker[ends] < 5)]
+    return Fold(2019, early[::2], early[1::2], ends[panel.run_length[ends] > 600])
+
+
+def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
+    """Members with random weights, every one of them: a head of zeros would hide what they compute."""
+    fold = fold_of(panel)
+    stats = fit_stats(panel, fold)
+    torch.manual_seed(3)
+    weights = []
+    for name, spec in FITS.items():
+        network = MODELS[name](spec, stats=stats, lookback=LOOKBACK)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+        weights.append(network.state_dict())
+    relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
+    borders = regime_borders(relative, train=fold.train.numpy())
+    state = CalibrationState(np.random.default_rng(0).normal(0, 0.1, (3, 3, 7)))
+    card = Card(
+        fold=2019,
+        members=tuple(Member(fit=f"{n}/0", model=n, settings=s.model_dump(mode="json")) for n, s in FITS.items()),
+        groups=3,
+        lookback=LOOKBACK,
+        history_sessions=sessions_needed(LOOKBACK),
+        features=panel.feature_names,
+        feature_hash="f",
+        vocabularies=vocabularies(panel, stats),
+        regime_borders=(float(borders[0]), float(borders[1])),
+        unconditional_mean=stats.unconditional_mean,
+        cutoff=dt.date(2018, 12, 31),
+        calibrated=True,
+    )
+    return Trained(card, weights, stats, state), stats
+
+
+@pytest.fixture(scope="module")
+def made(panel: PanelTensors) -> Trained:
+    return trained(panel)[0]
+
+
+@pytest.fixture(scope="module")
+def bundle(made: Trained, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Bundle.open(publish(Store(tmp_path_factory.mktemp("bundle")), made.files()))
+
+
+def expected(panel: PanelTensors, made: Trained, stats: FoldStats, rows: torch.Tensor) -> NDArray[np.float64]:
+    """By the path that the walk-forward takes."""
+    each = [
+        predict(n, s, w, panel=panel, ends=rows, stats=stats, lookback=LOOKBACK, device="cpu").double().numpy()
+        for (n, s), w in zip(FITS.items(), made.weights, strict=True)
+    ]
+    regime = volatility_regimes(panel, train=fold_of(panel).train.numpy())[rows.numpy()]
+    assert set(regime) == {0, 1, 2}
+    return apply(made.state, median_of_means(np.stack(each), groups=3), regime=regime)
+
+
+def publish(store: Store, files: dict[str, bytes], *, key: str = "one") -> Any:
+    staging = store.stage("serving_model", input_key=sha256_text(key))
+    for name, content in files.items():
+        (staging.path / name).write_bytes(content)
+    fields: Any = {"parents": {}, "config": {}, "code_version": "c", "seeds": [], "slices": {}, "facts": {}}
+    return store.commit(staging, fields)
+
+
+def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
+    stats = fit_stats(panel, fold_of(panel))
+    ends = panel.ends(LOOKBACK)
+    for rows in (ends[::7], ends[:5], ends[-1:], ends[torch.tensor([300, 20, 2000])]):
+        given = bundle.forecast(panel, rows)
+        assert given.quantiles.shape == (len(rows), 3, 7)
+        if len(rows) > 100:
+            reference = expected(panel, made, stats, rows)
+            assert np.abs(given.quantiles - reference).max() <= 1e-5 * np.abs(reference).max()
+        assert (np.diff(given.quantiles, axis=-1) >= 0).all()
+
+
+def test_how_decisions_are_batched_changes_nothing(panel: PanelTensors, bundle: Bundle) -> None:
+    rows = panel.ends(LOOKBACK)[::50]
+    together = bundle.forecast(panel, rows).quantiles
+    alone = np.concatenate([bundle.forecast(panel, row[None]).quantiles for row in rows])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+
+
+def test_nothing_before_a_decisions_complete_sessions_and_nothing_after_it_is_read(
+    panel: PanelTensors, bundle: Bundle
+) -> None:
+    row = torch.tensor([700 + 200])  # the second ticker's 201st session
+    before = bundle.forecast(panel, row).quantiles
+    features, scale = panel.features.clone(), panel.scale.clone()
+    features[:700], features[901:] = float("nan"), float("nan")
+    scale[:700], scale[901:] = float("nan"), float("nan")
+    poisoned = PanelTensors(**{**vars(panel), "features": features, "scale": scale})
+    assert (bundle.forecast(poisoned, row).quantiles == before).all()
+
+
+def test_a_ticker_keeps_its_embedding_when_others_list_and_a_new_one_is_unknown(
+    panel: PanelTensors, bundle: Bundle
+) -> None:
+    renamed = PanelTensors(**{**vars(panel), "tickers": ("T00", "T01", "T02", "T03", "T04", "ZZ")})
+    assert bundle._ids(panel, "ticker").tolist() == [1, 2, 3, 4, 5, 0]
+    assert bundle._ids(renamed, "ticker").tolist() == [1, 2, 3, 4, 5, 0]
+    shifted = PanelTensors(**{**vars(panel), "tickers": ("AA", "T00", "T01", "T02", "T03", "T04")})
+    assert bundle._ids(shifted, "ticker").tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_another_calibration_state_is_an_input(panel: PanelTensors, bundle: Bundle) -> None:
+    rows = panel.ends(LOOKBACK)[-40:]
+    neutral = bundle.forecast(panel, rows, state=CalibrationState.initial())
+    assert (neutral.quantiles == neutral.raw).all()
+    assert not np.allclose(bundle.forecast(panel, rows).quantiles, neutral.quantiles)
+
+
+def test_a_bundle_explains_by_its_best_member_that_can(panel: PanelTensors, bundle: Bundle) -> None:
+    found = bundle.explain(panel, int(panel.ends(LOOKBACK)[-1]))
+    assert found is not None
+    assert found[0] == "b3_tft_sector/0"
+    assert float(found[1].encoder.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_altered_binary_is_refused_before_it_is_loaded(made: Trained, tmp_path: Path) -> None:
+    version = publish(Store(tmp_path), made.files())
+    path = version.path(MODEL)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    with pytest.raises(CorruptArtefact, match=r"model\.pt"):
+        Bundle.open(version)
+
+
+def test_a_card_of_other_weights_is_refused(made: Trained, tmp_path: Path) -> None:
+    other = Trained(made.card, [{n: t + 1 for n, t in w.items()} for w in made.weights], made.stats, made.state)
+    files = {**made.files(), "members.safetensors": other.files()["members.safetensors"]}
+    with pytest.raises(CorruptArtefact, match="does not belong to the weights"):
+        Bundle.open(publish(Store(tmp_path), files))
+
+
+def test_a_panel_without_a_feature_is_told_so(panel: PanelTensors, bundle: Bundle) -> None:
+    renamed = PanelTensors(**{**vars(panel), "feature_names": ("other", *panel.feature_names[1:])})
+    with pytest.raises(BadInput, match=r"missing \['log_return'\], new \['other'\]"):
+        bundle.forecast(renamed, panel.ends(LOOKBACK)[:1])
+    with pytest.raises(BadInput, match="1 of 1 decisions have fewer than 12 complete sessions"):
+        bundle.forecast(panel, torch.tensor([3]))
