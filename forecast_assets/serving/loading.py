@@ -45,6 +45,7 @@ class Loader:
     refused: dict[Slot, tuple[str, str]] = field(default_factory=dict)  # slot -> (version id, sentence)
     _parts: dict[Slot, Part] = field(default_factory=dict)
     _identity: str = ""
+    _tried: tuple[str, str] = ("", "")
 
     def refresh(self) -> Snapshot | None:
         """The snapshot of what is in the store now, or None where it would be the one of the last call."""
@@ -121,6 +122,9 @@ class Loader:
                     log.error("refused: %s", sentence)
                 self.refused["serving_model", None] = (model.version.id, sentence)
                 del parts["serving_model", None]
+            elif (pair := (data.version.id, model.version.id)) != self._tried:
+                _try(data.content, model.content)
+                self._tried = pair
         return parts
 
     def _snapshot(self, identity: str, parts: dict[Slot, Part]) -> Snapshot:
@@ -141,6 +145,15 @@ class Loader:
             model=whole("serving_model"),
             closes=whole("calendar_panel") or Closes({}),
         )
+
+
+def _try(history: History, model: Model) -> None:
+    """Forecast the panel's last decision a few times: a traced network is compiled in its first runs, and no caller
+    should wait for that. Whatever such a run raises is a bug, not damage.
+    """
+    rows = history.panel.ends(model.card.lookback)[-1:]
+    for count in (1, 1, 2, 2) if len(rows) else ():
+        model.forecast(history.panel, rows.repeat(count), state=CalibrationState.initial())
 
 
 def _night(version: Version) -> tuple[Issued, CalibrationState]:

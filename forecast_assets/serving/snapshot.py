@@ -32,6 +32,8 @@ class Card(Protocol):
     @property
     def lookback(self) -> int: ...
     @property
+    def calibrated(self) -> bool: ...
+    @property
     def features(self) -> tuple[str, ...]: ...
 
 
@@ -183,6 +185,8 @@ class Snapshot:
         """
         assert self.model is not None
         assert self.history is not None
+        if not self.model.card.calibrated:
+            return None
         version = self.model.card.model_version
         until = to_date(day).isoformat()
         nights = [night for night, (model, _) in self.states.items() if night <= until and model == version]

@@ -42,6 +42,7 @@ class StubCard:
     cutoff: dt.date
     lookback: int
     features: tuple[str, ...]
+    calibrated: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def panel(tickers: int = 4) -> PanelTensors:
     return replace(made, date=torch.from_numpy(np.tile(days, tickers)))
 
 
-def publish(store: Store, asset: str, partition: str | None, files: dict[str, Any], **fields: Any) -> Version:
+def publish(
+    store: Store, asset: str, partition: str | None, files: dict[str, Any], parents: dict[str, str] | None = None
+) -> Version:
     """Write a version out of tables, tensors and JSON values."""
     staging = store.stage(asset, partition, input_key=sha256_text(f"{asset} {partition} {sorted(files)}"))
     for name, content in files.items():
@@ -88,7 +91,7 @@ def publish(store: Store, asset: str, partition: str | None, files: dict[str, An
             content.save(path)
         else:
             path.write_text(json.dumps(content))
-    return store.commit(staging, {"parents": {}, "config": {}, "code_version": "test", **fields})
+    return store.commit(staging, {"parents": parents or {}, "config": {}, "code_version": "test"})
 
 
 def publish_panel(store: Store, tensors: PanelTensors) -> Version:
