@@ -327,7 +327,7 @@ def main() -> None:
     parser.add_argument("--swaps", type=int, default=SWAPS)
     parser.add_argument("--fuzzed", type=int, default=FUZZED)
     parser.add_argument("--computed", type=int, default=COMPUTED)
-    parser.add_argument("--examples", type=int, default=100, help="of schemathesis, per route")
+    parser.add_argument("--examples", type=int, default=40, help="of schemathesis, per route")
     arguments = parser.parse_args()
     whole = (arguments.requests, arguments.swaps, arguments.fuzzed, arguments.computed) == (
         REQUESTS,
