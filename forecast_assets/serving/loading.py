@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, UserError
@@ -21,11 +22,15 @@ log = logging.getLogger(__name__)
 
 TABLE = "table.parquet"
 TENSORS = "panel.safetensors"
+NIGHTLY = "nightly_forecast"
 
 WATCHED_NIGHTS = 5
 """A night never changes once it is committed; so many of the newest ones are looked at again all the same."""
 
 Slot = tuple[str, str | None]
+DATA: Slot = ("windowed_tensors", None)
+MODEL: Slot = ("serving_model", None)
+PAIR = (DATA, MODEL)
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,21 @@ class Loader:
     store: Store
     open_model: Callable[[Version], Model]
     refused: dict[Slot, tuple[str, str]] = field(default_factory=dict)  # slot -> (version id, sentence)
+    misfit: str = ""  # why the current model and data can't be served together; empty where they can
     _parts: dict[Slot, Part] = field(default_factory=dict)
+    _pair: dict[Slot, Part] = field(default_factory=dict)  # the last model and data that went together
+    _judged: tuple[str, str] = ("", "")  # the pair that ``misfit`` is about
     _identity: str = ""
-    _tried: tuple[str, str] = ("", "")
 
     def refresh(self) -> Snapshot | None:
         """The snapshot of what is in the store now, or None where it would be the one of the last call."""
-        for slot in self._slots():
-            self._look(slot)
-        self._parts = {slot: part for slot, part in self._parts.items() if self.store.has(*slot)}
+        slots = self._slots()
+        watched = {*slots[-WATCHED_NIGHTS:], *(slot for slot in slots if slot[0] != NIGHTLY)}
+        for slot in slots:
+            if slot in watched or slot not in self._parts:
+                self._look(slot)
+        self._parts = {slot: part for slot, part in self._parts.items() if slot in slots}
+        self.refused = {slot: why for slot, why in self.refused.items() if slot in slots}
         parts = self._fitting()
         identity = _identity(parts)
         if identity == self._identity or not parts:
@@ -60,15 +71,18 @@ class Loader:
         self._identity = identity
         return snapshot
 
-    def _slots(self) -> Iterator[Slot]:
-        for asset in ("windowed_tensors", "calendar_panel", "serving_model"):
-            yield asset, None
-        for year in self.store.partitions("ensemble"):
-            yield "ensemble", year
-        days = self.store.partitions("nightly_forecast")
-        for day in days:
-            if ("nightly_forecast", day) not in self._parts or day in days[-WATCHED_NIGHTS:]:
-                yield "nightly_forecast", day
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each current version that is not served."""
+        return [sentence for _, sentence in list(self.refused.values())] + [self.misfit] * bool(self.misfit)
+
+    def _slots(self) -> list[Slot]:
+        """All there is to serve; nights last, in order."""
+        return [
+            *((asset, None) for asset in ("windowed_tensors", "calendar_panel", "serving_model")),
+            *(("ensemble", year) for year in self.store.partitions("ensemble")),
+            *((NIGHTLY, day) for day in self.store.partitions(NIGHTLY)),
+        ]
 
     def _look(self, slot: Slot) -> None:
         """Read the slot's current version if it is a new one; a damaged one leaves the last good one in place."""
@@ -108,23 +122,19 @@ class Loader:
         raise ValueError(f"{version.label}: the service reads no such asset")
 
     def _fitting(self) -> dict[Slot, Part]:
-        """The parts that go together: a model is not asked about features it does not know."""
+        """The parts that go together. Where the current model fails on the current data, the last good pair stays."""
         parts = dict(self._parts)
-        data, model = parts.get(("windowed_tensors", None)), parts.get(("serving_model", None))
-        if data is not None and model is not None:
-            known, there = model.content.card.features, data.content.panel.feature_names
-            if known != there:
-                changed = sorted(set(known) ^ set(there)) or "their order"
-                sentence = (
-                    f"serving_model: its features are not those of windowed_tensors ({changed}); export it again."
-                )
-                if self.refused.get(("serving_model", None)) != (model.version.id, sentence):
-                    log.error("refused: %s", sentence)
-                self.refused["serving_model", None] = (model.version.id, sentence)
-                del parts["serving_model", None]
-            elif (pair := (data.version.id, model.version.id)) != self._tried:
-                _try(data.content, model.content)
-                self._tried = pair
+        pair = {slot: parts[slot] for slot in PAIR if slot in parts}
+        if len(pair) == len(PAIR):
+            data, model = (pair[slot] for slot in PAIR)
+            if self._judged != (judged := (data.version.id, model.version.id)):
+                self.misfit, self._judged = _misfit(data.content, model.content), judged
+                if self.misfit:
+                    log.error("refused: %s", self.misfit)
+            if self.misfit:
+                del parts[MODEL]
+                return parts | self._pair
+            self._pair = pair
         return parts
 
     def _snapshot(self, identity: str, parts: dict[Slot, Part]) -> Snapshot:
@@ -133,7 +143,7 @@ class Loader:
             return part.content if part is not None else None
 
         nights = sorted(
-            ((slot[1], part) for slot, part in parts.items() if slot[0] == "nightly_forecast" and slot[1]),
+            ((slot[1], part) for slot, part in parts.items() if slot[0] == NIGHTLY and slot[1]),
             key=lambda night: (night[1].version.manifest.created, night[0]),
         )
         return Snapshot.of(
@@ -147,13 +157,26 @@ class Loader:
         )
 
 
-def _try(history: History, model: Model) -> None:
-    """Forecast the panel's last decision a few times: a traced network is compiled in its first runs, and no caller
-    should wait for that. Whatever such a run raises is a bug, not damage.
+def _misfit(history: History, model: Model) -> str:
+    """Why ``model`` can't forecast from ``history``; empty where it does.
+
+    It forecasts the panel's last decision a few times: a traced network is compiled in its first runs, and no caller
+    should wait for that.
     """
+    if set(model.card.features) - set(names := history.panel.feature_names):
+        changed = sorted(set(model.card.features) ^ set(names))
+        return f"serving_model: its features are not those of windowed_tensors ({changed}); export it again."
     rows = history.panel.ends(model.card.lookback)[-1:]
-    for count in (1, 1, 2, 2) if len(rows) else ():
-        model.forecast(history.panel, rows.repeat(count), state=CalibrationState.initial())
+    try:
+        for count in (1, 1, 2, 2) if len(rows) else ():
+            made = model.forecast(history.panel, rows.repeat(count), state=CalibrationState.initial())
+            if not np.isfinite(made.raw).all():
+                return "serving_model: its forecast of the panel's last decision is not finite; export it again."
+    except Exception as error:
+        # A boundary: whatever a model raises on live data, the one before it goes on being served.
+        log.exception("serving_model failed")
+        return f"serving_model: it fails on the current windowed_tensors ({type(error).__name__}); export it again."
+    return ""
 
 
 def _night(version: Version) -> tuple[Issued, CalibrationState]:

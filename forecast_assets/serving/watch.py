@@ -3,7 +3,6 @@
 import asyncio
 import logging
 
-from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
 from forecast_assets.serving.refusal import Refusal
@@ -38,18 +37,19 @@ class Watch:
     @property
     def refused(self) -> list[str]:
         """One sentence for each current version that is not served."""
-        return [sentence for _, sentence in list(self._loader.refused.values())]
+        return self._loader.problems
 
     async def look(self) -> None:
         """One look at the store, in a thread of its own so that requests go on."""
         try:
             made = await asyncio.to_thread(self._loader.refresh)
-        except (OSError, MissingArtefact):
-            # The store can't be reached: what is served stays right, and the next look may find it again.
+        except Exception:
+            # A boundary: an unreachable store, or a bug. What is served stays right, the failure is counted and logged,
+            # and a watch that stopped here would leave old forecasts in place for good.
             self._metrics.failures.inc()
             log.exception("the store could not be looked at")
             return
-        self._metrics.refused.set(len(self._loader.refused))
+        self._metrics.refused.set(len(self._loader.problems))
         if made is not None:
             self._current = made
             self._metrics.swaps.inc()

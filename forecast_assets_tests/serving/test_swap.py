@@ -112,16 +112,41 @@ def publish_damaged(store: Store) -> Version:
     return made
 
 
-def test_a_model_for_other_features_is_refused(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class BrokenModel(StubModel):
+    """Raises on any data."""
+
+    def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Forecast:
+        raise RuntimeError("a shape does not fit")
+
+
+def open_broken_beyond(version: Version) -> StubModel:
+    """The stub, broken where its shift is above 0.001."""
+    made = open_stub(version)
+    return made if made.shift <= 0.001 else BrokenModel(made.card, made.state, made.shift)
+
+
+@pytest.mark.parametrize(
+    ("features", "shift", "sentence"),
+    [
+        ("other", 0.0, "its features are not those of windowed_tensors (['log_return', 'other'])"),
+        ("log_return", 0.002, "it fails on the current windowed_tensors (RuntimeError)"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_data_is_refused_and_the_one_before_it_stays(
+    tmp_path: Path, features: str, shift: float, sentence: str
+) -> None:
     store = Store(tmp_path)
-    loader = small_store(store)
-    publish_model(store, replace(panel(), feature_names=("other", *panel().feature_names[1:])))
-    with LiveService(loader) as service:
-        refused = service.client.get("/health/ready").json()["refused"]
-        assert refused == [
-            "serving_model: its features are not those of windowed_tensors (['log_return', 'other']); export it again."
-        ]
-        assert service.client.get("/predict?ticker=T00").status_code == 200
+    small_store(store)
+    with LiveService(Loader(store, open_broken_beyond)) as service:
+        before = service.client.get("/health/ready").json()
+        publish_model(store, replace(panel(), feature_names=(features, *panel().feature_names[1:])), shift=shift)
+        until(lambda: bool(service.client.get("/health/ready").json()["refused"]))
+        after = service.client.get("/health/ready").json()
+        assert after["refused"] == [f"serving_model: {sentence}; export it again."]
+        assert after["model_version"] == before["model_version"]
+        computed = service.client.get("/predict", params={"ticker": "T00", "date": str(DAYS[250])}).json()
+        assert round(computed["horizons"][0]["mean"], 6) == 0.026
 
 
 @dataclass(frozen=True)
