@@ -59,6 +59,11 @@ def nightly_timezone() -> str:
     return os.environ.get("FORECAST_NIGHTLY_TIMEZONE") or "America/New_York"
 
 
+def api_token() -> str | None:
+    """``FORECAST_API_TOKEN``: the service's bearer token; None where it serves loopback only."""
+    return os.environ.get("FORECAST_API_TOKEN") or None
+
+
 def wandb_mode() -> str:
     """``WANDB_MODE``: offline unless the user says otherwise."""
     return os.environ.get("WANDB_MODE") or "offline"
