@@ -24,7 +24,7 @@ NO_PYTHON := No usable Python 3.11 or 3.12 with the venv module found on PATH: i
 # A shell without job control starts background children with SIGINT ignored; Dagster's processes need it to stop.
 SIGNALS := $(shell env --default-signal=INT,TERM true 2>/dev/null && echo env --default-signal=INT,TERM)
 
-.PHONY: all test dev lint bench lock clean
+.PHONY: all test dev serve lint bench lock clean
 .DELETE_ON_ERROR:
 
 all dev: export DAGSTER_HOME := $(CURDIR)/dagster_home
@@ -44,6 +44,10 @@ lint: $(STAMP)
 dev: export FORECAST_PROFILE := $(PROFILE)
 dev: $(STAMP)
 	$(if $(PANEL),FORECAST_PANEL="$(PANEL)") $(SIGNALS) $(BIN)/dagster dev -w workspace.yaml
+
+serve: export FORECAST_PROFILE := $(PROFILE)
+serve: $(STAMP)
+	$(SIGNALS) $(BIN)/forecast-assets serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 bench: $(STAMP)
 	for name in pipeline ingest mutants panel_features panel; do $(BIN)/python -m benchmarks.$$name || exit; done

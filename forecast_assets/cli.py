@@ -148,6 +148,30 @@ def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part for part in (text or "").replace(" ", ",").split(",") if part)
 
 
+@cli.command()
+@click.option("--panel", metavar="PATH", help="The raw panel: a file or a folder of drops (FORECAST_PANEL).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
+@_command
+def nightly(panel: str | None, overrides: tuple[str, ...]) -> None:
+    """Read the panel again and run every night that is due, as the schedule does."""
+    _export(FORECAST_PANEL=panel)
+    from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
+
+    materialise((*PANEL_ASSETS, *NIGHT_ASSETS), (), list(overrides))
+
+
+@cli.command()
+@_command
+def rollback() -> None:
+    """Let the champion before the current one serve again; no later night brings the current one back."""
+    from forecast_assets.automation.nights import roll_back
+    from forecast_assets.resources.store_io import StoreResource
+
+    resource = StoreResource()
+    gone, serving = roll_back(resource.store(), resource.root())
+    click.echo(f"serving_model: version {serving.id} serves again, {gone.id} is withdrawn")
+
+
 @cli.command("demo-panel")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @_command
@@ -237,6 +261,25 @@ def explain(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
     if out is not None:
         write_explanation(why, title=f"{ticker} on {day.date()}: what {model} looked at", out=out)
         click.echo(f"{out}: drawn")
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another than loopback needs FORECAST_API_TOKEN.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--rate", type=click.FloatRange(min=1), help="Requests a second of one client address; default: 1000.")
+@_command
+def serve(host: str, port: int, rate: float | None) -> None:
+    """Answer forecasts over HTTP; new models and nights are picked up while it runs."""
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.store_io import StoreResource
+    from forecast_assets.serving.limits import Limits
+    from forecast_assets.serving.loading import Loader
+    from forecast_assets.serving.model import open_model
+    from forecast_assets.serving.server import serve as run_server
+
+    limits = Limits() if rate is None else Limits(rate_per_second=rate, burst=2 * rate)
+    loader = Loader(StoreResource().store(), open_model)
+    run_server(loader, host=host, port=port, token=environment.api_token(), limits=limits)
 
 
 @cli.command()

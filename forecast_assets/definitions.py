@@ -21,8 +21,11 @@ from forecast_assets.assets.target_positions import target_positions
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
+from forecast_assets.automation.schedules import next_night, nightly_schedule
+from forecast_assets.automation.sensors import SENSORS
 from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.resources.store_io import StoreIOManager, StoreResource
 from forecast_assets.resources.tracking import TrackingResource
@@ -55,6 +58,8 @@ defs = dg.Definitions(
         drift_checks,
     ],
     jobs=JOBS,
+    schedules=[nightly_schedule],
+    sensors=[next_night, *SENSORS],
     resources={
         "store": store,
         "io_manager": StoreIOManager(store=store),
@@ -62,6 +67,7 @@ defs = dg.Definitions(
         "source": PanelSource(),
         "compute": ComputeResource(),
         "tracking": TrackingResource(),
+        "slack": AlertSlack(),
     },
     loggers={"console": console},
 )

@@ -95,7 +95,7 @@ def challenger(
             "shadow_decisions": len(fold.test),
             "shadow_sessions": shadow.sessions,
         },
-        checks={NOT_WORSE: Check(not shadow.worse, "; ".join(shadow.why), is_warning=True)},
+        checks={NOT_WORSE: Check(not shadow.worse, "; ".join(shadow.why), warns=True)},
         seeds=tuple(member["seed"] for member in retrained.members),
     )
 
@@ -202,5 +202,5 @@ def stays(why: list[str], *, champion: str | None) -> Product:
     return Product(
         files={VERDICT: {"promoted": False, "why": why, "champion": champion}},
         facts={"promoted": "False", "why": sentence},
-        checks={NOT_WORSE: Check(True, f"no contest: {sentence}", is_warning=True)},
+        checks={NOT_WORSE: Check(True, f"no contest: {sentence}", warns=True)},
     )

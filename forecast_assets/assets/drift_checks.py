@@ -6,8 +6,8 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.partitions import days
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.product import TABLE, Check, Product
+from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.versions import Version
 
@@ -17,9 +17,23 @@ from forecast_assets.store.versions import Version
     kinds={"polars"},
     partitions=days,
     mappings={"ensemble": dg.AllPartitionMapping()},
+    follows=("nightly_forecast",),
+    checks=[
+        CheckSpec(
+            "features_like_the_reference", "No feature has moved away from its reference period.", blocking=False
+        ),
+        CheckSpec("coverage_within_limits", "The calibrated coverage alarm is quiet.", blocking=False),
+    ],
 )
-def drift_checks(feature_panel: pl.LazyFrame, ensemble: dict[str, Version], drift: DriftSpec, day: str) -> Product:
-    """Feature drift against a block-bootstrap null, and coverage of matured forecasts, as of a day."""
+def drift_checks(
+    feature_panel: pl.LazyFrame,
+    ensemble: dict[str, Version],
+    ledger: dict[str, Version],
+    drift: DriftSpec,
+    day: str,
+) -> Product:
+    """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
+    from forecast_assets.core.evaluation.plots import pit_histograms
     from forecast_assets.core.monitoring.coverage import (
         calibrate_limits,
         coverage_alarm,
@@ -27,6 +41,8 @@ def drift_checks(feature_panel: pl.LazyFrame, ensemble: dict[str, Version], drif
         coverage_rule,
     )
     from forecast_assets.core.monitoring.drift import feature_drift, split_periods
+    from forecast_assets.core.monitoring.matured import matured_forecasts
+    from forecast_assets.core.monitoring.plots import coverage_over_time, feature_distances
     from forecast_assets.core.monitoring.verdict import drift_verdict
     from forecast_assets.core.panel.features import feature_names
 
@@ -34,11 +50,16 @@ def drift_checks(feature_panel: pl.LazyFrame, ensemble: dict[str, Version], drif
     panel = feature_panel.collect()
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
-    forecasts = pl.concat([pl.read_parquet(version.path(TABLE)) for version in ensemble.values()])
-    coverage = coverage_by_day(forecasts, model="ensemble", horizon=1).filter(pl.col("date") <= as_of)
-    # A fold or two of a young panel is too little history to say what a false alert would be.
-    enough = coverage.height >= 5 * drift.alarm_block_sessions
-    limits = calibrate_limits(coverage, spec=drift) if enough else None
+    forecasts = matured_forecasts(
+        pl.concat([pl.read_parquet(version.path(TABLE)) for version in ensemble.values()]),
+        [pl.read_parquet(ledger[night].path(TABLE)) for night in sorted(ledger)],
+        feature_panel=panel,
+        as_of=as_of,
+    )
+    coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
+    # The limits know nothing of the days that are on trial. A young panel has too little history for any.
+    past = coverage.head(max(0, coverage.height - drift.recent_sessions))
+    limits = calibrate_limits(past, spec=drift) if past.height >= 5 * drift.alarm_block_sessions else None
     verdict = drift_verdict(
         as_of=as_of,
         features=moved,
@@ -46,7 +67,23 @@ def drift_checks(feature_panel: pl.LazyFrame, ensemble: dict[str, Version], drif
         alarm=coverage_alarm(coverage, limits=limits) if limits else None,
         limits=limits,
     )
+    recent = forecasts.filter(pl.col("date") >= periods.recent["date"].min())
+    features, alarm = verdict["monitors"]["features"], verdict["monitors"]["coverage_alarm"]
     return Product(
         files={TABLE: moved, "coverage.parquet": coverage, "verdict.json": verdict},
-        facts={"level": verdict["level"], "verdict": " ".join(verdict["sentences"])},
+        facts={
+            "level": verdict["level"],
+            "verdict": " ".join(verdict["sentences"]),
+            "nights_in_ledger": len(ledger),
+            "largest_ks_distance": float(moved["ks_distance"].max() or 0.0),  # type: ignore[arg-type]
+            "features_moved": int(moved["alert"].sum()),
+            "coverage_95_last_day": float(coverage["coverage_95"][-1]) if coverage.height else "none matured",
+        },
+        plots={"feature_distances": feature_distances(moved)}
+        | ({"coverage": coverage_over_time(coverage, limits=limits, spec=drift)} if coverage.height else {})
+        | ({"pit": pit_histograms(recent, model="ensemble")} if recent.height else {}),
+        checks={
+            "features_like_the_reference": Check(features["state"] == "ok", features["sentence"], warns=True),
+            "coverage_within_limits": Check(alarm["state"] != "warning", alarm["sentence"], warns=True),
+        },
     )

@@ -64,7 +64,7 @@ def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckRe
             passed=check.passed,
             description=check.description,
             metadata=dict(check.metadata),
-            severity=dg.AssetCheckSeverity.WARN if check.is_warning else dg.AssetCheckSeverity.ERROR,
+            severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
         )
         for name, check in checks.items()
     ]

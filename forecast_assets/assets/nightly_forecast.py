@@ -35,7 +35,7 @@ def nightly_forecast(
     serving_model: Version,
     ensemble: dict[str, Version],
     calibration: CalibrationSpec,
-    nights: Any,
+    ledger: dict[str, Version],
     day: str,
 ) -> Product:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
@@ -46,7 +46,7 @@ def nightly_forecast(
     today = dt.date.fromisoformat(day)
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     bundle = Bundle.open(serving_model)
-    earlier = {night: version for night, version in nights.items() if night < day}
+    earlier = {night: version for night, version in ledger.items() if night < day}
     rows = latest_decisions(panel, today, lookback=bundle.card.lookback)
     if bundle.card.cutoff >= today:
         raise BadInput(
@@ -88,7 +88,7 @@ def latest_decisions(panel: "PanelTensors", today: dt.date, *, lookback: int) ->
     """Row of each live ticker's latest decision up to a day, (B,); raises BadInput where there is none."""
     import torch
 
-    last = (today - dt.date(1970, 1, 1)).days
+    last = day_number(today)
     ends = panel.ends(lookback)
     ends = ends[(panel.date[ends] <= last) & (panel.date[ends] > last - LIVE_DAYS)]
     if not len(ends):
@@ -129,20 +129,26 @@ def state_of(
 
     if not bundle.card.calibrated:
         return CalibrationState.initial()
-    fold = folds[str(bundle.card.fold)]
-    own = pl.read_parquet(fold.path(TABLE)).filter(pl.col("date") <= today)
-    epoch = dt.date(1970, 1, 1)
+    own = pl.read_parquet(folds[str(bundle.card.fold)].path(TABLE)).filter(pl.col("date") <= today)
+    tables = [pl.read_parquet(version.path(TABLE)) for _, version in sorted(nights.items())]
+    keys = ["date", "ticker", "horizon"]
+    issued = outcomes(pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle)
     if nights:
         night = max(nights)
-        state, since = CalibrationState.from_json(nights[night].json(CALIBRATION)), dt.date.fromisoformat(night)
-    else:
-        state, since = CalibrationState.initial(), own["date"].min()  # type: ignore[assignment]
-    keys = ["date", "ticker", "horizon"]
-    tables = [pl.read_parquet(version.path(TABLE)) for _, version in sorted(nights.items())]
-    issued = outcomes(pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle)
-    passed = panel.date[panel.observed].unique().numpy()
-    first, last = (since - epoch).days, (today - epoch).days
-    return follow(state, issued, since=first, days=passed[(passed > first) & (passed <= last)].tolist(), spec=spec)
+        state, since = (
+            CalibrationState.from_json(nights[night].json(CALIBRATION)),
+            day_number(dt.date.fromisoformat(night)),
+        )
+        passed = panel.date[panel.observed].unique().tolist()
+    else:  # as the fold did, which decides on no day of its purge
+        passed = sorted({*own["date"].unique().to_physical().to_list(), day_number(today)})
+        state, since = CalibrationState.initial(), passed[0]
+    return follow(state, issued, since=since, days=[d for d in passed if since < d <= day_number(today)], spec=spec)
+
+
+def day_number(date: dt.date) -> int:
+    """Days since 1970-01-01."""
+    return (date - dt.date(1970, 1, 1)).days
 
 
 def outcomes(table: pl.DataFrame, panel: "PanelTensors", bundle: "Bundle") -> Any:

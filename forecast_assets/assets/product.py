@@ -28,7 +28,7 @@ class Check:
     passed: bool
     description: str
     metadata: Mapping[str, int | float | str] = field(default_factory=dict)
-    is_warning: bool = False  # where it fails, something to look at rather than an error
+    warns: bool = False  # a failed one is a warning and not an error
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ from forecast_assets.core.specs import FoldSpec, PanelSpec
 from forecast_assets.resources.source import Drops
 from forecast_assets.store.versions import Version
 
+RECENT_SESSIONS = 30
+"""Sessions whose nights can be asked for: an outage of six weeks is caught up with."""
+
 
 def register_partitions(version: Version, instance: dg.DagsterInstance, _data_root: str) -> None:
-    """Make the panel's own years and its last session partitions of the graph."""
+    """Make the panel's own years and its last sessions partitions of the graph."""
     contents = version.json("partitions.json")
     instance.add_dynamic_partitions(years.name or "", contents["years"])
     instance.add_dynamic_partitions(days.name or "", contents["days"])
@@ -45,6 +48,7 @@ def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> 
         first=pl.col("date").min(),
         last=pl.col("date").max(),
         years=pl.col("date").dt.year().unique().sort().implode(),
+        days=pl.col("date").unique().sort().tail(RECENT_SESSIONS).implode(),
     ).collect(engine="streaming")
     found = seen.row(0, named=True)
     later = reading.rows_later
@@ -57,7 +61,7 @@ def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> 
             "revisions.parquet": reading.revisions,
             "partitions.json": {
                 "years": [str(year) for year in found["years"] if year >= folds.first_test_year],
-                "days": [str(found["last"])],
+                "days": [str(day) for day in found["days"]],
             },
         },
         facts={

@@ -9,8 +9,9 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
-- ``nights`` are the nights committed so far, ``champion`` the bundle that serves now (None before the first), and
-  ``succession`` who serves next, which enters the input key;
+- ``ledger`` is the nightly forecasts at hand, by day up to the stage's own, which enter the input key as a parent does;
+- ``champion`` is the bundle that serves now (None before the first), ``succession`` who serves next, which enters the
+  input key;
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
@@ -36,7 +37,7 @@ from forecast_assets.assets.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.metadata import check_results, version_metadata
 from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
-from forecast_assets.assets.succession import committed_nights, current_champion, find_succession
+from forecast_assets.assets.succession import NIGHT, current_champion, find_succession
 from forecast_assets.assets.tuned import SWEEP, tuned_overrides
 from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
@@ -60,8 +61,8 @@ SERVICES = {
     "checkpoints",
     "previous",
     "trials",
+    "ledger",
     "data_root",
-    "nights",
     "champion",
     "succession",
 }
@@ -207,6 +208,7 @@ def _materialise(
         seen |= services["succession"].seen
     if "trials" in services:
         seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
+    seen |= {version.label: version.seen_by(None) for version in services.get("ledger", {}).values()}
     knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
     code = code_version(function.__module__)
     key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
@@ -326,8 +328,8 @@ def _services(
         "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,
         "trials": lambda: _trials(context),
+        "ledger": lambda: _ledger(context, partition),
         "data_root": lambda: str(context.resources.store.root()),
-        "nights": lambda: committed_nights(context.resources.store.store()),
         "champion": lambda: current_champion(context.resources.store.store()),
         "succession": lambda: find_succession(context.resources.store.store(), context.resources.store.root()),
     }
@@ -338,6 +340,15 @@ def _trials(context: dg.AssetExecutionContext) -> Any:
     from forecast_assets.resources.trial_ledger import collect_trials  # the definitions load without it
 
     return collect_trials(context.resources.store.store(), context.resources.store.root())
+
+
+def _ledger(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Version]:
+    """The nights' forecasts up to ``day``, checked. Read from the store, since a first night has none to depend on."""
+    store = context.resources.store.store()
+    versions = {key: store.current(NIGHT, key) for key in store.partitions(NIGHT) if day is None or key <= day}
+    for version in versions.values():
+        version.check()
+    return versions
 
 
 def _open(value: Any, annotation: Any) -> Any:

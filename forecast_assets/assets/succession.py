@@ -1,4 +1,4 @@
-"""Who serves: the nights so far, the champion of now, and the next one.
+"""Who serves: the champion of now, and the next one.
 
 The champion is the ensemble of the newest fold until a challenger that was warm-started from it does not score worse;
 then that one, and so on. A new walk-forward starts again from its own ensemble. Which of them a bundle was made from
@@ -39,11 +39,6 @@ class Succession:
     tensors: Version
     seen: Mapping[str, str]
     """All of that as a manifest names it."""
-
-
-def committed_nights(store: Store) -> dict[str, Version]:
-    """Day -> its forecasts, oldest first."""
-    return {day: store.current(NIGHT, day) for day in store.partitions(NIGHT)}
 
 
 def current_champion(store: Store) -> Version | None:

@@ -2,11 +2,15 @@
 
 import dagster as dg
 
-from forecast_assets.assets.partitions import days
+PANEL_ASSETS = (
+    *("raw_panel", "rejected_rows", "calendar_panel"),
+    *("macro_series", "feature_panel", "windowed_tensors"),
+)
+NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 
 PANEL = dg.define_asset_job(
     "panel",
-    selection=["raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors"],
+    selection=PANEL_ASSETS,
     description="From the raw panel to tensors.",
 )
 SWEEP = dg.define_asset_job(
@@ -31,8 +35,7 @@ REPORT = dg.define_asset_job(
 )
 NIGHTLY = dg.define_asset_job(
     "nightly",
-    selection=["challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks"],
-    partitions_def=days,
+    selection=NIGHT_ASSETS,
     description="One night: challenger, champion, its forecasts, the book on them, what is watched.",
 )
 

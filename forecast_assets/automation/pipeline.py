@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadKnob
@@ -131,7 +132,7 @@ def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
         return [None]
     at_hand = store.current("raw_panel").json("partitions.json")
     if job == "nightly":
-        return list(at_hand["days"])
+        return list(due_nights(store)) or [at_hand["days"][-1]]
     if unknown := sorted(set(plan.years) - set(at_hand["years"])):
         raise BadKnob(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]

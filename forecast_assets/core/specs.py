@@ -264,6 +264,12 @@ class DriftSpec(Spec):
         gt=0,
         description="false alerts the limits aim at; below the promised one, since limits are estimates",
     )
+    feature_confirm_nights: int = Field(
+        default=20, ge=1, description="nights in a row with a moved feature before a warning is sent"
+    )
+    feature_release_nights: int = Field(
+        default=20, ge=1, description="nights in a row without one before it counts as over"
+    )
     seed: int = Field(default=0, ge=0)
 
 
@@ -285,6 +291,15 @@ class NightlySpec(ResamplingSpec):
     coverage_tolerance: float = Field(
         default=0.01, ge=0, description="how much further from nominal a challenger's coverage may lie"
     )
+
+
+class AlertSpec(Spec):
+    """When a night is late, and where a message leads."""
+
+    deadline_hours: float = Field(
+        default=12.0, gt=0, description="hours after a session's last close by which its night must be done"
+    )
+    ui_url: str = Field(default="http://127.0.0.1:3000", description="Dagster UI that messages link to")
 
 
 class DemoSpec(Spec):
@@ -316,4 +331,5 @@ class Settings(Spec):
     ablation: AblationSpec = AblationSpec()
     drift: DriftSpec = DriftSpec()
     nightly: NightlySpec = NightlySpec()
+    alerts: AlertSpec = AlertSpec()
     demo: DemoSpec = DemoSpec()

@@ -49,6 +49,21 @@ def as_of() -> dt.date | None:
         raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
 
 
+def nightly_cron() -> str:
+    """``FORECAST_NIGHTLY_CRON``: when the night begins; after the last exchange's close and the day's VIX."""
+    return os.environ.get("FORECAST_NIGHTLY_CRON") or "0 22 * * 1-5"
+
+
+def nightly_timezone() -> str:
+    """``FORECAST_NIGHTLY_TIMEZONE``: of the cron; New York's closes last."""
+    return os.environ.get("FORECAST_NIGHTLY_TIMEZONE") or "America/New_York"
+
+
+def api_token() -> str | None:
+    """``FORECAST_API_TOKEN``: the service's bearer token; None where it serves loopback only."""
+    return os.environ.get("FORECAST_API_TOKEN") or None
+
+
 def wandb_mode() -> str:
     """``WANDB_MODE``: offline unless the user says otherwise."""
     return os.environ.get("WANDB_MODE") or "offline"
@@ -64,3 +79,18 @@ def checkpoint_folder() -> Path:
     """Where fits keep their last finished epoch: below the data root, or the user's cache where that is no local folder."""
     root = data_dir()
     return (Path.home() / ".cache" / "forecast_assets" if "://" in root else Path(root)) / "checkpoints"
+
+
+def slack_token() -> str:
+    """``SLACK_BOT_TOKEN``: the bot's token; empty where alerts are only logged and queued."""
+    return os.environ.get("SLACK_BOT_TOKEN") or ""
+
+
+def slack_channel() -> str:
+    """``SLACK_CHANNEL``: where alerts go; an id like C0123456789 lets lost answers be looked up."""
+    return os.environ.get("SLACK_CHANNEL") or ""
+
+
+def slack_base_url() -> str:
+    """``SLACK_BASE_URL``: root of Slack's Web API; a proxy's, or a test's."""
+    return os.environ.get("SLACK_BASE_URL") or "https://slack.com/api/"

@@ -53,7 +53,7 @@ def equity_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure"
     plot.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     plot.yaxis.minorticks_off()
     plot.axhline(1.0, color=MUTED, linewidth=0.8)
-    _year_axis(plot)
+    year_axis(plot)
     label_ends(plot, ends, colour=colour)
     return figure
 
@@ -70,7 +70,7 @@ def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figur
         plot.plot(rows["date"].to_numpy(), fall, color=colour[name], linewidth=1.6 if name == strategies[0] else 1.0)
         ends[name] = float(fall[-1])
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
-    _year_axis(plot)
+    year_axis(plot)
     label_ends(plot, ends, colour=colour)
     return figure
 
@@ -235,7 +235,7 @@ def _ahead(horizon: int) -> str:
     return f"{horizon} session" + ("s" if horizon != 1 else "")
 
 
-def _year_axis(plot: "Axes") -> None:
+def year_axis(plot: "Axes") -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=8)

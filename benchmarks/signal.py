@@ -1,0 +1,221 @@
+"""Is there a mean signal worth trading? 24 linear cross-sectional models, judged on the years before the first test year.
+
+    python -m benchmarks.signal                      the reference panel up to 2018; about three minutes of one core
+    python -m benchmarks.signal --panel other.csv    a trial, printed and not recorded
+
+The rule was fixed before any result was seen. Ranks and outcomes are those of `benchmarks.signal_ranks`, demeaned. A model
+is fitted for each year on all decisions whose labels end before it, and traded by the simulation that trades every other
+book here. Each year of ``YEARS`` trades the variant with the best beta-hedged Sharpe ratio over the years before it. That
+passes with a Sharpe ratio of ``NEEDED``, an interval above 0 and a deflated probability above ``SURE``, all variants
+counted.
+"""
+
+import argparse
+import json
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from benchmarks._result import ROOT, record
+from benchmarks.signal_ranks import ALL, FEW, HORIZONS, decisions, inner_panel
+from forecast_assets.core.evaluation.benchmarks import equal_weight
+from forecast_assets.core.evaluation.chain import beta_hedge
+from forecast_assets.core.evaluation.ledger import Simulation
+from forecast_assets.core.evaluation.metrics import strategy_metrics
+from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe
+from forecast_assets.core.evaluation.significance import sharpe_interval
+from forecast_assets.core.evaluation.simulate import trade_sizes
+from forecast_assets.core.scores.trading import annual_volatility, break_even_cost_bps, sessions_per_year, sharpe
+from forecast_assets.core.specs import BacktestSpec
+
+PANEL = ROOT.parent / "shared" / "data" / "panel.parquet"
+FIRST_YEAR, YEARS = 2012, range(2013, 2019)
+"""The first year is traded to have something to choose by; the verdict is on the others."""
+
+DEMEANED_WITHIN = {"region": ("date", "region", "close"), "sector": ("date", "region", "close", "sector")}
+FEATURES = {"few": FEW, "all": ALL}
+PENALTIES: dict[str, float | None] = {"ridge 0.1": 0.1, "ridge 10": 10.0, "fixed": None}
+"""Of the ridge regression, in units of the features' mean sum of squares; None: equal weights with the signs above."""
+
+LEVERAGE = 20.0
+"""Gross size before caps: so much that the gross cap decides how large the book is, every day and in every variant."""
+
+ENTRY_SESSIONS = 126
+"""Decisions before a year that the book it begins with is made from."""
+
+NEEDED, SURE = 0.5, 0.95
+SPEC = BacktestSpec(smoothing=0.98)
+
+Floats = NDArray[np.float64]
+
+
+class Variant(NamedTuple):
+    """One point of the grid."""
+
+    horizon: int
+    within: str
+    features: str
+    weights: str
+
+    def __str__(self) -> str:
+        return f"{self.horizon} sessions, demeaned within {self.within}, {self.features} features, {self.weights}"
+
+
+VARIANTS = [Variant(*point) for point in product(HORIZONS, DEMEANED_WITHIN, FEATURES, PENALTIES)]
+
+
+class Design:
+    """All decisions as a regression, demeaned within one kind of group."""
+
+    def __init__(self, table: pl.DataFrame, within: str) -> None:
+        names = DEMEANED_WITHIN[within]
+        apart = table.select((pl.col(name) - pl.col(name).mean().over(names)).alias(name) for name in ALL)
+        self.x = apart.to_numpy()  # (M, K)
+        self.y = {h: table[f"y_{h}"].to_numpy() for h in HORIZONS}  # (M,), NaN without a label
+        self.end = {h: table[f"end_{h}"].to_numpy() for h in HORIZONS}
+        self.group = table.select(pl.struct(names).rank("dense")).to_series().to_numpy().astype(np.intp) - 1  # (M,)
+
+    def score(self, variant: Variant, year: int) -> Floats:
+        """Expected return of every decision in units of volatility, (M,), fitted on labels that end before ``year``."""
+        signs = FEATURES[variant.features]
+        chosen = [list(ALL).index(name) for name in signs]
+        penalty = PENALTIES[variant.weights]
+        if penalty is None:
+            result: Floats = self.x[:, chosen] @ np.array(list(signs.values())) / len(signs)
+            return result
+        train = self.end[variant.horizon] < np.datetime64(f"{year}-01-01")  # False without a label
+        x, y, group = self.x[train][:, chosen], self.y[variant.horizon][train], self.group[train]
+        y = y - (np.bincount(group, y) / np.maximum(np.bincount(group), 1))[group]  # no later label in the mean either
+        gram = x.T @ x
+        ridge = penalty * np.trace(gram) / len(chosen) * np.eye(len(chosen))
+        fitted: Floats = self.x[:, chosen] @ np.linalg.solve(gram + ridge, x.T @ y)
+        return fitted
+
+
+class Search:
+    """The decisions, and every variant traded year by year in the simulation."""
+
+    def __init__(self, panel: pl.DataFrame) -> None:
+        self.panel, self.table = panel, decisions(panel)
+        self.designs = {within: Design(self.table, within) for within in DEMEANED_WITHIN}
+        books = [equal_weight(self._year(y, pl.lit(1.0)), panel, year=y, spec=SPEC) for y in [FIRST_YEAR, *YEARS]]
+        self.market = pl.concat([book.daily for book in books])
+
+    def trade(self, variant: Variant, year: int, *, before: Simulation | None) -> Simulation:
+        """One year of one variant, from the book that the year ``before`` ended with (None: cash)."""
+        score = pl.Series("score", self.designs[variant.within].score(variant, year))
+        return trade_sizes(
+            self._year(year, score / self.table["sigma"]),
+            self.panel,
+            strategy=str(variant),
+            year=year,
+            spec=SPEC.model_copy(update={"horizon_sessions": variant.horizon}),
+            previous_book=None if before is None else before.ending,
+        )
+
+    def hedged(self, daily: pl.DataFrame, years: range = YEARS) -> pl.DataFrame:
+        """date, net_return of a chained series less its past beta times the market's, over ``years``."""
+        hedged = beta_hedge(daily, self.market, cost_bps=SPEC.cost_bps)
+        return hedged.filter(pl.col("date").dt.year().is_between(years[0], years[-1]))
+
+    def _year(self, year: int, size: pl.Series | pl.Expr) -> pl.DataFrame:
+        """Decisions of a year and of ``ENTRY_SESSIONS`` before it, with sizes that add up to ``LEVERAGE`` per date."""
+        dates = self.table["date"].unique().sort()
+        first = dates.filter(dates.dt.year() < year)[-ENTRY_SESSIONS]
+        sized = self.table.select("date", "ticker", size=size, horizon=pl.lit(SPEC.horizon_sessions))
+        return sized.filter(pl.col("date") >= first, pl.col("date").dt.year() <= year).with_columns(
+            LEVERAGE * pl.col("size") / pl.col("size").abs().sum().over("date"),
+            split=pl.when(pl.col("date").dt.year() < year).then(pl.lit("validation")).otherwise(pl.lit("test")),
+        )
+
+
+def ratio(hedged: pl.DataFrame) -> float:
+    """Annual Sharpe ratio of date, net_return."""
+    return sharpe(hedged["net_return"].to_numpy(), sessions_per_year=sessions_per_year(hedged["date"].to_numpy()))
+
+
+def run(path: Path) -> dict[str, dict[str, Any]]:
+    """The whole search as figures."""
+    started = time.perf_counter()
+    search = Search(inner_panel(path))
+    print(f"{search.table.height} decisions, {time.perf_counter() - started:.0f} s", flush=True)
+    daily = {}
+    for variant in VARIANTS:
+        book, parts = None, []
+        for year in [FIRST_YEAR, *YEARS]:
+            book = search.trade(variant, year, before=book)
+            parts.append(book.daily)
+        daily[variant] = pl.concat(parts)
+        print(f"{variant}: {ratio(search.hedged(daily[variant])):.2f}", flush=True)
+    results = {variant: search.hedged(series) for variant, series in daily.items()}
+    table = np.column_stack([series["net_return"].to_numpy() for series in results.values()])  # (T, variants)
+    spread = float((table.mean(axis=0) / table.std(axis=0, ddof=1)).var(ddof=1))
+
+    book, parts, choices = None, [], {}
+    for year in YEARS:
+        past = range(FIRST_YEAR, year)
+        choice = max(VARIANTS, key=lambda variant: ratio(search.hedged(daily[variant], past)))
+        choices[str(year)] = str(choice)
+        book = search.trade(choice, year, before=book)
+        parts.append(book.daily.with_columns(strategy=pl.lit("chosen")))
+    best = max(VARIANTS, key=lambda variant: ratio(results[variant]))
+    chosen = facts(search, pl.concat(parts), spread=spread)
+    passes = chosen["value"] >= NEEDED and chosen["low"] > 0 and chosen["deflated_probability"] > SURE
+    overfitting = backtest_overfitting(table)
+    return {
+        "signal_inner_hedged_sharpe": chosen | {"chosen_by_year": choices, "passes": bool(passes)},
+        "signal_best_in_hindsight_hedged_sharpe": facts(search, daily[best], spread=spread) | {"variant": str(best)},
+        "signal_variants": {
+            "value": len(VARIANTS),
+            "hedged_sharpe": {str(variant): ratio(series) for variant, series in results.items()},
+            "probability_of_overfitting": overfitting.probability,
+            "decisions": search.table.height,
+            "seconds": round(time.perf_counter() - started),
+        },
+    }
+
+
+def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, Any]:
+    """Net beta-hedged Sharpe over ``YEARS`` with its interval and per year, what trading took, and the book unhedged.
+
+    The break-even cost is that of the book's own trades; what the hedge costs stays paid.
+    """
+    hedged = search.hedged(daily)
+    returns, per_year = hedged["net_return"].to_numpy(), sessions_per_year(hedged["date"].to_numpy())
+    interval = sharpe_interval(returns, sessions_per_year=per_year, samples=SPEC.bootstrap_samples, seed=SPEC.seed)
+    judged = daily.filter(pl.col("date").dt.year().is_in(YEARS))
+    cost, turnover = judged["cost"].to_numpy(), judged["turnover"].to_numpy()
+    book = strategy_metrics(judged, market=None, cost_bps=SPEC.cost_bps, samples=1, seed=SPEC.seed)
+    names = ("sharpe", "gross_sharpe", "annual_volatility", "max_drawdown", "gross_exposure", "break_even_cost_bps")
+    return {
+        "value": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "deflated_probability": deflated_sharpe(returns, trials=len(VARIANTS), trial_sharpe_variance=spread),
+        "by_year": {str(year): ratio(search.hedged(daily, range(year, year + 1))) for year in YEARS},
+        "annual_volatility": annual_volatility(returns, sessions_per_year=per_year),
+        "mean_beta": float(hedged["beta"].to_numpy().mean()),
+        "turnover": float(turnover.mean()),
+        "break_even_cost_bps": break_even_cost_bps(returns + cost, turnover),
+        "unhedged": {name: book.filter(pl.col("year").is_null())[name].item() for name in names},
+    }
+
+
+def main() -> None:
+    """Search, and record what was found on the reference panel."""
+    parser = argparse.ArgumentParser(description="Searches the inner years for a mean signal worth trading.")
+    parser.add_argument("--panel", type=Path, default=PANEL, help="another panel: a trial, which is not recorded")
+    options = parser.parse_args()
+    figures = run(options.panel)
+    print(json.dumps(figures, indent=1), flush=True)
+    if options.panel == PANEL:
+        record("signal", figures, command="python -m benchmarks.signal")
+
+
+if __name__ == "__main__":
+    main()

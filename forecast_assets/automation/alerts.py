@@ -1,0 +1,134 @@
+"""Which messages a night calls for: one when something begins, one when it is over."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from forecast_assets.automation.outbox import Message
+from forecast_assets.core.monitoring.persistence import stays_on
+from forecast_assets.core.specs import AlertSpec, DriftSpec
+
+TITLES = {
+    "features": (":warning: Feature drift", ":white_check_mark: Feature drift is over"),
+    "coverage_rule": (
+        ":information_source: Coverage outside the plan's limits",
+        ":white_check_mark: Coverage inside the plan's limits again",
+    ),
+    "coverage_alarm": (":warning: Coverage alarm", ":white_check_mark: Coverage alarm is over"),
+    "nightly_run": (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again"),
+    "deadline": (":alarm_clock: The night is late", ":white_check_mark: The night is done"),
+}
+MONITORS = ("features", "coverage_rule", "coverage_alarm")
+LOOKBACK = dt.timedelta(days=21)
+"""Longer than any exchange stays shut."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The state of one thing that is watched; ``stamp`` names the episode should one begin now."""
+
+    key: str
+    on: bool
+    stamp: str
+    sentence: str
+    link: str
+
+
+def messages_for(observations: Sequence[Observation], *, open_episodes: Mapping[str, str]) -> list[Message]:
+    """A message for every episode that begins, and one for every open one that is over."""
+    found = []
+    for seen in observations:
+        began = open_episodes.get(seen.key)
+        if seen.on == (began is not None):
+            continue
+        kind, stamp = ("opened", seen.stamp) if seen.on else ("recovered", began or "")
+        title = TITLES[seen.key][0 if seen.on else 1]
+        since = "" if seen.on else f" It began with {_escaped(stamp)}."
+        text = f"*{title}*\n{_escaped(seen.sentence)}{since}\n<{seen.link}|Open in Dagster>"
+        found.append(Message(f"{seen.key}.{stamp}.{kind}", seen.key, stamp, kind, text))
+    return found
+
+
+def drift_observations(
+    verdicts: Sequence[Mapping[str, Any]], *, open_episodes: Mapping[str, str], drift: DriftSpec, alerts: AlertSpec
+) -> list[Observation]:
+    """What the last of some nights' verdicts (oldest first, one per night) says about each monitor.
+
+    A monitor that could not be run says nothing: an episode neither begins nor ends.
+    """
+    last = verdicts[-1]
+    day, found = str(last["as_of"]), []
+    for key in MONITORS:
+        if last["monitors"][key]["state"] == "unknown":
+            continue
+        firing = [v["monitors"][key]["state"] not in ("ok", "unknown") for v in verdicts]
+        confirm, release = (drift.feature_confirm_nights, drift.feature_release_nights) if key == "features" else (1, 1)
+        on = stays_on(firing, on=key in open_episodes, confirm=confirm, release=release)
+        link = asset_link("drift_checks", day, alerts)
+        found.append(Observation(key, on, day, f"{day}: {last['monitors'][key]['sentence']}", link))
+    return found
+
+
+def deadline_observation(
+    *, due: dt.date | None, done: Mapping[str, dt.date | None], alerts: AlertSpec
+) -> Observation | None:
+    """Whether the night of the last session that is ``due`` is missing; None before the first night of all.
+
+    ``done``: the latest day of each asset that a night makes.
+    """
+    if due is None or not any(done.values()):
+        return None
+    late = {asset: day for asset, day in done.items() if day is None or day < due}
+    if late:
+        asset = next(iter(late))
+        last = ", ".join(f"{name} was last made for {day or 'no day'}" for name, day in late.items())
+        sentence = (
+            f"{alerts.deadline_hours:g} hours after the close of {due} its night is not done: {last}. "
+            f"Look at the nightly runs, then materialise {asset} for {due}."
+        )
+    else:
+        asset, sentence = next(iter(done)), f"The night of {due} is done."
+    return Observation("deadline", bool(late), due.isoformat(), sentence, asset_link(asset, None, alerts))
+
+
+def run_observation(run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:
+    """Whether the last nightly run that ended has failed."""
+    sentence = f"Run {run_id[:8]} {'failed; its page shows the step and the error' if failed else 'succeeded'}."
+    return Observation("nightly_run", failed, run_id, sentence, f"{alerts.ui_url.rstrip('/')}/runs/{run_id}")
+
+
+def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float) -> dt.date | None:
+    """The last session whose last exchange closed at least so many hours before ``now``.
+
+    ``closes``: date and close (UTC, without zone), a row per exchange and session.
+    """
+    limit = now.astimezone(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=deadline_hours)
+    by_session = closes.group_by("date").agg(pl.col("close").max())
+    due = by_session.filter(pl.col("close") <= limit)["date"].max()
+    return due if isinstance(due, dt.date) else None
+
+
+def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame:
+    """Closes of the last weeks' sessions, up to today, of each exchange as far as its calendar reaches."""
+    from forecast_assets.core.panel.sessions import calendar_bounds, closes
+
+    today = now.astimezone(dt.UTC).date()
+    parts = []
+    for exchange in exchanges:
+        end = min(today, calendar_bounds(exchange)[1])
+        if end > today - LOOKBACK:
+            parts.append(closes(exchange, today - LOOKBACK, end))
+    return pl.concat(parts) if parts else pl.DataFrame(schema={"date": pl.Date, "close": pl.Datetime("us")})
+
+
+def asset_link(asset: str, day: str | None, alerts: AlertSpec) -> str:
+    """The page of an asset, or of one of its days, in the Dagster UI."""
+    return f"{alerts.ui_url.rstrip('/')}/assets/{asset}" + (f"?partition={day}" if day else "")
+
+
+def _escaped(text: str) -> str:
+    """The three characters that Slack's markup asks for."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,102 @@
+"""The sensor that watches the nights. What it decides is in alerts.py, what it has told in the outbox."""
+
+import datetime as dt
+import json
+from functools import lru_cache
+
+import dagster as dg
+import polars as pl
+
+from forecast_assets.assets.product import TABLE
+from forecast_assets.automation.alerts import (
+    Observation,
+    deadline_observation,
+    drift_observations,
+    due_session,
+    messages_for,
+    recent_closes,
+    run_observation,
+)
+from forecast_assets.automation.jobs import NIGHTLY
+from forecast_assets.automation.outbox import Outbox
+from forecast_assets.core.specs import Settings
+from forecast_assets.resources import environment
+from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.slack import AlertSlack
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.store import Store
+
+NIGHT = ("nightly_forecast", "drift_checks")
+"""What a night leaves behind, as far as the graph has it."""
+
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="One Slack message when drift, a failed or a missed night begins, another when it is over.",
+)
+def alerts(
+    context: dg.SensorEvaluationContext, store: StoreResource, settings: SettingsResource, slack: AlertSlack
+) -> dg.SkipReason:
+    """Queue what is new, then send what waits."""
+    now, outbox, knobs = dt.datetime.now(dt.UTC), Outbox(store.root()), settings.settings()
+    with outbox.alone():
+        try:
+            queue_drift(outbox, store.store(), knobs, now=now)
+            queue_operations(outbox, store.store(), context.instance, knobs, now=now)
+        finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
+            outcome = outbox.deliver(slack, now=now)
+            context.log.info(outcome)
+    return dg.SkipReason(outcome)
+
+
+def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.datetime) -> None:
+    """Deal with each night after the last one dealt with; the first time, with the latest night only."""
+    days = store.partitions("drift_checks")
+    seen = outbox.last_seen()
+    new = days[-1:] if seen is None else [day for day in days if day > seen]
+    reach = max(settings.drift.feature_confirm_nights, settings.drift.feature_release_nights)
+    for day in new:
+        nights = [known for known in days if known <= day][-reach:]
+        verdicts = [json.loads(store.current("drift_checks", n).path("verdict.json").read_text()) for n in nights]
+        known = outbox.open_episodes()
+        observed = drift_observations(verdicts, open_episodes=known, drift=settings.drift, alerts=settings.alerts)
+        outbox.enqueue(messages_for(observed, open_episodes=known), now=now, seen=day)
+
+
+def queue_operations(
+    outbox: Outbox, store: Store, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
+) -> None:
+    """The last nightly run that ended, and the deadline; the demo panel and a replay have no deadline."""
+    observed: list[Observation] = []
+    runs = instance.get_runs(filters=dg.RunsFilter(job_name=NIGHTLY.name, statuses=list(ENDED)), limit=1)
+    for run in runs:
+        failed = run.status == dg.DagsterRunStatus.FAILURE
+        observed.append(run_observation(run.run_id, failed=failed, alerts=settings.alerts))
+    if not environment.uses_demo_panel() and environment.as_of() is None and store.has("calendar_panel"):
+        done = {asset: _latest(store, asset) for asset in NIGHT if store.partitions(asset)}
+        closes = recent_closes(_exchanges(store), now=now)
+        due = due_session(closes, now=now, deadline_hours=settings.alerts.deadline_hours)
+        deadline = deadline_observation(due=due, done=done, alerts=settings.alerts)
+        observed += [deadline] if deadline else []
+    outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
+
+
+def _latest(store: Store, asset: str) -> dt.date | None:
+    return max((dt.date.fromisoformat(day) for day in store.partitions(asset)), default=None)
+
+
+def _exchanges(store: Store) -> tuple[str, ...]:
+    return _exchanges_in(str(store.current("calendar_panel").path(TABLE)))
+
+
+@lru_cache(maxsize=4)
+def _exchanges_in(path: str) -> tuple[str, ...]:
+    """Exchanges of a version's table, which never changes."""
+    return tuple(pl.scan_parquet(path).select(pl.col("exchange").unique().sort()).collect().to_series().to_list())
+
+
+SENSORS = [alerts]

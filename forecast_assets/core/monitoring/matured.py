@@ -1,0 +1,51 @@
+"""Which forecasts have an outcome by now: the walk-forward's, and after it those that were made night by night."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+import polars as pl
+
+from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
+
+KEY = ["date", "ticker", "horizon"]
+
+
+def matured_forecasts(
+    walk_forward: pl.DataFrame, nights: Iterable[pl.DataFrame], *, feature_panel: pl.DataFrame, as_of: dt.date
+) -> pl.DataFrame:
+    """The test forecasts whose return is known ``as_of`` a day, each decision once, in the forecast schema.
+
+    ``nights``: the ledger's tables, oldest first; the first forecast of a date, ticker and horizon counts, and a
+    night's forecast counts only for decisions that the walk-forward does not have. Their returns are the feature
+    panel's ``target_<h>d``. A forecast has matured where its ticker has h more sessions up to ``as_of``: a panel
+    that already knows later prices changes nothing.
+    """
+    tables = [walk_forward.filter(pl.col("split") == "test"), *nights]
+    forecasts = (
+        pl.concat([table.select(list(FORECAST_SCHEMA)) for table in tables])
+        .filter(pl.col("date") <= as_of)
+        .unique(KEY, keep="first", maintain_order=True)
+    )
+    if forecasts.is_empty():
+        return forecasts
+    horizons = forecasts["horizon"].unique().sort().to_list()
+    known = feature_panel.filter(pl.col("date").is_between(forecasts["date"].min(), as_of)).sort("ticker", "date")
+    outcomes = pl.concat(
+        [
+            known.select(
+                "date",
+                "ticker",
+                pl.lit(h, dtype=pl.Int32).alias("horizon"),
+                realised=pl.col(f"target_{h}d").cast(pl.Float64),
+                matured=(pl.len().over("ticker") - pl.int_range(pl.len()).over("ticker")) > h,
+            )
+            for h in horizons
+        ]
+    )
+    return (
+        forecasts.join(outcomes, on=KEY, how="left", maintain_order="left")
+        .filter(pl.col("matured"))
+        .with_columns(y=pl.coalesce("y", "realised"))
+        .filter(pl.col("y").is_not_null())
+        .select(list(FORECAST_SCHEMA))
+    )

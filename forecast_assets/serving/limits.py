@@ -1,0 +1,196 @@
+"""The door: who may come in, how fast, with how much, and for how long. A plain ASGI middleware.
+
+A refused request costs no more than its headers, and each refusal is one JSON sentence.
+"""
+
+import asyncio
+import hmac
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from forecast_assets.serving.metrics import Metrics
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+"""Paths that show no forecast, open without a token: the page asks for it, and a supervisor has none."""
+
+REMEMBERED_CLIENTS = 10_000
+
+
+class Limits(BaseModel):
+    """What one process takes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(65_536, ge=1, description="largest body")
+    in_flight: int = Field(256, ge=1, description="requests being answered at once; more get 503")
+    rate_per_second: float = Field(1000, gt=0, description="requests of one client address, sustained; more get 429")
+    burst: float = Field(2000, ge=1, description="requests of one client address at once")
+    timeout_seconds: float = Field(10, gt=0, description="for a whole request, its body's arrival included")
+    batch: int = Field(64, ge=1, description="decisions computed in one run of the model")
+    waiting: int = Field(128, ge=1, description="requests in line for the model; more get 503")
+
+
+class Door:
+    """Counts, then checks: load, host, token, rate, size, time."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        token: str | None,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._token = token.encode() if token else None
+        self._metrics = metrics
+        self._clock = clock
+        self._in_flight = 0
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client -> (requests left, when)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._in_flight += 1
+        self._metrics.in_flight.set(self._in_flight)
+        try:
+            await self._enter(scope, receive, noted)
+        finally:
+            self._in_flight -= 1
+            self._metrics.in_flight.set(self._in_flight)
+            self._metrics.observe(scope["path"], status, time.perf_counter() - started)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        if (refused := self._refused(scope, headers)) is not None:
+            await _say(send, *refused)
+            return
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                body = await self._body(headers, receive)
+                if body is None:
+                    sentence = f"The body is larger than {self._limits.body_bytes} bytes; send fewer requests at once."
+                    await _say(send, 413, "too_large", sentence, close=True)
+                    return
+                await self._app(scope, _replay(body, receive), noted)
+        except TimeoutError:
+            if begun:
+                raise  # half an answer can only be cut off
+            sentence = f"No answer within {self._limits.timeout_seconds:g} seconds."
+            await _say(send, 503, "timeout", sentence, close=True)
+
+    def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+        path = scope["path"]
+        if path.startswith("/health/"):
+            return None  # a supervisor must not take load for death
+        if self._in_flight > self._limits.in_flight:
+            return 503, "overloaded", "Too many requests are being answered; ask again soon."
+        if self._token is None:
+            if _host(headers) not in LOOPBACK:
+                # Else any web page could have its reader's browser ask, under a name that resolves to loopback.
+                return 403, "host", "Without a token the service answers to loopback names only."
+        elif path not in OPEN_PATHS and not self._authorised(headers):
+            return 401, "token", "Send the service's token as Authorization: Bearer ...."
+        if not self._may_pass(scope["client"][0] if scope["client"] else ""):
+            return 429, "rate", f"More than {self._limits.rate_per_second:g} requests a second; slow down."
+        return None
+
+    def _authorised(self, headers: dict[bytes, bytes]) -> bool:
+        assert self._token is not None
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        return hmac.compare_digest(given.strip(), self._token) and scheme.lower() == b"bearer"
+
+    def _may_pass(self, client: str) -> bool:
+        """A token bucket per client address; the longest unseen are forgotten, which only fills their bucket."""
+        now = self._clock()
+        left, when = self._buckets.pop(client, (self._limits.burst, now))
+        left = min(self._limits.burst, left + (now - when) * self._limits.rate_per_second)
+        passes = left >= 1
+        self._buckets[client] = (left - 1 if passes else left, now)
+        if len(self._buckets) > REMEMBERED_CLIENTS:
+            self._buckets.popitem(last=False)
+        return passes
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
+        """The whole body, or None where it is too large: told by its length before a byte is read, if it names one."""
+        most = self._limits.body_bytes
+        declared = headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared[:20]) > most:
+            return None
+        if declared is None and b"transfer-encoding" not in headers:
+            return b""
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return b""
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > most:
+                return None
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _host(headers: dict[bytes, bytes]) -> str:
+    """The Host header without its port."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if ":" in host else host
+
+
+async def _say(send: Send, status: int, reason: str, sentence: str, *, close: bool = False) -> None:
+    body = json.dumps({"detail": sentence, "reason": reason}).encode()
+    headers: list[tuple[bytes, bytes]] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if status in (429, 503):
+        headers.append((b"retry-after", b"1"))
+    if close:  # bytes of this request may still be on their way
+        headers.append((b"connection", b"close"))
+    start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,260 @@
+"""One immutable state of the world that answers come from: a model, its data, and the forecasts issued so far."""
+
+import datetime as dt
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
+from forecast_assets.core.scores.direction import probability_above
+from forecast_assets.core.scores.quantile import mean_sigma_from_quantiles
+from forecast_assets.core.training.calibrate import CalibrationState, apply
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.serving.history import UNPROCESSABLE, Closes, History
+from forecast_assets.serving.issued import Floats, Forecast, Issued, Ledger, to_date, to_day
+from forecast_assets.serving.refusal import Refusal
+from forecast_assets.serving.schemas import Answer, Horizon, Quantiles, Source
+
+NOT_FOUND = 404
+
+
+class Card(Protocol):
+    """What the service reads of a model's card."""
+
+    @property
+    def model_version(self) -> str: ...
+    @property
+    def cutoff(self) -> dt.date: ...
+    @property
+    def lookback(self) -> int: ...
+    @property
+    def calibrated(self) -> bool: ...
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+
+class Model(Protocol):
+    """What the service asks of a bundle."""
+
+    @property
+    def card(self) -> Card: ...
+    @property
+    def state(self) -> CalibrationState: ...
+    def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Any:
+        """An object with ``raw`` (B, 3, 7) and ``regime`` (B,)."""
+
+    def explain(self, panel: PanelTensors, row: int) -> Any:
+        """(fit, explanation) of one decision, or None where no member can be asked."""
+
+
+class Pending(NamedTuple):
+    """A decision that the model has to be asked about."""
+
+    ticker: str
+    day: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one request sees from its first line to its last. Nothing in it ever changes."""
+
+    id: str
+    ledger: Ledger
+    folds: Mapping[str, Issued]  # year -> its fold's out-of-sample forecasts
+    states: Mapping[str, tuple[str, CalibrationState]]  # day of a night -> (model version, state that it applied)
+    history: History | None
+    model: Model | None
+    closes: Closes
+    tickers: tuple[str, ...]
+    latest: dict[str, bytes] = field(default_factory=dict)  # ticker -> its latest night's answer as JSON
+
+    @classmethod
+    def of(
+        cls,
+        identity: str,
+        *,
+        nights: dict[str, Issued],
+        folds: Mapping[str, Issued],
+        states: Mapping[str, tuple[str, CalibrationState]],
+        history: History | None,
+        model: Model | None,
+        closes: Closes,
+    ) -> "Snapshot":
+        """Put the parts together, and the latest night's answers into words."""
+        ledger = Ledger(nights)
+        known = set(ledger.latest) | (set(history.span) if history is not None else set())
+        for fold in folds.values():
+            known |= set(fold.span)
+        snapshot = cls(identity, ledger, folds, states, history, model, closes, tuple(sorted(known)))
+        for ticker in ledger.latest:
+            answer = snapshot.find(ticker, None)
+            assert isinstance(answer, Answer)  # a latest decision of the ledger is in the ledger
+            snapshot.latest[ticker] = answer.model_dump_json().encode()
+        return snapshot
+
+    @property
+    def night(self) -> str | None:
+        """The latest night's day."""
+        return max(self.ledger.nights, default=None)
+
+    def find(self, ticker: str, date: dt.date | None) -> Answer | Pending:
+        """The answer at hand, or the decision that the model has to be asked about. Raises Refusal."""
+        self._known(ticker)
+        day = to_day(date) if date is not None else self._latest_day(ticker)
+        if (issued := self.ledger.at(ticker, day)) is not None:
+            return self._answer(ticker, day, issued[1], by=issued[0])
+        for fold in self.folds.values():
+            if (forecast := fold.at(ticker, day)) is not None:
+                return self._answer(ticker, day, forecast, by=fold)
+        return self.decision(ticker, day)
+
+    def decision(self, ticker: str, day: int) -> Pending:
+        """The row of a decision that the model may be asked about: out of sample, with enough history."""
+        self._known(ticker)
+        date = to_date(day)
+        if self.history is None or ticker not in self.history.span:
+            raise Refusal(
+                NOT_FOUND, "no_forecast", f"{ticker}: no forecast for {date}, and no feature data to make one."
+            )
+        row = self.history.row(ticker, day)
+        if self.model is None:
+            raise Refusal(
+                NOT_FOUND, "no_forecast", f"{ticker}: no forecast was issued for {date}, and there is no model."
+            )
+        if date <= (cutoff := self.model.card.cutoff):
+            raise Refusal(
+                UNPROCESSABLE,
+                "in_sample",
+                f"{ticker}: the model has seen outcomes up to {cutoff}, so a forecast for {date} would not be out of "
+                "sample, and none was issued at the time.",
+            )
+        have, need = int(self.history.panel.run_length[row]), self.model.card.lookback
+        if have < need:
+            sentence = f"{ticker}: {have} complete sessions lead up to {date}, and a forecast needs {need}."
+            raise Refusal(UNPROCESSABLE, "short_history", sentence)
+        return Pending(ticker, day, row)
+
+    def compute(self, wanted: list[Pending]) -> list[Answer]:
+        """Ask the model about several decisions at once."""
+        import torch
+
+        assert self.model is not None
+        assert self.history is not None
+        initial = CalibrationState.initial()
+        rows = torch.tensor([one.row for one in wanted], dtype=torch.int64)
+        made = self.model.forecast(self.history.panel, rows, state=initial)
+        raw = np.asarray(made.raw, dtype=np.float64)  # (B, 3, 7)
+        regime = np.asarray(made.regime, dtype=np.int64)  # (B,)
+        return [
+            self._computed(one, raw[k : k + 1], regime[k : k + 1], self._state_at(one.day))
+            for k, one in enumerate(wanted)
+        ]
+
+    def latest_day(self, ticker: str) -> int:
+        """Day of the ticker's latest decision. Raises Refusal for an unknown ticker."""
+        self._known(ticker)
+        return self._latest_day(ticker)
+
+    def _computed(self, one: Pending, raw: Floats, regime: Any, state: CalibrationState | None) -> Answer:
+        assert self.model is not None
+        assert self.history is not None
+        q = (apply(state, raw, regime=regime) if state is not None else np.sort(raw, axis=-1))[0]  # (3, 7)
+        if not np.isfinite(q).all():
+            raise ValueError(f"{one.ticker} on {to_date(one.day)}: the model's quantiles are not finite")
+        mean, sigma = mean_sigma_from_quantiles(q)
+        return self._worded(
+            one.ticker,
+            one.day,
+            Forecast(q, mean, sigma, probability_above(q)),
+            source="computed",
+            calibrated=state is not None,
+            model_version=self.model.card.model_version,
+            data_version=self.history.data_version,
+        )
+
+    def _state_at(self, day: int) -> CalibrationState | None:
+        """What calibration knew when ``day`` was decided; None where that is not on record.
+
+        A later state has learned from outcomes that lay ahead of the decision. The model's own state is as old as its
+        export, so it serves decisions on the panel's last day only.
+        """
+        assert self.model is not None
+        assert self.history is not None
+        if not self.model.card.calibrated:
+            return None
+        version = self.model.card.model_version
+        until = to_date(day).isoformat()
+        nights = [night for night, (model, _) in self.states.items() if night <= until and model == version]
+        if nights:
+            return self.states[max(nights)][1]
+        return self.model.state if day >= int(self.history.date.max()) else None
+
+    def _known(self, ticker: str) -> None:
+        if ticker in self.ledger.latest or (self.history is not None and ticker in self.history.span):
+            return
+        if any(ticker in fold.span for fold in self.folds.values()):
+            return
+        nearest = nearest_names(ticker, self.tickers)
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else "."
+        raise Refusal(NOT_FOUND, "unknown_ticker", f"{ticker!r}: no such ticker in the panel{hint}", nearest=nearest)
+
+    def _latest_day(self, ticker: str) -> int:
+        if (day := self.ledger.latest.get(ticker)) is not None:
+            return day
+        if self.history is not None and ticker in self.history.span:
+            return self.history.latest(ticker)
+        return max(int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span)
+
+    def _answer(self, ticker: str, day: int, forecast: Forecast, *, by: Issued) -> Answer:
+        return self._worded(
+            ticker,
+            day,
+            forecast,
+            source=by.source,
+            calibrated=by.calibrated,
+            model_version=by.model_version,
+            data_version=by.data_version,
+        )
+
+    def _worded(
+        self,
+        ticker: str,
+        day: int,
+        forecast: Forecast,
+        *,
+        source: Source,
+        calibrated: bool,
+        model_version: str,
+        data_version: str,
+    ) -> Answer:
+        horizons = [
+            Horizon(
+                sessions=sessions,
+                quantiles=Quantiles(**dict(zip(QUANTILE_COLUMNS, forecast.quantiles[k].tolist(), strict=True))),
+                mean=float(forecast.mean[k]),
+                sigma=float(forecast.sigma[k]),
+                p_up=float(forecast.p_up[k]),
+            )
+            for k, sessions in enumerate(HORIZONS)
+        ]
+        return Answer(
+            ticker=ticker,
+            session=to_date(day),
+            horizons=horizons,
+            source=source,
+            calibrated=calibrated,
+            model_version=model_version,
+            data_version=data_version,
+            snapshot=self.id,
+        )
+
+
+def nearest_names(ticker: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Up to three known names most like ``ticker``, in any case of letters."""
+    upper = {name.upper(): name for name in known}
+    return tuple(upper[name] for name in difflib.get_close_matches(ticker.upper(), upper, n=3, cutoff=0.5))

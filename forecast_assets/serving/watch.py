@@ -1,0 +1,62 @@
+"""The hot swap: looks at the store again and again, and puts a new snapshot in the place of the old one."""
+
+import asyncio
+import logging
+
+from forecast_assets.serving.loading import Loader
+from forecast_assets.serving.metrics import Metrics
+from forecast_assets.serving.refusal import Refusal
+from forecast_assets.serving.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Holds the snapshot that requests take. A request that has taken one keeps it: nothing is changed in place."""
+
+    def __init__(self, loader: Loader, *, metrics: Metrics, every_seconds: float) -> None:
+        self._loader = loader
+        self._metrics = metrics
+        self._every_seconds = every_seconds
+        self._current: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The current one. Raises Refusal (503) while there is none."""
+        if self._current is None:
+            raise Refusal(
+                503, "not_ready", "There is nothing to serve yet; materialise serving_model or nightly_forecast."
+            )
+        return self._current
+
+    @property
+    def current(self) -> Snapshot | None:
+        """The current one, if any."""
+        return self._current
+
+    @property
+    def refused(self) -> list[str]:
+        """One sentence for each current version that is not served."""
+        return self._loader.problems
+
+    async def look(self) -> None:
+        """One look at the store, in a thread of its own so that requests go on."""
+        try:
+            made = await asyncio.to_thread(self._loader.refresh)
+        except Exception:
+            # A boundary: an unreachable store, or a bug. What is served stays right, the failure is counted and logged,
+            # and a watch that stopped here would leave old forecasts in place for good.
+            self._metrics.failures.inc()
+            log.exception("the store could not be looked at")
+            return
+        self._metrics.refused.set(len(self._loader.problems))
+        if made is not None:
+            self._current = made
+            self._metrics.swaps.inc()
+            log.info("serving snapshot %s (night %s)", made.id, made.night)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(self._every_seconds)
+            await self.look()

@@ -1,0 +1,145 @@
+"""Nights: what they forecast is what the walk-forward would have, once each, in order, and never in sample."""
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from forecast_assets.assets.succession import find_succession
+from forecast_assets.automation.nights import due_nights, roll_back
+from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets_tests.graph import Graph
+
+KEYS = ["date", "ticker", "horizon"]
+NIGHT = ("serving_model", "nightly_forecast")
+PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
+LAST = "2019-12-31"
+
+
+@pytest.fixture
+def replay(smoke_graph: Graph, tmp_path: Path) -> Iterator[Graph]:
+    """The smoke graph's store in a folder of its own, its nights not yet lived through."""
+    for asset in smoke_graph.store.assets():
+        if asset not in ("nightly_forecast", "drift_checks", "challenger", "target_positions"):
+            shutil.copytree(smoke_graph.root / "store" / asset, tmp_path / "store" / asset, copy_function=shutil.copy2)
+    shutil.copytree(smoke_graph.root / "raw", tmp_path / "raw")
+    with Graph(tmp_path) as graph:
+        yield graph
+
+
+def as_walked(graph: Graph, night: str) -> pl.DataFrame:
+    """The night's own decisions beside those of the walk-forward; where an exchange was shut there are older ones."""
+    own = graph.table("nightly_forecast", night).filter(pl.col("date") == pl.lit(night).str.to_date())
+    both = own.join(graph.table("ensemble", "2019"), on=KEYS, suffix="_walked")
+    assert both.height == own.height > 0
+    return both
+
+
+def worst_difference(both: pl.DataFrame) -> float:
+    return max(float(np.abs((both[name] - both[f"{name}_walked"]).to_numpy()).max()) for name in QUANTILE_COLUMNS)
+
+
+def test_a_night_forecasts_every_live_ticker_as_the_walk_forward_did(smoke_graph: Graph) -> None:
+    night = smoke_graph.table("nightly_forecast", LAST)
+    walked = smoke_graph.table("ensemble", "2019").filter(pl.col("split") == "test")
+    latest = walked.group_by("ticker").agg(pl.col("date").max()).filter(pl.col("date") > pl.date(2019, 12, 21))
+    assert set(night["ticker"]) == set(latest["ticker"])
+    assert night["y"].null_count() == night.height
+    assert worst_difference(as_walked(smoke_graph, LAST)) <= 1e-6
+
+
+def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay: Graph) -> None:
+    drop = replay.root / "raw" / "demo_panel.csv"
+    nights = ["2019-03-14", "2019-03-15", "2019-03-18"]
+    for night in nights:
+        assert replay.run(*PANEL, *NIGHT, panel=drop, as_of=night).failures == []
+    assert replay.store.partitions("nightly_forecast") == nights
+    for night in nights:
+        assert worst_difference(as_walked(replay, night)) <= 1e-6, night
+    before = replay.ids()
+    other = ["calibration.rate=0.1"]
+    assert replay.run("nightly_forecast", panel=drop, as_of=nights[-1], overrides=other).failures == []
+    assert {slot: v for slot, v in replay.ids().items() if slot[0] == "nightly_forecast"} == {
+        slot: v for slot, v in before.items() if slot[0] == "nightly_forecast"
+    }
+
+
+def test_missed_nights_are_caught_up_with_in_order(replay: Graph) -> None:
+    drop = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run(*PANEL, *NIGHT, panel=drop, as_of="2019-06-06").failures == []
+    assert replay.run(*PANEL, panel=drop, as_of="2019-06-12").failures == []
+    assert due_nights(replay.store) == ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
+    assert replay.run(*NIGHT, panel=drop, as_of="2019-06-12").failures == []
+    assert due_nights(replay.store) == []
+    for night in replay.store.partitions("nightly_forecast"):
+        table = replay.table("nightly_forecast", night)
+        assert str(table["date"].max()) == night
+        assert worst_difference(as_walked(replay, night)) <= 1e-6, night
+
+
+def test_a_night_that_the_champion_was_trained_on_is_refused(replay: Graph) -> None:
+    drop = replay.root / "raw" / "demo_panel.csv"
+    [failure] = replay.run(*PANEL, *NIGHT, panel=drop, as_of="2018-11-30").failures
+    assert "would be in sample" in failure.message
+    assert replay.store.partitions("nightly_forecast") == []
+
+
+def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(replay: Graph) -> None:
+    drop = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run("raw_panel", panel=drop).failures == []
+    tick = dg.build_schedule_context(scheduled_execution_time=dt.datetime(2019, 12, 31, 22))
+    request = nightly_schedule(tick)
+    assert isinstance(request, dg.RunRequest)
+    assert NIGHT_RUN in request.tags
+    run = replay.instance.create_run_for_job(_panel_job(), tags=dict(request.tags), status=dg.DagsterRunStatus.SUCCESS)
+    by_hand = replay.instance.create_run_for_job(_panel_job(), status=dg.DagsterRunStatus.SUCCESS)
+    store = StoreResource(data_dir=str(replay.root))
+
+    def evaluate(of: dg.DagsterRun) -> object:
+        context = dg.build_run_status_sensor_context("next_night", _success(of), replay.instance, of)
+        return next_night(context, store=store)
+
+    due = evaluate(run)
+    assert isinstance(due, dg.RunRequest)
+    assert due.partition_key == LAST
+    assert isinstance(evaluate(by_hand), dg.SkipReason)
+    assert replay.run(*NIGHT, panel=drop).failures == []
+    assert isinstance(evaluate(run), dg.SkipReason)
+
+
+def _panel_job() -> dg.JobDefinition:
+    from forecast_assets.definitions import defs
+
+    return defs.resolve_job_def("panel")
+
+
+def _success(run: dg.DagsterRun) -> dg.DagsterEvent:
+    return dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name=run.job_name, message="")
+
+
+def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(replay: Graph) -> None:
+    root = str(replay.root)
+    with pytest.raises(BadInput, match="first champion"):
+        roll_back(replay.store, root)
+    first = replay.store.current("serving_model")
+    drop = replay.root / "raw" / "demo_panel.csv"
+    # Another walk-forward: other fits, another champion.
+    other = ["b4_patchtst.learning_rate=0.2", "ensemble.members=6"]
+    again = replay.run("b4_patchtst", "ensemble", years=["2019"], panel=drop, overrides=other)
+    assert again.failures == []
+    assert replay.run("serving_model", panel=drop).failures == []
+    second = replay.store.current("serving_model")
+    assert second.id != first.id
+    gone, serving = roll_back(replay.store, root)
+    assert (gone.id, serving.id) == (second.id, first.id)
+    assert find_succession(replay.store, root).seen == first.manifest.parents
+    assert replay.run("serving_model", panel=drop).failures == []
+    assert replay.store.current("serving_model").id == first.id

@@ -1,0 +1,263 @@
+"""What the service answers, over real HTTP: sources, refusals, the door."""
+
+import datetime as dt
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from forecast_assets.core.errors import BadKnob
+from forecast_assets.serving.limits import Limits
+from forecast_assets.serving.loading import Loader
+from forecast_assets.serving.server import checked_host
+from forecast_assets.store.store import Store
+from forecast_assets_tests.serving.builders import (
+    CUTOFF,
+    DAYS,
+    SIGMA,
+    open_stub,
+    panel,
+    publish_fold,
+    publish_model,
+    publish_night,
+    publish_panel,
+    small_store,
+)
+from forecast_assets_tests.serving.live import LiveService
+
+TOKEN = "a-token-of-some-length"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+    with LiveService(small_store(Store(tmp_path_factory.mktemp("serve")))) as live:
+        yield live
+
+
+def ask(service: LiveService, ticker: str, date: dt.date | str | None = None) -> httpx.Response:
+    return service.client.get("/predict", params={"ticker": ticker} | ({"date": str(date)} if date else {}))
+
+
+@pytest.mark.parametrize(
+    ("date", "source", "median", "calibrated"),
+    [
+        (None, "ledger", 0.01, True),
+        (DAYS[299], "ledger", 0.01, True),
+        (DAYS[104], "walk_forward", 0.003, False),
+        (DAYS[250], "computed", 0.001 + 550 / 10_000, False),
+    ],
+)
+def test_each_date_is_answered_from_where_it_was_out_of_sample(
+    service: LiveService, date: dt.date | None, source: str, median: float, calibrated: bool
+) -> None:
+    """T01 is the second ticker of 300 sessions, so its session 250 stands in row 550."""
+    answer = ask(service, "T01", date).json()
+    assert (answer["source"], answer["calibrated"]) == (source, calibrated)
+    assert answer["session"] == str(date or DAYS[299])
+    assert [horizon["sessions"] for horizon in answer["horizons"]] == [1, 5, 20]
+    for horizon in answer["horizons"]:
+        q = list(horizon["quantiles"].values())
+        assert q == sorted(q)
+        assert len(q) == 7
+        assert horizon["quantiles"]["q50"] == pytest.approx(median)
+        assert horizon["mean"] == pytest.approx(median)
+        assert horizon["sigma"] == pytest.approx(SIGMA, rel=1e-3)
+        assert horizon["p_up"] == pytest.approx(NormalDist().cdf(median / SIGMA))
+
+
+@pytest.mark.parametrize(
+    ("ticker", "date", "status", "reason", "sentence"),
+    [
+        ("T0Q", None, 404, "unknown_ticker", "did you mean T0"),
+        ("nothing like it", None, 404, "unknown_ticker", "no such ticker in the panel."),
+        ("T00", "2031-01-07", 422, "future", "2031-01-07 is after its last session in the panel, 2018-03-13."),
+        ("T00", "2018-01-06", 422, "not_a_session", "is no session of XNYS; the one before is 2018-01-05."),
+        ("T00", "2018-01-01", 422, "not_a_session", "the one before is 2017-12-29."),
+        ("T00", "2011-01-07", 422, "before_history", "before its history, which begins 2017-01-03."),
+        ("T00", CUTOFF, 422, "in_sample", f"the model has seen outcomes up to {CUTOFF}"),
+        ("T00", DAYS[150], 422, "in_sample", "none was issued at the time."),
+        ("T00", "soon", 422, "invalid", "date"),
+        ("", None, 422, "invalid", "ticker"),
+    ],
+)
+def test_what_has_no_honest_answer_is_refused_in_one_sentence(
+    service: LiveService, ticker: str, date: dt.date | str | None, status: int, reason: str, sentence: str
+) -> None:
+    answer = ask(service, ticker, date)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert sentence in answer.json()["detail"]
+
+
+def test_the_nearest_names_come_with_an_unknown_ticker(service: LiveService) -> None:
+    assert set(ask(service, "t01").json()["nearest"]) <= {"T00", "T01", "T02", "T03"}
+    assert ask(service, "t01").json()["nearest"][0] == "T01"
+
+
+def test_a_batch_answers_in_order_and_refuses_item_by_item(service: LiveService) -> None:
+    wanted = [("T03", DAYS[250]), ("X", None), ("T00", None), ("T02", DAYS[260]), ("T02", DAYS[10])]
+    body = {"requests": [{"ticker": name} | ({"date": str(day)} if day else {}) for name, day in wanted]}
+    batch = service.client.post("/predict", json=body).json()
+    found = [item["answer"] and (item["answer"]["ticker"], item["answer"]["source"]) for item in batch["answers"]]
+    assert found == [("T03", "computed"), None, ("T00", "ledger"), ("T02", "computed"), None]
+    reasons = [item["refused"] and item["refused"]["reason"] for item in batch["answers"]]
+    assert reasons == [None, "unknown_ticker", None, None, "in_sample"]
+    assert {item["answer"]["snapshot"] for item in batch["answers"] if item["answer"]} == {batch["snapshot"]}
+    alone = ask(service, "T03", DAYS[250]).json()
+    assert batch["answers"][0]["answer"] == alone
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"requests": [{"ticker": NaN}]}', 422),
+        (b'{"requests": [{"ticker": 1e400}]}', 422),
+        (b'{"requests": [{"ticker": "T00", "date": -1e400}]}', 422),
+        (b'{"requests": [{"ticker": "\\ud800"}]}', 422),
+        (b'{"requests": []}', 422),
+        (json.dumps({"requests": [{"ticker": "T00"}] * 101}).encode(), 422),
+        (b"[" * 60_000, 400),
+        (b"1" * 60_000, 400),
+        (b"\xff\xfe", 422),
+        (b"not json", 422),
+        (b"", 422),
+        (b"x" * 65_537, 413),
+    ],
+    ids=[
+        "nan",
+        "huge",
+        "minus_huge",
+        "surrogate",
+        "none",
+        "many",
+        "deep",
+        "digits",
+        "no_utf8",
+        "text",
+        "empty",
+        "long",
+    ],
+)
+def test_a_hostile_body_is_the_senders_mistake(service: LiveService, body: bytes, status: int) -> None:
+    answer = service.client.post("/predict", content=body, headers=JSON)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
+def test_fifty_megabytes_are_refused_whether_or_not_their_length_is_told(service: LiveService) -> None:
+    address = service.url.removeprefix("http://").split(":")
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    for rest in (b"Content-Length: 52428800\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + b"x" * 70_000):
+        with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+            connection.sendall(head + rest)
+            assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+def test_explain_says_what_the_model_looked_at_and_only_out_of_sample(service: LiveService) -> None:
+    why = service.client.get("/explain", params={"ticker": "T01"}).json()
+    assert (why["fit"], why["session"], why["variables"]) == ("stub/1", str(DAYS[-1]), {"a": 0.5, "b": 0.5})
+    assert sum(why["attention"]) == pytest.approx(1)
+    refused = service.client.get("/explain", params={"ticker": "T01", "date": str(DAYS[104])})
+    assert (refused.status_code, refused.json()["reason"]) == (422, "in_sample")
+
+
+def test_health_metrics_and_the_openapi_document_are_there(service: LiveService) -> None:
+    assert service.client.get("/health/live").json() == {"live": True}
+    ready = service.client.get("/health/ready").json()
+    assert (ready["ready"], ready["night"], ready["refused"]) == (True, str(DAYS[-1]), [])
+    ask(service, "T00")
+    service.client.get("/made/up/by/a/stranger")
+    text = service.client.get("/metrics").text
+    assert 'forecast_requests_total{route="/predict",status="200"}' in text
+    assert 'forecast_requests_total{route="other",status="404"}' in text
+    assert "stranger" not in text
+    assert "forecast_refused_versions 0.0" in text
+    assert set(service.client.get("/openapi.json").json()["paths"]) >= {"/predict", "/explain", "/health/ready"}
+
+
+def test_a_token_is_asked_for_wherever_a_forecast_is_shown(tmp_path: Path) -> None:
+    with LiveService(small_store(Store(tmp_path)), token=TOKEN) as service:
+        for path in (
+            "/predict?ticker=T00",
+            "/chart?ticker=T00",
+            "/tickers",
+            "/metrics",
+            "/explain?ticker=T00",
+            "/nothing",
+        ):
+            assert service.client.get(path).status_code == 401
+            for wrong in ("Bearer x", f"Basic {TOKEN}", TOKEN, "Bearer " + TOKEN[:-1], "Bearer \xff"):
+                headers = [(b"authorization", wrong.encode("latin-1"))]
+                assert service.client.get(path, headers=headers).status_code == 401
+        good = {"authorization": f"Bearer {TOKEN}", "host": "forecasts.example.org"}
+        assert service.client.get("/predict?ticker=T00", headers=good).status_code == 200
+        assert service.client.get("/health/ready").status_code == 200
+        assert service.client.get("/").status_code == 200
+
+
+def test_without_a_token_only_loopback_is_bound_and_only_loopback_names_are_answered(service: LiveService) -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        checked_host(host, token=None)
+    checked_host("0.0.0.0", token=TOKEN)
+    with pytest.raises(
+        BadKnob, match=r"without FORECAST_API_TOKEN only loopback is served, not 0\.0\.0\.0; set a token"
+    ):
+        checked_host("0.0.0.0", token=None)
+    with pytest.raises(BadKnob, match="needs 16 ASCII characters"):
+        checked_host("0.0.0.0", token="short")
+    rebound = service.client.get("/predict?ticker=T00", headers={"host": "rebound.example.org:80"})
+    assert (rebound.status_code, rebound.json()["reason"]) == (403, "host")
+
+
+def test_the_rate_is_bounded_and_health_is_not(tmp_path: Path) -> None:
+    limits = Limits(rate_per_second=0.01, burst=5)
+    with LiveService(small_store(Store(tmp_path)), limits=limits) as service:
+        codes = [ask(service, "T00").status_code for _ in range(8)]
+        assert codes == [200] * 5 + [429] * 3
+        assert service.client.get("/health/live").status_code == 200
+
+
+def test_a_body_that_does_not_arrive_times_out(tmp_path: Path) -> None:
+    with LiveService(small_store(Store(tmp_path)), limits=Limits(timeout_seconds=0.2)) as service:
+        address = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+            assert connection.recv(12) == b"HTTP/1.1 503"
+
+
+def test_the_first_commit_of_a_decision_counts_and_an_empty_store_is_not_ready(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    loader = Loader(store, open_stub)
+    with LiveService(loader) as service:
+        assert service.client.get("/health/ready").status_code == 503
+        refused = ask(service, "T00")
+        assert (refused.status_code, refused.json()["reason"]) == (503, "not_ready")
+    publish_night(store, ("T00",), DAYS[20], mean=0.01)
+    publish_night(store, ("T00",), DAYS[20], mean=0.02, partition=str(DAYS[21]))  # an exchange that was shut
+    with LiveService(Loader(store, open_stub)) as service:
+        assert ask(service, "T00").json()["horizons"][0]["mean"] == pytest.approx(0.01)
+        nothing = ask(service, "T00", DAYS[19])
+        assert (nothing.status_code, nothing.json()["reason"]) == (404, "no_forecast")
+
+
+def test_a_past_decision_is_never_calibrated_by_what_was_learned_later(tmp_path: Path) -> None:
+    """The state applied to a decision is that of a night no later than it; on the panel's last day, the model's own."""
+    store = Store(tmp_path)
+    tensors = panel()
+    publish_panel(store, tensors)
+    version = publish_model(store, tensors)
+    publish_fold(store, tensors.tickers, DAYS[:2], mean=0.0)
+    publish_night(store, ("T01",), DAYS[260], mean=0.0, model=version.id)
+    with LiveService(Loader(store, open_stub)) as service:
+        given: dict[int, Any] = {k: ask(service, "T00", DAYS[k]).json() for k in (250, 260, 270, 299)}
+    assert {k: (answer["source"], answer["calibrated"]) for k, answer in given.items()} == {
+        250: ("computed", False),
+        260: ("computed", True),
+        270: ("computed", True),
+        299: ("computed", True),
+    }
