@@ -15,6 +15,7 @@ from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
+from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.serving.builders import (
@@ -107,7 +108,7 @@ def publish_damaged(root: Path, elsewhere: Path) -> Version:
     path.write_bytes(path.read_bytes().replace(b"0.002", b"0.009"))
     slot = root / "serving_model" / "all"
     shutil.copytree(path.parent, slot / made.id)
-    (slot / "CURRENT").write_text(f"{made.id}\n")
+    replace_bytes(slot / "CURRENT", f"{made.id}\n".encode())
     return made
 
 
