@@ -7,6 +7,7 @@ from forecast_assets.assets.backtest import backtest
 from forecast_assets.assets.backtest_report import backtest_report
 from forecast_assets.assets.baselines import baselines
 from forecast_assets.assets.calendar_panel import calendar_panel
+from forecast_assets.assets.challenger import challenger
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
@@ -16,6 +17,7 @@ from forecast_assets.assets.nightly_forecast import nightly_forecast
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
 from forecast_assets.assets.serving_model import serving_model
 from forecast_assets.assets.sweep import sweep
+from forecast_assets.assets.target_positions import target_positions
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
@@ -49,8 +51,10 @@ defs = dg.Definitions(
         backtest,
         backtest_report,
         ablation_report,
+        challenger,
         serving_model,
         nightly_forecast,
+        target_positions,
         drift_checks,
     ],
     jobs=JOBS,

@@ -34,7 +34,7 @@ PARITY = "reproduces_the_walk_forward"
     group="night",
     kinds={"torch"},
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
-    follows=("ensemble", "windowed_tensors"),
+    follows=("ensemble", "windowed_tensors", "challenger"),
 )
 def serving_model(succession: Any, serving: ServingSpec) -> Product:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
@@ -113,7 +113,8 @@ def of_challenger(succession: "Succession") -> "Trained":
     before = Bundle.open(succession.champion).trained
     verdict = succession.challenger.json(VERDICT)
     weights = by_member(load(succession.challenger.path(MEMBERS).read_bytes()), count=len(before.card.members))
-    return Trained(before.card.model_copy(update={"cutoff": verdict["cutoff"]}), weights, before.stats, before.state)
+    cutoff = dt.date.fromisoformat(verdict["cutoff"])
+    return Trained(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
 
 
 def parity(bundle: "Bundle", succession: "Succession", *, program: bytes | None) -> Check:

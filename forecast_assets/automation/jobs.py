@@ -6,7 +6,7 @@ PANEL_ASSETS = (
     *("raw_panel", "rejected_rows", "calendar_panel"),
     *("macro_series", "feature_panel", "windowed_tensors"),
 )
-NIGHT_ASSETS = ("serving_model", "nightly_forecast", "drift_checks")
+NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 
 PANEL = dg.define_asset_job(
     "panel",
@@ -36,7 +36,7 @@ REPORT = dg.define_asset_job(
 NIGHTLY = dg.define_asset_job(
     "nightly",
     selection=NIGHT_ASSETS,
-    description="One night: the champion, its forecasts, what is watched.",
+    description="One night: challenger, champion, its forecasts, the book on them, what is watched.",
 )
 
 JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]

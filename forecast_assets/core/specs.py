@@ -279,6 +279,26 @@ class DriftSpec(Spec):
     seed: int = Field(default=0, ge=0)
 
 
+class NightlySpec(ResamplingSpec):
+    """The nightly retraining: how far back it looks, how much it trains, and when a challenger is not worse."""
+
+    shadow_sessions: int = Field(
+        default=40, ge=1, description="latest union sessions of matured decisions that champion and challenger share"
+    )
+    validation_sessions: int = Field(
+        default=20, ge=1, description="union sessions before them, whose decisions pick a challenger's epoch"
+    )
+    train_sessions: int = Field(
+        default=500, ge=1, description="union sessions before those, whose decisions a challenger is trained on"
+    )
+    epochs: int = Field(default=1, ge=1, description="epochs of a warm-started member")
+    visits_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
+    learning_rate: float = Field(default=1e-4, gt=0, description="of the cosine decay's start; a warm start needs less")
+    coverage_tolerance: float = Field(
+        default=0.01, ge=0, description="how much further from nominal a challenger's coverage may lie"
+    )
+
+
 class AlertSpec(Spec):
     """When a night is late, and where a message leads."""
 
@@ -317,5 +337,6 @@ class Settings(Spec):
     ablation: AblationSpec = AblationSpec()
     serving: ServingSpec = ServingSpec()
     drift: DriftSpec = DriftSpec()
+    nightly: NightlySpec = NightlySpec()
     alerts: AlertSpec = AlertSpec()
     demo: DemoSpec = DemoSpec()

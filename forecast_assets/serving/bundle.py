@@ -127,7 +127,7 @@ class Trained:
 
     def signed_card(self) -> Card:
         """The card with its model version: the same settings and weights, the same version."""
-        weights = sha256_text(save(_flat(self.weights)).hex() + save(_fitted(self.stats)).hex())
+        weights = sha256_text(save(flat_weights(self.weights)).hex() + save(_fitted(self.stats)).hex())
         content = self.card.model_copy(update={"model_version": ""}).model_dump(mode="json")
         return self.card.model_copy(update={"model_version": sha256_text(canonical_json([content, weights]))[:16]})
 
@@ -140,7 +140,7 @@ class Trained:
             torch.jit.save(traced, binary)
         return {
             MODEL: binary.getvalue(),
-            MEMBERS: save(_flat(self.weights)),
+            MEMBERS: save(flat_weights(self.weights)),
             STATS: save(_fitted(self.stats)),
             CARD: (self.signed_card().model_dump_json(indent=1) + "\n").encode(),
             CALIBRATION: (canonical_json(self.state.to_json()) + "\n").encode(),
@@ -328,7 +328,7 @@ def _fitted(stats: FoldStats) -> dict[str, Tensor]:
     return {name: getattr(stats, name).contiguous() for name in _FITTED}
 
 
-def _flat(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def flat_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Weights of all members under one name each, ``<k>.<parameter>``."""
     return {f"{k}.{name}": tensor.contiguous() for k, of in enumerate(weights) for name, tensor in of.items()}
 

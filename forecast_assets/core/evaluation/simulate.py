@@ -5,6 +5,7 @@ when ``execution`` is ``same_close``) and what the book then earns until the nex
 currency; cash and borrowing cost nothing.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,6 +34,7 @@ def simulate(
     unconditional_mean: float,
     previous_book: Mapping[str, float] | None = None,
     delay_sessions: int = 0,
+    through: dt.date | None = None,
 ) -> Simulation:
     """Trade one model's forecasts for one year.
 
@@ -40,7 +42,8 @@ def simulate(
     traded. ``unconditional_mean``: expected simple return over that horizon in the fold's training labels.
     ``previous_book``: weights held when the year begins (``Simulation.ending`` of the year before), else cash. The book
     that the validation forecasts imply is entered, and paid for, on the first session. ``delay_sessions``: union
-    sessions that every order comes later than the rules say. Raises ValueError where the table holds several models, no
+    sessions that every order comes later than the rules say. ``through``: last session that is traded, that of the last
+    test decision unless given. Raises ValueError where the table holds several models, no
     test decision, or a decision on a session without a quote.
     """
     if (models := forecasts["model"].unique().to_list()) and len(models) > 1:
@@ -65,6 +68,7 @@ def simulate(
         spec=spec,
         previous_book=previous_book,
         delay_sessions=delay_sessions,
+        through=through,
     )
 
 
@@ -77,11 +81,14 @@ def trade_sizes(
     spec: BacktestSpec,
     previous_book: Mapping[str, float] | None = None,
     delay_sessions: int = 0,
+    through: dt.date | None = None,
 ) -> Simulation:
     """Trade sizes given per decision: columns date, ticker, split, size (weight before neutrality, gross cap,
     tranches).
     """
-    view, size, first_test = decision_grid(decisions, calendar_panel, spec=spec, previous_book=previous_book)
+    view, size, first_test = decision_grid(
+        decisions, calendar_panel, spec=spec, previous_book=previous_book, through=through
+    )
     decided = ~np.isnan(size).all(axis=1)  # (T,): decision days; the gap before the test year has none
     target = np.full_like(size, np.nan)
     target[decided] = _targets(size[decided], view.region, spec)
@@ -103,6 +110,7 @@ def decision_grid(
     *,
     spec: BacktestSpec,
     previous_book: Mapping[str, float] | None,
+    through: dt.date | None = None,
 ) -> tuple[Market, Floats, int]:
     """The market from the first decision to the last, the sizes (T, N) on it, and the first test row.
 
@@ -117,7 +125,7 @@ def decision_grid(
         calendar_panel,
         tickers=[*decisions["ticker"].unique(), *(previous_book or {})],
         first=decisions.select(pl.col("date").min()).item(),
-        last=test.select(pl.col("date").max()).item(),
+        last=through or test.select(pl.col("date").max()).item(),
         execution=spec.execution,
         max_wait_sessions=spec.max_wait_sessions,
     )

@@ -38,6 +38,10 @@ INFERENCE_ENDS = 256
 a ticker's decisions are fewer."""
 
 
+START = -1
+"""Epoch number of the weights that a warm-started fit begins with."""
+
+
 @dataclass(frozen=True)
 class Hardware:
     """Where a fit runs: what Lightning calls accelerator and precision."""
@@ -60,7 +64,7 @@ class Fit:
 
     seed: int
     weights: dict[str, Tensor]
-    best_epoch: int
+    best_epoch: int  # START: no epoch was better than the weights it was started from
     validation_pinball: float  # standardised, mean over levels, horizons and matured validation labels
     curve: list[dict[str, float]] = field(default_factory=list)  # per epoch: epoch, train_loss, validation_pinball, ...
 
@@ -102,6 +106,7 @@ class _Loop(lightning.LightningModule):
         self.on_epoch: Callable[[Mapping[str, float]], None] | None = None
         self.checkpoint: Resumable | None = None
         self.resumed: Checkpoint | None = None
+        self.is_warm = False
         self.curve: list[dict[str, float]] = []
         self.best: Fit | None = None
         self._losses: list[Tensor] = []
@@ -113,6 +118,15 @@ class _Loop(lightning.LightningModule):
     def on_train_start(self) -> None:
         if self.resumed is not None:
             self.resumed.restore(states=self._states(), generators={"draws": self.epochs.generator})
+        elif self.is_warm:
+            self.model.eval()
+            self._keep_if_best(START, validation_pinball(self))
+            self.model.train()
+
+    def _keep_if_best(self, epoch: int, score: float) -> None:
+        if math.isfinite(score) and (self.best is None or score < self.best.validation_pinball):
+            weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
 
     def take_up(self, checkpoint: Checkpoint | None) -> None:
         """Go on from a checkpoint, if there is one."""
@@ -170,9 +184,7 @@ class _Loop(lightning.LightningModule):
         seconds = time.perf_counter() - self._started
         epoch = len(self.curve)
         self.curve.append({"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds})
-        if math.isfinite(score) and (self.best is None or score < self.best.validation_pinball):
-            weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
+        self._keep_if_best(epoch, score)
         self._save()
         if self.on_epoch is not None:
             self.on_epoch(self.curve[-1])
@@ -221,6 +233,7 @@ def fit(
     lookback: int,
     seed: int,
     hardware: Hardware,
+    start: Mapping[str, Tensor] | None = None,
     callbacks: tuple[Callback, ...] = (),
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     checkpoint: Resumable | None = None,
@@ -230,6 +243,10 @@ def fit(
     With a ``checkpoint``, a fit that was killed goes on from its last finished epoch and ends with the same weights;
     ``on_epoch`` is told the finished epochs again.
 
+    ``start``: weights to begin with, trained with these very ``stats``, so that ids and scales mean the same. They are
+    scored on validation before the first step and come back, as epoch ``START``, unless an epoch is better. A
+    checkpoint's key has to name them too.
+
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
     for ends in (fold.train, fold.decisions):
@@ -237,10 +254,12 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS[name](spec, stats=stats, lookback=lookback)
+        if start is not None:
+            model.load_state_dict(dict(start))
         layout = Layout(ends=spec.ends_per_run, stride=spec.stride_sessions)
         epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
         loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
-        loop.on_epoch, loop.checkpoint = on_epoch, checkpoint
+        loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
         if checkpoint is not None:
             loop.take_up(load_checkpoint(checkpoint.folder, key=checkpoint.key))
         if on_epoch is not None:

@@ -1,4 +1,6 @@
-"""Where time is cut: yearly walk-forward folds, purged by label end. Nobody else compares a date to a year."""
+"""Where time is cut: yearly walk-forward folds and the recent window of a night, purged by label end. Nobody else compares
+a date to a year.
+"""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.specs import FoldSpec
+from forecast_assets.core.specs import FoldSpec, NightlySpec
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 EPOCH = dt.date(1970, 1, 1)
@@ -15,7 +17,8 @@ EPOCH = dt.date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Fold:
-    """One test year Y. Each split is row numbers of decisions, ascending, int64.
+    """One test year Y, or a recent window named by the year it ends in. Each split is row numbers of decisions,
+    ascending, int64.
 
     Invariants, asserted: ``max(train.label_end) < min(validation.date)`` and
     ``max(validation.label_end) < min(test.date)``.
@@ -66,6 +69,49 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
                 "give more history or shorten windows.lookback"
             )
     fold = Fold(year=year, train=ends[train], validation=ends[validation], test=ends[test])
+    check_purged(fold, date=panel.date, label_end=panel.label_end)
+    return fold
+
+
+def recent_fold(
+    panel: PanelTensors, *, until: dt.date, spec: NightlySpec, lookback: int, after: dt.date | None = None
+) -> Fold:
+    """The latest window whose labels have all ended by ``until``, that day included.
+
+    From the end backwards, in union sessions that hold such decisions: the test split is the ``shadow_sessions`` last
+    ones, of decisions later than ``after`` where that is given; validation the ``validation_sessions`` last ones whose
+    labels end before the first test decision; training the ``train_sessions`` last ones whose labels end before the
+    first validation decision. Every split takes only decisions with a label over every horizon: what a shorter one
+    alone would admit depends on rows after ``until``, and a replayed night must cut as it was cut then. Raises BadInput
+    where a split would be empty.
+    """
+    ends = panel.ends(lookback)
+    ends = ends[panel.date[ends] <= _day(until)]
+    ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
+    date, label_end = panel.date[ends], panel.label_end[ends]
+    before, splits = _day(until) + 1, {}
+    lengths = {
+        "shadow": spec.shadow_sessions,
+        "validation": spec.validation_sessions,
+        "training": spec.train_sessions,
+    }
+    for name, length in lengths.items():
+        candidates = label_end < before
+        later = ""
+        if name == "shadow" and after is not None:
+            candidates &= date > _day(after)
+            later = f" that was taken after {after}"
+        sessions = date[candidates].unique()  # (S,) ascending
+        if not len(sessions):
+            raise BadInput(
+                f"recent window up to {until}: no {name} decision{later} has {lookback} complete sessions behind it and "
+                f"labels that end before {EPOCH + dt.timedelta(days=before)}; give more history, or shorten the windows "
+                "(nightly.shadow_sessions, nightly.validation_sessions)"
+            )
+        chosen = candidates & (date >= sessions[-length:][0])
+        splits[name] = ends[chosen]
+        before = int(date[chosen].min())
+    fold = Fold(year=until.year, train=splits["training"], validation=splits["validation"], test=splits["shadow"])
     check_purged(fold, date=panel.date, label_end=panel.label_end)
     return fold
 

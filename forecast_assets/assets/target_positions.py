@@ -1,0 +1,60 @@
+"""The orders of the next open."""
+
+import datetime as dt
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from forecast_assets.assets.partitions import days
+from forecast_assets.assets.product import TABLE, Product
+from forecast_assets.assets.stage import stage
+from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.store.versions import Version
+
+
+@stage(group="night", kinds={"numpy"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, tuned=True)
+def target_positions(
+    nightly_forecast: Version,
+    calendar_panel: Version,
+    serving_model: Version,
+    ensemble: dict[str, Version],
+    backtest_spec: BacktestSpec,
+    nights: Any,
+    day: str,
+) -> Product:
+    """The book that the simulation's rules hold after the next open, with trades and their expected cost.
+
+    The book follows the night's forecasts, those of the nights before, and before the first night the champion's fold.
+    """
+    from forecast_assets.core.evaluation.positions import target_positions as next_book
+    from forecast_assets.core.horizons import HORIZONS
+    from forecast_assets.serving.bundle import CARD, Card
+
+    card = Card.model_validate(serving_model.json(CARD))
+    until = dt.date.fromisoformat(day)
+    earlier = [version for night, version in sorted(nights.items()) if night < day]
+    # Who forecast a decision first is who traded it; a later night repeats a name whose exchange was shut.
+    issued = pl.concat(
+        pl.read_parquet(version.path(TABLE)) for version in (*earlier, nightly_forecast, ensemble[str(card.fold)])
+    ).unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
+    columns = ["date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region"]
+    panel = pl.read_parquet(calendar_panel.path(TABLE), columns=columns)
+    book = next_book(
+        issued,
+        panel,
+        until=until,
+        year=until.year,
+        spec=backtest_spec,
+        unconditional_mean=card.unconditional_mean[HORIZONS.index(backtest_spec.horizon_sessions)],
+    )
+    return Product(
+        files={TABLE: book},
+        facts={
+            "names": book.height,
+            "gross_exposure": float(book["weight_target"].abs().sum()),
+            "net_exposure": float(book["weight_target"].sum()),
+            "turnover": float(book["trade"].abs().sum()),
+            "expected_cost": float(book["expected_cost"].sum()),
+        },
+    )

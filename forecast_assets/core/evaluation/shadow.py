@@ -1,0 +1,124 @@
+"""Champion and challenger on the same matured decisions, and whether the challenger may take over."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.scores.quantile import coverage, pinball
+from forecast_assets.core.specs import NightlySpec
+
+Floats = NDArray[np.float64]
+
+BANDS = {0.95: (0.025, 0.975), 0.90: (0.05, 0.95)}
+"""Nominal coverage of each band that is judged -> its levels."""
+
+
+@dataclass(frozen=True)
+class HorizonScore:
+    """Both on the decisions of one horizon. Pinball in log-return units, mean over levels, names, then days."""
+
+    horizon_sessions: int
+    champion_pinball: float
+    challenger_pinball: float
+    ratio: Interval  # challenger's pinball over the champion's, 95 % stationary-bootstrap interval
+    champion_coverage: dict[float, float]  # nominal coverage -> observed
+    challenger_coverage: dict[float, float]
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """The verdict on a challenger and what it rests on."""
+
+    promoted: bool
+    worse: bool  # neither promoted nor worse: the same forecasts
+    why: tuple[str, ...]
+    ratio: float  # mean over horizons of the ratios of pinball
+    sessions: int
+    decisions: int
+    horizons: tuple[HorizonScore, ...]
+
+
+def shadow_scores(
+    champion: Floats, challenger: Floats, *, y: Floats, date: NDArray[np.int64], spec: NightlySpec
+) -> Shadow:
+    """Score both on M matured decisions and judge.
+
+    ``champion`` and ``challenger`` (M, 3, 7) quantiles, ``y`` (M, 3) outcomes, ``date`` (M,) days. The challenger is
+    promoted where its pinball, as the mean over horizons of its ratio to the champion's (so that the longest horizon
+    does not drown the others), is at most 1; no horizon's ratio is above 1 with its whole interval; and no band's
+    coverage lies further from nominal than the champion's by more than ``spec.coverage_tolerance``. A challenger with
+    the champion's very forecasts changes nothing and is not promoted. Raises ValueError on an outcome or a quantile
+    that is not finite.
+    """
+    for name, values in (("champion", champion), ("challenger", challenger), ("outcome", y)):
+        if (bad := int((~np.isfinite(values)).sum())) or not values.size:
+            raise ValueError(f"shadow scores: {bad} of {values.size} {name} values are not finite; all have to be")
+    days, day = np.unique(date, return_inverse=True)
+    scores = tuple(
+        _score(champion[:, k], challenger[:, k], y=y[:, k], day=day, horizon=horizon, spec=spec)
+        for k, horizon in enumerate(HORIZONS)
+    )
+    ratio = float(np.mean([score.ratio.estimate for score in scores]))
+    against = _objections(scores, ratio=ratio, tolerance=spec.coverage_tolerance)
+    same = np.array_equal(champion, challenger)
+    scope = f"over {len(days)} sessions and {len(date)} matured decisions"
+    praise = f"pinball is {ratio:.4f} of the champion's {scope}, and no coverage is further from nominal "
+    praise += f"by more than {spec.coverage_tolerance:g}"
+    if same:
+        praise = "no member became better than the champion's on validation: the forecasts are the same"
+    return Shadow(
+        promoted=not against and not same,
+        worse=bool(against),
+        why=tuple(against or [praise]),
+        ratio=ratio,
+        sessions=len(days),
+        decisions=len(date),
+        horizons=scores,
+    )
+
+
+def _score(
+    champion: Floats, challenger: Floats, *, y: Floats, day: NDArray[np.intp], horizon: int, spec: NightlySpec
+) -> HorizonScore:
+    pair = np.stack([pinball(y, q, levels=QUANTILES).mean(axis=-1) for q in (champion, challenger)], axis=1)  # (M, 2)
+    daily = np.stack([np.bincount(day, weights=pair[:, k]) for k in range(2)], axis=1) / np.bincount(day)[:, None]
+    ratio = bootstrap_interval(
+        daily,
+        lambda table: float(table[:, 1].mean() / table[:, 0].mean()),
+        samples=spec.bootstrap_samples,
+        seed=spec.seed,
+    )
+    mean = daily.mean(axis=0)
+    return HorizonScore(
+        horizon, float(mean[0]), float(mean[1]), ratio, _coverage(y, champion), _coverage(y, challenger)
+    )
+
+
+def _coverage(y: Floats, quantiles: Floats) -> dict[float, float]:
+    low_high = {level: [quantiles[:, QUANTILES.index(q)] for q in band] for level, band in BANDS.items()}
+    return {level: coverage(y, low, high) for level, (low, high) in low_high.items()}
+
+
+def _objections(scores: tuple[HorizonScore, ...], *, ratio: float, tolerance: float) -> list[str]:
+    """One sentence per reason against the challenger."""
+    found = []
+    if not ratio <= 1.0:
+        found.append(f"pinball is worse: {ratio:.4f} of the champion's, mean over horizons")
+    for score in scores:
+        h = score.horizon_sessions
+        if score.ratio.low > 1.0:
+            found.append(
+                f"pinball at h={h} is worse beyond chance: {score.ratio.estimate:.4f} of the champion's, "
+                f"95 % interval {score.ratio.low:.4f} to {score.ratio.high:.4f}"
+            )
+        for nominal, theirs in score.challenger_coverage.items():
+            ours = score.champion_coverage[nominal]
+            if abs(theirs - nominal) > abs(ours - nominal) + tolerance:
+                found.append(
+                    f"coverage at h={h} is worse: the {nominal:.0%} band covers {theirs:.3f}, the champion's {ours:.3f} "
+                    f"(tolerance {tolerance:g})"
+                )
+    return found

@@ -1,0 +1,108 @@
+"""The night's retraining and the book of the next open, on the smoke graph."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from safetensors.torch import load_file
+
+from forecast_assets.core.evaluation.positions import POSITIONS_SCHEMA
+from forecast_assets.store.versions import Version
+from forecast_assets_tests.graph import Graph
+
+MEMBERS = "members.safetensors"
+
+
+@pytest.fixture(scope="module")
+def night(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """The smoke graph once more, as it is before a night for which there is a champion."""
+    root = tmp_path_factory.mktemp("night")
+    for part in ("store", "raw"):
+        shutil.copytree(smoke_graph.root / part, root / part)
+    with Graph(root) as graph:
+        yield graph
+
+
+def day(graph: Graph) -> str:
+    return graph.store.partitions("target_positions")[-1]
+
+
+def contest(graph: Graph, *overrides: str) -> Version:
+    """The challenger of the night, trained again."""
+    today = day(graph)
+    shutil.rmtree(graph.root / "store" / "challenger")
+    outcome = graph.run("raw_panel", "challenger", overrides=overrides)
+    assert not outcome.failures
+    return graph.version("challenger", today)
+
+
+def test_without_a_champion_nobody_is_trained_and_the_night_goes_on(smoke_graph: Graph) -> None:
+    version = smoke_graph.version("challenger", day(smoke_graph))
+    assert version.json("challenger.json") == {
+        "promoted": False,
+        "why": ["there is no champion yet to go on from"],
+        "champion": None,
+    }
+    assert version.manifest.facts["checks"]["not_worse"]["passed"]
+    assert smoke_graph.version("serving_model").manifest.facts["challenger"].startswith("none")
+
+
+def test_a_challenger_goes_on_from_the_champion_and_is_judged_on_later_decisions(night: Graph) -> None:
+    version = contest(night)
+    verdict, champion = version.json("challenger.json"), night.version("serving_model")
+    card = champion.json("bundle.json")
+    assert verdict["champion"] == card["model_version"]
+    assert [member["fit"] for member in verdict["members"]] == [member["fit"] for member in card["members"]]
+    assert card["cutoff"] < verdict["cutoff"] < day(night)
+    assert verdict["sessions"] == 30
+    assert verdict["promoted"] == (not verdict["worse"])
+    assert version.manifest.facts["checks"]["not_worse"]["passed"] == verdict["promoted"]
+    before, after = (load_file(v.path(MEMBERS)) for v in (champion, version))
+    assert {name: tensor.shape for name, tensor in before.items()} == {n: t.shape for n, t in after.items()}
+    moved = {int(name.split(".")[0]) for name in before if not before[name].equal(after[name])}
+    assert moved == {k for k, member in enumerate(verdict["members"]) if member["best_epoch"] >= 0}
+    assert moved
+
+
+def test_the_same_night_trains_the_same_challenger(night: Graph) -> None:
+    assert contest(night).data_version == contest(night).data_version
+
+
+def test_a_harmful_step_size_leaves_the_champion_as_it_is(night: Graph) -> None:
+    version = contest(night, "nightly.learning_rate=10")
+    verdict = version.json("challenger.json")
+    assert [member["best_epoch"] for member in verdict["members"]] == [-1] * len(verdict["members"])
+    assert (verdict["promoted"], verdict["worse"], verdict["ratio"]) == (False, False, 1.0)
+    before, after = (load_file(v.path(MEMBERS)) for v in (night.version("serving_model"), version))
+    assert all(before[name].equal(after[name]) for name in before)
+
+
+def test_too_short_a_history_is_a_night_without_a_contest(night: Graph) -> None:
+    verdict = contest(night, "nightly.train_sessions=1", "nightly.validation_sessions=100000").json("challenger.json")
+    assert not verdict["promoted"]
+    assert "no training decision" in verdict["why"][0]
+
+
+def test_the_book_of_now_is_the_one_the_backtest_ends_with(smoke_graph: Graph) -> None:
+    book = smoke_graph.table("target_positions", day(smoke_graph))
+    assert dict(book.schema) == POSITIONS_SCHEMA
+    traded = smoke_graph.version("backtest", "2019")
+    own = pl.col("strategy") == "ensemble"
+    last = pl.read_parquet(traded.path("positions.parquet")).filter(own & (pl.col("date") == pl.col("date").max()))
+    net = smoke_graph.table("backtest", "2019").filter(own)["net_return"][-1]
+    ending = last.select("ticker", ending=(pl.col("weight") + pl.col("pnl")) / (1.0 + net))
+    both = book.join(ending, on="ticker", how="full", coalesce=True).fill_null(0.0)
+    assert last.height > 3
+    assert both.select((pl.col("weight_now") - pl.col("ending")).abs().max()).item() < 1e-12
+    assert book.select((pl.col("weight_now") + pl.col("trade") - pl.col("weight_target")).abs().max()).item() < 1e-12
+
+
+def test_the_book_is_exported_as_csv(smoke_graph: Graph, tmp_path: Path) -> None:
+    from forecast_assets.automation.export import export_table
+
+    export_table(smoke_graph.store, "target_positions", tmp_path / "book.csv", partitions=[])
+    assert pl.read_csv(tmp_path / "book.csv")["ticker"].to_list() == (
+        smoke_graph.table("target_positions", day(smoke_graph))["ticker"].to_list()
+    )

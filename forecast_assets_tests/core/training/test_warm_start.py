@@ -1,0 +1,116 @@
+"""Going on from given weights: never worse on validation, and nothing that has not matured has a say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from forecast_assets.core.evaluation.shadow import shadow_scores
+from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
+from forecast_assets.core.training.fit import START, Fit, fit, predict
+from forecast_assets.core.windows.folds import EPOCH, Fold, make_fold, recent_fold
+from forecast_assets.core.windows.stats import FoldStats, fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS
+from forecast_assets_tests.core.windows.test_recent_fold import day_of
+from forecast_assets_tests.tensors import random_panel
+
+SPEC = NightlySpec(shadow_sessions=15, validation_sessions=25, train_sessions=100)
+UNTIL = 560
+
+
+@pytest.fixture(scope="module")
+def panel() -> PanelTensors:
+    return random_panel(tickers=4, sessions=620)
+
+
+@pytest.fixture(scope="module")
+def stats(panel: PanelTensors) -> FoldStats:
+    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
+    return fit_stats(panel, make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK))
+
+
+def night(panel: PanelTensors) -> Fold:
+    return recent_fold(panel, until=day_of(panel, UNTIL), spec=SPEC, lookback=LOOKBACK)
+
+
+def retrained(
+    name: str, panel: PanelTensors, stats: FoldStats, *, start: dict[str, torch.Tensor] | None, **knobs: float
+) -> Fit:
+    spec: FitSpec = SPECS[name].model_copy(update=knobs)
+    return fit(
+        name, spec, panel=panel, fold=night(panel), stats=stats, lookback=LOOKBACK, seed=5, hardware=CPU, start=start
+    )
+
+
+def equal(one: Fit, other: Fit) -> bool:
+    return all(torch.equal(one.weights[key], other.weights[key]) for key in one.weights)
+
+
+def test_a_harmful_step_size_gives_the_start_back(panel: PanelTensors, stats: FoldStats) -> None:
+    start = retrained("b2_tft_ticker", panel, stats, start=None, epochs=4)
+    kept = retrained("b2_tft_ticker", panel, stats, start=start.weights, learning_rate=3.0)
+    assert (kept.best_epoch, kept.validation_pinball) == (START, start.validation_pinball)
+    assert equal(kept, start)
+    assert min(epoch["validation_pinball"] for epoch in kept.curve) >= start.validation_pinball
+
+
+def test_a_bad_start_is_improved_on(panel: PanelTensors, stats: FoldStats) -> None:
+    start = retrained("b0_mlp", panel, stats, start=None, epochs=1)
+    harmed = {name: weight + 0.5 for name, weight in start.weights.items()}
+    better = retrained("b0_mlp", panel, stats, start=harmed)
+    assert better.best_epoch >= 0
+    assert not equal(better, start)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_what_had_not_matured_changes_no_weight(name: str, panel: PanelTensors, stats: FoldStats) -> None:
+    start = {key: weight.clone() for key, weight in retrained(name, panel, stats, start=None, epochs=1).weights.items()}
+    until = (day_of(panel, UNTIL) - EPOCH).days
+    features, targets, scale = panel.features.clone(), panel.targets.clone(), panel.scale.clone()
+    features[panel.date > until] = float("nan")
+    scale[panel.date > until] = float("nan")
+    targets[(panel.date > until) | (panel.label_end > until)] = 1e6
+    poisoned = replace(panel, features=features, targets=targets, scale=scale)
+    clean, dirty = (retrained(name, p, stats, start=start) for p in (panel, poisoned))
+    assert equal(clean, dirty)
+    assert clean.curve[0]["train_loss"] == dirty.curve[0]["train_loss"]
+
+
+def test_the_shadow_decisions_change_no_weight(panel: PanelTensors, stats: FoldStats) -> None:
+    start = retrained("b1_tft", panel, stats, start=None, epochs=1).weights
+    targets = panel.targets.clone()
+    targets[night(panel).test] *= 100
+    clean, dirty = (retrained("b1_tft", p, stats, start=start) for p in (panel, replace(panel, targets=targets)))
+    assert equal(clean, dirty)
+
+
+def test_a_matured_training_label_does_change_the_weights(panel: PanelTensors, stats: FoldStats) -> None:
+    start = retrained("b1_tft", panel, stats, start=None, epochs=1).weights
+    targets = panel.targets.clone()
+    targets[night(panel).train] *= 3
+    scaled = replace(panel, targets=targets)
+    clean, dirty = (retrained("b1_tft", p, stats, start=start, learning_rate=1e-2) for p in (panel, scaled))
+    assert clean.curve[0]["train_loss"] != dirty.curve[0]["train_loss"]
+
+
+def test_a_harmed_challenger_is_not_promoted(panel: PanelTensors, stats: FoldStats) -> None:
+    champion = retrained("b4_patchtst", panel, stats, start=None, epochs=2).weights
+    generator = torch.Generator().manual_seed(0)
+    noise = {name: torch.randn(weight.shape, generator=generator) for name, weight in champion.items()}
+    harmed = {name: weight + 2 * noise[name] for name, weight in champion.items()}
+    shadow = night(panel).test
+    before, after = (
+        predict(
+            "b4_patchtst", SPECS["b4_patchtst"], weights, panel=panel, ends=shadow, stats=stats, lookback=LOOKBACK,
+            device="cpu",
+        ).double().numpy()
+        for weights in (champion, harmed)
+    )  # fmt: skip
+    y, date = panel.targets[shadow].double().numpy(), panel.date[shadow].numpy().astype(np.int64)
+    verdict = shadow_scores(before, after, y=y, date=date, spec=SPEC)
+    assert verdict.worse
+    assert not verdict.promoted
+    assert verdict.ratio > 1.0
