@@ -1,7 +1,6 @@
 """The orders of the next open."""
 
 import datetime as dt
-from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -20,7 +19,7 @@ def target_positions(
     serving_model: Version,
     ensemble: dict[str, Version],
     backtest_spec: BacktestSpec,
-    nights: Any,
+    ledger: dict[str, Version],
     day: str,
 ) -> Product:
     """The book that the simulation's rules hold after the next open, with trades and their expected cost.
@@ -33,7 +32,7 @@ def target_positions(
 
     card = Card.model_validate(serving_model.json(CARD))
     until = dt.date.fromisoformat(day)
-    earlier = [version for night, version in sorted(nights.items()) if night < day]
+    earlier = [version for night, version in sorted(ledger.items()) if night < day]
     # Who forecast a decision first is who traded it; a later night repeats a name whose exchange was shut.
     issued = pl.concat(
         pl.read_parquet(version.path(TABLE)) for version in (*earlier, nightly_forecast, ensemble[str(card.fold)])
