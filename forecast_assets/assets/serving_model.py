@@ -12,6 +12,7 @@ from forecast_assets.assets.product import TABLE, Check, Product
 from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.assets.succession import VERDICT, weights_file
 from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.specs import ServingSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,12 +36,12 @@ PARITY = "reproduces_the_walk_forward"
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
     follows=("ensemble", "windowed_tensors", "challenger"),
 )
-def serving_model(succession: Any) -> Product:
+def serving_model(succession: Any, serving: ServingSpec) -> Product:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
-    from forecast_assets.serving.bundle import Bundle
+    from forecast_assets.serving.bundle import PROGRAM, Bundle
 
     trained = of_fold(succession) if succession.challenger is None else of_challenger(succession)
-    files = trained.files()
+    files = trained.files() | ({PROGRAM: trained.program()} if serving.program else {})
     bundle = Bundle.of(trained, files)
     return Product(
         files=files,
@@ -51,7 +52,7 @@ def serving_model(succession: Any) -> Product:
             "challenger": succession.challenger.label if succession.challenger else "none: the fold's own fits",
             "cutoff": str(bundle.card.cutoff),
         },
-        checks={PARITY: parity(bundle, succession)},
+        checks={PARITY: parity(bundle, succession, program=files.get(PROGRAM))},
     )
 
 
@@ -116,8 +117,10 @@ def of_challenger(succession: "Succession") -> "Trained":
     return Trained(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
 
 
-def parity(bundle: "Bundle", succession: "Succession") -> Check:
-    """Whether the binary gives what the members' own code gives, and for a fold's own fits what was published."""
+def parity(bundle: "Bundle", succession: "Succession", *, program: bytes | None) -> Check:
+    """Whether binary and program give what the members' own code gives, and for a fold's own fits what was published."""
+    import io
+
     import torch
 
     from forecast_assets.core.windows.tensors import PanelTensors
@@ -129,7 +132,10 @@ def parity(bundle: "Bundle", succession: "Succession") -> Check:
     with torch.inference_mode():
         inputs = bundle.inputs(panel, published.rows, regime=given.regime, state=bundle.state)
         eager = bundle.trained.module()(*inputs)[0].numpy()
-    off = float(np.abs(given.quantiles - eager).max())
+        others = [given.quantiles]
+        if program is not None:
+            others.append(torch.export.load(io.BytesIO(program)).module()(*inputs)[0].numpy())
+    off = max(float(np.abs(other - eager).max()) for other in others)
     if succession.challenger is None:
         off = max(off, float(np.abs(given.raw - published.quantiles).max()))
     return Check(

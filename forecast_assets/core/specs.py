@@ -243,6 +243,12 @@ class AblationSpec(ResamplingSpec):
     """How sure the comparison of the models is. Settings of its own: what a trade costs has no part in it."""
 
 
+class ServingSpec(Spec):
+    """What the champion is exported as."""
+
+    program: bool = Field(default=True, description="also as a torch.export program, model.pt2; takes half a minute")
+
+
 class DriftSpec(Spec):
     """When a drift is worth somebody's attention."""
 
@@ -329,6 +335,7 @@ class Settings(Spec):
     backtest: BacktestSpec = BacktestSpec()
     verdict: VerdictSpec = VerdictSpec()
     ablation: AblationSpec = AblationSpec()
+    serving: ServingSpec = ServingSpec()
     drift: DriftSpec = DriftSpec()
     nightly: NightlySpec = NightlySpec()
     alerts: AlertSpec = AlertSpec()

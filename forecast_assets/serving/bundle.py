@@ -4,6 +4,7 @@
 ``members.safetensors``  the members' weights, ``<k>.<parameter>``: what a challenger starts from, and what explains
 ``stats.safetensors``    the fold's scalers, volatility regression and base distribution
 ``bundle.json``          the card: settings, vocabularies, features, and up to when labels have been seen
+``model.pt2``            the same as a torch.export program, for runtimes that read those; nothing here loads it
 ``calibration.json``     the state of the calibration when the bundle was made
 """
 
@@ -43,6 +44,10 @@ MODEL, MEMBERS, STATS, CARD, CALIBRATION = (
     "bundle.json",
     "calibration.json",
 )
+PROGRAM = "model.pt2"
+MOST_DECISIONS = 4096
+"""Decisions of a call that the program is exported for at most."""
+
 CHUNK_DECISIONS = 128
 """Decisions per call of the binary: intermediates stay near a core's cache."""
 
@@ -130,7 +135,9 @@ class Trained:
         """The files of the bundle."""
         binary = io.BytesIO()
         with _tracing(), torch.no_grad():
-            torch.jit.save(torch.jit.trace(self.module(), tuple(_example(self.card, self.state))), binary)
+            # Whether the trace is right is checked on real decisions by whoever publishes it.
+            traced = torch.jit.trace(self.module(), tuple(_example(self.card, self.state)), check_trace=False)
+            torch.jit.save(traced, binary)
         return {
             MODEL: binary.getvalue(),
             MEMBERS: save(flat_weights(self.weights)),
@@ -138,6 +145,16 @@ class Trained:
             CARD: (self.signed_card().model_dump_json(indent=1) + "\n").encode(),
             CALIBRATION: (canonical_json(self.state.to_json()) + "\n").encode(),
         }
+
+    def program(self) -> bytes:
+        """``model.pt2``: the module as a torch.export program, any number of decisions up to ``MOST_DECISIONS``."""
+        decisions = torch.export.Dim("decisions", min=1, max=MOST_DECISIONS)
+        shapes = tuple(None if name == "log_factor" else {0: decisions} for name in Inputs._fields)
+        with torch.no_grad():
+            exported = torch.export.export(self.module(), tuple(_example(self.card, self.state)), dynamic_shapes=shapes)
+        content = io.BytesIO()
+        torch.export.save(exported, content)
+        return content.getvalue()
 
 
 class Bundle:

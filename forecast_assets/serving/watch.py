@@ -19,6 +19,7 @@ class Watch:
         self._metrics = metrics
         self._every_seconds = every_seconds
         self._current: Snapshot | None = None
+        self._problems: list[str] = []
 
     @property
     def snapshot(self) -> Snapshot:
@@ -37,7 +38,7 @@ class Watch:
     @property
     def refused(self) -> list[str]:
         """One sentence for each current version that is not served."""
-        return self._loader.problems
+        return self._problems
 
     async def look(self) -> None:
         """One look at the store, in a thread of its own so that requests go on."""
@@ -49,7 +50,8 @@ class Watch:
             self._metrics.failures.inc()
             log.exception("the store could not be looked at")
             return
-        self._metrics.refused.set(len(self._loader.problems))
+        self._problems = self._loader.problems  # of the same look as the snapshot
+        self._metrics.refused.set(len(self._problems))
         if made is not None:
             self._current = made
             self._metrics.swaps.inc()

@@ -1,6 +1,7 @@
 """A bundle gives what its members give: eager, traced, after a round trip through a store."""
 
 import datetime as dt
+import io
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, m
             reference = expected(panel, made, stats, rows)
             assert np.abs(given.quantiles - reference).max() <= 1e-5 * np.abs(reference).max()
         assert (np.diff(given.quantiles, axis=-1) >= 0).all()
+
+
+def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
+    two = Trained(
+        made.card.model_copy(update={"members": made.card.members[:2]}), made.weights[:2], made.stats, made.state
+    )
+    program = torch.export.load(io.BytesIO(two.program())).module()
+    for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
+        given = bundle.inputs(panel, rows, regime=bundle.regime(panel, rows), state=made.state)
+        for ours, eager in zip(program(*given), two.module()(*given), strict=True):
+            torch.testing.assert_close(ours, eager, rtol=0, atol=1e-6)
 
 
 def test_how_decisions_are_batched_changes_nothing(panel: PanelTensors, bundle: Bundle) -> None:

@@ -1,5 +1,6 @@
 """New versions under load, damaged versions, and a model that is slower than its callers."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
+from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.serving.builders import (
@@ -78,17 +80,16 @@ def test_swaps_under_load_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_version_is_refused_seen_and_replaced_by_the_next_good_one(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path / "store")
     loader = small_store(store)
 
     def median(service: LiveService) -> float:
         answer = service.client.get("/predict", params={"ticker": "T00", "date": str(DAYS[250])}).json()
         return round(answer["horizons"][0]["quantiles"]["q50"] - 0.025, 6)
 
-    with LiveService(loader, poll_seconds=0.2) as service:
+    with LiveService(loader) as service:
         assert median(service) == 0.001
-        other = Store(tmp_path)
-        damaged = publish_damaged(other)
+        damaged = publish_damaged(tmp_path / "store", tmp_path / "elsewhere")
         until(lambda: bool(service.client.get("/health/ready").json()["refused"]))
         health = service.client.get("/health/ready")
         assert health.status_code == 200
@@ -100,15 +101,14 @@ def test_a_damaged_version_is_refused_seen_and_replaced_by_the_next_good_one(tmp
         assert median(service) == 0.003
 
 
-def publish_damaged(store: Store) -> Version:
-    """A model whose file is altered before anyone can have seen it whole: ``CURRENT`` is put back meanwhile."""
-    before = store.current("serving_model")
-    made = publish_model(store, panel(), shift=0.002)
-    store.promote(before)
+def publish_damaged(root: Path, elsewhere: Path) -> Version:
+    """A model that nobody has ever seen whole: altered in another store, then put into this one."""
+    made = publish_model(Store(elsewhere), panel(), shift=0.002)
     path = made.path("bundle.json")
     path.write_bytes(path.read_bytes().replace(b"0.002", b"0.009"))
-    pointer = path.parent.parent / "CURRENT"
-    pointer.write_text(f"{made.id}\n")
+    slot = root / "serving_model" / "all"
+    shutil.copytree(path.parent, slot / made.id)
+    replace_bytes(slot / "CURRENT", f"{made.id}\n".encode())
     return made
 
 

@@ -1,0 +1,169 @@
+"""A night of the whole reference panel, and a year of replayed nights.
+
+    python -m benchmarks.nightly --data data --panel ../shared/data/panel.parquet      a night; some ten minutes
+    python -m benchmarks.nightly --replay                                             250 nights of the synthetic panel
+
+A night: the store below ``--data`` holds a finished walk-forward of the panel (full profile) and is not written to; a
+copy of it lives through the panel's last two nights, the first to have a champion and tables to extend, the second timed
+as ``forecast-assets nightly``, a process of its own.
+
+The replay: each session of the smoke profile's last year, one after the other, from a panel that is cut off at the last
+session of its week. A session is right if it has one committed night, whose own decisions are within 1e-6 of what the
+walk-forward, which saw the whole panel, says of them.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks._result import record
+from forecast_assets.assets.product import TABLE
+from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.store.store import Store
+
+REPLAYED = 250
+NIGHT = ("serving_model", "nightly_forecast")
+PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
+ROUNDS = 5
+
+
+def night(data: Path, panel: Path) -> dict[str, dict[str, Any]]:
+    """Minutes and memory of the panel's last night, and seconds to forecast every ticker."""
+    days = pl.scan_parquet(panel).select(pl.col("Date").unique().sort()).collect().to_series()
+    with tempfile.TemporaryDirectory(dir=data.parent) as scratch:
+        root = Path(scratch) / "data"
+        shutil.copytree(data / "store", root / "store", copy_function=os.link)
+        run(root, panel, as_of=str(days[-2]))
+        started = time.perf_counter()
+        run(root, panel, as_of=str(days[-1]))
+        minutes = (time.perf_counter() - started) / 60
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # the larger of the two nights
+        store = Store(root / "store")
+        facts = store.current("serving_model").manifest.facts
+        return {
+            "nightly_minutes": {"value": round(minutes, 2), "night": str(days[-1]), "seconds": stage_seconds(store)},
+            "nightly_peak_gib": {"value": round(peak, 3)},
+            "forecast_all_seconds": forecast_all(store),
+            "export_parity_max_abs_diff": {
+                "value": facts["checks"]["reproduces_the_walk_forward"]["metadata"]["max_abs_diff"],
+                "compared": "the members' own code, the traced binary, the exported program, and for a fold's own fits "
+                "what the walk-forward published",
+            },
+        }
+
+
+def run(root: Path, panel: Path, *, as_of: str) -> None:
+    """One ``forecast-assets nightly``."""
+    command = [sys.executable, "-m", "forecast_assets.cli", "nightly", "--panel", str(panel), "--as-of", as_of]
+    home = root.parent / "dagster_home"
+    home.mkdir(exist_ok=True)
+    environment = {"DAGSTER_HOME": str(home), "FORECAST_PROFILE": "full", "FORECAST_DATA_DIR": str(root)}
+    subprocess.run(command, env={**os.environ, **environment, "WANDB_MODE": "disabled"}, check=True)
+
+
+def stage_seconds(store: Store) -> dict[str, float]:
+    """Where a night's time goes: seconds of each stage's last version."""
+    assets = (*PANEL, "challenger", *NIGHT, "target_positions", "drift_checks")
+    return {asset: store.current(asset, store.slots(asset)[-1]).manifest.facts["seconds"] for asset in assets}
+
+
+def forecast_all(store: Store) -> dict[str, Any]:
+    """Seconds from an open bundle to the calibrated quantiles of every live ticker."""
+    import datetime as dt
+
+    from forecast_assets.assets.nightly_forecast import latest_decisions
+    from forecast_assets.assets.windowed_tensors import TENSORS
+    from forecast_assets.core.windows.tensors import PanelTensors
+    from forecast_assets.serving.bundle import Bundle
+
+    bundle = Bundle.open(store.current("serving_model"))
+    panel = PanelTensors.load(store.current("windowed_tensors").path(TENSORS))
+    last = dt.date.fromisoformat(store.partitions("nightly_forecast")[-1])
+    rows = latest_decisions(panel, last, lookback=bundle.card.lookback)
+    seconds = []
+    for _ in range(ROUNDS + 1):  # the first one also compiles
+        started = time.perf_counter()
+        bundle.forecast(panel, rows)
+        seconds.append(time.perf_counter() - started)
+    return {"value": round(statistics.median(seconds[1:]), 3), "first": round(seconds[0], 3), "tickers": len(rows)}
+
+
+def replay(sessions: int) -> dict[str, Any]:
+    """Sessions of the last year whose night is missing, doubled or not the walk-forward's."""
+    from forecast_assets_tests.graph import Graph
+
+    with tempfile.TemporaryDirectory() as folder, Graph(Path(folder)) as graph:
+        outcome = graph.run()
+        if outcome.failures:
+            raise SystemExit(outcome.failures[0].message)
+        drop = graph.root / "raw" / "demo_panel.csv"
+        walked = graph.table("ensemble", "2019").filter(pl.col("split") == "test")
+        days = graph.table("calendar_panel").filter(~pl.col("is_missing"))["date"].unique().sort()
+        days = days.filter(days.dt.year() == 2019)[-sessions:]
+        for asset in ("challenger", "nightly_forecast", "target_positions", "drift_checks"):
+            shutil.rmtree(graph.root / "store" / asset)
+        started = time.perf_counter()
+        for _, week in pl.DataFrame({"day": days}).group_by_dynamic("day", every="1w"):
+            last = str(week["day"].max())
+            if not graph.store.partitions("nightly_forecast"):  # the first night is the one that nothing precedes
+                last = str(week["day"].min())
+            failures = graph.run(*PANEL, *NIGHT, panel=drop, as_of=last).failures
+            failures += graph.run(*PANEL, *NIGHT, panel=drop, as_of=str(week["day"].max())).failures
+            print(f"{last}: {len(graph.store.partitions('nightly_forecast'))} of {len(days)} nights", flush=True)
+            if failures:
+                raise SystemExit(failures[0].message)
+        wrong = [day for day in map(str, days) if not is_right(graph.store, day, walked)]
+        return {
+            "value": len(wrong) + len(set(graph.store.partitions("nightly_forecast")) - set(map(str, days))),
+            "sessions": len(days),
+            "wrong": wrong,
+            "tickers": walked["ticker"].n_unique(),
+            "minutes": round((time.perf_counter() - started) / 60, 1),
+        }
+
+
+def is_right(store: Store, day: str, walked: pl.DataFrame) -> bool:
+    """One committed night with exactly the walk-forward's decisions of the day, and its quantiles."""
+    if len(store.versions("nightly_forecast", day)) != 1:
+        return False
+    of_day = pl.col("date") == pl.lit(day).str.to_date()
+    own = pl.read_parquet(store.current("nightly_forecast", day).path(TABLE)).filter(of_day)
+    both = own.join(walked.filter(of_day), on=["date", "ticker", "horizon"], suffix="_walked")
+    if not both.height == own.height == walked.filter(of_day).height:
+        return False
+    return all(np.abs((both[q] - both[f"{q}_walked"]).to_numpy()).max(initial=0.0) <= 1e-6 for q in QUANTILE_COLUMNS)
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--panel", type=Path)
+    parser.add_argument("--replay", action="store_true")
+    parser.add_argument("--sessions", type=int, default=REPLAYED, help="a trial of fewer is not recorded")
+    options = parser.parse_args()
+    if options.replay:
+        figures = {"replay_sessions_wrong": replay(options.sessions)}
+        command = "python -m benchmarks.nightly --replay"
+    else:
+        figures = night(options.data.absolute(), options.panel.absolute())
+        command = "python -m benchmarks.nightly --data data --panel ../shared/data/panel.parquet"
+    for name, figure in figures.items():
+        print(name, figure, flush=True)
+    if options.sessions == REPLAYED:
+        record("nightly", figures, command=command)
+
+
+if __name__ == "__main__":
+    main()
