@@ -36,7 +36,6 @@ NOT_WORSE = "not_worse"
     partitions=days,
     checks=(CheckSpec(NOT_WORSE, "pinball and coverage on shared matured decisions are not worse", blocking=False),),
     pool="gpu",
-    tuned=True,
     once=True,
 )
 def challenger(
@@ -61,6 +60,9 @@ def challenger(
     bundle = Bundle.open(champion)
     card = bundle.card
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
+    if lost := lost_names(card.vocabularies, panel):
+        names = f"{len(lost)} names that the champion knows are gone from the panel ({', '.join(lost[:3])})"
+        return stays([f"{names}; run the walk-forward again"], champion=card.model_version)
     until = dt.date.fromisoformat(day)
     try:
         fold = recent_fold(panel, until=until, spec=nightly, lookback=card.lookback, after=card.cutoff)
@@ -194,6 +196,13 @@ def _shadow_forecasts(
         device=hardware.accelerator,
     )
     return made.double().numpy()
+
+
+def lost_names(vocabularies: Mapping[str, Mapping[str, int]], panel: "PanelTensors") -> list[str]:
+    """Names with an embedding that no row of the panel has: the members' shapes could not be told from it."""
+    return [
+        name for kind, known in vocabularies.items() for name in sorted(known.keys() - {*getattr(panel, f"{kind}s")})
+    ]
 
 
 def stays(why: list[str], *, champion: str | None) -> Product:

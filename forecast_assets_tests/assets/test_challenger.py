@@ -8,9 +8,11 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
+from forecast_assets.assets.challenger import lost_names
 from forecast_assets.core.evaluation.positions import POSITIONS_SCHEMA
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.tensors import random_panel
 
 MEMBERS = "members.safetensors"
 
@@ -83,6 +85,12 @@ def test_too_short_a_history_is_a_night_without_a_contest(night: Graph) -> None:
     verdict = contest(night, "nightly.train_sessions=1", "nightly.validation_sessions=100000").json("challenger.json")
     assert not verdict["promoted"]
     assert "no training decision" in verdict["why"][0]
+
+
+def test_names_that_the_panel_has_lost_are_named() -> None:
+    panel = random_panel(tickers=3, sessions=40)
+    known = {"ticker": {"T00": 1, "T02": 2, "T09": 3}, "sector": {"Even": 1, "Prime": 2}, "exchange": {"XNYS": 1}}
+    assert lost_names(known, panel) == ["T09", "Prime"]
 
 
 def test_the_book_of_now_is_the_one_the_backtest_ends_with(smoke_graph: Graph) -> None:
