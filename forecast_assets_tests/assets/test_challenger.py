@@ -1,12 +1,13 @@
 """The night's retraining and the book of the next open, on the smoke graph."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from forecast_assets.assets.challenger import lost_names
 from forecast_assets.core.evaluation.positions import POSITIONS_SCHEMA
@@ -40,6 +41,12 @@ def contest(graph: Graph, *overrides: str) -> Version:
     return graph.version("challenger", today)
 
 
+@pytest.fixture(scope="module")
+def tried(night: Graph) -> Version:
+    """The challenger of the night; its files are there until the next ``contest``."""
+    return contest(night)
+
+
 def test_without_a_champion_nobody_is_trained_and_the_night_goes_on(smoke_graph: Graph) -> None:
     version = smoke_graph.version("challenger", day(smoke_graph))
     assert version.json("challenger.json") == {
@@ -51,25 +58,24 @@ def test_without_a_champion_nobody_is_trained_and_the_night_goes_on(smoke_graph:
     assert smoke_graph.version("serving_model").manifest.facts["challenger"].startswith("none")
 
 
-def test_a_challenger_goes_on_from_the_champion_and_is_judged_on_later_decisions(night: Graph) -> None:
-    version = contest(night)
-    verdict, champion = version.json("challenger.json"), night.version("serving_model")
+def test_a_challenger_goes_on_from_the_champion_and_is_judged_on_later_decisions(night: Graph, tried: Version) -> None:
+    verdict, champion = tried.json("challenger.json"), night.version("serving_model")
     card = champion.json("bundle.json")
     assert verdict["champion"] == card["model_version"]
     assert [member["fit"] for member in verdict["members"]] == [member["fit"] for member in card["members"]]
     assert card["cutoff"] < verdict["cutoff"] < day(night)
     assert verdict["sessions"] == 30
     assert verdict["promoted"] == (not verdict["worse"])
-    assert version.manifest.facts["checks"]["not_worse"]["passed"] == verdict["promoted"]
-    before, after = (load_file(v.path(MEMBERS)) for v in (champion, version))
+    assert tried.manifest.facts["checks"]["not_worse"]["passed"] == verdict["promoted"]
+    before, after = (load_file(v.path(MEMBERS)) for v in (champion, tried))
     assert {name: tensor.shape for name, tensor in before.items()} == {n: t.shape for n, t in after.items()}
     moved = {int(name.split(".")[0]) for name in before if not before[name].equal(after[name])}
     assert moved == {k for k, member in enumerate(verdict["members"]) if member["best_epoch"] >= 0}
     assert moved
 
 
-def test_the_same_night_trains_the_same_challenger(night: Graph) -> None:
-    assert contest(night).data_version == contest(night).data_version
+def test_the_same_night_trains_the_same_challenger(night: Graph, tried: Version) -> None:
+    assert contest(night).data_version == tried.data_version
 
 
 def test_a_harmful_step_size_leaves_the_champion_as_it_is(night: Graph) -> None:
@@ -85,6 +91,38 @@ def test_too_short_a_history_is_a_night_without_a_contest(night: Graph) -> None:
     verdict = contest(night, "nightly.train_sessions=1", "nightly.validation_sessions=100000").json("challenger.json")
     assert not verdict["promoted"]
     assert "no training decision" in verdict["why"][0]
+
+
+def judged(graph: Graph, version: Version, *, promoted: bool) -> Version:
+    """The challenger once more with the verdict that a test asks for, and with weights of its own."""
+    weights = {name: tensor * 1.01 for name, tensor in load_file(version.path(MEMBERS)).items()}
+    with graph.store.stage("challenger", version.partition, input_key=("a" if promoted else "b") * 64) as staging:
+        save_file(weights, staging.path / MEMBERS)
+        verdict = {**version.json("challenger.json"), "promoted": promoted}
+        (staging.path / "challenger.json").write_text(json.dumps(verdict))
+        manifest = version.manifest
+        return graph.store.commit(
+            staging, {"parents": manifest.parents, "config": manifest.config, "code_version": manifest.code_version}
+        )
+
+
+def test_a_failed_challenger_never_serves_and_a_promoted_one_does_from_the_same_night_on(night: Graph) -> None:
+    tried, champion = contest(night), night.version("serving_model")
+    judged(night, tried, promoted=False)
+    assert not night.run("serving_model").failures
+    assert night.version("serving_model").id == champion.id
+    promoted = judged(night, tried, promoted=True)
+    assert not night.run("serving_model").failures
+    successor = night.version("serving_model")
+    served, trained = (load_file(v.path(MEMBERS)) for v in (successor, promoted))
+    assert served.keys() == trained.keys()
+    assert all(served[name].equal(trained[name]) for name in served)
+    before, after = (v.json("bundle.json") for v in (champion, successor))
+    assert after["cutoff"] == promoted.json("challenger.json")["cutoff"] > before["cutoff"]
+    assert after["model_version"] != before["model_version"]
+    verdict = contest(night).json("challenger.json")
+    assert verdict["champion"] == after["model_version"]
+    assert verdict["sessions"] == 30  # the decisions after the successor's own labels
 
 
 def test_names_that_the_panel_has_lost_are_named() -> None:
