@@ -20,6 +20,10 @@ POSITIONS_SCHEMA: dict[str, pl.DataType] = {
 """Columns of the target positions: weights, trade and cost as fractions of equity, price in local currency."""
 
 
+LONGEST_CLOSURE_SESSIONS = 10
+"""Union sessions that an exchange may be shut for (Tokyo in 2019: 6); a longer silence is a feed that has stopped."""
+
+
 def target_positions(
     forecasts: pl.DataFrame,
     calendar_panel: pl.DataFrame,
@@ -38,8 +42,7 @@ def target_positions(
     at its last close. A name that turns out to be shut keeps its ``weight_now`` and the order waits; where the open
     differs from the last close, smoothing (a ``w_held``) shifts a weight by ``a`` times what the price moved it.
 
-    A name silent for more than ``max_wait_sessions`` sessions counts as gone, as in ``simulate``: realised at its last
-    price.
+    A name silent for longer (see ``next_open``) counts as gone, as in ``simulate``: realised at its last price.
 
     With ``execution`` same_close the trades are those of the last close itself.
     """
@@ -74,17 +77,17 @@ def target_positions(
 def next_open(calendar_panel: pl.DataFrame, *, date: dt.date, max_wait_sessions: int) -> pl.DataFrame:
     """Rows of a supposed session on ``date``: every name opens and closes at its last close.
 
-    Left out is a name that has missed more than ``max_wait_sessions`` sessions of its own exchange since its last quote:
-    an order for it would have been cancelled, or it is gone.
+    Left out is a name that has missed more than ``max_wait_sessions`` sessions of its own exchange since its last quote
+    (an order for it would have been cancelled, or it is gone), or whose exchange has been silent for more than
+    ``LONGEST_CLOSURE_SESSIONS``.
     """
     quotes = calendar_panel.filter(~pl.col("is_missing")).sort("ticker", "date")
     last = quotes.group_by("ticker", maintain_order=True).last()
     sessions = quotes.select("exchange", "date").unique()
-    missed = (
-        last.select("ticker", "exchange", since="date")
-        .join(sessions, on="exchange")
-        .group_by("ticker")
-        .agg(missed=(pl.col("date") > pl.col("since")).sum())
-    )
-    alive = last.join(missed.filter(pl.col("missed") <= max_wait_sessions), on="ticker", how="semi")
+    silent = last.select("ticker", "exchange", since="date").join(quotes.select("date").unique(), how="cross")
+    later = silent.filter(pl.col("date") > pl.col("since"))
+    missed = later.join(sessions, on=["exchange", "date"], how="semi").group_by("ticker").len()
+    too_long = (missed, max_wait_sessions), (later.group_by("ticker").len(), LONGEST_CLOSURE_SESSIONS)
+    gone = pl.concat([count.filter(pl.col("len") > limit) for count, limit in too_long])
+    alive = last.join(gone, on="ticker", how="anti")
     return alive.with_columns(date=pl.lit(date), open=pl.col("close")).select(calendar_panel.columns)

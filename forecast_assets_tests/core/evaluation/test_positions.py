@@ -142,3 +142,19 @@ def test_a_name_that_has_been_silent_for_too_long_is_not_traded() -> None:
     }
     assert "GONE" in trades[6]
     assert "GONE" not in trades[11]
+
+
+def test_a_name_is_kept_over_its_exchanges_holidays_but_not_when_the_exchanges_feed_has_stopped() -> None:
+    dates = weekdays(18)
+    panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 18, "TYO": [(10.0, 10.0)] * 4 + [None] * 14})
+    panel = panel.with_columns(exchange=pl.when(pl.col("ticker") == "TYO").then(pl.lit("XTKS")).otherwise("exchange"))
+    forecasts = forecasts_on(panel, 0.01, first_test=dates[1])
+    held = {
+        until: held_by_ticker(
+            target_positions(forecasts, panel, until=dates[until], year=2024, spec=PLAIN, unconditional_mean=0.0),
+            "weight_now",
+        )
+        for until in (3, 11, 17)
+    }
+    assert [("TYO" in held[until]) for until in (3, 11, 17)] == [True, True, False]
+    assert held[11]["TYO"] == pytest.approx(0.1, abs=1e-4)
