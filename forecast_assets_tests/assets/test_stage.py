@@ -14,7 +14,7 @@ from forecast_assets.store.versions import Version
 
 def knobs(asset: dg.AssetsDefinition) -> set[str]:
     """Settings that the launchpad offers, which are those that the stage reads."""
-    kind: Any = asset.op.config_schema.as_field().config_type  # type: ignore[union-attr]
+    kind: Any = asset.op.config_schema.as_field().config_type
     return set(kind.fields)
 
 

@@ -28,6 +28,12 @@ STEPS: tuple[tuple[str, str, str], ...] = (
 RAW, SPLIT = "ensemble_raw", "ensemble_split"
 """The ensemble without calibration, and with factors that are fixed on the fold's validation decisions."""
 
+SHOWN = (
+    *("ensemble", "best_member", "b4_patchtst", "b3_tft_sector", "b2_tft_ticker", "b1_tft", "b0_mlp"),
+    *("harx", "har", "garch", "ewma"),
+)
+"""Models in the order they are shown; the ensemble's other calibrations are shown as steps only."""
+
 AGES = (5, 20, 60)
 """A newcomer's decisions are scored up to each of these, counted from its first."""
 
@@ -100,32 +106,36 @@ def _estimate(
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def newcomer_decisions(first: pl.DataFrame, decisions: pl.DataFrame, *, since: dt.date) -> pl.DataFrame:
-    """ticker, date, age: the first ``max(AGES)`` decisions of each name whose first one is on or after day ``since``.
+def young_decisions(decisions: pl.DataFrame) -> pl.DataFrame:
+    """ticker, date, age, listed: the first ``max(AGES)`` decisions of each name; ``listed`` is the day of the first.
 
-    ``first``: ticker, first (date of its first decision ever); ``decisions``: date, ticker.
+    ``decisions``: date, ticker of all that the panel allows.
     """
-    late = first.filter(pl.col("first") >= since)
     return (
-        decisions.join(late, on="ticker", how="semi")
-        .unique()
-        .with_columns(age=pl.col("date").rank("ordinal").over("ticker").cast(pl.Int64))
+        decisions.unique()
+        .with_columns(
+            age=pl.col("date").rank("ordinal").over("ticker").cast(pl.Int64),
+            listed=pl.col("date").min().over("ticker"),
+        )
         .filter(pl.col("age") <= max(AGES))
         .sort("ticker", "date")
     )
 
 
-def newcomer_scores(rows: pl.DataFrame, ages: pl.DataFrame, *, baseline: str) -> list[dict[str, Any]]:
+def newcomer_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
     """model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
 
-    ``rows``: losses (``daily.forecast_losses``) of newcomers' forecasts; ``ages``: from ``newcomer_decisions``;
-    ``sessions``: decisions up to that age are counted. Few names and one market: no interval is claimed.
+    ``rows``: losses (``daily.forecast_losses``) of young names' forecasts with ``age`` and ``listed`` as from
+    ``young_decisions``; newcomers are the names listed on or after day ``since``, the first test day: no fold's training
+    has seen them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
+    claimed.
     """
+    rows = rows.filter(pl.col("listed") >= since)
     if rows.is_empty():
         return []
     keys = ["horizon", "date", "ticker"]
     reference = rows.filter(pl.col("model") == baseline).select(*keys, reference="pinball")
-    aged = rows.join(ages, on=["ticker", "date"]).join(reference, on=keys)
+    aged = rows.join(reference, on=keys)
     parts = [
         aged.filter(pl.col("age") <= age)
         .group_by("model", "horizon")
