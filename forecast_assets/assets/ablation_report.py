@@ -47,9 +47,10 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) 
 
 def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) -> dict[str, Any]:
     """Everything the report says, from the artefacts alone."""
-    from forecast_assets.core.evaluation.ablation import SHOWN, newcomer_scores
     from forecast_assets.core.evaluation.ablation import ablation as compare
+    from forecast_assets.core.evaluation.ablation import newcomer_scores
     from forecast_assets.core.evaluation.daily import chain_losses
+    from forecast_assets.core.evaluation.yearly import SHOWN
 
     books = [inputs.backtest[year] for year in inputs.years]
     losses = chain_losses(map(read_daily, books))

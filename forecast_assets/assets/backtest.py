@@ -96,8 +96,7 @@ def backtest(
 
 def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
     """The losses of a year, from its forecasts."""
-    from forecast_assets.core.evaluation.ablation import young_decisions
-    from forecast_assets.core.evaluation.yearly import year_losses
+    from forecast_assets.core.evaluation.yearly import year_losses, young_decisions
     from forecast_assets.core.windows.tensors import PanelTensors
 
     panel = PanelTensors.load(forecasts.windowed_tensors.path(TENSORS))

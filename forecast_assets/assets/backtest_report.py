@@ -12,7 +12,7 @@ import polars as pl
 from upath import UPath
 
 from forecast_assets.assets.backtest import VARIANTS
-from forecast_assets.assets.networks import TRAINING
+from forecast_assets.assets.networks import IMPORTANCE, TRAINING
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.scoring import read_daily
 from forecast_assets.assets.stage import Bundle, stage
@@ -150,12 +150,13 @@ def report_content(
     inputs: ReportInputs, *, ledger: "TrialLedger", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
     """Everything the report says, from the artefacts and the trial ledger alone."""
-    from forecast_assets.core.evaluation.ablation import RAW, SPLIT
     from forecast_assets.core.evaluation.chain import chain_years
     from forecast_assets.core.evaluation.daily import chain_losses
     from forecast_assets.core.evaluation.evidence import Books, evidence, traded_liquidity
+    from forecast_assets.core.evaluation.importance import importance
     from forecast_assets.core.evaluation.robustness import liquidity
     from forecast_assets.core.evaluation.summary import summarise
+    from forecast_assets.core.evaluation.yearly import RAW, SPLIT
 
     years = inputs.years
     losses = chain_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
@@ -173,6 +174,11 @@ def report_content(
         trades=trades,
         liquid=traded_liquidity(liquidity(panel), trades, strategies=[MODEL]),
     )
+    weights = {
+        asset: {int(year): _weights(of[year]) for year in years}
+        for of in inputs.networks
+        for asset in {version.asset for version in of.values()}
+    }
     summary = summarise(
         losses=losses,
         daily=chained,
@@ -186,9 +192,15 @@ def report_content(
         evidence=evidence(
             losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
+        importance=importance(weights),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     return ReportContent(summary, own, chained)
+
+
+def _weights(fold: Version) -> Any:
+    """What the fold's network looked at, or None where it was published without."""
+    return fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
 
 
 def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:

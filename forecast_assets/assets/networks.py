@@ -34,6 +34,9 @@ FITS = "fits.parquet"
 
 TRAINING = "training.json"
 
+IMPORTANCE = "importance.json"
+"""What the best fit looked at in the test year, averaged over decisions; empty for a network that weighs nothing."""
+
 
 @dataclass(frozen=True)
 class FoldInputs(Bundle):
@@ -138,6 +141,15 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
         )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
+    seen = looked_at(
+        name,
+        spec,
+        files[f"weights-{fits[best]['seed']}.safetensors"],
+        panel=panel,
+        fold=fold,
+        stats=stats,
+        lookback=lookback,
+    )
     published: dict[str, Content] = {TABLE: tables[best].with_columns(model=pl.lit(name))}
     if calibration is not None and calibration.enabled:
         online = calibrate_fold(forecasts[best], panel=panel, fold=fold, spec=calibration)
@@ -147,6 +159,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             **files,
             **published,
             FITS: pl.concat(tables),
+            IMPORTANCE: seen,
             TRAINING: {
                 "fits": fits,
                 "curve": curves,
@@ -164,15 +177,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
         },
         plots={
             "training": training_curves(pl.DataFrame(curves)),
-            **why(
-                name,
-                spec,
-                files[f"weights-{fits[best]['seed']}.safetensors"],
-                panel=panel,
-                fold=fold,
-                stats=stats,
-                lookback=lookback,
-            ),
+            **({"importance": importance_plot(f"{name} {year}: what it looks at", seen)} if seen else {}),
         },
         checks=purge_check(panel, fold),
         seeds=tuple(f["seed"] for f in fits),
@@ -231,10 +236,10 @@ def tracked_fit(
 
 
 EXPLAINED = 256
-"""Test decisions, evenly spaced, whose explanations are averaged in an asset's plot."""
+"""Test decisions, evenly spaced, whose explanations are averaged."""
 
 
-def why(
+def looked_at(
     name: str,
     spec: FitSpec,
     weights: Any,
@@ -243,9 +248,12 @@ def why(
     fold: "Fold",
     stats: "FoldStats",
     lookback: int,
-) -> dict[str, "Figure"]:
-    """Plot of the variables a model selected and the sessions it attended to in the test year; none if it can't tell."""
-    from forecast_assets.core.evaluation.explanations import explanation_figure, ranked
+) -> dict[str, Any]:
+    """The variables a model selected and the sessions it attended to in the test year; empty if it can't tell.
+
+    ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
+    1 (or is empty). ``decisions`` is how many are averaged.
+    """
     from forecast_assets.core.training.fit import explain_decisions, trained_model
 
     model = trained_model(name, spec, weights, stats=stats, lookback=lookback)
@@ -253,9 +261,23 @@ def why(
     found = explain_decisions(model, ends, panel=panel, stats=stats)
     if found is None:
         return {}
-    figure = explanation_figure(
-        f"{name} {fold.year}: what it looks at",
-        variables=ranked(found.encoder.mean(dim=0).tolist(), found.encoder_names),
-        attention=found.attention.mean(dim=0).tolist(),
+    means = {
+        "variables": (found.encoder_names, found.encoder),
+        "ahead": (found.decoder_names, found.decoder),
+        "static": (found.static_names, found.static),
+    }
+    return {
+        "decisions": len(ends),
+        "attention": found.attention.mean(dim=0).tolist(),
+        **{key: dict(zip(names, w.mean(dim=0).tolist(), strict=True)) for key, (names, w) in means.items()},
+    }
+
+
+def importance_plot(title: str, seen: Mapping[str, Any]) -> "Figure":
+    """``looked_at``, drawn."""
+    from forecast_assets.core.evaluation.explanations import explanation_figure, ranked
+
+    variables = seen["variables"]
+    return explanation_figure(
+        title, variables=ranked(list(variables.values()), list(variables)), attention=seen["attention"]
     )
-    return {"importance": figure}

@@ -11,6 +11,7 @@ from forecast_assets.core.evaluation.evidence import comparisons
 from forecast_assets.core.evaluation.metrics import forecast_metrics
 from forecast_assets.core.evaluation.summary import plain
 from forecast_assets.core.evaluation.verdicts import pinball_verdict, ratio_interval
+from forecast_assets.core.evaluation.yearly import AGES
 from forecast_assets.core.specs import ResamplingSpec
 
 STEPS: tuple[tuple[str, str, str], ...] = (
@@ -24,18 +25,6 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("ensemble", "ensemble_split", "Online calibration, in place of split conformal"),
 )
 """Model, what it is held against, and what differs between the two. Fixed in advance."""
-
-RAW, SPLIT = "ensemble_raw", "ensemble_split"
-"""The ensemble without calibration, and with factors that are fixed on the fold's validation decisions."""
-
-SHOWN = (
-    *("ensemble", "best_member", "b4_patchtst", "b3_tft_sector", "b2_tft_ticker", "b1_tft", "b0_mlp"),
-    *("harx", "har", "garch", "ewma"),
-)
-"""Models in the order they are shown; the ensemble's other calibrations are shown as steps only."""
-
-AGES = (5, 20, 60)
-"""A newcomer's decisions are scored up to each of these, counted from its first."""
 
 COLUMNS = ("pinball_ratio", "coverage_95", "coverage_90", "rmse", "mae", "rank_ic")
 
@@ -106,28 +95,12 @@ def _estimate(
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def young_decisions(decisions: pl.DataFrame) -> pl.DataFrame:
-    """ticker, date, age, listed: the first ``max(AGES)`` decisions of each name; ``listed`` is the day of the first.
-
-    ``decisions``: date, ticker of all that the panel allows.
-    """
-    return (
-        decisions.unique()
-        .with_columns(
-            age=pl.col("date").rank("ordinal").over("ticker").cast(pl.Int64),
-            listed=pl.col("date").min().over("ticker"),
-        )
-        .filter(pl.col("age") <= max(AGES))
-        .sort("ticker", "date")
-    )
-
-
 def newcomer_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
     """model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
 
     ``rows``: losses (``daily.forecast_losses``) of young names' forecasts with ``age`` and ``listed`` as from
-    ``young_decisions``; newcomers are the names listed on or after day ``since``, the first test day: no fold's training
-    has seen them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
+    ``yearly.young_decisions``; newcomers are the names listed on or after day ``since``, the first test day: no fold has
+    trained on them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
     claimed.
     """
     rows = rows.filter(pl.col("listed") >= since)

@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.core.evaluation.ablation import AGES, ablation, newcomer_scores, young_decisions
+from forecast_assets.core.evaluation.ablation import ablation, newcomer_scores
 from forecast_assets.core.evaluation.daily import daily_losses, forecast_losses
 from forecast_assets.core.evaluation.figure import to_svg
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.evaluation.gallery import ablation_figures
 from forecast_assets.core.evaluation.report import render_ablation_report
+from forecast_assets.core.evaluation.yearly import AGES, young_decisions
 from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.specs import BacktestSpec
 
