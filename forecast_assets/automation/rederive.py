@@ -1,7 +1,7 @@
 """The reports' numbers once more, from the artefacts they were made of."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -114,18 +114,20 @@ def _inputs(store: Store, report: Version) -> ReportInputs:
 
 def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
     """What ``child`` read, of which ``bundle`` is all or a part."""
-    parents = _parents(store, child)
     names = [field.name for field in fields(bundle)]  # type: ignore[arg-type]
+    parents = _parents(store, child, names)
     if absent := [name for name in names if name not in parents]:
         raise MissingArtefact(f"{child.label}: was made by older code, without {absent}; run the graph again.")
-    return bundle(**{name: parents[name] for name in names})
+    return bundle(**parents)
 
 
-def _parents(store: Store, child: Version) -> dict[str, Any]:
-    """The versions that ``child`` read, by asset; where a report read all years of one, by year below that."""
+def _parents(store: Store, child: Version, assets: Sequence[str]) -> dict[str, Any]:
+    """The versions of ``assets`` that ``child`` read, by asset; where a report read all years of one, by year below."""
     found: dict[str, Any] = {}
     for label, seen in child.manifest.parents.items():
         asset, _, year = label.partition("/")
+        if asset not in assets:
+            continue
         if year and child.partition is None:
             found.setdefault(asset, {})[year] = _version(store, asset, year, seen, by=None)
         else:
