@@ -17,7 +17,7 @@ import polars as pl
 from benchmarks._result import ROOT, record
 from benchmarks.readme import ABLATION, METRICS
 from forecast_assets.automation.rederive import report_problems
-from forecast_assets.core.evaluation.daily import daily_losses
+from forecast_assets.core.evaluation.daily import chain_losses, daily_losses
 from forecast_assets.core.evaluation.metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
@@ -70,7 +70,7 @@ def garch_figure(store: Store, years: Sequence[str]) -> Figures:
             table = pl.scan_parquet(store.current(asset, year).path("table.parquet"))
             yield table.filter(pl.col("ticker").is_in(tickers) & pl.col("model").is_in([ENSEMBLE, "garch"])).collect()
 
-    losses = daily_losses((tables(year) for year in years), references=["garch"])
+    losses = chain_losses(daily_losses(tables(year), references=["garch"]) for year in years)
     scores = forecast_metrics(losses, baseline="garch").filter(pl.col("model") == ENSEMBLE, pl.col("year").is_null())
     ratios = {str(row["horizon"]): row["pinball_ratio"] for row in scores.iter_rows(named=True)}
     figure = {"value": max(ratios.values()), "by_horizon": ratios, "tickers": len(tickers), "trained_on": "all tickers"}

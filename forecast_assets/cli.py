@@ -283,6 +283,19 @@ def serve(host: str, port: int, rate: float | None) -> None:
 
 
 @cli.command()
+@click.argument("ticker")
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
+@_command
+def changed(ticker: str, day: dt.datetime) -> None:
+    """Why TICKER's forecast of the night of DATE differs from the night before: data, model or calibration."""
+    from forecast_assets.automation.change import change, change_lines
+    from forecast_assets.resources.store_io import StoreResource
+
+    for line in change_lines(change(StoreResource().store(), ticker=ticker, day=day.date())):
+        click.echo(line)
+
+
+@cli.command()
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
 @_command
 def knobs(overrides: tuple[str, ...]) -> None:

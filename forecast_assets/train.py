@@ -80,7 +80,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
 
     Raises MissingArtefact where the tensors are not there yet.
     """
-    from forecast_assets.assets.networks import TRAINING, FoldRun, train_fold
+    from forecast_assets.assets.networks import TRAINING, FoldInputs, train_fold
     from forecast_assets.assets.product import write_content
     from forecast_assets.assets.stage import fold_key
     from forecast_assets.core.evaluation.figure import to_png
@@ -98,19 +98,17 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         knobs["calibration"] = calibration
     key = fold_key(asset, year, specs=knobs, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
-    run = FoldRun(
-        asset,
-        getattr(settings, asset),
-        settings.folds,
-        settings.windows,
-        calibration,
-        year,
-        ComputeResource().hardware(),
-        folder / "checkpoints" / key[:16],
-        TrackingResource(),
-        log,
+    inputs = FoldInputs(
+        windowed_tensors=tensors,
+        folds=settings.folds,
+        windows=settings.windows,
+        year=year,
+        hardware=ComputeResource().hardware(),
+        checkpoints=folder / "checkpoints" / key[:16],
+        tracking=TrackingResource(),
+        log=log,
     )
-    product = train_fold(run, tensors)
+    product = train_fold(asset, getattr(settings, asset), inputs, calibration=calibration)
     folder.mkdir(parents=True, exist_ok=True)
     settings_used = {name: knob.model_dump(mode="json") for name, knob in knobs.items()}
     write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / "settings.json")

@@ -7,13 +7,16 @@ import polars as pl
 from forecast_assets.assets.networks import FITS, TRAINING
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Check, Product
+from forecast_assets.assets.scoring import YearForecasts, losses_files
 from forecast_assets.assets.stage import CheckSpec, stage
+from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.ledger import Simulation
+    from forecast_assets.core.evaluation.yearly import YearLosses
 
 RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every ledger")
 TOLERANCE = 1e-9
@@ -24,29 +27,27 @@ VARIANTS = "variants.parquet"
 
 @stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
 def backtest(
-    ensemble: Version,
-    b0_mlp: Version,
-    b1_tft: Version,
-    b2_tft_ticker: Version,
-    b3_tft_sector: Version,
-    b4_patchtst: Version,
-    baselines: Version,
+    inputs: YearForecasts,
     calendar_panel: Version,
     backtest_spec: BacktestSpec,
+    windows: WindowSpec,
     year: int,
 ) -> Product:
-    """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution."""
+    """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
+    beside them the daily losses of all forecasts.
+    """
     from forecast_assets.core.evaluation import benchmarks
     from forecast_assets.core.evaluation.evidence import LATE
     from forecast_assets.core.evaluation.ledger import reconcile
     from forecast_assets.core.evaluation.plots import equity_curves
     from forecast_assets.core.evaluation.simulate import simulate
 
+    losses = score_forecasts(inputs, lookback=windows.lookback)
     panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
-    expected = dict(zip(HORIZONS, baselines.json(TRAINING)["unconditional_mean"], strict=True))
-    networks = (b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst)
-    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (ensemble, b0_mlp, *networks)}
-    walk = pl.read_parquet(baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
+    expected = dict(zip(HORIZONS, inputs.baselines.json(TRAINING)["unconditional_mean"], strict=True))
+    networks = (inputs.b1_tft, inputs.b2_tft_ticker, inputs.b3_tft_sector, inputs.b4_patchtst)
+    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, inputs.b0_mlp, *networks)}
+    walk = pl.read_parquet(inputs.baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})
     # B0 as a friend would trade it: its own one-session forecast, every day, without smoothing.
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
@@ -70,7 +71,7 @@ def backtest(
         forecasts["ensemble"], panel, year=year, spec=backtest_spec, unconditional_mean=mean, delay_sessions=1
     )
     variants = {f"ensemble{LATE}": late}
-    for network in (b0_mlp, b2_tft_ticker):
+    for network in (inputs.b0_mlp, inputs.b2_tft_ticker):
         for (fit,), table in pl.read_parquet(network.path(FITS)).group_by("model", maintain_order=True):
             variants[str(fit)] = simulate(table, panel, year=year, spec=backtest_spec, unconditional_mean=mean)
     error = max(reconcile(book) for book in (*books.values(), *variants.values()))
@@ -80,8 +81,30 @@ def backtest(
     )
     candidates = pl.concat(book.daily.with_columns(strategy=pl.lit(name)) for name, book in variants.items())
     return Product(
-        files={TABLE: daily, "positions.parquet": positions, "trades.parquet": trades, VARIANTS: candidates},
+        files={
+            TABLE: daily,
+            "positions.parquet": positions,
+            "trades.parquet": trades,
+            VARIANTS: candidates,
+            **losses_files(losses),
+        },
         facts={"strategies": len(books), "trades": trades.height, "ledger_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
         checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
     )
+
+
+def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
+    """The losses of a year, from its forecasts."""
+    from forecast_assets.core.evaluation.yearly import year_losses, young_decisions
+    from forecast_assets.core.windows.tensors import PanelTensors
+
+    panel = PanelTensors.load(forecasts.windowed_tensors.path(TENSORS))
+    ends = panel.ends(lookback)
+    decisions = pl.DataFrame(
+        {
+            "date": pl.Series(panel.date[ends].numpy()).cast(pl.Date),
+            "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
+        }
+    )
+    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), young=young_decisions(decisions))

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ import polars as pl
 from upath import UPath
 
 from forecast_assets.assets.backtest import VARIANTS
-from forecast_assets.assets.ensemble import BEST_MEMBER
-from forecast_assets.assets.networks import TRAINING
+from forecast_assets.assets.networks import IMPORTANCE, TRAINING
 from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.scoring import read_daily
+from forecast_assets.assets.stage import Bundle, stage
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -60,30 +60,45 @@ def publish_files(version: Version, data_root: str, names: Iterable[str]) -> Non
 
 
 @dataclass(frozen=True)
-class ReportInputs:
+class ReportInputs(Bundle):
     """The artefacts that a report reads. Mappings are by year."""
 
     raw_panel: Version
     calendar_panel: Version
-    models: Mapping[str, Mapping[str, Version]]
-    """Assets that hold forecast tables."""
-    backtest: Mapping[str, Version]
+    baselines: dict[str, Version]
+    b0_mlp: dict[str, Version]
+    b1_tft: dict[str, Version]
+    b2_tft_ticker: dict[str, Version]
+    b3_tft_sector: dict[str, Version]
+    b4_patchtst: dict[str, Version]
+    ensemble: dict[str, Version]
+    backtest: dict[str, Version]
 
     @property
-    def by_name(self) -> list[Mapping[str, Version]]:
-        """The models in the alphabet's order of their assets, whoever lists them."""
-        return [self.models[name] for name in sorted(self.models)]
+    def years(self) -> list[str]:
+        """Those at hand, in order."""
+        return sorted(self.backtest)
 
-    def forecasts(self, year: str) -> Iterator[pl.DataFrame]:
-        """The forecast tables of a year, one after the other."""
-        for of in self.by_name:
-            yield pl.read_parquet(of[year].path(TABLE))
-        yield pl.read_parquet(self.models[MODEL][year].path(BEST_MEMBER))
+    @property
+    def missing_years(self) -> list[int]:
+        """Test years of the panel that are not at hand."""
+        wanted = self.raw_panel.json("partitions.json")["years"]
+        return [int(year) for year in wanted if year not in self.backtest]
+
+    @property
+    def candidates(self) -> list[Mapping[str, Version]]:
+        """The networks that the ensemble is made of."""
+        return [self.b1_tft, self.b2_tft_ticker, self.b3_tft_sector, self.b4_patchtst]
 
     @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
-        return [of for of in self.by_name if next(iter(of.values())).manifest.seeds]
+        return [self.b0_mlp, *self.candidates]
+
+    @property
+    def yearly(self) -> list[Mapping[str, Version]]:
+        """All that is there by year."""
+        return [*self.networks, self.baselines, self.ensemble, self.backtest]
 
 
 @dataclass(frozen=True)
@@ -98,46 +113,21 @@ class ReportContent:
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_report)
 def backtest_report(
-    raw_panel: Version,
-    calendar_panel: Version,
-    baselines: dict[str, Version],
-    b0_mlp: dict[str, Version],
-    b1_tft: dict[str, Version],
-    b2_tft_ticker: dict[str, Version],
-    b3_tft_sector: dict[str, Version],
-    b4_patchtst: dict[str, Version],
-    ensemble: dict[str, Version],
-    backtest: dict[str, Version],
-    backtest_spec: BacktestSpec,
-    verdict: VerdictSpec,
-    profile: str,
-    trials: Any,
+    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: str, trials: Any
 ) -> Product:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
     from forecast_assets.core.evaluation.figure import to_svg
     from forecast_assets.core.evaluation.gallery import backtest_figures
     from forecast_assets.core.evaluation.report import render_backtest_report
 
-    years = sorted(backtest)
-    networks = {
-        "b1_tft": b1_tft,
-        "b2_tft_ticker": b2_tft_ticker,
-        "b3_tft_sector": b3_tft_sector,
-        "b4_patchtst": b4_patchtst,
-    }
-    inputs = ReportInputs(
-        raw_panel=raw_panel,
-        calendar_panel=calendar_panel,
-        models={"ensemble": ensemble, "b0_mlp": b0_mlp, **networks, "baselines": baselines},
-        backtest=backtest,
-    )
+    years = inputs.years
     content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
     summary = content.summary
     figures = backtest_figures(
         forecasts=content.forecasts,
         daily=content.chained,
-        prices=pl.scan_parquet(calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
-        curves=pl.concat(pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in networks.values()),
+        prices=pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
+        curves=pl.concat(pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in inputs.candidates),
         summary=summary,
     )
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
@@ -161,13 +151,15 @@ def report_content(
 ) -> ReportContent:
     """Everything the report says, from the artefacts and the trial ledger alone."""
     from forecast_assets.core.evaluation.chain import chain_years
-    from forecast_assets.core.evaluation.daily import daily_losses
+    from forecast_assets.core.evaluation.daily import chain_losses
     from forecast_assets.core.evaluation.evidence import Books, evidence, traded_liquidity
+    from forecast_assets.core.evaluation.importance import importance
     from forecast_assets.core.evaluation.robustness import liquidity
     from forecast_assets.core.evaluation.summary import summarise
+    from forecast_assets.core.evaluation.yearly import RAW, SPLIT
 
-    years = sorted(inputs.backtest)
-    losses = daily_losses((inputs.forecasts(year) for year in years), references=[MODEL, BASELINE])
+    years = inputs.years
+    losses = chain_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
     daily, positions, trades, variants = (
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, "positions.parquet", "trades.parquet", VARIANTS)
@@ -182,12 +174,16 @@ def report_content(
         trades=trades,
         liquid=traded_liquidity(liquidity(panel), trades, strategies=[MODEL]),
     )
-    wanted = inputs.raw_panel.json("partitions.json")["years"]
+    weights = {
+        asset: {int(year): _weights(of[year]) for year in years}
+        for of in inputs.networks
+        for asset in {version.asset for version in of.values()}
+    }
     summary = summarise(
         losses=losses,
         daily=chained,
-        facts=run_facts(inputs, years=years, profile=profile),
-        missing_years=[int(year) for year in wanted if year not in years],
+        facts=run_facts(inputs, profile=profile),
+        missing_years=inputs.missing_years,
         spec=spec,
         model=MODEL,
         baseline=BASELINE,
@@ -196,16 +192,21 @@ def report_content(
         evidence=evidence(
             losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
+        importance=importance(weights),
     )
-    own = pl.concat(pl.read_parquet(inputs.models[MODEL][year].path(TABLE)) for year in years)
+    own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     return ReportContent(summary, own, chained)
 
 
-def run_facts(inputs: ReportInputs, *, years: list[str], profile: str) -> dict[str, Any]:
+def _weights(fold: Version) -> Any:
+    """What the fold's network looked at, or None where it was published without."""
+    return fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
+
+
+def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
     """What a report says of the run it comes from."""
-    panel = inputs.raw_panel.manifest.facts
-    yearly = (*inputs.by_name, *([inputs.backtest] if inputs.backtest else []))
-    versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in yearly for year in years)]
+    panel, years = inputs.raw_panel.manifest.facts, inputs.years
+    versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in inputs.yearly for year in years)]
     return {
         "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],
         "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],

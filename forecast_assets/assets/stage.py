@@ -6,6 +6,7 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
+- a parameter annotated with a ``Bundle`` stands for the bundle's fields: what several stages need alike, said once;
 - ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
@@ -25,7 +26,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_origin
 
 import dagster as dg
@@ -78,25 +79,41 @@ class CheckSpec:
     blocking: bool = True
 
 
+class Bundle:
+    """Base of a dataclass whose fields are read as if a stage had them for parameters of its own."""
+
+
 @dataclass(frozen=True)
 class _Signature:
-    """The parameters of a stage, sorted by what they are."""
+    """The parameters of a stage, sorted by what they are; the fields of a bundle are among them."""
 
     parents: dict[str, Any]  # name -> annotation
     specs: dict[str, type[Spec]]
     services: tuple[str, ...]
+    bundles: dict[str, type[Bundle]]
 
     @classmethod
     def of(cls, function: Callable[..., Product]) -> "_Signature":
         annotations = {name: p.annotation for name, p in inspect.signature(function).parameters.items()}
+        bundles = {name: a for name, a in annotations.items() if _is_a(a, Bundle)}
+        for name, bundle in bundles.items():
+            del annotations[name]
+            annotations |= {field.name: field.type for field in fields(bundle)}
         services = tuple(name for name in annotations if name in SERVICES)
-        specs = {name: a for name, a in annotations.items() if _is_spec(a)}
+        specs = {name: a for name, a in annotations.items() if _is_a(a, Spec)}
         parents = {name: a for name, a in annotations.items() if name not in specs and name not in services}
-        return cls(parents, specs, services)
+        return cls(parents, specs, services, bundles)
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the stage is called with: ``values`` by name, those of a bundle's fields put together."""
+        arguments = dict(values)
+        for name, bundle in self.bundles.items():
+            arguments[name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})  # type: ignore[arg-type]
+        return arguments
 
 
-def _is_spec(annotation: Any) -> bool:
-    return inspect.isclass(annotation) and issubclass(annotation, Spec)
+def _is_a(annotation: Any, base: type) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, base)
 
 
 def _field(parameter: str) -> str:
@@ -236,7 +253,7 @@ def _materialise(
         if "previous" in signature.services:
             services["previous"] = find_previous(store, asset, partition, code_version=code, config=knobs)
         opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
-        product = function(**opened, **specs, **services)
+        product = function(**signature.arguments({**opened, **specs, **services}))
         undeclared = set(product.checks) ^ {check.name for check in checks}
         if undeclared:
             raise ValueError(f"{asset}: checks declared and checks decided differ: {sorted(undeclared)}")

@@ -76,6 +76,25 @@ def test_the_report_stands_where_people_look_for_it(smoke_graph: Graph) -> None:
     assert "https://" not in html
 
 
+def test_the_report_says_what_the_networks_look_at_and_which_of_them_cannot_tell(smoke_graph: Graph) -> None:
+    found = smoke_graph.version("backtest_report").json("metrics.json")["importance"]
+    tfts = {entry["model"]: entry for entry in found["networks"]}
+    assert set(tfts) == {"b1_tft", "b2_tft_ticker", "b3_tft_sector"}
+    for model, entry in tfts.items():
+        assert entry["years"] == [2018, 2019]
+        for k, year in enumerate(YEARS):
+            published = smoke_graph.version(model, year).json("importance.json")
+            shown = {variable["name"]: variable["weights"][k] for variable in entry["variables"]}
+            assert shown == published["variables"]
+            for part in ("variables", "ahead", "attention"):
+                weights = published[part].values() if isinstance(published[part], dict) else published[part]
+                assert sum(weights) == pytest.approx(1, abs=1e-4)
+    assert smoke_graph.version("b4_patchtst", "2019").json("importance.json") == {}
+    html = (smoke_graph.root / "reports" / "latest" / "backtest.html").read_text()
+    assert "b0_mlp, b4_patchtst: no selection weights" in html
+    assert all(f"Variables that {model} selects" in html for model in tfts)
+
+
 def test_the_whole_graph_runs_on_an_object_store_to_the_same_result(smoke_graph: Graph, tmp_path: Path) -> None:
     drop = smoke_graph.root / "raw" / "demo_panel.csv"
     with Graph(tmp_path, data="memory://graph") as graph:

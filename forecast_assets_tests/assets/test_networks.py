@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from forecast_assets.assets.networks import FoldRun, tracked_fit
+from forecast_assets.assets.networks import FoldInputs, tracked_fit
 from forecast_assets.core.specs import FoldSpec, MlpSpec, WindowSpec
 from forecast_assets.core.training import fit as module
 from forecast_assets.core.windows.folds import make_fold
@@ -21,19 +21,29 @@ FOLDS = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21
 log = logging.getLogger("networks")
 
 
-def run(tmp_path: Path, *, mode: Any = "offline", batch_size: int = 64) -> FoldRun:
-    spec = MlpSpec(epochs=3, visits_per_epoch=256, hidden=8, batch_size=batch_size)
-    tracking = TrackingResource(mode=mode, folder=str(tmp_path))
-    return FoldRun(
-        "b0_mlp", spec, FOLDS, WindowSpec(lookback=LOOKBACK), None, 2019, CPU, tmp_path / "checkpoints", tracking, log
+NOTHING: Any = None
+
+
+def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int = 64, **data: Any) -> Any:
+    inputs = FoldInputs(
+        windowed_tensors=NOTHING,
+        folds=FOLDS,
+        windows=WindowSpec(lookback=LOOKBACK),
+        year=2019,
+        hardware=CPU,
+        checkpoints=tmp_path / "checkpoints",
+        tracking=TrackingResource(mode=mode, folder=str(tmp_path)),
+        log=log,
     )
+    spec = MlpSpec(epochs=3, visits_per_epoch=256, hidden=8, batch_size=batch_size)
+    return tracked_fit("b0_mlp", spec, seed, inputs, **({"panel": None, "fold": None, "stats": None} | data))
 
 
 def test_each_epoch_of_a_fit_is_tracked_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     panel = random_panel(tickers=3, sessions=620)
     fold = make_fold(panel, year=2019, spec=FOLDS, lookback=LOOKBACK)
     with caplog.at_level("DEBUG", "networks"):
-        done = tracked_fit(run(tmp_path), 0, panel=panel, fold=fold, stats=fit_stats(panel, fold))
+        done = fitted(tmp_path, 0, panel=panel, fold=fold, stats=fit_stats(panel, fold))
     said = [record.getMessage() for record in caplog.records if record.name == "networks"]
     assert [line.split(",")[0] for line in said] == [f"b0_mlp 2019 seed 0: epoch {k} of 3" for k in (1, 2, 3)]
     assert len(offline_runs(tmp_path, holding=b"validation_pinball")) == 1
@@ -52,8 +62,7 @@ def test_a_batch_that_memory_does_not_hold_is_halved_and_said_so(
         return "fitted"
 
     monkeypatch.setattr(module, "fit", fit)
-    nothing: Any = None
-    assert tracked_fit(run(tmp_path, mode="disabled"), 7, panel=nothing, fold=nothing, stats=nothing) == "fitted"  # type: ignore[comparison-overlap]
+    assert fitted(tmp_path, 7, mode="disabled") == "fitted"
     assert tried == [64, 32, 16]
     said = [record.getMessage() for record in caplog.records if record.name == "networks"]
     assert said[0] == "b0_mlp 2019 seed 7: the device's memory does not hold a batch of 64 windows; trying 32"
@@ -64,6 +73,5 @@ def test_a_single_window_that_memory_does_not_hold_fails(tmp_path: Path, monkeyp
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(module, "fit", fit)
-    nothing: Any = None
     with pytest.raises(torch.OutOfMemoryError):
-        tracked_fit(run(tmp_path, mode="disabled", batch_size=1), 7, panel=nothing, fold=nothing, stats=nothing)
+        fitted(tmp_path, 7, mode="disabled", batch_size=1)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.succession import find_succession
+from forecast_assets.automation.change import change, change_lines
 from forecast_assets.automation.nights import due_nights, roll_back
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
 from forecast_assets.core.errors import BadInput
@@ -64,12 +65,27 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     assert replay.store.partitions("nightly_forecast") == nights
     for night in nights:
         assert worst_difference(as_walked(replay, night)) <= 1e-6, night
+    found = change(replay.store, ticker="SYN00", day=dt.date(2019, 3, 15))
+    assert (found.before, found.after) == (dt.date(2019, 3, 14), dt.date(2019, 3, 15))
+    assert not found.width["model"].any()  # the champion is the same
+    assert np.abs(found.width["revised since"]).max() <= 1e-6
+    assert np.abs(found.width["data"]).min() > 0
+    assert np.abs(found.width["calibration"]).max() > 0
+    moved = [band_width(replay, night, "SYN00") for night in nights[:2]]
+    np.testing.assert_allclose(sum(found.width.values()), moved[1] - moved[0], atol=1e-12)
+    assert change_lines(found)[0].startswith("from the decision of 2019-03-14 to that of 2019-03-15; mostly ")
     before = replay.ids()
     other = ["calibration.rate=0.1"]
     assert replay.run("nightly_forecast", panel=drop, as_of=nights[-1], overrides=other).failures == []
     assert {slot: v for slot, v in replay.ids().items() if slot[0] == "nightly_forecast"} == {
         slot: v for slot, v in before.items() if slot[0] == "nightly_forecast"
     }
+
+
+def band_width(graph: Graph, night: str, ticker: str) -> np.ndarray:
+    """Width of the committed 95 % band, (3,)."""
+    rows = graph.table("nightly_forecast", night).filter(pl.col("ticker") == ticker).sort("horizon")
+    return (rows["q975"] - rows["q025"]).to_numpy()
 
 
 def test_missed_nights_are_caught_up_with_in_order(replay: Graph) -> None:

@@ -11,6 +11,7 @@ from forecast_assets.core.evaluation.evidence import comparisons
 from forecast_assets.core.evaluation.metrics import forecast_metrics
 from forecast_assets.core.evaluation.summary import plain
 from forecast_assets.core.evaluation.verdicts import pinball_verdict, ratio_interval
+from forecast_assets.core.evaluation.yearly import AGES
 from forecast_assets.core.specs import ResamplingSpec
 
 STEPS: tuple[tuple[str, str, str], ...] = (
@@ -24,12 +25,6 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("ensemble", "ensemble_split", "Online calibration, in place of split conformal"),
 )
 """Model, what it is held against, and what differs between the two. Fixed in advance."""
-
-RAW, SPLIT = "ensemble_raw", "ensemble_split"
-"""The ensemble without calibration, and with factors that are fixed on the fold's validation decisions."""
-
-AGES = (5, 20, 60)
-"""A newcomer's decisions are scored up to each of these, counted from its first."""
 
 COLUMNS = ("pinball_ratio", "coverage_95", "coverage_90", "rmse", "mae", "rank_ic")
 
@@ -100,32 +95,20 @@ def _estimate(
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def newcomer_decisions(first: pl.DataFrame, decisions: pl.DataFrame, *, since: dt.date) -> pl.DataFrame:
-    """ticker, date, age: the first ``max(AGES)`` decisions of each name whose first one is on or after day ``since``.
-
-    ``first``: ticker, first (date of its first decision ever); ``decisions``: date, ticker.
-    """
-    late = first.filter(pl.col("first") >= since)
-    return (
-        decisions.join(late, on="ticker", how="semi")
-        .unique()
-        .with_columns(age=pl.col("date").rank("ordinal").over("ticker").cast(pl.Int64))
-        .filter(pl.col("age") <= max(AGES))
-        .sort("ticker", "date")
-    )
-
-
-def newcomer_scores(rows: pl.DataFrame, ages: pl.DataFrame, *, baseline: str) -> list[dict[str, Any]]:
+def newcomer_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
     """model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
 
-    ``rows``: losses (``daily.forecast_losses``) of newcomers' forecasts; ``ages``: from ``newcomer_decisions``;
-    ``sessions``: decisions up to that age are counted. Few names and one market: no interval is claimed.
+    ``rows``: losses (``daily.forecast_losses``) of young names' forecasts with ``age`` and ``listed`` as from
+    ``yearly.young_decisions``; newcomers are the names listed on or after day ``since``, the first test day: no fold has
+    trained on them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
+    claimed.
     """
+    rows = rows.filter(pl.col("listed") >= since)
     if rows.is_empty():
         return []
     keys = ["horizon", "date", "ticker"]
     reference = rows.filter(pl.col("model") == baseline).select(*keys, reference="pinball")
-    aged = rows.join(ages, on=["ticker", "date"]).join(reference, on=keys)
+    aged = rows.join(reference, on=keys)
     parts = [
         aged.filter(pl.col("age") <= age)
         .group_by("model", "horizon")

@@ -16,6 +16,10 @@ Floats = NDArray[np.float64]
 LOSSES = ("pinball", "crps", "inside_95", "inside_90", "squared_error", "absolute_error")
 DAY = ("horizon", "date")
 
+DAYS = {"horizon": pl.Int32, "date": pl.Date}
+SCORES = {"model": pl.String, **DAYS, "n": pl.UInt32, **dict.fromkeys([*LOSSES, "rank_ic"], pl.Float64)}
+PAIRS = {"model": pl.String, "other": pl.String, **DAYS, "loss": pl.Float64, "reference": pl.Float64}
+
 
 class DailyLosses(NamedTuple):
     """Sums over the matured test forecasts of a day. Tables are sorted by their keys; log-return units."""
@@ -28,36 +32,67 @@ class DailyLosses(NamedTuple):
     """
     shared: pl.DataFrame
     """horizon, date and a column per model: mean pinball over the decisions that every model made."""
-    references: tuple[str, ...]
-    """Models that the others were paired with."""
 
     @property
     def models(self) -> list[str]:
         """Names of all models that have a matured test forecast, sorted."""
         return self.scores["model"].unique().sort().to_list()
 
+    @property
+    def references(self) -> list[str]:
+        """Names of the models that the others were paired with, sorted."""
+        return self.pairs["other"].unique().sort().to_list()
+
     def pair(self, model: str, other: str) -> pl.DataFrame:
         """horizon, date, loss, reference of one model against one of the references, or a ValueError."""
         if other not in self.references:
-            raise ValueError(f"nothing was paired with {other}; have {list(self.references)}")
+            raise ValueError(f"nothing was paired with {other}; have {self.references}")
         both = (pl.col("model") == model) & (pl.col("other") == other)
         return self.pairs.filter(both).select(*DAY, "loss", "reference")
 
+    def without(self, models: Sequence[str]) -> "DailyLosses":
+        """The losses of all other models. ``shared`` stays that of the decisions that these ``models`` made too."""
+        return DailyLosses(
+            scores=self.scores.filter(~pl.col("model").is_in(models)),
+            pairs=self.pairs.filter(~pl.col("model").is_in(models) & ~pl.col("other").is_in(models)),
+            shared=self.shared.drop(models, strict=False),
+        )
 
-def daily_losses(spans: Iterable[Iterable[pl.DataFrame]], *, references: Sequence[str]) -> DailyLosses:
-    """Forecast tables to their daily sums, in the memory of one span.
 
-    ``spans``: the tables of one year each, say; no two spans share a day. Within one, a table holds one model or
-    several. ``references``: models that all others are paired with. Raises ValueError where a span has a model in two
-    tables.
+def daily_losses(tables: Iterable[pl.DataFrame], *, references: Sequence[str]) -> DailyLosses:
+    """Forecast tables of one span of time, a year say, to their daily sums.
+
+    A table holds one model or several; one table is held at a time. ``references``: models that all others are paired
+    with. All is empty where no test forecast has matured. Raises ValueError where two tables hold one model.
     """
-    parts = [_of_span(tables, references) for tables in spans]
-    scores, pairs, shared = (pl.concat(tables, how="diagonal") for tables in zip(*parts, strict=True))
+    scores, decisions = [pl.DataFrame(schema=SCORES)], {}
+    for table in tables:
+        for (name,), rows in forecast_losses(table).group_by("model", maintain_order=True):
+            if name in decisions:
+                raise ValueError(f"daily_losses: two tables of one span hold {name}")
+            scores.append(_added_up(rows).insert_column(0, pl.lit(str(name)).alias("model")))
+            decisions[str(name)] = rows.select(*DAY, "ticker", "pinball")
+    names = sorted(decisions)
+    if not names:
+        return DailyLosses(scores[0], pl.DataFrame(schema=PAIRS), pl.DataFrame(schema=DAYS))
+    days, starts, wide = _side_by_side([decisions[name] for name in names])
+    return DailyLosses(
+        scores=pl.concat(scores).sort("model", *DAY),
+        pairs=_pairs(names, days, starts, wide, references).sort("model", "other", *DAY),
+        shared=_shared(names, days, starts, wide),
+    )
+
+
+def chain_losses(spans: Iterable[DailyLosses]) -> DailyLosses:
+    """The losses of several spans, of which no two share a day, as those of one.
+
+    A span in which a model is missing has no decision that every model made, and is left out of ``shared``.
+    """
+    scores, pairs, shared = (pl.concat(tables, how="diagonal") for tables in zip(*spans, strict=True))
     return DailyLosses(
         scores=scores.sort("model", *DAY),
         pairs=pairs.sort("model", "other", *DAY),
         shared=shared.select(*DAY, *sorted(set(shared.columns) - set(DAY))).drop_nulls().sort(DAY),
-        references=tuple(references),
     )
 
 
@@ -78,23 +113,6 @@ def forecast_losses(table: pl.DataFrame) -> pl.DataFrame:
         squared_error=(pl.col("y") - pl.col("mean")) ** 2,
         absolute_error=(pl.col("y") - pl.col("q50")).abs(),
     )
-
-
-def _of_span(
-    tables: Iterable[pl.DataFrame], references: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    scores, decisions = [], {}
-    for table in tables:
-        for (name,), rows in forecast_losses(table).group_by("model", maintain_order=True):
-            if name in decisions:
-                raise ValueError(f"daily_losses: two tables of one span hold {name}")
-            scores.append(_added_up(rows).insert_column(0, pl.lit(str(name)).alias("model")))
-            decisions[str(name)] = rows.select(*DAY, "ticker", "pinball")
-    if not scores:
-        raise ValueError("daily_losses: a span without a matured test forecast")
-    names = sorted(decisions)
-    days, starts, wide = _side_by_side([decisions[name] for name in names])
-    return pl.concat(scores), _pairs(names, days, starts, wide, references), _shared(names, days, starts, wide)
 
 
 def _added_up(rows: pl.DataFrame) -> pl.DataFrame:
@@ -141,8 +159,7 @@ def _side_by_side(models: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, NDArray
 def _pairs(
     names: Sequence[str], days: pl.DataFrame, starts: NDArray[np.intp], wide: Floats, references: Sequence[str]
 ) -> pl.DataFrame:
-    schema = {"model": pl.String, "other": pl.String, "horizon": pl.Int32, "date": pl.Date}
-    parts = [pl.DataFrame(schema=schema | {"loss": pl.Float64, "reference": pl.Float64})]
+    parts = [pl.DataFrame(schema=PAIRS)]
     for other in (name for name in references if name in names):
         reference = wide[:, [names.index(other)]]
         both = ~np.isnan(wide) & ~np.isnan(reference)

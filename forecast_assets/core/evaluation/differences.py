@@ -1,8 +1,11 @@
-"""Where two summaries part: what ``verify`` says when a number is not what the artefacts give."""
+"""Where two summaries, or two tables, part: what ``verify`` says when a number is not what the artefacts give."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+import polars as pl
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
@@ -33,6 +36,23 @@ def first_difference(stored: Any, derived: Any, *, path: str = "") -> str | None
     else:
         same = type(stored) is type(derived) and stored == derived
     return None if same else f"{path} is {stored!r}, derived {derived!r}"
+
+
+def same_numbers(stored: pl.DataFrame, derived: pl.DataFrame) -> bool:
+    """Whether two tables agree: floats as ``first_difference`` has it, null with null; everything else exactly."""
+    if stored.schema != derived.schema or stored.height != derived.height:
+        return False
+    for name, dtype in stored.schema.items():
+        one, other = stored[name], derived[name]
+        if dtype.is_float():
+            if not one.is_null().equals(other.is_null()):
+                return False
+            same = np.isclose(one.to_numpy(), other.to_numpy(), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+            if not same.all():
+                return False
+        elif not one.equals(other):
+            return False
+    return True
 
 
 def _is_number(value: Any) -> bool:

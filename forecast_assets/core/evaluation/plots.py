@@ -92,6 +92,15 @@ def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure
     return figure
 
 
+def weights_by_year(weights: Mapping[str, Sequence[float]], *, years: Sequence[int], model: str) -> "Figure":
+    """Selection weight of each variable in each year, as coloured numbers."""
+    values = np.array(list(weights.values()))  # (variables, years)
+    figure, (plot,) = canvas(f"Variables that {model} selects", height=0.9 + 0.26 * len(weights), panels=1)
+    _shade(plot, values, reach=max(float(values.max()), 0.01), texts=[[percent(v) for v in row] for row in values])
+    _grid_labels(plot, columns=[str(year) for year in years], rows=list(weights))
+    return figure
+
+
 def coverage_by_year(coverage: pl.DataFrame, *, model: str) -> "Figure":
     """Share of returns inside the 95 % and 90 % bands, per horizon and year, against these two lines.
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-SECTIONS = ("equity", "drawdown", "yearly", "pinball", "coverage", "pit", "fan", "training")
+SECTIONS = ("equity", "drawdown", "yearly", "pinball", "coverage", "pit", "fan", "importance", "training")
 """Where a figure goes: the part of its name before the colon, so "fan:BMW.DE" and "fan:AAPL" stand side by side."""
 
 

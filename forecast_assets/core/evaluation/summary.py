@@ -52,6 +52,7 @@ def summarise(
     rivals: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
+    importance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
 
@@ -60,8 +61,9 @@ def summarise(
     (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
     ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
     pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
-    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection. Returns,
-    bounds included, shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
+    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
+    ``importance``: from ``importance.importance``, or None for a report without networks. Returns, bounds included,
+    shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
     where a fact, the model's book or its matured forecasts are missing.
     """
     if absent := [name for name in FACTS if name not in facts]:
@@ -107,6 +109,7 @@ def summarise(
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
+        "importance": importance,
         "not_tested": _not_tested(verdicts, evidence=evidence is not None),
         "caveats": [*caveats, *_caveats(years=years, trials=_trials(facts, evidence))],
     }

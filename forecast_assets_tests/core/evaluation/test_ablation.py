@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.core.evaluation.ablation import AGES, ablation, newcomer_decisions, newcomer_scores
+from forecast_assets.core.evaluation.ablation import ablation, newcomer_scores
 from forecast_assets.core.evaluation.daily import daily_losses, forecast_losses
 from forecast_assets.core.evaluation.figure import to_svg
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.evaluation.gallery import ablation_figures
 from forecast_assets.core.evaluation.report import render_ablation_report
+from forecast_assets.core.evaluation.yearly import AGES, young_decisions
 from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.specs import BacktestSpec
 
@@ -30,7 +31,7 @@ def table(model: str) -> pl.DataFrame:
     return forecast_table(date=DATES, ticker=NAMES * DAYS, quantiles=quantiles, y=Y, split="test", model=model)
 
 
-LOSSES = daily_losses([[table(model) for model in SIGMA]], references=list(SIGMA))
+LOSSES = daily_losses((table(model) for model in SIGMA), references=list(SIGMA))
 
 
 def summary(**changes: Any) -> dict[str, Any]:
@@ -63,9 +64,7 @@ def test_steps_have_ratios_and_intervals_and_absent_models_have_none() -> None:
 
 
 def test_the_page_shows_it_all_and_escapes_what_it_is_given() -> None:
-    ages = newcomer_decisions(*listing(), since=dt.date(2022, 12, 1))
-    rows = forecast_losses(pl.concat([table(model) for model in SIGMA])).filter(pl.col("ticker") == "C")
-    scores = newcomer_scores(rows, ages, baseline="ewma")
+    scores = newcomer_scores(young(*SIGMA), since=SINCE, baseline="ewma")
     found = ablation(LOSSES, scores, **arguments_of(summary()))
     html = render_ablation_report(found, {name: to_svg(figure) for name, figure in ablation_figures(found).items()})
     assert "An embedding of the ticker" in html
@@ -80,19 +79,28 @@ def arguments_of(found: dict[str, Any]) -> dict[str, Any]:
     return kept | {"spec": SPEC}
 
 
-def listing() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """First decisions, and all of them: C lists on 2022-12-05."""
+SINCE, LISTED = dt.date(2022, 12, 1), dt.date(2022, 12, 5)
+
+
+def listing() -> pl.DataFrame:
+    """First decisions, their ages: A and B list before ``SINCE``, C on ``LISTED``."""
     decisions = pl.DataFrame({"date": DATES, "ticker": NAMES * DAYS}).with_columns(pl.col("date").cast(pl.Date))
-    decisions = decisions.filter((pl.col("ticker") != "C") | (pl.col("date") >= dt.date(2022, 12, 5)))
-    return decisions.group_by("ticker").agg(first=pl.col("date").min()), decisions
+    return young_decisions(decisions.filter((pl.col("ticker") != "C") | (pl.col("date") >= LISTED)))
+
+
+def young(*models: str) -> pl.DataFrame:
+    """Losses of the models' forecasts for names that are young."""
+    rows = forecast_losses(pl.concat([table(model) for model in models]))
+    return rows.join(listing(), on=["ticker", "date"])
 
 
 def test_newcomers_are_scored_by_their_own_first_decisions() -> None:
-    ages = newcomer_decisions(*listing(), since=dt.date(2022, 12, 1))
-    assert ages["ticker"].unique().to_list() == ["C"]
+    ages = listing().filter(pl.col("ticker") == "C")
     assert ages["age"].to_list() == list(range(1, 1 + ages.height))
-    rows = forecast_losses(pl.concat([table("ensemble"), table("ewma")]))
-    scores = newcomer_scores(rows, ages, baseline="ewma")
+    assert set(ages["listed"]) == {LISTED}
+    assert listing()["age"].max() == max(AGES)
+    rows = young("ensemble", "ewma")
+    scores = newcomer_scores(rows, since=SINCE, baseline="ewma")
     first = next(row for row in scores if (row["model"], row["sessions"], row["horizon"]) == ("ensemble", 5, 1))
     five = rows.filter(
         pl.col("ticker") == "C", pl.col("horizon") == 1, pl.col("date").is_in(ages["date"][:5].implode())
@@ -101,4 +109,4 @@ def test_newcomers_are_scored_by_their_own_first_decisions() -> None:
     assert (first["n"], first["tickers"]) == (5, 1)
     assert first["pinball_ratio"] == pytest.approx(sums["ensemble"] / sums["ewma"])
     assert {row["sessions"] for row in scores} == set(AGES)
-    assert newcomer_scores(rows.clear(), ages, baseline="ewma") == []
+    assert newcomer_scores(rows, since=dt.date(2023, 12, 1), baseline="ewma") == []

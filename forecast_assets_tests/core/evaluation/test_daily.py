@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from forecast_assets.core.evaluation.daily import DAY, LOSSES, daily_losses, forecast_losses
+from forecast_assets.core.evaluation.daily import DAY, LOSSES, chain_losses, daily_losses, forecast_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.core.scores.quantile import normal_quantiles
@@ -31,7 +31,7 @@ SPANS = [
     [table("a", year=2020, names="XYZ", sigma=0.01), table("b", year=2020, names="XZ", sigma=0.03)],
     [pl.concat([table("a", year=2021, names="XY", sigma=0.01), table("b", year=2021, names="YW", sigma=0.03)])],
 ]
-FOUND = daily_losses(SPANS, references=["a", "nobody"])
+FOUND = chain_losses(daily_losses(tables, references=["a", "nobody"]) for tables in SPANS)
 ROWS = forecast_losses(pl.concat([table for span in SPANS for table in span]))
 
 
@@ -48,8 +48,7 @@ def test_pairs_count_the_decisions_that_both_made() -> None:
     expected = joined.group_by(DAY).agg(loss=pl.col("pinball").sum(), reference=pl.col("reference").sum()).sort(DAY)
     assert_frame_equal(FOUND.pair("b", "a"), expected)
     assert joined["ticker"].unique().sort().to_list() == ["X", "Y", "Z"]
-    assert FOUND.pair("b", "nobody").is_empty()
-    with pytest.raises(ValueError, match=r"nothing was paired with b; have \['a', 'nobody'\]"):
+    with pytest.raises(ValueError, match=r"nothing was paired with b; have \['a'\]"):
         FOUND.pair("a", "b")
     own = FOUND.pair("a", "a")
     assert own["loss"].equals(own["reference"])
@@ -62,14 +61,32 @@ def test_shared_losses_are_of_the_decisions_that_every_model_made() -> None:
 
 
 def test_a_model_without_forecasts_in_a_year_leaves_that_year_out_of_what_all_share() -> None:
-    found = daily_losses([SPANS[0], [table("a", year=2021, names="XY", sigma=0.01)]], references=["a"])
+    alone = [table("a", year=2021, names="XY", sigma=0.01)]
+    found = chain_losses(daily_losses(tables, references=["a"]) for tables in (SPANS[0], alone))
     assert found.shared["date"].dt.year().unique().to_list() == [2020]
     assert set(found.scores.filter(pl.col("model") == "a")["date"].dt.year()) == {2020, 2021}
 
 
+def test_a_year_of_which_nothing_has_matured_adds_nothing() -> None:
+    tables = [table("a", year=2022, names="X", sigma=0.01).with_columns(y=pl.lit(None, dtype=pl.Float64))]
+    nothing = daily_losses(tables, references=["a"])
+    assert [part.height for part in nothing] == [0, 0, 0]
+    whole = chain_losses([daily_losses(SPANS[0], references=["a"]), nothing])
+    for found, expected in zip(whole, daily_losses(SPANS[0], references=["a"]), strict=True):
+        assert_frame_equal(found, expected)
+
+
+def test_without_a_model_the_losses_of_the_others_stay_as_they_are() -> None:
+    found = daily_losses(SPANS[0], references=["a", "b"])
+    rest = found.without(["a", "unknown"])
+    assert (rest.models, rest.references, rest.shared.columns) == (["b"], ["b"], [*DAY, "b"])
+    assert rest.pair("b", "b").equals(found.pair("b", "b"))
+    assert rest.shared["b"].equals(found.shared["b"])
+
+
 def test_a_model_in_two_tables_of_a_span_is_refused() -> None:
     with pytest.raises(ValueError, match="two tables of one span hold a"):
-        daily_losses([[SPANS[0][0], SPANS[0][0]]], references=["a"])
+        daily_losses([SPANS[0][0], SPANS[0][0]], references=["a"])
 
 
 def test_losses_of_one_forecast() -> None:

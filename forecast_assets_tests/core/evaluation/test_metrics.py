@@ -37,7 +37,7 @@ SKILLED = table("skilled", mean=SKILLED_MEAN, sigma=0.02, rows=slice(0, 180))
 
 
 def losses(*tables: pl.DataFrame) -> DailyLosses:
-    return daily_losses([tables], references=["base", "m"])
+    return daily_losses(tables, references=["base", "m"])
 
 
 def test_scores_of_a_model_over_matured_test_forecasts() -> None:

@@ -94,7 +94,7 @@ DAILY = pl.concat(
 
 
 def losses_of(table: pl.DataFrame) -> DailyLosses:
-    return daily_losses([[table]], references=["ensemble", "b0_mlp", "ewma"])
+    return daily_losses([table], references=["ensemble", "b0_mlp", "ewma"])
 
 
 def summary(**changes: Any) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""A year's forecasts, and the files that their losses are published in and read back from."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forecast_assets.assets.decisions import RAW
+from forecast_assets.assets.ensemble import BEST_MEMBER
+from forecast_assets.assets.product import TABLE
+from forecast_assets.assets.stage import Bundle
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.evaluation.daily import DailyLosses
+    from forecast_assets.core.evaluation.yearly import YearLosses
+
+DAILY = {"scores": "losses.parquet", "pairs": "losses_in_pairs.parquet", "shared": "losses_shared.parquet"}
+"""Files of ``DailyLosses``, by field."""
+
+YOUNG = "losses_of_young_names.parquet"
+
+
+@dataclass(frozen=True)
+class YearForecasts(Bundle):
+    """The forecasts of one year, and the panel they were made on."""
+
+    ensemble: Version
+    b0_mlp: Version
+    b1_tft: Version
+    b2_tft_ticker: Version
+    b3_tft_sector: Version
+    b4_patchtst: Version
+    baselines: Version
+    windowed_tensors: Version
+
+    def tables(self) -> Iterator[pl.DataFrame]:
+        """The forecast tables, one after the other."""
+        networks = (self.b0_mlp, self.b1_tft, self.b2_tft_ticker, self.b3_tft_sector, self.b4_patchtst)
+        for version in (*networks, self.baselines, self.ensemble):
+            yield pl.read_parquet(version.path(TABLE))
+        yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
+
+    def uncalibrated(self) -> pl.DataFrame | None:
+        """The ensemble before calibration; None where nothing was calibrated."""
+        return pl.read_parquet(self.ensemble.path(RAW)) if RAW in self.ensemble.manifest.files else None
+
+
+def losses_files(losses: "YearLosses") -> dict[str, pl.DataFrame]:
+    """The files that hold ``losses``, by name."""
+    return {name: getattr(losses.daily, field) for field, name in DAILY.items()} | {YOUNG: losses.young}
+
+
+def read_daily(version: Version) -> "DailyLosses":
+    """The daily losses that a year's backtest published."""
+    from forecast_assets.core.evaluation.daily import DailyLosses
+
+    return DailyLosses(**{field: pl.read_parquet(version.path(name)) for field, name in DAILY.items()})
+
+
+def read_young(versions: Iterable[Version]) -> pl.DataFrame:
+    """The losses of young names that the years' backtests published."""
+    return pl.concat(pl.read_parquet(version.path(YOUNG)) for version in versions)

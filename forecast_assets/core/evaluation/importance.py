@@ -1,0 +1,73 @@
+"""Which variables the networks select, year by year, and whether they stay with them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from forecast_assets.core.evaluation.explanations import SHOWN
+
+Weights = Mapping[str, Any]
+"""What a network looked at in one year, averaged over decisions: ``variables`` (name -> weight, adding up to 1) and more;
+empty for a network that weighs nothing.
+"""
+
+
+def importance(found: Mapping[str, Mapping[int, Weights | None]]) -> dict[str, Any]:
+    """networks (model, years, variables, moved) and sentences: all that the report says of it.
+
+    ``found``: by network and year; None where the fold was published without. ``variables``: name and its weight in each
+    of ``years``, the heaviest first; ``moved``: share of the weight that goes to other variables from one year at hand to
+    the next, on average (None for a single year).
+    """
+    networks = []
+    for model, by_year in found.items():
+        known = {year: weights["variables"] for year, weights in sorted(by_year.items()) if weights}
+        if known:
+            networks.append({"model": model, "years": list(known), **_over_years(list(known.values()))})
+    without = [model for model, years in found.items() if any(w is not None and not w for w in years.values())]
+    unknown = {model: [year for year, w in sorted(years.items()) if w is None] for model, years in found.items()}
+    sentences = [_stability(entry) for entry in networks]
+    if without:
+        sentences.append(f"{_names(without)}: no selection weights and no attention to sessions, so nothing to show.")
+    for years in dict.fromkeys(tuple(years) for years in unknown.values() if years):
+        models = [model for model, absent in unknown.items() if tuple(absent) == years]
+        sentences.append(
+            f"{_names(models)}, {_span(years)}: these folds carry no weights, since they were made before weights were "
+            "published; train them again to see them."
+        )
+    return {"networks": networks, "sentences": sentences}
+
+
+def _over_years(years: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    names = sorted({name for weights in years for name in weights})
+    table = np.array([[weights.get(name, 0.0) for name in names] for weights in years])  # (years, variables)
+    order = sorted(range(len(names)), key=lambda k: (-table[:, k].mean(), names[k]))
+    moved = float(np.abs(np.diff(table, axis=0)).sum(axis=1).mean() / 2) if len(years) > 1 else None
+    return {"variables": [{"name": names[k], "weights": table[:, k].tolist()} for k in order], "moved": moved}
+
+
+def _stability(entry: Mapping[str, Any]) -> str:
+    top = ", ".join(f"{v['name']} {np.mean(v['weights']):.0%}" for v in entry["variables"][:3]).replace("%", " %")
+    said = f"{entry['model']}: most weight on {top}, of {len(entry['variables'])} variables"
+    if entry["moved"] is None:
+        return f"{said}; one year says nothing of how stable that is."
+    return f"{said}; from one year to the next {100 * entry['moved']:.0f} % of the weight moves to other variables."
+
+
+def shown_variables(entry: Mapping[str, Any], *, shown: int = SHOWN) -> dict[str, list[float]]:
+    """Weights by year of the heaviest variables; those beyond ``shown`` added up as one."""
+    kept, rest = entry["variables"][:shown], entry["variables"][shown:]
+    rows = {variable["name"]: list(variable["weights"]) for variable in kept}
+    if rest:
+        rows[f"{len(rest)} others"] = np.sum([variable["weights"] for variable in rest], axis=0).tolist()
+    return rows
+
+
+def _names(models: Sequence[str]) -> str:
+    return ", ".join(models)
+
+
+def _span(years: Sequence[int]) -> str:
+    whole = list(years) == list(range(years[0], years[-1] + 1))
+    return f"{years[0]} to {years[-1]}" if whole and len(years) > 2 else ", ".join(map(str, years))
