@@ -1,20 +1,19 @@
 """The command line as its user meets it: real processes for what starts Dagster, in-process for the rest."""
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from forecast_assets.automation.rederive import report_problems
+from forecast_assets.automation.rederive import loss_problems
 from forecast_assets.cli import cli
-from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
 from forecast_assets_tests.graph import Graph
 
@@ -160,17 +159,18 @@ def test_verify_derives_the_report_again_and_names_a_number_that_somebody_change
 def test_verify_scores_the_forecasts_again_and_names_losses_that_are_not_theirs(
     smoke_graph: Graph, tmp_path: Path
 ) -> None:
-    for name in ("store", "reports"):
-        shutil.copytree(smoke_graph.root / name, tmp_path / name)
-    folder = Store(tmp_path / "store").current("backtest", "2019").path("losses.parquet").parent
-    losses, manifest = folder / "losses.parquet", folder / "manifest.json"
+    assert loss_problems(smoke_graph.store, smoke_graph.version("backtest", "2019")) == []
+    shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
+    store = Store(tmp_path / "store")
+    book = store.current("backtest", "2019")
+    losses = book.path("losses.parquet")
     pl.read_parquet(losses).with_columns(pl.col("pinball") * 0.99).write_parquet(losses)
-    content = losses.read_bytes()  # and its manifest says so: hashes alone would not tell
-    record = json.loads(manifest.read_text())
-    record["files"]["losses.parquet"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest.write_text(json.dumps(record))
-    problems = report_problems(StoreResource(data_dir=str(tmp_path)))
-    assert problems[0] == "backtest/2019: losses.parquet does not hold the losses of the forecasts it was made from"
+    entry = book.manifest.files["losses.parquet"].model_copy(update={"bytes": losses.stat().st_size})
+    files = {**book.manifest.files, "losses.parquet": entry}
+    forged = replace(book, manifest=book.manifest.model_copy(update={"files": files}))
+    assert loss_problems(store, forged) == [
+        "backtest/2019: losses.parquet does not hold the losses of the forecasts it was made from"
+    ]
 
 
 def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: Graph, tmp_path: Path) -> None:

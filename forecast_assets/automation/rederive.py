@@ -47,7 +47,7 @@ def report_problems(resource: StoreResource) -> list[str]:
     report = store.current(REPORT_ASSET)
     reports = [report] + ([store.current(ABLATION_ASSET)] if store.has(ABLATION_ASSET) else [])
     books = {book.path(TABLE): book for made in reports for book in _inputs(store, made).backtest.values()}
-    problems = [problem for book in books.values() for problem in _altered_losses(store, book)]
+    problems = [problem for book in books.values() for problem in loss_problems(store, book)]
     problems += _problems(resource, report, page=REPORT, numbers=METRICS, derive=_backtest_numbers)
     for ablation in reports[1:]:
         problems += _problems(resource, ablation, page=ABLATION, numbers=NUMBERS, derive=_ablation_numbers)
@@ -81,7 +81,7 @@ def _problems(
     return problems
 
 
-def _altered_losses(store: Store, backtest: Version) -> list[str]:
+def loss_problems(store: Store, backtest: Version) -> list[str]:
     """Files of a year whose losses are not those of the forecasts that it read: one sentence each."""
     forecasts = _opened(YearForecasts, store, backtest)
     lookback = WindowSpec.model_validate(backtest.manifest.config["windows"]).lookback
