@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "window
 ROUNDS = 5
 
 
-def night(data: Path, panel: Path) -> dict[str, dict[str, Any]]:
+def night(data: Path, panel: Path, *, keep: Path | None) -> dict[str, dict[str, Any]]:
     """Minutes and memory of the panel's last night, and seconds to forecast every ticker."""
     days = pl.scan_parquet(panel).select(pl.col("Date").unique().sort()).collect().to_series()
-    with tempfile.TemporaryDirectory(dir=data.parent) as scratch:
-        root = Path(scratch) / "data"
+    with nullcontext(keep) if keep else tempfile.TemporaryDirectory(dir=data.parent) as folder:
+        root = Path(folder) / "data"
         shutil.copytree(data / "store", root / "store", copy_function=os.link)
         run(root, panel, as_of=str(days[-2]))
         started = time.perf_counter()
@@ -150,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--panel", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder, on the same disk, for the copy; kept for other benchmarks")
     parser.add_argument("--replay", action="store_true")
     parser.add_argument("--sessions", type=int, default=REPLAYED, help="a trial of fewer is not recorded")
     options = parser.parse_args()
@@ -157,7 +159,7 @@ def main() -> None:
         figures = {"replay_sessions_wrong": replay(options.sessions)}
         command = "python -m benchmarks.nightly --replay"
     else:
-        figures = night(options.data.absolute(), options.panel.absolute())
+        figures = night(options.data.absolute(), options.panel.absolute(), keep=options.keep)
         command = "python -m benchmarks.nightly --data data --panel ../shared/data/panel.parquet"
     for name, figure in figures.items():
         print(name, figure, flush=True)
