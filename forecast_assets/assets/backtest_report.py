@@ -15,7 +15,7 @@ from forecast_assets.assets.backtest import VARIANTS
 from forecast_assets.assets.networks import IMPORTANCE, TRAINING
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.scoring import read_daily
-from forecast_assets.assets.stage import Bundle, stage
+from forecast_assets.assets.stage import Parameters, stage
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -60,7 +60,7 @@ def publish_files(version: Version, data_root: str, names: Iterable[str]) -> Non
 
 
 @dataclass(frozen=True)
-class ReportInputs(Bundle):
+class ReportInputs(Parameters):
     """The artefacts that a report reads. Mappings are by year."""
 
     raw_panel: Version

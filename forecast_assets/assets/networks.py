@@ -15,7 +15,7 @@ from forecast_assets.assets.causality import PURGED, purge_check
 from forecast_assets.assets.decisions import calibrated_files, fold_table
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Content, Product
-from forecast_assets.assets.stage import Bundle, stage
+from forecast_assets.assets.stage import Parameters, stage
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec, WindowSpec
 from forecast_assets.store.versions import Version
@@ -39,7 +39,7 @@ IMPORTANCE = "importance.json"
 
 
 @dataclass(frozen=True)
-class FoldInputs(Bundle):
+class FoldInputs(Parameters):
     """What every network is trained with on a fold, and where that is told."""
 
     windowed_tensors: Version

@@ -9,7 +9,7 @@ import polars as pl
 from forecast_assets.assets.decisions import RAW
 from forecast_assets.assets.ensemble import BEST_MEMBER
 from forecast_assets.assets.product import TABLE
-from forecast_assets.assets.stage import Bundle
+from forecast_assets.assets.stage import Parameters
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ YOUNG = "losses_of_young_names.parquet"
 
 
 @dataclass(frozen=True)
-class YearForecasts(Bundle):
+class YearForecasts(Parameters):
     """The forecasts of one year, and the panel they were made on."""
 
     ensemble: Version

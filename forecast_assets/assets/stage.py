@@ -6,7 +6,7 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
-- a parameter annotated with a ``Bundle`` stands for the bundle's fields: what several stages need alike, said once;
+- a parameter annotated with ``Parameters`` stands for their fields: what several stages need alike, said once;
 - ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
@@ -79,36 +79,36 @@ class CheckSpec:
     blocking: bool = True
 
 
-class Bundle:
+class Parameters:
     """Base of a dataclass whose fields are read as if a stage had them for parameters of its own."""
 
 
 @dataclass(frozen=True)
 class _Signature:
-    """The parameters of a stage, sorted by what they are; the fields of a bundle are among them."""
+    """The parameters of a stage, sorted by what they are; the fields of ``Parameters`` are among them."""
 
     parents: dict[str, Any]  # name -> annotation
     specs: dict[str, type[Spec]]
     services: tuple[str, ...]
-    bundles: dict[str, type[Bundle]]
+    groups: dict[str, type[Parameters]]
 
     @classmethod
     def of(cls, function: Callable[..., Product]) -> "_Signature":
         annotations = {name: p.annotation for name, p in inspect.signature(function).parameters.items()}
-        bundles = {name: a for name, a in annotations.items() if _is_a(a, Bundle)}
-        for name, bundle in bundles.items():
+        groups = {name: a for name, a in annotations.items() if _is_a(a, Parameters)}
+        for name, group in groups.items():
             del annotations[name]
-            annotations |= {field.name: field.type for field in fields(bundle)}
+            annotations |= {field.name: field.type for field in fields(group)}
         services = tuple(name for name in annotations if name in SERVICES)
         specs = {name: a for name, a in annotations.items() if _is_a(a, Spec)}
         parents = {name: a for name, a in annotations.items() if name not in specs and name not in services}
-        return cls(parents, specs, services, bundles)
+        return cls(parents, specs, services, groups)
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What the stage is called with: ``values`` by name, those of a bundle's fields put together."""
+        """What the stage is called with: ``values`` by name, those of a group put together."""
         arguments = dict(values)
-        for name, bundle in self.bundles.items():
-            arguments[name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})  # type: ignore[arg-type]
+        for name, group in self.groups.items():
+            arguments[name] = group(**{field.name: arguments.pop(field.name) for field in fields(group)})  # type: ignore[arg-type]
         return arguments
 
 

@@ -20,7 +20,7 @@ from forecast_assets.assets.backtest_report import (
 )
 from forecast_assets.assets.product import TABLE
 from forecast_assets.assets.scoring import YearForecasts, losses_files
-from forecast_assets.assets.stage import Bundle
+from forecast_assets.assets.stage import Parameters
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLedger
@@ -29,7 +29,7 @@ from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-Inputs = TypeVar("Inputs", bound=Bundle)
+Inputs = TypeVar("Inputs", bound=Parameters)
 
 REPORT_ASSET = "backtest_report"
 ABLATION_ASSET = "ablation_report"

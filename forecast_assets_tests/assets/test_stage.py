@@ -7,7 +7,7 @@ import dagster as dg
 
 from forecast_assets.assets.networks import b0_mlp, b4_patchtst
 from forecast_assets.assets.product import Product
-from forecast_assets.assets.stage import Bundle, stage
+from forecast_assets.assets.stage import Parameters, stage
 from forecast_assets.core.specs import WindowSpec
 from forecast_assets.store.versions import Version
 
@@ -19,18 +19,18 @@ def knobs(asset: dg.AssetsDefinition) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Shared(Bundle):
+class Shared(Parameters):
     raw_panel: Version
     b0_mlp: dict[str, Version]
     windows: WindowSpec
     year: int
 
 
-def test_the_fields_of_a_bundle_are_read_like_parameters() -> None:
-    def bundled(calendar_panel: Version, shared: Shared, log: Any) -> Product:
+def test_the_fields_of_a_group_are_read_like_parameters() -> None:
+    def grouped(calendar_panel: Version, shared: Shared, log: Any) -> Product:
         raise NotImplementedError
 
-    asset = stage(group="panel", kinds=set())(bundled)
+    asset = stage(group="panel", kinds=set())(grouped)
     assert set(asset.keys_by_input_name) == {"calendar_panel", "raw_panel", "b0_mlp"}
     assert knobs(asset) == {"windows"}
 
