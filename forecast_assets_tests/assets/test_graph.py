@@ -92,7 +92,7 @@ def test_the_report_says_what_the_networks_look_at_and_which_of_them_cannot_tell
     assert smoke_graph.version("b4_patchtst", "2019").json("importance.json") == {}
     html = (smoke_graph.root / "reports" / "latest" / "backtest.html").read_text()
     assert "b0_mlp, b4_patchtst: no selection weights" in html
-    assert all(f"Variables that {model} selects" in html for model in tfts)
+    assert all(f"What {model} selects: 12 of 19 variables" in html for model in tfts)
 
 
 def test_the_whole_graph_runs_on_an_object_store_to_the_same_result(smoke_graph: Graph, tmp_path: Path) -> None:
