@@ -114,16 +114,23 @@ def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
 
 
 def test_a_knob_recomputes_only_what_it_touches(smoke_graph: Graph) -> None:
-    before = smoke_graph.ids()
+    before, steps = smoke_graph.ids(), ablation_numbers(smoke_graph)
     try:
         assert smoke_graph.run(overrides=["backtest.cost_bps=50"]).failures == []
         changed = {asset for (asset, _), version in smoke_graph.ids().items() if before[asset, _] != version}
-        assert changed == {"sweep", "backtest", "backtest_report"}  # the search trades at these costs too
+        # The search trades at these costs too; the ablation reads the year's losses, which cost nothing.
+        assert changed == {"sweep", "backtest", "backtest_report", "ablation_report"}
+        assert ablation_numbers(smoke_graph) == steps
     finally:
         smoke_graph.run()
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
     assert looks(smoke_graph) == 2 * len(YEARS)  # the rules that were tried and given up again were looked at
+
+
+def ablation_numbers(graph: Graph) -> dict[str, object]:
+    found = graph.version("ablation_report").json("ablation.json")
+    return {key: value for key, value in found.items() if key != "facts"}
 
 
 def looks(graph: Graph) -> int:
