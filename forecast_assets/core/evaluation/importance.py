@@ -27,7 +27,7 @@ def importance(found: Mapping[str, Mapping[int, Weights | None]]) -> dict[str, A
     unknown = {model: [year for year, w in sorted(years.items()) if w is None] for model, years in found.items()}
     sentences = [_stability(entry) for entry in networks]
     if without:
-        sentences.append(f"{_names(without)}: no selection weights and no attention to sessions, so nothing to show.")
+        sentences.append(f"{_names(without)}: no selection weights, since all variables go in alike; nothing to show.")
     for years in dict.fromkeys(tuple(years) for years in unknown.values() if years):
         models = [model for model, absent in unknown.items() if tuple(absent) == years]
         sentences.append(

@@ -35,7 +35,7 @@ def test_networks_without_weights_and_folds_without_a_file_are_named() -> None:
         "b1_tft: most weight on rsi 47\u00a0%, gap 40\u00a0%, macd 13\u00a0%, of 3 variables; from one year to the next "
         "20\u00a0% of the "
         "weight moves to other variables.",
-        "b0_mlp, b4: no selection weights and no attention to sessions, so nothing to show.",
+        "b0_mlp, b4: no selection weights, since all variables go in alike; nothing to show.",
         "b2, b3, 2019 to 2021: these folds carry no weights, since they were made before weights were published; train "
         "them again to see them.",
         "b4, 2021: these folds carry no weights, since they were made before weights were published; train them again to "
