@@ -92,7 +92,7 @@ def test_the_report_says_what_the_networks_look_at_and_which_of_them_cannot_tell
     assert smoke_graph.version("b4_patchtst", "2019").json("importance.json") == {}
     html = (smoke_graph.root / "reports" / "latest" / "backtest.html").read_text()
     assert "b0_mlp, b4_patchtst: no selection weights" in html
-    assert all(f"Variables that {model} selects" in html for model in tfts)
+    assert all(f"What {model} selects: 12 of 19 variables" in html for model in tfts)
 
 
 def test_the_whole_graph_runs_on_an_object_store_to_the_same_result(smoke_graph: Graph, tmp_path: Path) -> None:
@@ -114,17 +114,24 @@ def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
 
 
 def test_a_knob_recomputes_only_what_it_touches(smoke_graph: Graph) -> None:
-    before = smoke_graph.ids()
+    before, steps = smoke_graph.ids(), ablation_numbers(smoke_graph)
     try:
         assert smoke_graph.run(overrides=["backtest.cost_bps=50"]).failures == []
         changed = {asset for (asset, _), version in smoke_graph.ids().items() if before[asset, _] != version}
-        # The search and the book of the next open trade at these costs too.
-        assert changed == {"sweep", "backtest", "backtest_report", "target_positions"}
+        # The search and the book of the next open trade at these costs too; the ablation reads the year's losses, which
+        # cost nothing.
+        assert changed == {"sweep", "backtest", "backtest_report", "ablation_report", "target_positions"}
+        assert ablation_numbers(smoke_graph) == steps
     finally:
         smoke_graph.run()
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
     assert looks(smoke_graph) == 2 * len(YEARS)  # the rules that were tried and given up again were looked at
+
+
+def ablation_numbers(graph: Graph) -> dict[str, object]:
+    found = graph.version("ablation_report").json("ablation.json")
+    return {key: value for key, value in found.items() if key != "facts"}
 
 
 def looks(graph: Graph) -> int:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.evaluation.importance import shown_variables
 from forecast_assets.core.evaluation.plots import (
     coverage_by_year,
     drawdown_curves,
@@ -60,9 +59,8 @@ def backtest_figures(
     ticker, date = fan_subject(forecasts, model=model)
     figures[f"fan:{ticker}"] = fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
     for entry in (summary.get("importance") or {"networks": []})["networks"]:
-        figures[f"importance:{entry['model']}"] = weights_by_year(
-            shown_variables(entry), years=entry["years"], model=entry["model"]
-        )
+        weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
+        figures[f"importance:{entry['model']}"] = weights_by_year(weights, years=entry["years"], model=entry["model"])
     if curves is not None and curves.height:
         figures["training"] = training_curves(curves)
     return figures

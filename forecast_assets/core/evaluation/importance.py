@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from forecast_assets.core.evaluation.explanations import SHOWN
-
 Weights = Mapping[str, Any]
 """What a network looked at in one year, averaged over decisions: ``variables`` (name -> weight, adding up to 1) and more;
 empty for a network that weighs nothing.
@@ -29,7 +27,7 @@ def importance(found: Mapping[str, Mapping[int, Weights | None]]) -> dict[str, A
     unknown = {model: [year for year, w in sorted(years.items()) if w is None] for model, years in found.items()}
     sentences = [_stability(entry) for entry in networks]
     if without:
-        sentences.append(f"{_names(without)}: no selection weights and no attention to sessions, so nothing to show.")
+        sentences.append(f"{_names(without)}: no selection weights, since all variables go in alike; nothing to show.")
     for years in dict.fromkeys(tuple(years) for years in unknown.values() if years):
         models = [model for model, absent in unknown.items() if tuple(absent) == years]
         sentences.append(
@@ -48,20 +46,13 @@ def _over_years(years: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _stability(entry: Mapping[str, Any]) -> str:
-    top = ", ".join(f"{v['name']} {np.mean(v['weights']):.0%}" for v in entry["variables"][:3]).replace("%", " %")
+    top = ", ".join(f"{v['name']} {np.mean(v['weights']):.0%}" for v in entry["variables"][:3]).replace("%", "\u00a0%")
     said = f"{entry['model']}: most weight on {top}, of {len(entry['variables'])} variables"
     if entry["moved"] is None:
         return f"{said}; one year says nothing of how stable that is."
-    return f"{said}; from one year to the next {100 * entry['moved']:.0f} % of the weight moves to other variables."
-
-
-def shown_variables(entry: Mapping[str, Any], *, shown: int = SHOWN) -> dict[str, list[float]]:
-    """Weights by year of the heaviest variables; those beyond ``shown`` added up as one."""
-    kept, rest = entry["variables"][:shown], entry["variables"][shown:]
-    rows = {variable["name"]: list(variable["weights"]) for variable in kept}
-    if rest:
-        rows[f"{len(rest)} others"] = np.sum([variable["weights"] for variable in rest], axis=0).tolist()
-    return rows
+    return (
+        f"{said}; from one year to the next {100 * entry['moved']:.0f}\u00a0% of the weight moves to other variables."
+    )
 
 
 def _names(models: Sequence[str]) -> str:

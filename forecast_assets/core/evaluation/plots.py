@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
+SHOWN = 12
+"""Variables that are drawn, of those that a network selects from."""
+
 EQUITY_STEPS = ((1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,))
 
 
@@ -93,9 +96,11 @@ def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure
 
 
 def weights_by_year(weights: Mapping[str, Sequence[float]], *, years: Sequence[int], model: str) -> "Figure":
-    """Selection weight of each variable in each year, as coloured numbers."""
+    """Selection weight of each variable in each year, as coloured numbers; the ``SHOWN`` first ones of ``weights``."""
+    count, weights = len(weights), dict(list(weights.items())[:SHOWN])
     values = np.array(list(weights.values()))  # (variables, years)
-    figure, (plot,) = canvas(f"Variables that {model} selects", height=0.9 + 0.26 * len(weights), panels=1)
+    title = f"What {model} selects: {len(weights)} of {count} variables"
+    figure, (plot,) = canvas(title, height=0.9 + 0.26 * len(weights), panels=1)
     _shade(plot, values, reach=max(float(values.max()), 0.01), texts=[[percent(v) for v in row] for row in values])
     _grid_labels(plot, columns=[str(year) for year in years], rows=list(weights))
     return figure

@@ -3,7 +3,7 @@
 import pytest
 
 from forecast_assets.core.evaluation.figure import to_svg
-from forecast_assets.core.evaluation.importance import importance, shown_variables
+from forecast_assets.core.evaluation.importance import importance
 from forecast_assets.core.evaluation.plots import weights_by_year
 
 TFT = {
@@ -19,9 +19,10 @@ def test_weights_are_put_side_by_side_and_what_moves_is_counted() -> None:
     assert [v["name"] for v in entry["variables"]] == ["rsi", "gap", "macd"]
     assert entry["variables"][0]["weights"] == [0.3, 0.5, 0.6]
     assert entry["moved"] == pytest.approx(0.2)  # a fifth from gap to rsi, then a fifth from macd to both
-    assert shown_variables(entry, shown=1) == {"rsi": [0.3, 0.5, 0.6], "2 others": pytest.approx([0.7, 0.5, 0.4])}
-    svg = to_svg(weights_by_year(shown_variables(entry), years=entry["years"], model="b1_tft"))
+    weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
+    svg = to_svg(weights_by_year(weights, years=entry["years"], model="b1_tft"))
     assert svg.count("60 %") == 1
+    assert "What b1_tft selects: 3 of 3 variables" in svg
 
 
 def test_networks_without_weights_and_folds_without_a_file_are_named() -> None:
@@ -31,9 +32,10 @@ def test_networks_without_weights_and_folds_without_a_file_are_named() -> None:
     )
     assert [entry["model"] for entry in found["networks"]] == ["b1_tft"]
     assert found["sentences"] == [
-        "b1_tft: most weight on rsi 47 %, gap 40 %, macd 13 %, of 3 variables; from one year to the next 20 % of the "
+        "b1_tft: most weight on rsi 47\u00a0%, gap 40\u00a0%, macd 13\u00a0%, of 3 variables; from one year to the next "
+        "20\u00a0% of the "
         "weight moves to other variables.",
-        "b0_mlp, b4: no selection weights and no attention to sessions, so nothing to show.",
+        "b0_mlp, b4: no selection weights, since all variables go in alike; nothing to show.",
         "b2, b3, 2019 to 2021: these folds carry no weights, since they were made before weights were published; train "
         "them again to see them.",
         "b4, 2021: these folds carry no weights, since they were made before weights were published; train them again to "
