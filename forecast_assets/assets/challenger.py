@@ -70,8 +70,14 @@ def challenger(
         # Early in a fold's year no decision after the champion's labels has matured: a night without a contest.
         return stays([str(error)], champion=card.model_version)
     retrained = retrain(bundle, panel, fold, nightly=nightly, hardware=hardware, log=log)
+    before, after = retrained.shadow(groups=card.groups)
+    if bad := int((~np.isfinite(after)).sum()):
+        return stays(
+            [f"{bad} of {after.size} of the challenger's forecasts are not finite"], champion=card.model_version
+        )
     shadow = shadow_scores(
-        *retrained.shadow(groups=card.groups),
+        before,
+        after,
         y=panel.targets[fold.test].double().numpy(),
         date=panel.date[fold.test].numpy().astype(np.int64),
         spec=nightly,
@@ -206,7 +212,7 @@ def lost_names(vocabularies: Mapping[str, Mapping[str, int]], panel: "PanelTenso
 
 
 def stays(why: list[str], *, champion: str | None) -> Product:
-    """A night on which nobody was trained: the champion, if there is one, goes on."""
+    """A night without a challenger that can be scored: the champion, if there is one, goes on."""
     sentence = "; ".join(why)
     return Product(
         files={VERDICT: {"promoted": False, "why": why, "champion": champion}},

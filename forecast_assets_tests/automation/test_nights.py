@@ -147,6 +147,7 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
         roll_back(replay.store, root)
     first = replay.store.current("serving_model")
     drop = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run("raw_panel", panel=drop).failures == []
     # Another walk-forward: other fits, another champion.
     other = ["b4_patchtst.learning_rate=0.2", "ensemble.members=6"]
     again = replay.run("b4_patchtst", "ensemble", years=["2019"], panel=drop, overrides=other)
