@@ -8,6 +8,7 @@ import polars as pl
 from forecast_assets.assets.partitions import days
 from forecast_assets.assets.product import TABLE, Check, Product
 from forecast_assets.assets.stage import CheckSpec, stage
+from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.versions import Version
 
@@ -47,13 +48,13 @@ def drift_checks(
     from forecast_assets.core.panel.features import feature_names
 
     as_of = dt.date.fromisoformat(day)
-    panel = feature_panel.collect()
+    panel = feature_panel.filter(pl.col("date").is_between(first_session(feature_panel, drift, as_of), as_of)).collect()
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
     forecasts = matured_forecasts(
-        pl.concat([pl.read_parquet(version.path(TABLE)) for version in ensemble.values()]),
+        pl.concat(walked(version) for version in ensemble.values()),
         [pl.read_parquet(ledger[night].path(TABLE)) for night in sorted(ledger)],
-        feature_panel=panel,
+        feature_panel=feature_panel.select("date", "ticker", *TARGETS).collect(),
         as_of=as_of,
     )
     coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
@@ -87,3 +88,14 @@ def drift_checks(
             "coverage_within_limits": Check(alarm["state"] != "warning", alarm["sentence"], warns=True),
         },
     )
+
+
+def first_session(feature_panel: pl.LazyFrame, drift: DriftSpec, as_of: dt.date) -> dt.date:
+    """The first of the sessions that drift is judged on; what lies before is not read."""
+    sessions = feature_panel.filter(pl.col("date") <= as_of).select(pl.col("date").unique().sort()).collect()["date"]
+    return sessions[-min(len(sessions), drift.recent_sessions + drift.reference_sessions)] if len(sessions) else as_of
+
+
+def walked(fold: Version) -> pl.DataFrame:
+    """A fold's forecasts of its test year."""
+    return pl.scan_parquet(fold.path(TABLE)).filter(pl.col("split") == "test").collect()
