@@ -18,7 +18,7 @@ from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from forecast_assets.core.training.calibrate import CalibrationState
+    from forecast_assets.core.training.calibrate import CalibrationState, Issued
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.serving.bundle import Bundle
 
@@ -151,16 +151,17 @@ def day_number(date: dt.date) -> int:
     return (date - dt.date(1970, 1, 1)).days
 
 
-def outcomes(table: pl.DataFrame, panel: "PanelTensors", bundle: "Bundle") -> Any:
-    """What came of forecasts that were issued, from the panel."""
+def outcomes(table: pl.DataFrame, panel: "PanelTensors", bundle: "Bundle") -> "Issued":
+    """What came of forecasts that were issued, from the panel; those of names that have left it can't be told."""
     from forecast_assets.core.evaluation.forecast_table import quantile_array
     from forecast_assets.core.training.calibrate import Issued, label_dates
 
     arrays = quantile_array(table)
-    rows = panel.rows_of(arrays.ticker.tolist(), arrays.date)
+    rows = panel.find(arrays.ticker.tolist(), arrays.date).numpy()
+    known = rows >= 0
     return Issued(
-        quantiles=arrays.quantiles,
-        y=panel.targets[rows].double().numpy(),
-        label_date=label_dates(panel)[rows.numpy()],
-        regime=bundle.regimes_of(panel)[rows.numpy()],
+        quantiles=arrays.quantiles[known],
+        y=panel.targets[rows[known]].double().numpy(),
+        label_date=label_dates(panel)[rows[known]],
+        regime=bundle.regimes_of(panel)[rows[known]],
     )

@@ -66,17 +66,21 @@ class PanelTensors:
         """
         return torch.nonzero(self.observed & (self.run_length >= lookback)).squeeze(1)
 
-    def rows_of(self, tickers: Sequence[str], dates: NDArray[np.datetime64]) -> Tensor:
-        """Rows of ticker and date pairs, (B,) int64; ValueError, with counts, where the panel lacks some."""
+    def find(self, tickers: Sequence[str], dates: NDArray[np.datetime64]) -> Tensor:
+        """Rows of ticker and date pairs, (B,) int64; -1 where the panel has none."""
         place = {name: code for code, name in enumerate(self.tickers)}
         code = np.array([place.get(name, -1) for name in tickers], dtype=np.int64)
-        day = dates.astype("datetime64[D]").astype(np.int64)
         keys = self.ticker.numpy().astype(np.int64) << 32 | self.date.numpy().astype(np.int64)  # ascending, as rows are
-        wanted = code << 32 | day
+        wanted = code << 32 | dates.astype("datetime64[D]").astype(np.int64)
         row = np.minimum(np.searchsorted(keys, wanted), self.rows - 1)
-        if missing := int((keys[row] != wanted).sum()):
-            raise ValueError(f"windowed_tensors: {missing} of {len(wanted)} decisions have no row in the panel")
-        return torch.from_numpy(row)
+        return torch.from_numpy(np.where(keys[row] == wanted, row, -1))
+
+    def rows_of(self, tickers: Sequence[str], dates: NDArray[np.datetime64]) -> Tensor:
+        """As ``find``; ValueError, with counts, where the panel lacks a row."""
+        rows = self.find(tickers, dates)
+        if missing := int((rows < 0).sum()):
+            raise ValueError(f"windowed_tensors: {missing} of {len(rows)} decisions have no row in the panel")
+        return rows
 
     def windows(self, ends: Tensor, *, lookback: int, columns: Tensor) -> Tensor:
         """The windows that end at rows ``ends``: (B,) -> (B, lookback, len(columns))."""

@@ -78,3 +78,14 @@ def test_what_is_saved_comes_back_whole(tmp_path: Path) -> None:
     assert loaded.tickers == panel.tickers
     for name in ("features", "targets", "scale", "date", "label_end", "ticker", "observed", "run_length"):
         assert torch.equal(getattr(loaded, name).nan_to_num(7), getattr(panel, name).nan_to_num(7)), name
+
+
+def test_a_decisions_row_is_found_by_ticker_and_date() -> None:
+    panel = random_panel(tickers=3, sessions=50)
+    rows = torch.tensor([7, 149, 60, 0])
+    tickers = [panel.tickers[code] for code in panel.ticker[rows]]
+    dates = panel.date[rows].numpy().astype("datetime64[D]")
+    assert panel.rows_of(tickers, dates).tolist() == rows.tolist()
+    assert panel.find(["T01", "GONE", "T02"], dates[:3]).tolist() == [57, -1, 110]
+    with pytest.raises(ValueError, match="1 of 2 decisions have no row"):
+        panel.rows_of(["T00", "GONE"], dates[:2])
