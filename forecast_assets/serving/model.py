@@ -6,6 +6,10 @@ from forecast_assets.store.versions import Version
 
 def open_model(version: Version) -> Model:
     """The bundle of a ``serving_model`` version. Raises CorruptArtefact as ``Bundle.open``."""
+    import torch
+
     from forecast_assets.serving.bundle import Bundle
 
+    # A batch's tensors are small: a second thread brings them little, and takes the core that answers requests.
+    torch.set_num_threads(1)
     return Bundle.open(version)
