@@ -287,7 +287,7 @@ def synthetic(root: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
 
 def computed(root: str, count: int) -> dict[str, dict[str, Any]]:
     """Decisions that the model of a real store is asked about: after its cutoff, and issued by no night or fold."""
-    from forecast_assets.serving.issued import to_date
+    from forecast_assets.core.windows.days import to_date
     from forecast_assets.serving.refusal import Refusal
     from forecast_assets.serving.snapshot import Pending
 

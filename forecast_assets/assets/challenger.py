@@ -51,7 +51,8 @@ def challenger(
     Both are scored as they come, before calibration, like the members of an ensemble: it follows whoever serves.
     """
     from forecast_assets.core.evaluation.shadow import shadow_scores
-    from forecast_assets.core.windows.folds import EPOCH, recent_fold
+    from forecast_assets.core.windows.days import to_date
+    from forecast_assets.core.windows.folds import recent_fold
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.serving.bundle import MEMBERS, Bundle, flat_weights
 
@@ -86,7 +87,7 @@ def challenger(
     verdict = {
         "day": day,
         "champion": card.model_version,
-        "cutoff": str(max(card.cutoff, EPOCH + dt.timedelta(days=last))),
+        "cutoff": str(max(card.cutoff, to_date(last))),
         "members": retrained.members,
         **asdict(shadow),
         "horizons": [{**asdict(score), "ratio": score.ratio._asdict()} for score in shadow.horizons],

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -18,6 +18,8 @@ from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from forecast_assets.core.training.calibrate import CalibrationState, Issued
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.serving.bundle import Bundle
@@ -84,11 +86,13 @@ def nightly_forecast(
     )
 
 
-def latest_decisions(panel: "PanelTensors", today: dt.date, *, lookback: int) -> Any:
+def latest_decisions(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "Tensor":
     """Row of each live ticker's latest decision up to a day, (B,); raises BadInput where there is none."""
     import torch
 
-    last = day_number(today)
+    from forecast_assets.core.windows.days import to_day
+
+    last = to_day(today)
     ends = panel.ends(lookback)
     ends = ends[(panel.date[ends] <= last) & (panel.date[ends] > last - LIVE_DAYS)]
     if not len(ends):
@@ -126,6 +130,7 @@ def state_of(
     The first night starts where the fold does, with its validation decisions, and follows the fold's own forecasts.
     """
     from forecast_assets.core.training.calibrate import CalibrationState, follow
+    from forecast_assets.core.windows.days import to_day
 
     if not bundle.card.calibrated:
         return CalibrationState.initial()
@@ -135,20 +140,13 @@ def state_of(
     issued = outcomes(pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle)
     if nights:
         night = max(nights)
-        state, since = (
-            CalibrationState.from_json(nights[night].json(CALIBRATION)),
-            day_number(dt.date.fromisoformat(night)),
-        )
+        state = CalibrationState.from_json(nights[night].json(CALIBRATION))
+        since = to_day(dt.date.fromisoformat(night))
         passed = panel.date[panel.observed].unique().tolist()
     else:  # as the fold did, which decides on no day of its purge
-        passed = sorted({*own["date"].unique().to_physical().to_list(), day_number(today)})
+        passed = sorted({*own["date"].unique().to_physical().to_list(), to_day(today)})
         state, since = CalibrationState.initial(), passed[0]
-    return follow(state, issued, since=since, days=[d for d in passed if since < d <= day_number(today)], spec=spec)
-
-
-def day_number(date: dt.date) -> int:
-    """Days since 1970-01-01."""
-    return (date - dt.date(1970, 1, 1)).days
+    return follow(state, issued, since=since, days=[d for d in passed if since < d <= to_day(today)], spec=spec)
 
 
 def outcomes(table: pl.DataFrame, panel: "PanelTensors", bundle: "Bundle") -> "Issued":

@@ -62,7 +62,8 @@ def of_fold(succession: "Succession") -> "Trained":
 
     from forecast_assets.core.specs import FoldSpec, WindowSpec
     from forecast_assets.core.training.calibrate import CalibrationState, regime_borders, relative_volatility
-    from forecast_assets.core.windows.folds import EPOCH, make_fold
+    from forecast_assets.core.windows.days import to_date
+    from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.serving.bundle import Card, Member, Trained, feature_hash, sessions_needed, vocabularies
@@ -95,7 +96,7 @@ def of_fold(succession: "Succession") -> "Trained":
         vocabularies=vocabularies(panel, stats),
         regime_borders=(float(low), float(high)),
         unconditional_mean=stats.unconditional_mean,
-        cutoff=EPOCH + dt.timedelta(days=last),
+        cutoff=to_date(last),
         calibrated=calibrated,
     )
     state = CalibrationState.from_json(base.json(CALIBRATION)) if calibrated else CalibrationState.initial()

@@ -34,7 +34,8 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     from forecast_assets.core.models.registry import MODELS
     from forecast_assets.core.specs import FoldSpec, Settings, WindowSpec
     from forecast_assets.core.training.fit import explain_decisions, trained_model
-    from forecast_assets.core.windows.folds import EPOCH, make_fold
+    from forecast_assets.core.windows.days import to_day
+    from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -53,7 +54,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
             f"{ticker}: no such ticker in the panel" + (f"; did you mean {', '.join(near)}?" if near else "")
         )
     ends = panel.ends(lookback)
-    chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == (day - EPOCH).days)]
+    chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == to_day(day))]
     if not len(chosen):
         raise BadInput(f"{ticker} has no decision on {day}: no quote, or fewer than {lookback} sessions of history")
     fold = make_fold(panel, year=day.year, spec=FoldSpec.model_validate(config["folds"]), lookback=lookback)

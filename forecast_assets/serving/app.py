@@ -11,8 +11,8 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.serving.batching import Batcher
-from forecast_assets.serving.issued import to_date
 from forecast_assets.serving.limits import Door, Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
@@ -124,7 +124,7 @@ def create_app(
     async def explain(ticker: _Ticker, date: _Date = None) -> Why:
         """What the model that is served now looks at for a decision after the outcomes it has seen."""
         snapshot = watch.snapshot
-        day = snapshot.latest_day(ticker) if date is None else (date - dt.date(1970, 1, 1)).days
+        day = snapshot.latest_day(ticker) if date is None else to_day(date)
         one = snapshot.decision(ticker, day)
         return await batcher.alone(lambda: why(snapshot, one))
 
@@ -133,7 +133,7 @@ def create_app(
         """What the page draws."""
         snapshot = watch.snapshot
         made = await answer(snapshot, ticker, None)
-        closes = snapshot.closes.up_to(ticker, (made.session - dt.date(1970, 1, 1)).days)
+        closes = snapshot.closes.up_to(ticker, to_day(made.session))
         return Chart(answer=made, closes=[Close(date=date, close=close) for date, close in closes])
 
     @app.get("/tickers", response_model=list[str], responses=_REFUSALS)

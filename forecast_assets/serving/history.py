@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.serving.issued import to_date, to_day
 from forecast_assets.serving.refusal import Refusal
 
 UNPROCESSABLE = 422

@@ -1,6 +1,5 @@
 """Forecasts that were made before: one table of the store, held as arrays for look-up."""
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from forecast_assets.core.scores.direction import probability_above
 from forecast_assets.serving.schemas import Source
 
 Floats = NDArray[np.float64]
-
-EPOCH = dt.date(1970, 1, 1)
 
 
 class Forecast(NamedTuple):
@@ -103,13 +100,3 @@ class Ledger:
     def latest(self) -> dict[str, int]:
         """Ticker -> day of its latest decision."""
         return self._latest
-
-
-def to_day(date: dt.date) -> int:
-    """Days since 1970-01-01."""
-    return (date - EPOCH).days
-
-
-def to_date(day: int) -> dt.date:
-    """Its inverse."""
-    return EPOCH + dt.timedelta(days=day)

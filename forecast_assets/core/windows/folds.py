@@ -10,9 +10,8 @@ from torch import Tensor
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec, NightlySpec
+from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
-
-EPOCH = dt.date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
     """
     ends = panel.ends(lookback)
     date, label_end = panel.date[ends], panel.label_end[ends]
-    first, last = _day(dt.date(year, 1, 1)), _day(dt.date(year, 12, 31))
+    first, last = to_day(dt.date(year, 1, 1)), to_day(dt.date(year, 12, 31))
     sessions = panel.date[panel.observed].unique()  # (S,) union sessions, ascending
     before = sessions[sessions < first]
     needed = spec.validation_sessions + spec.purge_sessions
@@ -86,10 +85,10 @@ def recent_fold(
     where a split would be empty.
     """
     ends = panel.ends(lookback)
-    ends = ends[panel.date[ends] <= _day(until)]
+    ends = ends[panel.date[ends] <= to_day(until)]
     ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
     date, label_end = panel.date[ends], panel.label_end[ends]
-    before, splits = _day(until) + 1, {}
+    before, splits = to_day(until) + 1, {}
     lengths = {
         "shadow": spec.shadow_sessions,
         "validation": spec.validation_sessions,
@@ -99,13 +98,13 @@ def recent_fold(
         candidates = label_end < before
         later = ""
         if name == "shadow" and after is not None:
-            candidates &= date > _day(after)
+            candidates &= date > to_day(after)
             later = f" that was taken after {after}"
         sessions = date[candidates].unique()  # (S,) ascending
         if not len(sessions):
             raise BadInput(
                 f"recent window up to {until}: no {name} decision{later} has {lookback} complete sessions behind it and "
-                f"labels that end before {EPOCH + dt.timedelta(days=before)}; give more history, or shorten the windows "
+                f"labels that end before {to_date(before)}; give more history, or shorten the windows "
                 "(nightly.shadow_sessions, nightly.validation_sessions)"
             )
         chosen = candidates & (date >= sessions[-length:][0])
@@ -129,7 +128,3 @@ def borders(fold: Fold, *, date: Tensor, label_end: Tensor) -> dict[str, tuple[i
     """Split -> (day its last label ends, day of the next split's first decision), for training and validation."""
     pairs = {"train": (fold.train, fold.validation), "validation": (fold.validation, fold.test)}
     return {name: (int(label_end[early].max()), int(date[late].min())) for name, (early, late) in pairs.items()}
-
-
-def _day(date: dt.date) -> int:
-    return (date - EPOCH).days

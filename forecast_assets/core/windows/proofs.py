@@ -8,9 +8,8 @@ import torch
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.panel.proofs import KEY, Proof, cut_day, sample
 from forecast_assets.core.windows.build import build_tensors
+from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.tensors import PanelTensors
-
-EPOCH = dt.date(1970, 1, 1)
 
 
 def prove_windows(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, Proof]:
@@ -53,7 +52,7 @@ def _compare(whole: PanelTensors, other: PanelTensors, *, cut: dt.date, lookback
 
 def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, names: PanelTensors) -> dict[str, torch.Tensor]:
     """What a model can see of the rows up to ``cut``, codes translated to those of ``names``."""
-    early = panel.date <= (cut - EPOCH).days
+    early = panel.date <= to_day(cut)
     is_end = torch.zeros(panel.rows, dtype=torch.bool)
     is_end[panel.ends(lookback)] = True
     past = {

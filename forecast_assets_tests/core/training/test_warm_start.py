@@ -10,7 +10,8 @@ from forecast_assets.core.evaluation.shadow import shadow_scores
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, fit, predict
-from forecast_assets.core.windows.folds import EPOCH, Fold, make_fold, recent_fold
+from forecast_assets.core.windows.days import EPOCH
+from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS

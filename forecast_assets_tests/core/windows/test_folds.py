@@ -6,7 +6,8 @@ import torch
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.windows.folds import EPOCH, Fold, check_purged, make_fold
+from forecast_assets.core.windows.days import EPOCH
+from forecast_assets.core.windows.folds import Fold, check_purged, make_fold
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.tensors import random_panel
 

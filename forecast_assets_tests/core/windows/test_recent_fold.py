@@ -9,7 +9,8 @@ import torch
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import NightlySpec
-from forecast_assets.core.windows.folds import EPOCH, Fold, recent_fold
+from forecast_assets.core.windows.days import EPOCH
+from forecast_assets.core.windows.folds import Fold, recent_fold
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 from forecast_assets_tests.tensors import random_panel
 
