@@ -15,7 +15,7 @@ from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.assets.succession import VERDICT
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.specs import NightlySpec
+from forecast_assets.core.specs import FeatureSpec, NightlySpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ NOT_WORSE = "not_worse"
 def challenger(
     windowed_tensors: Version,
     nightly: NightlySpec,
+    features: FeatureSpec,
     champion: Version | None,
     hardware: Any,
     day: str,
@@ -66,6 +67,7 @@ def challenger(
         return stays([f"{names}; run the walk-forward again"], champion=card.model_version)
     until = dt.date.fromisoformat(day)
     try:
+        bundle.check_features(panel, features)
         fold = recent_fold(panel, until=until, spec=nightly, lookback=card.lookback, after=card.cutoff)
     except BadInput as error:
         # Early in a fold's year no decision after the champion's labels has matured: a night without a contest.
@@ -74,7 +76,9 @@ def challenger(
     before, after = retrained.shadow(groups=card.groups)
     if bad := int((~np.isfinite(after)).sum()):
         return stays(
-            [f"{bad} of {after.size} of the challenger's forecasts are not finite"], champion=card.model_version
+            [f"{bad} of {after.size} of the challenger's forecasts are not finite"],
+            champion=card.model_version,
+            worse=True,
         )
     shadow = shadow_scores(
         before,
@@ -212,11 +216,11 @@ def lost_names(vocabularies: Mapping[str, Mapping[str, int]], panel: "PanelTenso
     ]
 
 
-def stays(why: list[str], *, champion: str | None) -> Product:
+def stays(why: list[str], *, champion: str | None, worse: bool = False) -> Product:
     """A night without a challenger that can be scored: the champion, if there is one, goes on."""
     sentence = "; ".join(why)
     return Product(
         files={VERDICT: {"promoted": False, "why": why, "champion": champion}},
         facts={"promoted": "False", "why": sentence},
-        checks={NOT_WORSE: Check(True, f"no contest: {sentence}", warns=True)},
+        checks={NOT_WORSE: Check(not worse, f"no contest: {sentence}", warns=True)},
     )

@@ -14,7 +14,7 @@ from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.specs import CalibrationSpec
+from forecast_assets.core.specs import CalibrationSpec, FeatureSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def nightly_forecast(
     serving_model: Version,
     ensemble: dict[str, Version],
     calibration: CalibrationSpec,
+    features: FeatureSpec,
     ledger: dict[str, Version],
     day: str,
 ) -> Product:
@@ -50,11 +51,8 @@ def nightly_forecast(
     bundle = Bundle.open(serving_model)
     earlier = {night: version for night, version in ledger.items() if night < day}
     rows = latest_decisions(panel, today, lookback=bundle.card.lookback)
-    if bundle.card.cutoff >= today:
-        raise BadInput(
-            f"nightly_forecast {day}: the champion has seen labels up to {bundle.card.cutoff}, so this night would be in "
-            "sample; replay a later night, or one with the walk-forward of an earlier panel"
-        )
+    bundle.check_features(panel, features)
+    refuse_hindsight(day, serving_model, cutoff=bundle.card.cutoff)
     state = state_of(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
     forecast = bundle.forecast(panel, rows, state=state)
     made = forecast_table(
@@ -84,6 +82,21 @@ def nightly_forecast(
             "model_version": bundle.card.model_version,
         },
     )
+
+
+def refuse_hindsight(day: str, champion: Version, *, cutoff: dt.date) -> None:
+    """Raise BadInput where the champion could not have forecast this night: it has seen labels, or took over, later."""
+    advice = "replay a later night, or in a store of its own with the walk-forward of an earlier panel"
+    if str(cutoff) >= day:
+        raise BadInput(
+            f"nightly_forecast {day}: the champion has seen labels up to {cutoff}, so this night would be in sample; "
+            + advice
+        )
+    took_over = max((label.partition("/")[2] for label in champion.manifest.parents if "/" in label), default="")
+    if took_over > day:
+        raise BadInput(
+            f"nightly_forecast {day}: the champion was chosen on {took_over} by outcomes that came later; {advice}"
+        )
 
 
 def latest_decisions(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "Tensor":

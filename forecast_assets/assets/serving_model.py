@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from forecast_assets.assets.decisions import CALIBRATION, RAW
 from forecast_assets.assets.product import TABLE, Check, Product
 from forecast_assets.assets.stage import CheckSpec, stage
-from forecast_assets.assets.succession import VERDICT, weights_file
+from forecast_assets.assets.succession import MEMBERS, VERDICT, weights_file
 from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.specs import ServingSpec
+from forecast_assets.core.specs import FeatureSpec, ServingSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,11 +36,11 @@ PARITY = "reproduces_the_walk_forward"
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
     follows=("ensemble", "windowed_tensors", "challenger"),
 )
-def serving_model(succession: Any, serving: ServingSpec) -> Product:
+def serving_model(succession: Any, serving: ServingSpec, features: FeatureSpec) -> Product:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
     from forecast_assets.serving.bundle import PROGRAM, Bundle
 
-    trained = of_fold(succession) if succession.challenger is None else of_challenger(succession)
+    trained = of_fold(succession, features=features) if succession.challenger is None else of_challenger(succession)
     files = trained.files() | ({PROGRAM: trained.program()} if serving.program else {})
     bundle = Bundle.of(trained, files)
     return Product(
@@ -56,7 +56,7 @@ def serving_model(succession: Any, serving: ServingSpec) -> Product:
     )
 
 
-def of_fold(succession: "Succession") -> "Trained":
+def of_fold(succession: "Succession", *, features: FeatureSpec) -> "Trained":
     """The ensemble of a fold, its statistics fitted again to the fold's own training rows."""
     from safetensors.torch import load_file
 
@@ -75,10 +75,10 @@ def of_fold(succession: "Succession") -> "Trained":
         panel, year=int(base.partition or 0), spec=FoldSpec.model_validate(config["folds"]), lookback=lookback
     )
     stats = fit_stats(panel, fold)
-    members, weights = [], []
-    for member in base.json("members.json")["members"]:
+    members, weights, fits = [], [], succession.fits
+    for member in base.json(MEMBERS)["members"]:
         model, _, seed = member["fit"].partition("/")
-        version = succession.fits[model]
+        version = fits[model]
         members.append(Member(fit=member["fit"], model=model, settings=version.manifest.config[model]))
         weights.append(load_file(version.path(weights_file(seed))))
     relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
@@ -92,7 +92,7 @@ def of_fold(succession: "Succession") -> "Trained":
         lookback=lookback,
         history_sessions=sessions_needed(lookback),
         features=panel.feature_names,
-        feature_hash=feature_hash(panel.feature_names),
+        feature_hash=feature_hash(panel.feature_names, features),
         vocabularies=vocabularies(panel, stats),
         regime_borders=(float(low), float(high)),
         unconditional_mean=stats.unconditional_mean,
@@ -107,13 +107,14 @@ def of_challenger(succession: "Succession") -> "Trained":
     """The champion with a challenger's weights; statistics, vocabularies and calibration stay what they were."""
     from safetensors.torch import load
 
-    from forecast_assets.serving.bundle import MEMBERS, Bundle, Trained, by_member
+    from forecast_assets.serving.bundle import MEMBERS as WEIGHTS
+    from forecast_assets.serving.bundle import Bundle, Trained, by_member
 
     if succession.challenger is None or succession.champion is None:
         raise ValueError("serving_model: a challenger takes the place of a champion, and there is none")
     before = Bundle.open(succession.champion).trained
     verdict = succession.challenger.json(VERDICT)
-    weights = by_member(load(succession.challenger.path(MEMBERS).read_bytes()), count=len(before.card.members))
+    weights = by_member(load(succession.challenger.path(WEIGHTS).read_bytes()), count=len(before.card.members))
     cutoff = dt.date.fromisoformat(verdict["cutoff"])
     return Trained(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
 

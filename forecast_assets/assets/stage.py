@@ -116,6 +116,17 @@ def _is_a(annotation: Any, base: type) -> bool:
     return inspect.isclass(annotation) and issubclass(annotation, base)
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """How a stage is materialised; see ``stage``."""
+
+    checks: Sequence[CheckSpec]
+    after: After | None
+    tuned: bool
+    once: bool
+    partitioned: bool
+
+
 def _field(parameter: str) -> str:
     return parameter.removesuffix(SPEC_SUFFIX)
 
@@ -149,14 +160,12 @@ def stage(
     def decorate(function: Callable[..., Product]) -> dg.AssetsDefinition:
         signature = _Signature.of(function)
         knobs = {_field(name): spec for name, spec in signature.specs.items()}
+        rules = _Rules(checks, after, tuned, once, partitioned=partitions is not None)
 
         def without_knobs(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
                 config = parents.pop("config", None)
-                partition = None if partitions is None else context.partition_key  # a night's run has one for all
-                return _materialise(
-                    function, signature, checks, after, tuned, once, context, config, parents, partition
-                )
+                return _materialise(function, signature, rules, context, config, parents)
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -199,18 +208,15 @@ def stage(
 def _materialise(
     function: Callable[..., Product],
     signature: _Signature,
-    checks: Sequence[CheckSpec],
-    after: After | None,
-    tuned: bool,
-    once: bool,
+    rules: _Rules,
     context: dg.AssetExecutionContext,
     config: Any,
     parents: Mapping[str, Any],
-    partition: str | None,
 ) -> Any:
     asset = function.__name__
+    partition = context.partition_key if rules.partitioned else None  # a night's run has one for all of its assets
     store = context.resources.store.store()
-    settings = context.resources.settings.settings(tuned_overrides(store) if tuned else ())
+    settings = context.resources.settings.settings(tuned_overrides(store) if rules.tuned else ())
     specs = _specs(signature, settings, config)
     services = _services(signature, context, settings, partition)
     year = int(partition) if "year" in signature.services and partition else None
@@ -231,13 +237,13 @@ def _materialise(
     key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
 
     started = time.perf_counter()
-    committed = store.current(asset, partition) if once and store.has(asset, partition) else None
+    committed = store.current(asset, partition) if rules.once and store.has(asset, partition) else None
     found = _sound(committed or store.find(asset, partition, key), context)
     if found is not None:
         store.promote(found)
         context.log.debug(f"{asset} {partition or ''}: unchanged, version {found.id}")
-        if after:
-            after(found, context.instance, context.resources.store.root())
+        if rules.after:
+            rules.after(found, context.instance, context.resources.store.root())
         return dg.MaterializeResult(
             data_version=dg.DataVersion(found.data_version),
             metadata={**version_metadata(found), "computed": False},
@@ -254,7 +260,7 @@ def _materialise(
             services["previous"] = find_previous(store, asset, partition, code_version=code, config=knobs)
         opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
         product = function(**signature.arguments({**opened, **specs, **services}))
-        undeclared = set(product.checks) ^ {check.name for check in checks}
+        undeclared = set(product.checks) ^ {check.name for check in rules.checks}
         if undeclared:
             raise ValueError(f"{asset}: checks declared and checks decided differ: {sorted(undeclared)}")
         facts = {
@@ -282,8 +288,8 @@ def _materialise(
                     "columns": {name: vars(column) for name, column in product.columns.items()},
                 },
             },
-            after=after,
-            first=once,
+            after=rules.after,
+            first=rules.once,
         )
         data_version = staging.seal()
         if "checkpoints" in services:

@@ -28,17 +28,25 @@ WITHDRAWN = "ledger/withdrawn"
 class Succession:
     """What the next bundle is made from."""
 
+    store: Store
     base: Version
     """``ensemble`` of the newest fold."""
-    fits: Mapping[str, Version]
-    """The fold of each model that has a member."""
     challenger: Version | None
     """Whose weights serve; None: the fold's own."""
     champion: Version | None
     """The bundle of now, whose place is taken."""
-    tensors: Version
     seen: Mapping[str, str]
     """All of that as a manifest names it."""
+
+    @property
+    def fits(self) -> dict[str, Version]:
+        """The fold of each model that has a member. Raises MissingArtefact where one was made again since."""
+        return _fits(self.store, self.base)
+
+    @property
+    def tensors(self) -> Version:
+        """The panel of now."""
+        return self.store.current("windowed_tensors")
 
 
 def current_champion(store: Store) -> Version | None:
@@ -49,25 +57,31 @@ def current_champion(store: Store) -> Version | None:
 def find_succession(store: Store, data_root: str) -> Succession:
     """Decide who serves next.
 
-    Raises MissingArtefact where no fold has an ensemble yet, or where its fits have been made again since.
+    Raises MissingArtefact where nobody serves yet, and no fold has an ensemble or its fits have been made again since.
     """
     years = store.partitions(ENSEMBLE)
     if not years:
         raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
-    base = store.current(ENSEMBLE, years[-1])
-    fits = _fits(store, base)
-    own = {BASE: sha256_text(canonical_json(_weights(base, fits)))}
-    champion = current_champion(store)
+    base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store)
     withdrawn = {record["id"] for record in Journal(data_root, WITHDRAWN).read()}
-    candidates: list[dict[str, str]] = []
+    seen = _next(store, base, champion)
+    if champion is not None and withdrawal(seen) in withdrawn:
+        seen = champion.manifest.parents
+    return Succession(store, base, _challenger(store, seen), champion, seen)
+
+
+def _next(store: Store, base: Version, champion: Version | None) -> Mapping[str, str]:
+    """What the next bundle would be made from, were nothing withdrawn."""
+    try:
+        own = {BASE: sha256_text(canonical_json(_weights(base, _fits(store, base))))}
+    except MissingArtefact:
+        if champion is None:
+            raise
+        return champion.manifest.parents  # a walk-forward is under way: who serves goes on until it is whole
     if champion is None or champion.manifest.parents.get(BASE) != own[BASE]:
-        candidates.append(own)
-    else:
-        newest = _promoted(store, champion)
-        candidates += [{**own, newest.label: newest.data_version}] if newest is not None else []
-    standing = [c for c in candidates if withdrawal(c) not in withdrawn]
-    seen = standing[0] if standing else dict((champion.manifest.parents if champion else own).items())
-    return Succession(base, fits, _challenger(store, seen), champion, store.current("windowed_tensors"), seen)
+        return own
+    newest = _promoted(store, champion)
+    return champion.manifest.parents if newest is None else {**own, newest.label: newest.data_version}
 
 
 def withdrawal(seen: Mapping[str, str]) -> str:

@@ -1,7 +1,6 @@
 """Why a network forecast what it did for one ticker on one day: from the store, with the weights it was published with."""
 
 import datetime as dt
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from forecast_assets.assets.networks import TRAINING
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.nearest import nearest_names
 from forecast_assets.store.store import Store
 
 
@@ -49,7 +49,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     spec, lookback = kind.model_validate(config[model]), WindowSpec.model_validate(config["windows"]).lookback
     panel = PanelTensors.load(tensors.path(TENSORS))
     if ticker not in panel.tickers:
-        near = difflib.get_close_matches(ticker.upper(), panel.tickers, n=3, cutoff=0.4)
+        near = nearest_names(ticker, panel.tickers)
         raise BadInput(
             f"{ticker}: no such ticker in the panel" + (f"; did you mean {', '.join(near)}?" if near else "")
         )

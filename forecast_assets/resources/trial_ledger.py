@@ -18,6 +18,7 @@ JOURNAL = "ledger/trials"
 
 TRAINING = "training.json"
 LOOK = "backtest"
+CHALLENGER, VERDICT = "challenger", "challenger.json"
 
 
 def trial_journal(data_root: str) -> Journal:
@@ -41,6 +42,8 @@ def published_trials(store: Store) -> Iterator[Trial]:
             for version in store.versions(asset, partition):
                 if asset == LOOK:
                     yield _look(version)
+                elif asset == CHALLENGER:
+                    yield from _challengers(version)
                 elif version.manifest.seeds and TRAINING in version.manifest.files:
                     manifest, scores = version.manifest, _scores(version)
                     for seed in manifest.seeds:
@@ -87,8 +90,31 @@ def _look(version: Version) -> Trial:
     )
 
 
-def _id(asset: str, partition: str | None, input_key: str, seed: int | None) -> str:
-    return sha256_text(canonical_json([asset, partition, input_key, seed]))[:32]
+def _challengers(night: Version) -> Iterator[Trial]:
+    """Each member that a night has trained on, whoever serves then; as with fits, a damaged file hides scores alone."""
+    manifest = night.manifest
+    try:
+        members = night.json(VERDICT).get("members", [])
+    except CorruptArtefact as error:
+        log.warning("counted without a score: %s", error)
+        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(manifest.seeds)]
+    for member in members:
+        score = member.get("validation_pinball")
+        yield Trial(
+            id=_id(manifest.asset, manifest.partition, manifest.input_key, member["fit"]),
+            kind="fit",
+            model=f"{CHALLENGER}/{member['fit'].partition('/')[0]}",
+            spec=_spec(manifest.config),
+            seed=int(member["seed"]),
+            fold=manifest.partition,
+            score=None if score is None else float(score),
+            pruned=False,
+            when=manifest.created,
+        )
+
+
+def _id(asset: str, partition: str | None, input_key: str, fit: int | str | None) -> str:
+    return sha256_text(canonical_json([asset, partition, input_key, fit]))[:32]
 
 
 def _spec(config: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.base import ForecastModel
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
-from forecast_assets.core.specs import FitSpec, Settings
+from forecast_assets.core.specs import FeatureSpec, FitSpec, Settings
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_decisions, trained_model
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
@@ -258,6 +258,11 @@ class Bundle:
                 return member.fit, found
         return None
 
+    def check_features(self, panel: PanelTensors, spec: FeatureSpec) -> None:
+        """Raises BadInput where the features of ``panel``, made by ``spec``, are not those that the members know."""
+        if feature_hash(panel.feature_names, spec) != self.card.feature_hash:
+            raise BadInput(_other_features(panel, self.card))
+
     def stats_for(self, panel: PanelTensors) -> FoldStats:
         """The fold's statistics with ids by the codes of ``panel``, which may have other tickers; raises BadInput where
         its features are others.
@@ -307,9 +312,9 @@ def by_member(flat: Mapping[str, Tensor], *, count: int) -> list[dict[str, Tenso
     return weights
 
 
-def feature_hash(features: Sequence[str]) -> str:
-    """Digest of the features' names, in order; how each is made is in its name (windows) or fixed by the code."""
-    return sha256_text(canonical_json(list(features)))[:16]
+def feature_hash(names: Sequence[str], spec: FeatureSpec) -> str:
+    """Digest of the features' names, in order, and of how they are made, which not every name tells."""
+    return sha256_text(canonical_json([list(names), spec.model_dump(mode="json")]))[:16]
 
 
 def _stats(fitted: Mapping[str, Tensor], card: Card) -> FoldStats:
@@ -359,8 +364,9 @@ def _other_features(panel: PanelTensors, card: Card) -> str:
     missing = sorted(set(card.features) - set(panel.feature_names))
     extra = sorted(set(panel.feature_names) - set(card.features))
     return (
-        f"the panel's features are not those that fold {card.fold} was trained on (missing {missing}, new {extra}); "
-        "run the walk-forward again"
+        f"the panel's features are not those that fold {card.fold} was trained on (missing {missing}, new {extra}"
+        + ("" if missing or extra else ", the same names made in another way")
+        + "); run the walk-forward again"
     )
 
 

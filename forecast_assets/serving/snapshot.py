@@ -1,7 +1,6 @@
 """One immutable state of the world that answers come from: a model, its data, and the forecasts issued so far."""
 
 import datetime as dt
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
+from forecast_assets.core.nearest import nearest_names
 from forecast_assets.core.scores.direction import probability_above
 from forecast_assets.core.scores.quantile import mean_sigma_from_quantiles
 from forecast_assets.core.training.calibrate import CalibrationState, apply
@@ -253,9 +253,3 @@ class Snapshot:
             data_version=data_version,
             snapshot=self.id,
         )
-
-
-def nearest_names(ticker: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Up to three known names most like ``ticker``, in any case of letters."""
-    upper = {name.upper(): name for name in known}
-    return tuple(upper[name] for name in difflib.get_close_matches(ticker.upper(), upper, n=3, cutoff=0.5))

@@ -10,13 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forecast_assets.assets.nightly_forecast import refuse_hindsight
 from forecast_assets.assets.succession import find_succession
 from forecast_assets.automation.change import change, change_lines
 from forecast_assets.automation.nights import due_nights, roll_back
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
-from forecast_assets.core.errors import BadInput
+from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.versions import Version
 from forecast_assets_tests.graph import Graph
 
 KEYS = ["date", "ticker", "horizon"]
@@ -160,3 +162,24 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
     assert find_succession(replay.store, root).seen == first.manifest.parents
     assert replay.run("serving_model", panel=drop).failures == []
     assert replay.store.current("serving_model").id == first.id
+
+
+def test_a_night_before_its_champion_was_chosen_is_refused(smoke_graph: Graph) -> None:
+    champion = smoke_graph.version("serving_model")
+    parents = {**champion.manifest.parents, "challenger/2019-06-03": "d"}
+    chosen = Version(champion.manifest.model_copy(update={"parents": parents}), champion.place)
+    refuse_hindsight("2019-06-03", chosen, cutoff=dt.date(2018, 12, 31))
+    with pytest.raises(BadInput, match="was chosen on 2019-06-03 by outcomes that came later"):
+        refuse_hindsight("2019-05-31", chosen, cutoff=dt.date(2018, 12, 31))
+
+
+def test_a_walk_forward_that_is_half_made_again_changes_nobody(replay: Graph) -> None:
+    drop = replay.root / "raw" / "demo_panel.csv"
+    before = replay.version("serving_model")
+    assert replay.run("raw_panel", panel=drop).failures == []
+    half = replay.run("b1_tft", years=["2019"], panel=drop, overrides=["b1_tft.learning_rate=0.2"])
+    assert half.failures == []
+    assert find_succession(replay.store, str(replay.root)).seen == before.manifest.parents
+    shutil.rmtree(replay.root / "store" / "serving_model")
+    with pytest.raises(MissingArtefact, match="was made from other fits than the current b1_tft/2019"):
+        find_succession(replay.store, str(replay.root))

@@ -28,6 +28,6 @@ def test_an_edit_whose_text_is_gone_is_an_error_not_a_catch(tmp_path: Path) -> N
 
 
 def test_a_copy_that_does_not_import_is_an_error_not_a_catch(tmp_path: Path) -> None:
-    broken = Mutant("broken", "", "windows/folds.py", (("EPOCH = dt.date(1970, 1, 1)", "EPOCH = = 1"),), FOLDS)
+    broken = Mutant("broken", "", "windows/days.py", (("EPOCH = dt.date(1970, 1, 1)", "EPOCH = = 1"),), FOLDS)
     with pytest.raises(RuntimeError, match="did not run"):
         run_proofs(FOLDS, tmp_path, mutant=broken)

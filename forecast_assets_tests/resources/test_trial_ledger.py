@@ -4,9 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+from forecast_assets.assets import succession
 from forecast_assets.assets.networks import TRAINING as WRITTEN
 from forecast_assets.core.evaluation.trials import Trial
-from forecast_assets.resources.trial_ledger import TRAINING, collect_trials, trial_journal
+from forecast_assets.resources.trial_ledger import CHALLENGER, TRAINING, VERDICT, collect_trials, trial_journal
 from forecast_assets.store.store import Store
 from forecast_assets_tests.store.builders import KEY_A, KEY_B, KEY_C, publish
 
@@ -19,6 +20,18 @@ def train(store: Store, key: str, *, seeds: tuple[int, ...] = (0, 1), partition:
 
 def test_the_models_write_their_fits_where_the_ledger_looks() -> None:
     assert TRAINING == WRITTEN
+    assert (CHALLENGER, VERDICT) == (succession.CHALLENGER, succession.VERDICT)
+
+
+def test_every_member_that_a_night_trains_on_is_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    members = [{"fit": f"{model}/0", "seed": 0, "validation_pinball": 0.2} for model in ("b1_tft", "b4_patchtst")]
+    verdict = {"promoted": False, "members": members}
+    publish(store, {VERDICT: json.dumps(verdict)}, asset="challenger", partition="2025-01-02", seeds=[0, 0])
+    publish(store, {VERDICT: json.dumps({"promoted": False})}, asset="challenger", partition="2025-01-03")  # no contest
+    ledger = collect_trials(store, str(tmp_path))
+    assert [trial.model for trial in ledger.trials] == ["challenger/b1_tft", "challenger/b4_patchtst"]
+    assert ledger.count("fit") == 2
 
 
 def test_every_fit_ever_published_is_counted_once(tmp_path: Path) -> None:

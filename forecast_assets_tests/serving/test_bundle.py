@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FitSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FeatureSpec, FitSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
     CalibrationState,
     apply,
@@ -25,7 +25,16 @@ from forecast_assets.core.training.fit import predict
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.serving.bundle import MODEL, Bundle, Card, Member, Trained, sessions_needed, vocabularies
+from forecast_assets.serving.bundle import (
+    MODEL,
+    Bundle,
+    Card,
+    Member,
+    Trained,
+    feature_hash,
+    sessions_needed,
+    vocabularies,
+)
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets_tests.tensors import random_panel
@@ -76,7 +85,7 @@ def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
         lookback=LOOKBACK,
         history_sessions=sessions_needed(LOOKBACK),
         features=panel.feature_names,
-        feature_hash="f",
+        feature_hash=feature_hash(panel.feature_names, FeatureSpec()),
         vocabularies=vocabularies(panel, stats),
         regime_borders=(float(borders[0]), float(borders[1])),
         unconditional_mean=stats.unconditional_mean,
@@ -205,3 +214,11 @@ def test_a_panel_without_a_feature_is_told_so(panel: PanelTensors, bundle: Bundl
         bundle.forecast(renamed, panel.ends(LOOKBACK)[:1])
     with pytest.raises(BadInput, match="1 of 1 decisions have fewer than 12 complete sessions"):
         bundle.forecast(panel, torch.tensor([3]))
+
+
+def test_features_of_the_same_names_that_are_made_in_another_way_are_refused(
+    panel: PanelTensors, bundle: Bundle
+) -> None:
+    bundle.check_features(panel, FeatureSpec())
+    with pytest.raises(BadInput, match="the same names made in another way"):
+        bundle.check_features(panel, FeatureSpec(macd_signal=7))
