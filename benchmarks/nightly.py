@@ -115,13 +115,10 @@ def replay(sessions: int) -> dict[str, Any]:
         for asset in ("challenger", "nightly_forecast", "target_positions", "drift_checks"):
             shutil.rmtree(graph.root / "store" / asset)
         started = time.perf_counter()
-        for _, week in pl.DataFrame({"day": days}).group_by_dynamic("day", every="1w"):
-            last = str(week["day"].max())
-            if not graph.store.partitions("nightly_forecast"):  # the first night is the one that nothing precedes
-                last = str(week["day"].min())
-            failures = graph.run(*PANEL, *NIGHT, panel=drop, as_of=last).failures
-            failures += graph.run(*PANEL, *NIGHT, panel=drop, as_of=str(week["day"].max())).failures
-            print(f"{last}: {len(graph.store.partitions('nightly_forecast'))} of {len(days)} nights", flush=True)
+        weeks = pl.DataFrame({"day": days}).group_by_dynamic("day", every="1w").agg(last=pl.col("day").max())["last"]
+        for cut in [days[0], *weeks]:  # nothing precedes the first night, so it alone has nothing to catch up with
+            failures = graph.run(*PANEL, *NIGHT, panel=drop, as_of=str(cut)).failures
+            print(f"{cut}: {len(graph.store.partitions('nightly_forecast'))} of {len(days)} nights", flush=True)
             if failures:
                 raise SystemExit(failures[0].message)
         wrong = [day for day in map(str, days) if not is_right(graph.store, day, walked)]

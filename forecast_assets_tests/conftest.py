@@ -3,13 +3,18 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 # Small tensors on two cores: a second thread costs more than it brings, and results must not depend on their number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from forecast_assets_tests.browser import CHROMIUM, FLAGS
 from forecast_assets_tests.graph import Graph
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +24,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("FORECAST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium; the module says ``needs_chromium``."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,30 +3,18 @@
 Debian's ``chromium`` is enough; without one the tests are skipped.
 """
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from forecast_assets.store.store import Store
+from forecast_assets_tests.browser import needs_chromium
 from forecast_assets_tests.graph import Graph
 from forecast_assets_tests.server import DagsterServer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; install Debian's package chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+pytestmark = needs_chromium
 
 
 @pytest.mark.parametrize("width", [390, 1200])

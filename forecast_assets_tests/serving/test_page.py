@@ -1,25 +1,16 @@
 """The two pages in a real Chromium."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from forecast_assets.store.store import Store
+from forecast_assets_tests.browser import needs_chromium
 from forecast_assets_tests.serving.builders import DAYS, small_store
 from forecast_assets_tests.serving.live import LiveService
-from forecast_assets_tests.test_browser import CHROMIUM, FLAGS
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; install Debian's package chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+pytestmark = needs_chromium
 
 
 def opened(browser: Browser, width: int) -> tuple[Page, list[str], list[str]]:

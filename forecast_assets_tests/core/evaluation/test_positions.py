@@ -128,18 +128,18 @@ def test_a_plan_on_literal_prices() -> None:
     np.testing.assert_allclose(plan["expected_cost"], np.abs(plan["trade"]) * 5e-4, atol=1e-15)
 
 
+def planned(forecasts: pl.DataFrame, panel: pl.DataFrame, *, until: dt.date, column: str) -> dict[str, float]:
+    """A column of the plan by ticker."""
+    plan = target_positions(forecasts, panel, until=until, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    return held_by_ticker(plan, column)
+
+
 def test_a_name_that_has_been_silent_for_too_long_is_not_traded() -> None:
     dates = weekdays(12)
     silent = [(10.0, 10.0)] * 4 + [None] * 8
     panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 12, "GONE": silent})
     forecasts = forecasts_on(panel, 0.01, first_test=dates[1])
-    trades = {
-        until: held_by_ticker(
-            target_positions(forecasts, panel, until=dates[until], year=2024, spec=PLAIN, unconditional_mean=0.0),
-            "trade",
-        )
-        for until in (3, 6, 11)
-    }
+    trades = {until: planned(forecasts, panel, until=dates[until], column="trade") for until in (6, 11)}
     assert "GONE" in trades[6]
     assert "GONE" not in trades[11]
 
@@ -149,12 +149,6 @@ def test_a_name_is_kept_over_its_exchanges_holidays_but_not_when_the_exchanges_f
     panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 18, "TYO": [(10.0, 10.0)] * 4 + [None] * 14})
     panel = panel.with_columns(exchange=pl.when(pl.col("ticker") == "TYO").then(pl.lit("XTKS")).otherwise("exchange"))
     forecasts = forecasts_on(panel, 0.01, first_test=dates[1])
-    held = {
-        until: held_by_ticker(
-            target_positions(forecasts, panel, until=dates[until], year=2024, spec=PLAIN, unconditional_mean=0.0),
-            "weight_now",
-        )
-        for until in (3, 11, 17)
-    }
+    held = {until: planned(forecasts, panel, until=dates[until], column="weight_now") for until in (3, 11, 17)}
     assert [("TYO" in held[until]) for until in (3, 11, 17)] == [True, True, False]
     assert held[11]["TYO"] == pytest.approx(0.1, abs=1e-4)
