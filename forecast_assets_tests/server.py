@@ -18,48 +18,76 @@ PROJECT = Path(__file__).parent.parent
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
-class DagsterServer:
-    """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own."""
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
-    def __init__(self, root: Path) -> None:
+
+class DagsterServer:
+    """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own.
+
+    A second one on the same ``root`` goes on with what the first one left. ``variables`` come over the environment.
+    """
+
+    def __init__(self, root: Path, **variables: str) -> None:
         self.root = root
+        self.variables = variables
         self.log = root / "server.log"
 
     def __enter__(self) -> Self:
         home = self.root / "dagster_home"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         environment = {
             **os.environ,
             "DAGSTER_HOME": str(home),
             "FORECAST_DATA_DIR": str(self.root / "data"),
             "FORECAST_PROFILE": "smoke",
+            **self.variables,
         }
-        arguments = ["dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dagster", *arguments],
-                cwd=PROJECT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.processes: list[subprocess.Popen[bytes]] = []
+        with self.log.open("ab") as log:
+            for program, *arguments in self.commands():
+                process = subprocess.Popen(
+                    [str(Path(sys.executable).parent / program), *arguments],
+                    cwd=PROJECT,
+                    env=environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    process_group=self.processes[0].pid if self.processes else 0,
+                )
+                self.processes.append(process)
+                self.started(len(self.processes))
         self.wait("the webserver", self._answers, seconds=90)
         return self
+
+    def commands(self) -> list[list[str]]:
+        """Programs of the environment, with arguments; all of them end together."""
+        return [["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]]
+
+    def started(self, count: int) -> None:
+        """So many of the programs run: the place to wait for what the next one needs."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
+        if all(process.poll() is not None for process in self.processes):
+            return
+        os.killpg(self.processes[0].pid, signal.SIGTERM)
         try:
-            self.process.wait(timeout=30)
+            for process in self.processes:
+                process.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """The power goes: every process of it ends at once."""
+        os.killpg(self.processes[0].pid, signal.SIGKILL)
+        for process in self.processes:
+            process.wait()
 
     @property
     def url(self) -> str:
@@ -75,7 +103,17 @@ class DagsterServer:
         return content["data"]
 
     def runs(self) -> list[dict[str, Any]]:
-        return self.ask("{runsOrError{... on Runs{results{runId status jobName}}}}")["runsOrError"]["results"]
+        """Newest first."""
+        query = "{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}"
+        return self.ask(query)["runsOrError"]["results"]
+
+    def switch_on(self, schedule: str) -> None:
+        """What the switch beside a schedule does."""
+        query = """mutation($s: ScheduleSelector!){startSchedule(scheduleSelector: $s){__typename
+            ... on ScheduleStateResult{scheduleState{status}} ... on PythonError{message}}}"""
+        code = {"repositoryName": "__repository__", "repositoryLocationName": "forecast_assets"}
+        answer = self.ask(query, {"s": {**code, "scheduleName": schedule}})["startSchedule"]
+        assert answer.get("scheduleState") == {"status": "RUNNING"}, answer
 
     def backfill(self, assets: list[str], partitions: list[str]) -> None:
         """Launch what the UI's "Launch backfill" launches."""
@@ -98,7 +136,8 @@ class DagsterServer:
     def wait(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not condition():
-            assert self.process.poll() is None, f"the server stopped:\n{self.log.read_text()[-2000:]}"
+            ended = any(process.poll() is not None for process in self.processes)
+            assert not ended, f"the server stopped:\n{self.log.read_text()[-2000:]}"
             assert time.monotonic() < until, f"{what}: not there after {seconds} s\n{self.log.read_text()[-2000:]}"
             time.sleep(0.5)
 
@@ -107,3 +146,33 @@ class DagsterServer:
             return bool(self.ask("{version}"))
         except OSError:
             return False
+
+
+class DagsterDeployment(DagsterServer):
+    """Code server, webserver and daemon as processes of their own, as a machine's service manager runs them.
+
+    Unlike those of ``dagster dev``, they live on when the wall clock jumps: no heartbeat ties one to the other.
+    """
+
+    def commands(self) -> list[list[str]]:
+        self.code_port = free_port()
+        server = {"host": "127.0.0.1", "port": self.code_port, "location_name": "forecast_assets"}
+        workspace = self.root / "deployment.yaml"
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        module = ["-m", "forecast_assets.definitions", "--inject-env-vars-from-instance"]
+        return [
+            ["dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(self.code_port), *module],
+            ["dagster-webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(self.port)],
+            ["dagster-daemon", "run", "-w", str(workspace)],
+        ]
+
+    def started(self, count: int) -> None:
+        if count == 1:  # the others give up on a code location that does not answer at once
+            self.wait("the code server", self._has_code, seconds=90)
+
+    def _has_code(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.code_port), timeout=1).close()
+        except OSError:
+            return False
+        return True

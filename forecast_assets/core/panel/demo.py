@@ -10,6 +10,7 @@ close of t, lives between the next open and the next close, and has a one-sessio
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,20 +54,22 @@ def planted_signal(panel: pl.DataFrame) -> pl.Series:
     return panel.select((pl.col("return_20") / 0.09).tanh() - (pl.col("return_5") / 0.045).tanh()).to_series()
 
 
-def demo_panel(spec: DemoSpec) -> pl.DataFrame:
+def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANGES) -> pl.DataFrame:
     """Raw rows as a user would drop them, sorted by date and ticker; the same for the same ``spec``.
 
-    Columns Date, Ticker, Sector, Opening Price, High, Low, Closing Price, Volume. Tickers take turns on three exchanges.
+    Columns Date, Ticker, Sector, Opening Price, High, Low, Closing Price, Volume. Tickers take turns on the ``exchanges``
+    (calendar, suffix).
     Among them: an IPO at 40 % of the span, a delisting at 70 %, a halt of 3 sessions, a hole of 10 and one without sector.
     """
     rng = np.random.default_rng(spec.seed)
-    calendars = [sessions(mic, spec.start, spec.end) for mic, _ in EXCHANGES]
+    calendars = [sessions(mic, spec.start, spec.end) for mic, _ in exchanges]
     days = pl.concat(calendars).unique().sort()
-    place = np.arange(spec.tickers) % len(EXCHANGES)
+    place = np.arange(spec.tickers) % len(exchanges)
     is_open = np.column_stack([days.is_in(calendars[k].implode()).to_numpy() for k in place])  # (T, N)
-    opens, highs, lows, closes, volumes = _simulate(rng, is_open)
-    names = [f"SYN{n:02d}{EXCHANGES[k][1]}" for n, k in enumerate(place)]
-    sectors = [None if n == NO_SECTOR else SECTORS[n // len(EXCHANGES) % len(SECTORS)] for n in range(spec.tickers)]
+    sector = np.arange(spec.tickers) // len(exchanges) % len(SECTORS)
+    opens, highs, lows, closes, volumes = _simulate(rng, is_open, sector)
+    names = [f"SYN{n:02d}{exchanges[n % len(exchanges)][1]}" for n in range(spec.tickers)]
+    sectors = [None if n == NO_SECTOR else SECTORS[k] for n, k in enumerate(sector)]
     row, name = np.nonzero(_quoted(is_open))
     return pl.DataFrame(
         {
@@ -82,10 +85,12 @@ def demo_panel(spec: DemoSpec) -> pl.DataFrame:
     ).sort("Date", "Ticker")
 
 
-def _simulate(rng: np.random.Generator, is_open: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(open, high, low, close, volume), each (T, N); a value on a closed day repeats the last close and is not used."""
+def _simulate(rng: np.random.Generator, is_open: np.ndarray, sector: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(open, high, low, close, volume), each (T, N), of tickers in numbered sectors (N,).
+
+    A value on a closed day repeats the last close and is not used.
+    """
     length, count = is_open.shape
-    sector = np.arange(count) // len(EXCHANGES) % len(SECTORS)
     beta = rng.uniform(0.6, 1.4, count)
     market = Garch.at_rest(np.array([0.008]))
     sectors = Garch.at_rest(np.full(len(SECTORS), 0.005))
