@@ -16,16 +16,20 @@ schedule switched on, as a user leaves it. Each session's rows arrive as a file 
     Thu  7            an ordinary night
 
 A session is right if it has one committed night, whose own decisions are those of the tickers whose rows had arrived, each
-within 1e-6 of what the walk-forward says of it that saw a whole panel: the revised one from Wednesday on, else the other.
+within 1e-6 of what ``forecast-assets nightly`` makes of the same files, one command after the other without a daemon, and
+until the revision also of what the walk-forward says that saw the whole panel. (After it there is no such walk: the nights
+before have issued other forecasts than it would have, and calibration follows what was issued.)
 """
 
 import argparse
 import datetime as dt
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,6 +61,8 @@ REVISION = 1.02
 NEW_YORK = ZoneInfo("America/New_York")
 TIMEOUT_SECONDS = 900
 TOLERANCE = 1e-6
+PREPARED = "prepared"
+"""Folder of the store as it was before the first night."""
 UP_TO_ENSEMBLE = (
     *("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors", "sweep"),
     *("baselines", "b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst", "ensemble"),
@@ -75,6 +81,7 @@ class Feed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.delivered: set[dt.date] = set()
         self.panel = demo_panel(DemoSpec(tickers=9, start=dt.date(2016, 1, 4), end=SESSIONS[-1]), exchanges=EXCHANGES)
         self.revision = self.panel.filter(pl.col("Ticker") == REVISED[0], pl.col("Date") == REVISED[1]).with_columns(
             pl.col("Closing Price") * REVISION
@@ -83,16 +90,17 @@ class Feed:
         folder.mkdir()
         self._write("history", self.panel.filter(pl.col("Date") <= HISTORY_ENDS))
 
-    def complete(self, folder: Path, *, revised: bool) -> Path:
-        """A folder with the whole panel as one file, before or after the revision."""
-        was = (pl.col("Ticker") == REVISED[0]) & (pl.col("Date") == REVISED[1])
-        panel = pl.concat([self.panel.filter(~was), self.revision]) if revised else self.panel
+    def complete(self, folder: Path) -> Path:
+        """A folder with the whole panel, never revised, as one file."""
         folder.mkdir()
-        panel.sort("Date", "Ticker").write_csv(folder / "panel.csv")
+        self.panel.write_csv(folder / "panel.csv")
         return folder
 
     def deliver(self, day: dt.date) -> None:
-        """The file of a session, as far as the vendor has it."""
+        """The file of a session, as far as the vendor has it; nothing where it is there already."""
+        if day in self.delivered:
+            return
+        self.delivered.add(day)
         missing = pl.col("Ticker").str.ends_with(".ST") & (pl.col("Date") == MISSING)
         rows = self.panel.filter(pl.col("Date") == day)
         if day == MISSING:
@@ -122,7 +130,6 @@ class Nights:
         self.clock = MovedClock(root / "clock", at(HISTORY_ENDS, 23))
         self.store = Store(root / "data" / "store")
         self.slack = slack
-        self.delivered: set[dt.date] = set()
 
     @property
     def variables(self) -> dict[str, str]:
@@ -135,13 +142,12 @@ class Nights:
             "SLACK_BASE_URL": self.slack.url,
         }
 
-    def walk(self, root: Path, drops: Path, *select: str) -> Store:
-        """``forecast-assets run`` on a data root of its own."""
-        (root / "home").mkdir(parents=True)
+    def command(self, root: Path, drops: Path, *words: str) -> Store:
+        """A ``forecast-assets`` command on a data root of its own; its store."""
+        (root / "home").mkdir(parents=True, exist_ok=True)
         places = {"DAGSTER_HOME": str(root / "home"), "FORECAST_DATA_DIR": str(root / "data")}
         panel = {"FORECAST_PROFILE": "smoke", "FORECAST_PANEL": str(drops)}
-        command = [sys.executable, "-m", "forecast_assets.cli", "run", "--set", "sweep.trials=0"]
-        command += [word for asset in select for word in ("--select", asset)]
+        command = [sys.executable, "-m", "forecast_assets.cli", *words, "--set", "sweep.trials=0"]
         subprocess.run(command, env={**os.environ, **self.variables, **places, **panel}, check=True)
         return Store(root / "data" / "store")
 
@@ -152,18 +158,12 @@ class Nights:
     def pass_day(self, server: DagsterServer, day: dt.date, *, late: bool = False) -> None:
         """From just before the tick of a session's evening to the end of what it started."""
         if not late:
-            self.deliver(day)
+            self.feed.deliver(day)
         before = Counter(run["jobName"] for run in server.runs())
         self.clock.move_to(at(day, 21, 59) + dt.timedelta(seconds=50))
         self._say("the tick")
         server.wait("the tick", lambda: self._count(server, PANEL.name) > before[PANEL.name], seconds=TIMEOUT_SECONDS)
         self.settle(server, until=None if late else day)
-
-    def deliver(self, day: dt.date) -> None:
-        """The session's file, unless it is there."""
-        if day not in self.delivered:
-            self.feed.deliver(day)
-            self.delivered.add(day)
 
     def settle(self, server: DagsterServer, *, until: dt.date | None) -> None:
         """Until the night of ``until`` is there and nothing runs, or is started any more."""
@@ -196,8 +196,8 @@ class Nights:
 
 def live(nights: Nights) -> dict[str, Any]:
     """The story of the module's docstring; what the daemon ran and what Slack was told."""
-    nights.walk(nights.root / "prepared", nights.feed.folder)
-    (nights.root / "prepared" / "data").rename(nights.root / "data")
+    nights.command(nights.root / PREPARED, nights.feed.folder, "run")
+    shutil.copytree(nights.root / PREPARED / "data", nights.root / "data")
     with nights.machine() as server:
         nights.clock.move_to(at(SESSIONS[0], 12))
         server.switch_on(nightly_schedule.name)
@@ -205,14 +205,14 @@ def live(nights: Nights) -> dict[str, Any]:
             nights.pass_day(server, day)
         server.kill()
     for day in OUTAGE:
-        nights.deliver(day)
+        nights.feed.deliver(day)
     nights.clock.move_to(at(SESSIONS[5], 8))
     with nights.machine() as server:
         nights.settle(server, until=OUTAGE[-1])
         for day in SESSIONS[5:]:
             nights.pass_day(server, day, late=day == LATE)
             if day == LATE:
-                nights.deliver(day)
+                nights.feed.deliver(day)
                 nights.clock.move_to(at(MISSING, 9))
                 server.wait("the deadline's alert", lambda: bool(nights.slack.texts), seconds=TIMEOUT_SECONDS)
         runs = nights.outcomes(server)
@@ -221,23 +221,43 @@ def live(nights: Nights) -> dict[str, Any]:
 
 def judge(nights: Nights) -> dict[str, str]:
     """What is wrong with a session's night, by session; nothing where all is right."""
-    walked = {}
-    for revised in (False, True):
-        name = "revised" if revised else "first"
-        drops = nights.feed.complete(nights.root / f"{name}_panel", revised=revised)
-        store = nights.walk(nights.root / name, drops, *UP_TO_ENSEMBLE)
-        walked[revised] = pl.read_parquet(store.current("ensemble", str(SESSIONS[0].year)).path(TABLE))
+    replayed = replay(nights)
+    drops = nights.feed.complete(nights.root / "panel")
+    select = [word for asset in UP_TO_ENSEMBLE for word in ("--select", asset)]
+    walk = nights.command(nights.root / "walk", drops, "run", *select)
+    walked = pl.read_parquet(walk.current("ensemble", str(SESSIONS[0].year)).path(TABLE))
     wrong = {}
     for day in SESSIONS:
-        found = judge_night(nights, day, walked[day >= REVISING])
+        references = [pl.read_parquet(replayed.current("nightly_forecast", str(day)).path(TABLE))]
+        references += [walked.filter(pl.col("split") == "test")] if day < REVISING else []
+        found = judge_night(nights, day, references)
         if found:
             wrong[str(day)] = found
     unasked = set(nights.store.partitions("nightly_forecast")) - {str(HISTORY_ENDS), *map(str, SESSIONS)}
     return wrong | dict.fromkeys(unasked, "a night of no session")
 
 
-def judge_night(nights: Nights, day: dt.date, walked: pl.DataFrame) -> str | None:
-    """What is wrong with the night of ``day``."""
+def replay(nights: Nights) -> Store:
+    """The same files in the same order, each time with the command; two arrivals at once make up for lost nights."""
+    feed, root = Feed(nights.root / "replayed_drops"), nights.root / PREPARED
+    store = Store(root / "data" / "store")
+    for arrivals in (
+        [SESSIONS[0]],
+        [SESSIONS[1]],
+        [*OUTAGE],
+        [SESSIONS[5]],
+        [LATE, MISSING],
+        [REVISING],
+        [SESSIONS[-1]],
+    ):
+        for day in arrivals:
+            feed.deliver(day)
+        store = nights.command(root, feed.folder, "nightly")
+    return store
+
+
+def judge_night(nights: Nights, day: dt.date, references: Sequence[pl.DataFrame]) -> str | None:
+    """What is wrong with the night of ``day``, held against other forecasts of its decisions."""
     versions = nights.store.versions("nightly_forecast", str(day))
     if len(versions) != 1:
         return f"{len(versions)} committed results"
@@ -246,11 +266,14 @@ def judge_night(nights: Nights, day: dt.date, walked: pl.DataFrame) -> str | Non
     expected = nights.feed.tickers(day)
     if own["ticker"].unique().sort().to_list() != expected:
         return f"decisions of {own['ticker'].unique().sort().to_list()}, expected {expected}"
-    both = own.join(walked.filter(of_day, pl.col("split") == "test"), on=["ticker", "horizon"], suffix="_walked")
-    if both.height != own.height:
-        return f"{own.height} decisions, the walk-forward has {both.height} of them"
-    apart = max(np.abs((both[q] - both[f"{q}_walked"]).to_numpy()).max() for q in QUANTILE_COLUMNS)
-    return None if apart <= TOLERANCE else f"quantiles differ by {apart:.2e}"
+    for reference in references:
+        both = own.join(reference.filter(of_day), on=["ticker", "horizon"], suffix="_other")
+        if both.height != own.height:
+            return f"{own.height} decisions, {both.height} of them elsewhere"
+        apart = max(np.abs((both[q] - both[f"{q}_other"]).to_numpy()).max() for q in QUANTILE_COLUMNS)
+        if apart > TOLERANCE:
+            return f"quantiles differ by {apart:.2e}"
+    return None
 
 
 def main() -> None:
