@@ -1,6 +1,7 @@
 """Compose a run's settings from conf/ with Hydra."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +25,14 @@ def profiles() -> list[str]:
 def compose_settings(profile: str, overrides: list[str]) -> Settings:
     """The settings of ``profile`` with Hydra ``overrides`` such as ``b2_tft_ticker.epochs=5``.
 
-    Raises BadKnob, with the accepted names, for an unknown profile, key or value.
+    Raises BadKnob, with the accepted names, for an unknown profile, key or value. Every stage of a run asks for the same
+    ones, and Hydra takes as long to compose them as the rest of a stage that computes nothing.
     """
+    return _composed(profile, tuple(overrides))
+
+
+@functools.lru_cache(maxsize=32)
+def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
