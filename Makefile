@@ -1,5 +1,5 @@
 # make all     set up, run the whole graph, print the report's path    [PANEL=p.csv PROFILE=demo YEARS=2024,2025]
-# make test    set up, lint, check import contracts and types, run the test suite
+# make test    set up, lint, check import contracts and types, run the test suite    [WORKERS=2]
 # make dev     set up, open the Dagster UI with its daemon              [PANEL=p.csv PROFILE=demo]
 # make lint    the checks of `make test` without the tests
 # make bench   the benchmarks; results go to benchmarks/results/
@@ -13,6 +13,7 @@ STAMP := .venv/.installed
 PROFILE ?= demo
 PANEL ?=
 YEARS ?=
+WORKERS ?= 2
 
 # The first interpreter that runs, is of a supported version and can build an environment. (A version manager's
 # shim may be on PATH and still fail, so each candidate is tried, not only looked up.)
@@ -33,7 +34,7 @@ all: $(STAMP)
 	$(BIN)/forecast-assets run --profile "$(PROFILE)" $(if $(PANEL),--panel "$(PANEL)") $(if $(YEARS),--years "$(YEARS)")
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -10,8 +10,9 @@ import pytest
 # Small tensors on two cores: a second thread costs more than it brings, and results must not depend on their number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from forecast_assets.store.locks import exclusive
 from forecast_assets_tests.browser import CHROMIUM, FLAGS
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.graph import Graph, copied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -38,11 +39,29 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="session")
-def smoke_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """The whole graph on the smoke profile's synthetic panel, materialised once; tests only read it."""
-    with Graph(tmp_path_factory.mktemp("smoke")) as graph:
-        graph.run()
+def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Graph]:
+    """The whole graph on the smoke profile's synthetic panel, materialised once; tests only read it.
+
+    With ``pytest -n 2``, whichever process needs it first makes it, and each works on a copy of its own.
+    """
+    root = tmp_path_factory.mktemp("smoke")
+    if not hasattr(pytestconfig, "workerinput"):
+        made = root / "made"
+        materialise(made)
+    else:
+        made = tmp_path_factory.getbasetemp().parent / "smoke"  # a folder of this session, for all its processes
+        with exclusive(made.with_suffix(".lock"), what="the smoke graph"):
+            if not made.exists():
+                materialise(root / "made")
+                (root / "made").rename(made)
+    with copied(made, root / "graph") as graph:
         yield graph
+
+
+def materialise(root: Path) -> None:
+    root.mkdir()
+    with Graph(root) as graph:
+        graph.run()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The real graph in a folder of its own: definitions, store, Dagster instance; for tests that materialise."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ class Graph:
 
     def __enter__(self) -> Self:
         home = self.root / "dagster_home"
-        home.mkdir()
+        home.mkdir(exist_ok=True)  # a copied graph has one
         self.instance = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
         return self
 
@@ -69,6 +70,14 @@ class Graph:
             for asset in self.store.assets()
             for partition in self.store.slots(asset)
         }
+
+
+@contextmanager
+def copied(made: Path, root: Path) -> Iterator[Graph]:
+    """What another graph has materialised, in the folder ``root``, which may be there; to be gone on with."""
+    shutil.copytree(made, root, dirs_exist_ok=True)
+    with Graph(root) as graph:
+        yield graph
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The materialised graph, end to end."""
 
 import json
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from upath import UPath
 
 from forecast_assets.assets.product import TABLE
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.graph import Graph, copied
 
 YEARS = ["2018", "2019"]
 NETWORKS = ("b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
@@ -210,21 +211,30 @@ def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(smoke_grap
     assert after["baselines", "2019"] != before["baselines", "2019"]
 
 
-def test_one_missing_year_makes_the_report_partial_and_names_it(smoke_graph: Graph, empty_graph: Graph) -> None:
-    drop = smoke_graph.root / "raw" / "demo_panel.csv"
-    assert empty_graph.run(years=["2019"], panel=drop).failures == []
-    html = (empty_graph.root / "reports" / "latest" / "backtest.html").read_text()
+@pytest.fixture(scope="module")
+def one_year(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """The graph of which only 2019 was asked for."""
+    with Graph(tmp_path_factory.mktemp("one_year")) as graph:
+        drop = smoke_graph.root / "raw" / "demo_panel.csv"
+        assert graph.run(years=["2019"], panel=drop).failures == []
+        yield graph
+
+
+def test_one_missing_year_makes_the_report_partial_and_names_it(one_year: Graph) -> None:
+    html = (one_year.root / "reports" / "latest" / "backtest.html").read_text()
     assert "PARTIAL: years missing 2018" in html
 
 
-def test_an_altered_year_is_an_error_of_its_own_not_a_missing_one(smoke_graph: Graph, empty_graph: Graph) -> None:
+def test_an_altered_year_is_an_error_of_its_own_not_a_missing_one(
+    smoke_graph: Graph, one_year: Graph, tmp_path: Path
+) -> None:
     drop = smoke_graph.root / "raw" / "demo_panel.csv"
-    assert empty_graph.run(years=["2019"], panel=drop).failures == []
-    table = empty_graph.version("backtest", "2019").path(TABLE)
-    content = bytearray(table.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    table.write_bytes(bytes(content))
-    outcome = empty_graph.run("backtest_report", panel=drop)
+    with copied(one_year.root, tmp_path) as graph:
+        table = graph.version("backtest", "2019").path(TABLE)
+        content = bytearray(table.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        table.write_bytes(bytes(content))
+        outcome = graph.run("backtest_report", panel=drop)
     assert [failure.asset for failure in outcome.failures] == ["backtest_report"]
     assert "backtest/2019" in outcome.failures[0].message
     assert TABLE in outcome.failures[0].message

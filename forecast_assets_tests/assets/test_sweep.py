@@ -7,60 +7,78 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from forecast_assets.assets.sweep import CHOICES
 from forecast_assets.assets.tuned import SETTINGS
 from forecast_assets.resources.trial_ledger import trial_journal
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.graph import Graph, copied
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
 """Any settings are feasible: the smoke panel's inner year is too short for a coverage to be right."""
 
 
-def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(empty_graph: Graph) -> None:
+@pytest.fixture(scope="module")
+def panel_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The panel's assets, made once for all sweeps."""
+    root = tmp_path_factory.mktemp("panel")
+    with Graph(root) as graph:
+        assert graph.run(*PANEL).failures == []
+    return root
+
+
+@pytest.fixture
+def panel_graph(panel_root: Path, tmp_path: Path) -> Iterator[Graph]:
+    """A graph of its own, with the panel's assets and nothing else."""
+    with copied(panel_root, tmp_path) as graph:
+        yield graph
+
+
+def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(panel_graph: Graph) -> None:
     chosen = [*WIDE, "sweep.learning_rate=[0.007]"]
-    assert empty_graph.run(*PANEL, "sweep", "b2_tft_ticker", years=["2019"], overrides=chosen).failures == []
-    found = empty_graph.version("sweep").json(SETTINGS)
+    assert panel_graph.run(*PANEL, "sweep", "b2_tft_ticker", years=["2019"], overrides=chosen).failures == []
+    found = panel_graph.version("sweep").json(SETTINGS)
     assert found["settings"]["windows.lookback"] == 20
     assert found["years"] == [2017]
-    trials = empty_graph.table("sweep")
+    trials = panel_graph.table("sweep")
     assert trials.height == 2
     assert trials["feasible"].all()
     assert found["trial"] == trials.sort("mae_1d", "trial")["trial"][0]
-    trained = empty_graph.version("b2_tft_ticker", "2019").manifest.config
+    trained = panel_graph.version("b2_tft_ticker", "2019").manifest.config
     assert trained["b2_tft_ticker"]["learning_rate"] == 0.007
     assert trained["b2_tft_ticker"]["epochs"] == 1  # what was not searched stays the profile's
-    choices = pl.read_parquet(empty_graph.version("sweep").path(CHOICES))
+    choices = pl.read_parquet(panel_graph.version("sweep").path(CHOICES))
     assert set(choices["knob"]) == {"calibration.rate", "trading"}
     by_hand = [*chosen, "b2_tft_ticker.learning_rate=0.02"]
-    assert empty_graph.run("b2_tft_ticker", years=["2019"], overrides=by_hand).failures == []
-    assert empty_graph.version("b2_tft_ticker", "2019").manifest.config["b2_tft_ticker"]["learning_rate"] == 0.02
+    assert panel_graph.run("b2_tft_ticker", years=["2019"], overrides=by_hand).failures == []
+    assert panel_graph.version("b2_tft_ticker", "2019").manifest.config["b2_tft_ticker"]["learning_rate"] == 0.02
 
 
-def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(empty_graph: Graph) -> None:
+def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(panel_graph: Graph) -> None:
     impossible = ["sweep.coverage_low=0.999", "sweep.coverage_high=1.0"]
-    assert empty_graph.run(*PANEL, "sweep", overrides=impossible).failures == []
-    version = empty_graph.version("sweep")
+    assert panel_graph.run(*PANEL, "sweep", overrides=impossible).failures == []
+    version = panel_graph.version("sweep")
     assert version.json(SETTINGS)["settings"] == {}
     assert "none of 2 finished trials" in str(version.manifest.facts["outcome"])
     assert version.manifest.facts["checks"]["feasible"]["passed"] is False
-    assert empty_graph.table("sweep")["feasible"].to_list() == [False, False]
-    ledger = trial_journal(str(empty_graph.root)).read()
+    assert panel_graph.table("sweep")["feasible"].to_list() == [False, False]
+    ledger = trial_journal(str(panel_graph.root)).read()
     assert sorted(record["fold"] for record in ledger) == ["2017", "2017"]
 
 
-def test_without_trials_nothing_is_searched(empty_graph: Graph) -> None:
-    assert empty_graph.run(*PANEL, "sweep", overrides=["sweep.trials=0"]).failures == []
-    assert empty_graph.version("sweep").json(SETTINGS)["settings"] == {}
+def test_without_trials_nothing_is_searched(panel_graph: Graph) -> None:
+    assert panel_graph.run(*PANEL, "sweep", overrides=["sweep.trials=0"]).failures == []
+    assert panel_graph.version("sweep").json(SETTINGS)["settings"] == {}
 
 
-def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(empty_graph: Graph) -> None:
-    assert empty_graph.run(*PANEL).failures == []
-    root = empty_graph.root
+def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(panel_graph: Graph) -> None:
+    assert panel_graph.run(*PANEL).failures == []
+    root = panel_graph.root
     environment = {
         **os.environ,
         "FORECAST_DATA_DIR": str(root),
@@ -77,10 +95,10 @@ def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(empty_graph: Graph
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (root / "store" / "sweep").exists() or not empty_graph.store.has("sweep")
+    assert not (root / "store" / "sweep").exists() or not panel_graph.store.has("sweep")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    trials = empty_graph.table("sweep")
+    trials = panel_graph.table("sweep")
     assert trials.height == 4
     assert trials.select("model", "learning_rate").n_unique() == 4
     fits = [json.loads(line) for line in ledger.read_text().splitlines() if json.loads(line)["kind"] == "fit"]
@@ -88,30 +106,30 @@ def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(empty_graph: Graph
     assert [path.name for path in (root / "checkpoints").rglob("*.safetensors")] == ["forecasts.safetensors"]
 
 
-def test_another_cost_searches_nothing_again(empty_graph: Graph) -> None:
-    assert empty_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
-    first, trials = empty_graph.version("sweep"), empty_graph.table("sweep")
-    kept = sorted(path.name for path in Path(empty_graph.root, "checkpoints", "sweep").rglob("*") if path.is_file())
+def test_another_cost_searches_nothing_again(panel_graph: Graph) -> None:
+    assert panel_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
+    first, trials = panel_graph.version("sweep"), panel_graph.table("sweep")
+    kept = sorted(path.name for path in Path(panel_graph.root, "checkpoints", "sweep").rglob("*") if path.is_file())
     assert kept.count("forecasts.safetensors") == 1
     assert not [name for name in kept if name.startswith("epoch")]
-    before = counts(empty_graph)
-    assert empty_graph.run("sweep", overrides=[*WIDE, "backtest.cost_bps=50"]).failures == []
-    assert empty_graph.version("sweep").id != first.id
-    assert empty_graph.table("sweep").equals(trials)
-    after = counts(empty_graph)
+    before = counts(panel_graph)
+    assert panel_graph.run("sweep", overrides=[*WIDE, "backtest.cost_bps=50"]).failures == []
+    assert panel_graph.version("sweep").id != first.id
+    assert panel_graph.table("sweep").equals(trials)
+    after = counts(panel_graph)
     assert after["fit"] == before["fit"]
     assert after["look"] == 2 * before["look"]  # the trading rules were tried again, at the new cost
 
 
-def test_forecasts_that_are_not_here_are_made_again(empty_graph: Graph) -> None:
-    assert empty_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
-    chosen = pl.read_parquet(empty_graph.version("sweep").path(CHOICES))
-    (stored,) = Path(empty_graph.root, "checkpoints", "sweep").rglob("forecasts.safetensors")
+def test_forecasts_that_are_not_here_are_made_again(panel_graph: Graph) -> None:
+    assert panel_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
+    chosen = pl.read_parquet(panel_graph.version("sweep").path(CHOICES))
+    (stored,) = Path(panel_graph.root, "checkpoints", "sweep").rglob("forecasts.safetensors")
     content = stored.read_bytes()
     stored.unlink()
-    assert empty_graph.run("sweep", overrides=[*WIDE, "backtest.bootstrap_samples=51"]).failures == []
+    assert panel_graph.run("sweep", overrides=[*WIDE, "backtest.bootstrap_samples=51"]).failures == []
     assert stored.read_bytes() == content
-    assert pl.read_parquet(empty_graph.version("sweep").path(CHOICES)).equals(chosen)
+    assert pl.read_parquet(panel_graph.version("sweep").path(CHOICES)).equals(chosen)
 
 
 def counts(graph: Graph) -> Counter[str]:
