@@ -64,6 +64,11 @@ def api_token() -> str | None:
     return os.environ.get("FORECAST_API_TOKEN") or None
 
 
+def dagster_postgres_url() -> str | None:
+    """``FORECAST_DAGSTER_POSTGRES_URL``: where Dagster keeps its runs; None for SQLite in its home."""
+    return os.environ.get("FORECAST_DAGSTER_POSTGRES_URL") or None
+
+
 def wandb_mode() -> str:
     """``WANDB_MODE``: offline unless the user says otherwise."""
     return os.environ.get("WANDB_MODE") or "offline"

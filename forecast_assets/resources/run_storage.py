@@ -1,0 +1,91 @@
+"""Where Dagster keeps runs, events and schedules: SQLite in its home, or Postgres where the environment names one.
+
+Named in dagster.yaml, so that every process of an instance agrees: commands, webserver, daemon, code server and runs. The
+URL stays in the environment: Dagster hands an instance on by command line, and there it would stand in the process list.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import dagster as dg
+from dagster import StringSource
+from dagster._config import UserConfigSchema
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.runs.base import RunStorage
+from dagster._core.storage.schedules.base import ScheduleStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from forecast_assets.core.errors import BadKnob
+from forecast_assets.resources import environment
+from forecast_assets.store.locks import exclusive
+
+SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+DRIVER = "postgresql+psycopg2"
+"""What dagster-postgres brings; SQLAlchemy 2.1 takes a plain ``postgresql://`` for psycopg 3, which is not there."""
+
+
+class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):
+    """One of Dagster's own storages, chosen by ``FORECAST_DAGSTER_POSTGRES_URL``; ``home`` is for SQLite's files."""
+
+    def __init__(self, home: Path, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        url = environment.dagster_postgres_url()
+        self._storage = sqlite_storage(home) if url is None else postgres_storage(url)
+        super().__init__()
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {"home": StringSource}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+        return cls(Path(config_value["home"]), inst_data)
+
+    def register_instance(self, instance: dg.DagsterInstance) -> None:
+        super().register_instance(instance)
+        self._storage.register_instance(instance)
+
+    @property
+    def run_storage(self) -> RunStorage[dg.DagsterInstance]:
+        return self._storage.run_storage
+
+    @property
+    def event_log_storage(self) -> EventLogStorage[dg.DagsterInstance]:
+        return self._storage.event_log_storage
+
+    @property
+    def schedule_storage(self) -> ScheduleStorage[dg.DagsterInstance]:
+        return self._storage.schedule_storage
+
+
+def sqlite_storage(home: Path) -> DagsterStorage[dg.DagsterInstance]:
+    """SQLite in ``home``, made by one process at a time: where several make the tables at once, runs get lost."""
+    with exclusive(home / ".sqlite.lock", what="Dagster's SQLite tables"):
+        return DagsterSqliteStorage.from_local(str(home))
+
+
+def postgres_storage(url: str) -> DagsterStorage[dg.DagsterInstance]:
+    """Postgres at ``url``; Dagster makes its tables there. No message of an error repeats the URL, which has a password."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES or not urlsplit(url).hostname:
+        raise BadKnob("FORECAST_DAGSTER_POSTGRES_URL: write it like postgresql://user:password@host:5432/database")
+    try:
+        from dagster_postgres import DagsterPostgresStorage
+        from dagster_postgres.utils import DagsterPostgresException
+    except ModuleNotFoundError as error:
+        raise BadKnob(
+            "FORECAST_DAGSTER_POSTGRES_URL: dagster-postgres is not installed; pip install 'forecast-assets[postgres]'"
+        ) from error
+    try:
+        return DagsterPostgresStorage(f"{DRIVER}://{rest}")
+    except DagsterPostgresException as error:
+        reason = str(error.__cause__).partition("\n")[0]
+        raise BadKnob(f"FORECAST_DAGSTER_POSTGRES_URL: no connection to {urlsplit(url).hostname}: {reason}") from error
