@@ -27,9 +27,9 @@ class Graph:
         self.wandb_mode = "disabled"  # a run of it takes a second; what it does has tests of its own
 
     def __enter__(self) -> Self:
-        home = self.root / "dagster_home"
-        home.mkdir(exist_ok=True)  # a copied graph has one
-        self.instance = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+        # In memory: SQLite's commits to disk took most of the time of a run that computes nothing. What Dagster keeps on
+        # disk is for the tests of the command line, of the server and of the run storage.
+        self.instance = dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}})
         return self
 
     def __exit__(
@@ -74,7 +74,10 @@ class Graph:
 
 @contextmanager
 def copied(made: Path, root: Path) -> Iterator[Graph]:
-    """What another graph has materialised, in the folder ``root``, which may be there; to be gone on with."""
+    """What another graph has materialised, in the folder ``root``, which may be there; to be gone on with.
+
+    Dagster knows none of its years before ``raw_panel`` has run again, which computes nothing.
+    """
     shutil.copytree(made, root, dirs_exist_ok=True)
     with Graph(root) as graph:
         yield graph

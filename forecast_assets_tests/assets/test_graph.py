@@ -234,7 +234,7 @@ def test_an_altered_year_is_an_error_of_its_own_not_a_missing_one(
         content = bytearray(table.read_bytes())
         content[len(content) // 2] ^= 0xFF
         table.write_bytes(bytes(content))
-        outcome = graph.run("backtest_report", panel=drop)
+        outcome = graph.run("raw_panel", "backtest_report", panel=drop)
     assert [failure.asset for failure in outcome.failures] == ["backtest_report"]
     assert "backtest/2019" in outcome.failures[0].message
     assert TABLE in outcome.failures[0].message
