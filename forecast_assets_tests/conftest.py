@@ -1,4 +1,7 @@
-"""Fixtures shared by the whole suite: a clean environment, and the smoke graph materialised once."""
+"""Fixtures shared by the whole suite: a clean environment, and the smoke graph materialised once.
+
+What takes seconds to import is imported by the fixture that needs it: each mutant's proofs load this file anew.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,10 +15,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from forecast_assets.store.locks import exclusive
 from forecast_assets_tests.browser import CHROMIUM, FLAGS
-from forecast_assets_tests.graph import Graph, copied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from forecast_assets_tests.graph import Graph
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +43,13 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="session")
-def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Graph]:
+def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator["Graph"]:
     """The whole graph on the smoke profile's synthetic panel, materialised once; tests only read it.
 
     With ``pytest -n 2``, whichever process needs it first makes it, and each works on a copy of its own.
     """
+    from forecast_assets_tests.graph import copied
+
     root = tmp_path_factory.mktemp("smoke")
     if not hasattr(pytestconfig, "workerinput"):
         made = root / "made"
@@ -60,13 +66,17 @@ def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
 
 
 def materialise(root: Path) -> None:
+    from forecast_assets_tests.graph import Graph
+
     root.mkdir()
     with Graph(root) as graph:
         graph.run()
 
 
 @pytest.fixture
-def empty_graph(tmp_path: Path) -> Iterator[Graph]:
+def empty_graph(tmp_path: Path) -> Iterator["Graph"]:
     """A graph of its own, nothing materialised."""
+    from forecast_assets_tests.graph import Graph
+
     with Graph(tmp_path) as graph:
         yield graph

@@ -45,10 +45,15 @@ def run_proofs(proofs: tuple[str, ...], folder: Path, *, mutant: Mutant | None) 
     if mutant is not None:
         seed(mutant, folder / "forecast_assets")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=line"]
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--tb=line"]
         + [f"forecast_assets_tests/{proof}" for proof in dict.fromkeys(proofs)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the proofs use none but the timeout, and loading all takes seconds
+        },
         capture_output=True,
         text=True,
         check=False,
