@@ -19,6 +19,7 @@ TITLES = {
     ),
     "coverage_alarm": (":warning: Coverage alarm", ":white_check_mark: Coverage alarm is over"),
     "nightly_run": (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again"),
+    "panel_run": (":x: The night's panel was not read", ":white_check_mark: The night's panel was read again"),
     "deadline": (":alarm_clock: The night is late", ":white_check_mark: The night is done"),
 }
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
@@ -94,10 +95,10 @@ def deadline_observation(
     return Observation("deadline", bool(late), due.isoformat(), sentence, asset_link(asset, None, alerts))
 
 
-def run_observation(run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:
-    """Whether the last nightly run that ended has failed."""
+def run_observation(key: str, run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:
+    """Whether the last run of its kind that ended has failed."""
     sentence = f"Run {run_id[:8]} {'failed; its page shows the step and the error' if failed else 'succeeded'}."
-    return Observation("nightly_run", failed, run_id, sentence, f"{alerts.ui_url.rstrip('/')}/runs/{run_id}")
+    return Observation(key, failed, run_id, sentence, f"{alerts.ui_url.rstrip('/')}/runs/{run_id}")
 
 
 def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float) -> dt.date | None:

@@ -8,6 +8,9 @@ PANEL_ASSETS = (
 )
 NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 
+NIGHT_RUN = "forecast_assets/night"
+"""Tag of the runs that belong to a night: a panel that somebody reads by hand starts none."""
+
 PANEL = dg.define_asset_job(
     "panel",
     selection=PANEL_ASSETS,

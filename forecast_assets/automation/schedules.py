@@ -7,13 +7,10 @@ A second tick finds no night due, and a night that is already committed stays as
 
 import dagster as dg
 
-from forecast_assets.automation.jobs import NIGHTLY, PANEL
+from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.resources import environment
 from forecast_assets.resources.store_io import StoreResource
-
-NIGHT_RUN = "forecast_assets/night"
-"""Tag of the runs that belong to a night: a panel that somebody reads by hand starts none."""
 
 
 @dg.schedule(

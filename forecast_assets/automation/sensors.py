@@ -17,7 +17,7 @@ from forecast_assets.automation.alerts import (
     recent_closes,
     run_observation,
 )
-from forecast_assets.automation.jobs import NIGHTLY
+from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
 from forecast_assets.automation.outbox import Outbox
 from forecast_assets.core.specs import Settings
 from forecast_assets.resources import environment
@@ -28,6 +28,9 @@ from forecast_assets.store.store import Store
 
 NIGHT = ("nightly_forecast", "drift_checks")
 """What a night leaves behind, as far as the graph has it."""
+
+LOOKED_AT = 50
+"""Ended runs of a job among which the night's last one is looked for."""
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
@@ -70,12 +73,11 @@ def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.dat
 def queue_operations(
     outbox: Outbox, store: Store, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
 ) -> None:
-    """The last nightly run that ended, and the deadline; the demo panel and a replay have no deadline."""
+    """How the night's last runs ended, and the deadline; the demo panel and a replay have no deadline."""
     observed: list[Observation] = []
-    runs = instance.get_runs(filters=dg.RunsFilter(job_name=NIGHTLY.name, statuses=list(ENDED)), limit=1)
-    for run in runs:
+    for key, run in last_runs(instance).items():
         failed = run.status == dg.DagsterRunStatus.FAILURE
-        observed.append(run_observation(run.run_id, failed=failed, alerts=settings.alerts))
+        observed.append(run_observation(key, run.run_id, failed=failed, alerts=settings.alerts))
     if not environment.uses_demo_panel() and environment.as_of() is None and store.has("calendar_panel"):
         done = {asset: _latest(store, asset) for asset in NIGHT if store.partitions(asset)}
         closes = recent_closes(_exchanges(store), now=now)
@@ -83,6 +85,19 @@ def queue_operations(
         deadline = deadline_observation(due=due, done=done, alerts=settings.alerts)
         observed += [deadline] if deadline else []
     outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
+
+
+def last_runs(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
+    """The last nightly run that ended, and the last panel run that a night began with; one that somebody started to look
+    at a new drop is theirs to watch.
+    """
+    found = {}
+    for key, job in (("nightly_run", NIGHTLY), ("panel_run", PANEL)):
+        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job.name, statuses=list(ENDED)), limit=LOOKED_AT)
+        own = [run for run in runs if job is NIGHTLY or NIGHT_RUN in run.tags]
+        if own:
+            found[key] = own[0]
+    return found
 
 
 def _latest(store: Store, asset: str) -> dt.date | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from forecast_assets.automation.jobs import NIGHT_RUN
 from forecast_assets.automation.sensors import alerts
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.resources.settings import SettingsResource
@@ -96,6 +97,35 @@ def test_a_failed_nightly_run_is_told_once_and_so_is_the_next_success(
     assert [text.split("*")[1] for text in api.texts] == [
         ":x: The nightly run failed",
         ":white_check_mark: The nightly run succeeded again",
+    ]
+
+
+def test_a_panel_that_could_not_be_read_is_told_if_the_night_wanted_it(
+    tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
+) -> None:
+    @dg.op
+    def step() -> None:
+        if broken:
+            raise RuntimeError("on purpose")
+
+    @dg.job(name="panel")
+    def panel() -> None:
+        step()
+
+    night = {NIGHT_RUN: "2025-07-01T22:00:00-04:00"}
+    broken = True
+    panel.execute_in_process(instance=instance, raise_on_error=False)
+    tick(tmp_path, instance, api)
+    assert api.texts == []
+    panel.execute_in_process(instance=instance, raise_on_error=False, tags=night)
+    broken = False
+    panel.execute_in_process(instance=instance)  # by hand: the night has still not been tried again
+    tick(tmp_path, instance, api)
+    panel.execute_in_process(instance=instance, tags=night)
+    tick(tmp_path, instance, api)
+    assert [text.split("*")[1] for text in api.texts] == [
+        ":x: The night's panel was not read",
+        ":white_check_mark: The night's panel was read again",
     ]
 
 
