@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
+
 HEAVY = (
     "torch",
     "lightning",
@@ -55,3 +57,13 @@ def test_each_knob_of_a_stage_stands_in_its_launchpad_with_its_description() -> 
     section = schema.fields["b2_tft_ticker"].config_type
     assert set(TftSpec.model_fields) == set(section.fields)
     assert section.fields["fits"].description == TftSpec.model_fields["fits"].description
+
+
+def test_every_asset_has_an_owner_and_what_a_night_makes_a_deadline() -> None:
+    from forecast_assets.definitions import defs
+
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    assert {owner for spec in specs.values() for owner in spec.owners} == {"team:forecasting"}
+    assert all(spec.owners for spec in specs.values())
+    watched = {name for name, spec in specs.items() if spec.freshness_policy is not None}
+    assert watched == {*PANEL_ASSETS, *NIGHT_ASSETS}

@@ -34,6 +34,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from forecast_assets.assets.code import code_version
+from forecast_assets.assets.freshness import EVERY_NIGHT, every_night
 from forecast_assets.assets.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.metadata import check_results, version_metadata
 from forecast_assets.assets.previous import find_previous
@@ -193,6 +194,8 @@ def stage(
             partitions_def=partitions,
             group_name=group,
             kinds=kinds,
+            owners=[environment.owner()],
+            freshness_policy=every_night() if group in EVERY_NIGHT else None,
             pool=pool,
             io_manager_key="io_manager",
             required_resource_keys=REQUIRED_RESOURCES,

@@ -42,7 +42,7 @@ SEARCH = "search-"
 POLL_SECONDS = 2.0
 
 
-@stage(group="panel", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu")
+@stage(group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu")
 def sweep(
     windowed_tensors: Version,
     calendar_panel: Version,

@@ -59,6 +59,11 @@ def nightly_timezone() -> str:
     return os.environ.get("FORECAST_NIGHTLY_TIMEZONE") or "America/New_York"
 
 
+def owner() -> str:
+    """``FORECAST_OWNER``: who answers for the graph in the Dagster UI: ``team:<name>`` or an e-mail address."""
+    return os.environ.get("FORECAST_OWNER") or "team:forecasting"
+
+
 def api_token() -> str | None:
     """``FORECAST_API_TOKEN``: the service's bearer token; None where it serves loopback only."""
     return os.environ.get("FORECAST_API_TOKEN") or None

@@ -1,0 +1,53 @@
+"""When the UI calls an asset late: what every night makes has a deadline some hours after the night begins.
+
+The daemon that ``dagster dev`` and every deployment run evaluates it; ``dagster.yaml`` need not name it.
+"""
+
+import datetime as dt
+from functools import lru_cache
+
+import dagster as dg
+
+from forecast_assets.resources import environment
+
+EVERY_NIGHT = ("panel", "night", "monitoring")
+"""Groups whose assets every night makes or confirms."""
+
+GRACE_HOURS = 12
+"""From the night's beginning to its deadline."""
+
+MADE_WITHIN = dt.timedelta(hours=23)
+"""How long before a deadline the asset may have been made; Dagster wants less than the deadlines' distance."""
+
+
+@lru_cache(maxsize=1)
+def every_night() -> dg.FreshnessPolicy | None:
+    """Fresh is what was made between the last deadline and the day before it; it stays so until the next one.
+
+    The deadlines follow ``FORECAST_NIGHTLY_CRON`` in its own zone; None where that is not a time of day.
+    """
+    deadline = deadline_cron(environment.nightly_cron(), hours=GRACE_HOURS)
+    if deadline is None:
+        return None
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=deadline, lower_bound_delta=MADE_WITHIN, timezone=environment.nightly_timezone()
+    )
+
+
+def deadline_cron(cron: str, *, hours: int) -> str | None:
+    """``cron`` so many hours (at most 24) later, where it is one time of day on every or on some days of the week.
+
+    >>> deadline_cron("0 22 * * 1-5", hours=12)
+    '0 10 * * 2,3,4,5,6'
+    """
+    minute, hour, day, month, weekdays = [*cron.split(), *[""] * 5][:5]
+    if not (minute.isdigit() and hour.isdigit() and day == month == "*"):
+        return None
+    next_day, late = divmod(int(hour) + hours, 24)
+    if weekdays == "*" or not next_day:
+        return f"{minute} {late} * * {weekdays}"
+    ranges = [part.split("-") for part in weekdays.split(",")]
+    if not all(bound.isdigit() for bounds in ranges for bound in bounds):
+        return None
+    days = {day % 7 for bounds in ranges for day in range(int(bounds[0]), int(bounds[-1]) + 1)}
+    return f"{minute} {late} * * {','.join(str(day) for day in sorted((day + next_day) % 7 for day in days))}"
