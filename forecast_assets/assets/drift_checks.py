@@ -5,6 +5,7 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
+from forecast_assets.assets.lineage import drift_columns
 from forecast_assets.assets.partitions import days
 from forecast_assets.assets.product import TABLE, Check, Product
 from forecast_assets.assets.stage import CheckSpec, stage
@@ -30,6 +31,7 @@ def drift_checks(
     feature_panel: pl.LazyFrame,
     ensemble: dict[str, Version],
     ledger: dict[str, Version],
+    earlier: dict[str, Version],
     drift: DriftSpec,
     day: str,
 ) -> Product:
@@ -43,7 +45,7 @@ def drift_checks(
     )
     from forecast_assets.core.monitoring.drift import feature_drift, split_periods
     from forecast_assets.core.monitoring.matured import matured_forecasts
-    from forecast_assets.core.monitoring.plots import coverage_over_time, feature_distances
+    from forecast_assets.core.monitoring.plots import coverage_over_time, drift_over_time, feature_distances
     from forecast_assets.core.monitoring.verdict import drift_verdict
     from forecast_assets.core.panel.features import feature_names
 
@@ -68,10 +70,13 @@ def drift_checks(
         alarm=coverage_alarm(coverage, limits=limits) if limits else None,
         limits=limits,
     )
+    nights = {dt.date.fromisoformat(night): pl.read_parquet(earlier[night].path(TABLE)) for night in sorted(earlier)}
+    nights[as_of] = moved
     recent = forecasts.filter(pl.col("date") >= periods.recent["date"].min())
     features, alarm = verdict["monitors"]["features"], verdict["monitors"]["coverage_alarm"]
     return Product(
         files={TABLE: moved, "coverage.parquet": coverage, "verdict.json": verdict},
+        columns=drift_columns(moved["feature"].to_list()),
         facts={
             "level": verdict["level"],
             "verdict": " ".join(verdict["sentences"]),
@@ -81,6 +86,7 @@ def drift_checks(
             "coverage_95_last_day": float(coverage["coverage_95"][-1]) if coverage.height else "none matured",
         },
         plots={"feature_distances": feature_distances(moved)}
+        | ({"drift_over_time": drift_over_time(nights)} if earlier else {})
         | ({"coverage": coverage_over_time(coverage, limits=limits, spec=drift)} if coverage.height else {})
         | ({"pit": pit_histograms(recent, model="ensemble")} if recent.height else {}),
         checks={

@@ -11,6 +11,7 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
 - ``ledger`` is the nightly forecasts at hand, by day up to the stage's own, which enter the input key as a parent does;
+- ``earlier`` is this asset's own last nights before this one, by day, which enter the input key likewise;
 - ``champion`` is the bundle that serves now (None before the first), ``succession`` who serves next, which enters the
   input key;
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
@@ -64,11 +65,15 @@ SERVICES = {
     "previous",
     "trials",
     "ledger",
+    "earlier",
     "data_root",
     "champion",
     "succession",
 }
 SPEC_SUFFIX = "_spec"
+
+EARLIER_NIGHTS = 60
+"""A quarter of a year of an asset's own nights: what a plot over time shows."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +239,8 @@ def _materialise(
         seen |= services["succession"].seen
     if "trials" in services:
         seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
-    seen |= {version.label: version.seen_by(None) for version in services.get("ledger", {}).values()}
+    for name in {"ledger", "earlier"} & services.keys():
+        seen |= {version.label: version.seen_by(None) for version in services[name].values()}
     knobs = {_field(name): spec.model_dump(mode="json") for name, spec in specs.items()}
     code = code_version(function.__module__)
     key = input_key(asset=asset, partition=partition, code_version=code, config=knobs, parents=seen)
@@ -354,7 +360,10 @@ def _services(
         "tracking": lambda: context.resources.tracking,
         "log": lambda: context.log,
         "trials": lambda: _trials(context),
-        "ledger": lambda: _ledger(context, partition),
+        "ledger": lambda: _nights(context, NIGHT, lambda day: partition is None or day <= partition),
+        "earlier": lambda: _nights(
+            context, context.asset_key.path[-1], lambda day: partition is None or day < partition, last=EARLIER_NIGHTS
+        ),
         "data_root": lambda: str(context.resources.store.root()),
         "champion": lambda: current_champion(context.resources.store.store()),
         "succession": lambda: find_succession(context.resources.store.store(), context.resources.store.root()),
@@ -368,10 +377,13 @@ def _trials(context: dg.AssetExecutionContext) -> Any:
     return collect_trials(context.resources.store.store(), context.resources.store.root())
 
 
-def _ledger(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Version]:
-    """The nights' forecasts up to ``day``, checked. Read from the store, since a first night has none to depend on."""
+def _nights(
+    context: dg.AssetExecutionContext, asset: str, wanted: Callable[[str], bool], *, last: int | None = None
+) -> dict[str, Version]:
+    """An asset's ``last`` nights that are ``wanted``, checked. From the store: a first night has none to depend on."""
     store = context.resources.store.store()
-    versions = {key: store.current(NIGHT, key) for key in store.partitions(NIGHT) if day is None or key <= day}
+    days = [day for day in store.partitions(asset) if wanted(day)]
+    versions = {day: store.current(asset, day) for day in days[-(last or len(days)) :]}
     for version in versions.values():
         version.check()
     return versions

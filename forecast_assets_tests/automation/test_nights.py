@@ -63,8 +63,10 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     drop = replay.root / "raw" / "demo_panel.csv"
     nights = ["2019-03-14", "2019-03-15", "2019-03-18"]
     for night in nights:
-        assert replay.run(*PANEL, *NIGHT, panel=drop, as_of=night).failures == []
+        assert replay.run(*PANEL, *NIGHT, "drift_checks", panel=drop, as_of=night).failures == []
     assert replay.store.partitions("nightly_forecast") == nights
+    over_time = ["plot-drift_over_time.png" in replay.version("drift_checks", night).manifest.files for night in nights]
+    assert over_time == [False, True, True]  # a first night has none to be compared with
     for night in nights:
         assert worst_difference(as_walked(replay, night)) <= 1e-6, night
     found = change(replay.store, ticker="SYN00", day=dt.date(2019, 3, 15))

@@ -66,8 +66,11 @@ def feature_drift(
     and Hochberg 1995); there are at least features / rate draws, since with fewer the smallest p-value could never
     pass it. A feature with values in the reference and none lately has no distance (null) and alerts.
 
-    Returns feature, ks_distance, p_value, alert: one row per feature, in the order given. Raises BadInput where a
-    feature is not there or the reference is shorter than twice the recent period.
+    ``critical_distance`` is what a feature without drift reaches in one of 1 / rate cases; among many features an alert
+    takes more.
+
+    Returns feature, ks_distance, critical_distance, p_value, alert: one row per feature, in the order given. Raises
+    BadInput where a feature is not there or the reference is shorter than twice the recent period.
     """
     absent = [name for name in features if name not in reference.columns or name not in recent.columns]
     if absent:
@@ -82,23 +85,23 @@ def feature_drift(
     draws = max(spec.bootstrap_samples, int(np.ceil(len(features) / spec.false_discovery_rate)))
     *weights, widening = _null_draws(spec.seed, draws=draws, sessions=days, recent=recent_days)
     session = reference["date"].rank("dense").to_numpy().astype(np.int64) - 1
-    rows: list[tuple[str, float | None, float | None]] = []
+    rows: list[tuple[str, float | None, float | None, float | None]] = []
     for name in features:
         old, new = _values(reference, name), _values(recent, name)
         known_old, known_new = np.isfinite(old), np.isfinite(new)
         if not known_old.any() or not known_new.any():
-            rows.append((name, None, 0.0 if known_old.any() else None))
+            rows.append((name, None, None, 0.0 if known_old.any() else None))
             continue
         edges = np.unique(np.quantile(old[known_old], np.linspace(0, 1, GRID + 1)))
         counts = _counts(old[known_old], session[known_old], edges=edges, sessions=days)  # (days, edges + 1)
         lately = _counts(new[known_new], np.zeros(known_new.sum(), np.int64), edges=edges, sessions=1)
         distance = float(_distance(lately, counts.sum(axis=0, keepdims=True))[0])
         null = widening * _distance(weights[0] @ counts, weights[1] @ counts)  # (draws,)
-        rows.append((name, distance, float((1 + np.sum(null >= distance - 1e-12)) / (1 + draws))))
+        critical = float(np.quantile(np.nan_to_num(null), 1 - spec.false_discovery_rate))
+        rows.append((name, distance, critical, float((1 + np.sum(null >= distance - 1e-12)) / (1 + draws))))
 
-    result = pl.DataFrame(
-        rows, schema={"feature": pl.String, "ks_distance": pl.Float64, "p_value": pl.Float64}, orient="row"
-    )
+    numbers = dict.fromkeys(("ks_distance", "critical_distance", "p_value"), pl.Float64)
+    result = pl.DataFrame(rows, schema={"feature": pl.String, **numbers}, orient="row")
     alert = benjamini_hochberg(result["p_value"].fill_null(1.0).to_numpy(), rate=spec.false_discovery_rate)
     return result.with_columns(
         p_value=pl.when(pl.col("ks_distance").is_not_null()).then("p_value"), alert=pl.Series(alert)

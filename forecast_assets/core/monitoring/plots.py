@@ -1,7 +1,10 @@
 """The monitors' figures: coverage over time with its limits, and how far each feature has moved."""
 
+import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.core.evaluation.figure import INK, MUTED, PALETTE, SMALL, canvas, percent
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_FEATURES = 14
+SHOWN_NIGHTS = 4  # named on the axis
 
 
 def coverage_over_time(daily_coverage: pl.DataFrame, *, limits: CoverageLimits | None, spec: DriftSpec) -> "Figure":
@@ -45,4 +49,35 @@ def feature_distances(moved: pl.DataFrame) -> "Figure":
     plot.set_yticks(range(len(names)), names)
     plot.grid(axis="y", visible=False)
     plot.set_xlabel("KS distance; orange has moved beyond the null", fontsize=SMALL, color=MUTED)
+    return figure
+
+
+def drift_over_time(nights: Mapping[dt.date, pl.DataFrame]) -> "Figure":
+    """KS distance of each feature over its critical one, night by night; a dot where the feature had moved.
+
+    ``nights``: tables as of `feature_drift`, oldest first; those made before it told critical distances stay blank.
+    """
+    told = [frame.with_columns(night=pl.lit(night)) for night, frame in nights.items()]
+    table = pl.concat(told, how="diagonal").with_columns(reach=pl.col("ks_distance") / pl.col("critical_distance"))
+    farthest = table.group_by("feature").agg(pl.col("alert").sum(), pl.col("reach").max())
+    names = farthest.sort("alert", "reach", "feature", descending=[True, True, False], nulls_last=True)["feature"]
+    names = names.head(SHOWN_FEATURES)
+    cells = pl.DataFrame({"feature": names}).join(pl.DataFrame({"night": list(nights)}), how="cross")
+    cells = cells.join(table, on=["feature", "night"], how="left", maintain_order="left")
+    shape = (len(names), len(nights))
+
+    figure, (plot,) = canvas("Distance of features, by night", height=1.3 + 0.24 * len(names), panels=1)
+    image = plot.imshow(
+        cells["reach"].fill_null(np.nan).to_numpy().reshape(shape), aspect="auto", cmap="Blues", vmin=0.0, vmax=2.0
+    )
+    row, column = np.nonzero(cells["alert"].fill_null(False).to_numpy().reshape(shape))
+    plot.plot(column, row, "o", color=PALETTE[1], markersize=4)
+    plot.set_yticks(range(len(names)), names)
+    shown = np.unique(np.linspace(0, len(nights) - 1, min(len(nights), SHOWN_NIGHTS)).astype(int))
+    plot.set_xticks(shown, [f"{list(nights)[k]:%d %b %y}" for k in shown])
+    plot.grid(visible=False)
+    plot.set_xlabel("night; an orange dot has moved beyond the null", fontsize=SMALL, color=MUTED)
+    bar = figure.colorbar(image, ax=plot, pad=0.01, extend="max")
+    bar.set_label("KS distance / critical distance", fontsize=SMALL, color=MUTED)
+    bar.ax.tick_params(labelsize=SMALL, colors=MUTED, length=3)
     return figure

@@ -96,6 +96,13 @@ def test_filled_rows_nulls_and_nan_do_not_count() -> None:
     assert drift(pl.concat([panel, filled, holes]), ["f0"]).equals(drift(panel, ["f0"]))
 
 
+def test_a_distance_beyond_the_critical_one_is_a_p_value_below_the_rate() -> None:
+    results = pl.concat(drift(persistent_panel(seed), ["f0"]) for seed in range(20))
+    beyond = results["ks_distance"] > results["critical_distance"]
+    assert 0 < beyond.sum() < len(beyond)
+    assert beyond.equals(results["p_value"] <= SPEC.false_discovery_rate)
+
+
 def test_a_feature_that_has_vanished_alerts_without_a_distance() -> None:
     panel = persistent_panel(7)
     recent = pl.col("date") > panel["date"].unique().sort()[-61]
