@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast_assets.assets.lineage import shadow_columns
 from forecast_assets.assets.partitions import days
-from forecast_assets.assets.product import Check, Content, Product
+from forecast_assets.assets.product import TABLE, Check, Content, Product
 from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.assets.succession import VERDICT
 from forecast_assets.assets.windowed_tensors import TENSORS
@@ -51,7 +52,7 @@ def challenger(
 
     Both are scored as they come, before calibration, like the members of an ensemble: it follows whoever serves.
     """
-    from forecast_assets.core.evaluation.shadow import shadow_scores
+    from forecast_assets.core.evaluation.shadow import shadow_scores, shadow_table
     from forecast_assets.core.windows.days import to_date
     from forecast_assets.core.windows.folds import recent_fold
     from forecast_assets.core.windows.tensors import PanelTensors
@@ -96,9 +97,14 @@ def challenger(
         **asdict(shadow),
         "horizons": [{**asdict(score), "ratio": score.ratio._asdict()} for score in shadow.horizons],
     }
-    files: dict[str, Content] = {VERDICT: verdict, MEMBERS: flat_weights(retrained.weights)}
+    files: dict[str, Content] = {
+        VERDICT: verdict,
+        MEMBERS: flat_weights(retrained.weights),
+        TABLE: shadow_table(shadow),
+    }
     return Product(
         files=files,
+        columns=shadow_columns(),
         facts={
             "promoted": str(shadow.promoted),
             "why": "; ".join(shadow.why),

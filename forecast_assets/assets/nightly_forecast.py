@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.decisions import CALIBRATION
+from forecast_assets.assets.lineage import nightly_columns
 from forecast_assets.assets.partitions import days
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
@@ -76,6 +77,7 @@ def nightly_forecast(
                 "calibrated": bundle.card.calibrated,
             },
         },
+        columns=nightly_columns(),
         facts={
             "tickers": len(rows),
             "decided_today": int((table["date"] == today).sum()) // 3,

@@ -5,6 +5,7 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
+from forecast_assets.assets.lineage import position_columns
 from forecast_assets.assets.partitions import days
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.stage import stage
@@ -49,6 +50,7 @@ def target_positions(
     )
     return Product(
         files={TABLE: book},
+        columns=position_columns(),
         facts={
             "names": book.height,
             "gross_exposure": float(book["weight_target"].abs().sum()),

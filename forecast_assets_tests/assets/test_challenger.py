@@ -74,6 +74,13 @@ def test_a_challenger_goes_on_from_the_champion_and_is_judged_on_later_decisions
     assert moved
 
 
+def test_the_shadow_scores_are_a_table_whose_columns_are_described(night: Graph, tried: Version) -> None:
+    table = night.table("challenger", day(night))
+    ratios = [score["ratio"]["estimate"] for score in tried.json("challenger.json")["horizons"]]
+    assert table["pinball_ratio"].to_list() == ratios
+    assert set(tried.manifest.facts["columns"]) == set(table.columns)
+
+
 def test_the_same_night_trains_the_same_challenger(night: Graph, tried: Version) -> None:
     assert contest(night).data_version == tried.data_version
 

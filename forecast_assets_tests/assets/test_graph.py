@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from upath import UPath
 
 from forecast_assets.assets.product import TABLE
+from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets_tests.graph import Graph, copied
 
@@ -29,6 +30,24 @@ def test_every_asset_of_the_graph_is_published(smoke_graph: Graph) -> None:
     assert set(smoke_graph.store.assets()) == keys
     assert all(smoke_graph.store.partitions(asset) == YEARS for asset in YEARLY)
     assert smoke_graph.store.verify() == []
+
+
+@pytest.mark.parametrize(
+    "asset", ["calendar_panel", "feature_panel", "nightly_forecast", "target_positions", "drift_checks"]
+)
+def test_every_column_of_a_table_is_described_and_comes_from_columns_that_are_there(
+    smoke_graph: Graph, asset: str
+) -> None:
+    partition = smoke_graph.store.slots(asset)[-1]
+    columns = smoke_graph.version(asset, partition).manifest.facts["columns"]
+    table = smoke_graph.table(asset, partition)
+    assert set(columns) >= set(table.columns)  # the feature panel's macro columns are there where macro series are
+    assert all(column["description"] for column in columns.values())
+    for parent, name in {tuple(read) for column in columns.values() for read in column["reads"]}:
+        if parent == "windowed_tensors":
+            assert name in load_file(smoke_graph.version(parent).path(TENSORS))
+        else:
+            assert name in smoke_graph.table(parent, smoke_graph.store.slots(parent)[-1]).columns, (parent, name)
 
 
 def test_every_input_row_is_in_raw_panel_or_in_rejected_rows(smoke_graph: Graph) -> None:

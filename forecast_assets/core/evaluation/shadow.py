@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
@@ -77,6 +78,23 @@ def shadow_scores(
         sessions=len(days),
         decisions=len(date),
         horizons=scores,
+    )
+
+
+def shadow_table(shadow: Shadow) -> pl.DataFrame:
+    """The scores as one row per horizon."""
+    return pl.DataFrame(
+        {
+            "horizon": score.horizon_sessions,
+            "champion_pinball": score.champion_pinball,
+            "challenger_pinball": score.challenger_pinball,
+            "pinball_ratio": score.ratio.estimate,
+            "ratio_low": score.ratio.low,
+            "ratio_high": score.ratio.high,
+            **{f"champion_coverage_{band:.0%}"[:-1]: share for band, share in score.champion_coverage.items()},
+            **{f"challenger_coverage_{band:.0%}"[:-1]: share for band, share in score.challenger_coverage.items()},
+        }
+        for score in shadow.horizons
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forecast_assets.core.evaluation.shadow import Shadow, shadow_scores
+from forecast_assets.core.evaluation.shadow import Shadow, shadow_scores, shadow_table
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.scores.quantile import mean_pinball, normal_quantiles
 from forecast_assets.core.specs import NightlySpec
@@ -35,6 +35,21 @@ def test_a_challenger_that_sees_half_of_the_outcome_is_promoted() -> None:
         f"pinball is {shadow.ratio:.4f} of the champion's over 60 sessions and 2400 matured decisions, "
         "and no coverage is further from nominal by more than 0.01",
     )
+
+
+def test_the_scores_are_a_table_of_one_row_per_horizon() -> None:
+    shadow = judged(normal(), normal(mean=0.5 * Y, width=0.5))
+    table = shadow_table(shadow)
+    assert table["horizon"].to_list() == list(HORIZONS)
+    assert table["pinball_ratio"].mean() == pytest.approx(shadow.ratio)
+    for row, score in zip(table.iter_rows(named=True), shadow.horizons, strict=True):
+        assert (row["ratio_low"], row["ratio_high"]) == (score.ratio.low, score.ratio.high)
+        assert (row["champion_pinball"], row["challenger_pinball"]) == (
+            score.champion_pinball,
+            score.challenger_pinball,
+        )
+        assert {0.95: row["champion_coverage_95"], 0.90: row["champion_coverage_90"]} == score.champion_coverage
+        assert {0.95: row["challenger_coverage_95"], 0.90: row["challenger_coverage_90"]} == score.challenger_coverage
 
 
 def test_a_challenger_that_is_too_sure_is_not_promoted_and_each_reason_is_named() -> None:
