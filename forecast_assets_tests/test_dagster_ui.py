@@ -1,0 +1,132 @@
+"""The Dagster UI as people use it, clicked in a real Chromium on a real server.
+
+One server for all: its store has what the smoke graph made, but for the panel and one model, which are made by clicking.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from playwright.sync_api import Browser, Page
+
+from forecast_assets.automation.jobs import PANEL_ASSETS
+from forecast_assets.store.store import Store
+from forecast_assets_tests.browser import needs_chromium
+from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.server import DagsterServer
+
+pytestmark = needs_chromium
+
+YEARS = ["2018", "2019"]
+WIDE = 2400  # pixels: what lies outside of the view, the lineage does not draw
+
+
+@pytest.fixture(scope="module")
+def root(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's folder."""
+    made = tmp_path_factory.mktemp("ui")
+    for part in ("store", "raw"):
+        shutil.copytree(smoke_graph.root / part, made / "data" / part)
+    for asset in (*PANEL_ASSETS, "b0_mlp"):
+        shutil.rmtree(made / "data" / "store" / asset)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[DagsterServer]:
+    """``dagster dev``, nothing materialised yet."""
+    with DagsterServer(root) as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A window of a laptop's size, patient with a busy machine."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 900})
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def panel(browser: Browser, server: DagsterServer) -> dict[str, str]:
+    """The run that the panel job's button starts."""
+    opened = browser.new_page()
+    opened.goto(f"{server.url}/locations/forecast_assets/jobs/panel", timeout=60_000)
+    opened.locator("button:has-text('Materialize')").first.click(timeout=60_000)
+    [run] = server.wait_for_runs(1, seconds=180)
+    opened.close()
+    return run
+
+
+def test_the_lineage_shows_the_groups_and_their_assets(page: Page, server: DagsterServer) -> None:
+    page.set_viewport_size({"width": WIDE, "height": 1500})
+    page.goto(f"{server.url}/asset-groups")
+    for group in ("panel", "settings", "models", "verdict", "night", "monitoring"):
+        page.get_by_text(group, exact=True).first.wait_for()
+    page.goto(f"{server.url}/locations/forecast_assets/asset-groups/night")
+    for asset in ("challenger", "serving_model", "nightly_forecast", "target_positions"):
+        page.get_by_text(asset, exact=True).first.wait_for()
+
+
+def test_the_panel_is_materialised_by_its_button_and_its_leakage_checks_are_green(
+    page: Page, server: DagsterServer, root: Path, panel: dict[str, str]
+) -> None:
+    assert (panel["jobName"], panel["status"]) == ("panel", "SUCCESS")
+    assert Store(root / "data" / "store").current("windowed_tensors").manifest.facts["windows"] > 1000
+    page.goto(f"{server.url}/assets/feature_panel?view=checks")
+    for check in ("truncation", "poison"):
+        page.get_by_text(check, exact=True).first.click()
+        page.get_by_text("Passed", exact=True).wait_for()
+        assert page.get_by_text(re.compile(r"\d+ rows of \d+ tickers up to 20\d\d-\d\d-\d\d are the same")).is_visible()
+
+
+def test_an_asset_names_its_owner_and_its_deadline(page: Page, server: DagsterServer, panel: dict[str, str]) -> None:
+    page.goto(f"{server.url}/assets/feature_panel")
+    page.get_by_text("forecasting", exact=True).wait_for()
+    page.get_by_text(re.compile("Deadline: At 10:00 AM")).wait_for()
+
+
+def test_missing_years_are_backfilled_from_the_dialog_without_leaks_between_their_splits(
+    page: Page, server: DagsterServer, root: Path, panel: dict[str, str]
+) -> None:
+    before = len(server.runs())
+    page.goto(f"{server.url}/assets/b0_mlp?view=partitions")
+    page.get_by_text(YEARS[0], exact=True).first.wait_for()
+    materialise(page)
+    page.get_by_text("Partition selection").wait_for()
+    page.locator("button").get_by_text("Missing", exact=True).click()
+    page.get_by_text("2 partitions", exact=True).wait_for()
+    page.locator("button:has-text('Launch backfill')").click()
+    runs = server.wait_for_runs(before + len(YEARS), seconds=240)
+    assert {run["status"] for run in runs} == {"SUCCESS"}
+    store = Store(root / "data" / "store")
+    assert store.partitions("b0_mlp") == YEARS
+    table = pl.read_parquet(store.current("b0_mlp", "2019").path("table.parquet"))
+    assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [2019]
+    page.goto(f"{server.url}/assets/b0_mlp?view=checks")
+    page.get_by_text("purged", exact=True).first.click()
+    page.get_by_text(re.compile("labels end .* days before the next split decides")).first.wait_for()
+    page.get_by_text("Passed", exact=True).wait_for()
+
+
+def test_the_reports_plots_are_a_click_away(page: Page, server: DagsterServer, panel: dict[str, str]) -> None:
+    before = len(server.runs())
+    page.goto(f"{server.url}/assets/backtest_report")
+    materialise(page)
+    run = server.wait_for_runs(before + 1, seconds=180)[0]
+    assert run["status"] == "SUCCESS"
+    page.goto(f"{server.url}/assets/backtest_report")
+    page.get_by_text("Show Markdown").first.click()
+    plot = page.locator("img[src^='data:image/png']")
+    plot.wait_for()
+    assert plot.evaluate("image => image.complete && image.naturalWidth") > 400
+
+
+def materialise(page: Page) -> None:
+    """Click the asset's button, and confirm that Dagster itself has not made what this server's store came with."""
+    page.locator("button:has-text('Materialize')").first.click()
+    page.locator("button:has-text('Confirm')").click()
