@@ -11,7 +11,7 @@ from pathlib import Path
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, replace_bytes, temporary_beside
 from forecast_assets.store.manifest import Entry
-from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.names import CURRENT, DAMAGED, MANIFEST, VERSION_ID, is_name
 
 _CANT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS, errno.ENOENT}
 
@@ -56,6 +56,13 @@ class LocalDisk:
     def exclusive(self, key: str, *, what: str) -> AbstractContextManager[None]:
         return locks.exclusive(self._path(f".locks/{key}.lock"), what=what)
 
+    def lock_file(self, key: str) -> Path:
+        return self._path(f".work/{key}.lock")
+
+    def set_aside(self, key: str, name: str) -> None:
+        os.rename(self._path(f"{key}/{name}"), self._path(f"{key}/{DAMAGED}{name}"))
+        fsync(self._path(key))
+
     def workspace(self, key: str) -> Path:
         path = self._path(key)
         path.mkdir(parents=True)
@@ -71,6 +78,12 @@ class LocalDisk:
         while folder != self._root.parent:
             fsync(folder)
             folder = folder.parent
+
+    def tidy(self, key: str) -> list[str]:
+        if not self._path(key).is_dir():
+            return []
+        with self.exclusive(key, what=f"{key} (tidying)"):
+            return self._sweep_folder(key, before=float("inf"))  # of any age: what is not held has nobody left
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         before = time.time() - older_than_seconds

@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,42 @@ def exclusive(path: Path, *, what: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class Turn:
+    """The lock file `path`, held alone until `release`, or until this object or the process is gone.
+
+    For work that lasts: whoever has to wait is told, through `told`, which process is at it.
+    """
+
+    def __init__(self, path: Path, *, what: str, told: Callable[[str], object]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "another"
+                told(f"{what}: process {holder} is at work on it; waiting until it is done or gone")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)  # for the message alone: the lock is the file's
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._close = weakref.finalize(self, os.close, descriptor)
+
+    def release(self) -> None:
+        """Let the next one in; a second call does nothing."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
 
 def hold(folder: Path, *, owner: object) -> Callable[[], object]:

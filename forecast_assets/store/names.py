@@ -13,6 +13,8 @@ WHOLE = "all"
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+DAMAGED = ".damaged-"
+"""What the folder of a version that was set aside begins with."""
 
 VERSION_ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 """First 16 digits of the input key, then 8 random ones: writers never collide, and look-up by key is a listing."""

@@ -17,7 +17,7 @@ from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, temporary_beside
 from forecast_assets.store.manifest import Entry
-from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.names import CURRENT, DAMAGED, MANIFEST, VERSION_ID, is_name
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -93,6 +93,14 @@ class ObjectStore:
     def exclusive(self, key: str, *, what: str) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def lock_file(self, key: str) -> Path:
+        return self._cache / "work" / hashlib.sha256(str(self).encode()).hexdigest()[:16] / f"{key}.lock"
+
+    def set_aside(self, key: str, name: str) -> None:
+        for file in self.sizes(f"{key}/{name}"):
+            self._fs.copy(self._path(f"{key}/{name}/{file}"), self._path(f"{key}/{DAMAGED}{name}/{file}"))
+        self._fs.rm(self._path(f"{key}/{name}"), recursive=True)
+
     def workspace(self, key: str) -> Path:
         path = self._cache / "staging" / key.replace("/", "+")  # no name holds a plus, so none of these collide
         path.mkdir(parents=True)
@@ -101,6 +109,9 @@ class ObjectStore:
     def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
         for name in files:
             self._fs.put_file(str(workspace / name), self._path(f"{key}/{name}"))
+
+    def tidy(self, key: str) -> list[str]:
+        return []  # a writer on another machine can't be told from a dead one; `sweep` goes by age
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         """A writer on another machine is known only by the age of its files: allow for the longest upload."""

@@ -59,12 +59,24 @@ class Place(Protocol):
         """One writer at a time in this folder, as far as the place can promise that."""
         ...
 
+    def lock_file(self, key: str) -> Path:
+        """A local lock file for work on `key` that lasts; on an object store it binds the processes of this machine."""
+        ...
+
+    def set_aside(self, key: str, name: str) -> None:
+        """Take the version `name` out of the folder `key` without destroying it: nothing that reads the store sees it."""
+        ...
+
     def workspace(self, key: str) -> Path:
         """A new, empty local folder in which the version `key` is written."""
         ...
 
     def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
         """Make the files of a workspace durable at `key`; `twins` maps a sha256 to the key of a file that has it."""
+        ...
+
+    def tidy(self, key: str) -> list[str]:
+        """Remove what dead writers left in one folder, as far as the place can tell a dead one from a slow one."""
         ...
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:

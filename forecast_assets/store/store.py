@@ -12,7 +12,7 @@ import datetime as dt
 import logging
 import re
 import secrets
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.store.disk import LocalDisk
 from forecast_assets.store.keys import plain
+from forecast_assets.store.locks import Turn
 from forecast_assets.store.manifest import Manifest, ManifestFields, content_digest
 from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, folder, label
 from forecast_assets.store.objects import ObjectStore, default_cache
@@ -62,6 +63,9 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self._place)!r})"
+
+    def __str__(self) -> str:
+        return str(self._place)
 
     # Reading
 
@@ -138,6 +142,24 @@ class Store:
         pointer = self._pointer(asset, partition)
         return max(found, key=lambda version: (version.id == pointer, version.manifest.created), default=None)
 
+    # Taking turns
+
+    def turn(self, asset: str, partition: str | None = None, *, told: Callable[[str], object]) -> Turn:
+        """The right to make this asset and partition, held by one process until it releases it or is gone.
+
+        Readers and `promote` need none. What earlier holders left unfinished here is removed on the way. Who waits is
+        told so. On an object store this binds the processes of one machine.
+        """
+        key = folder(asset, partition)
+        turn = Turn(self._place.lock_file(key), what=label(asset, partition), told=told)
+        for litter in self._place.tidy(key):
+            log.info("removed what a dead writer left: %s", litter)
+        return turn
+
+    def run_turn(self, *, told: Callable[[str], object]) -> Turn:
+        """The right to run the graph from the command line: one run at a time on a store."""
+        return Turn(self._place.lock_file("run"), what=f"{self._place}", told=told)
+
     # Writing
 
     def stage(self, asset: str, partition: str | None = None, *, input_key: str) -> Staging:
@@ -155,8 +177,8 @@ class Store:
         On any exception readers see a whole version, the old one unless the very last flush failed; the caller tries
         again, discards the staging or leaves it to `sweep`. A second writer of the same partition waits (on an object
         store the last one wins). With ``first``, what was soundly published before stands: it is returned, and the
-        staging discarded. Raises as `Staging.seal`, and ValueError for fields that a manifest can't hold and for a
-        staging that was published already.
+        staging discarded. Damaged versions that this one replaces are set aside. Raises as `Staging.seal`, and ValueError
+        for fields that a manifest can't hold and for a staging that was published already.
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
@@ -180,9 +202,11 @@ class Store:
             if before is not None:
                 staging.discard()
                 return before
-            manifest = Manifest(**own, **fields, created=_now())
+            pointed = self._pointer(asset, partition)
+            manifest = Manifest(**own, **fields, created=self._after(asset, partition, pointed))
             self._place.replace(f"{key}/{staging.version}/{MANIFEST}", manifest.to_bytes())
             self._point(asset, partition, staging.version)
+            self._set_aside_damaged(asset, partition, manifest, before=pointed, thorough=first)
         staging.discard()  # the manifest protects a version in place; elsewhere this removes the local originals
         return Version(manifest, self._place)
 
@@ -264,6 +288,32 @@ class Store:
             return None
         return current
 
+    def _after(self, asset: str, partition: str | None, pointed: str | None) -> str:
+        """Now, or right after the version that is replaced: a clock that was set back does not change which is newer."""
+        try:
+            before = self._load(asset, partition, pointed).manifest.created if pointed else ""
+        except CorruptArtefact:
+            return _now()
+        now = _now()
+        return now if now > before else _stamp(dt.datetime.fromisoformat(before) + dt.timedelta(microseconds=1))
+
+    def _set_aside_damaged(
+        self, asset: str, partition: str | None, manifest: Manifest, *, before: str | None, thorough: bool
+    ) -> None:
+        """Move damaged versions out of sight that were made from the same inputs as the new one, or were current until
+        now; of the latter only the manifest is looked at unless ``thorough``.
+        """
+        for name in self._ids(asset, partition):
+            if name == manifest.version or not (name == before or name.startswith(manifest.input_key[:16])):
+                continue
+            try:
+                version = self._load(asset, partition, name)
+                if thorough or version.input_key == manifest.input_key:
+                    version.check()
+            except CorruptArtefact as error:
+                log.warning("set aside: %s", error)
+                self._place.set_aside(folder(asset, partition), name)
+
     def _twins(self, asset: str, partition: str | None) -> dict[str, str]:
         """Where the current version keeps each sha256; empty where there is no sound one to share with."""
         try:
@@ -301,4 +351,8 @@ def _checked_key(input_key: str) -> str:
 
 def _now() -> str:
     """The real time, never the replayed one: it says when the bytes were made."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+    return _stamp(dt.datetime.now(dt.UTC))
+
+
+def _stamp(moment: dt.datetime) -> str:
+    return moment.isoformat(timespec="microseconds")

@@ -347,3 +347,46 @@ def test_new_rows_of_a_later_year_do_not_change_what_an_earlier_fold_sees(store:
     assert before.seen_by(2020) != after.seen_by(2020)
     assert after.seen_by(2019) != revised.seen_by(2019)
     assert after.seen_by(2018) != after.seen_by(2019)
+
+
+def test_the_version_that_replaces_a_damaged_one_takes_its_place_and_verify_is_content_again(
+    store: Store, root: UPath
+) -> None:
+    """A flipped byte in a file, and one in a manifest, of what was made from the same inputs."""
+    for flipped in ("f", "manifest.json"):
+        damaged = publish(store, {"f": "right"}, key=KEY_B)
+        file = root / "panel" / "all" / damaged.id / flipped
+        file.write_bytes(file.read_bytes().replace(b"r", b"R", 1))
+        assert len(store.verify()) >= 1
+        made_again = publish(store, {"f": "right"}, key=KEY_B)
+        assert store.verify() == []
+        assert [version.id for version in store.versions("panel")] == [made_again.id]
+        made_again_is_gone(root, made_again.id)
+
+
+def made_again_is_gone(root: UPath, version: str) -> None:
+    for file in (root / "panel" / "all" / version).iterdir():
+        file.unlink()
+    (root / "panel" / "all" / "CURRENT").unlink()
+
+
+def test_a_clock_that_was_set_back_does_not_change_which_version_is_newer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = publish(store, {"f": "1"}, key=KEY_A)
+    monkeypatch.setattr("forecast_assets.store.store._now", lambda: "2001-01-01T00:00:00.000000+00:00")
+    second = publish(store, {"f": "2"}, key=KEY_B)
+    assert second.manifest.created > first.manifest.created
+    assert store.versions("panel") == [first, second]
+
+
+def test_whoever_gets_the_turn_removes_what_a_dead_writer_left_and_nothing_that_lives(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = publish(store, {"f": "1"}, key=KEY_A)
+    alive = store.stage("panel", input_key=KEY_B)
+    dead = store.stage("panel", input_key=KEY_C)
+    dead._release()  # as the kernel does when its process is gone
+    (tmp_path / "panel" / "all" / ".CURRENT.01234567.tmp").touch()
+    with store.turn("panel", told=print):
+        left = {path.name for path in (tmp_path / "panel" / "all").iterdir()}
+    assert left == {"CURRENT", kept.id, alive.version}
