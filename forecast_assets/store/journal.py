@@ -5,6 +5,8 @@ leave whole lines. On an object store, which cannot append, each record is an ob
 ``id``; the first of an id counts. Every record is signed with its own digest, so that an altered one is noticed.
 """
 
+import errno
+import fcntl
 import json
 import logging
 import os
@@ -38,11 +40,8 @@ class Journal:
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> int:
         """Add the records whose id is not there yet; durable on return. Returns how many were added."""
-        have = {record["id"] for record in self.read()}
-        new = {record["id"]: dict(record) for record in records if record["id"] not in have}
-        if not new:
-            return 0
         if self._local is None:
+            new = self._unknown(records)
             for key, record in new.items():
                 (self._place / f"{key}.json").write_bytes(_line(record))
             return len(new)
@@ -50,17 +49,25 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # what another process is adding is known before this one adds
+            new = self._unknown(records)
+            if not new:
+                return 0
             # What a crash may have cut off is closed first, so that it spoils no line but its own.
             size = os.fstat(descriptor).st_size
             seal = b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
             data = seal + b"".join(_line(record) for record in new.values())
             if os.write(descriptor, data) != len(data):
-                raise OSError(f"{path}: the disk took only a part of {len(data)} bytes")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         fsync(path.parent)
         return len(new)
+
+    def _unknown(self, records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        have = {record["id"] for record in self.read()}
+        return {record["id"]: dict(record) for record in records if record["id"] not in have}
 
     def read(self) -> list[dict[str, Any]]:
         """All records, the first of each id, in the order they were written (of their ids on an object store).
