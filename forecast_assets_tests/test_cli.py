@@ -62,6 +62,29 @@ def test_a_bad_panel_gets_one_clear_sentence_and_leaves_nothing(
     assert not [path for path in left if "macro_series" not in path.parts]  # which does not read the panel
 
 
+def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -> None:
+    waits = f"{tmp_path / 'data' / 'store'}: process {os.getpid()} is at work on it; waiting until it is done or gone"
+    arguments = ["run", "--profile", "smoke", "--data-dir", str(tmp_path / "data"), "--select", "macro_series"]
+    with Store(tmp_path / "data" / "store").run_turn(told=print) as turn:
+        second = subprocess.Popen(
+            [sys.executable, "-m", "forecast_assets.cli", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "DAGSTER_HOME": str(tmp_path / "home")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert second.stderr is not None
+        first_line = second.stderr.readline().strip()
+        assert not Store(tmp_path / "data" / "store").has("macro_series")
+        turn.release()
+        rest = second.stderr.read()
+        second.stderr.close()
+    assert first_line == waits
+    assert second.wait() == 0, rest
+    assert Store(tmp_path / "data" / "store").has("macro_series")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -18,6 +18,10 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
 
+One process at a time makes an asset and partition: whoever comes second (an orphaned step's retry, a double launch)
+waits for its turn, and then finds what the first one published. What a stage reads is what is current once it has the turn,
+and a year's parents must have been made from the same panel: two runs beside each other are never mixed.
+
 Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
 settings and parents, it is returned as it is, from the command line, a click and a backfill alike.
 """
@@ -27,6 +31,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, get_origin
 
@@ -42,12 +47,14 @@ from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
 from forecast_assets.assets.succession import NIGHT, current_champion, find_succession
 from forecast_assets.assets.tuned import SWEEP, tuned_overrides
-from forecast_assets.core.errors import BadKnob, CorruptArtefact, UserError
+from forecast_assets.core.errors import BadInput, BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import describe
-from forecast_assets.resources.store_io import After, Prepared
+from forecast_assets.resources.store_io import After, Prepared, plainly_told
 from forecast_assets.store.keys import canonical_json, input_key, sha256_text
+from forecast_assets.store.locks import Turn
+from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
@@ -171,7 +178,8 @@ def stage(
         def without_knobs(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
                 config = parents.pop("config", None)
-                return _materialise(function, signature, rules, context, config, parents)
+                with plainly_told(function.__name__):
+                    return _in_turn(function, signature, rules, context, config, parents)
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -213,7 +221,7 @@ def stage(
     return decorate
 
 
-def _materialise(
+def _in_turn(
     function: Callable[..., Product],
     signature: _Signature,
     rules: _Rules,
@@ -221,8 +229,59 @@ def _materialise(
     config: Any,
     parents: Mapping[str, Any],
 ) -> Any:
-    asset = function.__name__
+    """Materialise as the only process that does. The turn goes on with what was prepared, until that is published."""
     partition = context.partition_key if rules.partitioned else None  # a night's run has one for all of its assets
+    store = context.resources.store.store()
+    turn = store.turn(function.__name__, partition, told=context.log.info)
+    try:
+        result = _materialise(function, signature, rules, context, config, _as_of_now(store, parents), partition, turn)
+    except BaseException:
+        turn.release()
+        raise
+    if result.value is None:  # found, so there is nothing to publish
+        turn.release()
+    return result
+
+
+def _as_of_now(store: Store, parents: Mapping[str, Any]) -> dict[str, Any]:
+    """The parents as they are now: another run may have published while this one waited."""
+
+    def current(version: Version) -> Version:
+        now = store.current(version.asset, version.partition)
+        if now.id != version.id:
+            now.check()
+        return now
+
+    return {
+        name: {key: current(version) for key, version in value.items()} if isinstance(value, dict) else current(value)
+        for name, value in parents.items()
+    }
+
+
+def _refuse_mixed(label: str, partition: str | None, parents: Mapping[str, Any], seen: Mapping[str, str]) -> None:
+    """Raise BadInput where a parent of the same year was made from another version of what this stage reads too."""
+    for parent in parents.values():
+        if isinstance(parent, dict) or parent.partition != partition:
+            continue
+        for read, made_from in parent.manifest.parents.items():
+            if seen.get(read, made_from) != made_from:
+                raise BadInput(
+                    f"{label}: {parent.label} was made from another {read} than the current one, which came in between; "
+                    f"run {parent.label} again first"
+                )
+
+
+def _materialise(
+    function: Callable[..., Product],
+    signature: _Signature,
+    rules: _Rules,
+    context: dg.AssetExecutionContext,
+    config: Any,
+    parents: Mapping[str, Any],
+    partition: str | None,
+    turn: Turn,
+) -> Any:
+    asset = function.__name__
     store = context.resources.store.store()
     settings = context.resources.settings.settings(tuned_overrides(store) if rules.tuned else ())
     specs = _specs(signature, settings, config)
@@ -233,6 +292,8 @@ def _materialise(
     for value in parents.values():
         for version in value.values() if isinstance(value, dict) else [value]:
             seen[version.label] = version.seen_by(year)
+    if year is not None:
+        _refuse_mixed(f"{asset}/{partition}", partition, parents, seen)
     for name in {"drops", "macro"} & services.keys():
         seen[name] = services[name].digest()
     if "succession" in services:
@@ -268,7 +329,8 @@ def _materialise(
         if "previous" in signature.services:
             services["previous"] = find_previous(store, asset, partition, code_version=code, config=knobs)
         opened = {name: _open(parents[name], annotation) for name, annotation in signature.parents.items()}
-        product = function(**signature.arguments({**opened, **specs, **services}))
+        with _device(signature, context):
+            product = function(**signature.arguments({**opened, **specs, **services}))
         undeclared = set(product.checks) ^ {check.name for check in rules.checks}
         if undeclared:
             raise ValueError(f"{asset}: checks declared and checks decided differ: {sorted(undeclared)}")
@@ -298,6 +360,7 @@ def _materialise(
                 },
             },
             after=rules.after,
+            turn=turn,
             first=rules.once,
         )
         data_version = staging.seal()
@@ -312,6 +375,13 @@ def _materialise(
         metadata={**version_metadata(staging.path, facts=facts, columns=product.columns), "computed": True},
         check_results=check_results(product.checks),
     )
+
+
+def _device(signature: _Signature, context: dg.AssetExecutionContext) -> AbstractContextManager[Any]:
+    """The device's turn for a stage that trains or predicts on one: an orphan does not use it beside anybody."""
+    if "hardware" not in signature.services:
+        return nullcontext()
+    return context.resources.compute.turn(told=context.log.info)
 
 
 def fold_key(asset: str, year: int, *, specs: Mapping[str, Spec], parents: Sequence[Version]) -> str:
@@ -365,7 +435,7 @@ def _services(
             context, context.asset_key.path[-1], lambda day: partition is None or day < partition, last=EARLIER_NIGHTS
         ),
         "data_root": lambda: str(context.resources.store.root()),
-        "champion": lambda: current_champion(context.resources.store.store()),
+        "champion": lambda: current_champion(context.resources.store.store(), context.resources.store.root()),
         "succession": lambda: find_succession(context.resources.store.store(), context.resources.store.root()),
     }
     return {name: offered[name]() for name in signature.services if name in offered}

@@ -14,6 +14,7 @@ from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadKnob
+from forecast_assets.resources.store_io import plainly_told
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 
@@ -59,15 +60,15 @@ class Plan:
 
 
 def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, plan: Plan) -> Outcome:
-    """Run ``plan`` job by job. A failed year does not keep the others from running.
+    """Run ``plan`` job by job. A failed year does not keep the others from running; another run on this store does.
 
     Raises BadKnob for an asset or a year that does not exist.
     """
     chosen = _assets_by_job(defs, plan.select)
-    end_dead_runs(instance)
     outcome = Outcome()
     progress = RunProgress(steps=0)
-    with show_progress(progress), alive(instance) as here:
+    with show_progress(progress), plainly_told(str(store)), store.run_turn(told=progress.note), alive(instance) as here:
+        end_dead_runs(instance)
         for name in ORDER:
             if not chosen[name]:
                 continue
@@ -102,7 +103,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """End the runs whose process was killed, and give back the pool slots that they hold: nothing else would, without a
     daemon, and the next run would wait for them.
     """
-    in_progress = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    begun = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    in_progress = dg.RunsFilter(statuses=begun)
     for run in instance.get_runs(filters=in_progress):
         name = run.tags.get(PROCESS)
         if name is None:

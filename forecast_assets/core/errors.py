@@ -19,3 +19,7 @@ class MissingArtefact(UserError):
 
 class CorruptArtefact(UserError):
     """An artefact whose bytes differ from its manifest. Never the same thing as a missing one."""
+
+
+class Unwritable(UserError):
+    """A disk that is full, or a folder that can't be written."""

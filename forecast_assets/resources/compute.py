@@ -1,9 +1,16 @@
 """Where networks are trained: a GPU where there is one, the CPU otherwise."""
 
-from typing import TYPE_CHECKING, Literal
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import Field
+
+from forecast_assets.store.locks import Turn
 
 if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Hardware
@@ -28,3 +35,16 @@ class ComputeResource(dg.ConfigurableResource):
         device = self.device if self.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         precision = self.precision if self.precision != "auto" else ("bf16-mixed" if device == "cuda" else "32-true")
         return Hardware(accelerator=device, precision=precision)
+
+    def turn(self, *, told: Callable[[str], object]) -> AbstractContextManager[Any]:
+        """The only step of this user on this machine that uses the GPU, for as long as its process lives.
+
+        Dagster's pool is given back when a run is declared dead; a step that outlived its run may hold the GPU still.
+        """
+        if self.hardware().accelerator != "cuda":
+            return nullcontext()
+        import torch
+
+        device = torch.cuda.get_device_properties(torch.cuda.current_device())
+        folder = Path(tempfile.gettempdir()) / f"forecast_assets-{os.getuid()}"
+        return Turn(folder / f"{device.uuid}.lock", what=f"{device.name}", told=told)

@@ -1,13 +1,17 @@
 """The store behind Dagster: one resource, one IO manager."""
 
-from collections.abc import Callable
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
 from pydantic import Field
 
-from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.core.errors import MissingArtefact, Unwritable
 from forecast_assets.resources import environment
+from forecast_assets.store.locks import Turn
 from forecast_assets.store.manifest import ManifestFields
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
@@ -17,6 +21,24 @@ After = Callable[[Version, dg.DagsterInstance, str], None]
 """Runs once a version is current, new or found: ``after(version, instance, data_root)``."""
 
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+
+
+@contextmanager
+def plainly_told(what: str) -> Iterator[None]:
+    """A disk that takes no more as one sentence. Raises Unwritable for it, anything else as it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise Unwritable(
+            f"{what}: nothing was published, the disk says: {os.strerror(error.errno)}{where}; "
+            "free space or make the data folder writable, then run it again"
+        ) from error
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A sealed staging folder and what its manifest will say; publishing it is the IO manager's part."""
@@ -24,6 +46,8 @@ class Prepared:
     staging: Staging
     fields: ManifestFields
     after: After | None
+    turn: Turn
+    """Held until the version is published."""
     first: bool = False
     """Whether a version that somebody else published in the meantime stands."""
 
@@ -49,10 +73,11 @@ class StoreIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
-        version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
-        context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
-        if obj.after:
-            obj.after(version, context.step_context.instance, self.store.root())
+        with obj.turn, plainly_told(obj.staging.asset):
+            version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
+            context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
+            if obj.after:
+                obj.after(version, context.step_context.instance, self.store.root())
 
     def load_input(self, context: dg.InputContext) -> Version | dict[str, Version]:
         """The parent's current version; for an input of many partitions, those at hand by key.
