@@ -1,6 +1,7 @@
 """The materialised graph, end to end."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -228,6 +229,22 @@ def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(smoke_grap
     after = empty_graph.ids()
     assert after["baselines", "2018"] == before["baselines", "2018"]
     assert after["baselines", "2019"] != before["baselines", "2019"]
+
+
+def test_fits_that_are_made_again_are_the_same_bytes_and_no_further_trials(
+    smoke_graph: Graph, empty_graph: Graph
+) -> None:
+    shutil.copytree(smoke_graph.root / "store", empty_graph.root / "store")
+    shutil.copytree(smoke_graph.root / "raw", empty_graph.root / "raw")
+    made_again = ("b1_tft", "ensemble")
+    for asset in made_again:
+        shutil.rmtree(empty_graph.root / "store" / asset / "2019")
+    assert empty_graph.run("raw_panel", *made_again, years=["2019"]).failures == []
+    for asset in made_again:
+        old, new = (graph.version(asset, "2019") for graph in (smoke_graph, empty_graph))
+        assert old.id != new.id
+        assert old.manifest.files == new.manifest.files
+        assert old.input_key == new.input_key
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def newcomer_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> lis
     aged = rows.join(reference, on=keys)
     parts = [
         aged.filter(pl.col("age") <= age)
-        .group_by("model", "horizon")
+        .group_by("model", "horizon", maintain_order=True)
         .agg(
             tickers=pl.col("ticker").n_unique(),
             n=pl.len(),

@@ -21,7 +21,7 @@ def calibration_effect(raw: pl.DataFrame, calibrated: pl.DataFrame) -> pl.DataFr
     """
     return (
         _scored(raw, calibrated)
-        .group_by("variant", "split", "horizon", year=pl.col("date").dt.year())
+        .group_by("variant", "split", "horizon", year=pl.col("date").dt.year(), maintain_order=True)
         .agg(pl.len().alias("outcomes"), pl.col("coverage_95", "coverage_90", "pinball").mean())
         .sort("variant", "split", "horizon", "year", descending=[True, False, False, False])
     )
@@ -31,7 +31,7 @@ def calibration_curves(raw: pl.DataFrame, calibrated: pl.DataFrame) -> "Figure":
     """Coverage of the 95 % band by month of the decision, per horizon, validation months included."""
     months = (
         _scored(raw, calibrated)
-        .group_by("variant", "horizon", month=pl.col("date").dt.truncate("1mo"))
+        .group_by("variant", "horizon", month=pl.col("date").dt.truncate("1mo"), maintain_order=True)
         .agg(pl.col("coverage_95").mean())
         .sort("month")
     )

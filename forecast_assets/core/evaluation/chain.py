@@ -131,7 +131,7 @@ def _opening_book(part: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFr
     first = part["date"][0]
     held = positions.filter(pl.col("date") == first).select("ticker", amount="weight")
     traded = trades.filter(pl.col("date") == first).select("ticker", amount=-pl.col("weight_change"))
-    before = pl.concat([held, traded]).group_by("ticker").agg(pl.col("amount").sum())
+    before = pl.concat([held, traded]).group_by("ticker", maintain_order=True).agg(pl.col("amount").sum())
     return bool((before["amount"].abs() > 1e-12).any())
 
 
@@ -157,7 +157,7 @@ def _charge_switch(
         ending.join(entries, on="ticker", how="left")
         .with_columns(pl.col("date").fill_null(part["date"][0]), pl.col("entry").fill_null(0.0))
         .with_columns(extra=(pl.col("entry") - pl.col("old")).abs() - pl.col("entry").abs())
-        .group_by("date")
+        .group_by("date", maintain_order=True)
         .agg(pl.col("extra").sum())
     )
     extra = pl.col("extra").fill_null(0.0)

@@ -34,7 +34,8 @@ def contributions(
     def losses(quantiles: NDArray[np.float64]) -> dict[str, float]:
         mean = pinball(y, quantiles.reshape(len(y), -1), levels=QUANTILES).mean(axis=-1)
         scored = pl.DataFrame({"split": table["split"], "loss": mean}).filter(pl.col("loss").is_not_nan())
-        return dict(scored.group_by("split").agg(pl.col("loss").mean()).rows())
+        # In order: without it threads add up in any order, and the last digit is another from run to run.
+        return dict(scored.group_by("split", maintain_order=True).agg(pl.col("loss").mean()).rows())
 
     for k, member in enumerate(members):
         alone = losses(forecasts[k])

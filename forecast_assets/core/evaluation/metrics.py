@@ -46,7 +46,10 @@ def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
         "mae": _mean("absolute_error"),
         "rank_ic": pl.col("rank_ic").mean(),
     }
-    parts = [daily.group_by(keys).agg(**scores) for keys in (["model", "horizon", "year"], ["model", "horizon"])]
+    parts = [
+        daily.group_by(keys, maintain_order=True).agg(**scores)
+        for keys in (["model", "horizon", "year"], ["model", "horizon"])
+    ]
     merged = pl.concat(parts, how="diagonal").select("model", "horizon", "year", *scores)
     return merged.with_columns(pl.col(pl.Float64).fill_nan(None)).sort("model", "horizon", "year", nulls_last=True)
 

@@ -81,7 +81,7 @@ def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figur
 def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
     """Net return of each strategy in each year, as coloured numbers (blue gains, orange losses, grey 0)."""
     table = (
-        daily.group_by("strategy", "year")
+        daily.group_by("strategy", "year", maintain_order=True)
         .agg(net=(1.0 + pl.col("net_return")).product() - 1.0)
         .pivot(on="year", index="strategy", values="net")
     )
@@ -321,7 +321,7 @@ def ratios_by_year(scores: pl.DataFrame, *, models: Sequence[str], baseline: str
 
     ``scores``: model, horizon, year, pinball_ratio.
     """
-    yearly = scores.group_by("model", "year").agg(pl.col("pinball_ratio").mean())
+    yearly = scores.group_by("model", "year", maintain_order=True).agg(pl.col("pinball_ratio").mean())
     years = sorted(yearly["year"].unique().to_list())
     shown = [name for name in models if name != baseline]
     wide = yearly.pivot(on="year", on_columns=years, index="model", values="pinball_ratio")

@@ -58,7 +58,7 @@ def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.Data
     )  # a book that never traded has no names, and no type to infer from them
     daily = (
         rows.join(side, on="ticker")
-        .group_by("half", "date")
+        .group_by("half", "date", maintain_order=True)
         .agg(pl.col("value", "turnover", "cost").sum())
         .sort("half", "date")
     )

@@ -47,3 +47,20 @@ def test_a_single_member_has_no_ensemble_without_it() -> None:
     added = contributions(FORECASTS[:1], ["only"], table=TABLE, groups=2)
     assert added["without"].is_null().all()
     contribution_bars(added)
+
+
+def test_the_same_forecasts_give_the_same_digits_however_busy_the_threads_are() -> None:
+    """Adding up in any order changes the last digit, and with it the version of all that follows."""
+    chance = np.random.default_rng(0)
+    y = chance.normal(0, 0.02, (20_000, 3))
+    forecasts = normal_quantiles(np.zeros_like(y), np.full_like(y, 0.02))[None]
+    table = forecast_table(
+        date=np.arange(20_000) + np.datetime64("1970-01-01"),
+        ticker=["A"] * 20_000,
+        quantiles=forecasts[0],
+        y=y,
+        split=["validation", "test"] * 10_000,
+        model="ensemble",
+    )
+    found = {contributions(forecasts, ["one"], table=table, groups=1).write_json() for _ in range(12)}
+    assert len(found) == 1
