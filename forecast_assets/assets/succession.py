@@ -5,14 +5,17 @@ then that one, and so on. A new walk-forward starts again from its own ensemble.
 is what its manifest says; a rollback withdraws that, so that no later night brings it back.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
+
+log = logging.getLogger(__name__)
 
 SERVING, ENSEMBLE, CHALLENGER, NIGHT = "serving_model", "ensemble", "challenger", "nightly_forecast"
 VERDICT = "challenger.json"
@@ -49,9 +52,33 @@ class Succession:
         return self.store.current("windowed_tensors")
 
 
-def current_champion(store: Store) -> Version | None:
-    """The bundle that serves now."""
-    return store.current(SERVING) if store.has(SERVING) else None
+def current_champion(store: Store, data_root: str) -> Version | None:
+    """The bundle that serves now. Where it is damaged, the newest sound one that no rollback took back; else None, and the
+    walk-forward's own ensemble is next.
+    """
+    if not store.has(SERVING):
+        return None
+    try:
+        champion = store.current(SERVING)
+        champion.check()
+        return champion
+    except CorruptArtefact as error:
+        log.warning("the champion is damaged, the last good one goes on: %s", error)
+    withdrawn = _withdrawn(data_root)
+    sound = [v for v in store.versions(SERVING) if withdrawal(v.manifest.parents) not in withdrawn and _is_sound(v)]
+    return sound[-1] if sound else None
+
+
+def _is_sound(version: Version) -> bool:
+    try:
+        version.check()
+    except CorruptArtefact:
+        return False
+    return True
+
+
+def _withdrawn(data_root: str) -> set[str]:
+    return {record["id"] for record in Journal(data_root, WITHDRAWN).read()}
 
 
 def find_succession(store: Store, data_root: str) -> Succession:
@@ -62,8 +89,8 @@ def find_succession(store: Store, data_root: str) -> Succession:
     years = store.partitions(ENSEMBLE)
     if not years:
         raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
-    base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store)
-    withdrawn = {record["id"] for record in Journal(data_root, WITHDRAWN).read()}
+    base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store, data_root)
+    withdrawn = _withdrawn(data_root)
     seen = _next(store, base, champion)
     if champion is not None and withdrawal(seen) in withdrawn:
         seen = champion.manifest.parents
