@@ -110,12 +110,14 @@ class Outbox:
         tries = [r for r in records if r["what"] == "trying"]
         failed = {r["number"]: r for r in records if r["what"] == "failed"}
         last = failed.get(len(tries))
-        if last is not None and now < last["not_before"]:
+        if (
+            last is not None and last["at"] <= now < last["not_before"]
+        ):  # an attempt to come is that of a clock since set back
             return f"{last['why']}; next attempt in {last['not_before'] - now:.0f} s"
         unsure = [r for r in tries if not failed.get(r["number"], {"certain": False})["certain"]]
         number = len(tries) + 1
         try:
-            if unsure and channel.was_posted(message.id, since=unsure[0]["at"] - CLOCKS_DIFFER_SECONDS):
+            if unsure and channel.was_posted(message.id, since=_search_from(unsure[0]["at"], now=now)):
                 self._note(message, "delivered", number, at=now)
                 return None
         except NotDelivered as error:
@@ -146,3 +148,8 @@ class Outbox:
         queued = [r for r in self._journal.read() if r["what"] == "queued"]
         queued.sort(key=lambda r: (r["at"], r["order"]))  # an object store lists by id
         return [Message(**r["message"]) for r in queued]
+
+
+def _search_from(attempt: float, *, now: float) -> float:
+    """Since when the history is searched for an attempt; all of it where the clock was set back after the attempt."""
+    return attempt - CLOCKS_DIFFER_SECONDS if attempt <= now else 0.0

@@ -65,6 +65,17 @@ def test_after_a_fault_the_message_arrives_exactly_once(api: SlackApi, outbox: O
     assert api.texts == ["text of a", "text of b"]
 
 
+def test_a_clock_that_was_ahead_when_it_was_tried_neither_delays_a_message_nor_doubles_it(
+    api: SlackApi, outbox: Outbox
+) -> None:
+    api.faults = ["cut"]  # it arrives, and the answer is lost
+    outbox.enqueue([message("a")], now=NOW)
+    ahead = NOW + dt.timedelta(days=3650)
+    assert outbox.deliver(slack(api), now=ahead).startswith("0 messages sent, 1 wait: ")
+    assert outbox.deliver(slack(api), now=LATER) == "1 messages sent."
+    assert api.texts == ["text of a"]
+
+
 def test_where_the_history_may_not_be_read_a_lost_answer_means_a_second_message(api: SlackApi, outbox: Outbox) -> None:
     api.faults, api.readable = ["cut"], False
     outbox.enqueue([message("a")], now=NOW)
