@@ -114,7 +114,7 @@ class Study:
         import numpy as np
         import optuna
 
-        number = len(self.optuna.get_trials(deepcopy=False))
+        number = len(taken)  # without what a kill has cut off
         # Made anew for every trial: a study that goes on after a kill draws what it would have drawn.
         self.optuna.sampler = optuna.samplers.TPESampler(seed=self.seed + number, multivariate=True)
         trial = self.optuna.ask()

@@ -96,6 +96,14 @@ def test_the_settings_of_a_killed_process_are_tried_again_and_nothing_is_lost_or
     assert of.running() == 0
 
 
+def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path: Path) -> None:
+    whole = run_all(study(tmp_path / "whole"))
+    claimed = study(tmp_path / "killed").claim()
+    assert claimed is not None
+    del claimed  # with it goes the lock, as with its process
+    assert run_all(study(tmp_path / "killed")) == whole
+
+
 def test_a_trial_that_breaks_a_constraint_is_not_the_best(tmp_path: Path) -> None:
     of = study(tmp_path, trials=2)
     for broken, result in ((1.0, 0.1), (-1.0, 0.9)):
