@@ -31,19 +31,19 @@ class DagsterServer:
     A second one on the same ``root`` goes on with what the first one left. ``variables`` come over the environment.
     """
 
-    def __init__(self, root: Path, **variables: str) -> None:
+    def __init__(self, root: Path, *, home: str = "dagster_home", **variables: str) -> None:
         self.root = root
+        self.home = root / home
         self.variables = variables
         self.log = root / "server.log"
 
     def __enter__(self) -> Self:
-        home = self.root / "dagster_home"
-        home.mkdir(exist_ok=True)
-        shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
+        self.home.mkdir(exist_ok=True)  # a server that was killed is started again on what it left
+        shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", self.home / "dagster.yaml")
         self.port = free_port()
         environment = {
             **os.environ,
-            "DAGSTER_HOME": str(home),
+            "DAGSTER_HOME": str(self.home),
             "FORECAST_DATA_DIR": str(self.root / "data"),
             "FORECAST_PROFILE": "smoke",
             **self.variables,
