@@ -60,7 +60,7 @@ class Bench:
 
     def up(self) -> DagsterServer:
         """The server, started where it is not there (any more)."""
-        if self.server is None or self.server.process.poll() is not None:
+        if self.server is None or self.server.processes[0].poll() is not None:
             self.down()
             os.environ.update(variables(self.root))
             self.server = DagsterServer(self.root, home="home")
@@ -70,8 +70,8 @@ class Bench:
     def down(self) -> None:
         """End what is left of it, without a word."""
         if self.server is not None:
-            _kill_group(self.server.process.pid)
-            self.server.process.wait()
+            _kill_group(self.server.processes[0].pid)
+            self.server.processes[0].wait()
         self.server = None
 
     def remove(self, launch: Launch) -> None:
@@ -119,7 +119,7 @@ class Bench:
     def processes(self, target: str) -> list[int]:
         """Pids of what ``target`` names, among the server's descendants."""
         assert self.server is not None
-        tree = _tree(self.server.process.pid)
+        tree = _tree(self.server.processes[0].pid)
         commands = {pid: _command(pid) for pid in tree}
         match target:
             case "webserver":
@@ -259,7 +259,7 @@ def _kill(bench: Bench, target: str, after: float, before: set[int]) -> tuple[st
     assert bench.server is not None
     time.sleep(after if target not in ("worker", "step") else 0)
     if target == "tree":
-        for pid in [*_tree(bench.server.process.pid), bench.server.process.pid]:
+        for pid in [*_tree(bench.server.processes[0].pid), bench.server.processes[0].pid]:
             _kill_one(pid)
         return f"whole tree after {after:.1f} s", []
     until = time.monotonic() + 60
@@ -272,7 +272,7 @@ def _kill(bench: Bench, target: str, after: float, before: set[int]) -> tuple[st
     _kill_one(found[0])
     if target in ("daemon", "webserver"):  # the server ends with it, or is ended as by whoever looks after it
         with suppress(subprocess.TimeoutExpired):
-            bench.server.process.wait(timeout=5)
+            bench.server.processes[0].wait(timeout=5)
         bench.down()
     return f"{target} after {after:.1f} s", []
 
