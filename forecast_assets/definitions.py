@@ -27,6 +27,7 @@ from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.source import PanelSource
+from forecast_assets.resources.step_executor import step_executor
 from forecast_assets.resources.store_io import StoreIOManager, StoreResource
 from forecast_assets.resources.tracking import TrackingResource
 
@@ -69,5 +70,6 @@ defs = dg.Definitions(
         "tracking": TrackingResource(),
         "slack": AlertSlack(),
     },
+    executor=step_executor(),
     loggers={"console": console},
 )

@@ -104,6 +104,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         windows=settings.windows,
         year=year,
         hardware=ComputeResource().hardware(),
+        engine=ComputeResource().engine(),
         checkpoints=folder / "checkpoints" / key[:16],
         tracking=TrackingResource(),
         log=log,

@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from forecast_assets.assets.causality import PURGED, purge_check
 from forecast_assets.assets.decisions import calibrated_files, fold_table
+from forecast_assets.assets.followed import Followed
 from forecast_assets.assets.partitions import years
 from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import Parameters, stage
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec, WindowSpec
+from forecast_assets.resources.engine import Engine, Needs, Say, fit_needs, in_order
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class FoldInputs(Parameters):
     windows: WindowSpec
     year: int
     hardware: "Hardware"
+    engine: Engine
     checkpoints: Path
     tracking: "TrackingResource"
     log: logging.Logger
@@ -92,54 +96,40 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     (None: the rival is left as it comes); the fits, candidates for the ensemble, stay raw, so that calibration has no say
     in who is chosen.
     """
-    year, lookback, hardware, log = inputs.year, inputs.windows.lookback, inputs.hardware, inputs.log
+    year, lookback = inputs.year, inputs.windows.lookback
     from forecast_assets.core.evaluation.plots import training_curves
     from forecast_assets.core.training.calibrate import calibrate_fold
-    from forecast_assets.core.training.fit import predict
-    from forecast_assets.core.windows.folds import make_fold
-    from forecast_assets.core.windows.stats import fit_stats
-    from forecast_assets.core.windows.tensors import PanelTensors
 
-    panel = PanelTensors.load(inputs.windowed_tensors.path(TENSORS))
-    fold = make_fold(panel, year=year, spec=inputs.folds, lookback=lookback)
-    stats = fit_stats(panel, fold)
+    work = FoldWork(
+        name, spec, year, inputs.folds, lookback, inputs.windowed_tensors, inputs.hardware, inputs.checkpoints
+    )
+    seeds = range(spec.seed, spec.seed + spec.fits)
+    panel, fold, stats = work.data
     files: dict[str, Content] = {}
     tables: list[pl.DataFrame] = []
     forecasts: list[NDArray[np.float64]] = []
     curves: list[dict[str, Any]] = []
     fits: list[dict[str, Any]] = []
     started, visits = time.perf_counter(), 0
-    for seed in range(spec.seed, spec.seed + spec.fits):
-        trained = tracked_fit(name, spec, seed, inputs, panel=panel, fold=fold, stats=stats)
-        visits += len(trained.curve) * spec.visits_per_epoch
-        last = trained.curve[-1]
-        log.info(
-            f"{name} {year} seed {seed}: validation pinball {trained.validation_pinball:.5f} "
-            f"(epoch {trained.best_epoch + 1} of {len(trained.curve)}, {last['seconds']:.1f} s)"
-        )
-        quantiles = predict(
-            name,
-            spec,
-            trained.weights,
-            panel=panel,
-            ends=fold.decisions,
-            stats=stats,
-            lookback=lookback,
-            device=hardware.accelerator,
-        )
-        forecasts.append(quantiles.double().numpy())
-        tables.append(fold_table(panel, fold, forecasts[-1], model=f"{name}/{seed}"))
-        files[f"weights-{seed}.safetensors"] = trained.weights
-        # Without the seconds: the same fit is the same bytes, or all that reads it would be made, and counted, again.
-        curves += [{"fit": f"{name}/{seed}", **timeless(epoch)} for epoch in trained.curve]
-        fits.append(
-            {
-                "fit": f"{name}/{seed}",
-                "seed": seed,
-                "best_epoch": trained.best_epoch,
-                "validation_pinball": trained.validation_pinball,
-            }
-        )
+    with Followed(work, seeds, tracking=inputs.tracking, log=inputs.log) as followed:
+        for seed, (trained, quantiles) in zip(
+            seeds, in_order(inputs.engine, work, seeds, needs=work.needs(), hear=followed.hear), strict=True
+        ):
+            followed.over(seed, trained)
+            visits += len(trained.curve) * spec.visits_per_epoch
+            forecasts.append(quantiles)
+            tables.append(fold_table(panel, fold, quantiles, model=f"{name}/{seed}"))
+            files[f"weights-{seed}.safetensors"] = trained.weights
+            # Without the seconds: the same fit is the same bytes, or all that reads it would be made, and counted, again.
+            curves += [{"fit": f"{name}/{seed}", **timeless(epoch)} for epoch in trained.curve]
+            fits.append(
+                {
+                    "fit": f"{name}/{seed}",
+                    "seed": seed,
+                    "best_epoch": trained.best_epoch,
+                    "validation_pinball": trained.validation_pinball,
+                }
+            )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
     seen = looked_at(
@@ -190,55 +180,98 @@ def timeless(epoch: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in epoch.items() if name != "seconds"}
 
 
-def tracked_fit(
-    name: str,
-    spec: FitSpec,
-    seed: int,
-    inputs: FoldInputs,
-    *,
-    panel: "PanelTensors",
-    fold: "Fold",
-    stats: "FoldStats",
-) -> "Fit":
-    """One fit, its epochs logged and tracked; where the device's memory does not suffice, with half the batch."""
-    import torch
+class FoldData(NamedTuple):
+    """A fold, opened."""
 
-    from forecast_assets.core.training.fit import Resumable, fit
+    panel: "PanelTensors"
+    fold: "Fold"
+    stats: "FoldStats"
 
-    year, lookback, log = inputs.year, inputs.windows.lookback, inputs.log
-    config = {"model": name, "year": year, "seed": seed, "lookback": lookback, **spec.model_dump()}
-    with inputs.tracking.run(name=f"{name}/{year}/{seed}", group=name, config=config, log=log) as record:
 
-        def on_epoch(epoch: Mapping[str, float]) -> None:
-            record(epoch)
-            log.debug(
-                f"{name} {year} seed {seed}: epoch {epoch['epoch'] + 1:.0f} of {spec.epochs}, "
-                f"validation pinball {epoch['validation_pinball']:.5f}, {epoch['seconds']:.0f} s"
-            )
+class Fitted(NamedTuple):
+    """One fit, and its forecasts of the fold's decisions."""
 
+    fit: "Fit"
+    quantiles: NDArray[np.float64]  # (validation + test, 3, 7), raw
+
+
+@dataclass(frozen=True)
+class FoldWork:
+    """The fits of one model on one fold: from a seed to a ``Fitted``, on any machine.
+
+    It is sent by name: what it reads is opened where it runs, once, and stays behind when it is sent on.
+    """
+
+    name: str
+    spec: FitSpec
+    year: int
+    folds: FoldSpec
+    lookback: int
+    windowed_tensors: Version
+    hardware: "Hardware"
+    checkpoints: Path
+
+    @cached_property
+    def data(self) -> FoldData:
+        """The fold and what it is trained with, read from the store."""
+        from forecast_assets.core.windows.folds import make_fold
+        from forecast_assets.core.windows.stats import fit_stats
+        from forecast_assets.core.windows.tensors import PanelTensors
+
+        panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
+        fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
+        return FoldData(panel, fold, fit_stats(panel, fold))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "data"}
+
+    def needs(self) -> Needs:
+        """What a fit takes of a machine."""
+        return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
+
+    def __call__(self, seed: int, say: Say) -> Fitted:
+        """One fit, which says each epoch (a mapping) and what is worth a warning (a text); where the device's memory
+        does not suffice, with half the batch.
+        """
+        import torch
+
+        from forecast_assets.core.training.fit import Resumable, fit, predict
+
+        spec, (panel, fold, stats), lookback = self.spec, self.data, self.lookback
         while True:
             try:
-                return fit(
-                    name,
+                trained = fit(
+                    self.name,
                     spec,
                     panel=panel,
                     fold=fold,
                     stats=stats,
                     lookback=lookback,
                     seed=seed,
-                    hardware=inputs.hardware,
-                    on_epoch=on_epoch,
+                    hardware=self.hardware,
+                    on_epoch=say,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
-                    checkpoint=Resumable(inputs.checkpoints / f"{seed}-{spec.batch_size}", key=inputs.checkpoints.name),
+                    checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
                 )
+                break
             except torch.OutOfMemoryError:
                 if spec.batch_size <= spec.ends_per_run:
                     raise
                 spec = spec.model_copy(update={"batch_size": max(spec.ends_per_run, spec.batch_size // 2)})
-                log.warning(
-                    f"{name} {year} seed {seed}: the device's memory does not hold a batch of "
-                    f"{2 * spec.batch_size} windows; trying {spec.batch_size}"
+                say(
+                    f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
+        quantiles = predict(
+            self.name,
+            self.spec,
+            trained.weights,
+            panel=panel,
+            ends=fold.decisions,
+            stats=stats,
+            lookback=lookback,
+            device=self.hardware.accelerator,
+        )
+        return Fitted(trained, quantiles.double().numpy())
 
 
 EXPLAINED = 256

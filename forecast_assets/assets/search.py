@@ -3,25 +3,29 @@
 import datetime as dt
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FitSpec, SweepSpec
+from forecast_assets.resources.engine import Engine, LocalEngine, Needs, Say, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Hardware
-    from forecast_assets.core.training.inner import Budget, Candidate, InnerScore, InnerYear, Progress
+    from forecast_assets.core.training.inner import Budget, Candidate, InnerScore, Progress
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.resources.tracking import Log, TrackingResource
 
@@ -35,12 +39,29 @@ POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
+class Tensors:
+    """The file of a version, to be opened where it is read."""
+
+    version: Version
+    name: str
+
+    @property
+    def bytes(self) -> int:
+        return self.version.manifest.files[self.name].bytes
+
+    def load(self) -> "PanelTensors":
+        from forecast_assets.core.windows.tensors import PanelTensors
+
+        return PanelTensors.load(self.version.path(self.name))
+
+
+@dataclass(frozen=True)
 class Search:
     """What the processes of one sweep share; it can be sent to another process."""
 
     name: str
     folder: Path
-    tensors: Path
+    tensors: Tensors
     spec: SweepSpec
     fit_specs: Mapping[str, FitSpec]
     budget: "Budget"
@@ -67,9 +88,8 @@ class Search:
     def panel(self) -> "PanelTensors":
         """The names that settings are tried on."""
         from forecast_assets.core.training.inner import sample_of_tickers
-        from forecast_assets.core.windows.tensors import PanelTensors
 
-        return sample_of_tickers(PanelTensors.load(self.tensors), tickers=self.spec.max_tickers)
+        return sample_of_tickers(self.tensors.load(), tickers=self.spec.max_tickers)
 
     def study(self) -> Study:
         """The study, opened by this process."""
@@ -100,17 +120,13 @@ class Search:
         return Candidate(params["model"], type(spec).model_validate(dict(spec) | searched), lookback=params["lookback"])
 
 
-def search(given: Search, *, parent: int | None = None) -> None:
-    """Try settings until as many as asked for are tried. ``parent``: the process whose end is this one's too."""
-    worker = Worker(given, parent=parent)
-    while parent is None or not orphaned(parent):
-        claim = worker.study.claim()
-        if claim is not None:
-            worker.run(claim)
-        elif worker.study.running():
-            time.sleep(POLL_SECONDS)  # what another process is at may come back
-        else:
+def search(worker: "Worker", engine: Engine) -> Iterator[None]:
+    """Try settings until as many as asked for are tried; yields whenever a trial came to an end."""
+    while not worker.is_orphaned:
+        yield from worker.run(engine)
+        if not worker.study.running():
             return
+        time.sleep(POLL_SECONDS)  # what another process is at may come back
 
 
 def search_in_process(given: Search, parent: int) -> None:
@@ -119,12 +135,79 @@ def search_in_process(given: Search, parent: int) -> None:
 
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(1)
-    search(given, parent=parent)
+    for _ in search(Worker(given, parent=parent), LocalEngine()):
+        pass
+
+
+class Tried(NamedTuple):
+    """One trial's settings, and a folder for its checkpoints."""
+
+    params: dict[str, Any]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What came of a trial: a score and the forecasts it stands on, or neither."""
+
+    seconds: float
+    score: "InnerScore | None" = None
+    forecasts: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    """Raw quantiles of each inner year, (validation + test, 3, 7)."""
+    error: str = ""
+    """Why these settings have no score: they diverge. Empty for a trial that was pruned."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The work on a trial, on any machine: its settings through the inner years. Says the progress after each epoch, and
+    is answered whether to go on.
+    """
+
+    given: Search
+
+    @cached_property
+    def panel(self) -> "PanelTensors":
+        return self.given.panel()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"given": self.given}
+
+    def needs(self) -> Needs:
+        """What a trial takes of a machine."""
+        return fit_needs(self.given.hardware, tensor_bytes=self.given.tensors.bytes)
+
+    def __call__(self, tried: Tried, say: Say) -> Walked:
+        from forecast_assets.core.training.fit import Resumable
+        from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
+
+        given, started = self.given, time.perf_counter()
+
+        def report(progress: "Progress") -> None:
+            if not say(progress):
+                raise Pruned(f"at step {progress.step}")
+
+        try:
+            years = inner_walk_forward(
+                given.candidate(tried.params),
+                given.budget,
+                panel=self.panel,
+                hardware=given.hardware,
+                report=report,
+                checkpoint=Resumable(tried.folder, key=tried.folder.name),
+            )
+        except Pruned:
+            return Walked(time.perf_counter() - started)
+        except FloatingPointError as error:  # these settings diverge: an outcome, and none to try again
+            return Walked(time.perf_counter() - started, error=str(error))
+        score = inner_score(years, panel=self.panel, calibration=given.budget.calibration)
+        forecasts = {year.fold.year: year.quantiles for year in years}
+        return Walked(time.perf_counter() - started, score, forecasts)
 
 
 @dataclass
 class Worker:
-    """One process at work on a search."""
+    """One process that claims trials and hears them, wherever they are walked."""
 
     given: Search
     parent: int | None = None
@@ -135,84 +218,117 @@ class Worker:
         return self.given.study()
 
     @cached_property
-    def panel(self) -> "PanelTensors":
-        return self.given.panel()
-
-    @cached_property
     def tracking(self) -> "TrackingResource":
         from forecast_assets.resources.tracking import TrackingResource
 
         return TrackingResource(**self.given.tracking)  # type: ignore[arg-type]
 
-    def run(self, claim: Claim) -> None:
-        """Walk one trial's settings through the inner years. However it ends, the study and the ledger know."""
+    def run(self, engine: Engine) -> Iterator[None]:
+        """Try what there is to claim; yields whenever a trial came to an end. However it ends, study and ledger know."""
+        walk, at_work, numbers = Walk(self.given), dict[int, Trying](), count()
+
+        def begin() -> Iterator[Tried]:
+            while not self.is_orphaned and (claim := self.study.claim()) is not None:
+                at_work[next(numbers)] = trying = Trying(self, claim)
+                yield trying.tried
+
+        def hear(position: int, message: "Progress") -> bool:
+            return at_work[position].hear(message)
+
+        try:
+            for position, walked in engine.each(walk, begin(), needs=walk.needs(), hear=hear):
+                at_work.pop(position).end(walked)
+                yield
+        except BaseException:
+            for trying in at_work.values():
+                trying.give_up()
+            raise
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the process whose end is this one's too is gone."""
+        return self.parent is not None and orphaned(self.parent)
+
+
+class Trying:
+    """A claimed trial while it is walked: what is reported of it, and what its end leaves behind."""
+
+    def __init__(self, worker: Worker, claim: Claim) -> None:
+        self.worker, self.claim, self.given = worker, claim, worker.given
+        self.candidate = self.given.candidate(claim.params)
+        self.reached: dict[int, float] = {}
+        self._answers: dict[int, bool] = {}
+        self._stack = ExitStack()
+        config = {**claim.params, "trial": claim.trial.number, **self.candidate.spec.model_dump(mode="json")}
+        run = worker.tracking.run(
+            name=f"sweep/{claim.trial.number}", group=self.given.name, config=config, log=worker.log
+        )
+        self.record: Log = self._stack.enter_context(run)
+
+    @property
+    def tried(self) -> Tried:
+        return Tried(self.claim.params, self.claim.folder)
+
+    def give_up(self) -> None:
+        """Close what was opened, in the words of the error at hand. The trial is tried again by whoever finds it."""
+        self._stack.__exit__(*sys.exc_info())
+
+    def hear(self, progress: "Progress") -> bool:
+        """Whether the trial is to go on. A step that is told again, by a machine that began again, is answered again."""
+        if progress.step not in self._answers:
+            trial = self.claim.trial
+            self.reached[progress.year] = progress.best
+            trial.report(progress.value, progress.step)
+            self.record({**progress.epoch, "year": progress.year, "value": progress.value})
+            if self.worker.is_orphaned:
+                raise SystemExit(1)
+            self._answers[progress.step] = not trial.should_prune()
+        return self._answers[progress.step]
+
+    def end(self, walked: Walked) -> None:
+        """Enter what came of the trial: ledger first, then the study."""
         from optuna.trial import TrialState
 
-        from forecast_assets.core.training.fit import Resumable
-        from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
+        trial, score = self.claim.trial, walked.score
+        if walked.error:
+            trial.set_user_attr("error", walked.error)
+        elif score is None:
+            self.record({"pruned": 1.0})
+        trial.set_user_attr("seconds", walked.seconds)
+        if score is not None:
+            save_forecasts(self.claim.folder / FORECASTS, walked.forecasts)
+            self._judge(score)
+            self.record({"mae_1d": score.mae_1d, **scores_of(score)})
+        self._enter(pruned=score is None)
+        state = TrialState.PRUNED if score is None else TrialState.COMPLETE
+        self.worker.study.optuna.tell(trial, None if score is None else score.mae_1d, state=state)
+        self._stack.close()
+        for year in self.given.budget.years:
+            # What the checkpoints were kept for is done.
+            shutil.rmtree(self.claim.folder / str(year), ignore_errors=True)
 
-        trial, given = claim.trial, self.given
-        candidate, reached = given.candidate(claim.params), {}
-        started = time.perf_counter()
-        with self._tracked(claim, candidate) as record:
-
-            def report(progress: "Progress") -> None:
-                reached[progress.year] = progress.best
-                trial.report(progress.value, progress.step)
-                record({**progress.epoch, "year": progress.year, "value": progress.value})
-                if self.parent is not None and orphaned(self.parent):
-                    raise SystemExit(1)
-                if trial.should_prune():
-                    raise Pruned(f"trial {trial.number} at step {progress.step}")
-
-            checkpoint = Resumable(claim.folder, key=claim.folder.name)
-            state, score = TrialState.PRUNED, None
-            try:
-                years = inner_walk_forward(
-                    candidate,
-                    given.budget,
-                    panel=self.panel,
-                    hardware=given.hardware,
-                    report=report,
-                    checkpoint=checkpoint,
-                )
-                score = inner_score(years, panel=self.panel, calibration=given.budget.calibration)
-                save_forecasts(claim.folder / FORECASTS, years)
-                state = TrialState.COMPLETE
-            except Pruned:
-                record({"pruned": 1.0})
-            except FloatingPointError as error:  # these settings diverge: an outcome, and none to try again
-                trial.set_user_attr("error", str(error))
-            trial.set_user_attr("seconds", time.perf_counter() - started)
-            if score is not None:
-                self._judge(claim, score)
-                record({"mae_1d": score.mae_1d, **scores_of(score)})
-            self._enter(claim, candidate, reached, pruned=state == TrialState.PRUNED)
-            self.study.optuna.tell(trial, None if score is None else score.mae_1d, state=state)
-        for year in given.budget.years:
-            shutil.rmtree(claim.folder / str(year), ignore_errors=True)  # what the checkpoints were kept for is done
-
-    def _judge(self, claim: Claim, score: "InnerScore") -> None:
+    def _judge(self, score: "InnerScore") -> None:
         spec = self.given.spec
         for name, value in scores_of(score).items():
-            claim.trial.set_user_attr(name, value)
+            self.claim.trial.set_user_attr(name, value)
         for horizon, share in zip(HORIZONS, score.coverage_95, strict=True):
             off = max(spec.coverage_low - share, share - spec.coverage_high)
-            claim.trial.set_constraint(f"coverage_95_{horizon}d", off)
+            self.claim.trial.set_constraint(f"coverage_95_{horizon}d", off)
 
-    def _enter(self, claim: Claim, candidate: "Candidate", reached: Mapping[int, float], *, pruned: bool) -> None:
+    def _enter(self, *, pruned: bool) -> None:
         """Every fit that was begun goes to the trial ledger, before the study is told: a kill between the two counts it
         once all the same, since the settings are then tried again under the same ids.
         """
         from forecast_assets.core.evaluation.trials import Trial
         from forecast_assets.resources.trial_ledger import trial_journal
 
+        candidate = self.candidate
         spec = sha256_text(canonical_json(candidate.spec.model_dump(mode="json") | {"lookback": candidate.lookback}))
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        last = max(reached, default=None)
+        last = max(self.reached, default=None)
         fits = [
             Trial(
-                id=sha256_text(canonical_json([self.given.name, claim.folder.name, year]))[:32],
+                id=sha256_text(canonical_json([self.given.name, self.claim.folder.name, year]))[:32],
                 kind="fit",
                 model=candidate.model,
                 spec=spec[:16],
@@ -222,16 +338,9 @@ class Worker:
                 pruned=pruned and year == last,
                 when=now,
             )
-            for year, best in reached.items()
+            for year, best in self.reached.items()
         ]
         trial_journal(self.given.data_root).append(fit.as_record() for fit in fits)
-
-    @contextmanager
-    def _tracked(self, claim: Claim, candidate: "Candidate") -> Iterator["Log"]:
-        config = {**claim.params, "trial": claim.trial.number, **candidate.spec.model_dump(mode="json")}
-        name = f"sweep/{claim.trial.number}"
-        with self.tracking.run(name=name, group=self.given.name, config=config, log=self.log) as record:
-            yield record
 
 
 def scores_of(score: "InnerScore") -> dict[str, float]:
@@ -243,15 +352,13 @@ def scores_of(score: "InnerScore") -> dict[str, float]:
     return named
 
 
-def save_forecasts(path: Path, years: "list[InnerYear]") -> None:
+def save_forecasts(path: Path, quantiles: Mapping[int, NDArray[np.float64]]) -> None:
     """Raw quantiles of each inner year, whole or not at all."""
-    import torch
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
     from forecast_assets.store.durable import replace_bytes
 
-    tensors = {str(year.fold.year): torch.from_numpy(year.quantiles) for year in years}
-    replace_bytes(path, save(tensors))
+    replace_bytes(path, save({str(year): np.ascontiguousarray(of) for year, of in quantiles.items()}))
 
 
 def load_forecasts(path: Path) -> dict[int, NDArray[np.float64]]:

@@ -7,7 +7,8 @@ A stage is an ordinary function. Its parameters say what it needs:
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
 - a parameter annotated with ``Parameters`` stands for their fields: what several stages need alike, said once;
-- ``year``, ``day``, ``hardware``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their names say;
+- ``year``, ``day``, ``hardware``, ``engine``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their
+  names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
   adds to it asks for the ``data_root``;
 - ``ledger`` is the nightly forecasts at hand, by day up to the stage's own, which enter the input key as a parent does;
@@ -62,6 +63,7 @@ SERVICES = {
     "year",
     "day",
     "hardware",
+    "engine",
     "drops",
     "macro",
     "profile",
@@ -424,6 +426,7 @@ def _services(
         "year": lambda: int(partition or 0),
         "day": lambda: partition,
         "hardware": lambda: context.resources.compute.hardware(),
+        "engine": lambda: context.resources.compute.engine(),
         "drops": lambda: context.resources.source.drops(settings.demo),
         "macro": lambda: context.resources.source.macro(),
         "profile": lambda: context.resources.settings.profile_name(),

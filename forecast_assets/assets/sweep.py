@@ -20,6 +20,7 @@ from forecast_assets.assets.tuned import SETTINGS
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, PatchTstSpec, Spec, SweepSpec, TftSpec
+from forecast_assets.resources.engine import Engine, LocalEngine
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -55,6 +56,7 @@ def sweep(
     calibration: CalibrationSpec,
     backtest_spec: BacktestSpec,
     hardware: Any,
+    engine: Engine,
     checkpoints: Path,
     tracking: Any,
     data_root: str,
@@ -66,14 +68,13 @@ def sweep(
     should. Then, on the forecasts of the settings found, the calibration's rate by pinball loss and the trading knobs by
     net Sharpe ratio: the median knows nothing of either. Every trial goes to the trial ledger.
     """
-    from forecast_assets.assets.search import Search
+    from forecast_assets.assets.search import Search, Tensors
     from forecast_assets.core.training.inner import Budget, sample_of_tickers, usable_years
-    from forecast_assets.core.windows.tensors import PanelTensors
 
     if not sweep_spec.trials:
         return nothing_tried("no search was asked for (sweep.trials=0); the profile's settings stand")
-    tensors = Path(windowed_tensors.path(TENSORS))
-    panel = sample_of_tickers(PanelTensors.load(tensors), tickers=sweep_spec.max_tickers)
+    tensors = Tensors(windowed_tensors, TENSORS)
+    panel = sample_of_tickers(tensors.load(), tickers=sweep_spec.max_tickers)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
     fit_specs = {
         "b1_tft": b1_tft,
@@ -93,7 +94,7 @@ def sweep(
         tracking={"mode": tracking.mode, "project": tracking.project, "folder": tracking.folder},
         data_root=data_root,
     )
-    study = carry_out(given, log=log)
+    study = carry_out(given, engine=engine, log=log)
     trials = trial_table(study, given)
     facts = effort(trials)
     best = study.best()
@@ -177,25 +178,21 @@ def nothing_tried(
     )
 
 
-def carry_out(given: "Search", *, log: logging.Logger) -> "Study":
-    """Try settings, in this process and as many more as asked for, until all are tried; then the study.
+def carry_out(given: "Search", *, engine: Engine, log: logging.Logger) -> "Study":
+    """Try settings until all are tried, then the study: on the machines of ``engine``, or on this one in as many
+    processes as asked for.
 
     Raises RuntimeError where a further process failed: what it left is tried again by the next run.
     """
-    from forecast_assets.assets.search import search, search_in_process
+    from forecast_assets.assets.search import Worker, search, search_in_process
 
     study = given.study()
     told = len(study.finished())
     if told:
         log.info(f"sweep: goes on after {told} of {study.trials} trials")
-    if given.spec.workers == 1:
-        from forecast_assets.assets.search import Worker
-
-        worker = Worker(given)
-        while (claim := worker.study.claim()) is not None:
-            worker.run(claim)
+    if given.spec.workers == 1 or not isinstance(engine, LocalEngine):
+        for _ in search(Worker(given), engine):
             told = tell(study, told, log=log)
-        search(given)  # what another machine is still at
         return study
     context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
     processes = [
@@ -322,7 +319,7 @@ class Chosen:
                 report=lambda _: None,
             )
             stored.parent.mkdir(exist_ok=True)
-            save_forecasts(stored, years)
+            save_forecasts(stored, {year.fold.year: year.quantiles for year in years})
         raw = load_forecasts(stored)
         return inner_years(raw, panel=self.panel, folds=self.given.budget.folds, lookback=self.best.params["lookback"])
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from forecast_assets.resources import environment
+from forecast_assets.resources.engine import Engine, LocalEngine
 from forecast_assets.store.locks import Turn
 
 if TYPE_CHECKING:
@@ -48,3 +50,11 @@ class ComputeResource(dg.ConfigurableResource):
         device = torch.cuda.get_device_properties(torch.cuda.current_device())
         folder = Path(tempfile.gettempdir()) / f"forecast_assets-{os.getuid()}"
         return Turn(folder / f"{device.uuid}.lock", what=f"{device.name}", told=told)
+
+    def engine(self) -> Engine:
+        """Where independent fits run: ``FORECAST_ENGINE``. Raises BadKnob where it can't be had."""
+        if environment.engine_name() == "local":
+            return LocalEngine()
+        from forecast_assets.resources.ray_engine import RayEngine
+
+        return RayEngine(environment.ray_address())

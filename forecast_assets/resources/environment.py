@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from forecast_assets.core.errors import BadKnob
@@ -47,6 +48,35 @@ def as_of() -> dt.date | None:
         return dt.date.fromisoformat(named)
     except ValueError as error:
         raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
+
+
+ENGINES = ("local", "ray")
+
+
+def engine_name() -> str:
+    """``FORECAST_ENGINE``: where fits and trials run, ``local`` (this process) or ``ray`` (a cluster).
+
+    Raises BadKnob for another one, and for ``ray`` where it is not installed.
+    """
+    named = os.environ.get("FORECAST_ENGINE") or "local"
+    if named not in ENGINES:
+        raise BadKnob(f"FORECAST_ENGINE: {named!r} is no engine; choose {' or '.join(ENGINES)}")
+    if named == "ray" and (find_spec("ray") is None or find_spec("dagster_ray") is None):
+        raise BadKnob("FORECAST_ENGINE: ray is not installed; pip install 'forecast-assets[ray]', or choose local")
+    return named
+
+
+def ray_address() -> str | None:
+    """``RAY_ADDRESS``: host:port of the cluster's head; None where a cluster of this machine alone will do."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def shared_settings() -> list[str]:
+    """Names of the variables above that a step on another machine has to see alike; those that hold a secret are not
+    among them: what is sent with a job can be read on the cluster's pages, so secrets belong to each machine.
+    """
+    named = (name for name in os.environ if name.startswith("FORECAST_") and name != "FORECAST_API_TOKEN")
+    return sorted([*named, *(name for name in ("DAGSTER_HOME", "WANDB_MODE", "WANDB_DIR") if name in os.environ)])
 
 
 def nightly_cron() -> str:

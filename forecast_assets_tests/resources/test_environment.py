@@ -1,0 +1,47 @@
+"""Which engine the environment asks for, and what of the environment a cluster gets to see."""
+
+import re
+
+import pytest
+
+from forecast_assets.core.errors import BadKnob
+from forecast_assets.resources import environment
+from forecast_assets.resources.compute import ComputeResource
+from forecast_assets.resources.engine import LocalEngine
+from forecast_assets.resources.ray_engine import RayEngine
+from forecast_assets.resources.step_executor import step_executor
+
+
+def test_the_engine_is_this_process_unless_a_cluster_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(ComputeResource().engine(), LocalEngine)
+    assert step_executor() is None
+    monkeypatch.setenv("FORECAST_ENGINE", "ray")
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    engine = ComputeResource().engine()
+    assert isinstance(engine, RayEngine)
+    assert engine.address == "head:6379"
+    executor = step_executor()
+    assert executor is not None
+    assert executor.name == "ray"
+
+
+def test_another_engine_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORECAST_ENGINE", "spark")
+    with pytest.raises(BadKnob, match=r"^FORECAST_ENGINE: 'spark' is no engine; choose local or ray$"):
+        ComputeResource().engine()
+
+
+def test_ray_that_is_not_installed_is_one_sentence_that_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORECAST_ENGINE", "ray")
+    monkeypatch.setattr(environment, "find_spec", lambda _: None)
+    with pytest.raises(BadKnob, match=re.escape("pip install 'forecast-assets[ray]'")):
+        ComputeResource().engine()
+
+
+def test_no_secret_is_among_the_settings_that_are_sent_with_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORECAST_DATA_DIR", "FORECAST_ENGINE", "FORECAST_API_TOKEN", "SLACK_BOT_TOKEN", "WANDB_API_KEY"):
+        monkeypatch.setenv(name, "ray" if name == "FORECAST_ENGINE" else "x")
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("WANDB_DIR", raising=False)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    assert environment.shared_settings() == ["FORECAST_DATA_DIR", "FORECAST_ENGINE", "WANDB_MODE"]
