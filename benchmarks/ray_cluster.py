@@ -100,6 +100,8 @@ def ray_pids(nodes: TwoNodes) -> list[int]:
 def load() -> None:
     """What a process needs before it can fit."""
     torch.set_num_threads(1)
+    # A local process imports this module, and so both, as it starts; a Ray worker is sent what is in it, and would not.
+    import forecast_assets.assets.networks
     import forecast_assets.core.training.fit  # noqa: F401
 
 
