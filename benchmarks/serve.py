@@ -12,6 +12,7 @@ fold has issued, so a store that holds serving_model and windowed_tensors alone 
 
 import argparse
 import asyncio
+import datetime as dt
 import json
 import multiprocessing
 import random
@@ -26,10 +27,13 @@ import numpy as np
 
 from benchmarks._result import record
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.windows.days import to_date
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.model import open_model
+from forecast_assets.serving.refusal import Refusal
 from forecast_assets.serving.server import serve
+from forecast_assets.serving.snapshot import Pending
 from forecast_assets.store.store import Store
 from forecast_assets_tests.serving.builders import DAYS, open_stub, panel, publish_model, publish_night, publish_panel
 
@@ -219,17 +223,19 @@ def schema_fuzzed(port: int, examples: int) -> tuple[int, int]:
     return asked, failed
 
 
-def run_service(root: str, port: int, real: bool) -> None:
+def run_service(root: str, port: int, real: bool, limits: Limits) -> None:
     """The second process."""
     loader = Loader(Store(root), open_model if real else open_stub)
-    serve(loader, host="127.0.0.1", port=port, token=None, limits=UNBOUNDED, poll_seconds=0.05)
+    serve(loader, host="127.0.0.1", port=port, token=None, limits=limits, poll_seconds=0.05)
 
 
-def start(root: str, *, real: bool) -> tuple[Any, int]:
+def start(root: str, *, real: bool, limits: Limits = UNBOUNDED) -> tuple[Any, int]:
     """The service's process and port, ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=run_service, args=(root, port, real), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=run_service, args=(root, port, real, limits), daemon=True
+    )
     process.start()
 
     async def ready() -> bool:
@@ -285,30 +291,30 @@ def synthetic(root: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
         process.join(30)
 
 
-def computed(root: str, count: int) -> dict[str, dict[str, Any]]:
-    """Decisions that the model of a real store is asked about: after its cutoff, and issued by no night or fold."""
-    from forecast_assets.core.windows.days import to_date
-    from forecast_assets.serving.refusal import Refusal
-    from forecast_assets.serving.snapshot import Pending
-
-    snapshot = Loader(Store(root), open_model).refresh()
+def open_decisions(root: str, *, real: bool) -> list[tuple[str, dt.date]]:
+    """(ticker, session) that the model has to be asked about: after its cutoff, and issued by no night or fold."""
+    snapshot = Loader(Store(root), open_model if real else open_stub).refresh()
     if snapshot is None or snapshot.history is None or snapshot.model is None:
         raise SystemExit(f"{root}: no serving_model and windowed_tensors to compute from")
     first = (snapshot.model.card.cutoff - to_date(0)).days + 1
-    open_decisions = []
+    found = []
     for ticker, (begin, end) in snapshot.history.span.items():
         for day in snapshot.history.date[begin:end].tolist():
             if day >= first:
                 try:
-                    found = snapshot.find(ticker, to_date(day))
+                    if isinstance(snapshot.find(ticker, to_date(day)), Pending):
+                        found.append((ticker, to_date(day)))
                 except Refusal:
                     continue
-                if isinstance(found, Pending):
-                    open_decisions.append((ticker, to_date(day)))
-    if not open_decisions:
+    if not found:
         raise SystemExit(f"{root}: every decision after the cutoff has been issued; nothing is left to compute")
-    pick = random.Random(0)
-    chosen = [pick.choice(open_decisions) for _ in range(count)]
+    return found
+
+
+def computed(root: str, count: int) -> dict[str, dict[str, Any]]:
+    """Decisions that the model of a real store is asked about."""
+    pick, decisions = random.Random(0), open_decisions(root, real=True)
+    chosen = [pick.choice(decisions) for _ in range(count)]
     process, port = start(root, real=True)
     try:
         requests = [get(f"/predict?ticker={ticker}&date={date}") for ticker, date in chosen]
