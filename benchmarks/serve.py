@@ -20,6 +20,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.model import open_model
 from forecast_assets.serving.refusal import Refusal
 from forecast_assets.serving.server import serve
-from forecast_assets.serving.snapshot import Pending
+from forecast_assets.serving.snapshot import Model, Pending
 from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
 from forecast_assets_tests.serving.builders import DAYS, open_stub, panel, publish_model, publish_night, publish_panel
 
 TICKERS, CLIENTS = 557, 16
@@ -223,18 +225,20 @@ def schema_fuzzed(port: int, examples: int) -> tuple[int, int]:
     return asked, failed
 
 
-def run_service(root: str, port: int, real: bool, limits: Limits) -> None:
+def run_service(root: str, port: int, opened_by: Callable[[Version], Model], limits: Limits) -> None:
     """The second process."""
-    loader = Loader(Store(root), open_model if real else open_stub)
+    loader = Loader(Store(root), opened_by)
     serve(loader, host="127.0.0.1", port=port, token=None, limits=limits, poll_seconds=0.05)
 
 
-def start(root: str, *, real: bool, limits: Limits = UNBOUNDED) -> tuple[Any, int]:
+def start(
+    root: str, *, opened_by: Callable[[Version], Model] = open_stub, limits: Limits = UNBOUNDED
+) -> tuple[Any, int]:
     """The service's process and port, ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = multiprocessing.get_context("spawn").Process(
-        target=run_service, args=(root, port, real, limits), daemon=True
+        target=run_service, args=(root, port, opened_by, limits), daemon=True
     )
     process.start()
 
@@ -270,7 +274,7 @@ def synthetic(root: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
     publish_panel(store, tensors)
     publish_model(store, tensors)
     publish_night(store, tensors.tickers, DAYS[-1], mean=0.0, model="m0")
-    process, port = start(str(root), real=False)
+    process, port = start(str(root))
     try:
         pick = random.Random(0)
         requests = [get(f"/predict?ticker={pick.choice(tensors.tickers)}") for _ in range(arguments.requests)]
@@ -291,9 +295,9 @@ def synthetic(root: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
         process.join(30)
 
 
-def open_decisions(root: str, *, real: bool) -> list[tuple[str, dt.date]]:
+def open_decisions(root: str, *, opened_by: Callable[[Version], Model]) -> list[tuple[str, dt.date]]:
     """(ticker, session) that the model has to be asked about: after its cutoff, and issued by no night or fold."""
-    snapshot = Loader(Store(root), open_model if real else open_stub).refresh()
+    snapshot = Loader(Store(root), opened_by).refresh()
     if snapshot is None or snapshot.history is None or snapshot.model is None:
         raise SystemExit(f"{root}: no serving_model and windowed_tensors to compute from")
     first = (snapshot.model.card.cutoff - to_date(0)).days + 1
@@ -313,9 +317,9 @@ def open_decisions(root: str, *, real: bool) -> list[tuple[str, dt.date]]:
 
 def computed(root: str, count: int) -> dict[str, dict[str, Any]]:
     """Decisions that the model of a real store is asked about."""
-    pick, decisions = random.Random(0), open_decisions(root, real=True)
+    pick, decisions = random.Random(0), open_decisions(root, opened_by=open_model)
     chosen = [pick.choice(decisions) for _ in range(count)]
-    process, port = start(root, real=True)
+    process, port = start(root, opened_by=open_model)
     try:
         requests = [get(f"/predict?ticker={ticker}&date={date}") for ticker, date in chosen]
         asyncio.run(load(port, requests[:100]))

@@ -30,9 +30,10 @@ from benchmarks.serve import TICKERS, Client, fuzzed, get, open_decisions, post,
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
+from forecast_assets.serving.model import open_model
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
-from forecast_assets_tests.serving.builders import panel, publish_model, publish_night, publish_panel
+from forecast_assets_tests.serving.builders import open_stub, panel, publish_model, publish_night, publish_panel
 
 HOUR, RATE, CONNECTIONS = 3600, 40.0, 8
 WARM_MINUTES = 5
@@ -49,9 +50,10 @@ class Soak:
 
     def __init__(self, store: Store, root: Path, *, real: bool, rate: float) -> None:
         self.store, self.real, self.rate = store, real, rate
+        self.opened_by = open_model if real else open_stub
         tensors = PanelTensors.load(store.current("windowed_tensors").path("panel.safetensors"))
         self.tickers, self.day = tensors.tickers, to_date(int(tensors.date.max()))
-        self.decisions = open_decisions(str(root), real=real)
+        self.decisions = open_decisions(str(root), opened_by=self.opened_by)
         self.wrong = fuzzed(2000)
         self.pick = random.Random(0)
         self.night = 0
@@ -198,7 +200,7 @@ def main() -> None:
             publish_model(store, tensors)
         soak = Soak(store, root, real=bool(arguments.store), rate=arguments.rate)
         soak.commit(minute=1)
-        process, port = start(str(root), real=soak.real, limits=Limits())
+        process, port = start(str(root), opened_by=soak.opened_by, limits=Limits())
         try:
             asyncio.run(soak.run(process.pid, port, arguments.seconds))
         finally:
