@@ -10,6 +10,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from forecast_assets.core.credentials import has_password
+from forecast_assets.core.errors import BadKnob
+
+
+def refuse_password(value: str, *, knob: str) -> None:
+    """Raise BadKnob, without the value, for a URL with a password in it: knobs stand on run pages and in logs."""
+    if has_password(value):
+        raise BadKnob(
+            f"settings: {knob}: the URL holds a password, and a knob is shown on run pages; leave it to PGPASSWORD or "
+            "~/.pgpass, or to what else the database's driver reads."
+        )
+
 
 class Spec(BaseModel):
     """Base of all specs: frozen, and an unknown key is an error rather than a silent no-op."""
@@ -177,8 +189,16 @@ class SweepSpec(Spec):
     # How it is carried out changes no result, so it is no part of the settings that a version is known by.
     workers: int = Field(default=1, ge=1, exclude=True, description="processes that try settings at the same time")
     storage: str = Field(
-        default="", exclude=True, description="of the study: a database URL or a journal file; empty: SQLite"
+        default="",
+        exclude=True,
+        description="of the study: a database URL (without a password: PGPASSWORD) or a journal file; empty: SQLite",
     )
+
+    @field_validator("storage")
+    @classmethod
+    def _no_password(cls, value: str) -> str:
+        refuse_password(value, knob="sweep.storage")
+        return value
 
 
 class EnsembleSpec(Spec):

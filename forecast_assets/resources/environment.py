@@ -5,7 +5,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.credentials import has_credentials
+from forecast_assets.core.errors import BadInput, BadKnob
 
 DEMO_PROFILES = ("demo", "smoke")
 """Profiles that work on the synthetic panel and in a data root of their own, unless told otherwise."""
@@ -17,21 +18,39 @@ def profile_name() -> str:
 
 
 def data_dir() -> str:
-    """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL."""
+    """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL. Raises BadKnob as below."""
     named = os.environ.get("FORECAST_DATA_DIR")
     if named:
-        return named
+        return checked_root(named)
     return "data/demo" if profile_name() in DEMO_PROFILES else "data"
 
 
+def checked_root(root: str) -> str:
+    """``root`` itself. Raises BadKnob, without it, where it is a URL with credentials: roots stand in messages."""
+    if has_credentials(root):
+        raise BadKnob(
+            "FORECAST_DATA_DIR: the URL holds credentials, and it would stand in logs and on run pages; leave them to "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or to what else the store's library reads."
+        )
+    return root
+
+
+def checked_path(text: str, *, variable: str) -> str:
+    """``text`` itself. Raises BadInput, without it, where it is a URL: raw data is read from local files."""
+    if "://" in text:
+        raise BadInput(f"{variable}: a URL is not read; download the file and name its local path.")
+    return text
+
+
 def panel_path() -> str:
-    """``FORECAST_PANEL``: a CSV or Parquet file, or a folder of drops read as one panel."""
-    return os.environ.get("FORECAST_PANEL") or str(Path(data_dir()) / "raw")
+    """``FORECAST_PANEL``: a CSV or Parquet file, or a folder of drops read as one panel. Raises BadInput for a URL."""
+    named = os.environ.get("FORECAST_PANEL")
+    return checked_path(named, variable="FORECAST_PANEL") if named else str(Path(data_dir()) / "raw")
 
 
 def macro_path() -> str:
-    """``FORECAST_MACRO``: a CSV with Date, VIX, US10Y, US2Y; empty where there is none."""
-    return os.environ.get("FORECAST_MACRO") or ""
+    """``FORECAST_MACRO``: a CSV with Date, VIX, US10Y, US2Y; empty where there is none. Raises BadInput for a URL."""
+    return checked_path(os.environ.get("FORECAST_MACRO") or "", variable="FORECAST_MACRO")
 
 
 def uses_demo_panel() -> bool:

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 
 from forecast_assets.core.errors import BadKnob
-from forecast_assets.core.specs import Settings, Spec
+from forecast_assets.core.specs import Settings, Spec, refuse_password
 from forecast_assets.resources import environment
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -42,7 +42,9 @@ def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
         raise BadKnob(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
     add_spec_defaults()
     for override in overrides:
-        check_knob(override.lstrip("+~").partition("=")[0])
+        knob, _, value = override.lstrip("+~").partition("=")
+        check_knob(knob)
+        refuse_password(value, knob=knob)  # before Hydra, whose errors quote what they can't read
     try:
         with initialize_config_dir(str(CONF)):
             composed = compose("config", overrides=[f"profile={profile}", *overrides])

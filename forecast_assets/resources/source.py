@@ -55,7 +55,8 @@ class PanelSource(dg.ConfigurableResource):
 
         Raises BadInput where there is none.
         """
-        path = Path(self.panel or environment.panel_path())
+        given = environment.checked_path(self.panel, variable="FORECAST_PANEL")
+        path = Path(given or environment.panel_path())
         if not self.panel and environment.uses_demo_panel():
             from forecast_assets.core.panel.demo import write_demo_csv
 

@@ -59,7 +59,7 @@ class StoreResource(dg.ConfigurableResource):
 
     def root(self) -> str:
         """The data root, a local path or an fsspec URL."""
-        return self.data_dir or environment.data_dir()
+        return environment.checked_root(self.data_dir) if self.data_dir else environment.data_dir()
 
     def store(self) -> Store:
         """The store under the data root."""
