@@ -81,7 +81,9 @@ def run(select: tuple[str, ...], years: str | None, panel: str | None, overrides
 @cli.command()
 @click.option("--trials", type=click.IntRange(0), help="Distinct settings that are tried.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that try settings at the same time.")
-@click.option("--storage", metavar="URL", help="Of the study: a database (no password in it), or a journal file; default: SQLite.")
+@click.option(
+    "--storage", metavar="URL", help="Of the study: a database (no password in it), or a journal file; default: SQLite."
+)
 @click.option("--wandb-yaml", type=click.Path(dir_okay=False, path_type=Path), help="Only write a W&B sweep's YAML.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a knob; repeatable.")
 @_command

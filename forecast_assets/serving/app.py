@@ -42,6 +42,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "no or a wrong token",
         403: "not a loopback name, and no token is set",
         404: "unknown ticker, with the nearest names; or nothing to answer from",
+        408: "the body did not arrive in time",
         413: "the body is too large",
         422: "a date that has no out-of-sample forecast, or parameters of the wrong kind",
         429: "too many requests of one client",

@@ -84,7 +84,7 @@ class Door:
         if (refused := self._refused(scope, headers)) is not None:
             await _say(send, *refused)
             return
-        begun = False
+        begun = arrived = False
 
         async def noted(message: Message) -> None:
             nonlocal begun
@@ -98,12 +98,16 @@ class Door:
                     sentence = f"The body is larger than {self._limits.body_bytes} bytes; send fewer requests at once."
                     await _say(send, 413, "too_large", sentence, close=True)
                     return
+                arrived = True
                 await self._app(scope, _replay(body, receive), noted)
         except TimeoutError:
             if begun:
                 raise  # half an answer can only be cut off
-            sentence = f"No answer within {self._limits.timeout_seconds:g} seconds."
-            await _say(send, 503, "timeout", sentence, close=True)
+            within = f"within {self._limits.timeout_seconds:g} seconds."
+            if arrived:
+                await _say(send, 503, "timeout", f"No answer {within}", close=True)
+            else:
+                await _say(send, 408, "slow_body", f"The body did not arrive {within}", close=True)
 
     def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         path = scope["path"]

@@ -8,6 +8,7 @@ from forecast_assets.core.errors import BadKnob
 from forecast_assets.serving.app import create_app
 from forecast_assets.serving.limits import LOOPBACK, Limits
 from forecast_assets.serving.loading import Loader
+from forecast_assets.serving.protocol import BoundedProtocol
 
 CONNECTIONS = 1024
 IDLE_SECONDS = 30
@@ -25,7 +26,8 @@ def serve(
         app,
         host=host,
         port=port,
-        log_level="warning",
+        http=BoundedProtocol,
+        log_level="error",  # a warning for each malformed request and each one too many would let strangers fill the log
         access_log=False,
         server_header=False,
         limit_concurrency=CONNECTIONS,

@@ -10,6 +10,7 @@ import uvicorn
 
 from forecast_assets.serving.app import create_app
 from forecast_assets.serving.loading import Loader
+from forecast_assets.serving.protocol import BoundedProtocol
 
 
 class LiveService:
@@ -19,7 +20,7 @@ class LiveService:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = create_app(loader, **({"poll_seconds": 0.02} | options))
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", http=BoundedProtocol))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def __enter__(self) -> "LiveService":

@@ -1,8 +1,10 @@
 """What the service answers, over real HTTP: sources, refusals, the door."""
 
+import contextlib
 import datetime as dt
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import NormalDist
@@ -12,8 +14,10 @@ import httpx2 as httpx
 import pytest
 
 from forecast_assets.core.errors import BadKnob
+from forecast_assets.serving import protocol
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
+from forecast_assets.serving.protocol import HEAD_BYTES
 from forecast_assets.serving.server import checked_host
 from forecast_assets.store.store import Store
 from forecast_assets_tests.serving.builders import (
@@ -227,7 +231,37 @@ def test_a_body_that_does_not_arrive_times_out(tmp_path: Path) -> None:
         address = service.url.removeprefix("http://").split(":")
         with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
             connection.sendall(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
-            assert connection.recv(12) == b"HTTP/1.1 503"
+            assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+def test_a_head_that_never_ends_is_refused(service: LiveService) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Endless: ")
+        sent, answer = 0, b""
+        while not answer and sent < 10_000_000:
+            with contextlib.suppress(OSError):  # the service has hung up
+                connection.sendall(b"a" * 16_384)
+            sent += 16_384
+            with contextlib.suppress(TimeoutError):
+                connection.settimeout(0.02)
+                answer = connection.recv(12)
+        assert answer == b"HTTP/1.1 431"
+        assert sent < 5 * HEAD_BYTES
+
+
+def test_a_head_that_does_not_arrive_times_out_and_an_idle_connection_may_ask_again(
+    service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+        for _ in range(2):
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert b'{"live":true}' in connection.recv(4096)
+            time.sleep(0.3)
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: ")
+        assert connection.recv(12) == b"HTTP/1.1 408"
 
 
 def test_the_first_commit_of_a_decision_counts_and_an_empty_store_is_not_ready(tmp_path: Path) -> None:
