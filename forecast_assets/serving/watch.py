@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
@@ -20,6 +21,8 @@ class Watch:
         self._every_seconds = every_seconds
         self._current: Snapshot | None = None
         self._problems: list[str] = []
+        # Always the same thread: the allocator keeps for a thread what it once needed for a model, and a pool has several.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
 
     @property
     def snapshot(self) -> Snapshot:
@@ -43,7 +46,7 @@ class Watch:
     async def look(self) -> None:
         """One look at the store, in a thread of its own so that requests go on."""
         try:
-            made = await asyncio.to_thread(self._loader.refresh)
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._loader.refresh)
         except Exception:
             # A boundary: an unreachable store, or a bug. What is served stays right, the failure is counted and logged,
             # and a watch that stopped here would leave old forecasts in place for good.
@@ -59,6 +62,9 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await asyncio.sleep(self._every_seconds)
-            await self.look()
+        try:
+            while True:
+                await asyncio.sleep(self._every_seconds)
+                await self.look()
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)

@@ -79,6 +79,23 @@ def test_swaps_under_load_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
     assert seen == {f"m{k}" for k in range(SWAPS + 1)}
 
 
+def test_every_look_at_the_store_is_in_the_same_thread(tmp_path: Path) -> None:
+    """Each thread has memory of its own that it keeps: looks from all over a pool would keep a model's worth each."""
+    looked: list[str] = []
+
+    def open_noted(version: Version) -> StubModel:
+        looked.append(threading.current_thread().name)
+        return open_stub(version)
+
+    store = Store(tmp_path)
+    with LiveService(replace(small_store(store), open_model=open_noted)):
+        for shift in range(3):
+            publish_model(store, panel(), shift=float(shift))
+            until(lambda: len(looked) >= shift + 2)  # noqa: B023 - it is called within the iteration
+    assert len(looked) >= 4
+    assert set(looked) == {"watch_0"}
+
+
 def test_a_damaged_version_is_refused_seen_and_replaced_by_the_next_good_one(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     loader = small_store(store)
