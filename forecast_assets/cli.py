@@ -229,13 +229,17 @@ def status() -> None:
 @click.argument("asset")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--years", metavar="YEARS", help="Partitions, comma-separated; default: all.")
+@click.option("--raw", is_flag=True, help="Without the apostrophe before text that a spreadsheet would evaluate.")
 @_command
-def export(asset: str, out: Path, years: str | None) -> None:
-    """Write an asset's table to OUT as CSV (all its partitions one below the other)."""
+def export(asset: str, out: Path, years: str | None, raw: bool) -> None:
+    """Write an asset's table to OUT as CSV (all its partitions one below the other).
+
+    Text that begins like a formula gets an apostrophe before it, so that the file is safe to open in a spreadsheet.
+    """
     from forecast_assets.automation.export import export_table
     from forecast_assets.resources.store_io import StoreResource
 
-    rows = export_table(StoreResource().store(), asset, out, partitions=_listed(years))
+    rows = export_table(StoreResource().store(), asset, out, partitions=_listed(years), raw=raw)
     click.echo(f"{out}: {rows} rows")
 
 

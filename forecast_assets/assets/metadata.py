@@ -74,7 +74,12 @@ def _published_checks(version: Version) -> dict[str, Check]:
     return {name: Check(**content) for name, content in version.manifest.facts.get("checks", {}).items()}
 
 
+_AS_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "[": "&#91;", "|": "&#124;", "`": "&#96;"}
+"""What a sector or a rejected row may hold and Markdown or HTML would read as more than text."""
+
+
 def _markdown(frame: pl.DataFrame) -> str:
+    frame = frame.with_columns(pl.col(pl.String).str.replace_many(_AS_TEXT))
     with pl.Config(
         tbl_formatting="ASCII_MARKDOWN",
         tbl_hide_dataframe_shape=True,

@@ -15,6 +15,7 @@ NUMBERS = (*PRICES, "volume")
 COLUMNS = ("date", "ticker", "exchange", "sector", *NUMBERS)
 
 
+LONGEST_TICKER = 40  # what the service takes too
 TICKER = r"^[A-Za-z0-9^.*!]([A-Za-z0-9^.*!&=/:+_ -]*[A-Za-z0-9^.*!=+_-])?$"
 """Letters, digits and the marks that feeds put into tickers (BRK.B, BF/B, M&M.NS, ^GSPC, EURUSD=X, ES1!)."""
 
@@ -60,6 +61,9 @@ def _first_reason() -> pl.Expr:
     reasons = [
         pl.when(pl.col("date").is_null()).then(pl.lit("the date is missing or not an ISO date (YYYY-MM-DD)")),
         pl.when(pl.col("ticker").is_null()).then(pl.lit("the ticker is missing")),
+        pl.when(pl.col("ticker").str.len_chars() > LONGEST_TICKER).then(
+            pl.lit(f"the ticker is longer than {LONGEST_TICKER} characters")
+        ),
         pl.when(~pl.col("ticker").str.contains(TICKER)).then(
             pl.lit("the ticker holds a character that tickers do not have")
         ),
