@@ -3,6 +3,7 @@
 # make dev     set up, open the Dagster UI with its daemon              [PANEL=p.csv PROFILE=demo]
 # make lint    the checks of `make test` without the tests
 # make bench   the benchmarks; results go to benchmarks/results/
+# make audit   look the locked packages up in the advisory database (needs the internet)
 # make lock    rewrite requirements.lock from pyproject.toml
 # make clean   remove what setting up and testing left behind; data/ and dagster_home/ stay
 
@@ -25,7 +26,7 @@ NO_PYTHON := No usable Python 3.11 or 3.12 with the venv module found on PATH: i
 # A shell without job control starts background children with SIGINT ignored; Dagster's processes need it to stop.
 SIGNALS := $(shell env --default-signal=INT,TERM true 2>/dev/null && echo env --default-signal=INT,TERM)
 
-.PHONY: all test dev serve lint bench lock clean
+.PHONY: all test dev serve lint bench audit lock clean
 .DELETE_ON_ERROR:
 
 all dev: export DAGSTER_HOME := $(CURDIR)/dagster_home
@@ -44,7 +45,7 @@ lint: $(STAMP)
 
 dev: export FORECAST_PROFILE := $(PROFILE)
 dev: $(STAMP)
-	$(if $(PANEL),FORECAST_PANEL="$(PANEL)") $(SIGNALS) $(BIN)/dagster dev -w workspace.yaml
+	$(if $(PANEL),FORECAST_PANEL="$(PANEL)") $(SIGNALS) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
 serve: export FORECAST_PROFILE := $(PROFILE)
 serve: $(STAMP)
@@ -62,6 +63,9 @@ $(STAMP): pyproject.toml requirements.lock
 	@PYTHONWARNINGS="ignore:Editable installation" \
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+audit: $(STAMP)
+	.ci/audit $(BIN)/pip-audit requirements.lock
 
 lock:
 	@test -x "$$(command -v "$(PYTHON)")" || { echo "$(NO_PYTHON)" >&2; exit 1; }

@@ -1,6 +1,7 @@
 """What strangers may write - tickers, sectors, partitions, asset names, file names - never leaves its place."""
 
 import ast
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -170,3 +171,28 @@ def test_webserver_and_service_are_on_loopback_unless_told_otherwise() -> None:
         assert host.default == "127.0.0.1"
     makefile = (PACKAGE.parent / "Makefile").read_text()
     assert "dagster dev -w workspace.yaml -h 127.0.0.1\n" in makefile
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "expected"),
+    [
+        ("No known vulnerabilities found", 0, (0, "no known vulnerability")),
+        ("Found 1 known vulnerability in 1 package\nflask 0.5 PYSEC-2019-179 1.0", 1, (1, "flask 0.5")),
+        (
+            "No known vulnerabilities found\nx Dependency not found on PyPI and could not be audited: x (1)",
+            0,
+            (2, "1 pack"),
+        ),
+        ("Traceback\nrequests.exceptions.ConnectionError: no route", 1, (2, "could not be asked")),
+    ],
+)
+def test_an_audit_passes_only_where_every_package_was_looked_up(
+    tmp_path: Path, output: str, status: int, expected: tuple[int, str]
+) -> None:
+    stand_in = tmp_path / "pip-audit"
+    stand_in.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\nexit {status}\n")
+    stand_in.chmod(0o755)
+    audit = PACKAGE.parent / ".ci" / "audit"
+    done = subprocess.run([audit, stand_in, "requirements.lock"], capture_output=True, text=True, check=False)
+    assert done.returncode == expected[0]
+    assert expected[1] in done.stdout + done.stderr
