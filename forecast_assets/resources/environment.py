@@ -45,7 +45,13 @@ def checked_path(text: str, *, variable: str) -> str:
 def panel_path() -> str:
     """``FORECAST_PANEL``: a CSV or Parquet file, or a folder of drops read as one panel. Raises BadInput for a URL."""
     named = os.environ.get("FORECAST_PANEL")
-    return checked_path(named, variable="FORECAST_PANEL") if named else str(Path(data_dir()) / "raw")
+    return checked_path(named, variable="FORECAST_PANEL") if named else str(local_root() / "raw")
+
+
+def local_root() -> Path:
+    """The data root, or where that is no local folder the user's cache."""
+    root = data_dir()
+    return Path.home() / ".cache" / "forecast_assets" if "://" in root else Path(root)
 
 
 def macro_path() -> str:
@@ -135,9 +141,8 @@ def wandb_dir() -> str:
 
 
 def checkpoint_folder() -> Path:
-    """Where fits keep their last finished epoch: below the data root, or the user's cache where that is no local folder."""
-    root = data_dir()
-    return (Path.home() / ".cache" / "forecast_assets" if "://" in root else Path(root)) / "checkpoints"
+    """Where fits keep their last finished epoch."""
+    return local_root() / "checkpoints"
 
 
 def slack_token() -> str:

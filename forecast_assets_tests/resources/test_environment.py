@@ -1,6 +1,7 @@
 """Which engine the environment asks for, and what of the environment a cluster gets to see."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,12 @@ def test_no_secret_is_among_the_settings_that_are_sent_with_a_job(monkeypatch: p
     monkeypatch.delenv("WANDB_DIR", raising=False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     assert environment.shared_settings() == ["FORECAST_DATA_DIR", "FORECAST_ENGINE", "WANDB_MODE"]
+
+
+def test_with_a_store_elsewhere_what_has_to_be_local_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORECAST_DATA_DIR", "s3://bucket/data")
+    cache = Path.home() / ".cache" / "forecast_assets"
+    assert environment.panel_path() == str(cache / "raw")
+    assert environment.checkpoint_folder() == cache / "checkpoints"
+    monkeypatch.setenv("FORECAST_DATA_DIR", "here")
+    assert environment.panel_path() == str(Path("here/raw"))

@@ -136,6 +136,9 @@ def test_a_fold_and_a_sweep_from_s3_on_two_nodes_equal_local_ones_bit_for_bit(
             patch.setattr(LocalEngine, "each", None)  # nothing is trained in this process
             with environment(FORECAST_ENGINE="ray"):
                 assert there.run(*PANEL, "sweep", "b2_tft_ticker", years=["2019"], overrides=WIDE).failures == []
+        assert (
+            tmp_path / ".cache/forecast_assets/raw/demo_panel.csv"
+        ).is_file()  # no folder called "s3:" where we stand
         for graph in (here, there):
             assert graph.table("sweep").height == 2
         timeless = pl.exclude("seconds")
