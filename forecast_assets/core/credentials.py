@@ -6,9 +6,9 @@ Told by their shape and not by parsing: a secret key with a slash in it, not esc
 import re
 
 _PASSWORD = re.compile(r"://(?!/)\S*?:\S*@")
-_LOGIN = re.compile(r"://[^/\s]*@")
+_LOGIN = re.compile(r"(?<!abfs)(?<!abfss)://[^/\s]*@")  # Azure's name their container before the @
 _PARAMETER = re.compile(
-    r"[?&][^=&\s]*(secret|passw|pwd|token|credential|signature|sig|api_?key|account_?key|access_?key)[^=&\s]*=",
+    r"[?&](sig|[^=&\s]*(secret|passw|pwd|token|credential|signature|api_?key|account_?key|access_?key)[^=&\s]*)=",
     re.IGNORECASE,
 )
 """Query parameters that hold a secret, as S3, GCS, Azure and databases spell them."""
