@@ -11,6 +11,9 @@ from forecast_assets.core.errors import BadInput, BadKnob
 DEMO_PROFILES = ("demo", "smoke")
 """Profiles that work on the synthetic panel and in a data root of their own, unless told otherwise."""
 
+SECRET_SETTINGS = frozenset({"FORECAST_API_TOKEN", "FORECAST_DAGSTER_POSTGRES_URL"})
+"""Variables of ours that hold a secret; those of Slack, W&B and AWS have names of their own."""
+
 
 def profile_name() -> str:
     """``FORECAST_PROFILE``: a file in conf/profile."""
@@ -100,7 +103,7 @@ def shared_settings() -> list[str]:
     """Names of the variables above that a step on another machine has to see alike; those that hold a secret are not
     among them: what is sent with a job can be read on the cluster's pages, so secrets belong to each machine.
     """
-    named = (name for name in os.environ if name.startswith("FORECAST_") and name != "FORECAST_API_TOKEN")
+    named = (name for name in os.environ if name.startswith("FORECAST_") and name not in SECRET_SETTINGS)
     return sorted([*named, *(name for name in ("DAGSTER_HOME", "WANDB_MODE", "WANDB_DIR") if name in os.environ)])
 
 

@@ -40,7 +40,8 @@ def test_ray_that_is_not_installed_is_one_sentence_that_says_how(monkeypatch: py
 
 
 def test_no_secret_is_among_the_settings_that_are_sent_with_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FORECAST_DATA_DIR", "FORECAST_ENGINE", "FORECAST_API_TOKEN", "SLACK_BOT_TOKEN", "WANDB_API_KEY"):
+    ours = ("FORECAST_DATA_DIR", "FORECAST_ENGINE", *environment.SECRET_SETTINGS)
+    for name in (*ours, "SLACK_BOT_TOKEN", "WANDB_API_KEY"):
         monkeypatch.setenv(name, "ray" if name == "FORECAST_ENGINE" else "x")
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.delenv("WANDB_DIR", raising=False)
