@@ -200,6 +200,8 @@ class Canary:
         url = f"postgresql://{LOGIN}@{NOWHERE}/db"
         self.command("study", "sweep", "--storage", url)
         self.command("study knob", "run", "--select", "raw_panel", "--set", f"sweep.storage={url}")
+        for name, wrong in (("postgres", url), ("postgres scheme", f"mysql://{LOGIN}@host/db")):
+            self.command(name, "run", "--select", "raw_panel", FORECAST_DAGSTER_POSTGRES_URL=wrong)
         self.run("train", "-m", "forecast_assets.train", "model=tft", "exp_id=B3", "year=2019", f"sweep.storage={url}")
 
     def unreachable(self) -> None:
