@@ -92,6 +92,8 @@ def spec_of(name: str, visits: int) -> FitSpec:
     fields = type(spec).model_fields
     if "observed" in fields:
         update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3, "patience": EPOCHS}
+    if "regime" in fields:
+        update |= {"regime": ("gate",)}
     # The profile fits sizes to its budget and the location to real returns; the knobs' own defaults are asked here.
     own = ("hidden", "hidden_continuous", "location_shrink")
     update |= {name: fields[name].default for name in own if name in fields}

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.automation.experiments import EXPERIMENTS, Experiment
-from forecast_assets.core.errors import BadKnob, UserError
+from forecast_assets.core.errors import BadInput, BadKnob, UserError
 from forecast_assets.core.specs import FitSpec, Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_knob, describe
@@ -78,13 +78,15 @@ def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
 def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> float:
     """Train ``asset``'s fold of ``year`` on the store's current tensors into ``folder``; the best validation pinball.
 
-    Raises MissingArtefact where the tensors are not there yet.
+    Raises MissingArtefact where the tensors are not there yet, BadInput where they lack what the network's gate reads.
     """
     from forecast_assets.assets.networks import TRAINING, FoldInputs, train_fold
     from forecast_assets.assets.product import write_content
     from forecast_assets.assets.stage import fold_key
+    from forecast_assets.assets.windowed_tensors import TENSORS
     from forecast_assets.core.evaluation.figure import to_png
     from forecast_assets.core.evaluation.trials import Trial
+    from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.resources.compute import ComputeResource
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
@@ -96,6 +98,11 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     knobs: dict[str, Any] = {asset: getattr(settings, asset), "folds": settings.folds, "windows": settings.windows}
     if calibration is not None:
         knobs["calibration"] = calibration
+    given = PanelTensors.load(tensors.path(TENSORS)).feature_names
+    if lacking := [name for name in getattr(knobs[asset], "regime", ()) if name not in given]:
+        raise BadInput(
+            f"{asset}: the panel has no {', '.join(lacking)}; name a file of macro series with FORECAST_MACRO and run again"
+        )
     key = fold_key(asset, year, specs=knobs, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
     inputs = FoldInputs(

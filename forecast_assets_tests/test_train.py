@@ -53,6 +53,14 @@ def test_it_trains_what_the_asset_trains_and_the_trial_is_counted_once(smoke_gra
     assert not (folder / "checkpoints").exists()
 
 
+def test_without_macro_series_the_mixture_of_experts_is_not_trained_and_says_so(smoke_graph: Graph) -> None:
+    done = train(smoke_graph, "exp_id=B5", "year=2019")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("forecast-assets: b5_moe: the panel has no vix, vix_change_5, us10y")
+    assert "FORECAST_MACRO" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_several_settings_at_once_are_as_many_trials(smoke_graph: Graph) -> None:
     before = len(collect_trials(smoke_graph.store, str(smoke_graph.root)).trials)
     done = train(smoke_graph, "exp_id=B4", "year=2019", "fit.hidden=2,6", "fit.fits=1", "--multirun")

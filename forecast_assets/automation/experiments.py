@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "B2": Experiment("b2_tft_ticker", "tft"),
     "B3": Experiment("b3_tft_sector", "tft"),
     "B4": Experiment("b4_patchtst", "patchtst"),
+    "B5": Experiment("b5_moe", "tft"),
 }
 
 

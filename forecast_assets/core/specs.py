@@ -145,6 +145,31 @@ class TftSpec(FitSpec):
     known: tuple[str, ...] = Field(description="calendar columns known in advance")
 
 
+class MoeSpec(TftSpec):
+    """B5: B3 with a mixture of experts on its last hidden state, weighed by the macro regime alone."""
+
+    regime: tuple[str, ...] = Field(
+        default=("vix", "vix_change_5", "us10y_change_5", "term_slope"),
+        min_length=1,
+        description="feature columns that the gate reads, as known at the decision",
+    )
+    experts: int = Field(default=4, ge=2)
+    active: int = Field(
+        default=4, ge=1, validate_default=True, description="experts mixed for a decision, the likeliest"
+    )
+    gate_hidden: int = Field(default=16, ge=1, description="width of the gate's hidden layer")
+    balance_weight: float = Field(
+        default=0.01, ge=0, description="weight of the squared coefficient of variation of the experts' use"
+    )
+
+    @field_validator("active")
+    @classmethod
+    def _are_there(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("experts", value):
+            raise ValueError(f"has to be at most experts ({info.data['experts']})")
+        return value
+
+
 class PatchTstSpec(FitSpec):
     """B4, PatchTST: a transformer over patches of each observed variable."""
 
@@ -349,6 +374,7 @@ class Settings(Spec):
     b2_tft_ticker: TftSpec
     b3_tft_sector: TftSpec
     b4_patchtst: PatchTstSpec
+    b5_moe: MoeSpec
     sweep: SweepSpec = SweepSpec()
     ensemble: EnsembleSpec = EnsembleSpec()
     calibration: CalibrationSpec = CalibrationSpec()

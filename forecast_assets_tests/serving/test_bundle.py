@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FeatureSpec, FitSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FeatureSpec, FitSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
     CalibrationState,
     apply,
@@ -45,7 +45,14 @@ PATCHTST = PatchTstSpec(
     patch_sessions=4, patch_stride=2, hidden=4, heads=2, layers=1, feed_forward=8, channel_width=2, head_hidden=8,
     observed=("log_return", "noise_1"), known=("noise_2",),
 )  # fmt: skip
-FITS: dict[str, FitSpec] = {"b3_tft_sector": TFT, "b4_patchtst": PATCHTST, "b1_tft": TFT, "b2_tft_ticker": TFT}
+MOE = MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4)
+FITS: dict[str, FitSpec] = {
+    "b3_tft_sector": TFT,
+    "b5_moe": MOE,
+    "b4_patchtst": PATCHTST,
+    "b1_tft": TFT,
+    "b2_tft_ticker": TFT,
+}
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,10 @@ class LocationScaleModel(ForecastModel):
 
     def loss(self, batch: Batch) -> Tensor:
         """Standardised pinball loss, plus ``volatility_weight`` times the squared error of the log scale."""
-        raw = self.raw(batch)
+        return self.loss_of(self.raw(batch), batch)
+
+    def loss_of(self, raw: Tensor, batch: Batch) -> Tensor:
+        """``loss`` of raw numbers (B, 3, 7)."""
         pinball = standardised_pinball(self.head(raw, batch.scale), batch.target, batch.scale)
         known = torch.isfinite(batch.log_excess)
         error = self.head.log_scale(raw) - torch.where(known, batch.log_excess, 0.0)

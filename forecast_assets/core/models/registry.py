@@ -5,6 +5,7 @@ from functools import partial
 
 from forecast_assets.core.models.base import ForecastModel
 from forecast_assets.core.models.mlp import NormalMlp
+from forecast_assets.core.models.moe import Moe
 from forecast_assets.core.models.patchtst import PatchTst
 from forecast_assets.core.models.tft.model import Tft
 
@@ -14,5 +15,6 @@ MODELS: dict[str, Callable[..., ForecastModel]] = {
     "b2_tft_ticker": partial(Tft, static=("ticker",)),
     "b3_tft_sector": partial(Tft, static=("ticker", "sector")),
     "b4_patchtst": PatchTst,
+    "b5_moe": partial(Moe, static=("ticker", "sector")),
 }
 """Asset key -> constructor ``(spec, *, stats, lookback)``. The spec is the ``Settings`` field of the same name."""

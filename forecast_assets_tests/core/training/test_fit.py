@@ -5,7 +5,7 @@ import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.runs import Layout
@@ -43,6 +43,7 @@ SPECS: dict[str, FitSpec] = {
         observed=("log_return", "noise_1"),
         known=("noise_2",),
     ),
+    "b5_moe": MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4),
 }
 
 

@@ -31,16 +31,16 @@ def explain(model: Tft, batch: Batch) -> Explanation:
     """
     training = model.training
     model.eval()
-    outputs = model.network.explain(batch.rows, batch.offsets, model.ids(batch))
+    outputs = model.look(batch)
     model.train(training)
     steps = batch.offsets[:, None] + torch.arange(1 - batch.lookback, 1, device=batch.offsets.device)  # (M, L)
-    known = model.columns[len(model.columns) - outputs.decoder_weights.shape[-1] :]
+    known = model.variables[len(model.variables) - outputs.decoder_weights.shape[-1] :]
     return Explanation(
         attention=outputs.attention.mean(dim=1),
         encoder=outputs.encoder_weights[:, steps].mean(dim=2).flatten(0, 1),  # (K, M, L, V) -> (B, V)
         decoder=outputs.decoder_weights,
         static=outputs.static_weights.repeat_interleave(len(batch.offsets), dim=0),
-        encoder_names=model.columns,
+        encoder_names=model.variables,
         decoder_names=known,
         static_names=model.static,
     )

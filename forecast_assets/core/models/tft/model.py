@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
-from forecast_assets.core.models.tft.network import TftNetwork, TftSizes
+from forecast_assets.core.models.tft.network import Outputs, TftNetwork, TftSizes
 from forecast_assets.core.specs import TftSpec
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 
@@ -23,7 +23,7 @@ class Tft(LocationScaleModel):
 
     def __init__(self, spec: TftSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:
         super().__init__()
-        self.columns = (*spec.observed, *spec.known)
+        self.variables = self.columns = (*spec.observed, *spec.known)
         self.lookback, self.static, self.unknown_share = lookback, static, spec.unknown_share
         counts = {name: stats.count(name) for name in static}
         self.network = TftNetwork(
@@ -47,7 +47,12 @@ class Tft(LocationScaleModel):
 
     def raw(self, batch: Batch) -> Tensor:
         """Raw numbers of each decision, (B, 3, 7)."""
-        return self.network(batch.rows, batch.offsets, self.ids(batch))
+        return self.look(batch).raw
+
+    def look(self, batch: Batch) -> Outputs:
+        """The network's raw numbers, and what it looked at to get them; it sees ``variables``, the first columns."""
+        rows = batch.rows[..., : len(self.variables)]
+        return self.network.explain(rows, batch.offsets, self.ids(batch))
 
     def ids(self, batch: Batch) -> Tensor:
         """Static ids of each run, (K, S); in training a share of them unknown, per run."""

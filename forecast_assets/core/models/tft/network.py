@@ -43,6 +43,7 @@ class Outputs(NamedTuple):
     encoder_weights: Tensor  # (K, T, observed + known) of each session of a run
     decoder_weights: Tensor  # (B, known)
     static_weights: Tensor  # (K, S)
+    hidden: Tensor  # (B, H) what the raw numbers are a linear map of
 
 
 class TftNetwork(nn.Module):
@@ -118,13 +119,15 @@ class TftNetwork(nn.Module):
         query = self.enrichment(decoded, enrichment)[0]  # (M K, H)
         attended, attention = self.attention(query, self.enrichment(self.post_lstm(encoded, windows), enrichment))
         fused = self.feed_forward(self.post_attention(attended, query))
-        raw = self.output(self.pre_output(fused, decoded[0]))  # (M K, 21)
+        last_hidden = self.pre_output(fused, decoded[0])  # (M K, H)
+        raw = self.output(last_hidden)  # (M K, 21)
         return Outputs(
             _run_major(raw.view(-1, runs, len(HORIZONS), len(QUANTILES))),
             _run_major(attention.view(-1, runs, *attention.shape[1:])),
             encoder_weights.transpose(0, 1),
             _run_major(decoder_weights),
             static_weights,
+            _run_major(last_hidden.view(-1, runs, self.hidden)),
         )
 
     def _static(self, rows: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
