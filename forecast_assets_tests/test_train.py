@@ -91,7 +91,7 @@ def test_an_unknown_key_or_value_is_one_sentence_with_the_nearest_name(
 def test_an_experiment_of_another_family_is_refused() -> None:
     with pytest.raises(BadKnob, match="B3 is a tft; model=patchtst has B4"):
         experiment_of("B3", "patchtst")
-    with pytest.raises(BadKnob, match="there is no 'B9'; the nearest is B4"):
+    with pytest.raises(BadKnob, match="there is no 'B9'; the nearest is B5"):
         experiment_of("B9", None)
 
 
