@@ -27,10 +27,14 @@ class Outcome:
     broken: list[str]
 
 
+ATTEMPTS = 30
+"""Signals sent, each in half the time of the one before, until one finds its process at work."""
+
+
 def killed(subject: Subject, chance: random.Random, *, number: int) -> Outcome:
     """Signal ``number`` at a random moment; one that came too late is sent again, sooner."""
     after = chance.uniform(0, subject.seconds)
-    while True:
+    for _ in range(ATTEMPTS):
         subject.begin()
         worker = subject.start("faulty")
         time.sleep(after)
@@ -39,6 +43,8 @@ def killed(subject: Subject, chance: random.Random, *, number: int) -> Outcome:
         if code != 0:
             break
         after /= 2
+    else:
+        raise SystemExit(f"{subject.name}: signal {number} did not end it in {ATTEMPTS} attempts")
     broken = [] if code is not None else [f"it still ran 60 s after signal {number}"]
     broken += [f"process {pid} outlived it" for pid in worker.survivors()]
     return _recovered(subject, f"{signal.Signals(number).name} after {after:.2f} s (exit {code})", broken)

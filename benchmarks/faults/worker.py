@@ -125,6 +125,7 @@ def fork(action: Callable[[], object], *, root: Path, log: str, before: Callable
     code: Any = 70
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started the campaign may have it ignored
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for standard in (1, 2):
             os.dup2(descriptor, standard)

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.faults.__main__ import DAEMON_TRIALS, STEP_TRIALS, figures, plan
 
 PROJECT = Path(__file__).parents[2]
-TRIALS = 4
+TRIALS = 2
 
 
 def test_a_writer_that_is_killed_anywhere_leaves_a_sound_store_and_the_next_one_ends_what_it_began(
