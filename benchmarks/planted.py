@@ -15,20 +15,19 @@ import numpy as np
 import torch
 
 from benchmarks._result import record
-from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.scores.rank import rank_ic
 from forecast_assets.core.specs import FitSpec, FoldSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
-from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
+from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets_tests.tensors import REGRESSORS, VOLATILITY
+from forecast_assets_tests.tensors import VOLATILITY, autoregressive, panel_of, weekdays
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
 NOISE, DRIFT, LAG = VOLATILITY, 0.005, 3
-FIRST_DAY = 17_167  # 2017-01-01
 FEATURES = ("log_return", "slow", "gate", "noise", "calendar")
 VISITS, EPOCHS = 60_000, 8
 
@@ -36,53 +35,18 @@ VISITS, EPOCHS = 60_000, 8
 def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
     """A panel whose returns carry the signal, and the drift of the next session known to the oracle, (N,)."""
     rng = np.random.default_rng(seed)
-    days = np.array([day for day in range(FIRST_DAY, FIRST_DAY + 2 * SESSIONS) if (day + 3) % 7 < 5][:SESSIONS])
-    features, targets, drifts = [], [], []
-    label_end = np.full(SESSIONS, NO_DATE)
-    label_end[: -HORIZONS[0]] = days[HORIZONS[0] :]
-    for horizon in HORIZONS[1:]:
-        label_end[:-horizon] = np.maximum(label_end[:-horizon], days[horizon:])
+    days = weekdays(SESSIONS)
+    returns, columns, drifts = [], [], []
     for _ in range(TICKERS):
-        slow, gate, noise = (_autoregressive(rng, decay) for decay in (0.7, 0.8, 0.0))
+        slow, gate, noise = (autoregressive(rng, decay, SESSIONS) for decay in (0.7, 0.8, 0.0))
         drift = np.zeros(SESSIONS)  # of the session after each
         drift[LAG:] = DRIFT * np.tanh(2 * slow[:-LAG]) * (gate[LAG:] > 0)
-        returns = rng.normal(0, NOISE, SESSIONS)
-        returns[1:] += drift[:-1]
-        price = np.cumsum(returns)
-        target = np.full((SESSIONS, len(HORIZONS)), np.nan)
-        for column, horizon in enumerate(HORIZONS):
-            target[:-horizon, column] = price[horizon:] - price[:-horizon]
-        constant = np.tile(list(REGRESSORS.values()), (SESSIONS, 1))
-        features.append(np.column_stack([returns, slow, gate, noise, days % 7, constant]))
-        targets.append(target)
+        returns.append(rng.normal(0, NOISE, SESSIONS))
+        returns[-1][1:] += drift[:-1]
+        columns.append(np.column_stack([returns[-1], slow, gate, noise, days % 7]))
         drifts.append(drift)
-    rows = TICKERS * SESSIONS
-    code = torch.arange(TICKERS, dtype=torch.int32).repeat_interleave(SESSIONS)
-    panel = PanelTensors(
-        features=torch.from_numpy(np.concatenate(features)).float(),
-        targets=torch.from_numpy(np.concatenate(targets)).float(),
-        scale=torch.full((rows,), NOISE),
-        date=torch.from_numpy(np.tile(days, TICKERS)).int(),
-        label_end=torch.from_numpy(np.tile(label_end, TICKERS)).int(),
-        ticker=code,
-        sector=code % 4,
-        exchange=torch.zeros(rows, dtype=torch.int32),
-        observed=torch.ones(rows, dtype=torch.bool),
-        segment_start=(torch.arange(SESSIONS) == 0).repeat(TICKERS),
-        run_length=torch.arange(1, SESSIONS + 1, dtype=torch.int32).repeat(TICKERS),
-        feature_names=(*FEATURES, *REGRESSORS),
-        tickers=tuple(f"T{i:02d}" for i in range(TICKERS)),
-        sectors=("A", "B", "C", "D"),
-        exchanges=("XNYS",),
-    )
+    panel = panel_of(days, returns, columns, names=FEATURES)
     return panel, torch.from_numpy(np.concatenate(drifts)).float()
-
-
-def _autoregressive(rng: np.random.Generator, decay: float) -> np.ndarray:
-    values = rng.normal(size=SESSIONS)
-    for k in range(1, SESSIONS):
-        values[k] = decay * values[k - 1] + np.sqrt(1 - decay**2) * values[k]
-    return values
 
 
 def spec_of(name: str, visits: int) -> FitSpec:

@@ -1,5 +1,7 @@
 """Tiny synthetic ``PanelTensors``: random walks with a constant volatility, on weekdays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -18,43 +20,69 @@ REGRESSORS = {
 """What the volatility forecast reads, constant: the forecast is then VOLATILITY at every row."""
 
 
+def weekdays(sessions: int) -> np.ndarray:
+    """The first ``sessions`` weekdays from 2017 on, days since 1970, (T,)."""
+    return np.array([day for day in range(FIRST_DAY, FIRST_DAY + 2 * sessions) if (day + 3) % 7 < 5][:sessions])
+
+
+def autoregressive(rng: np.random.Generator, decay: float, sessions: int) -> np.ndarray:
+    """An AR(1) of variance 1, (T,)."""
+    values = rng.normal(size=sessions)
+    for k in range(1, sessions):
+        values[k] = decay * values[k - 1] + np.sqrt(1 - decay**2) * values[k]
+    return values
+
+
+def panel_of(
+    days: np.ndarray,
+    returns: Sequence[np.ndarray],
+    columns: Sequence[np.ndarray],
+    *,
+    names: Sequence[str],
+    sectors: Sequence[str] = ("A", "B", "C", "D"),
+) -> PanelTensors:
+    """A panel of tickers that trade on the same ``days`` (T,), each with its ``returns`` (T,) and ``columns`` (T, F), called
+    ``names``; the constant regressors of the volatility forecast follow.
+    """
+    tickers, sessions = len(returns), len(days)
+    rows = tickers * sessions
+    targets = np.full((tickers, sessions, len(HORIZONS)), np.nan)
+    label_end = np.full(sessions, NO_DATE)
+    for column, horizon in enumerate(HORIZONS):
+        label_end[:-horizon] = np.maximum(label_end[:-horizon], days[horizon:])
+        for ticker, price in enumerate(np.cumsum(own) for own in returns):
+            targets[ticker, :-horizon, column] = price[horizon:] - price[:-horizon]
+    constant = np.tile(list(REGRESSORS.values()), (sessions, 1))
+    features = np.concatenate([np.column_stack([own, constant]) for own in columns])
+    code = torch.arange(tickers, dtype=torch.int32).repeat_interleave(sessions)
+    return PanelTensors(
+        features=torch.from_numpy(features).float(),
+        targets=torch.from_numpy(targets.reshape(rows, -1)).float(),
+        scale=torch.full((rows,), VOLATILITY),
+        date=torch.from_numpy(np.tile(days, tickers)).int(),
+        label_end=torch.from_numpy(np.tile(label_end, tickers)).int(),
+        ticker=code,
+        sector=code % len(sectors),
+        exchange=torch.zeros(rows, dtype=torch.int32),
+        observed=torch.ones(rows, dtype=torch.bool),
+        segment_start=(torch.arange(sessions) == 0).repeat(tickers),
+        run_length=torch.arange(1, sessions + 1, dtype=torch.int32).repeat(tickers),
+        feature_names=(*names, *REGRESSORS),
+        tickers=tuple(f"T{i:02d}" for i in range(tickers)),
+        sectors=tuple(sectors),
+        exchanges=("XNYS",),
+    )
+
+
 def random_panel(*, tickers: int, sessions: int, features: int = 3, seed: int = 0) -> PanelTensors:
     """``tickers`` names over the same ``sessions`` weekdays from 2017 on; ``log_return`` is the first feature.
 
     ``features`` counts it and the noise features; the constant regressors of the volatility forecast follow.
     """
     generator = np.random.default_rng(seed)
-    days = np.array([day for day in range(FIRST_DAY, FIRST_DAY + 2 * sessions) if (day + 3) % 7 < 5][:sessions])
-    parts: dict[str, list[np.ndarray]] = {"features": [], "targets": [], "label_end": []}
+    returns, columns = [], []
     for _ in range(tickers):
-        returns = generator.normal(0, VOLATILITY, sessions)
-        price = np.cumsum(returns)
-        targets = np.full((sessions, len(HORIZONS)), np.nan)
-        label_end = np.full(sessions, NO_DATE)
-        for column, horizon in enumerate(HORIZONS):
-            targets[:-horizon, column] = price[horizon:] - price[:-horizon]
-            label_end[:-horizon] = np.maximum(label_end[:-horizon], days[horizon:])
-        constant = np.tile(list(REGRESSORS.values()), (sessions, 1))
-        noise = generator.normal(size=(sessions, features - 1))
-        parts["features"].append(np.column_stack([returns, noise, constant]))
-        parts["targets"].append(targets)
-        parts["label_end"].append(label_end)
-    rows = tickers * sessions
-    code = torch.arange(tickers, dtype=torch.int32).repeat_interleave(sessions)
-    return PanelTensors(
-        features=torch.from_numpy(np.concatenate(parts["features"])).float(),
-        targets=torch.from_numpy(np.concatenate(parts["targets"])).float(),
-        scale=torch.full((rows,), VOLATILITY),
-        date=torch.from_numpy(np.tile(days, tickers)).int(),
-        label_end=torch.from_numpy(np.concatenate(parts["label_end"])).int(),
-        ticker=code,
-        sector=code % 2,
-        exchange=torch.zeros(rows, dtype=torch.int32),
-        observed=torch.ones(rows, dtype=torch.bool),
-        segment_start=(torch.arange(sessions) == 0).repeat(tickers),
-        run_length=torch.arange(1, sessions + 1, dtype=torch.int32).repeat(tickers),
-        feature_names=("log_return", *(f"noise_{i}" for i in range(1, features)), *REGRESSORS),
-        tickers=tuple(f"T{i:02d}" for i in range(tickers)),
-        sectors=("Even", "Odd"),
-        exchanges=("XNYS",),
-    )
+        returns.append(generator.normal(0, VOLATILITY, sessions))
+        columns.append(np.column_stack([returns[-1], generator.normal(size=(sessions, features - 1))]))
+    names = ("log_return", *(f"noise_{i}" for i in range(1, features)))
+    return panel_of(weekdays(sessions), returns, columns, names=names, sectors=("Even", "Odd"))
