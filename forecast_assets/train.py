@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from forecast_assets.automation.experiments import EXPERIMENTS, Experiment
 from forecast_assets.core.errors import BadInput, BadKnob, UserError
-from forecast_assets.core.specs import FitSpec, Settings
+from forecast_assets.core.specs import FitSpec, MoeSpec, Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_knob, describe
 
@@ -98,11 +98,13 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     knobs: dict[str, Any] = {asset: getattr(settings, asset), "folds": settings.folds, "windows": settings.windows}
     if calibration is not None:
         knobs["calibration"] = calibration
-    given = PanelTensors.load(tensors.path(TENSORS)).feature_names
-    if lacking := [name for name in getattr(knobs[asset], "regime", ()) if name not in given]:
-        raise BadInput(
-            f"{asset}: the panel has no {', '.join(lacking)}; name a file of macro series with FORECAST_MACRO and run again"
-        )
+    if isinstance(spec := knobs[asset], MoeSpec):
+        given = PanelTensors.load(tensors.path(TENSORS)).feature_names
+        if lacking := [name for name in spec.regime if name not in given]:
+            columns = ", ".join(lacking)
+            raise BadInput(
+                f"{asset}: the panel has no {columns}; name a file of macro series with FORECAST_MACRO and run again"
+            )
     key = fold_key(asset, year, specs=knobs, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
     inputs = FoldInputs(

@@ -46,7 +46,7 @@ from forecast_assets.assets.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.metadata import check_results, version_metadata
 from forecast_assets.assets.previous import find_previous
 from forecast_assets.assets.product import TABLE, Product, write_content
-from forecast_assets.assets.succession import NIGHT, current_champion, find_succession
+from forecast_assets.assets.services import SERVICES, offered
 from forecast_assets.assets.tuned import SWEEP, tuned_overrides
 from forecast_assets.core.errors import BadInput, BadKnob, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
@@ -59,30 +59,7 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
-SERVICES = {
-    "year",
-    "day",
-    "hardware",
-    "engine",
-    "drops",
-    "macro",
-    "profile",
-    "tracking",
-    "log",
-    "folder",
-    "checkpoints",
-    "previous",
-    "trials",
-    "ledger",
-    "earlier",
-    "data_root",
-    "champion",
-    "succession",
-}
 SPEC_SUFFIX = "_spec"
-
-EARLIER_NIGHTS = 60
-"""A quarter of a year of an asset's own nights: what a plot over time shows."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +264,7 @@ def _materialise(
     store = context.resources.store.store()
     settings = context.resources.settings.settings(tuned_overrides(store) if rules.tuned else ())
     specs = _specs(signature, settings, config)
-    services = _services(signature, context, settings, partition)
+    services = offered(signature.services, context, settings, partition)
     year = int(partition) if "year" in signature.services and partition else None
 
     seen: dict[str, str] = {}
@@ -417,49 +394,6 @@ def _specs(signature: _Signature, settings: Settings, config: Any) -> dict[str, 
         except ValidationError as error:
             raise BadKnob(describe(error)) from error
     return chosen
-
-
-def _services(
-    signature: _Signature, context: dg.AssetExecutionContext, settings: Settings, partition: str | None
-) -> dict[str, Any]:
-    offered: dict[str, Callable[[], Any]] = {
-        "year": lambda: int(partition or 0),
-        "day": lambda: partition,
-        "hardware": lambda: context.resources.compute.hardware(),
-        "engine": lambda: context.resources.compute.engine(),
-        "drops": lambda: context.resources.source.drops(settings.demo),
-        "macro": lambda: context.resources.source.macro(),
-        "profile": lambda: context.resources.settings.profile_name(),
-        "tracking": lambda: context.resources.tracking,
-        "log": lambda: context.log,
-        "trials": lambda: _trials(context),
-        "ledger": lambda: _nights(context, NIGHT, lambda day: partition is None or day <= partition),
-        "earlier": lambda: _nights(
-            context, context.asset_key.path[-1], lambda day: partition is None or day < partition, last=EARLIER_NIGHTS
-        ),
-        "data_root": lambda: str(context.resources.store.root()),
-        "champion": lambda: current_champion(context.resources.store.store(), context.resources.store.root()),
-        "succession": lambda: find_succession(context.resources.store.store(), context.resources.store.root()),
-    }
-    return {name: offered[name]() for name in signature.services if name in offered}
-
-
-def _trials(context: dg.AssetExecutionContext) -> Any:
-    from forecast_assets.resources.trial_ledger import collect_trials  # the definitions load without it
-
-    return collect_trials(context.resources.store.store(), context.resources.store.root())
-
-
-def _nights(
-    context: dg.AssetExecutionContext, asset: str, wanted: Callable[[str], bool], *, last: int | None = None
-) -> dict[str, Version]:
-    """An asset's ``last`` nights that are ``wanted``, checked. From the store: a first night has none to depend on."""
-    store = context.resources.store.store()
-    days = [day for day in store.partitions(asset) if wanted(day)]
-    versions = {day: store.current(asset, day) for day in days[-(last or len(days)) :]}
-    for version in versions.values():
-        version.check()
-    return versions
 
 
 def _open(value: Any, annotation: Any) -> Any:

@@ -110,9 +110,8 @@ class Outbox:
         tries = [r for r in records if r["what"] == "trying"]
         failed = {r["number"]: r for r in records if r["what"] == "failed"}
         last = failed.get(len(tries))
-        if (
-            last is not None and last["at"] <= now < last["not_before"]
-        ):  # an attempt to come is that of a clock since set back
+        # An attempt that is still to come is that of a clock since set back: it says nothing about when to try again.
+        if last is not None and last["at"] <= now < last["not_before"]:
             return f"{last['why']}; next attempt in {last['not_before'] - now:.0f} s"
         unsure = [r for r in tries if not failed.get(r["number"], {"certain": False})["certain"]]
         number = len(tries) + 1

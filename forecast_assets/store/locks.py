@@ -22,14 +22,8 @@ log = logging.getLogger(__name__)
 @contextmanager
 def exclusive(path: Path, *, what: str) -> Iterator[None]:
     """Hold the lock file `path` alone, waiting as long as another process or thread has it; `what` is for the log."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _locked(path, busy=lambda _: log.info("waiting for another writer of %s", what))
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("waiting for another writer of %s", what)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -42,15 +36,12 @@ class Turn:
     """
 
     def __init__(self, path: Path, *, what: str, told: Callable[[str], object]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        def busy(descriptor: int) -> None:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "another"
+            told(f"{what}: process {holder} is at work on it; waiting until it is done or gone")
+
+        descriptor = _locked(path, busy=busy)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "another"
-                told(f"{what}: process {holder} is at work on it; waiting until it is done or gone")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)  # for the message alone: the lock is the file's
         except BaseException:
@@ -69,6 +60,22 @@ class Turn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _locked(path: Path, *, busy: Callable[[int], object]) -> int:
+    """Descriptor of the lock file `path`, held alone; `busy` hears of the descriptor where it has to be waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def hold(folder: Path, *, owner: object) -> Callable[[], object]:

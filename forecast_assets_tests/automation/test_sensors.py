@@ -55,6 +55,21 @@ def tick(root: Path, instance: dg.DagsterInstance, api: SlackApi) -> str:
     return str(outcome.skip_message)
 
 
+def ended(name: str, instance: dg.DagsterInstance, *, well: bool = True, tags: dict[str, str] | None = None) -> None:
+    """A run of a job called ``name``, and how it ended."""
+
+    @dg.op
+    def step() -> None:
+        if not well:
+            raise RuntimeError("on purpose")
+
+    @dg.job(name=name)
+    def job() -> None:
+        step()
+
+    assert job.execute_in_process(instance=instance, raise_on_error=False, tags=tags).success == well
+
+
 def test_an_episode_makes_one_message_and_its_end_another_across_ticks(
     tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
 ) -> None:
@@ -78,21 +93,10 @@ def test_an_episode_makes_one_message_and_its_end_another_across_ticks(
 def test_a_failed_nightly_run_is_told_once_and_so_is_the_next_success(
     tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
 ) -> None:
-    @dg.op
-    def step() -> None:
-        if broken:
-            raise RuntimeError("on purpose")
-
-    @dg.job(name="nightly")
-    def nightly() -> None:
-        step()
-
-    broken = True
     for _ in range(2):
-        nightly.execute_in_process(instance=instance, raise_on_error=False)
+        ended("nightly", instance, well=False)
         tick(tmp_path, instance, api)
-    broken = False
-    nightly.execute_in_process(instance=instance)
+    ended("nightly", instance)
     tick(tmp_path, instance, api)
     assert [text.split("*")[1] for text in api.texts] == [
         ":x: The nightly run failed",
@@ -103,25 +107,14 @@ def test_a_failed_nightly_run_is_told_once_and_so_is_the_next_success(
 def test_a_panel_that_could_not_be_read_is_told_if_the_night_wanted_it(
     tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
 ) -> None:
-    @dg.op
-    def step() -> None:
-        if broken:
-            raise RuntimeError("on purpose")
-
-    @dg.job(name="panel")
-    def panel() -> None:
-        step()
-
     night = {NIGHT_RUN: "2025-07-01T22:00:00-04:00"}
-    broken = True
-    panel.execute_in_process(instance=instance, raise_on_error=False)
+    ended("panel", instance, well=False)
     tick(tmp_path, instance, api)
     assert api.texts == []
-    panel.execute_in_process(instance=instance, raise_on_error=False, tags=night)
-    broken = False
-    panel.execute_in_process(instance=instance)  # by hand: the night has still not been tried again
+    ended("panel", instance, well=False, tags=night)
+    ended("panel", instance)  # by hand: the night has still not been tried again
     tick(tmp_path, instance, api)
-    panel.execute_in_process(instance=instance, tags=night)
+    ended("panel", instance, tags=night)
     tick(tmp_path, instance, api)
     assert [text.split("*")[1] for text in api.texts] == [
         ":x: The night's panel was not read",
