@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
@@ -62,7 +63,7 @@ def fit_predict(panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
 def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
     """Maximum likelihood per ticker, on all its observed returns up to its last training decision.
 
-    A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with returns that never move, or where the
+    The same bits on any number of threads. A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with returns that never move, or where the
     optimiser doesn't converge to a variance that is positive and does not explode.
     """
     tickers = int(panel.ticker_code.max()) + 1
@@ -71,9 +72,10 @@ def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
     np.maximum.at(last_row, panel.ticker_code[train], train)
     first_row = np.searchsorted(panel.ticker_code, np.arange(tickers))
     observed_return = panel.observed_return
-    for code in np.flatnonzero(last_row >= 0):
-        returns = observed_return[first_row[code] : last_row[code] + 1]
-        parameters[code] = _fit_one(returns[np.isfinite(returns)])
+    with threadpool_limits(1, user_api="blas"):  # a sum split over threads ends the optimiser's path elsewhere
+        for code in np.flatnonzero(last_row >= 0):
+            returns = observed_return[first_row[code] : last_row[code] + 1]
+            parameters[code] = _fit_one(returns[np.isfinite(returns)])
     return GarchFit(*parameters.T)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arch import arch_model
+from threadpoolctl import threadpool_limits
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.garch import GarchFit, filter_variance, fit, fit_predict, predict_scale
@@ -51,6 +52,16 @@ def test_forecasts_equal_those_of_the_arch_package() -> None:
     oracle = result.forecast(horizon=20).variance.to_numpy()[-1] / 100**2
     expected = [np.sqrt(oracle[:horizon].sum()) for horizon in HORIZONS]
     np.testing.assert_allclose(predict_scale(panel, garch)[last], expected, rtol=1e-5)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    panel = simulated_panel(tickers=6, sessions=1500, seed=8)
+    train = np.flatnonzero(~panel.is_missing)
+    fits = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            fits.append(fit(panel, train=train))
+    np.testing.assert_array_equal(fits[0].beta, fits[1].beta)
 
 
 def test_planted_parameters_are_recovered() -> None:
