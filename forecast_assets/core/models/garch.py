@@ -63,7 +63,9 @@ def fit_predict(panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
 def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
     """Maximum likelihood per ticker, on all its observed returns up to its last training decision.
 
-    The same bits on any number of threads. A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with returns that never move, or where the
+    The same bits on any number of threads.
+
+    A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with returns that never move, or where the
     optimiser doesn't converge to a variance that is positive and does not explode.
     """
     tickers = int(panel.ticker_code.max()) + 1
