@@ -42,6 +42,7 @@ from forecast_assets.assets.product import TABLE
 from forecast_assets.automation.jobs import PANEL
 from forecast_assets.automation.schedules import nightly_schedule
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.core.models.names import NETWORKS
 from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.store.store import Store
@@ -65,7 +66,7 @@ PREPARED = "prepared"
 """Folder of the store as it was before the first night."""
 UP_TO_ENSEMBLE = (
     *("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors", "sweep"),
-    *("baselines", "b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst", "ensemble"),
+    *("baselines", *NETWORKS, "ensemble"),
 )
 QUIET = 60
 """Looks, half a second apart, at a server that starts nothing, before a night counts as over."""

@@ -12,7 +12,7 @@ from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.macro_series import macro_series
-from forecast_assets.assets.networks import b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst
+from forecast_assets.assets.networks import NETWORK_ASSETS
 from forecast_assets.assets.nightly_forecast import nightly_forecast
 from forecast_assets.assets.raw_panel import raw_panel, rejected_rows
 from forecast_assets.assets.serving_model import serving_model
@@ -43,11 +43,7 @@ defs = dg.Definitions(
         windowed_tensors,
         sweep,
         baselines,
-        b0_mlp,
-        b1_tft,
-        b2_tft_ticker,
-        b3_tft_sector,
-        b4_patchtst,
+        *NETWORK_ASSETS,
         ensemble,
         backtest,
         backtest_report,

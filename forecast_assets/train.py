@@ -20,9 +20,9 @@ import click
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from forecast_assets.automation.experiments import EXPERIMENTS, Experiment
 from forecast_assets.core.errors import BadInput, BadKnob, UserError
-from forecast_assets.core.specs import FitSpec, MoeSpec, Settings
+from forecast_assets.core.models.names import EXPERIMENTS, Network
+from forecast_assets.core.specs import FitSpec, Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_knob, describe
 
@@ -51,7 +51,7 @@ def train(config: DictConfig) -> float:
     return trained
 
 
-def experiment_of(exp_id: Any, family: str | None) -> Experiment:
+def experiment_of(exp_id: Any, family: str | None) -> Network:
     """The network of ``exp_id``; a BadKnob names the nearest where there is none, or those of another ``family``."""
     if exp_id not in EXPERIMENTS:
         raise BadKnob(f"exp_id: there is no {exp_id!r}; the nearest is {_nearest(str(exp_id), EXPERIMENTS)}")
@@ -81,12 +81,11 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     Raises MissingArtefact where the tensors are not there yet, BadInput where they lack what the network's gate reads.
     """
     from forecast_assets.assets.networks import TRAINING, FoldInputs, train_fold
+    from forecast_assets.assets.pool import SKIPPED
     from forecast_assets.assets.product import write_content
     from forecast_assets.assets.stage import fold_key
-    from forecast_assets.assets.windowed_tensors import TENSORS
     from forecast_assets.core.evaluation.figure import to_png
     from forecast_assets.core.evaluation.trials import Trial
-    from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.resources.compute import ComputeResource
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
@@ -98,13 +97,6 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     knobs: dict[str, Any] = {asset: getattr(settings, asset), "folds": settings.folds, "windows": settings.windows}
     if calibration is not None:
         knobs["calibration"] = calibration
-    if isinstance(spec := knobs[asset], MoeSpec):
-        given = PanelTensors.load(tensors.path(TENSORS)).feature_names
-        if lacking := [name for name in spec.regime if name not in given]:
-            columns = ", ".join(lacking)
-            raise BadInput(
-                f"{asset}: the panel has no {columns}; name a file of macro series with FORECAST_MACRO and run again"
-            )
     key = fold_key(asset, year, specs=knobs, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
     inputs = FoldInputs(
@@ -119,6 +111,8 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         log=log,
     )
     product = train_fold(asset, getattr(settings, asset), inputs, calibration=calibration)
+    if why := product.facts.get(SKIPPED):
+        raise BadInput(str(why))
     folder.mkdir(parents=True, exist_ok=True)
     settings_used = {name: knob.model_dump(mode="json") for name, knob in knobs.items()}
     write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / "settings.json")

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
+from forecast_assets.core.models.names import NETWORKS
 
 HEAVY = (
     "torch",
@@ -33,14 +34,7 @@ def test_asset_selections_resolve_from_strings() -> None:
 
     graph = defs.resolve_asset_graph()
     chosen = dg.AssetSelection.from_string('group:"models" and not key:"baselines"').resolve(graph)
-    assert {key.to_user_string() for key in chosen} == {
-        "b0_mlp",
-        "b1_tft",
-        "b2_tft_ticker",
-        "b3_tft_sector",
-        "b4_patchtst",
-        "ensemble",
-    }
+    assert {key.to_user_string() for key in chosen} == {*NETWORKS, "ensemble"}
 
 
 def test_the_definitions_validate() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from benchmarks._result import ROOT
 from benchmarks.faults.worker import start
+from forecast_assets.core.models.names import NETWORKS
 
 YEAR = "2019"
-FOLD = ("b0_mlp", "b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst", "baselines", "ensemble", "backtest")
+FOLD = (*NETWORKS, "baselines", "ensemble", "backtest")
 PANEL = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 REPORT = ("backtest_report", "ablation_report")
 NIGHT = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")

@@ -11,6 +11,7 @@ from forecast_assets.assets.scoring import YearForecasts, losses_files
 from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.models.names import RIVAL
 from forecast_assets.core.specs import BacktestSpec, WindowSpec
 from forecast_assets.store.versions import Version
 
@@ -45,16 +46,16 @@ def backtest(
     losses = score_forecasts(inputs, lookback=windows.lookback)
     panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
     expected = dict(zip(HORIZONS, inputs.baselines.json(TRAINING)["unconditional_mean"], strict=True))
-    networks = (inputs.b1_tft, inputs.b2_tft_ticker, inputs.b3_tft_sector, inputs.b4_patchtst)
-    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, inputs.b0_mlp, *networks)}
+    networks = inputs.networks
+    forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, *networks)}
     walk = pl.read_parquet(inputs.baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})
     # B0 as a friend would trade it: its own one-session forecast, every day, without smoothing.
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
     traded = {
         "ensemble": (forecasts["ensemble"], backtest_spec),
-        **{v.asset: (forecasts[v.asset], backtest_spec) for v in networks},
-        "b0_mlp": (forecasts["b0_mlp"], backtest_spec),
+        **{v.asset: (forecasts[v.asset], backtest_spec) for v in networks if v.asset != RIVAL},
+        RIVAL: (forecasts[RIVAL], backtest_spec),
         "b0_mlp_naive": (forecasts["b0_mlp"], naive),
         "ensemble_directional": (forecasts["ensemble"], directional),
         "b0_mlp_directional": (forecasts["b0_mlp"], directional),
@@ -71,7 +72,7 @@ def backtest(
         forecasts["ensemble"], panel, year=year, spec=backtest_spec, unconditional_mean=mean, delay_sessions=1
     )
     variants = {f"ensemble{LATE}": late}
-    for network in (inputs.b0_mlp, inputs.b2_tft_ticker):
+    for network in (inputs.b0_mlp, inputs.candidates.b2_tft_ticker):
         for (fit,), table in pl.read_parquet(network.path(FITS)).group_by("model", maintain_order=True):
             variants[str(fit)] = simulate(table, panel, year=year, spec=backtest_spec, unconditional_mean=mean)
     error = max(reconcile(book) for book in (*books.values(), *variants.values()))

@@ -12,10 +12,13 @@ import polars as pl
 from upath import UPath
 
 from forecast_assets.assets.backtest import VARIANTS
-from forecast_assets.assets.networks import IMPORTANCE, TRAINING
+from forecast_assets.assets.exhibits import IMPORTANCE
+from forecast_assets.assets.networks import TRAINING
+from forecast_assets.assets.pool import Candidates, trained
 from forecast_assets.assets.product import TABLE, Product
 from forecast_assets.assets.scoring import read_daily
 from forecast_assets.assets.stage import Parameters, stage
+from forecast_assets.core.models.names import CANDIDATES, RIVAL
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -30,10 +33,7 @@ TRIALS = "trials.json"
 """The trial ledger as the report read it."""
 
 MODEL, BASELINE = "ensemble", "ewma"
-RIVALS = (
-    *("b0_mlp", "har", "harx", "garch", "ewma", "histvol20"),
-    *("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst", "best_member"),
-)
+RIVALS = (RIVAL, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -67,10 +67,7 @@ class ReportInputs(Parameters):
     calendar_panel: Version
     baselines: dict[str, Version]
     b0_mlp: dict[str, Version]
-    b1_tft: dict[str, Version]
-    b2_tft_ticker: dict[str, Version]
-    b3_tft_sector: dict[str, Version]
-    b4_patchtst: dict[str, Version]
+    candidates: Candidates[dict[str, Version]]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
 
@@ -86,14 +83,9 @@ class ReportInputs(Parameters):
         return [int(year) for year in wanted if year not in self.backtest]
 
     @property
-    def candidates(self) -> list[Mapping[str, Version]]:
-        """The networks that the ensemble is made of."""
-        return [self.b1_tft, self.b2_tft_ticker, self.b3_tft_sector, self.b4_patchtst]
-
-    @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
-        return [self.b0_mlp, *self.candidates]
+        return [self.b0_mlp, *self.candidates.each()]
 
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
@@ -123,11 +115,12 @@ def backtest_report(
     years = inputs.years
     content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
     summary = content.summary
+    last = [of[years[-1]] for of in inputs.candidates.each()]
     figures = backtest_figures(
         forecasts=content.forecasts,
         daily=content.chained,
         prices=pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
-        curves=pl.concat(pl.DataFrame(of[years[-1]].json(TRAINING)["curve"]) for of in inputs.candidates),
+        curves=pl.concat(pl.DataFrame(fold.json(TRAINING)["curve"]) for fold in trained(last)),
         summary=summary,
     )
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
@@ -174,11 +167,9 @@ def report_content(
         trades=trades,
         liquid=traded_liquidity(liquidity(panel), trades, strategies=[MODEL]),
     )
-    weights = {
-        asset: {int(year): _weights(of[year]) for year in years}
-        for of in inputs.networks
-        for asset in {version.asset for version in of.values()}
-    }
+    weights: dict[str, dict[int, Any]] = {}
+    for fold in trained(of[year] for of in inputs.networks for year in years):
+        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = _weights(fold)
     summary = summarise(
         losses=losses,
         daily=chained,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from forecast_assets.assets.decisions import calibrated_files, fold_table
 from forecast_assets.assets.networks import FITS, TRAINING
 from forecast_assets.assets.partitions import years
+from forecast_assets.assets.pool import Candidates, trained
 from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import stage
 from forecast_assets.assets.windowed_tensors import TENSORS
@@ -29,10 +30,7 @@ MEMBERS = "members.parquet"
 
 @stage(group="models", kinds={"numpy"}, partitions=years, tuned=True)
 def ensemble(
-    b1_tft: Version,
-    b2_tft_ticker: Version,
-    b3_tft_sector: Version,
-    b4_patchtst: Version,
+    candidates: Candidates[Version],
     windowed_tensors: Version,
     ensemble_spec: EnsembleSpec,
     calibration: CalibrationSpec,
@@ -49,10 +47,10 @@ def ensemble(
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.tensors import PanelTensors
 
-    candidates = (b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst)
-    fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in candidates)
-    trained = [version.json(TRAINING) for version in candidates]
-    scores = {fit["fit"]: fit["validation_pinball"] for training in trained for fit in training["fits"]}
+    folds_at_hand = trained(candidates.each())
+    fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in folds_at_hand)
+    records = [version.json(TRAINING) for version in folds_at_hand]
+    scores = {fit["fit"]: fit["validation_pinball"] for record in records for fit in record["fits"]}
     members = choose_members(scores, members=ensemble_spec.members)
     forecasts = np.stack([quantile_array(fits.filter(pl.col("model") == member)).quantiles for member in members])
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
@@ -87,7 +85,7 @@ def ensemble(
                     for k, m in enumerate(members)
                 ],
                 "candidates": len(scores),
-                "unconditional_mean": trained[0]["unconditional_mean"],
+                "unconditional_mean": records[0]["unconditional_mean"],
             },
         },
         facts={"members": len(members), "candidates": len(scores), **facts},

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,18 +14,28 @@ from numpy.typing import NDArray
 
 from forecast_assets.assets.causality import PURGED, purge_check
 from forecast_assets.assets.decisions import calibrated_files, fold_table
+from forecast_assets.assets.exhibits import IMPORTANCE, exhibits
 from forecast_assets.assets.followed import Followed
 from forecast_assets.assets.partitions import years
+from forecast_assets.assets.pool import SKIPPED, why_skipped
 from forecast_assets.assets.product import TABLE, Content, Product
 from forecast_assets.assets.stage import Parameters, stage
 from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec, MlpSpec, PatchTstSpec, TftSpec, WindowSpec
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.specs import (
+    CalibrationSpec,
+    FitSpec,
+    FoldSpec,
+    MlpSpec,
+    MoeSpec,
+    PatchTstSpec,
+    TftSpec,
+    WindowSpec,
+)
 from forecast_assets.resources.engine import Engine, Needs, Say, fit_needs, in_order
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from forecast_assets.core.training.fit import Fit, Hardware
     from forecast_assets.core.windows.folds import Fold
     from forecast_assets.core.windows.stats import FoldStats
@@ -36,9 +46,6 @@ FITS = "fits.parquet"
 """Forecasts of every single fit, ``model`` being ``<asset key>/<seed>``."""
 
 TRAINING = "training.json"
-
-IMPORTANCE = "importance.json"
-"""What the best fit looked at in the test year, averaged over decisions; empty for a network that weighs nothing."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,18 @@ def b4_patchtst(b4_patchtst_spec: PatchTstSpec, calibration: CalibrationSpec, in
     return train_fold("b4_patchtst", b4_patchtst_spec, inputs, calibration=calibration)
 
 
+@network
+def b5_moe(b5_moe_spec: MoeSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> Product:
+    """B5: B3 with a mixture of experts that VIX and interest rates choose from; skipped, with the reason, without them."""
+    return train_fold("b5_moe", b5_moe_spec, inputs, calibration=calibration)
+
+
+NETWORK_ASSETS = [b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst, b5_moe]
+
+
 def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> Product:
-    """Train all fits of one model on one fold and forecast the fold's decisions.
+    """Train all fits of one model on one fold and forecast the fold's decisions; skipped where the panel lacks what the
+    model cannot do without.
 
     The asset's own forecast is that of its best fit by validation pinball, calibrated where ``calibration`` says so
     (None: the rival is left as it comes); the fits, candidates for the ensemble, stay raw, so that calibration has no say
@@ -99,12 +116,15 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     year, lookback = inputs.year, inputs.windows.lookback
     from forecast_assets.core.evaluation.plots import training_curves
     from forecast_assets.core.training.calibrate import calibrate_fold
+    from forecast_assets.core.training.fit import trained_model
 
     work = FoldWork(
         name, spec, year, inputs.folds, lookback, inputs.windowed_tensors, inputs.hardware, inputs.checkpoints
     )
     seeds = range(spec.seed, spec.seed + spec.fits)
     panel, fold, stats = work.data
+    if why := why_skipped(name, spec, panel, fold.train):
+        return skipped_fold(name, why, work=work, log=inputs.log)
     files: dict[str, Content] = {}
     tables: list[pl.DataFrame] = []
     forecasts: list[NDArray[np.float64]] = []
@@ -132,15 +152,9 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
-    seen = looked_at(
-        name,
-        spec,
-        files[f"weights-{fits[best]['seed']}.safetensors"],
-        panel=panel,
-        fold=fold,
-        stats=stats,
-        lookback=lookback,
-    )
+    weights: Any = files[f"weights-{fits[best]['seed']}.safetensors"]
+    model = trained_model(name, spec, weights, stats=stats, lookback=lookback)
+    shown = exhibits(model, title=f"{name} {year}", panel=panel, fold=fold, stats=stats)
     published: dict[str, Content] = {TABLE: tables[best].with_columns(model=pl.lit(name))}
     if calibration is not None and calibration.enabled:
         online = calibrate_fold(forecasts[best], panel=panel, fold=fold, spec=calibration)
@@ -150,15 +164,11 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             **files,
             **published,
             FITS: pl.concat(tables),
-            IMPORTANCE: seen,
-            TRAINING: {
-                "fits": fits,
-                "curve": curves,
-                "unconditional_mean": list(stats.unconditional_mean),
-                "tickers_known": [t for t, i in zip(panel.tickers, stats.ticker_ids.tolist(), strict=True) if i],
-            },
+            **shown.files,
+            TRAINING: training_record(work.data, fits=fits, curve=curves),
         },
         facts={
+            **shown.facts,
             "best_validation_pinball": fits[best]["validation_pinball"],
             "train_decisions": len(fold.train),
             "validation_decisions": len(fold.validation),
@@ -166,12 +176,33 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             "visits": visits,
             "visits_per_second": round(visits / seconds, 1),
         },
-        plots={
-            "training": training_curves(pl.DataFrame(curves)),
-            **({"importance": importance_plot(f"{name} {year}: what it looks at", seen)} if seen else {}),
-        },
+        plots={"training": training_curves(pl.DataFrame(curves)), **shown.plots},
         checks=purge_check(panel, fold),
         seeds=tuple(f["seed"] for f in fits),
+    )
+
+
+def training_record(data: "FoldData", *, fits: list[dict[str, Any]], curve: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``TRAINING`` holds."""
+    panel, _, stats = data
+    return {
+        "fits": fits,
+        "curve": curve,
+        "unconditional_mean": list(stats.unconditional_mean),
+        "tickers_known": [t for t, i in zip(panel.tickers, stats.ticker_ids.tolist(), strict=True) if i],
+    }
+
+
+def skipped_fold(name: str, why: str, *, work: "FoldWork", log: logging.Logger) -> Product:
+    """A fold without fits and forecasts, and why; what is made of several models is made of the others."""
+    panel, fold, _ = work.data
+    log.warning(f"skipped: {why}")
+    undecided = replace(fold, validation=fold.validation[:0], test=fold.test[:0])
+    nothing = fold_table(panel, undecided, np.empty((0, len(HORIZONS), len(QUANTILES))), model=name)
+    return Product(
+        files={TABLE: nothing, FITS: nothing, IMPORTANCE: {}, TRAINING: training_record(work.data, fits=[], curve=[])},
+        facts={SKIPPED: why},
+        checks=purge_check(panel, fold),
     )
 
 
@@ -272,51 +303,3 @@ class FoldWork:
             device=self.hardware.accelerator,
         )
         return Fitted(trained, quantiles.double().numpy())
-
-
-EXPLAINED = 256
-"""Test decisions, evenly spaced, whose explanations are averaged."""
-
-
-def looked_at(
-    name: str,
-    spec: FitSpec,
-    weights: Any,
-    *,
-    panel: "PanelTensors",
-    fold: "Fold",
-    stats: "FoldStats",
-    lookback: int,
-) -> dict[str, Any]:
-    """The variables a model selected and the sessions it attended to in the test year; empty if it can't tell.
-
-    ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
-    1 (or is empty). ``decisions`` is how many are averaged.
-    """
-    from forecast_assets.core.training.fit import explain_decisions, trained_model
-
-    model = trained_model(name, spec, weights, stats=stats, lookback=lookback)
-    ends = fold.test[:: max(1, len(fold.test) // EXPLAINED)]
-    found = explain_decisions(model, ends, panel=panel, stats=stats)
-    if found is None:
-        return {}
-    means = {
-        "variables": (found.encoder_names, found.encoder),
-        "ahead": (found.decoder_names, found.decoder),
-        "static": (found.static_names, found.static),
-    }
-    return {
-        "decisions": len(ends),
-        "attention": found.attention.mean(dim=0).tolist(),
-        **{key: dict(zip(names, w.mean(dim=0).tolist(), strict=True)) for key, (names, w) in means.items()},
-    }
-
-
-def importance_plot(title: str, seen: Mapping[str, Any]) -> "Figure":
-    """``looked_at``, drawn."""
-    from forecast_assets.core.evaluation.explanations import explanation_figure, ranked
-
-    variables = seen["variables"]
-    return explanation_figure(
-        title, variables=ranked(list(variables.values()), list(variables)), attention=seen["attention"]
-    )

@@ -8,6 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.decisions import RAW
 from forecast_assets.assets.ensemble import BEST_MEMBER
+from forecast_assets.assets.pool import Candidates, trained
 from forecast_assets.assets.product import TABLE
 from forecast_assets.assets.stage import Parameters
 from forecast_assets.store.versions import Version
@@ -28,17 +29,18 @@ class YearForecasts(Parameters):
 
     ensemble: Version
     b0_mlp: Version
-    b1_tft: Version
-    b2_tft_ticker: Version
-    b3_tft_sector: Version
-    b4_patchtst: Version
+    candidates: Candidates[Version]
     baselines: Version
     windowed_tensors: Version
 
+    @property
+    def networks(self) -> list[Version]:
+        """Those that could be trained."""
+        return trained([self.b0_mlp, *self.candidates.each()])
+
     def tables(self) -> Iterator[pl.DataFrame]:
         """The forecast tables, one after the other."""
-        networks = (self.b0_mlp, self.b1_tft, self.b2_tft_ticker, self.b3_tft_sector, self.b4_patchtst)
-        for version in (*networks, self.baselines, self.ensemble):
+        for version in (*self.networks, self.baselines, self.ensemble):
             yield pl.read_parquet(version.path(TABLE))
         yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
 

@@ -6,7 +6,8 @@ A stage is an ordinary function. Its parameters say what it needs:
   ``dict[str, Version]`` (every partition at hand, by key);
 - a parameter annotated with a spec is the field of ``Settings`` of that name (``<name>_spec`` where an asset has the
   name), and only those specs enter the input key;
-- a parameter annotated with ``Parameters`` stands for their fields: what several stages need alike, said once;
+- a parameter annotated with ``Parameters`` stands for their fields: what several stages need alike, said once; a group
+  may hold others, and one that is generic says what its fields are;
 - ``year``, ``day``, ``hardware``, ``engine``, ``drops``, ``macro``, ``profile``, ``tracking`` and ``log`` are what their
   names say;
 - ``trials`` is the trial ledger as it is now, which enters the input key (a new trial makes a new report); a stage that
@@ -34,7 +35,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import dagster as dg
 import polars as pl
@@ -82,15 +83,15 @@ class _Signature:
     parents: dict[str, Any]  # name -> annotation
     specs: dict[str, type[Spec]]
     services: tuple[str, ...]
-    groups: dict[str, type[Parameters]]
+    groups: dict[str, Any]  # name -> annotation
 
     @classmethod
     def of(cls, function: Callable[..., Product]) -> "_Signature":
         annotations = {name: p.annotation for name, p in inspect.signature(function).parameters.items()}
-        groups = {name: a for name, a in annotations.items() if _is_a(a, Parameters)}
+        groups = {name: a for name, a in annotations.items() if _is_group(a)}
         for name, group in groups.items():
             del annotations[name]
-            annotations |= {field.name: field.type for field in fields(group)}
+            annotations |= _leaves(group)
         services = tuple(name for name in annotations if name in SERVICES)
         specs = {name: a for name, a in annotations.items() if _is_a(a, Spec)}
         parents = {name: a for name, a in annotations.items() if name not in specs and name not in services}
@@ -99,9 +100,35 @@ class _Signature:
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What the stage is called with: ``values`` by name, those of a group put together."""
         arguments = dict(values)
-        for name, group in self.groups.items():
-            arguments[name] = group(**{field.name: arguments.pop(field.name) for field in fields(group)})  # type: ignore[arg-type]
-        return arguments
+        return {name: _put_together(group, arguments) for name, group in self.groups.items()} | arguments
+
+
+def _is_group(annotation: Any) -> bool:
+    return _is_a(get_origin(annotation) or annotation, Parameters)
+
+
+def _leaves(group: Any) -> dict[str, Any]:
+    """Name and annotation of a group's fields, those of groups within it included."""
+    found: dict[str, Any] = {}
+    for name, annotation in _fields(group):
+        found |= _leaves(annotation) if _is_group(annotation) else {name: annotation}
+    return found
+
+
+def _fields(group: Any) -> list[tuple[str, Any]]:
+    """Name and annotation of each field; where a group is generic, a field may be of its one type variable."""
+    (of,) = get_args(group) or (None,)
+    declared = fields(get_origin(group) or group)
+    return [(field.name, of if isinstance(field.type, TypeVar) else field.type) for field in declared]
+
+
+def _put_together(group: Any, values: dict[str, Any]) -> Any:
+    """An instance of ``group``, whose fields are taken out of ``values``."""
+    given = {
+        name: _put_together(annotation, values) if _is_group(annotation) else values.pop(name)
+        for name, annotation in _fields(group)
+    }
+    return (get_origin(group) or group)(**given)
 
 
 def _is_a(annotation: Any, base: type) -> bool:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from forecast_assets.assets.decisions import fold_table
+from forecast_assets.assets.pool import CandidateSpecs, why_skipped
 from forecast_assets.assets.product import TABLE, Check, Product
 from forecast_assets.assets.stage import CheckSpec, stage
 from forecast_assets.assets.tuned import SETTINGS
 from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, PatchTstSpec, Spec, SweepSpec, TftSpec
+from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, Spec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
@@ -48,10 +49,7 @@ def sweep(
     windowed_tensors: Version,
     calendar_panel: Version,
     sweep_spec: SweepSpec,
-    b1_tft: TftSpec,
-    b2_tft_ticker: TftSpec,
-    b3_tft_sector: TftSpec,
-    b4_patchtst: PatchTstSpec,
+    specs: CandidateSpecs,
     folds: FoldSpec,
     calibration: CalibrationSpec,
     backtest_spec: BacktestSpec,
@@ -76,12 +74,13 @@ def sweep(
     tensors = Tensors(windowed_tensors, TENSORS)
     panel = sample_of_tickers(tensors.load(), tickers=sweep_spec.max_tickers)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
-    fit_specs = {
-        "b1_tft": b1_tft,
-        "b2_tft_ticker": b2_tft_ticker,
-        "b3_tft_sector": b3_tft_sector,
-        "b4_patchtst": b4_patchtst,
-    }
+    fit_specs = specs.by_name()
+    reasons = {name: why_skipped(name, fit_specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
+    for why in filter(None, reasons.values()):
+        log.warning(f"sweep: not searched: {why}")
+    sweep_spec = sweep_spec.model_copy(update={"models": tuple(name for name, why in reasons.items() if not why)})
+    if not sweep_spec.models:
+        return nothing_tried(f"no model can be searched: {'; '.join(filter(None, reasons.values()))}")
     key = search_key(windowed_tensors, sweep_spec, [*fit_specs.values(), folds, calibration])
     given = Search(
         name=f"sweep-{key}",

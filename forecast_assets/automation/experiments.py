@@ -1,29 +1,11 @@
-"""The networks by the names of the ablation, and their search as a W&B sweep."""
+"""The search of the networks as a W&B sweep."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from forecast_assets.core.models.names import EXPERIMENTS
 from forecast_assets.core.specs import SweepSpec
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A network of the ablation."""
-
-    asset: str
-    family: str
-
-
-EXPERIMENTS = {
-    "B0": Experiment("b0_mlp", "mlp"),
-    "B1": Experiment("b1_tft", "tft"),
-    "B2": Experiment("b2_tft_ticker", "tft"),
-    "B3": Experiment("b3_tft_sector", "tft"),
-    "B4": Experiment("b4_patchtst", "patchtst"),
-    "B5": Experiment("b5_moe", "tft"),
-}
 
 
 def wandb_sweep(spec: SweepSpec, *, profile: str, year: int) -> str:

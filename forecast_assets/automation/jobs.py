@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from forecast_assets.core.models.names import NETWORKS
+
 PANEL_ASSETS = (
     *("raw_panel", "rejected_rows", "calendar_panel"),
     *("macro_series", "feature_panel", "windowed_tensors"),
@@ -21,16 +23,7 @@ SWEEP = dg.define_asset_job(
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
-    selection=[
-        "baselines",
-        "b0_mlp",
-        "b1_tft",
-        "b2_tft_ticker",
-        "b3_tft_sector",
-        "b4_patchtst",
-        "ensemble",
-        "backtest",
-    ],
+    selection=["baselines", *NETWORKS, "ensemble", "backtest"],
     description="One test year: train, forecast, combine, trade.",
 )
 REPORT = dg.define_asset_job(

@@ -6,6 +6,7 @@ import pytest
 
 from forecast_assets.assets.decisions import CALIBRATION, RAW
 from forecast_assets.assets.networks import FITS
+from forecast_assets.core.models.names import CANDIDATES
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets_tests.graph import Graph
 
@@ -27,8 +28,7 @@ def test_raw_and_calibrated_forecasts_stand_beside_each_other_and_differ(smoke_g
 
 
 def test_the_raw_ensemble_lies_between_its_members(smoke_graph: Graph) -> None:
-    networks = ("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst")
-    fits = pl.concat(pl.read_parquet(smoke_graph.version(name, "2019").path(FITS)) for name in networks)
+    fits = pl.concat(pl.read_parquet(smoke_graph.version(name, "2019").path(FITS)) for name in CANDIDATES)
     keys = ["date", "ticker", "horizon"]
     members = fits.group_by(keys).agg(low=pl.min("q975"), high=pl.max("q975"))
     raw = pl.read_parquet(smoke_graph.version("ensemble", "2019").path(RAW)).join(members, on=keys)

@@ -12,6 +12,7 @@ import pytest
 
 from forecast_assets.assets.stage import _refuse_mixed
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.models.names import CANDIDATES
 from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.gated import ASSET
 from forecast_assets_tests.graph import Graph
@@ -106,7 +107,7 @@ def test_a_panel_that_came_in_between_stops_the_year(empty_graph: Graph) -> None
     assert empty_graph.run(*panel, as_of="2019-06-28").failures == []
     assert empty_graph.run("b1_tft", years=["2019"], as_of="2019-06-28").failures == []
     assert empty_graph.run(*panel).failures == []
-    outcome = empty_graph.run("b2_tft_ticker", "b3_tft_sector", "b4_patchtst", "ensemble", years=["2019"])
+    outcome = empty_graph.run(*CANDIDATES[1:], "ensemble", years=["2019"])
     assert [(failure.asset, failure.user_mistake) for failure in outcome.failures] == [("ensemble", True)]
     assert outcome.failures[0].message.startswith("ensemble/2019: b1_tft/2019 was made from another windowed_tensors ")
     assert empty_graph.store.partitions("ensemble") == []

@@ -7,15 +7,13 @@ import polars as pl
 
 from forecast_assets.core.evaluation.daily import DailyLosses, daily_losses, forecast_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table, quantile_array
+from forecast_assets.core.models.names import NETWORKS
 from forecast_assets.core.training.calibrate import calibrate_split
 
 RAW, SPLIT = "ensemble_raw", "ensemble_split"
 """The ensemble without calibration, and with factors that are fixed on the fold's validation decisions."""
 
-SHOWN = (
-    *("ensemble", "best_member", "b4_patchtst", "b3_tft_sector", "b2_tft_ticker", "b1_tft", "b0_mlp"),
-    *("harx", "har", "garch", "ewma"),
-)
+SHOWN = ("ensemble", "best_member", *reversed(NETWORKS), "harx", "har", "garch", "ewma")
 """Models in the order they are shown; the ensemble's other calibrations are shown as steps only."""
 
 AGES = (5, 20, 60)

@@ -51,6 +51,11 @@ class ForecastModel(nn.Module):
     columns: tuple[str, ...]
     lookback: int
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those of ``columns`` without which there is no forecast."""
+        return self.columns
+
     def forward(self, batch: Batch) -> Tensor:
         """Quantiles of the log return over each horizon, (B, 3, 7)."""
         raise NotImplementedError

@@ -15,6 +15,7 @@ from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import MoeSpec
 from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.tensors import PanelTensors
 
 NUMBERS = len(HORIZONS) * len(QUANTILES)
 
@@ -48,12 +49,30 @@ class Moe(Tft):
     def regime(self, batch: Batch) -> Tensor:
         """What the gate reads of each decision, (B, R), in units of the fold's training rows."""
         last = batch.rows.index_select(1, batch.offsets)  # (K, T, C) -> (K, M, C)
-        return last[..., len(self.variables) :].flatten(0, 1)
+        return known_regime(last[..., len(self.variables) :].flatten(0, 1))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What the TFT reads: a macro feed may pause."""
+        return self.variables
 
     def loss(self, batch: Batch) -> Tensor:
         """That of the other networks, plus ``balance_weight`` times the imbalance of the experts' use in the batch."""
         raw, share = self.mixed(batch)
         return self.loss_of(raw, batch) + self.balance_weight * imbalance(share)
+
+
+def known_regime(standardised: Tensor) -> Tensor:
+    """A value that was not known at the decision, NaN, as the mean of the training rows."""
+    return torch.nan_to_num(standardised, nan=0.0)
+
+
+@torch.no_grad()
+def gate_shares(model: Moe, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Tensor:
+    """How much of each expert a trained model mixes for the decisions at rows ``ends``: (M,) -> (M, E)."""
+    columns = panel.columns(model.columns[len(model.variables) :])
+    shares: Tensor = model.gate(known_regime(stats.standardise(panel.features[ends][:, columns], columns)))
+    return shares
 
 
 class Gate(nn.Module):

@@ -249,11 +249,11 @@ def fit(
 
     Deterministic given ``seed`` on a CPU. Raises FloatingPointError when the loss stops being finite.
     """
-    for ends in (fold.train, fold.decisions):
-        check_windows(panel, ends, lookback=lookback)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS[name](spec, stats=stats, lookback=lookback)
+        for ends in (fold.train, fold.decisions):
+            check_windows(panel, ends, lookback=lookback, columns=panel.columns(model.required))
         if start is not None:
             model.load_state_dict(dict(start))
         layout = Layout(ends=spec.ends_per_run, stride=spec.stride_sessions)

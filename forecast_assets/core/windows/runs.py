@@ -86,8 +86,10 @@ def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, R
     return Layout(size, 1), runs, run * size + distance % size
 
 
-def check_windows(panel: PanelTensors, ends: Tensor, *, lookback: int) -> None:
-    """Raise AssertionError unless the windows of all ``ends`` are finite and lie within one ticker and segment each."""
+def check_windows(panel: PanelTensors, ends: Tensor, *, lookback: int, columns: Tensor | slice = slice(None)) -> None:
+    """Raise AssertionError unless the windows of all ``ends`` are finite in ``columns`` (all of them, if none are named) and
+    lie within one ticker and segment each.
+    """
     begin = ends - lookback + 1
     if bool((begin < 0).any()):
         raise AssertionError(f"windows: {int((begin < 0).sum())} windows begin before the panel")
@@ -95,7 +97,7 @@ def check_windows(panel: PanelTensors, ends: Tensor, *, lookback: int) -> None:
     broken = torch.zeros(panel.rows + 1, dtype=torch.int32, device=ends.device)
     for k in range(0, panel.rows, CHECKED_ROWS):
         block = slice(k, k + CHECKED_ROWS)
-        finite = torch.isfinite(panel.features[block]).all(dim=1) & torch.isfinite(panel.scale[block])
+        finite = torch.isfinite(panel.features[block][:, columns]).all(dim=1) & torch.isfinite(panel.scale[block])
         broken[1 + k : 1 + k + len(finite)] = (~finite).int()
     starts = torch.zeros_like(broken)
     starts[1:] = panel.segment_start.int()

@@ -84,16 +84,21 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 
 def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64, a block of rows at a time."""
+    """Mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64, a block of rows at a time.
+
+    Complete rows have all features but the macro ones, whose feed may begin late: their moments are those of what is there.
+    """
     # Into one sum each: results kept of every block would lie between the blocks' temporaries and pin the heap.
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
-    squares = torch.zeros_like(total)
+    squares, count = torch.zeros_like(total), torch.zeros_like(total)
     for block in rows.split(BLOCK_ROWS):
-        total += features[block].double().sum(dim=0)
-    mean = total / len(rows)
+        values = features[block].double()
+        total += values.nansum(dim=0)
+        count += torch.isfinite(values).sum(dim=0)
+    mean = total / count.clamp(min=1)
     for block in rows.split(BLOCK_ROWS):
-        squares += (features[block].double() - mean).square_().sum(dim=0)
-    return mean, (squares / (len(rows) - 1)).sqrt()
+        squares += (features[block].double() - mean).square_().nansum(dim=0)
+    return mean, (squares / (count - 1).clamp(min=1)).sqrt()
 
 
 class _Outcomes(NamedTuple):

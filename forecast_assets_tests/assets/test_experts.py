@@ -1,0 +1,80 @@
+"""The mixture of experts in the graph: with macro series, without them, and when the feed stops."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forecast_assets.assets.exhibits import EXPERTS
+from forecast_assets.assets.pool import SKIPPED
+from forecast_assets_tests.graph import Graph, environment
+
+NIGHT = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors",
+         "challenger", "serving_model", "nightly_forecast")  # fmt: skip
+
+
+def macro_file(path: Path, *, last: dt.date) -> Path:
+    """Made-up daily series up to ``last``; weekends and holidays are there too, as some vendors have them."""
+    days = pl.date_range(dt.date(2015, 6, 1), last, eager=True)
+    rng = np.random.default_rng(3)
+    walk = np.cumsum(rng.normal(size=(len(days), 3)) * 0.02, axis=0)
+    table = pl.DataFrame(
+        {"Date": days, "VIX": 18 * np.exp(walk[:, 0]), "US10Y": 2 + walk[:, 1], "US2Y": 1 + walk[:, 2]}
+    )
+    table.write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """One year of the smoke panel with macro series, every fit a member of the ensemble."""
+    root = tmp_path_factory.mktemp("experts")
+    with Graph(root) as graph:
+        with environment(FORECAST_MACRO=macro_file(root / "macro.csv", last=dt.date(2019, 12, 31))):
+            assert graph.run(years=["2019"], overrides=["ensemble.members=20"]).failures == []
+        yield graph
+
+
+def test_with_macro_series_it_is_trained_and_a_candidate_and_in_both_reports(graph: Graph) -> None:
+    members = [m["fit"] for m in graph.version("ensemble", "2019").json("members.json")["members"]]
+    assert {"b5_moe/0", "b5_moe/1"} <= set(members)
+    assert "b5_moe" in set(graph.table("backtest", "2019")["strategy"])
+    ablation = graph.version("ablation_report").json("ablation.json")
+    claims = {step["model"]: step["claim"] for step in ablation["verdicts"]}
+    assert claims["b5_moe"] == "A mixture of experts, weighed by VIX and interest rates"
+
+
+def test_how_much_of_each_expert_is_in_the_forecasts_of_a_date_is_published_and_drawn(graph: Graph) -> None:
+    fold = graph.version("b5_moe", "2019")
+    shares = pl.read_parquet(fold.path(EXPERTS))
+    columns = [name for name in shares.columns if name.startswith("expert_")]
+    assert len(columns) == fold.manifest.facts["experts"] == 4
+    np.testing.assert_allclose(shares.select(pl.sum_horizontal(columns)).to_numpy(), 1, rtol=1e-5)
+    assert shares["date"].to_list() == sorted(set(graph.table("b5_moe", "2019")["date"]))
+    assert shares["vix"].null_count() == 0
+    assert fold.manifest.facts["expert_imbalance"] >= 0
+    assert "plot-experts.png" in fold.manifest.files
+
+
+def test_a_feed_that_has_stopped_stops_no_night(graph: Graph) -> None:
+    before = graph.table("nightly_forecast", "2019-12-31")
+    stale = macro_file(graph.root / "stale.csv", last=dt.date(2019, 11, 29))
+    with environment(FORECAST_MACRO=stale):
+        assert graph.run(*NIGHT, as_of="2019-12-30").failures == []
+    night = graph.table("nightly_forecast", "2019-12-30")
+    quantiles = night.select("q025", "q50", "q975").to_numpy()
+    assert night["ticker"].n_unique() == before["ticker"].n_unique()
+    assert np.isfinite(quantiles).all()
+
+
+def test_without_macro_series_it_is_skipped_and_says_so_and_everything_else_is_made(smoke_graph: Graph) -> None:
+    for year in ("2018", "2019"):
+        fold = smoke_graph.version("b5_moe", year)
+        assert "name a file of macro series with FORECAST_MACRO" in fold.manifest.facts[SKIPPED]
+        assert smoke_graph.table("b5_moe", year).is_empty()
+        assert not fold.manifest.seeds
+    report = smoke_graph.version("backtest_report").json("metrics.json")
+    assert "b5_moe" not in {row["model"] for row in report["forecasts"]}
