@@ -55,7 +55,7 @@ def trained(folds: Iterable[Version]) -> list[Version]:
 
 
 def why_skipped(name: str, spec: FitSpec, panel: "PanelTensors", rows: "Tensor") -> str | None:
-    """Why network ``name`` cannot be trained on ``rows`` of a panel: it cannot do without columns that have no value there."""
+    """Why network ``name`` cannot be trained on ``rows`` of a panel: columns it cannot do without have no value there."""
     import torch
 
     needed = spec.regime if isinstance(spec, MoeSpec) else ()
