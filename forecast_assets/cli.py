@@ -216,6 +216,30 @@ def verify() -> None:
 
 
 @cli.command()
+@click.option("--keep", type=click.IntRange(min=1), default=3, show_default=True, help="Latest versions that stay.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@_command
+def prune(keep: int, dry_run: bool) -> None:
+    """Remove old versions: of each asset and partition the current and the latest stay, and all that have ever served.
+
+    What was tried stays counted: every trial is in the ledger before its version goes.
+    """
+    from forecast_assets.automation.prune import prune as prune_store
+    from forecast_assets.resources.store_io import StoreResource
+
+    resource = StoreResource()
+    with resource.store().run_turn(told=lambda text: click.echo(text, err=True)):
+        gone = prune_store(resource.store(), resource.root(), keep=keep, dry_run=dry_run)
+    size = sum(entry.bytes for version in gone for entry in version.manifest.files.values()) / 2**20
+    for asset in sorted({version.asset for version in gone}):
+        click.echo(f"{asset}: {sum(version.asset == asset for version in gone)} versions")
+    shared = "; files that other versions share stay" if gone else ""
+    click.echo(
+        f"{resource.root()}/store: {len(gone)} versions {'would go' if dry_run else 'removed'}, {size:.1f} MiB{shared}"
+    )
+
+
+@cli.command()
 @_command
 def status() -> None:
     """What is materialised, from when, how large, how long it took."""

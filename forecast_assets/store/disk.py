@@ -63,6 +63,11 @@ class LocalDisk:
         os.rename(self._path(f"{key}/{name}"), self._path(f"{key}/{DAMAGED}{name}"))
         fsync(self._path(key))
 
+    def remove(self, key: str) -> None:
+        (self._path(key) / MANIFEST).unlink(missing_ok=True)
+        fsync(self._path(key))
+        shutil.rmtree(self._path(key))
+
     def workspace(self, key: str) -> Path:
         path = self._path(key)
         path.mkdir(parents=True)

@@ -101,6 +101,10 @@ class ObjectStore:
             self._fs.copy(self._path(f"{key}/{name}/{file}"), self._path(f"{key}/{DAMAGED}{name}/{file}"))
         self._fs.rm(self._path(f"{key}/{name}"), recursive=True)
 
+    def remove(self, key: str) -> None:
+        self._fs.rm(self._path(f"{key}/{MANIFEST}"))
+        self._fs.rm(self._path(key), recursive=True)
+
     def workspace(self, key: str) -> Path:
         path = self._cache / "staging" / key.replace("/", "+")  # no name holds a plus, so none of these collide
         path.mkdir(parents=True)

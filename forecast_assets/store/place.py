@@ -67,6 +67,10 @@ class Place(Protocol):
         """Take the version `name` out of the folder `key` without destroying it: nothing that reads the store sees it."""
         ...
 
+    def remove(self, key: str) -> None:
+        """Remove the version `key`, its manifest first: killed in between, it is litter for a sweep."""
+        ...
+
     def workspace(self, key: str) -> Path:
         """A new, empty local folder in which the version `key` is written."""
         ...

@@ -220,6 +220,14 @@ class Store:
 
     # Looking after
 
+    def remove(self, version: Version) -> None:
+        """Destroy a version that is not the current one; ValueError for one that is. Files shared with others stay theirs."""
+        key = folder(version.asset, version.partition)
+        with self._place.exclusive(key, what=version.label):
+            if self._pointer(version.asset, version.partition) == version.id:
+                raise ValueError(f"{version.label}: version {version.id} is the current one; it can't be removed")
+            self._place.remove(f"{key}/{version.id}")
+
     def verify(self) -> list[Problem]:
         """Hash every file of every version again, and follow every ``CURRENT``. An empty list means a sound store."""
         return [problem for asset in self._place.folders("") for problem in self._verify_asset(asset)]
