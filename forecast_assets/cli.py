@@ -233,10 +233,8 @@ def prune(keep: int, dry_run: bool) -> None:
     size = sum(entry.bytes for version in gone for entry in version.manifest.files.values()) / 2**20
     for asset in sorted({version.asset for version in gone}):
         click.echo(f"{asset}: {sum(version.asset == asset for version in gone)} versions")
-    shared = "; files that other versions share stay" if gone else ""
-    click.echo(
-        f"{resource.root()}/store: {len(gone)} versions {'would go' if dry_run else 'removed'}, {size:.1f} MiB{shared}"
-    )
+    what, shared = "would go" if dry_run else "removed", "; files that other versions share stay" if gone else ""
+    click.echo(f"{resource.root()}/store: {len(gone)} versions {what}, {size:.1f} MiB{shared}")
 
 
 @cli.command()

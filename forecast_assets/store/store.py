@@ -221,7 +221,7 @@ class Store:
     # Looking after
 
     def remove(self, version: Version) -> None:
-        """Destroy a version that is not the current one; ValueError for one that is. Files shared with others stay theirs."""
+        """Destroy a version, but for files that it shares with others; ValueError for the current one."""
         key = folder(version.asset, version.partition)
         with self._place.exclusive(key, what=version.label):
             if self._pointer(version.asset, version.partition) == version.id:
