@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 from benchmarks.faults import invariants
 from benchmarks.faults.chains import YEAR, lay_out, unfinished_runs
@@ -26,6 +27,7 @@ from forecast_assets.store.store import Store
 from forecast_assets_tests.server import PROJECT, DagsterServer
 
 SETTLED_SECONDS = 300.0
+ENDING_SECONDS = 20.0
 TARGETS = {"worker": 18, "step": 18, "code server": 4, "webserver": 4, "tree": 6}
 """How many of fifty kills go where; the daemon's own are counted apart."""
 
@@ -67,6 +69,19 @@ class Bench:
             self.server.__enter__()
         return self.server
 
+    def ask(self, query: str, variables: dict[str, Any] | None = None) -> Any:
+        """The data of a GraphQL answer. A server that ends with what was killed, and no longer answers, is given its time,
+        then ended as by whoever looks after it.
+        """
+        until = time.monotonic() + ENDING_SECONDS
+        while time.monotonic() < until:
+            try:
+                return self.up().ask(query, variables)
+            except URLError:
+                time.sleep(0.5)
+        self.down()
+        return self.up().ask(query, variables)
+
     def down(self) -> None:
         """End what is left of it, without a word."""
         if self.server is not None:
@@ -92,7 +107,7 @@ class Bench:
             ... on LaunchRunSuccess{run{runId}} ... on PythonError{message}
             ... on RunConfigValidationInvalid{errors{message}}}}"""
         parameters = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": tags}}
-        answer = self.up().ask(query, {"p": parameters})["launchRun"]
+        answer = self.ask(query, {"p": parameters})["launchRun"]
         assert "run" in answer, answer
         run: str = answer["run"]["runId"]
         return run
@@ -113,7 +128,7 @@ class Bench:
     def succeeded(self, run: str) -> bool:
         """Whether the run, or a retry of it, succeeded."""
         query = "{runsOrError(limit: 20){... on Runs{results{runId rootRunId status}}}}"
-        runs = self.up().ask(query)["runsOrError"]["results"]
+        runs = self.ask(query)["runsOrError"]["results"]
         return any(r["status"] == "SUCCESS" and run in (r["runId"], r["rootRunId"]) for r in runs)
 
     def processes(self, target: str) -> list[int]:
