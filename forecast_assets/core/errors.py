@@ -23,3 +23,7 @@ class CorruptArtefact(UserError):
 
 class Unwritable(UserError):
     """A disk that is full, or a folder that can't be written."""
+
+
+class Unreachable(UserError):
+    """An object store that doesn't answer, or that lets nobody in."""

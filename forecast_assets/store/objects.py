@@ -8,12 +8,15 @@ Credentials and endpoint come from the library behind the URL (``AWS_ENDPOINT_UR
 import hashlib
 import os
 import shutil
+import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, temporary_beside
 from forecast_assets.store.manifest import Entry
@@ -23,6 +26,32 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _BLOCK = 8 * 2**20
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+def _in_reach(method: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """An object store that is away or refuses, as one sentence, without the library's own, which may quote a request."""
+
+    @wraps(method)
+    def call(*given: Given.args, **named: Given.kwargs) -> Answer:
+        try:
+            return method(*given, **named)
+        except _unreachable() as error:
+            raise Unreachable(
+                f"{given[0]}: the object store can't be used ({type(error).__name__}); check the URL, the endpoint "
+                "(AWS_ENDPOINT_URL or the like) and the credentials, and whether it is up"
+            ) from error
+
+    return call
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """The errors of a connection; the library behind s3:// has its own, and is there already where it raised one."""
+    botocore = sys.modules.get("botocore.exceptions")
+    own = (botocore.BotoCoreError,) if botocore is not None else ()
+    return (ConnectionError, TimeoutError, PermissionError, *own)
 
 
 def default_cache() -> Path:
@@ -42,23 +71,29 @@ class ObjectStore:
     def __str__(self) -> str:
         return str(self._root)
 
+    @_in_reach
     def read(self, key: str) -> bytes:
         data: bytes = self._fs.cat_file(self._path(key))
         return data
 
+    @_in_reach
     def replace(self, key: str, data: bytes) -> None:
         self._fs.pipe_file(self._path(key), data)
 
+    @_in_reach
     def folders(self, key: str) -> list[str]:
         names = (_base(entry) for entry in self._entries(key) if entry["type"] == "directory")
         return sorted(name for name in names if is_name(name))
 
+    @_in_reach
     def sizes(self, key: str) -> dict[str, int]:
         return {_base(entry): int(entry["size"]) for entry in self._entries(key) if entry["type"] == "file"}
 
+    @_in_reach
     def size(self, key: str) -> int:
         return int(self._fs.size(self._path(key)))
 
+    @_in_reach
     def sha256(self, key: str) -> str:
         digest = hashlib.sha256()
         with self._fs.open(self._path(key), "rb", block_size=_BLOCK) as file:
@@ -69,6 +104,7 @@ class ObjectStore:
     def identity(self, key: str) -> str:
         return key
 
+    @_in_reach
     def local(self, key: str, *, entry: Entry) -> Path:
         copy = self._copy(key, entry=entry)
         if copy.is_file() and copy.stat().st_size == entry.bytes:
@@ -96,11 +132,13 @@ class ObjectStore:
     def lock_file(self, key: str) -> Path:
         return self._cache / "work" / hashlib.sha256(str(self).encode()).hexdigest()[:16] / f"{key}.lock"
 
+    @_in_reach
     def set_aside(self, key: str, name: str) -> None:
         for file in self.sizes(f"{key}/{name}"):
             self._fs.copy(self._path(f"{key}/{name}/{file}"), self._path(f"{key}/{DAMAGED}{name}/{file}"))
         self._fs.rm(self._path(f"{key}/{name}"), recursive=True)
 
+    @_in_reach
     def remove(self, key: str) -> None:
         self._fs.rm(self._path(f"{key}/{MANIFEST}"))
         self._fs.rm(self._path(key), recursive=True)
@@ -110,6 +148,7 @@ class ObjectStore:
         path.mkdir(parents=True)
         return path
 
+    @_in_reach
     def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
         for name in files:
             self._fs.put_file(str(workspace / name), self._path(f"{key}/{name}"))
@@ -117,6 +156,7 @@ class ObjectStore:
     def tidy(self, key: str) -> list[str]:
         return []  # a writer on another machine can't be told from a dead one; `sweep` goes by age
 
+    @_in_reach
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         """A writer on another machine is known only by the age of its files: allow for the longest upload."""
         before = time.time() - older_than_seconds

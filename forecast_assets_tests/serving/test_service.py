@@ -131,6 +131,7 @@ def test_a_batch_answers_in_order_and_refuses_item_by_item(service: LiveService)
         (b"not json", 422),
         (b"", 422),
         (b"x" * 65_537, 413),
+        (b"[" * 100_000, 413),
     ],
     ids=[
         "nan",
@@ -145,6 +146,7 @@ def test_a_batch_answers_in_order_and_refuses_item_by_item(service: LiveService)
         "text",
         "empty",
         "long",
+        "deep_and_long",
     ],
 )
 def test_a_hostile_body_is_the_senders_mistake(service: LiveService, body: bytes, status: int) -> None:

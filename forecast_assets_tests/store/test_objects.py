@@ -6,7 +6,7 @@ import boto3
 import pytest
 from upath import UPath
 
-from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store.store import Store
 from forecast_assets_tests.store.builders import KEY_A, KEY_B, NEVER, fields, publish, write
 
@@ -125,3 +125,17 @@ def test_an_upload_that_fails_half_way_is_invisible(store: Store, monkeypatch: p
     assert store.find("panel", None, KEY_B) is None
     store.commit(staging, fields())  # the same staging, tried again
     assert store.current("panel").input_key == KEY_B
+
+
+def test_a_store_that_is_away_or_lets_nobody_in_is_one_sentence_without_the_request(
+    s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    away = UPath(
+        f"{s3_bucket}/elsewhere", client_kwargs={"endpoint_url": "http://127.0.0.1:9"}, skip_instance_cache=True
+    )
+    with pytest.raises(Unreachable) as told:
+        Store(away, cache=tmp_path / "cache").assets()
+    assert str(told.value).startswith(f"{s3_bucket}/elsewhere: the object store can't be used (")
+    assert "list-type" not in str(told.value)
