@@ -58,12 +58,11 @@ def batch(planted: tuple[PanelTensors, Tensor], fold: Fold, stats: FoldStats) ->
 
 
 def moe(stats: FoldStats, *, spec: MoeSpec = SPEC, speaking: bool) -> Moe:
-    """In eval mode; ``speaking``: neither the experts nor the TFT's output layer are zero any more."""
+    """In eval mode; ``speaking``: neither the experts nor the TFT's output layer are zero, else both are."""
     torch.manual_seed(0)
     model = Moe(spec, stats=stats, lookback=LOOKBACK, static=STATIC).eval()
-    if speaking:
-        for weight in (model.experts.weight, model.network.output.weight):
-            nn.init.normal_(weight, std=0.5)
+    for weight in (model.experts.weight, model.network.output.weight):
+        nn.init.normal_(weight, std=0.5 if speaking else 0.0)
     return model
 
 
@@ -76,9 +75,11 @@ def test_more_active_experts_than_there_are_is_an_error() -> None:
         MoeSpec(**TFT.model_dump(), experts=3, active=4)
 
 
-def test_an_untrained_network_forecasts_the_base_distribution(batch: Batch, stats: FoldStats) -> None:
-    quantiles = moe(stats, speaking=False)(batch)
-    torch.testing.assert_close(quantiles, stats.base_quantiles * batch.scale[..., None], rtol=1e-4, atol=1e-6)
+def test_an_untrained_network_forecasts_nearly_the_base_distribution(batch: Batch, stats: FoldStats) -> None:
+    quantiles = Moe(SPEC, stats=stats, lookback=LOOKBACK, static=STATIC).eval()(batch)
+    torch.testing.assert_close(
+        quantiles / batch.scale[..., None], stats.base_quantiles.expand_as(quantiles), rtol=0, atol=0.1
+    )
 
 
 def test_with_silent_experts_it_is_b3_with_the_same_weights(batch: Batch, stats: FoldStats) -> None:
