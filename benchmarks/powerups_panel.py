@@ -1,0 +1,98 @@
+"""The power-ups against B3 on a real panel: what each adds to the forecasts, with intervals, read from a finished store.
+
+    export FORECAST_MACRO=../shared/data/macro.csv
+    forecast-assets run --profile full --panel ../shared/data/panel_40.csv --years 2021,2022,2023,2024,2025 \\
+        --select raw_panel,calendar_panel,macro_series,feature_panel,windowed_tensors,baselines,b3_tft_sector,b5_moe,...
+    python -m benchmarks.powerups_panel --data-dir data
+
+The forecasts are those of each year's best fit by validation pinball, calibrated, as the assets publish them. Ratios are of
+pinball losses on the decisions both made, over all horizons and by horizon, days resampled in blocks; Diebold-Mariano on
+the daily mean losses of the decisions that all made.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks._result import record
+from forecast_assets.assets.pool import SKIPPED
+from forecast_assets.assets.product import TABLE
+from forecast_assets.core.evaluation.ablation import STEPS
+from forecast_assets.core.evaluation.daily import DailyLosses, chain_losses, daily_losses
+from forecast_assets.core.evaluation.evidence import comparisons
+from forecast_assets.core.evaluation.metrics import forecast_metrics
+from forecast_assets.core.evaluation.verdicts import pinball_verdict, ratio_interval
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.specs import AblationSpec
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.store import Store
+
+B3, BASELINE = "b3_tft_sector", "ewma"
+SPEC = AblationSpec()
+
+
+def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
+    """Daily losses of the models and the baseline over the years."""
+
+    def tables(year: str) -> Iterator[pl.DataFrame]:
+        for model in models:
+            yield pl.read_parquet(store.current(model, year).path(TABLE))
+        yield pl.read_parquet(store.current("baselines", year).path(TABLE)).filter(pl.col("model") == BASELINE)
+
+    return chain_losses(daily_losses(tables(year), references=[B3, BASELINE]) for year in years)
+
+
+def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:
+    """Pinball over B3's with its interval, by horizon, and Diebold-Mariano p values."""
+    pair = losses.pair(model, B3)
+    overall = ratio_interval(pair, horizons=HORIZONS, spec=SPEC)
+    by_horizon = {h: ratio_interval(pair, horizons=[h], spec=SPEC) for h in HORIZONS}
+    tests = {
+        str(entry["horizon"]): round(test["p_value"], 4)
+        for entry in comparisons(losses, model=model, baseline=BASELINE, spec=SPEC)
+        for test in entry["diebold_mariano"]
+        if test["rival"] == B3
+    }
+    scores = forecast_metrics(losses, baseline=BASELINE).filter(pl.col("model") == model, pl.col("year").is_null())
+    return {
+        "value": round(overall.estimate, 5),
+        "interval_95": [round(overall.low, 5), round(overall.high, 5)],
+        "verdict": pinball_verdict(model, B3, overall, by_horizon)["verdict"],
+        "by_horizon": {str(h): [round(v, 5) for v in (i.estimate, i.low, i.high)] for h, i in by_horizon.items()},
+        "diebold_mariano_p_values": tests,
+        "coverage_95": {str(row["horizon"]): round(row["coverage_95"], 4) for row in scores.iter_rows(named=True)},
+    }
+
+
+def main() -> None:
+    """Compare what is at hand; record it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    options = parser.parse_args()
+    store = StoreResource(data_dir=str(options.data_dir)).store()
+    years = store.partitions(B3)
+    power_ups = [model for model, rival, _ in STEPS if rival == B3 and set(years) <= set(store.partitions(model))]
+    power_ups = [m for m in power_ups if not any(SKIPPED in store.current(m, y).manifest.facts for y in years)]
+    losses = losses_of(store, [B3, *power_ups], years)
+    fits = {model: len(store.current(model, years[0]).manifest.seeds) for model in (B3, *power_ups)}
+    panel = store.current("raw_panel").manifest.facts
+    context = {"years": years, "fits_a_year": fits, "tickers": panel["tickers"], "panel_last": panel["last_session"]}
+    figures = {f"{model}_pinball_vs_b3": against_b3(losses, model) | context for model in power_ups}
+    speed = {model: [store.current(model, y).manifest.facts["visits_per_second"] for y in years] for model in fits}
+    for model in power_ups:
+        ratios = [own / b3 for own, b3 in zip(speed[model], speed[B3], strict=True)]
+        figures[f"{model}_training_speed_vs_b3"] = {
+            "value": round(sum(ratios) / len(ratios), 3),
+            "unit": "training windows a second over B3's, mean of the years' folds",
+            "years": years,
+        }
+    for key, figure in figures.items():
+        print(key, figure["value"], figure.get("interval_95", ""), figure.get("verdict", ""))
+    print(record("powerups_panel", figures, command="python -m benchmarks.powerups_panel --data-dir data"))
+
+
+if __name__ == "__main__":
+    main()
