@@ -140,9 +140,14 @@ def retrain(
     bundle: "Bundle", panel: "PanelTensors", fold: "Fold", *, nightly: NightlySpec, hardware: "Hardware", log: Any
 ) -> Retrained:
     """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
+    import torch
+
     from forecast_assets.core.training.fit import START, fit
+    from forecast_assets.core.windows.graph import as_read_by
 
     card, stats = bundle.card, bundle.stats_for(panel)
+    if card.graph is not None:
+        panel = as_read_by(card.graph, panel, ends=torch.cat([fold.train, fold.decisions]), lookback=card.lookback)
     knobs = nightly.model_dump(include={"epochs", "visits_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.weights, strict=True):

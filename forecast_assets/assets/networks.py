@@ -26,6 +26,7 @@ from forecast_assets.core.specs import (
     CalibrationSpec,
     FitSpec,
     FoldSpec,
+    GraphSpec,
     MlpSpec,
     MoeSpec,
     PatchTstSpec,
@@ -102,7 +103,13 @@ def b5_moe(b5_moe_spec: MoeSpec, calibration: CalibrationSpec, inputs: FoldInput
     return train_fold("b5_moe", b5_moe_spec, inputs, calibration=calibration)
 
 
-NETWORK_ASSETS = [b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst, b5_moe]
+@network
+def b6_graph(b6_graph_spec: GraphSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> Product:
+    """B6: B3 with messages of the most correlated names, along a graph of the last 60 sessions as known at each decision."""
+    return train_fold("b6_graph", b6_graph_spec, inputs, calibration=calibration)
+
+
+NETWORK_ASSETS = [b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst, b5_moe, b6_graph]
 
 
 def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> Product:
@@ -245,12 +252,16 @@ class FoldWork:
     @cached_property
     def data(self) -> FoldData:
         """The fold and what it is trained with, read from the store."""
+        import torch
+
         from forecast_assets.core.windows.folds import make_fold
+        from forecast_assets.core.windows.graph import as_read_by
         from forecast_assets.core.windows.stats import fit_stats
         from forecast_assets.core.windows.tensors import PanelTensors
 
         panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
         fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
+        panel = as_read_by(self.spec, panel, ends=torch.cat([fold.train, fold.decisions]), lookback=self.lookback)
         return FoldData(panel, fold, fit_stats(panel, fold))
 
     def __getstate__(self) -> dict[str, Any]:

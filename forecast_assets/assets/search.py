@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import FitSpec, SweepSpec
+from forecast_assets.core.specs import FitSpec, GraphSpec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, Say, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -170,6 +170,14 @@ class Walk:
     def panel(self) -> "PanelTensors":
         return self.given.panel()
 
+    @cached_property
+    def graphed(self) -> "PanelTensors":
+        """The panel with the graph of the networks that read one: no knob of it is searched, so there is one."""
+        from forecast_assets.core.windows.graph import with_graph
+
+        (spec,) = (spec for spec in self.given.fit_specs.values() if isinstance(spec, GraphSpec))
+        return with_graph(self.panel, spec)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"given": self.given}
 
@@ -188,10 +196,11 @@ class Walk:
                 raise Pruned(f"at step {progress.step}")
 
         try:
+            candidate = given.candidate(tried.params)
             years = inner_walk_forward(
-                given.candidate(tried.params),
+                candidate,
                 given.budget,
-                panel=self.panel,
+                panel=self.graphed if isinstance(candidate.spec, GraphSpec) else self.panel,
                 hardware=given.hardware,
                 report=report,
                 checkpoint=Resumable(tried.folder, key=tried.folder.name),

@@ -36,6 +36,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     from forecast_assets.core.training.fit import explain_decisions, trained_model
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.folds import make_fold
+    from forecast_assets.core.windows.graph import as_read_by
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -62,6 +63,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
     weights = load_file(version.path(f"weights-{best['seed']}.safetensors"))
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
+    panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
     found = explain_decisions(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
         raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")

@@ -170,6 +170,30 @@ class MoeSpec(TftSpec):
         return value
 
 
+class GraphSpec(TftSpec):
+    """B6: B3 with what the most correlated names have just done among its observed variables."""
+
+    messages: tuple[str, ...] = Field(
+        default=("log_return", "return_5"),
+        min_length=1,
+        description="feature columns that a neighbour tells: returns, since a negative correlation turns their sign",
+    )
+    neighbours: int = Field(default=8, ge=1, description="most correlated names that speak to a name on a session")
+    window_sessions: int = Field(default=60, ge=5, description="sessions of a name's exchange that a correlation is of")
+    min_pairs: int = Field(
+        default=40, ge=5, validate_default=True, description="returns that two names need in common there"
+    )
+    message_width: int = Field(default=4, ge=1, description="numbers that the neighbours' messages add up to")
+    edge_hidden: int = Field(default=8, ge=1, description="width of the network that weighs an edge's message")
+
+    @field_validator("min_pairs")
+    @classmethod
+    def _fit_in(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("window_sessions", value):
+            raise ValueError(f"has to be at most window_sessions ({info.data['window_sessions']})")
+        return value
+
+
 class PatchTstSpec(FitSpec):
     """B4, PatchTST: a transformer over patches of each observed variable."""
 
@@ -375,6 +399,7 @@ class Settings(Spec):
     b3_tft_sector: TftSpec
     b4_patchtst: PatchTstSpec
     b5_moe: MoeSpec
+    b6_graph: GraphSpec
     sweep: SweepSpec = SweepSpec()
     ensemble: EnsembleSpec = EnsembleSpec()
     calibration: CalibrationSpec = CalibrationSpec()

@@ -25,12 +25,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
-from forecast_assets.core.models.base import ForecastModel
+from forecast_assets.core.models.base import ForecastModel, told
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
-from forecast_assets.core.specs import FeatureSpec, FitSpec, Settings
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, Settings
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_decisions, trained_model
+from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.volatility import history_sessions
@@ -73,6 +74,12 @@ class Member(BaseModel):
         kind: Any = Settings.model_fields[self.model].annotation
         return kind.model_validate(self.settings)
 
+    @property
+    def graph(self) -> GraphSpec | None:
+        """Its settings, where it reads what neighbours tell."""
+        spec = self.spec
+        return spec if isinstance(spec, GraphSpec) else None
+
 
 class Card(BaseModel):
     """What a bundle says of itself."""
@@ -92,6 +99,20 @@ class Card(BaseModel):
     cutoff: dt.date  # last day that a label seen in training or validation ended; later decisions are out of sample
     calibrated: bool
     model_version: str = ""  # digest of all else and of the weights
+
+    @property
+    def graph(self) -> GraphSpec | None:
+        """Settings of the graph that members read, None where none does; ValueError where they read several."""
+        specs = [member.graph for member in self.members if member.graph is not None]
+        if len({(spec.window_sessions, spec.min_pairs, spec.neighbours) for spec in specs}) > 1:
+            raise ValueError(f"fold {self.fold}: its members read different graphs; a bundle has room for one")
+        return specs[0] if specs else None
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Columns of neighbours that any member reads, in the order of their first reader."""
+        specs = [member.graph for member in self.members if member.graph is not None]
+        return tuple(dict.fromkeys(name for spec in specs for name in spec.messages))
 
 
 class Forecast(NamedTuple):
@@ -136,7 +157,7 @@ class Trained:
         binary = io.BytesIO()
         with _tracing(), torch.no_grad():
             # Whether the trace is right is checked on real decisions by whoever publishes it.
-            traced = torch.jit.trace(self.module(), tuple(_example(self.card, self.state)), check_trace=False)
+            traced = torch.jit.trace(self.module(), _example(self.card, self.state).given(), check_trace=False)
             torch.jit.save(traced, binary)
         return {
             MODEL: binary.getvalue(),
@@ -149,9 +170,10 @@ class Trained:
     def program(self) -> bytes:
         """``model.pt2``: the module as a torch.export program, any number of decisions up to ``MOST_DECISIONS``."""
         decisions = torch.export.Dim("decisions", min=1, max=MOST_DECISIONS)
-        shapes = tuple(None if name == "log_factor" else {0: decisions} for name in Inputs._fields)
+        example = _example(self.card, self.state)
+        shapes = tuple(None if name == "log_factor" else {0: decisions} for name, _ in _named(example))
         with torch.no_grad():
-            exported = torch.export.export(self.module(), tuple(_example(self.card, self.state)), dynamic_shapes=shapes)
+            exported = torch.export.export(self.module(), example.given(), dynamic_shapes=shapes)
         content = io.BytesIO()
         torch.export.save(exported, content)
         return content.getvalue()
@@ -163,6 +185,7 @@ class Bundle:
     def __init__(self, card: Card, state: CalibrationState, *, binary: Any, trained: Trained) -> None:
         self.card, self.state = card, state
         self._binary, self.trained = binary, trained
+        self._edges: Correlations | None = None  # of the panel that was last asked about
 
     @classmethod
     def open(cls, version: Version) -> "Bundle":
@@ -221,6 +244,10 @@ class Bundle:
         steps = torch.arange(1 - self.card.history_sessions, 1)
         shown = rows[:, None] + steps  # (B, H)
         features = panel.features[shown.clamp(min=0)][:, :, self._columns(panel)]  # (B, H, F)
+        neighbours, edges = None, None
+        if messages := self.card.messages:
+            window = shown[:, -self.card.lookback :]  # (B, L)
+            neighbours, edges = told(self.with_edges(panel), window, panel.columns(messages))
         known = (steps > -complete[:, None])[..., None]
         ids = [self._ids(panel, name)[getattr(panel, name)[rows].long()] for name in VOCABULARIES]
         return Inputs(
@@ -230,7 +257,19 @@ class Bundle:
             ids=torch.stack(ids, dim=1),
             regime=torch.from_numpy(regime),
             log_factor=torch.from_numpy(state.log_factor),
+            neighbours=neighbours,
+            edges=edges,
         )
+
+    def with_edges(self, panel: PanelTensors) -> PanelTensors:
+        """``panel`` with the graph that members read, found for the rows that are asked about; as it is where none does."""
+        spec = self.card.graph
+        if spec is None:
+            return panel
+        edges = self._edges
+        if edges is None or edges.panel is not panel:
+            edges = self._edges = Correlations.of_spec(panel, spec)
+        return replace(panel, graph=edges)
 
     def regime(self, panel: PanelTensors, rows: Tensor) -> NDArray[np.int64]:
         """Volatility regime of rows ``rows`` (B,), from their tickers' histories up to them."""
@@ -251,7 +290,7 @@ class Bundle:
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         """The best member that can tell, and what it looked at for the decision at ``row``; None where none can."""
-        stats = self.stats_for(panel)
+        stats, panel = self.stats_for(panel), self.with_edges(panel)
         for member, network in zip(self.card.members, self._networks, strict=True):
             found = explain_decisions(network, torch.tensor([row]), panel=panel, stats=stats)
             if found is not None:
@@ -339,12 +378,12 @@ def flat_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _named(given: Inputs) -> Iterator[tuple[str, Tensor]]:
-    return iter(zip(Inputs._fields, given, strict=True))
+    return ((name, tensor) for name, tensor in zip(Inputs._fields, given, strict=True) if tensor is not None)
 
 
 def _example(card: Card, state: CalibrationState) -> Inputs:
     """Inputs to trace with: any will do, since nothing in the module depends on values."""
-    count, sessions = 3, max(card.history_sessions, card.lookback)
+    count, sessions, graph = 3, max(card.history_sessions, card.lookback), card.graph
     return Inputs(
         features=torch.zeros(count, sessions, len(card.features)),
         complete=torch.full((count,), sessions),
@@ -352,6 +391,8 @@ def _example(card: Card, state: CalibrationState) -> Inputs:
         ids=torch.zeros(count, len(VOCABULARIES), dtype=torch.int64),
         regime=torch.ones(count, dtype=torch.int64),
         log_factor=torch.from_numpy(state.log_factor),
+        neighbours=torch.zeros(count, card.lookback, graph.neighbours, len(card.messages)) if graph else None,
+        edges=torch.zeros(count, card.lookback, graph.neighbours) if graph else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FeatureSpec, FitSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
     CalibrationState,
     apply,
@@ -23,6 +24,7 @@ from forecast_assets.core.training.calibrate import (
 from forecast_assets.core.training.ensemble import median_of_means
 from forecast_assets.core.training.fit import predict
 from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.bundle import (
@@ -46,8 +48,13 @@ PATCHTST = PatchTstSpec(
     observed=("log_return", "noise_1"), known=("noise_2",),
 )  # fmt: skip
 MOE = MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4)
+GRAPH = GraphSpec(
+    **TFT.model_dump(), messages=("log_return", "noise_1"), neighbours=2, window_sessions=20, min_pairs=10,
+    message_width=3, edge_hidden=4,
+)  # fmt: skip
 FITS: dict[str, FitSpec] = {
     "b3_tft_sector": TFT,
+    "b6_graph": GRAPH,
     "b5_moe": MOE,
     "b4_patchtst": PATCHTST,
     "b1_tft": TFT,
@@ -115,7 +122,9 @@ def bundle(made: Trained, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def expected(panel: PanelTensors, made: Trained, stats: FoldStats, rows: torch.Tensor) -> NDArray[np.float64]:
     """By the path that the walk-forward takes."""
     each = [
-        predict(n, s, w, panel=panel, ends=rows, stats=stats, lookback=LOOKBACK, device="cpu").double().numpy()
+        predict(n, s, w, panel=with_graph(panel, GRAPH), ends=rows, stats=stats, lookback=LOOKBACK, device="cpu")
+        .double()
+        .numpy()
         for (n, s), w in zip(FITS.items(), made.weights, strict=True)
     ]
     regime = volatility_regimes(panel, train=fold_of(panel).train.numpy())[rows.numpy()]
@@ -144,13 +153,13 @@ def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, m
 
 
 def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
-    two = Trained(
-        made.card.model_copy(update={"members": made.card.members[:2]}), made.weights[:2], made.stats, made.state
+    some = Trained(
+        made.card.model_copy(update={"members": made.card.members[1:3]}), made.weights[1:3], made.stats, made.state
     )
-    program = torch.export.load(io.BytesIO(two.program())).module()
+    program = torch.export.load(io.BytesIO(some.program())).module()
     for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
         given = bundle.inputs(panel, rows, regime=bundle.regime(panel, rows), state=made.state)
-        for ours, eager in zip(program(*given), two.module()(*given), strict=True):
+        for ours, eager in zip(program(*given.given()), some.module()(*given.given()), strict=True):
             torch.testing.assert_close(ours, eager, rtol=0, atol=1e-6)
 
 
@@ -164,13 +173,17 @@ def test_how_decisions_are_batched_changes_nothing(panel: PanelTensors, bundle: 
 def test_nothing_before_a_decisions_complete_sessions_and_nothing_after_it_is_read(
     panel: PanelTensors, bundle: Bundle
 ) -> None:
-    row = torch.tensor([700 + 200])  # the second ticker's 201st session
-    before = bundle.forecast(panel, row).quantiles
-    features, scale = panel.features.clone(), panel.scale.clone()
-    features[:700], features[901:] = float("nan"), float("nan")
-    scale[:700], scale[901:] = float("nan"), float("nan")
-    poisoned = PanelTensors(**{**vars(panel), "features": features, "scale": scale})
-    assert (bundle.forecast(poisoned, row).quantiles == before).all()
+    """What stands before a ticker's first row is the end of another's history, so it is later too."""
+    for session in (LOOKBACK - 1, 200):  # of the second ticker
+        row = torch.tensor([700 + session])
+        before = bundle.forecast(panel, row).quantiles
+        late = panel.date > panel.date[row]
+        poisoned = replace(
+            panel,
+            features=torch.where(late[:, None], float("nan"), panel.features),
+            scale=torch.where(late, float("nan"), panel.scale),
+        )
+        assert (bundle.forecast(poisoned, row).quantiles == before).all()
 
 
 def test_a_ticker_keeps_its_embedding_when_others_list_and_a_new_one_is_unknown(

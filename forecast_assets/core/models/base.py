@@ -28,6 +28,11 @@ class Batch:
     exchange: Tensor  # (B,) int64 embedding id
     target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no decision
     log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
+    # For a model with ``messages`` only; a slot without a neighbour has the weight 0.
+    neighbours: Tensor | None = (
+        None  # (K, T, k, C') standardised columns of the rows that speak to each row of the runs
+    )
+    edges: Tensor | None = None  # (K, T, k) signed correlation with each of them
 
     @property
     def window(self) -> Tensor:
@@ -50,6 +55,8 @@ class ForecastModel(nn.Module):
 
     columns: tuple[str, ...]
     lookback: int
+    messages: tuple[str, ...] = ()
+    """Columns that it reads of each row's neighbours in the panel's graph."""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -88,11 +95,13 @@ def make_batch(
     stats: FoldStats,
     columns: Tensor,
     lookback: int,
+    messages: Tensor | None = None,
     decisions: Tensor | None = None,
 ) -> Batch:
     """Gather runs, standardise them and look up their ids; all index gathers, on the device of the arguments.
 
-    ``columns`` are the positions of the model's features. ``decisions`` (N,) bool says which rows count: the other
+    ``columns`` are the positions of the model's features, ``messages`` those of what it reads of neighbours, None where it
+    reads nothing of them. ``decisions`` (N,) bool says which rows count: the other
     slots' labels are NaN; without it, all slots of the runs do.
     """
     ends, counts = runs.ends(layout)  # 2 x (K, M)
@@ -107,6 +116,7 @@ def make_batch(
         excess = torch.full_like(scale, float("nan"))
     else:
         excess = torch.where(torch.isfinite(target), stats.log_excess(panel, ends, forecast=scale), float("nan"))
+    neighbours, edges = (None, None) if messages is None else told(panel, shown, messages)
     return Batch(
         rows=stats.standardise(rows, columns).view(*shown.shape, -1),
         offsets=layout.offsets(lookback, device=ends.device),
@@ -117,7 +127,29 @@ def make_batch(
         exchange=stats.exchange_ids[panel.exchange[ends].long()],
         target=target,
         log_excess=excess,
+        neighbours=None if neighbours is None or messages is None else stats.standardise(neighbours, messages),
+        edges=edges,
     )
+
+
+def message_columns(model: ForecastModel, panel: PanelTensors) -> Tensor | None:
+    """Positions of the model's ``messages`` in a panel's features; None where it reads nothing of neighbours."""
+    return panel.columns(model.messages) if model.messages else None
+
+
+def told(panel: PanelTensors, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """What the neighbours of ``rows`` (...) tell: their raw ``columns`` (..., k, C'), and the weight (..., k) of each edge.
+
+    Where there is no neighbour, or one of its columns is missing, the weight is 0. Raises ValueError for a panel without a
+    graph.
+    """
+    if panel.graph is None:
+        raise ValueError("windowed_tensors: the panel has no graph; a model that reads neighbours needs one")
+    graph = panel.graph.of(rows)
+    neighbour, weight = graph.neighbour.long(), graph.weight  # 2 x (..., k)
+    values = panel.features[neighbour.clamp(min=0)[..., None], columns]  # (..., k, C')
+    speaks = (neighbour >= 0) & torch.isfinite(values).all(dim=-1)
+    return torch.where(speaks[..., None], values, 0.0), torch.where(speaks, weight, 0.0)
 
 
 class QuantileHead(nn.Module):

@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "B3": Network("b3_tft_sector", "tft"),
     "B4": Network("b4_patchtst", "patchtst"),
     "B5": Network("b5_moe", "tft"),
+    "B6": Network("b6_graph", "tft"),
 }
 
 NETWORKS = tuple(network.asset for network in EXPERIMENTS.values())

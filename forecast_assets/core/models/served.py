@@ -5,6 +5,7 @@ standardisation, every member, their combination and the calibration, whose stat
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,20 @@ class Inputs(NamedTuple):
     ids: Tensor  # (B, 3) int64 embedding ids of ticker, sector, exchange
     regime: Tensor  # (B,) int64 volatility regime
     log_factor: Tensor  # (3, 3, 7) float64 state of the calibration
+    # What neighbours tell, where a member reads it; else None, and the module is not given them.
+    neighbours: Tensor | None = (
+        None  # (B, L, k, C') float32 columns ``messages`` of each session's neighbours, unscaled
+    )
+    edges: Tensor | None = None  # (B, L, k) float32 signed correlation with each; 0 for none
+
+    def given(self) -> tuple[Tensor, ...]:
+        """The arguments of the module."""
+        return tuple(tensor for tensor in self if tensor is not None)
+
+
+def told_names(members: Sequence[ForecastModel]) -> tuple[str, ...]:
+    """Columns of neighbours that any of ``members`` reads, in the order of their first reader."""
+    return tuple(dict.fromkeys(name for member in members for name in member.messages))
 
 
 class _Histories(NamedTuple):
@@ -39,13 +54,14 @@ class _Histories(NamedTuple):
 class ServedEnsemble(nn.Module):
     """Members of one lookback, each in group k mod ``groups`` of the median of means.
 
-    ``forward`` takes the fields of ``Inputs`` and returns calibrated and raw quantiles of the log return, 2 x (B, 3, 7)
-    float64, non-decreasing.
+    ``forward`` takes the fields of ``Inputs`` that are given and returns calibrated and raw quantiles of the log return,
+    2 x (B, 3, 7) float64, non-decreasing.
     """
 
     mean: Tensor
     std: Tensor
     volatility_weights: Tensor
+    messages_all: Tensor
 
     def __init__(
         self, members: Sequence[ForecastModel], *, stats: FoldStats, feature_names: tuple[str, ...], groups: int
@@ -54,26 +70,45 @@ class ServedEnsemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.lookback = members[0].lookback
         self.feature_names, self.groups = feature_names, min(groups, len(members))
+        self.messages = told_names(members)
         self.register_buffer("mean", stats.mean)
         self.register_buffer("std", stats.std)
         self.register_buffer("volatility_weights", stats.volatility_weights)
         for k, member in enumerate(members):
             columns = torch.tensor([feature_names.index(name) for name in member.columns])
             self.register_buffer(f"columns_{k}", columns, persistent=False)
+            told = torch.tensor([self.messages.index(name) for name in member.messages], dtype=torch.int64)
+            self.register_buffer(f"messages_{k}", told, persistent=False)
+        told = torch.tensor([feature_names.index(name) for name in self.messages], dtype=torch.int64)
+        self.register_buffer("messages_all", told, persistent=False)
 
     def forward(
-        self, features: Tensor, complete: Tensor, scale: Tensor, ids: Tensor, regime: Tensor, log_factor: Tensor
+        self,
+        features: Tensor,
+        complete: Tensor,
+        scale: Tensor,
+        ids: Tensor,
+        regime: Tensor,
+        log_factor: Tensor,
+        neighbours: Tensor | None = None,
+        edges: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
         forecast = self.volatility(features, complete, scale)  # (B, 3)
         window = features[:, -self.lookback :]  # (B, L, F)
         standardised = ((window - self.mean) / self.std).clamp(-CLIP, CLIP)
-        each = torch.stack(
-            [
-                member(self.batch(standardised.index_select(2, getattr(self, f"columns_{k}")), forecast, ids)).double()
-                for k, member in enumerate(self.members)
-            ]
-        )  # (K, B, 3, 7)
+        told = None
+        if neighbours is not None:
+            mean, std = self.mean[self.messages_all], self.std[self.messages_all]
+            told = ((neighbours - mean) / std).clamp(-CLIP, CLIP)
+        parts = []
+        for k, member in enumerate(self.members):
+            batch = self.batch(standardised.index_select(2, getattr(self, f"columns_{k}")), forecast, ids)
+            if member.messages and told is not None:
+                heard = told.index_select(3, getattr(self, f"messages_{k}"))
+                batch = replace(batch, neighbours=heard, edges=edges)
+            parts.append(member(batch).double())
+        each = torch.stack(parts)  # (K, B, 3, 7)
         raw = self.combine(each)
         return calibrated(raw, log_factor[regime]), raw
 

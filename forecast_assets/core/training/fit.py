@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from forecast_assets.core.models.base import ForecastModel, make_batch, standardised_pinball
+from forecast_assets.core.models.base import Batch, ForecastModel, make_batch, message_columns, standardised_pinball
+from forecast_assets.core.models.influence import influence
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.models.tft.explain import Explanation, explain
+from forecast_assets.core.models.tft.explain import Explanation, Neighbours, explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
@@ -91,6 +92,7 @@ class _Loop(lightning.LightningModule):
     """What one training step and one validation epoch are; the network itself stays a plain torch module."""
 
     feature_columns: Tensor
+    messages: Tensor | None
     decisions: Tensor
 
     def __init__(
@@ -100,6 +102,7 @@ class _Loop(lightning.LightningModule):
         self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
         self.register_buffer("feature_columns", panel.columns(model.columns), persistent=False)
+        self.register_buffer("messages", message_columns(model, panel), persistent=False)
         decisions = torch.zeros(panel.rows, dtype=torch.bool)
         decisions[fold.train] = True
         self.register_buffer("decisions", decisions, persistent=False)
@@ -168,6 +171,7 @@ class _Loop(lightning.LightningModule):
             stats=self.stats,
             columns=self.feature_columns,
             lookback=self.model.lookback,
+            messages=self.messages,
             decisions=self.decisions,
         )
         loss = self.model.loss(batch)
@@ -200,7 +204,15 @@ class _Loop(lightning.LightningModule):
 
 
 @torch.no_grad()
-def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats, columns: Tensor) -> Tensor:
+def forecast(
+    model: ForecastModel,
+    ends: Tensor,
+    *,
+    panel: PanelTensors,
+    stats: FoldStats,
+    columns: Tensor,
+    messages: Tensor | None = None,
+) -> Tensor:
     """Quantiles of the log return for the decisions at rows ``ends``: (B,) -> (B, 3, 7), in their order.
 
     Windows are computed in runs of consecutive ends; ``ends`` may come in any order. All on one device.
@@ -209,7 +221,15 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
     size = max(1, INFERENCE_BATCH // layout.ends)
     parts = [
         model(
-            make_batch(panel, runs[k : k + size], layout=layout, stats=stats, columns=columns, lookback=model.lookback)
+            make_batch(
+                panel,
+                runs[k : k + size],
+                layout=layout,
+                stats=stats,
+                columns=columns,
+                lookback=model.lookback,
+                messages=messages,
+            )
         )
         for k in range(0, len(runs), size)
     ]
@@ -219,7 +239,14 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
 def validation_pinball(loop: _Loop) -> float:
     """Standardised pinball over all matured validation labels."""
     ends = loop.fold.validation.to(loop.device)
-    quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats, columns=loop.feature_columns)
+    quantiles = forecast(
+        loop.model,
+        ends,
+        panel=loop.panel,
+        stats=loop.stats,
+        columns=loop.feature_columns,
+        messages=loop.messages,
+    )
     return float(standardised_pinball(quantiles, loop.panel.targets[ends], loop.stats.volatility(loop.panel, ends)))
 
 
@@ -306,8 +333,11 @@ def predict(
     """Quantiles of the log return for the decisions at rows ``ends``: (M,) -> (M, 3, 7) float32 on the CPU."""
     model = trained_model(name, spec, weights, stats=stats, lookback=lookback).to(device)
     panel, stats = panel.to(device), stats.to(device)
-    columns = panel.columns(model.columns).to(device)
-    return forecast(model, ends.to(device), panel=panel, stats=stats, columns=columns).float().cpu()
+    columns, messages = panel.columns(model.columns).to(device), message_columns(model, panel)
+    if messages is not None:
+        messages = messages.to(device)
+    quantiles = forecast(model, ends.to(device), panel=panel, stats=stats, columns=columns, messages=messages)
+    return quantiles.float().cpu()
 
 
 def trained_model(
@@ -325,7 +355,24 @@ def explain_decisions(
     """What a trained model looked at for the decisions at rows ``ends`` (B,); None for a model that can't tell."""
     if not isinstance(model, Tft):
         return None
-    columns = panel.columns(model.columns)
-    runs, layout = single_windows(ends), Layout(ends=1, stride=1)
-    batch = make_batch(panel, runs, layout=layout, stats=stats, columns=columns, lookback=model.lookback)
-    return explain(model, batch)
+    batch = single_batch(model, ends, panel=panel, stats=stats)
+    found = explain(model, batch)
+    if panel.graph is None or not model.messages:
+        return found
+    sessions = ends[:, None] + torch.arange(1 - model.lookback, 1)  # (B, L)
+    graph = panel.graph.of(sessions)
+    moved = influence(model, batch) * batch.scale[:, :1, None]  # (B, L, k)
+    return replace(found, neighbours=Neighbours(graph.neighbour, graph.weight, moved))
+
+
+def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Batch:
+    """The decisions at rows ``ends`` (B,), each a run of its own."""
+    return make_batch(
+        panel,
+        single_windows(ends),
+        layout=Layout(ends=1, stride=1),
+        stats=stats,
+        columns=panel.columns(model.columns),
+        lookback=model.lookback,
+        messages=message_columns(model, panel),
+    )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,34 @@ from torch import Tensor
 
 NO_DATE = -1
 """Stands for "no date" in the date tensors."""
+
+
+class Edges(Protocol):
+    """Who speaks to a row of a panel: a ``Graph``, or what finds one for the rows it is asked about."""
+
+    def of(self, rows: Tensor) -> "Graph":
+        """The edges into ``rows`` (...), any number of dimensions."""
+
+    def to(self, device: torch.device | str) -> "Edges":
+        """The same on ``device``."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Of each of N rows the k rows that speak to it, by rank; see ``core.windows.graph`` for how they are chosen."""
+
+    neighbour: Tensor  # (N, k) int32 row of another ticker, known at the row's decision; -1 where there is none
+    weight: (
+        Tensor  # (N, k) float32 signed correlation of both tickers' returns up to that decision; 0 where there is none
+    )
+
+    def of(self, rows: Tensor) -> "Graph":
+        """The edges into ``rows`` (...): both tensors (..., k)."""
+        return Graph(self.neighbour[rows], self.weight[rows])
+
+    def to(self, device: torch.device | str) -> "Graph":
+        """The same graph on ``device``."""
+        return Graph(self.neighbour.to(device), self.weight.to(device))
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,7 @@ class PanelTensors:
     tickers: tuple[str, ...]
     sectors: tuple[str, ...]
     exchanges: tuple[str, ...]
+    graph: Edges | None = None  # made for the models that read one, never stored
 
     @property
     def rows(self) -> int:
@@ -90,7 +119,7 @@ class PanelTensors:
     def to(self, device: torch.device | str) -> "PanelTensors":
         """The same panel with its tensors on ``device``."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name in _TENSORS}
-        return replace(self, **moved)
+        return replace(self, **moved, graph=None if self.graph is None else self.graph.to(device))
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name."""
@@ -115,4 +144,4 @@ class PanelTensors:
 
 
 _NAMES = ("feature_names", "tickers", "sectors", "exchanges")
-_TENSORS = tuple(f.name for f in fields(PanelTensors) if f.name not in _NAMES)
+_TENSORS = tuple(f.name for f in fields(PanelTensors) if f.name not in (*_NAMES, "graph"))

@@ -5,9 +5,10 @@ import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FitSpec, FoldSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.runs import Layout
 from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
@@ -27,6 +28,9 @@ TFT = TftSpec(
     observed=("log_return", "noise_1"),
     known=("noise_2",),
 )
+GRAPH = GraphSpec(
+    **TFT.model_dump(), messages=("log_return",), neighbours=2, window_sessions=20, min_pairs=10, edge_hidden=4
+)
 SPECS: dict[str, FitSpec] = {
     "b0_mlp": MlpSpec(epochs=2, visits_per_epoch=512, hidden=8),
     "b1_tft": TFT,
@@ -44,12 +48,14 @@ SPECS: dict[str, FitSpec] = {
         known=("noise_2",),
     ),
     "b5_moe": MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4),
+    "b6_graph": GRAPH,
 }
 
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    return random_panel(tickers=4, sessions=620)
+    """With a graph, which the other networks do not look at."""
+    return with_graph(random_panel(tickers=4, sessions=620), GRAPH)
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +106,13 @@ def test_rows_after_the_decision_change_no_forecast(
 ) -> None:
     done = trained(name, panel, fold, stats)
     ends = fold.test[:5]
-    poisoned = panel.features.clone()
-    poisoned[int(ends.max()) + 1 :] = float("nan")
+    late = panel.date > panel.date[ends].max()
+    if name != "b6_graph":  # the others read no other ticker's rows
+        late |= panel.ticker != panel.ticker[ends[0]]
+    poisoned = replace(panel, features=torch.where(late[:, None], float("nan"), panel.features))
     assert torch.equal(
         forecast(name, done, panel, ends, stats),
-        forecast(name, done, replace(panel, features=poisoned), ends, stats),
+        forecast(name, done, with_graph(poisoned, GRAPH), ends, stats),
     )
 
 
@@ -116,7 +124,7 @@ def test_a_test_year_a_thousand_times_larger_changes_no_weight(
     features, targets = panel.features.clone(), panel.targets.clone()
     features[later] *= 1000
     targets[later] *= 1000
-    scaled = replace(panel, features=features, targets=targets)
+    scaled = with_graph(replace(panel, features=features, targets=targets), GRAPH)
     before, after = trained(name, panel, fold, stats), trained(name, scaled, fold, fit_stats(scaled, fold))
     assert before.best_epoch == after.best_epoch
     assert all(torch.equal(before.weights[key], after.weights[key]) for key in before.weights)

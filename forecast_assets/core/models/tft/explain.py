@@ -11,7 +11,7 @@ from forecast_assets.core.models.tft.model import Tft
 
 @dataclass(frozen=True)
 class Explanation:
-    """Weights of B decisions; each row of each tensor sums to 1, unless it has no column."""
+    """Weights of B decisions; each row of each of the first four tensors sums to 1, unless it has no column."""
 
     attention: Tensor  # (B, L) mean over heads; oldest session of the window first
     encoder: Tensor  # (B, V) selection weights, mean over the window's sessions
@@ -20,6 +20,16 @@ class Explanation:
     encoder_names: tuple[str, ...]
     decoder_names: tuple[str, ...]
     static_names: tuple[str, ...]
+    neighbours: "Neighbours | None" = None  # of a model that reads them
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Who spoke to the sessions of B decisions' windows, and what it did to the forecast; see ``core.models.influence``."""
+
+    row: Tensor  # (B, L, k) int32 row of the neighbour, -1 for none; oldest session of the window first
+    weight: Tensor  # (B, L, k) signed correlation with it, 0 for none
+    influence: Tensor  # (B, L, k) what it added to the one-session median, in log-return units
 
 
 @torch.no_grad()

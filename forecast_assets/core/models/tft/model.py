@@ -19,11 +19,21 @@ class Tft(LocationScaleModel):
 
     The encoder shows ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar
     of the sessions t+1, t+5 and t+20. Some training ids are shown as unknown, so that the unknown id is a trained one.
+    ``made`` names observed variables that a subclass makes itself, see ``shown``.
     """
 
-    def __init__(self, spec: TftSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        spec: TftSpec,
+        *,
+        stats: FoldStats,
+        lookback: int,
+        static: tuple[str, ...],
+        made: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
-        self.variables = self.columns = (*spec.observed, *spec.known)
+        self.columns: tuple[str, ...] = (*spec.observed, *spec.known)
+        self.variables = (*spec.observed, *made, *spec.known)
         self.lookback, self.static, self.unknown_share = lookback, static, spec.unknown_share
         counts = {name: stats.count(name) for name in static}
         self.network = TftNetwork(
@@ -33,7 +43,7 @@ class Tft(LocationScaleModel):
                 heads=spec.heads,
                 dropout=spec.dropout,
                 lookback=lookback,
-                observed=len(spec.observed),
+                observed=len(spec.observed) + len(made),
                 known=len(spec.known),
                 static={name: (count, min(embedding_size(count), spec.hidden)) for name, count in counts.items()},
             )
@@ -50,9 +60,12 @@ class Tft(LocationScaleModel):
         return self.look(batch).raw
 
     def look(self, batch: Batch) -> Outputs:
-        """The network's raw numbers, and what it looked at to get them; it sees ``variables``, the first columns."""
-        rows = batch.rows[..., : len(self.variables)]
-        return self.network.explain(rows, batch.offsets, self.ids(batch))
+        """The network's raw numbers, and what it looked at to get them."""
+        return self.network.explain(self.shown(batch), batch.offsets, self.ids(batch))
+
+    def shown(self, batch: Batch) -> Tensor:
+        """The ``variables`` of each session of the runs, (K, T, V): here the first columns of the rows."""
+        return batch.rows[..., : len(self.variables)]
 
     def ids(self, batch: Batch) -> Tensor:
         """Static ids of each run, (K, S); in training a share of them unknown, per run."""

@@ -1,0 +1,114 @@
+"""The rolling correlation graph of the reference panel: seconds and memory for all of it, and for one decision.
+
+    python -m benchmarks.graph                one thread, recorded
+    python -m benchmarks.graph --tickers 50   a trial, printed and not recorded
+
+``graph_seconds`` is the graph of every row, 8 neighbours over 60 sessions, names on their own exchanges; ``peak``: what the
+process grew by meanwhile, the graph itself included. ``graph_decision_ms``: the edges into the 120 sessions of one window,
+as the service finds them for a request, with the panel's price histories at hand.
+"""
+
+import argparse
+import json
+import resource
+import time
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks._result import ROOT, record
+from forecast_assets.core.specs import GraphSpec
+from forecast_assets.core.windows.graph import Correlations
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.builders import panel_spec
+
+REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
+WINDOW = 120
+SPEC = GraphSpec(observed=("log_return",), known=())
+
+
+def reference_panel(tickers: int | None) -> PanelTensors:
+    """The closes of the reference panel as tensors; quotes on days that an exchange calls closed are there too."""
+    if not REFERENCE.exists():
+        raise SystemExit(f"{REFERENCE}: the reference panel is not there")
+    table = pl.read_parquet(REFERENCE).select("Date", "Ticker", close=pl.col("Closing Price").cast(pl.Float64))
+    names = table["Ticker"].unique().sort().to_list()[:tickers]
+    table = table.filter(pl.col("Ticker").is_in(names), pl.col("close") > 0).sort("Ticker", "Date")
+    of_suffix = panel_spec().exchanges
+    home = {name: of_suffix["." + name.rpartition(".")[2] if "." in name else ""] for name in names}
+    exchanges = sorted(set(home.values()))
+    change = table.select(pl.col("close").log().diff().over("Ticker").fill_null(float("nan")))["close"]
+    code = table["Ticker"].replace_strict(names, range(len(names)), return_dtype=pl.Int32)
+    exchange = table["Ticker"].replace_strict(
+        names, [exchanges.index(home[name]) for name in names], return_dtype=pl.Int32
+    )
+    rows = table.height
+    starts = torch.from_numpy((code != code.shift(1).fill_null(-1)).to_numpy().copy())
+    nothing = torch.zeros(rows, dtype=torch.int32)
+    return PanelTensors(
+        features=torch.from_numpy(change.to_numpy().copy()).float()[:, None],
+        targets=torch.zeros(rows, 3),
+        scale=torch.zeros(rows),
+        date=torch.from_numpy(table["Date"].cast(pl.Int32).to_numpy().copy()),
+        label_end=nothing,
+        ticker=torch.from_numpy(code.to_numpy().copy()),
+        sector=nothing,
+        exchange=torch.from_numpy(exchange.to_numpy().copy()),
+        observed=torch.ones(rows, dtype=torch.bool),
+        segment_start=starts,
+        run_length=nothing,
+        feature_names=("log_return",),
+        tickers=tuple(names),
+        sectors=("",),
+        exchanges=tuple(exchanges),
+    )
+
+
+def measure(tickers: int | None) -> dict[str, dict[str, Any]]:
+    """See the module."""
+    panel = reference_panel(tickers)
+    Correlations.of_spec(panel, SPEC)  # calendars are built once per process, by whoever needs them first
+    before = _peak_mib()
+    started = time.perf_counter()
+    finder = Correlations.of_spec(panel, SPEC)
+    graph = finder.of(torch.arange(panel.rows))
+    seconds = time.perf_counter() - started
+    last = int(torch.nonzero(panel.ticker == 0).max())
+    window, waits = torch.arange(last - WINDOW + 1, last + 1), []
+    for _ in range(10):
+        begun = time.perf_counter()
+        finder.of(window)
+        waits.append(1e3 * (time.perf_counter() - begun))
+    detail = {
+        "tickers": len(panel.tickers),
+        "exchanges": len(panel.exchanges),
+        "rows": panel.rows,
+        "edges": int((graph.neighbour >= 0).sum()),
+        "median_strongest_correlation": round(float(graph.weight[:, 0].abs()[graph.neighbour[:, 0] >= 0].median()), 3),
+        "peak_mib": round(_peak_mib() - before),
+    }
+    return {
+        "graph_seconds": {"value": round(seconds, 1), "unit": "seconds on one thread", **detail},
+        "graph_decision_ms": {"value": round(float(np.median(waits)), 1), "unit": f"ms for {WINDOW} sessions"},
+    }
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tickers", type=int, help="only so many names")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    figures = measure(given.tickers)
+    print(json.dumps(figures, indent=1))
+    if given.tickers is None:
+        print(record("graph", figures, command="python -m benchmarks.graph"))
+
+
+if __name__ == "__main__":
+    main()

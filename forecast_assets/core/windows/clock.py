@@ -1,0 +1,49 @@
+"""When each exchange decides and when its rows are known to the others, as points in time."""
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from forecast_assets.core.panel.sessions import closes
+from forecast_assets.core.windows.days import to_date
+from forecast_assets.core.windows.tensors import PanelTensors
+
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+
+
+class Times(NamedTuple):
+    """The days (S,) on which an exchange of a panel has rows, ascending, with two instants of each, microseconds UTC.
+
+    Both are the exchange's close, early where it closes early. A day that its calendar does not have (a special session)
+    is decided at its first moment and known to others from its end, since nobody says when it closed.
+    """
+
+    day: NDArray[np.int64]  # days since 1970-01-01
+    decided: NDArray[np.int64]
+    known: NDArray[np.int64]
+
+
+def exchange_times(panel: PanelTensors) -> list[Times]:
+    """The times of each of ``panel.exchanges``, in their order. Raises BadInput as ``sessions.closes``."""
+    found = []
+    for code, exchange in enumerate(panel.exchanges):
+        day = torch.unique(panel.date[panel.exchange == code]).numpy().astype(np.int64)
+        found.append(_times(exchange, day))
+    return found
+
+
+def _times(exchange: str, day: NDArray[np.int64]) -> Times:
+    if not len(day):
+        return Times(day, day, day)
+    calendar = closes(exchange, to_date(int(day[0])), to_date(int(day[-1])))
+    session = calendar["date"].cast(pl.Int32).to_numpy().astype(np.int64)
+    close = calendar["close"].cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
+    place = np.minimum(np.searchsorted(session, day), len(session) - 1) if len(session) else np.zeros_like(day)
+    listed = session[place] == day if len(session) else np.zeros(len(day), dtype=bool)
+    decided, known = day * DAY, (day + 1) * DAY
+    decided[listed] = known[listed] = close[place[listed]]
+    return Times(day, decided, known)

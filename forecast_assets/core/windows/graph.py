@@ -1,0 +1,197 @@
+"""The rolling correlation graph of a panel: who has lately moved with whom, as known at each decision.
+
+An edge into a row of ticker i on session t comes from one of the k tickers whose returns had the largest absolute
+correlation with i's over the last sessions of i's exchange, t included; its weight is that correlation, sign kept. Returns
+are taken from one decision of i's exchange to the next, from the log prices known at them, so what another exchange did
+while i's was closed adds up. What is known is a matter of closing times (``core.windows.clock``): a name of the same
+exchange is known up to t itself, a name of another up to its last close at or before the decision.
+
+A ticker with no new quote since the exchange's previous session has nothing to say on t, is missing from that session's
+pairs, and sends no edge into it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forecast_assets.core.specs import FitSpec, GraphSpec
+from forecast_assets.core.windows.clock import Times, exchange_times
+from forecast_assets.core.windows.tensors import Graph, PanelTensors
+
+BLOCK = 1 << 20
+"""Correlations, and numbers of the windows that they are of, computed at a time, about."""
+
+FLAT = 1e-5
+"""Share of a sum of squares below which what is left of it around the mean is rounding: a series that does not vary."""
+
+
+def as_read_by(spec: FitSpec, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
+    """``panel`` with what a model of ``spec`` reads beside its rows to decide at rows ``ends`` (M,): a graph, or nothing."""
+    if not isinstance(spec, GraphSpec):
+        return panel
+    first = (ends - lookback + 1).clamp(min=0)  # of each window; it lies in the ticker of its end
+    return with_graph(panel, spec, since=int(panel.date[first].min()), until=int(panel.date[ends].max()))
+
+
+def with_graph(
+    panel: PanelTensors, spec: GraphSpec, *, since: int | None = None, until: int | None = None
+) -> PanelTensors:
+    """``panel`` with the graph of ``spec``; rows outside the days ``since`` to ``until`` (days since 1970-01-01), where they
+    are given, get no edges.
+    """
+    asked = torch.ones(panel.rows, dtype=torch.bool)
+    if since is not None:
+        asked &= panel.date >= since
+    if until is not None:
+        asked &= panel.date <= until
+    rows = torch.nonzero(asked).squeeze(1)
+    found = Correlations.of_spec(panel, spec).of(rows)
+    neighbour = torch.full((panel.rows, spec.neighbours), -1, dtype=torch.int32).index_copy_(0, rows, found.neighbour)
+    weight = torch.zeros(panel.rows, spec.neighbours).index_copy_(0, rows, found.weight)
+    return replace(panel, graph=Graph(neighbour, weight))
+
+
+class Correlations:
+    """Finds the edges into the rows of a panel that it is asked about; an ``Edges``.
+
+    Needs the feature ``log_return``. A pair counts with at least ``min_pairs`` returns in common.
+    """
+
+    def __init__(
+        self, panel: PanelTensors, times: list[Times], *, window_sessions: int, min_pairs: int, neighbours: int
+    ) -> None:
+        self.panel, self.times = panel, times
+        self.window, self.least, self.neighbours = window_sessions, min_pairs, neighbours
+        self._histories = _Histories(panel)
+
+    @classmethod
+    def of_spec(cls, panel: PanelTensors, spec: GraphSpec) -> "Correlations":
+        """As ``spec`` says, with the closing times of the panel's exchanges."""
+        return cls(
+            panel,
+            exchange_times(panel),
+            window_sessions=spec.window_sessions,
+            min_pairs=spec.min_pairs,
+            neighbours=spec.neighbours,
+        )
+
+    def to(self, device: torch.device | str) -> "Correlations":
+        """Itself; raises ValueError for a device that the panel is not on."""
+        if torch.device(device) != self.panel.features.device:
+            raise ValueError(f"correlations are computed where the panel is; make a graph before it moves to {device}")
+        return self
+
+    def of(self, rows: Tensor) -> Graph:
+        """The edges into ``rows`` (...): tensors (..., k)."""
+        asked, place = torch.unique(rows, return_inverse=True)
+        neighbour = torch.full((len(asked), self.neighbours), -1, dtype=torch.int32)
+        weight = torch.zeros(len(asked), self.neighbours)
+        exchange = self.panel.exchange[asked]
+        for code in exchange.unique().tolist():
+            here = torch.nonzero(exchange == code).squeeze(1)
+            self._fill(code, asked[here], here, neighbour, weight)
+        return Graph(neighbour, weight) if torch.equal(asked, rows) else Graph(neighbour, weight).of(place)
+
+    def _fill(self, code: int, rows: Tensor, place: Tensor, neighbour: Tensor, weight: Tensor) -> None:
+        """Write the edges into ``rows`` (M,) of exchange ``code`` to their ``place`` (M,) in the two tensors."""
+        day, window = self.times[code].day, self.window
+        at = torch.from_numpy(np.searchsorted(day, self.panel.date[rows].numpy()))  # session of each row
+        first = max(0, int(at.min()) - window)  # the one before the first window's first return
+        known = torch.from_numpy(self._histories.known(self.times, code=code, sessions=slice(first, int(at.max()) + 1)))
+        # A window may begin before the exchange does: such sessions have no returns.
+        returns = torch.full((window - 1 + len(known), known.shape[1]), float("nan"))
+        returns[window - 1 :] = torch.from_numpy(self._histories.returns(known.numpy()))
+        sessions, of_session = torch.unique(at, return_inverse=True)
+        members, of_member = torch.unique(self.panel.ticker[rows].long(), return_inverse=True)
+        size = max(1, BLOCK // (max(len(members), window) * known.shape[1]))
+        order = torch.argsort(of_session, stable=True)
+        borders = torch.searchsorted(of_session[order], torch.arange(0, len(sessions) + size, size))
+        for start, begin, end in zip(
+            range(0, len(sessions), size), borders[:-1].tolist(), borders[1:].tolist(), strict=True
+        ):
+            block = sessions[start : start + size] - first  # (B,)
+            seen = returns[block[:, None] + torch.arange(window)].mT  # (B, window, N) -> (B, N, window)
+            found = _correlations(seen, members, least=self.least)  # (B, n, N)
+            strength, chosen = found.abs().topk(min(self.neighbours, found.shape[-1]), dim=-1)  # (B, n, k)
+            source = known[block][:, None].expand_as(found).gather(-1, chosen)
+            source = torch.where(strength > 0, source, -1).int()
+            asked = order[begin:end]
+            here = (of_session[asked] - start, of_member[asked])
+            neighbour[place[asked], : source.shape[-1]] = source[here]
+            weight[place[asked], : source.shape[-1]] = found.gather(-1, chosen)[here]
+
+
+def _correlations(seen: Tensor, members: Tensor, *, least: int) -> Tensor:
+    """Correlations of ``members`` (n,) with all N tickers over the windows ``seen`` (B, N, window) of returns, (B, n, N).
+
+    0 stands for no edge: with itself, with fewer than ``least`` pairs, with a flat series or one without a return on the
+    window's last session.
+    """
+    is_there = torch.isfinite(seen)
+    y, my = torch.where(is_there, seen, 0.0), is_there.float()
+    x, mx = y[:, members], my[:, members]  # (B, n, window)
+    # Sums over the sessions that both have, as products of the window's values with the other's indicator.
+    n = mx @ my.mT  # (B, n, N)
+    sum_x, sum_y = x @ my.mT, mx @ y.mT
+    square_x, square_y = x.square() @ my.mT, mx @ y.square().mT
+    count = n.clamp(min=1.0)
+    spread_x, spread_y = square_x - sum_x.square() / count, square_y - sum_y.square() / count
+    varies = (spread_x > FLAT * square_x) & (spread_y > FLAT * square_y)
+    covariance = x @ y.mT - sum_x * sum_y / count
+    counts = (n >= least) & varies & is_there[:, None, :, -1]
+    found = torch.where(counts, covariance * spread_x.rsqrt() * spread_y.rsqrt(), 0.0).clamp_(-1.0, 1.0)
+    found[:, torch.arange(len(members)), members] = 0.0
+    return found
+
+
+class _Histories:
+    """Each ticker's quotes, one stretch of rows after the other."""
+
+    def __init__(self, panel: PanelTensors) -> None:
+        codes = panel.ticker.numpy()
+        count = len(panel.tickers)
+        self._begin, self._end = (np.searchsorted(codes, np.arange(count), side=side) for side in ("left", "right"))
+        self._date = panel.date.numpy().astype(np.int64)
+        exchange = panel.exchange.numpy()
+        present = self._end > self._begin
+        self.exchange = np.where(present, exchange[np.minimum(self._begin, len(codes) - 1)], -1)  # (N,)
+        change = panel.column("log_return").double().numpy()
+        is_quote = panel.observed.numpy()
+        breaks = panel.segment_start.numpy() | (is_quote & ~np.isfinite(change))
+        change = np.where(is_quote & np.isfinite(change), change, 0.0)
+        self._quotes = [np.flatnonzero(is_quote[b:e]) + b for b, e in zip(self._begin, self._end, strict=True)]
+        # Of each ticker by itself: what another's future holds must not reach it, not even by rounding.
+        self._price, self._stretch = np.zeros(len(codes)), np.zeros(len(codes), dtype=np.int64)
+        for b, e in zip(self._begin, self._end, strict=True):
+            self._price[b:e] = np.cumsum(change[b:e])
+            self._stretch[b:e] = np.cumsum(breaks[b:e])
+
+    def known(self, times: list[Times], *, code: int, sessions: slice) -> NDArray[np.int64]:
+        """Row of each ticker's last quote known at the decisions of exchange ``code``, (S, N); -1 where there is none."""
+        own = times[code]
+        decided, day = own.decided[sessions], own.day[sessions]
+        found = np.full((len(day), len(self.exchange)), -1, dtype=np.int64)
+        for ticker, quotes in enumerate(self._quotes):
+            if not len(quotes):
+                continue
+            other = int(self.exchange[ticker])
+            dates = self._date[quotes]
+            if other == code:
+                count = np.searchsorted(dates, day, side="right")
+            else:
+                known = times[other].known[np.searchsorted(times[other].day, dates)]
+                count = np.searchsorted(known, decided, side="right")
+            found[:, ticker] = np.where(count > 0, quotes[np.maximum(count - 1, 0)], -1)
+        return found
+
+    def returns(self, known: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Log returns from each session's known price to the next one's, (S, N); NaN where there is no new quote."""
+        found = np.full(known.shape, np.nan, dtype=np.float32)
+        last, now = known[:-1], known[1:]
+        moved = (now > last) & (last >= 0)
+        moved &= self._stretch[now] == self._stretch[last]
+        found[1:][moved] = self._price[now[moved]] - self._price[last[moved]]
+        return found

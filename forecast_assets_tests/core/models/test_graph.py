@@ -1,0 +1,205 @@
+"""B6: what a message is, that silence is zero, and that planted contagion is learned and explained."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.graph import GraphTft, SignedMessages
+from forecast_assets.core.models.influence import influence
+from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.scores.quantile import mean_pinball
+from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
+from forecast_assets.core.training.fit import Hardware, explain_decisions, fit, predict, single_batch, trained_model
+from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.graph import with_graph
+from forecast_assets.core.windows.stats import FoldStats, fit_stats
+from forecast_assets_tests.contagion import CALENDAR, DRIFT, OWN, Contagion, contagion_panel
+from forecast_assets_tests.tensors import VOLATILITY
+
+LOOKBACK = 5
+TFT = TftSpec(
+    hidden=8, hidden_continuous=4, heads=2, observed=OWN, known=(CALENDAR,), location_shrink=1.0,
+    epochs=3, patience=3, visits_per_epoch=6_000, learning_rate=2e-2, batch_size=128, ends_per_run=8,
+)  # fmt: skip
+SPEC = GraphSpec(**TFT.model_dump(), messages=("log_return", "noise"), neighbours=4, edge_hidden=4)
+FITTED = SPEC.model_copy(update={"messages": ("log_return",)})
+
+
+@pytest.fixture(scope="module")
+def planted() -> Contagion:
+    made = contagion_panel(tickers=16, sessions=900, seed=2)
+    return made._replace(panel=with_graph(made.panel, SPEC))
+
+
+@pytest.fixture(scope="module")
+def fold(planted: Contagion) -> Fold:
+    spec = FoldSpec(first_test_year=2020, validation_sessions=60, purge_sessions=21)
+    return make_fold(planted.panel, year=2020, spec=spec, lookback=LOOKBACK)
+
+
+@pytest.fixture(scope="module")
+def stats(planted: Contagion, fold: Fold) -> FoldStats:
+    return fit_stats(planted.panel, fold)
+
+
+@pytest.fixture(scope="module")
+def fitted(planted: Contagion, fold: Fold, stats: FoldStats) -> GraphTft:
+    """A short fit."""
+    done = fit(
+        "b6_graph", FITTED, panel=planted.panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0,
+        hardware=Hardware(accelerator="cpu", precision="32-true"),
+    )  # fmt: skip
+    model = trained_model("b6_graph", FITTED, done.weights, stats=stats, lookback=LOOKBACK)
+    assert isinstance(model, GraphTft)
+    return model
+
+
+def speaking(stats: FoldStats) -> GraphTft:
+    """In eval mode, with no weight at zero any more."""
+    torch.manual_seed(0)
+    model = GraphTft(SPEC, stats=stats, lookback=LOOKBACK, static=("ticker", "sector")).eval()
+    for parameter in (*model.passing.parameters(), model.network.output.weight):
+        nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+@pytest.fixture
+def batch(planted: Contagion, fold: Fold, stats: FoldStats) -> Iterator[Batch]:
+    with torch.no_grad():
+        yield single_batch(speaking(stats), fold.validation[:16], panel=planted.panel, stats=stats)
+
+
+def test_more_pairs_than_a_window_has_sessions_are_an_error() -> None:
+    with pytest.raises(ValidationError, match=r"at most window_sessions \(20\)"):
+        GraphSpec(**TFT.model_dump(), window_sessions=20)
+
+
+def test_messages_add_up_as_a_loop_over_edges_does() -> None:
+    torch.manual_seed(0)
+    layer = SignedMessages(2, width=3, hidden=4)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    columns, weight = torch.randn(5, 3, 2), torch.randn(5, 3).tanh()
+    weight[2, 1], weight[4] = 0.0, 0.0
+    for row in range(5):
+        expected = torch.zeros(3)
+        for edge in range(3):
+            size, sign = weight[row, edge].abs(), weight[row, edge].sign()
+            share = size / (weight[row].abs().sum() + 1e-6)
+            told = sign * columns[row, edge]
+            hidden = nn.functional.gelu(layer.edge(torch.cat([size[None], share[None], told])))
+            expected = expected + 2 * torch.sigmoid(layer.gate(hidden)) * share * (layer.value.weight @ told)
+        torch.testing.assert_close(layer(columns, weight)[row], expected)
+
+
+def test_the_first_messages_are_signed_averages_and_silence_is_zero() -> None:
+    layer = SignedMessages(1, width=1, hidden=4)
+    columns, weight = torch.tensor([[[2.0], [3.0]], [[2.0], [3.0]]]), torch.tensor([[0.6, -0.2], [0.0, 0.0]])
+    torch.testing.assert_close(layer(columns, weight), torch.tensor([[(0.6 * 2 - 0.2 * 3) / 0.8], [0.0]]))
+
+
+def test_a_fall_along_a_negative_edge_is_a_rise_along_a_positive_one(batch: Batch, stats: FoldStats) -> None:
+    model = speaking(stats)
+    assert batch.neighbours is not None
+    assert batch.edges is not None
+    mirrored = replace(batch, neighbours=-batch.neighbours, edges=-batch.edges)
+    torch.testing.assert_close(model(mirrored), model(batch))
+    assert (model(replace(batch, edges=-batch.edges)) - model(batch)).abs().max() > 1e-5
+
+
+def test_an_untrained_network_forecasts_the_base_distribution(batch: Batch, stats: FoldStats) -> None:
+    model = MODELS["b6_graph"](SPEC, stats=stats, lookback=LOOKBACK).eval()
+    torch.testing.assert_close(model(batch), stats.base_quantiles * batch.scale[..., None], rtol=1e-4, atol=1e-6)
+
+
+def test_a_panel_without_a_graph_is_an_error_and_who_reads_none_is_given_none(
+    planted: Contagion, fold: Fold, stats: FoldStats
+) -> None:
+    bare = replace(planted.panel, graph=None)
+    with pytest.raises(ValueError, match="the panel has no graph"):
+        single_batch(speaking(stats), fold.validation[:2], panel=bare, stats=stats)
+    b3 = MODELS["b3_tft_sector"](TFT, stats=stats, lookback=LOOKBACK)
+    assert single_batch(b3, fold.validation[:2], panel=planted.panel, stats=stats).neighbours is None
+
+
+def test_a_neighbour_with_a_missing_column_has_nothing_to_say(planted: Contagion, fold: Fold, stats: FoldStats) -> None:
+    panel, end = planted.panel, fold.validation[:1]
+    assert panel.graph is not None
+    first = int(panel.graph.of(end).neighbour[0, 0])
+    features = panel.features.clone()
+    features[first, OWN.index("noise")] = float("nan")
+    batch = single_batch(speaking(stats), end, panel=replace(panel, features=features), stats=stats)
+    assert batch.edges is not None
+    assert (batch.edges[0, -1] == 0).tolist() == [True, False, False, False]
+    assert torch.isfinite(speaking(stats)(batch)).all()
+
+
+def test_what_all_neighbours_added_is_what_their_silence_would_change(batch: Batch, stats: FoldStats) -> None:
+    """The completeness of integrated gradients."""
+    model, middle = speaking(stats), QUANTILES.index(0.5)
+    assert batch.neighbours is not None
+    silent = replace(batch, neighbours=torch.zeros_like(batch.neighbours))
+    with torch.no_grad():
+        change = (model(batch) - model(silent))[:, 0, middle] / batch.scale[:, 0]
+    assert change.abs().max() > 0.05
+    torch.testing.assert_close(influence(model, batch).sum(dim=(1, 2)), change, rtol=0.02, atol=0.002)
+
+
+def test_planted_contagion_is_learned_where_b3_can_only_guess(
+    planted: Contagion, fold: Fold, stats: FoldStats, fitted: GraphTft
+) -> None:
+    panel = planted.panel
+    test = fold.test[torch.isfinite(panel.targets[fold.test, 0])]
+    b3 = fit(
+        "b3_tft_sector", TFT, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0,
+        hardware=Hardware(accelerator="cpu", precision="32-true"),
+    )  # fmt: skip
+
+    def loss(name: str, spec: TftSpec, weights: dict[str, torch.Tensor]) -> float:
+        made = predict(name, spec, weights, panel=panel, ends=test, stats=stats, lookback=LOOKBACK, device="cpu")
+        return mean_pinball(panel.targets[test, 0].numpy(), made[:, 0].numpy(), levels=QUANTILES) / VOLATILITY
+
+    assert loss("b6_graph", FITTED, fitted.state_dict()) < 0.98 * loss("b3_tft_sector", TFT, b3.weights)
+
+
+def test_the_planted_neighbours_come_out_on_top_with_their_signs(
+    planted: Contagion, fold: Fold, stats: FoldStats, fitted: GraphTft
+) -> None:
+    """Summed over some decisions of the test year, for each ticker."""
+    panel, ends = planted.panel, fold.test[::5]
+    found = explain_decisions(fitted, ends, panel=panel, stats=stats)
+    assert found is not None
+    assert found.neighbours is not None
+    own, row, influence = panel.ticker[ends].long(), found.neighbours.row.long(), found.neighbours.influence
+    assert influence[:, -1].abs().sum() > 0.7 * influence.abs().sum()  # contagion comes from the decision's own session
+    other = panel.ticker[row].long()  # (B, L, k)
+    total = torch.zeros(16, 16)
+    total.index_put_((own[:, None, None].expand_as(other), other), influence.abs(), accumulate=True)
+    strongest = total.topk(3, dim=1).indices
+    assert (planted.sign.gather(1, strongest) != 0).all()
+    sign = planted.sign[own[:, None], other[:, -1]]
+    moved = sign * panel.column("log_return")[row[:, -1]]
+    clear = moved.abs() > VOLATILITY
+    assert (influence[:, -1].sign() == moved.sign())[clear].float().mean() > 0.9
+
+
+def test_the_planted_drift_is_that_of_the_next_session() -> None:
+    panel, drift, sign = contagion_panel(tickers=8, sessions=1500, seed=3)
+    matured = torch.isfinite(panel.targets[:, 0])
+    rest = panel.targets[matured, 0] - drift[matured]
+    assert rest.mean().abs() < 4 * VOLATILITY / len(rest) ** 0.5
+    assert rest.std().item() == pytest.approx(VOLATILITY, rel=0.03)
+    assert drift.abs().max() <= DRIFT
+    returns = panel.column("log_return").view(8, -1).double()  # (tickers, T)
+    told = torch.einsum("ij,jt->it", sign, returns).flatten()
+    assert np.corrcoef(told[matured], drift[matured])[0, 1] > 0.85
+    assert 0.5 < np.corrcoef(panel.column("log_return")[matured], drift[matured])[0, 1] < 0.7
+    assert (sign == sign.T).all()
+    assert (sign.abs().sum(dim=1) == 3).all()
