@@ -1,54 +1,94 @@
 """How much of an oracle's gain over B3 a power-up makes, on a panel where its very assumption holds.
 
-    python -m benchmarks.powerups                   three seeds of B3 and B5, recorded
+    python -m benchmarks.powerups                   three seeds of B3 and each power-up, recorded
+    python -m benchmarks.powerups --only graph      those of one of them
     python -m benchmarks.powerups --seeds 1         a trial, printed and not recorded
 
-B5: momentum turns into reversal where VIX is high (``forecast_assets_tests.regime``). B3 sees all that B5 sees, the macro
-columns among its observed variables included, and has the same knobs, budget and learning rate; what B5 has more is the
-gate and the experts. A panel and an initialisation belong to a seed. Pinball is that of the one-session forecast in the
-test year, in units of volatility; the oracle knows the drift and forecasts its normal distribution. ``base``: that of
-what both start from. ``learning``: the validation pinball of the last three epochs, for whether a network could still
-have gained by going on.
+``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.regime``). B3 sees all that B5 sees, the
+macro columns among its observed variables included; what B5 has more is the gate and the experts. ``graph``: a ticker
+follows its neighbours' last returns (``forecast_assets_tests.contagion``). B3 sees the ticker's own; what B6 has more is
+the graph, found from the returns, and the messages along it.
+
+Both have the same knobs, budget and learning rate as their B3. A panel and an initialisation belong to a seed. Pinball
+is that of the one-session forecast in the test year, in units of volatility; the oracle knows the drift and forecasts its
+normal distribution. ``base``: that of what both start from. ``learning``: the validation pinball of the last three
+epochs, for whether a network could still have gained by going on.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats as distributions
+from torch import Tensor
 
 from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.scores.quantile import mean_pinball
-from forecast_assets.core.specs import FoldSpec, MoeSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec, GraphSpec, MoeSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import make_fold
+from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
-from forecast_assets_tests.regime import CALENDAR, OWN, regime_panel
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests import contagion, regime
 from forecast_assets_tests.tensors import VOLATILITY
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 10, 2024
 SEEDS, EPOCHS, VISITS = 3, 8, 20_000
-B3 = TftSpec(
-    epochs=EPOCHS,
-    visits_per_epoch=VISITS,
-    patience=EPOCHS,
-    learning_rate=3e-3,
-    hidden=16,
-    hidden_continuous=8,
-    observed=(*OWN, *MACRO_NAMES),
-    known=(CALENDAR,),
+B3 = "b3_tft_sector"
+
+
+def b3_spec(*, observed: tuple[str, ...], known: str) -> TftSpec:
+    """What B3 and a power-up have in common."""
+    return TftSpec(
+        epochs=EPOCHS,
+        visits_per_epoch=VISITS,
+        patience=EPOCHS,
+        learning_rate=3e-3,
+        hidden=16,
+        hidden_continuous=8,
+        observed=observed,
+        known=(known,),
+    )
+
+
+MOE = MoeSpec(**b3_spec(observed=(*regime.OWN, *MACRO_NAMES), known=regime.CALENDAR).model_dump())
+GRAPH = GraphSpec(
+    **b3_spec(observed=contagion.OWN, known=contagion.CALENDAR).model_dump(), messages=("log_return",), neighbours=4
 )
-SPECS = {"b3_tft_sector": B3, "b5_moe": MoeSpec(**B3.model_dump())}
 
 
-def measure(seed: int, *, visits: int, epochs: int) -> dict[str, Any]:
-    """One-session pinball of B3, B5 and the oracle in the test year, and training windows a second."""
-    panel, drift = regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)
+@dataclass(frozen=True)
+class PowerUp:
+    """A model and the panel that is planted for it: seed -> the panel, and the drift of each row's next session, (N,)."""
+
+    model: str
+    spec: TftSpec
+    planted: Callable[[int], tuple[PanelTensors, Tensor]]
+
+
+def contagious(seed: int) -> tuple[PanelTensors, Tensor]:
+    """The panel of contagion with its graph, that B3 does not look at."""
+    panel, drift, _ = contagion.contagion_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)
+    return with_graph(panel, GRAPH), drift
+
+
+POWER_UPS = {
+    "moe": PowerUp("b5_moe", MOE, lambda seed: regime.regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)),
+    "graph": PowerUp("b6_graph", GRAPH, contagious),
+}
+
+
+def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str, Any]:
+    """One-session pinball of B3, the power-up and the oracle in the test year, and training windows a second."""
+    panel, drift = power.planted(seed)
     fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=LOOKBACK)
     stats = fit_stats(panel, fold)
     test = fold.test[torch.isfinite(panel.targets[fold.test, 0])]
@@ -62,7 +102,8 @@ def measure(seed: int, *, visits: int, epochs: int) -> dict[str, Any]:
         "oracle": loss(drift[test].double().numpy()[:, None] + normal),
         "base": loss((stats.base_quantiles[0] * stats.volatility(panel, test)[:, :1]).double().numpy()),
     }
-    for name, spec in SPECS.items():
+    b3 = TftSpec(**{name: getattr(power.spec, name) for name in TftSpec.model_fields})
+    for name, spec in ((B3, b3), (power.model, power.spec)):
         asked = spec.model_copy(update={"visits_per_epoch": visits, "epochs": epochs})
         started = time.perf_counter()
         done = fit(
@@ -85,34 +126,44 @@ def measure(seed: int, *, visits: int, epochs: int) -> dict[str, Any]:
             "best_epoch": done.best_epoch,
             "windows_per_second": round(visits * epochs / seconds, 1),
         }
-    gap = found["b3_tft_sector"]["pinball"] - found["oracle"]
-    return found | {"share": (found["b3_tft_sector"]["pinball"] - found["b5_moe"]["pinball"]) / gap}
+    gap = found[B3]["pinball"] - found["oracle"]
+    return found | {"share": (found[B3]["pinball"] - found[power.model]["pinball"]) / gap}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=POWER_UPS, help="one power-up")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--visits", type=int, default=VISITS, help="window visits an epoch")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    runs = []
-    for seed in range(given.seeds):
-        runs.append(measure(seed, visits=given.visits, epochs=given.epochs))
-        print(json.dumps({"seed": seed, **runs[-1]}), flush=True)
-    if (given.seeds, given.visits, given.epochs) == (SEEDS, VISITS, EPOCHS):
-        print(record("powerups", figures(runs), command="python -m benchmarks.powerups"))
+    for name, power in POWER_UPS.items():
+        if given.only not in (None, name):
+            continue
+        runs = []
+        for seed in range(given.seeds):
+            runs.append(measure(power, seed, visits=given.visits, epochs=given.epochs))
+            print(json.dumps({"power_up": name, "seed": seed, **runs[-1]}), flush=True)
+        if (given.seeds, given.visits, given.epochs) == (SEEDS, VISITS, EPOCHS):
+            figures = figures_of(name, runs, model=power.model)
+            print(record("powerups", figures, command=f"python -m benchmarks.powerups --only {name}"))
 
 
-def figures(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What is recorded: the mean share over seeds with its Student-t interval, and B5's speed against B3's."""
+def figures_of(name: str, runs: list[dict[str, Any]], *, model: str) -> dict[str, dict[str, Any]]:
+    """What is recorded: the mean share over seeds with its Student-t interval, and the power-up's speed against B3's."""
     shares = np.array([run["share"] for run in runs])
     half = distributions.t.ppf(0.975, len(shares) - 1) * shares.std(ddof=1) / np.sqrt(len(shares))
-    speed = [run["b5_moe"]["windows_per_second"] / run["b3_tft_sector"]["windows_per_second"] for run in runs]
+    speed = [run[model]["windows_per_second"] / run[B3]["windows_per_second"] for run in runs]
     interval = [round(float(shares.mean() + side * half), 4) for side in (-1, 1)]
+    unit = f"training windows a second, {model.partition('_')[0].upper()} / B3"
     return {
-        "moe_share_of_oracle_gain": {"value": round(float(shares.mean()), 4), "interval_95": interval, "runs": runs},
-        "moe_cost_vs_b3": {"value": round(float(np.mean(speed)), 3), "unit": "training windows a second, B5 / B3"},
+        f"{name}_share_of_oracle_gain": {
+            "value": round(float(shares.mean()), 4),
+            "interval_95": interval,
+            "runs": runs,
+        },
+        f"{name}_cost_vs_b3": {"value": round(float(np.mean(speed)), 3), "unit": unit},
     }
 
 
