@@ -4,10 +4,11 @@
     python -m benchmarks.powerups --only graph      those of one of them
     python -m benchmarks.powerups --seeds 1         a trial, printed and not recorded
 
-``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.regime``). B3 sees all that B5 sees, the
-macro columns among its observed variables included; what B5 has more is the gate and the experts. ``graph``: a ticker
-follows its neighbours' last returns (``forecast_assets_tests.contagion``). B3 sees the ticker's own; what B6 has more is
-the graph, found from the returns, and the messages along it.
+``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.regime``). B3 sees the ticker's own
+columns, as it does in the graph of assets; what B5 has more is the gate, which reads the macro columns, and the experts.
+``informed``: a B3 with the macro columns among its observed variables, for what the mixture adds to knowing them.
+``graph``: a ticker follows its neighbours' last returns (``forecast_assets_tests.contagion``). B3 sees the ticker's own;
+what B6 has more is the graph, found from the returns, and the messages along it.
 
 Both have the same knobs, budget and learning rate as their B3. A panel and an initialisation belong to a seed. Pinball
 is that of the one-session forecast in the test year, in units of volatility; the oracle knows the drift and forecasts its
@@ -59,7 +60,8 @@ def b3_spec(*, observed: tuple[str, ...], known: str) -> TftSpec:
     )
 
 
-MOE = MoeSpec(**b3_spec(observed=(*regime.OWN, *MACRO_NAMES), known=regime.CALENDAR).model_dump())
+MOE = MoeSpec(**b3_spec(observed=regime.OWN, known=regime.CALENDAR).model_dump())
+INFORMED = b3_spec(observed=(*regime.OWN, *MACRO_NAMES), known=regime.CALENDAR)
 GRAPH = GraphSpec(
     **b3_spec(observed=contagion.OWN, known=contagion.CALENDAR).model_dump(), messages=("log_return",), neighbours=4
 )
@@ -67,11 +69,15 @@ GRAPH = GraphSpec(
 
 @dataclass(frozen=True)
 class PowerUp:
-    """A model and the panel that is planted for it: seed -> the panel, and the drift of each row's next session, (N,)."""
+    """A model and the panel that is planted for it: seed -> the panel, and the drift of each row's next session, (N,).
+
+    ``informed``: settings of a B3 that is shown what the model knows more, where B3 can be shown it.
+    """
 
     model: str
     spec: TftSpec
     planted: Callable[[int], tuple[PanelTensors, Tensor]]
+    informed: TftSpec | None = None
 
 
 def contagious(seed: int) -> tuple[PanelTensors, Tensor]:
@@ -81,7 +87,12 @@ def contagious(seed: int) -> tuple[PanelTensors, Tensor]:
 
 
 POWER_UPS = {
-    "moe": PowerUp("b5_moe", MOE, lambda seed: regime.regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)),
+    "moe": PowerUp(
+        "b5_moe",
+        MOE,
+        lambda seed: regime.regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed),
+        informed=INFORMED,
+    ),
     "graph": PowerUp("b6_graph", GRAPH, contagious),
 }
 
@@ -103,7 +114,10 @@ def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str,
         "base": loss((stats.base_quantiles[0] * stats.volatility(panel, test)[:, :1]).double().numpy()),
     }
     b3 = TftSpec(**{name: getattr(power.spec, name) for name in TftSpec.model_fields})
-    for name, spec in ((B3, b3), (power.model, power.spec)):
+    networks = {B3: (B3, b3), power.model: (power.model, power.spec)}
+    if power.informed is not None:
+        networks["informed"] = (B3, power.informed)
+    for label, (name, spec) in networks.items():
         asked = spec.model_copy(update={"visits_per_epoch": visits, "epochs": epochs})
         started = time.perf_counter()
         done = fit(
@@ -120,14 +134,17 @@ def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str,
         quantiles = predict(
             name, asked, done.weights, panel=panel, ends=test, stats=stats, lookback=LOOKBACK, device="cpu"
         )
-        found[name] = {
+        found[label] = {
             "pinball": loss(quantiles[:, 0].double().numpy()),
             "learning": [round(epoch["validation_pinball"], 5) for epoch in done.curve[-3:]],
             "best_epoch": done.best_epoch,
             "windows_per_second": round(visits * epochs / seconds, 1),
         }
-    gap = found[B3]["pinball"] - found["oracle"]
-    return found | {"share": (found[B3]["pinball"] - found[power.model]["pinball"]) / gap}
+    for rival, key in ((B3, "share"), ("informed", "share_over_informed")):
+        if rival in found:
+            gap = found[rival]["pinball"] - found["oracle"]
+            found[key] = (found[rival]["pinball"] - found[power.model]["pinball"]) / gap
+    return found
 
 
 def main() -> None:
@@ -157,10 +174,12 @@ def figures_of(name: str, runs: list[dict[str, Any]], *, model: str) -> dict[str
     speed = [run[model]["windows_per_second"] / run[B3]["windows_per_second"] for run in runs]
     interval = [round(float(shares.mean() + side * half), 4) for side in (-1, 1)]
     unit = f"training windows a second, {model.partition('_')[0].upper()} / B3"
+    informed = [run["share_over_informed"] for run in runs if "share_over_informed" in run]
     return {
         f"{name}_share_of_oracle_gain": {
             "value": round(float(shares.mean()), 4),
             "interval_95": interval,
+            **({"over_informed_b3": [round(share, 4) for share in informed]} if informed else {}),
             "runs": runs,
         },
         f"{name}_cost_vs_b3": {"value": round(float(np.mean(speed)), 3), "unit": unit},
