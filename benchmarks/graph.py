@@ -5,7 +5,8 @@
 
 ``graph_seconds`` is the graph of every row, 8 neighbours over 60 sessions, names on their own exchanges; ``peak``: what the
 process grew by meanwhile, the graph itself included. ``graph_decision_ms``: the edges into the 120 sessions of one window,
-as the service finds them for a request, with the panel's price histories at hand.
+as the service finds them for a request, with the panel's price histories at hand. Both are the process's own time on one
+thread, which other load on the machine hardly moves.
 """
 
 import argparse
@@ -71,16 +72,16 @@ def measure(tickers: int | None) -> dict[str, dict[str, Any]]:
     panel = reference_panel(tickers)
     Correlations.of_spec(panel, SPEC)  # calendars are built once per process, by whoever needs them first
     before = _peak_mib()
-    started = time.perf_counter()
+    started = time.process_time()
     finder = Correlations.of_spec(panel, SPEC)
     graph = finder.of(torch.arange(panel.rows))
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     last = int(torch.nonzero(panel.ticker == 0).max())
     window, waits = torch.arange(last - WINDOW + 1, last + 1), []
     for _ in range(10):
-        begun = time.perf_counter()
+        begun = time.process_time()
         finder.of(window)
-        waits.append(1e3 * (time.perf_counter() - begun))
+        waits.append(1e3 * (time.process_time() - begun))
     detail = {
         "tickers": len(panel.tickers),
         "exchanges": len(panel.exchanges),
@@ -90,8 +91,8 @@ def measure(tickers: int | None) -> dict[str, dict[str, Any]]:
         "peak_mib": round(_peak_mib() - before),
     }
     return {
-        "graph_seconds": {"value": round(seconds, 1), "unit": "seconds on one thread", **detail},
-        "graph_decision_ms": {"value": round(float(np.median(waits)), 1), "unit": f"ms for {WINDOW} sessions"},
+        "graph_seconds": {"value": round(seconds, 1), "unit": "CPU-seconds on one thread", **detail},
+        "graph_decision_ms": {"value": round(float(np.median(waits)), 1), "unit": f"CPU-ms for {WINDOW} sessions"},
     }
 
 
