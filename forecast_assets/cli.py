@@ -286,6 +286,11 @@ def explain(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
     click.echo("  attended to most, in sessions before the decision")
     for k in far:
         click.echo(f"    {why.attention[k]:6.1%}  {len(why.attention) - 1 - k}")
+    if why.neighbours:
+        click.echo("  heard most from, in basis points of the median for the next session, correlation")
+    for one in why.neighbours[:8]:
+        now = "earlier only" if one.correlation is None else f"{one.correlation:+.2f}"
+        click.echo(f"    {1e4 * one.added:+6.2f}  {one.ticker} ({now})")
     if out is not None:
         write_explanation(why, title=f"{ticker} on {day.date()}: what {model} looked at", out=out)
         click.echo(f"{out}: drawn")

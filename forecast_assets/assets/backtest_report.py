@@ -12,7 +12,7 @@ import polars as pl
 from upath import UPath
 
 from forecast_assets.assets.backtest import VARIANTS
-from forecast_assets.assets.exhibits import IMPORTANCE
+from forecast_assets.assets.exhibits import IMPORTANCE, NEIGHBOURS
 from forecast_assets.assets.networks import TRAINING
 from forecast_assets.assets.pool import Candidates, trained
 from forecast_assets.assets.product import TABLE, Product
@@ -184,9 +184,20 @@ def report_content(
             losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
         importance=importance(weights),
+        neighbours=_moved(inputs),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     return ReportContent(summary, own, chained)
+
+
+def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Who moved whose forecast on the last day, by a network that reads neighbours; empty where there is none."""
+    from forecast_assets.core.evaluation.neighbours import most_moved
+
+    for fold in trained(of[inputs.years[-1]] for of in inputs.candidates.each()):
+        if NEIGHBOURS in fold.manifest.files:
+            return most_moved(pl.read_parquet(fold.path(NEIGHBOURS)))
+    return []
 
 
 def _weights(fold: Version) -> Any:

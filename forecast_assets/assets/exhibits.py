@@ -21,6 +21,9 @@ IMPORTANCE = "importance.json"
 EXPERTS = "experts.parquet"
 """Of a mixture of experts: how much of each is in the forecasts of a date, as the best fit's gate says."""
 
+NEIGHBOURS = "neighbours.parquet"
+"""Of a network that reads neighbours: which tickers moved the forecasts of the fold's last day, as the best fit says."""
+
 EXPLAINED = 256
 """Test decisions, evenly spaced, whose explanations are averaged."""
 
@@ -45,6 +48,8 @@ def exhibits(
         files={IMPORTANCE: seen},
         plots={"importance": importance_plot(f"{title}: what it looks at", seen)} if seen else {},
     )
+    if model.messages:
+        neighbours(model, shown, title=title, panel=panel, fold=fold, stats=stats)
     if isinstance(model, Moe):
         shown.facts.update(experts(model, shown, title=title, panel=panel, fold=fold, stats=stats))
     return shown
@@ -100,3 +105,26 @@ def experts(
     shown.files[EXPERTS] = shares
     shown.plots["experts"] = experts_figure(f"{title}: experts over time", shares)
     return expert_balance(shares)
+
+
+def neighbours(
+    model: "ForecastModel", shown: Exhibits, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
+) -> None:
+    """Puts who moved the forecasts of the fold's last day into ``shown``."""
+    import polars as pl
+
+    from forecast_assets.core.evaluation.neighbours import neighbour_table, neighbours_figure
+    from forecast_assets.core.models.influence import heard_by
+    from forecast_assets.core.training.fit import neighbours_of
+
+    ends = fold.test[panel.date[fold.test] == panel.date[fold.test].max()]
+    found = neighbours_of(model, ends, panel=panel, stats=stats)
+    if found is None:
+        return
+    heard = heard_by(found, ticker=panel.ticker, names=panel.tickers)
+    table = neighbour_table(
+        date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
+        heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),
+    )
+    shown.files[NEIGHBOURS] = table
+    shown.plots["neighbours"] = neighbours_figure(f"{title}: who moved whose forecast", table)

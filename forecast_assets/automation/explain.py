@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forecast_assets.assets.networks import TRAINING
 from forecast_assets.assets.windowed_tensors import TENSORS
@@ -11,15 +11,19 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.nearest import nearest_names
 from forecast_assets.store.store import Store
 
+if TYPE_CHECKING:
+    from forecast_assets.core.models.influence import Heard
+
 
 @dataclass(frozen=True)
 class Why:
-    """Weights of one decision's best fit; each mapping sums to 1."""
+    """Weights of one decision's best fit; each mapping sums to 1. And who it heard from."""
 
     fit: str
     variables: dict[str, float]
     ahead: dict[str, float]
     attention: list[float]  # over the sessions of the window, oldest first
+    neighbours: list["Heard"]  # of a model that reads them: who moved the forecast most first
 
 
 def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> Why:
@@ -31,9 +35,10 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     import torch
     from safetensors.torch import load_file
 
+    from forecast_assets.core.models.influence import heard_by
     from forecast_assets.core.models.registry import MODELS
     from forecast_assets.core.specs import FoldSpec, Settings, WindowSpec
-    from forecast_assets.core.training.fit import explain_decisions, trained_model
+    from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.graph import as_read_by
@@ -65,6 +70,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
     panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
     found = explain_decisions(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    told = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
         raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
     return Why(
@@ -72,6 +78,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
         ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
+        neighbours=[] if told is None else heard_by(told, ticker=panel.ticker, names=panel.tickers)[0],
     )
 
 

@@ -11,7 +11,9 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from forecast_assets.core.models.influence import Neighbours, heard_by
 from forecast_assets.core.windows.days import to_date, to_day
+from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.batching import Batcher
 from forecast_assets.serving.limits import Door, Limits
 from forecast_assets.serving.loading import Loader
@@ -26,6 +28,7 @@ from forecast_assets.serving.schemas import (
     Chart,
     Close,
     Health,
+    Neighbour,
     Refused,
     Ticker,
     Why,
@@ -34,6 +37,8 @@ from forecast_assets.serving.snapshot import Pending, Snapshot
 from forecast_assets.serving.watch import Watch
 
 log = logging.getLogger(__name__)
+
+SHOWN_NEIGHBOURS = 8
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refused, "description": meaning}
@@ -190,7 +195,16 @@ def why(snapshot: Snapshot, one: Pending) -> Why:
         variables=dict(zip(seen.encoder_names, seen.encoder[0].tolist(), strict=True)),
         ahead=dict(zip(seen.decoder_names, seen.decoder[0].tolist(), strict=True)),
         static=dict(zip(seen.static_names, seen.static[0].tolist(), strict=True)),
+        neighbours=told_apart(seen.neighbours, snapshot.history.panel),
     )
+
+
+def told_apart(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neighbour]:
+    """The tickers that moved the explained forecast most, where the member reads any."""
+    if neighbours is None:
+        return []
+    (heard,) = heard_by(neighbours, ticker=panel.ticker, names=panel.tickers)
+    return [Neighbour(**one._asdict()) for one in heard[:SHOWN_NEIGHBOURS]]
 
 
 def health(snapshot: Snapshot | None, refused: list[str]) -> Health:

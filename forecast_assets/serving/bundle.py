@@ -30,7 +30,7 @@ from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
 from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, Settings
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
-from forecast_assets.core.training.fit import explain_decisions, trained_model
+from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -289,12 +289,17 @@ class Bundle:
         return regimes(relative, borders=np.array(self.card.regime_borders))
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
-        """The best member that can tell, and what it looked at for the decision at ``row``; None where none can."""
-        stats, panel = self.stats_for(panel), self.with_edges(panel)
-        for member, network in zip(self.card.members, self._networks, strict=True):
-            found = explain_decisions(network, torch.tensor([row]), panel=panel, stats=stats)
+        """What a member looked at for the decision at ``row``: the best one that reads neighbours, else the best one that
+        can tell; None where none can.
+        """
+        stats, panel, end = self.stats_for(panel), self.with_edges(panel), torch.tensor([row])
+        for member, network in sorted(
+            zip(self.card.members, self._networks, strict=True), key=lambda pair: not pair[1].messages
+        ):
+            found = explain_decisions(network, end, panel=panel, stats=stats)
             if found is not None:
-                return member.fit, found
+                heard = neighbours_of(network, end, panel=panel, stats=stats)
+                return member.fit, replace(found, neighbours=heard)
         return None
 
     def check_features(self, panel: PanelTensors, spec: FeatureSpec) -> None:

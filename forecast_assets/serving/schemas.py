@@ -89,8 +89,18 @@ class BatchAnswer(_Exact):
     answers: list[BatchItem]
 
 
+class Neighbour(_Exact):
+    """A ticker whose moves the network read beside the own ones."""
+
+    ticker: str
+    correlation: float | None = Field(
+        description="of both tickers' latest returns at the decision; null where it was a neighbour earlier only"
+    )
+    added: float = Field(description="to the median of the next session's log return, over the window's sessions")
+
+
 class Why(_Exact):
-    """What the network looked at: shares that sum to 1 in each list."""
+    """What the network looked at: shares that sum to 1 in each of the first four, and who it heard from."""
 
     ticker: str
     session: dt.date
@@ -101,6 +111,7 @@ class Why(_Exact):
     variables: dict[str, float]
     ahead: dict[str, float] = Field(description="what is known of the sessions ahead")
     static: dict[str, float]
+    neighbours: list[Neighbour] = Field(description="the most influential first; empty for a network that reads none")
 
 
 class Close(_Exact):

@@ -1,4 +1,6 @@
-"""The mixture of experts in the graph: with macro series, without them, and when the feed stops."""
+"""The power-ups in the graph: the mixture of experts with macro series, without them, and when the feed stops; whose moves
+are in whose forecast.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -8,8 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.assets.exhibits import EXPERTS
+from forecast_assets.assets.exhibits import EXPERTS, NEIGHBOURS
 from forecast_assets.assets.pool import SKIPPED
+from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.models.influence import heard_by
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.serving.bundle import Bundle
 from forecast_assets_tests.graph import Graph, environment
 
 NIGHT = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors",
@@ -57,6 +63,34 @@ def test_how_much_of_each_expert_is_in_the_forecasts_of_a_date_is_published_and_
     assert shares["vix"].null_count() == 0
     assert fold.manifest.facts["expert_imbalance"] >= 0
     assert "plot-experts.png" in fold.manifest.files
+
+
+def test_who_moved_whose_forecast_on_the_last_day_is_published_drawn_and_reported(graph: Graph) -> None:
+    fold = graph.version("b6_graph", "2019")
+    table = pl.read_parquet(fold.path(NEIGHBOURS))
+    last = graph.table("b6_graph", "2019").filter(pl.col("split") == "test")["date"].max()
+    assert table["date"].unique().to_list() == [last]
+    assert (table["ticker"] != table["neighbour"]).all()
+    assert (table["correlation"].drop_nulls().abs() <= 1).all()
+    assert (table["added"] != 0).any()
+    assert "plot-neighbours.png" in fold.manifest.files
+    html = graph.version("backtest_report").path("backtest.html").read_text()
+    assert "Whose moves are in whose forecast" in html
+    assert table.filter(pl.col("rank") == 1)["neighbour"][0] in html
+
+
+def test_a_night_of_a_champion_that_reads_neighbours_can_be_explained(graph: Graph) -> None:
+    bundle = Bundle.open(graph.version("serving_model"))
+    panel = PanelTensors.load(graph.version("windowed_tensors").path(TENSORS))
+    night = graph.table("nightly_forecast", "2019-12-31")
+    (row,) = panel.rows_of([night["ticker"][0]], night["date"][:1].to_numpy()).tolist()
+    found = bundle.explain(panel, row)
+    assert found is not None
+    assert found[0].startswith("b6_graph/")
+    assert found[1].neighbours is not None
+    heard = heard_by(found[1].neighbours, ticker=panel.ticker, names=panel.tickers)[0]
+    assert 0 < len({one.ticker for one in heard} & set(night["ticker"])) == len(heard)
+    assert night["ticker"][0] not in {one.ticker for one in heard}
 
 
 def test_a_feed_that_has_stopped_stops_no_night(graph: Graph) -> None:

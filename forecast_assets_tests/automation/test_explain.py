@@ -21,7 +21,7 @@ def a_decision(graph: Graph) -> tuple[str, str]:
     return rows["ticker"][0], str(rows["date"][0])
 
 
-@pytest.mark.parametrize("model", ["b1_tft", "b3_tft_sector"])
+@pytest.mark.parametrize("model", ["b1_tft", "b3_tft_sector", "b6_graph"])
 def test_variables_and_attention_of_a_decision_are_printed_and_drawn(
     smoke_graph: Graph, tmp_path: Path, model: str
 ) -> None:
@@ -31,6 +31,7 @@ def test_variables_and_attention_of_a_decision_are_printed_and_drawn(
     assert said.startswith(f"{ticker} {day}: {model}/")
     assert "selected variables" in said
     assert "attended to most" in said
+    assert ("heard most from" in said) == (model == "b6_graph")
     assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.models.influence import heard_by
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
@@ -206,8 +207,14 @@ def test_another_calibration_state_is_an_input(panel: PanelTensors, bundle: Bund
 def test_a_bundle_explains_by_its_best_member_that_can(panel: PanelTensors, bundle: Bundle) -> None:
     found = bundle.explain(panel, int(panel.ends(LOOKBACK)[-1]))
     assert found is not None
-    assert found[0] == "b3_tft_sector/0"
-    assert float(found[1].encoder.sum()) == pytest.approx(1, abs=1e-5)
+    fit, seen = found
+    assert fit == "b6_graph/0"  # which can also tell whom it heard from
+    assert float(seen.encoder.sum()) == pytest.approx(1, abs=1e-5)
+    assert seen.neighbours is not None
+    (heard,) = heard_by(seen.neighbours, ticker=panel.ticker, names=panel.tickers)
+    assert {one.ticker for one in heard} <= {"T00", "T01", "T02", "T03", "T04"}  # the decision is the last ticker's
+    assert sum(one.correlation is not None for one in heard) == GRAPH.neighbours
+    assert max(abs(one.added) for one in heard) > 0
 
 
 def test_an_altered_binary_is_refused_before_it_is_loaded(made: Trained, tmp_path: Path) -> None:

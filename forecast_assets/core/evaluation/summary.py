@@ -53,6 +53,7 @@ def summarise(
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
     importance: Mapping[str, Any] | None = None,
+    neighbours: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
 
@@ -62,7 +63,8 @@ def summarise(
     ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
     pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
     ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
-    ``importance``: from ``importance.importance``, or None for a report without networks. Returns, bounds included,
+    ``importance``: from ``importance.importance``, or None for a report without networks; ``neighbours``: from
+    ``neighbours.most_moved``, empty where no network reads any. Returns, bounds included,
     shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
     where a fact, the model's book or its matured forecasts are missing.
     """
@@ -110,6 +112,7 @@ def summarise(
         "simulation_sentence": _simulation_sentence(spec),
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
         "importance": importance,
+        "neighbours": list(neighbours),
         "not_tested": _not_tested(verdicts, evidence=evidence is not None),
         "caveats": [*caveats, *_caveats(years=years, trials=_trials(facts, evidence))],
     }

@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from forecast_assets.core.models.base import Batch, ForecastModel, make_batch, message_columns, standardised_pinball
-from forecast_assets.core.models.influence import influence
+from forecast_assets.core.models.influence import Neighbours, influence
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.models.tft.explain import Explanation, Neighbours, explain
+from forecast_assets.core.models.tft.explain import Explanation, explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
@@ -38,6 +38,9 @@ INFERENCE_ENDS = 256
 """Consecutive window ends that a run has at most: the more, the more is shared, and the more is computed in vain where
 a ticker's decisions are fewer."""
 
+
+INFLUENCE_BATCH = 128
+"""Windows whose gradients are held at once."""
 
 START = -1
 """Epoch number of the weights that a warm-started fit begins with."""
@@ -355,14 +358,21 @@ def explain_decisions(
     """What a trained model looked at for the decisions at rows ``ends`` (B,); None for a model that can't tell."""
     if not isinstance(model, Tft):
         return None
-    batch = single_batch(model, ends, panel=panel, stats=stats)
-    found = explain(model, batch)
-    if panel.graph is None or not model.messages:
-        return found
-    sessions = ends[:, None] + torch.arange(1 - model.lookback, 1)  # (B, L)
-    graph = panel.graph.of(sessions)
-    moved = influence(model, batch) * batch.scale[:, :1, None]  # (B, L, k)
-    return replace(found, neighbours=Neighbours(graph.neighbour, graph.weight, moved))
+    return explain(model, single_batch(model, ends, panel=panel, stats=stats))
+
+
+def neighbours_of(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Neighbours | None:
+    """Who spoke to the decisions at rows ``ends`` (B,), and what it did to a trained model's forecast; None for a model that
+    reads no neighbours. Takes some twenty times as long as the forecast.
+    """
+    if not model.messages or panel.graph is None:
+        return None
+    graph = panel.graph.of(ends[:, None] + torch.arange(1 - model.lookback, 1))  # (B, L, k)
+    moved = []
+    for part in ends.split(INFLUENCE_BATCH):
+        batch = single_batch(model, part, panel=panel, stats=stats)
+        moved.append(influence(model, batch) * batch.scale[:, :1, None])
+    return Neighbours(graph.neighbour, graph.weight, torch.cat(moved))
 
 
 def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Batch:

@@ -12,11 +12,11 @@ from torch import nn
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
-from forecast_assets.core.models.influence import influence
+from forecast_assets.core.models.influence import Neighbours, heard_by, influence
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, explain_decisions, fit, predict, single_batch, trained_model
+from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, predict, single_batch, trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
@@ -174,10 +174,9 @@ def test_the_planted_neighbours_come_out_on_top_with_their_signs(
 ) -> None:
     """Summed over some decisions of the test year, for each ticker."""
     panel, ends = planted.panel, fold.test[::5]
-    found = explain_decisions(fitted, ends, panel=panel, stats=stats)
+    found = neighbours_of(fitted, ends, panel=panel, stats=stats)
     assert found is not None
-    assert found.neighbours is not None
-    own, row, influence = panel.ticker[ends].long(), found.neighbours.row.long(), found.neighbours.influence
+    own, row, influence = panel.ticker[ends].long(), found.row.long(), found.influence
     assert influence[:, -1].abs().sum() > 0.7 * influence.abs().sum()  # contagion comes from the decision's own session
     other = panel.ticker[row].long()  # (B, L, k)
     total = torch.zeros(16, 16)
@@ -188,6 +187,18 @@ def test_the_planted_neighbours_come_out_on_top_with_their_signs(
     moved = sign * panel.column("log_return")[row[:, -1]]
     clear = moved.abs() > VOLATILITY
     assert (influence[:, -1].sign() == moved.sign())[clear].float().mean() > 0.9
+
+
+def test_what_a_ticker_said_in_a_window_is_added_up() -> None:
+    """Two sessions, two slots; rows 0 to 2 are ticker 0's, 3 and 4 ticker 1's."""
+    found = Neighbours(
+        row=torch.tensor([[[1, 3], [4, -1]]], dtype=torch.int32),
+        weight=torch.tensor([[[0.5, -0.75], [-0.25, 0.0]]]),
+        influence=torch.tensor([[[0.01, 0.5], [0.25, 0.0]]]),
+    )
+    (heard,) = heard_by(found, ticker=torch.tensor([0, 0, 0, 1, 1]), names=("A", "B", "C"))
+    assert [(one.ticker, one.correlation) for one in heard] == [("B", -0.25), ("A", None)]
+    assert [one.added for one in heard] == pytest.approx([0.75, 0.01])
 
 
 def test_the_planted_drift_is_that_of_the_next_session() -> None:

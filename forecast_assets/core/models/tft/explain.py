@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.influence import Neighbours
 from forecast_assets.core.models.tft.model import Tft
 
 
@@ -20,16 +21,7 @@ class Explanation:
     encoder_names: tuple[str, ...]
     decoder_names: tuple[str, ...]
     static_names: tuple[str, ...]
-    neighbours: "Neighbours | None" = None  # of a model that reads them
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Who spoke to the sessions of B decisions' windows, and what it did to the forecast; see ``core.models.influence``."""
-
-    row: Tensor  # (B, L, k) int32 row of the neighbour, -1 for none; oldest session of the window first
-    weight: Tensor  # (B, L, k) signed correlation with it, 0 for none
-    influence: Tensor  # (B, L, k) what it added to the one-session median, in log-return units
+    neighbours: Neighbours | None = None  # of a model that reads them, where they were asked for
 
 
 @torch.no_grad()
