@@ -74,6 +74,8 @@ def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, told: int = TOLD) -> 
 
 def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
     """Bars of what the first neighbours, named with their correlations, added to the medians of the most moved tickers."""
+    from matplotlib.ticker import MaxNLocator
+
     moved = most_moved(table)
     figure, (plot,) = canvas(title, height=1.0 + 0.6 * max(1, len(moved)), panels=1)
     engine = figure.get_layout_engine()
@@ -99,5 +101,7 @@ def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
     plot.set_yticks(place, [of["ticker"] for of in moved], fontsize=SMALL)
     plot.axvline(0, color=MUTED, linewidth=0.8)
     plot.margins(x=0.5, y=0.02)
+    plot.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    plot.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
     plot.set_xlabel("added to the next session's median, basis points", fontsize=SMALL, color=MUTED)
     return figure
