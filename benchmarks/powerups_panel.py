@@ -32,6 +32,7 @@ from forecast_assets.store.store import Store
 
 B3, BASELINE = "b3_tft_sector", "ewma"
 SPEC = AblationSpec()
+POWER_UPS = [model for model, rival, _ in STEPS if rival == B3 and model != "b4_patchtst"]
 
 
 def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
@@ -73,8 +74,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     options = parser.parse_args()
     store = StoreResource(data_dir=str(options.data_dir)).store()
-    years = store.partitions(B3)
-    power_ups = [model for model, rival, _ in STEPS if rival == B3 and set(years) <= set(store.partitions(model))]
+    power_ups = [model for model in POWER_UPS if store.partitions(model)]
+    years = sorted(set.intersection(*(set(store.partitions(model)) for model in (B3, *power_ups))))
     power_ups = [m for m in power_ups if not any(SKIPPED in store.current(m, y).manifest.facts for y in years)]
     losses = losses_of(store, [B3, *power_ups], years)
     fits = {model: len(store.current(model, years[0]).manifest.seeds) for model in (B3, *power_ups)}
