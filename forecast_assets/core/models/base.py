@@ -101,8 +101,8 @@ def make_batch(
     """Gather runs, standardise them and look up their ids; all index gathers, on the device of the arguments.
 
     ``columns`` are the positions of the model's features, ``messages`` those of what it reads of neighbours, None where it
-    reads nothing of them. ``decisions`` (N,) bool says which rows count: the other
-    slots' labels are NaN; without it, all slots of the runs do.
+    reads nothing of them. ``decisions`` (N,) bool says which rows count: the other slots' labels are NaN; without it, all
+    slots of the runs do.
     """
     ends, counts = runs.ends(layout)  # 2 x (K, M)
     if decisions is not None:
@@ -116,7 +116,10 @@ def make_batch(
         excess = torch.full_like(scale, float("nan"))
     else:
         excess = torch.where(torch.isfinite(target), stats.log_excess(panel, ends, forecast=scale), float("nan"))
-    neighbours, edges = (None, None) if messages is None else told(panel, shown, messages)
+    neighbours, edges = None, None
+    if messages is not None:
+        neighbours, edges = told(panel, shown, messages)
+        neighbours = stats.standardise(neighbours, messages)
     return Batch(
         rows=stats.standardise(rows, columns).view(*shown.shape, -1),
         offsets=layout.offsets(lookback, device=ends.device),
@@ -127,7 +130,7 @@ def make_batch(
         exchange=stats.exchange_ids[panel.exchange[ends].long()],
         target=target,
         log_excess=excess,
-        neighbours=None if neighbours is None or messages is None else stats.standardise(neighbours, messages),
+        neighbours=neighbours,
         edges=edges,
     )
 
