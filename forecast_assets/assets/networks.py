@@ -27,6 +27,7 @@ from forecast_assets.core.specs import (
     FitSpec,
     FoldSpec,
     GraphSpec,
+    MamlSpec,
     MlpSpec,
     MoeSpec,
     PatchTstSpec,
@@ -109,7 +110,13 @@ def b6_graph(b6_graph_spec: GraphSpec, calibration: CalibrationSpec, inputs: Fol
     return train_fold("b6_graph", b6_graph_spec, inputs, calibration=calibration)
 
 
-NETWORK_ASSETS = [b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst, b5_moe, b6_graph]
+@network
+def b7_maml(b7_maml_spec: MamlSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> Product:
+    """B7: the TFT without a ticker embedding, with a head that adapts to the ticker's last sessions by meta-learnt steps."""
+    return train_fold("b7_maml", b7_maml_spec, inputs, calibration=calibration)
+
+
+NETWORK_ASSETS = [b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst, b5_moe, b6_graph, b7_maml]
 
 
 def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> Product:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from forecast_assets.assets.stage import Parameters
-from forecast_assets.core.specs import FitSpec, GraphSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Candidates(Parameters, Generic[Of]):
     b4_patchtst: Of
     b5_moe: Of
     b6_graph: Of
+    b7_maml: Of
 
     def each(self) -> list[Of]:
         """In the order of the ablation."""
@@ -45,6 +46,7 @@ class CandidateSpecs(Parameters):
     b4_patchtst: PatchTstSpec
     b5_moe: MoeSpec
     b6_graph: GraphSpec
+    b7_maml: MamlSpec
 
     def by_name(self) -> dict[str, FitSpec]:
         """Asset key -> settings."""

@@ -90,7 +90,7 @@ def of_fold(succession: "Succession", *, features: FeatureSpec) -> "Trained":
         members=tuple(members),
         groups=config["ensemble"]["groups"],
         lookback=lookback,
-        history_sessions=sessions_needed(lookback),
+        history_sessions=sessions_needed(lookback, members),
         features=panel.feature_names,
         feature_hash=feature_hash(panel.feature_names, features),
         vocabularies=vocabularies(panel, stats),

@@ -194,6 +194,27 @@ class GraphSpec(TftSpec):
         return value
 
 
+class MamlSpec(TftSpec):
+    """B7: the TFT without an embedding of the ticker, and a head that each decision adapts to its ticker's own past."""
+
+    support_sessions: int = Field(
+        default=60,
+        ge=1,
+        description="sessions before the decision whose outcomes, as far as known by then, adapt the head",
+    )
+    inner_steps: int = Field(default=10, ge=1, description="gradient steps of the adaptation")
+    inner_rate: float = Field(
+        default=0.2, gt=0, lt=2, description="step of the adaptation that training begins with; steps are learned"
+    )
+    prior_sessions: float = Field(
+        default=20, gt=0, description="outcomes that the head before adaptation counts for at first; learned"
+    )
+    description_width: int = Field(default=8, ge=1, description="numbers that describe a session to the adapted head")
+    young_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of training decisions shown with less past, as of a new listing"
+    )
+
+
 class PatchTstSpec(FitSpec):
     """B4, PatchTST: a transformer over patches of each observed variable."""
 
@@ -400,6 +421,7 @@ class Settings(Spec):
     b4_patchtst: PatchTstSpec
     b5_moe: MoeSpec
     b6_graph: GraphSpec
+    b7_maml: MamlSpec
     sweep: SweepSpec = SweepSpec()
     ensemble: EnsembleSpec = EnsembleSpec()
     calibration: CalibrationSpec = CalibrationSpec()

@@ -28,7 +28,7 @@ from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.base import ForecastModel, told
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
-from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, Settings
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, Settings
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations
@@ -80,6 +80,12 @@ class Member(BaseModel):
         spec = self.spec
         return spec if isinstance(spec, GraphSpec) else None
 
+    @property
+    def support_sessions(self) -> int:
+        """Sessions before a decision whose outcomes it looks at."""
+        spec = self.spec
+        return spec.support_sessions if isinstance(spec, MamlSpec) else 0
+
 
 class Card(BaseModel):
     """What a bundle says of itself."""
@@ -113,6 +119,11 @@ class Card(BaseModel):
         """Columns of neighbours that any member reads, in the order of their first reader."""
         specs = [member.graph for member in self.members if member.graph is not None]
         return tuple(dict.fromkeys(name for spec in specs for name in spec.messages))
+
+    @property
+    def support_sessions(self) -> int:
+        """Sessions before a decision whose outcomes any member looks at."""
+        return max(member.support_sessions for member in self.members)
 
 
 class Forecast(NamedTuple):
@@ -171,7 +182,10 @@ class Trained:
         """``model.pt2``: the module as a torch.export program, any number of decisions up to ``MOST_DECISIONS``."""
         decisions = torch.export.Dim("decisions", min=1, max=MOST_DECISIONS)
         example = _example(self.card, self.state)
-        shapes = tuple(None if name == "log_factor" else {0: decisions} for name, _ in _named(example))
+        shapes: tuple[Any, ...] = tuple(None if name == "log_factor" else {0: decisions} for name, _ in _named(example))
+        others = Inputs._fields.index("log_factor") + 1  # these come as ``*others``: one argument, a tuple
+        if len(shapes) > others:
+            shapes = (*shapes[:others], shapes[others:])
         with torch.no_grad():
             exported = torch.export.export(self.module(), example.given(), dynamic_shapes=shapes)
         content = io.BytesIO()
@@ -259,6 +273,7 @@ class Bundle:
             log_factor=torch.from_numpy(state.log_factor),
             neighbours=neighbours,
             edges=edges,
+            quoted=panel.observed[shown.clamp(min=0)] & known[..., 0] if self.card.support_sessions else None,
         )
 
     def with_edges(self, panel: PanelTensors) -> PanelTensors:
@@ -398,12 +413,15 @@ def _example(card: Card, state: CalibrationState) -> Inputs:
         log_factor=torch.from_numpy(state.log_factor),
         neighbours=torch.zeros(count, card.lookback, graph.neighbours, len(card.messages)) if graph else None,
         edges=torch.zeros(count, card.lookback, graph.neighbours) if graph else None,
+        quoted=torch.ones(count, sessions, dtype=torch.bool) if card.support_sessions else None,
     )
 
 
-def sessions_needed(lookback: int) -> int:
-    """Sessions of features that one decision needs: those of its window and of the volatility forecast."""
-    return max(lookback, history_sessions())
+def sessions_needed(lookback: int, members: Sequence[Member]) -> int:
+    """Sessions of features that one decision needs: those of its window, of the volatility forecast, and of the past that
+    members adapt to.
+    """
+    return max(lookback, history_sessions(), *(member.support_sessions + 1 for member in members))
 
 
 def _other_features(panel: PanelTensors, card: Card) -> str:

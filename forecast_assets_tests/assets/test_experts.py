@@ -46,7 +46,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 
 def test_with_macro_series_it_is_trained_and_a_candidate_and_in_both_reports(graph: Graph) -> None:
     members = [m["fit"] for m in graph.version("ensemble", "2019").json("members.json")["members"]]
-    assert {"b5_moe/0", "b5_moe/1", "b6_graph/0", "b6_graph/1"} <= set(members)
+    assert {f"{name}/{seed}" for name in ("b5_moe", "b6_graph", "b7_maml") for seed in (0, 1)} <= set(members)
     assert "b5_moe" in set(graph.table("backtest", "2019")["strategy"])
     ablation = graph.version("ablation_report").json("ablation.json")
     claims = {step["model"]: step["claim"] for step in ablation["verdicts"]}

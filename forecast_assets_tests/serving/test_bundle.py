@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.influence import heard_by
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
     CalibrationState,
     apply,
@@ -53,8 +53,10 @@ GRAPH = GraphSpec(
     **TFT.model_dump(), messages=("log_return", "noise_1"), neighbours=2, window_sessions=20, min_pairs=10,
     message_width=3, edge_hidden=4,
 )  # fmt: skip
+MAML = MamlSpec(**TFT.model_dump(), support_sessions=20, inner_steps=3, description_width=3)
 FITS: dict[str, FitSpec] = {
     "b3_tft_sector": TFT,
+    "b7_maml": MAML,
     "b6_graph": GRAPH,
     "b5_moe": MOE,
     "b4_patchtst": PATCHTST,
@@ -93,12 +95,13 @@ def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
     relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
     borders = regime_borders(relative, train=fold.train.numpy())
     state = CalibrationState(np.random.default_rng(0).normal(0, 0.1, (3, 3, 7)))
+    members = tuple(Member(fit=f"{n}/0", model=n, settings=s.model_dump(mode="json")) for n, s in FITS.items())
     card = Card(
         fold=2019,
-        members=tuple(Member(fit=f"{n}/0", model=n, settings=s.model_dump(mode="json")) for n, s in FITS.items()),
+        members=members,
         groups=3,
         lookback=LOOKBACK,
-        history_sessions=sessions_needed(LOOKBACK),
+        history_sessions=sessions_needed(LOOKBACK, members),
         features=panel.feature_names,
         feature_hash=feature_hash(panel.feature_names, FeatureSpec()),
         vocabularies=vocabularies(panel, stats),
@@ -155,7 +158,7 @@ def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, m
 
 def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
     some = Trained(
-        made.card.model_copy(update={"members": made.card.members[1:3]}), made.weights[1:3], made.stats, made.state
+        made.card.model_copy(update={"members": made.card.members[1:4]}), made.weights[1:4], made.stats, made.state
     )
     program = torch.export.load(io.BytesIO(some.program())).module()
     for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
@@ -187,6 +190,47 @@ def test_nothing_before_a_decisions_complete_sessions_and_nothing_after_it_is_re
         assert (bundle.forecast(poisoned, row).quantiles == before).all()
 
 
+def test_a_name_that_the_bundle_never_saw_is_forecast_from_what_became_of_its_own_first_sessions(
+    panel: PanelTensors, made: Trained
+) -> None:
+    """By its B7 alone, whose window shows 12 sessions; the 20 before a decision are the support."""
+    card = made.card.model_copy(update={"members": made.card.members[1:2], "groups": 1})
+    alone = Trained(card, made.weights[1:2], made.stats, made.state)
+    bundle = Bundle.of(alone, alone.files())
+    listed = int(torch.nonzero(panel.ticker == 5)[0])
+    assert bundle._ids(panel, "ticker")[5] == 0
+
+    def matters(row: int, ago: int) -> tuple[bool, bool]:
+        """Whether the forecast changes with a session's return, and with whether it was quoted."""
+        asked = torch.tensor([row])
+        features, observed = panel.features.clone(), panel.observed.clone()
+        features[row - ago, panel.feature_names.index("log_return")] += 0.02
+        observed[row - ago] = False
+        before = bundle.forecast(panel, asked).raw
+        others = (replace(panel, features=features), replace(panel, observed=observed))
+        first, second = (bool(np.abs(bundle.forecast(other, asked).raw - before).max() > 1e-7) for other in others)
+        return first, second
+
+    for session, known in ((LOOKBACK, ()), (LOOKBACK + 6, (13, 17)), (40, (13, 17, 20)), (300, (13, 17, 20))):
+        for ago in (13, 17, 20, 21, 30):
+            assert matters(listed + session - 1, ago) == ((ago in known),) * 2, (session, ago)
+
+
+def test_filled_sessions_are_no_outcomes_to_the_binary_as_they_are_none_to_the_walk_forward(
+    panel: PanelTensors, made: Trained
+) -> None:
+    card = made.card.model_copy(update={"members": made.card.members[1:2], "groups": 1})
+    alone = Trained(card, made.weights[1:2], made.stats, made.state)
+    observed = torch.rand(panel.rows, generator=torch.Generator().manual_seed(0)) > 0.1
+    holed = replace(panel, observed=observed)
+    rows = holed.ends(LOOKBACK)[::7]
+    given = Bundle.of(alone, alone.files()).forecast(holed, rows).raw
+    reference = predict(
+        "b7_maml", MAML, made.weights[1], panel=holed, ends=rows, stats=alone.stats, lookback=LOOKBACK, device="cpu"
+    )
+    assert np.abs(given - reference.double().numpy()).max() <= 1e-5 * float(reference.abs().max())
+
+
 def test_a_ticker_keeps_its_embedding_when_others_list_and_a_new_one_is_unknown(
     panel: PanelTensors, bundle: Bundle
 ) -> None:
@@ -200,7 +244,7 @@ def test_a_ticker_keeps_its_embedding_when_others_list_and_a_new_one_is_unknown(
 def test_another_calibration_state_is_an_input(panel: PanelTensors, bundle: Bundle) -> None:
     rows = panel.ends(LOOKBACK)[-40:]
     neutral = bundle.forecast(panel, rows, state=CalibrationState.initial())
-    assert (neutral.quantiles == neutral.raw).all()
+    np.testing.assert_allclose(neutral.quantiles, neutral.raw, rtol=1e-12, atol=1e-15)
     assert not np.allclose(bundle.forecast(panel, rows).quantiles, neutral.quantiles)
 
 

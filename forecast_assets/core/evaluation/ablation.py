@@ -21,6 +21,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("b4_patchtst", "b3_tft_sector", "A PatchTST encoder in place of the TFT's"),
     ("b5_moe", "b3_tft_sector", "A mixture of experts, weighed by VIX and interest rates"),
     ("b6_graph", "b3_tft_sector", "Messages from the most correlated names"),
+    ("b7_maml", "b3_tft_sector", "A head adapted to each ticker's last sessions, in place of its embedding"),
     ("ensemble", "best_member", "The best five fits combined, in place of the best one"),
     ("ensemble", "harx", "Networks on top of the volatility regression they start from"),
     ("ensemble", "ensemble_raw", "Online calibration, in place of none"),

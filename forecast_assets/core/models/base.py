@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.windows.past import Past, past_of
 from forecast_assets.core.windows.runs import Layout, Runs
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -20,7 +21,7 @@ class Batch:
     """
 
     rows: Tensor  # (K, T, C) standardised features of the columns the model asked for
-    offsets: Tensor  # (M,) int64 position in a run at which each window ends
+    offsets: Tensor  # (M,) int64 position in a run at which each window ends, at least ``lookback`` - 1
     lookback: int  # L, sessions of a window
     scale: Tensor  # (B, 3) volatility forecast over each horizon, log-return units
     ticker: Tensor  # (B,) int64 embedding id
@@ -33,6 +34,7 @@ class Batch:
         None  # (K, T, k, C') standardised columns of the rows that speak to each row of the runs
     )
     edges: Tensor | None = None  # (K, T, k) signed correlation with each of them
+    past: Past | None = None  # returns of the runs' sessions, for a model with ``support_sessions``
 
     @property
     def window(self) -> Tensor:
@@ -57,6 +59,8 @@ class ForecastModel(nn.Module):
     lookback: int
     messages: tuple[str, ...] = ()
     """Columns that it reads of each row's neighbours in the panel's graph."""
+    support_sessions: int = 0
+    """Sessions before the decision whose outcomes the model looks at; it decides all the same where there are fewer."""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -96,19 +100,28 @@ def make_batch(
     columns: Tensor,
     lookback: int,
     messages: Tensor | None = None,
+    support_sessions: int = 0,
     decisions: Tensor | None = None,
 ) -> Batch:
     """Gather runs, standardise them and look up their ids; all index gathers, on the device of the arguments.
 
     ``columns`` are the positions of the model's features, ``messages`` those of what it reads of neighbours, None where it
-    reads nothing of them. ``decisions`` (N,) bool says which rows count: the other slots' labels are NaN; without it, all
-    slots of the runs do.
+    reads nothing of them. With ``support_sessions`` a run begins early enough to show as many sessions before its first
+    end, and the batch has their ``past``. ``decisions`` (N,) bool says which rows count: the other slots' labels are NaN;
+    without it, all slots of the runs do.
     """
     ends, counts = runs.ends(layout)  # 2 x (K, M)
     if decisions is not None:
         counts = counts & decisions[ends]
     ends, counts = ends.flatten(), counts.flatten()  # (B,)
-    shown = runs.rows(layout, lookback=lookback)  # (K, T)
+    reach = max(lookback, support_sessions + 1)
+    shown = runs.rows(layout, lookback=reach)  # (K, T)
+    past = None
+    if support_sessions:
+        # Sessions before the windows may not be there, or belong to another ticker: the stretch's first row stands for them.
+        first = runs.last - panel.run_length[runs.last] + 1  # (K,)
+        past = past_of(panel, shown, first=first)
+        shown = torch.maximum(shown, first[:, None])
     rows = panel.features.index_select(0, shown.flatten()).index_select(1, columns)  # (K T, F) -> (K T, C)
     scale = stats.volatility(panel, ends)
     target = torch.where(counts[:, None], panel.targets[ends], float("nan"))
@@ -122,7 +135,7 @@ def make_batch(
         neighbours = stats.standardise(neighbours, messages)
     return Batch(
         rows=stats.standardise(rows, columns).view(*shown.shape, -1),
-        offsets=layout.offsets(lookback, device=ends.device),
+        offsets=layout.offsets(reach, device=ends.device),
         lookback=lookback,
         scale=scale,
         ticker=stats.ticker_ids[panel.ticker[ends].long()],
@@ -132,6 +145,7 @@ def make_batch(
         log_excess=excess,
         neighbours=neighbours,
         edges=edges,
+        past=past,
     )
 
 

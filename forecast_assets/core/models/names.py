@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "B4": Network("b4_patchtst", "patchtst"),
     "B5": Network("b5_moe", "tft"),
     "B6": Network("b6_graph", "tft"),
+    "B7": Network("b7_maml", "tft"),
 }
 
 NETWORKS = tuple(network.asset for network in EXPERIMENTS.values())

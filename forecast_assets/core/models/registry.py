@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from forecast_assets.core.models.base import ForecastModel
+from forecast_assets.core.models.maml import Maml
 from forecast_assets.core.models.mlp import NormalMlp
 from forecast_assets.core.models.moe import Moe
 from forecast_assets.core.models.patchtst import PatchTst
@@ -26,5 +27,6 @@ MODELS: dict[str, Callable[..., ForecastModel]] = {
     "b4_patchtst": PatchTst,
     "b5_moe": partial(Moe, static=("ticker", "sector")),
     "b6_graph": _graph,
+    "b7_maml": partial(Maml, static=("sector",)),
 }
 """Asset key -> constructor ``(spec, *, stats, lookback)``. The spec is the ``Settings`` field of the same name."""

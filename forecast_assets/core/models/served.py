@@ -5,7 +5,6 @@ standardisation, every member, their combination and the calibration, whose stat
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, ForecastModel
+from forecast_assets.core.windows.past import LOG_RETURN, Past
 from forecast_assets.core.windows.stats import CLIP, FoldStats
 from forecast_assets.core.windows.volatility import volatility
 
 
 class Inputs(NamedTuple):
-    """B decisions, as the module takes them."""
+    """B decisions, as the module takes them; the last three only where a member reads them, else None and not given."""
 
     features: Tensor  # (B, H, F) float32 of the last H sessions, the decision's last, unscaled
     complete: Tensor  # (B,) int64 complete sessions up to the decision; those before are not looked at
@@ -26,10 +26,8 @@ class Inputs(NamedTuple):
     ids: Tensor  # (B, 3) int64 embedding ids of ticker, sector, exchange
     regime: Tensor  # (B,) int64 volatility regime
     log_factor: Tensor  # (3, 3, 7) float64 state of the calibration
-    # What neighbours tell, where a member reads it; else None, and the module is not given them.
-    neighbours: Tensor | None = (
-        None  # (B, L, k, C') float32 columns ``messages`` of each session's neighbours, unscaled
-    )
+    quoted: Tensor | None = None  # (B, H) bool sessions that were quoted, for who looks at what became of them
+    neighbours: Tensor | None = None  # (B, L, k, C') float32 ``messages`` of each session's neighbours, unscaled
     edges: Tensor | None = None  # (B, L, k) float32 signed correlation with each; 0 for none
 
     def given(self) -> tuple[Tensor, ...]:
@@ -71,6 +69,12 @@ class ServedEnsemble(nn.Module):
         self.lookback = members[0].lookback
         self.feature_names, self.groups = feature_names, min(groups, len(members))
         self.messages = told_names(members)
+        self.support = [member.support_sessions for member in members]
+        self.hears = [bool(member.messages) for member in members]
+        self.others = (
+            *(("quoted",) if any(self.support) else ()),
+            *(("neighbours", "edges") if self.messages else ()),
+        )
         self.register_buffer("mean", stats.mean)
         self.register_buffer("std", stats.std)
         self.register_buffer("volatility_weights", stats.volatility_weights)
@@ -90,25 +94,20 @@ class ServedEnsemble(nn.Module):
         ids: Tensor,
         regime: Tensor,
         log_factor: Tensor,
-        neighbours: Tensor | None = None,
-        edges: Tensor | None = None,
+        *others: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
+        inputs = Inputs(
+            features, complete, scale, ids, regime, log_factor, **dict(zip(self.others, others, strict=True))
+        )
         forecast = self.volatility(features, complete, scale)  # (B, 3)
-        window = features[:, -self.lookback :]  # (B, L, F)
-        standardised = ((window - self.mean) / self.std).clamp(-CLIP, CLIP)
-        told = None
-        if neighbours is not None:
-            mean, std = self.mean[self.messages_all], self.std[self.messages_all]
-            told = ((neighbours - mean) / std).clamp(-CLIP, CLIP)
-        parts = []
-        for k, member in enumerate(self.members):
-            batch = self.batch(standardised.index_select(2, getattr(self, f"columns_{k}")), forecast, ids)
-            if member.messages and told is not None:
-                heard = told.index_select(3, getattr(self, f"messages_{k}"))
-                batch = replace(batch, neighbours=heard, edges=edges)
-            parts.append(member(batch).double())
-        each = torch.stack(parts)  # (K, B, 3, 7)
+        told = None if inputs.neighbours is None else self.told(inputs.neighbours)
+        each = torch.stack(
+            [
+                member(self.batch(k, inputs, forecast=forecast, told=told)).double()
+                for k, member in enumerate(self.members)
+            ]
+        )  # (K, B, 3, 7)
         raw = self.combine(each)
         return calibrated(raw, log_factor[regime]), raw
 
@@ -124,20 +123,40 @@ class ServedEnsemble(nn.Module):
         )
         return volatility(below, last, weights=self.volatility_weights)
 
-    def batch(self, rows: Tensor, forecast: Tensor, ids: Tensor) -> Batch:
-        """Each decision a run of its own; there are no labels."""
+    def batch(self, k: int, inputs: Inputs, *, forecast: Tensor, told: Tensor | None) -> Batch:
+        """What member ``k`` is given: each decision a run of its own; there are no labels."""
         nothing = torch.full_like(forecast, float("nan"))
+        support, columns, messages = self.support[k], getattr(self, f"columns_{k}"), getattr(self, f"messages_{k}")
+        shown = inputs.features[:, -max(self.lookback, support + 1) :]  # (B, T, F)
+        rows = ((shown.index_select(2, columns) - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP)
+        heard = told.index_select(3, messages) if told is not None and self.hears[k] else None
         return Batch(
             rows=rows,
-            offsets=torch.tensor([self.lookback - 1], device=rows.device),
+            offsets=torch.tensor([shown.shape[1] - 1], device=rows.device),
             lookback=self.lookback,
             scale=forecast,
-            ticker=ids[:, 0],
-            sector=ids[:, 1],
-            exchange=ids[:, 2],
+            ticker=inputs.ids[:, 0],
+            sector=inputs.ids[:, 1],
+            exchange=inputs.ids[:, 2],
             target=nothing,
             log_excess=nothing,
+            neighbours=heard,
+            edges=None if heard is None else inputs.edges,
+            past=self.past(inputs, shown) if support else None,
         )
+
+    def told(self, neighbours: Tensor) -> Tensor:
+        """What neighbours tell, standardised: (B, L, k, C') -> (B, L, k, C')."""
+        mean, std = self.mean[self.messages_all], self.std[self.messages_all]
+        return ((neighbours - mean) / std).clamp(-CLIP, CLIP)
+
+    def past(self, inputs: Inputs, shown: Tensor) -> Past:
+        """What is known of the sessions of ``shown`` (B, T, F), the last of the history."""
+        assert inputs.quoted is not None  # by ``others``
+        sessions = shown.shape[1]
+        ago = torch.arange(sessions, 0, -1, device=shown.device) - 1
+        quoted = inputs.quoted[:, -sessions:] & (ago < inputs.complete[:, None])  # (B, T)
+        return Past(torch.where(quoted, shown[..., self.feature_names.index(LOG_RETURN)], 0.0), quoted)
 
     def combine(self, each: Tensor) -> Tensor:
         """The median of means of ``core.training.ensemble``, (K, B, 3, 7) -> (B, 3, 7)."""

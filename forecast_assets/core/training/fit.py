@@ -175,6 +175,7 @@ class _Loop(lightning.LightningModule):
             columns=self.feature_columns,
             lookback=self.model.lookback,
             messages=self.messages,
+            support_sessions=self.model.support_sessions,
             decisions=self.decisions,
         )
         loss = self.model.loss(batch)
@@ -232,6 +233,7 @@ def forecast(
                 columns=columns,
                 lookback=model.lookback,
                 messages=messages,
+                support_sessions=model.support_sessions,
             )
         )
         for k in range(0, len(runs), size)

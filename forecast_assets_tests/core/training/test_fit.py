@@ -5,7 +5,7 @@ import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -49,6 +49,7 @@ SPECS: dict[str, FitSpec] = {
     ),
     "b5_moe": MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4),
     "b6_graph": GRAPH,
+    "b7_maml": MamlSpec(**TFT.model_dump(), support_sessions=15, inner_steps=3, description_width=3),
 }
 
 

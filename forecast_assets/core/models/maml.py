@@ -1,0 +1,162 @@
+"""B7: a TFT without an embedding of the ticker, beside it a linear head that each decision adapts to its ticker's past.
+
+Model-agnostic meta-learning (Finn, Abbeel, Levine, 2017), tasks being tickers: what is trained is where the head starts,
+how far each of its weights moves in a step (Li et al., Meta-SGD, 2017), and what a session is described by to it, all of it
+through the steps, second order included. Only the head adapts: the rest of a network, adapted too, changes little (Raghu et
+al., Rapid Learning or Feature Reuse?, 2020). It adapts anew for every decision, to outcomes that were known by then, so no
+weights belong to a ticker: a name that lists tomorrow is treated like all others, one without a past by the head as trained.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import grad, vmap
+from torch.nn import functional
+
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.tft.layers import exporting
+from forecast_assets.core.models.tft.model import Tft
+from forecast_assets.core.models.tft.network import Outputs
+from forecast_assets.core.specs import MamlSpec
+from forecast_assets.core.windows.past import outcomes
+from forecast_assets.core.windows.stats import CLIP, FoldStats
+
+
+class Maml(Tft):
+    """The TFT with ``static``; the adapted head moves the location alone, in the TFT's own raw numbers.
+
+    So ``location_shrink`` holds for what a ticker's past says as it does for all else that is learned of the mean.
+    """
+
+    def __init__(self, spec: MamlSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:
+        super().__init__(spec, stats=stats, lookback=lookback, static=static)
+        self.support_sessions, self.young_share = spec.support_sessions, spec.young_share
+        self.describe = Description(len(self.variables), hidden=spec.hidden, width=spec.description_width)
+        self.personal = AdaptedHead(
+            self.describe.width, steps=spec.inner_steps, rate=spec.inner_rate, prior_sessions=spec.prior_sessions
+        )
+
+    def raw(self, batch: Batch) -> Tensor:
+        """Raw numbers of each decision, (B, 3, 7)."""
+        described, support, outcome = self.episodes(batch)
+        location = self.personal(described, support, outcome)  # (B, 3)
+        after = self.head.base_gaps.shape[-1] - self.head.middle
+        return self.look(batch).raw + functional.pad(location[..., None], (self.head.middle, after))
+
+    def look(self, batch: Batch) -> Outputs:
+        """What the TFT looks at; of the sessions before its windows it is shown none."""
+        before = 0 if batch.past is None else max(0, self.support_sessions + 1 - self.lookback)
+        return super().look(replace(batch, rows=batch.rows[:, before:], offsets=batch.offsets - before))
+
+    def episodes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each decision: its session described (B, D), the S sessions before it (B, S, D), and what became of them
+        (B, S, 3), in units of the decision's volatility forecast from the base distribution's median; NaN where not known.
+        """
+        if batch.past is None:
+            raise ValueError("b7_maml: the batch has no past; make it with the model's support_sessions")
+        sessions = self.support_sessions
+        described = self.describe(batch.rows[..., : len(self.variables)])  # (K, T, D)
+        at = batch.offsets[:, None] + torch.arange(-sessions, 0, device=batch.offsets.device)  # (M, S)
+        outcome = outcomes(batch.past, batch.offsets, sessions=sessions) / batch.scale[:, None]  # (B, S, 3)
+        outcome = (outcome - self.head.base_median).clamp(-CLIP, CLIP)
+        if self.training and self.young_share > 0:
+            outcome = shortened(outcome, share=self.young_share)
+        return described[:, batch.offsets].flatten(0, 1), described[:, at].flatten(0, 1), outcome
+
+
+def shortened(outcome: Tensor, *, share: float) -> Tensor:
+    """Leave a ``share`` of decisions as much past as a younger name has, any length as likely: (B, S, 3) -> (B, S, 3)."""
+    decisions, sessions, _ = outcome.shape
+    ago = torch.arange(sessions, 0, -1, device=outcome.device)
+    length = torch.randint(sessions + 1, (decisions, 1), device=outcome.device)
+    hidden = (torch.rand(decisions, 1, device=outcome.device) < share) & (ago > length)  # (B, S)
+    return torch.where(hidden[..., None], float("nan"), outcome)
+
+
+class Description(nn.Module):
+    """A session's variables -> D numbers, a linear map and a hidden layer's correction of it; the last one is 1."""
+
+    def __init__(self, variables: int, *, hidden: int, width: int) -> None:
+        super().__init__()
+        self.width = width + 1
+        self.linear = nn.Linear(variables, width)
+        self.hidden = nn.Linear(variables, hidden)
+        self.output = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(..., V) -> (..., D)."""
+        described = self.linear(rows) + self.output(functional.gelu(self.hidden(rows)))
+        return functional.pad(described, (0, 1), value=1.0)
+
+
+class AdaptedHead(nn.Module):
+    """A linear map (3, D) that takes ``steps`` gradient steps on each decision's support before it forecasts.
+
+    The loss is half the squared error over a horizon's known outcomes, divided by their number plus a learned
+    ``prior_sessions``: one outcome moves the weights by little, and none by nothing. Steps are divided by one plus the mean
+    square of the descriptions, as in normalised LMS, which bounds the curvature: with rates below 2 no step overshoots.
+    """
+
+    def __init__(self, width: int, *, steps: int, rate: float, prior_sessions: float) -> None:
+        super().__init__()
+        self.steps = steps
+        self.weight = nn.Parameter(torch.zeros(len(HORIZONS), width))
+        self.rate_logit = nn.Parameter(torch.full((len(HORIZONS), width), rate / 2).logit())
+        self.log_prior = nn.Parameter(torch.full((len(HORIZONS),), prior_sessions).log())
+
+    def forward(self, described: Tensor, support: Tensor, outcome: Tensor) -> Tensor:
+        """(B, D), (B, S, D) and (B, S, 3) with NaN where not known -> (B, 3)."""
+        return (self.adapted(support, outcome) @ described[..., None]).squeeze(-1)
+
+    def adapted(self, support: Tensor, outcome: Tensor) -> Tensor:
+        """The head of each decision, (B, 3, D)."""
+        errors = squared_errors(support, outcome, prior_sessions=self.log_prior.exp())
+        curvature = errors.gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)  # (B, 3) the trace: at least the largest one
+        rate = 2 * torch.sigmoid(self.rate_logit) / (1 + curvature[..., None])  # (B, 3, D)
+        # Neither tracing nor export follows torch.func; where nothing is learned, the gradient written out is quicker too.
+        if exporting() or not torch.is_grad_enabled():
+            return self.by_hand(errors, rate)
+        return vmap(self.by_gradient)(errors, rate)
+
+    def by_gradient(self, errors: "SquaredErrors", rate: Tensor) -> Tensor:
+        """The steps of one decision: its rates (3, D) -> its head (3, D)."""
+        weight: Tensor = self.weight
+        for _ in range(self.steps):
+            weight = weight - rate * grad(inner_loss)(weight, errors)
+        return weight
+
+    def by_hand(self, errors: "SquaredErrors", rate: Tensor) -> Tensor:
+        """The steps of all decisions: (B, 3, D) -> (B, 3, D)."""
+        weight = self.weight.expand_as(rate)
+        for _ in range(self.steps):
+            weight = weight - rate * ((errors.gram @ weight[..., None]).squeeze(-1) - errors.moment)
+        return weight
+
+
+class SquaredErrors(NamedTuple):
+    """Weighted squared errors of any linear head on a support, in the moments that they depend on: a number per horizon and
+    pair of descriptions instead of one per session, however many steps are taken.
+    """
+
+    gram: Tensor  # (..., 3, D, D)
+    moment: Tensor  # (..., 3, D)
+
+
+def squared_errors(support: Tensor, outcome: Tensor, *, prior_sessions: Tensor) -> SquaredErrors:
+    """Of a support (B, S, D) with outcomes (B, S, 3), NaN where not known; ``prior_sessions``: (3,)."""
+    known = torch.isfinite(outcome)
+    share = known / (known.sum(dim=1, keepdim=True) + prior_sessions)  # (B, S, 3)
+    weighed = support.mT[:, None] * share.mT[:, :, None]  # (B, 1, D, S) * (B, 3, 1, S) -> (B, 3, D, S)
+    moment = (share * torch.where(known, outcome, 0.0)).mT @ support  # (B, 3, S) @ (B, S, D) -> (B, 3, D)
+    return SquaredErrors(weighed @ support[:, None], moment)
+
+
+def inner_loss(weight: Tensor, errors: SquaredErrors) -> Tensor:
+    """Half the weighted squared error of a head (3, D) on one decision's support, but for a constant: scalar."""
+    turned = (errors.gram * weight[..., None, :]).sum(
+        dim=-1
+    )  # (3, D) gram @ weight: a batched product of this size is slower
+    return (weight * (0.5 * turned - errors.moment)).sum()
