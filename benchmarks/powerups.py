@@ -1,14 +1,18 @@
 """How much of an oracle's gain over B3 a power-up makes, on a panel where its very assumption holds.
 
     python -m benchmarks.powerups                   three seeds of B3 and each power-up, recorded
-    python -m benchmarks.powerups --only graph      those of one of them
+    python -m benchmarks.powerups --only maml       those of one of them
     python -m benchmarks.powerups --seeds 1         a trial, printed and not recorded
 
 ``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.regime``). B3 sees the ticker's own
 columns, as it does in the graph of assets; what B5 has more is the gate, which reads the macro columns, and the experts.
 ``informed``: a B3 with the macro columns among its observed variables, for what the mixture adds to knowing them.
 ``graph``: a ticker follows its neighbours' last returns (``forecast_assets_tests.contagion``). B3 sees the ticker's own;
-what B6 has more is the graph, found from the returns, and the messages along it.
+what B6 has more is the graph, found from the returns, and the messages along it. ``maml``: each ticker answers a signal with
+a coefficient of its own (``forecast_assets_tests.coefficients``). What B7 has more is the head that adapts; both are asked
+about names that list after training, from their 20th session on, and about a few sessions around the 5th, 20th and 60th
+(``at_session``). There ``knowable`` is the share of whoever knows how coefficients are distributed, and the ticker's
+history: more can't be had honestly.
 
 Both have the same knobs, budget and learning rate as their B3. A panel and an initialisation belong to a seed. Pinball
 is that of the one-session forecast in the test year, in units of volatility; the oracle knows the drift and forecasts its
@@ -21,8 +25,8 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,13 +37,13 @@ from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.scores.quantile import mean_pinball
-from forecast_assets.core.specs import FoldSpec, GraphSpec, MoeSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec, GraphSpec, MamlSpec, MoeSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests import contagion, regime
+from forecast_assets_tests import coefficients, contagion, regime
 from forecast_assets_tests.tensors import VOLATILITY
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 10, 2024
@@ -47,7 +51,7 @@ SEEDS, EPOCHS, VISITS = 3, 8, 20_000
 B3 = "b3_tft_sector"
 
 
-def b3_spec(*, observed: tuple[str, ...], known: str) -> TftSpec:
+def b3_spec(*, observed: tuple[str, ...], known: str, **others: float) -> TftSpec:
     """What B3 and a power-up have in common."""
     return TftSpec(
         epochs=EPOCHS,
@@ -58,7 +62,16 @@ def b3_spec(*, observed: tuple[str, ...], known: str) -> TftSpec:
         hidden_continuous=8,
         observed=observed,
         known=(known,),
+        **others,
     )
+
+
+class Truth(NamedTuple):
+    """A planted panel of N rows; drifts are those of each row's next session."""
+
+    panel: PanelTensors
+    drift: Tensor  # (N,) as the oracle forecasts it
+    knowable: Tensor | None = None  # (N,) as whoever knows the panel's law, but not its draws, does
 
 
 MOE = MoeSpec(**b3_spec(observed=regime.OWN, known=regime.CALENDAR).model_dump())
@@ -66,54 +79,86 @@ INFORMED = b3_spec(observed=(*regime.OWN, *MACRO_NAMES), known=regime.CALENDAR)
 GRAPH = GraphSpec(
     **b3_spec(observed=contagion.OWN, known=contagion.CALENDAR).model_dump(), messages=("log_return",), neighbours=4
 )
+MAML = MamlSpec(  # the location is all there is to learn, so nothing shrinks it, B3's neither
+    **b3_spec(observed=coefficients.OWN, known=coefficients.CALENDAR, location_shrink=1.0).model_dump()
+)
+
+
+def switching(seed: int) -> Truth:
+    """The panel whose dynamics switch with VIX."""
+    return Truth(*regime.regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed))
+
+
+def contagious(seed: int) -> Truth:
+    """The panel of contagion with its graph, that B3 does not look at."""
+    panel, drift, _ = contagion.contagion_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)
+    return Truth(with_graph(panel, GRAPH), drift)
+
+
+def personal(seed: int) -> Truth:
+    """The panel of coefficients: 40 names to train on, 150 that list in the test year."""
+    made = coefficients.coefficient_panel(tickers=TICKERS, new=150, sessions=SESSIONS, listing=120, seed=seed)
+    return Truth(made.panel, made.drift, made.bayes)
+
+
+Rows = Callable[[PanelTensors], Tensor]
+"""Which rows of a panel count, (N,) bool."""
+
+
+def every(panel: PanelTensors) -> Tensor:
+    """All rows."""
+    return torch.ones(panel.rows, dtype=torch.bool)
+
+
+def newcomers(first: int, last: int) -> Rows:
+    """Those that list late, between two sessions after listing, both included."""
+    return lambda panel: (panel.ticker >= TICKERS) & (panel.run_length >= first) & (panel.run_length <= last)
 
 
 @dataclass(frozen=True)
 class PowerUp:
-    """A model and the panel that is planted for it: seed -> the panel, and the drift of each row's next session, (N,).
+    """A model and the panel that is planted for it, by seed; which rows it is asked about, and groups of rows besides.
 
     ``informed``: settings of a B3 that is shown what the model knows more, where B3 can be shown it.
     """
 
     model: str
     spec: TftSpec
-    planted: Callable[[int], tuple[PanelTensors, Tensor]]
+    planted: Callable[[int], Truth]
+    lookback: int = LOOKBACK
+    asked: Rows = every
+    at_session: dict[str, Rows] = field(default_factory=dict)
     informed: TftSpec | None = None
 
 
-def contagious(seed: int) -> tuple[PanelTensors, Tensor]:
-    """The panel of contagion with its graph, that B3 does not look at."""
-    panel, drift, _ = contagion.contagion_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)
-    return with_graph(panel, GRAPH), drift
-
-
 POWER_UPS = {
-    "moe": PowerUp(
-        "b5_moe",
-        MOE,
-        lambda seed: regime.regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed),
-        informed=INFORMED,
-    ),
+    "moe": PowerUp("b5_moe", MOE, switching, informed=INFORMED),
     "graph": PowerUp("b6_graph", GRAPH, contagious),
+    "maml": PowerUp(
+        "b7_maml",
+        MAML,
+        personal,
+        lookback=5,
+        asked=newcomers(20, SESSIONS),
+        at_session={"5": newcomers(5, 7), "20": newcomers(18, 22), "60": newcomers(58, 62)},
+    ),
 }
 
 
 def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str, Any]:
     """One-session pinball of B3, the power-up and the oracle in the test year, and training windows a second."""
-    panel, drift = power.planted(seed)
-    fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=LOOKBACK)
+    panel, drift, knowable = power.planted(seed)
+    fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=power.lookback)
     stats = fit_stats(panel, fold)
     test = fold.test[torch.isfinite(panel.targets[fold.test, 0])]
-    outcome = panel.targets[test, 0].double().numpy()
-
-    def loss(quantiles: np.ndarray) -> float:
-        return mean_pinball(outcome, quantiles, levels=QUANTILES) / VOLATILITY
-
-    normal = VOLATILITY * distributions.norm.ppf(QUANTILES)
-    found: dict[str, Any] = {
-        "oracle": loss(drift[test].double().numpy()[:, None] + normal),
-        "base": loss((stats.base_quantiles[0] * stats.volatility(panel, test)[:, :1]).double().numpy()),
+    normal = torch.from_numpy(VOLATILITY * distributions.norm.ppf(QUANTILES))
+    forecasts = {
+        "oracle": drift[test].double()[:, None] + normal,
+        "base": (stats.base_quantiles[0] * stats.volatility(panel, test)[:, :1]).double(),
     }
+    if knowable is not None:
+        forecasts["knowable"] = knowable[test].double()[:, None] + normal
+    found: dict[str, Any] = {}
     b3 = TftSpec(**{name: getattr(power.spec, name) for name in TftSpec.model_fields})
     networks = {B3: (B3, b3), power.model: (power.model, power.spec)}
     if power.informed is not None:
@@ -127,24 +172,43 @@ def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str,
             panel=panel,
             fold=fold,
             stats=stats,
-            lookback=LOOKBACK,
+            lookback=power.lookback,
             seed=seed,
             hardware=Hardware(accelerator="cpu", precision="32-true"),
         )
         seconds = time.process_time() - started
         quantiles = predict(
-            name, asked, done.weights, panel=panel, ends=test, stats=stats, lookback=LOOKBACK, device="cpu"
+            name, asked, done.weights, panel=panel, ends=test, stats=stats, lookback=power.lookback, device="cpu"
         )
+        forecasts[label] = quantiles[:, 0].double()
         found[label] = {
-            "pinball": loss(quantiles[:, 0].double().numpy()),
             "learning": [round(epoch["validation_pinball"], 5) for epoch in done.curve[-3:]],
             "best_epoch": done.best_epoch,
             "windows_per_cpu_second": round(visits * epochs / seconds, 1),
         }
-    for rival, key in ((B3, "share"), ("informed", "share_over_informed")):
-        if rival in found:
-            gap = found[rival]["pinball"] - found["oracle"]
-            found[key] = (found[rival]["pinball"] - found[power.model]["pinball"]) / gap
+    outcome = panel.targets[test, 0].double().numpy()
+
+    def losses(rows: Rows) -> dict[str, float]:
+        kept = rows(panel)[test].numpy()
+        return {
+            name: mean_pinball(outcome[kept], of.numpy()[kept], levels=QUANTILES) / VOLATILITY
+            for name, of in forecasts.items()
+        }
+
+    def share(of: dict[str, float], name: str, *, rival: str = B3) -> float:
+        return (of[rival] - of[name]) / (of[rival] - of["oracle"])
+
+    for name, value in (loss := losses(power.asked)).items():
+        found[name] = {"pinball": value, **found[name]} if name in found else value
+    found["share"] = share(loss, power.model)
+    if power.informed is not None:
+        found["share_over_informed"] = share(loss, power.model, rival="informed")
+    if knowable is not None:
+        found["knowable_share"] = share(loss, "knowable")
+    for session, rows in power.at_session.items():
+        of = losses(rows)
+        shares = {name: share(of, name) for name in (power.model, "knowable") if name in of}
+        found.setdefault("at_session", {})[session] = shares
     return found
 
 
