@@ -1,0 +1,197 @@
+"""What is forecast of names that list after training, by what a model knows of a name: nothing, its sector, its neighbours,
+or what its own first sessions have taught it.
+
+    forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
+        --select raw_panel,calendar_panel,macro_series,feature_panel,windowed_tensors
+    python -m benchmarks.newcomers --store data/store                      about a quarter of an hour on one core
+    python -m benchmarks.newcomers --store data/store --visits 1000        a trial, printed and not recorded
+
+The cohort is every name whose first row is later than 2015. The names of Euronext that begin on its first sessions of 2015
+are no listings: that is where their data begin. No row of the cohort is trained on, standardises a feature or makes a
+vocabulary. For each span of two years, models are trained on 150 of the other names, on labels that end before it, and
+forecast the cohort's first 60 decisions in it; these names and the cohort are all that the graph knows. The window is of 20
+sessions, so that names are young at their first one: features need 60 sessions, so that is about the 80th; with the
+product's 120 it would be about the 180th.
+
+Ratios are of pinball losses over those of B2, to which all of these names are the unknown one; the mean over horizons of
+the ratio of sums. Names, each with all its decisions, are drawn anew for the intervals: outcomes of one name overlap.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from arch.bootstrap import IIDBootstrap
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks._result import record
+from forecast_assets.assets.decisions import fold_table
+from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.core.evaluation.daily import forecast_losses
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.specs import FitSpec, FoldSpec
+from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.windows.days import to_day
+from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.graph import as_read_by
+from forecast_assets.core.windows.stats import fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.resources.settings import compose_settings
+from forecast_assets.store.store import Store
+
+MODELS = {
+    "b1_tft": "no embedding",
+    "b2_tft_ticker": "unknown ticker",
+    "b3_tft_sector": "unknown ticker, and the sector",
+    "b6_graph": "unknown ticker, the sector, and neighbours",
+    "b7_maml": "the sector, and its own first sessions",
+}
+UNKNOWN = "b2_tft_ticker"
+"""What all are held against."""
+LISTED_AFTER = np.datetime64("2015-12-31")
+SPANS = ((2016, 2017), (2018, 2019), (2020, 2021), (2022, 2023), (2024, 2025))
+LOOKBACK, FIRST, GROUPS = 20, 60, (5, 20, 60)
+SAMPLE, EPOCHS, VISITS, SEED = 150, 3, 8_000, 0
+SAMPLES = 2_000
+
+
+def spec_of(model: str, *, visits: int) -> FitSpec:
+    """The full profile's settings, at a smaller budget."""
+    spec: FitSpec = getattr(compose_settings("full", []), model)
+    return spec.model_copy(update={"epochs": EPOCHS, "visits_per_epoch": visits, "patience": EPOCHS})
+
+
+def listed_late(panel: PanelTensors) -> Tensor:
+    """Whether a row's ticker is one of the cohort, (N,) bool."""
+    first = torch.full((len(panel.tickers),), torch.iinfo(torch.int32).max, dtype=torch.int32)
+    first = first.scatter_reduce(0, panel.ticker.long(), panel.date, reduce="amin")
+    return (first > to_day(LISTED_AFTER.astype(object)))[panel.ticker.long()]
+
+
+def rows_of(panel: PanelTensors, kept: Tensor) -> PanelTensors:
+    """The panel's rows where ``kept`` (N,), whole tickers; codes stay what they are."""
+    chosen: dict[str, Any] = {name: tensor[kept] for name, tensor in panel.tensors().items()}
+    return replace(panel, **chosen)
+
+
+def first_decisions(panel: PanelTensors, late: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the cohort's first ``FIRST`` decisions, and which of its ticker's each one is, from 1 on: 2 x (M,)."""
+    ends = panel.ends(LOOKBACK)
+    ends = ends[late[ends]]
+    _, counts = panel.ticker[ends].unique_consecutive(return_counts=True)
+    order = torch.cat([torch.arange(1, count + 1) for count in counts.tolist()])
+    return ends[order <= FIRST], order[order <= FIRST]
+
+
+def sampled(panel: PanelTensors, late: Tensor) -> Tensor:
+    """Rows of the cohort, and of ``SAMPLE`` other names, (N,) bool."""
+    codes = panel.ticker[~late].unique()
+    chosen = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(SEED))[:SAMPLE]]
+    return late | torch.isin(panel.ticker, chosen)
+
+
+def forecasts(panel: PanelTensors, *, visits: int) -> pl.DataFrame:
+    """Losses of all models' forecasts of the cohort's first decisions, and ``order``, which of its ticker's each one is."""
+    panel = rows_of(panel, sampled(panel, listed_late(panel)))
+    late = listed_late(panel)
+    others = rows_of(panel, ~late)
+    ends, order = first_decisions(panel, late)
+    years = panel.date[ends].numpy().astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
+    tables = []
+    for first, last in SPANS:
+        asked = ends[torch.from_numpy((years >= first) & (years <= last))]
+        fold = make_fold(others, year=first, spec=FoldSpec(), lookback=LOOKBACK)
+        stats = fit_stats(others, fold)
+        for model in MODELS:
+            spec, started = spec_of(model, visits=visits), time.perf_counter()
+            reads = as_read_by(spec, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
+            done = fit(model, spec, panel=reads, fold=fold, stats=stats, lookback=LOOKBACK, seed=SEED,
+                       hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
+            reads = as_read_by(spec, panel, ends=asked, lookback=LOOKBACK)
+            quantiles = predict(
+                model, spec, done.weights, panel=reads, ends=asked, stats=stats, lookback=LOOKBACK, device="cpu"
+            )
+            told = Fold(first, train=fold.train, validation=asked[:0], test=asked)
+            tables.append(forecast_losses(fold_table(panel, told, quantiles.double().numpy(), model=model)))
+            seconds = time.perf_counter() - started
+            print(
+                f"{first} {model}: {len(asked)} decisions, {done.validation_pinball:.5f}, {seconds:.0f} s", flush=True
+            )
+    which = pl.DataFrame(
+        {
+            "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
+            "date": pl.Series(panel.date[ends].numpy()).cast(pl.Date),
+            "order": order.numpy(),
+        }
+    )
+    return pl.concat(tables).join(which, on=["ticker", "date"], how="left")
+
+
+def against_unknown(losses: pl.DataFrame, model: str, *, first: int) -> dict[str, Any]:
+    """Pinball of ``model`` over B2's on each name's ``first`` decisions, with its interval, and by horizon."""
+    sums = (
+        losses.filter(pl.col("model").is_in([model, UNKNOWN]), pl.col("order") <= first)
+        .pivot(on="model", index=["ticker", "date", "horizon"], values="pinball", aggregate_function="sum")
+        .group_by("ticker", "horizon")
+        .agg(pl.col(model).sum(), pl.col(UNKNOWN).sum())
+        .pivot(on="horizon", on_columns=list(HORIZONS), index="ticker", values=[model, UNKNOWN])
+        .drop_nulls()
+        .sort("ticker")
+    )
+    columns = [f"{name}_{horizon}" for name in (model, UNKNOWN) for horizon in HORIZONS]
+    table = sums.select(columns).to_numpy()  # (names, 6)
+
+    def ratios(names: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = names.sum(axis=0)
+        by_horizon = total[: len(HORIZONS)] / total[len(HORIZONS) :]
+        return np.append(by_horizon.mean(), by_horizon)
+
+    draws = IIDBootstrap(table, seed=np.random.default_rng(SEED)).apply(ratios, SAMPLES)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    found = [[round(float(x), 5) for x in triple] for triple in zip(ratios(table), low, high, strict=True)]
+    return {
+        "value": found[0][0],
+        "interval_95": found[0][1:],
+        "by_horizon": {str(h): triple for h, triple in zip(HORIZONS, found[1:], strict=True)},
+        "names": len(table),
+    }
+
+
+def figures_of(losses: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """What is recorded of each model: coverage, and its pinball over B2's on the first 5, 20 and 60 decisions."""
+    figures: dict[str, dict[str, Any]] = {}
+    for model, knows in MODELS.items():
+        own = losses.filter(pl.col("model") == model)
+        inside = own.group_by("horizon").agg(pl.col("inside_95").mean()).sort("horizon").iter_rows()
+        coverage = {str(horizon): round(share, 4) for horizon, share in inside}
+        context = {"knows": knows, "coverage_95": coverage}
+        for first in GROUPS if model != UNKNOWN else ():
+            figure = against_unknown(losses, model, first=first)
+            figures[f"newcomers_{model}_vs_unknown_first_{first}"] = figure | context
+        if model == UNKNOWN:
+            figures["newcomers_unknown_coverage95_low"] = {"value": min(coverage.values()), **context}
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, required=True, help="one that holds the panel's windowed_tensors")
+    parser.add_argument("--visits", type=int, default=VISITS, help="window visits an epoch")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    panel = PanelTensors.load(Path(Store(given.store).current("windowed_tensors").path(TENSORS)))
+    figures = figures_of(forecasts(panel, visits=given.visits))
+    for key, figure in figures.items():
+        print(key, figure["value"], figure.get("interval_95", ""))
+    if given.visits == VISITS:
+        print(record("newcomers", figures, command="python -m benchmarks.newcomers --store data/store"))
+
+
+if __name__ == "__main__":
+    main()
