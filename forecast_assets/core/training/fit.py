@@ -387,4 +387,5 @@ def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, sta
         columns=panel.columns(model.columns),
         lookback=model.lookback,
         messages=message_columns(model, panel),
+        support_sessions=model.support_sessions,
     )

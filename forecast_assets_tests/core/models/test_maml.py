@@ -9,9 +9,10 @@ from torch.func import vmap
 
 from forecast_assets.core.models.base import Batch, make_batch
 from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shortened, squared_errors
+from forecast_assets.core.models.tft.explain import explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, fit, forecast, predict
+from forecast_assets.core.training.fit import Hardware, explain_decisions, fit, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.runs import Layout, single_windows
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
@@ -193,6 +194,18 @@ def test_with_a_silent_head_it_is_the_tft_with_the_same_weights(
 def test_a_batch_without_a_past_is_refused(model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold) -> None:
     with pytest.raises(ValueError, match="no past; make it with the model's support_sessions"):
         model(batch_of(panel, stats, fold.test[:2], support=0))
+
+
+def test_what_it_looked_at_is_told_of_the_sessions_of_its_windows(
+    model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold
+) -> None:
+    ends = fold.test[::97]
+    found = explain_decisions(model, ends, panel=panel, stats=stats)
+    assert found is not None
+    windows_alone = explain(model, batch_of(panel, stats, ends, support=0))
+    for name in ("attention", "encoder", "decoder", "static"):
+        torch.testing.assert_close(getattr(found, name), getattr(windows_alone, name))
+    assert (found.encoder.std(dim=0) > 0).all()
 
 
 def changed(panel: PanelTensors, name: str, rows: Tensor, by: float) -> PanelTensors:

@@ -35,7 +35,10 @@ def explain(model: Tft, batch: Batch) -> Explanation:
     model.eval()
     outputs = model.look(batch)
     model.train(training)
-    steps = batch.offsets[:, None] + torch.arange(1 - batch.lookback, 1, device=batch.offsets.device)  # (M, L)
+    unseen = (
+        batch.rows.shape[1] - outputs.encoder_weights.shape[1]
+    )  # sessions before the windows, for another part's use
+    steps = batch.offsets[:, None] - unseen + torch.arange(1 - batch.lookback, 1, device=batch.offsets.device)  # (M, L)
     known = model.variables[len(model.variables) - outputs.decoder_weights.shape[-1] :]
     return Explanation(
         attention=outputs.attention.mean(dim=1),
