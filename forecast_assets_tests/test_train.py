@@ -91,8 +91,8 @@ def test_an_unknown_key_or_value_is_one_sentence_with_the_nearest_name(
 def test_an_experiment_of_another_family_is_refused() -> None:
     with pytest.raises(BadKnob, match="B3 is a tft; model=patchtst has B4"):
         experiment_of("B3", "patchtst")
-    with pytest.raises(BadKnob, match="there is no 'B9'; the nearest is B5"):
-        experiment_of("B9", None)
+    with pytest.raises(BadKnob, match="there is no 'B33'; the nearest is B3"):
+        experiment_of("B33", None)
 
 
 def test_an_unknown_knob_of_the_network_is_one_sentence_and_no_traceback(smoke_graph: Graph) -> None:

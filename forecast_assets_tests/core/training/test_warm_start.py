@@ -12,9 +12,10 @@ from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, fit, predict
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
+from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS
+from forecast_assets_tests.core.training.test_fit import CPU, GRAPH, LOOKBACK, SPECS
 from forecast_assets_tests.core.windows.test_recent_fold import day_of
 from forecast_assets_tests.tensors import random_panel
 
@@ -24,7 +25,7 @@ UNTIL = 560
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    return random_panel(tickers=4, sessions=620)
+    return with_graph(random_panel(tickers=4, sessions=620), GRAPH)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_what_had_not_matured_changes_no_weight(name: str, panel: PanelTensors, 
     features[panel.date > until] = float("nan")
     scale[panel.date > until] = float("nan")
     targets[(panel.date > until) | (panel.label_end > until)] = 1e6
-    poisoned = replace(panel, features=features, targets=targets, scale=scale)
+    poisoned = with_graph(replace(panel, features=features, targets=targets, scale=scale), GRAPH)
     clean, dirty = (retrained(name, p, stats, start=start) for p in (panel, poisoned))
     assert equal(clean, dirty)
     assert clean.curve[0]["train_loss"] == dirty.curve[0]["train_loss"]
