@@ -3,7 +3,7 @@ or what its own first sessions have taught it.
 
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
         --select raw_panel,calendar_panel,macro_series,feature_panel,windowed_tensors
-    python -m benchmarks.newcomers --store data/store                      about a quarter of an hour on one core
+    python -m benchmarks.newcomers --store data/store                      about five minutes on one core
     python -m benchmarks.newcomers --store data/store --visits 1000        a trial, printed and not recorded
 
 The cohort is every name whose first row is later than 2015. The names of Euronext that begin on its first sessions of 2015
