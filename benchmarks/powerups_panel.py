@@ -7,7 +7,7 @@
 
 The forecasts are those of each year's best fit by validation pinball, calibrated, as the assets publish them. Ratios are of
 pinball losses on the decisions both made, over all horizons and by horizon, days resampled in blocks; Diebold-Mariano on
-the daily mean losses of the decisions that all made.
+the daily mean losses of the decisions that all made. What each costs is in ``powerups.json``.
 """
 
 import argparse
@@ -80,16 +80,15 @@ def main() -> None:
     losses = losses_of(store, [B3, *power_ups], years)
     fits = {model: len(store.current(model, years[0]).manifest.seeds) for model in (B3, *power_ups)}
     panel = store.current("raw_panel").manifest.facts
-    context = {"years": years, "fits_a_year": fits, "tickers": panel["tickers"], "panel_last": panel["last_session"]}
+    code = {model: store.current(model, years[-1]).manifest.code_version[:16] for model in fits}
+    context = {
+        "years": years,
+        "fits_a_year": fits,
+        "code_versions": code,
+        "tickers": panel["tickers"],
+        "panel_last": panel["last_session"],
+    }
     figures = {f"{model}_pinball_vs_b3": against_b3(losses, model) | context for model in power_ups}
-    speed = {model: [store.current(model, y).manifest.facts["visits_per_second"] for y in years] for model in fits}
-    for model in power_ups:
-        ratios = [own / b3 for own, b3 in zip(speed[model], speed[B3], strict=True)]
-        figures[f"{model}_training_speed_vs_b3"] = {
-            "value": round(sum(ratios) / len(ratios), 3),
-            "unit": "training windows a second over B3's, mean of the years' folds",
-            "years": years,
-        }
     for key, figure in figures.items():
         print(key, figure["value"], figure.get("interval_95", ""), figure.get("verdict", ""))
     print(record("powerups_panel", figures, command="python -m benchmarks.powerups_panel --data-dir data"))
