@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks._result import ROOT, record
-from benchmarks.readme import BEGIN, END, README, committed, section
+from benchmarks.readme import README, markers, reports, section
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 SESSIONS_PER_YEAR = 252.0
@@ -235,8 +235,9 @@ def measure_readme(_options: Namespace) -> Figures:
     """Numbers of the README's result block that do not come from the committed metrics: those that no number or text
     of the file rounds to, and all of a line that the file does not give word for word.
     """
-    metrics, ablation = committed()
-    block = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
+    metrics, ablation = reports()
+    begin, end = markers("results")
+    block = README.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
     unknown, count = unverified(block, [metrics, ablation])
     given = set(section(metrics, ablation).splitlines())
     foreign = "\n".join(line for line in block.splitlines() if line not in given)

@@ -1,4 +1,4 @@
-"""Write the README's result table from the committed metrics of the reference panel.
+"""Write the README's result tables from the committed metrics of the reference panel and the benchmarks' results.
 
     python -m benchmarks.readme
 
@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 ABLATION = METRICS.with_name("panel_ablation.json")
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+RESULTS = ROOT / "benchmarks" / "results"
+POWER_UPS = {"moe": "b5_moe", "graph": "b6_graph", "maml": "b7_maml"}
 
 
 def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
@@ -79,24 +80,66 @@ def number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def with_results(readme: str, summary: dict[str, Any], ablation: dict[str, Any]) -> str:
-    """``readme`` with its result section replaced; raises ValueError where the markers are missing."""
-    before, found, rest = readme.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ValueError(f"README.md: the markers {BEGIN} and {END} must both be there, in this order")
-    return f"{before}{BEGIN}\n{section(summary, ablation)}\n{END}{after}"
+def power_ups(planted: dict[str, Any], panel: dict[str, Any]) -> str:
+    """The power-ups' table as Markdown, from the figures of ``powerups.json`` and ``powerups_panel.json``."""
+    years = sorted({year for figure in panel.values() for year in figure["years"]})
+    lines = [
+        "| | share of an oracle's gain over B3, planted panel | 95 % interval | training speed / B3 "
+        f"| pinball / B3, 40 real tickers, {years[0]}-{years[-1]} | 95 % interval | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, model in POWER_UPS.items():
+        share, cost = (planted.get(f"{name}_{what}") for what in ("share_of_oracle_gain", "cost_vs_b3"))
+        real = panel.get(f"{model}_pinball_vs_b3")
+        cells = [
+            *([f"{share['value']:.2f}", _interval(share, 2)] if share else ["-", "-"]),
+            f"{cost['value']:.2f}" if cost else "-",
+            *([f"{real['value']:.4f}", _interval(real, 4), real["verdict"]] if real else ["-", "-", "not measured"]),
+        ]
+        lines.append(f"| `{model}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def committed() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The metrics of both reports."""
+def _interval(figure: dict[str, Any], digits: int) -> str:
+    low, high = figure["interval_95"]
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def markers(name: str) -> tuple[str, str]:
+    """Between which a section stands."""
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def with_results(readme: str, sections: dict[str, str]) -> str:
+    """``readme`` with its sections replaced, each by its name; raises ValueError where a marker is missing."""
+    for name, text in sections.items():
+        begin, end = markers(name)
+        before, found, rest = readme.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"README.md: the markers {begin} and {end} must both be there, in this order")
+        readme = f"{before}{begin}\n{text}\n{end}{after}"
+    return readme
+
+
+def reports() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The committed metrics of both reports."""
     return json.loads(METRICS.read_text(encoding="utf-8")), json.loads(ABLATION.read_text(encoding="utf-8"))
+
+
+def committed() -> dict[str, str]:
+    """The sections, from what is committed."""
+    summary, ablation = reports()
+    planted, panel = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]
+        for name in ("powerups", "powerups_panel")
+    )
+    return {"results": section(summary, ablation), "powerups": power_ups(planted, panel)}
 
 
 def main() -> None:
     """Rewrite the README in place."""
-    summary, ablation = committed()
-    README.write_text(with_results(README.read_text(encoding="utf-8"), summary, ablation), encoding="utf-8")
+    README.write_text(with_results(README.read_text(encoding="utf-8"), committed()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from forecast_assets.definitions import defs
 
 def test_every_result_number_comes_from_the_committed_metrics() -> None:
     readme = README.read_text(encoding="utf-8")
-    assert with_results(readme, *committed()) == readme
+    assert with_results(readme, committed()) == readme
 
 
 def test_the_graph_in_the_readme_is_the_graph() -> None:

@@ -91,7 +91,7 @@ class _Signature:
         groups = {name: a for name, a in annotations.items() if _is_group(a)}
         for name, group in groups.items():
             del annotations[name]
-            annotations |= _leaves(group)
+            annotations |= leaves(group)
         services = tuple(name for name in annotations if name in SERVICES)
         specs = {name: a for name, a in annotations.items() if _is_a(a, Spec)}
         parents = {name: a for name, a in annotations.items() if name not in specs and name not in services}
@@ -100,18 +100,18 @@ class _Signature:
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What the stage is called with: ``values`` by name, those of a group put together."""
         arguments = dict(values)
-        return {name: _put_together(group, arguments) for name, group in self.groups.items()} | arguments
+        return {name: put_together(group, arguments) for name, group in self.groups.items()} | arguments
 
 
 def _is_group(annotation: Any) -> bool:
     return _is_a(get_origin(annotation) or annotation, Parameters)
 
 
-def _leaves(group: Any) -> dict[str, Any]:
+def leaves(group: Any) -> dict[str, Any]:
     """Name and annotation of a group's fields, those of groups within it included."""
     found: dict[str, Any] = {}
     for name, annotation in _fields(group):
-        found |= _leaves(annotation) if _is_group(annotation) else {name: annotation}
+        found |= leaves(annotation) if _is_group(annotation) else {name: annotation}
     return found
 
 
@@ -122,10 +122,10 @@ def _fields(group: Any) -> list[tuple[str, Any]]:
     return [(field.name, of if isinstance(field.type, TypeVar) else field.type) for field in declared]
 
 
-def _put_together(group: Any, values: dict[str, Any]) -> Any:
+def put_together(group: Any, values: dict[str, Any]) -> Any:
     """An instance of ``group``, whose fields are taken out of ``values``."""
     given = {
-        name: _put_together(annotation, values) if _is_group(annotation) else values.pop(name)
+        name: put_together(annotation, values) if _is_group(annotation) else values.pop(name)
         for name, annotation in _fields(group)
     }
     return (get_origin(group) or group)(**given)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any, TypeVar
 
 import polars as pl
@@ -20,7 +19,7 @@ from forecast_assets.assets.backtest_report import (
 )
 from forecast_assets.assets.product import TABLE
 from forecast_assets.assets.scoring import YearForecasts, losses_files
-from forecast_assets.assets.stage import Parameters
+from forecast_assets.assets.stage import Parameters, leaves, put_together
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLedger
@@ -114,11 +113,12 @@ def _inputs(store: Store, report: Version) -> ReportInputs:
 
 def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
     """What ``child`` read, of which ``bundle`` is all or a part."""
-    names = [field.name for field in fields(bundle)]  # type: ignore[arg-type]
+    names = list(leaves(bundle))
     parents = _parents(store, child, names)
     if absent := [name for name in names if name not in parents]:
         raise MissingArtefact(f"{child.label}: was made by older code, without {absent}; run the graph again.")
-    return bundle(**parents)
+    opened: Inputs = put_together(bundle, parents)
+    return opened
 
 
 def _parents(store: Store, child: Version, assets: Sequence[str]) -> dict[str, Any]:

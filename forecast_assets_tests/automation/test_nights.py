@@ -179,9 +179,10 @@ def test_a_walk_forward_that_is_half_made_again_changes_nobody(replay: Graph) ->
     drop = replay.root / "raw" / "demo_panel.csv"
     before = replay.version("serving_model")
     assert replay.run("raw_panel", panel=drop).failures == []
-    half = replay.run("b1_tft", years=["2019"], panel=drop, overrides=["b1_tft.learning_rate=0.2"])
+    best = replay.version("ensemble", "2019").json("members.json")["members"][0]["fit"].partition("/")[0]
+    half = replay.run(best, years=["2019"], panel=drop, overrides=[f"{best}.learning_rate=0.2"])
     assert half.failures == []
     assert find_succession(replay.store, str(replay.root)).seen == before.manifest.parents
     shutil.rmtree(replay.root / "store" / "serving_model")
-    with pytest.raises(MissingArtefact, match="was made from other fits than the current b1_tft/2019"):
+    with pytest.raises(MissingArtefact, match=f"was made from other fits than the current {best}/2019"):
         find_succession(replay.store, str(replay.root))
