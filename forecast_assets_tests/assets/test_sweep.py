@@ -134,3 +134,14 @@ def test_forecasts_that_are_not_here_are_made_again(panel_graph: Graph) -> None:
 
 def counts(graph: Graph) -> Counter[str]:
     return Counter(record["kind"] for record in trial_journal(str(graph.root)).read())
+
+
+def test_a_network_that_the_panel_has_nothing_for_is_not_searched_and_the_others_are(panel_graph: Graph) -> None:
+    models = "sweep.models=[b5_moe,b6_graph,b7_maml]"
+    assert panel_graph.run("sweep", overrides=[models, "sweep.trials=4", *WIDE]).failures == []
+    trials = panel_graph.table("sweep")
+    assert set(trials["model"]) == {"b6_graph", "b7_maml"}
+    assert set(trials["state"]) <= {"complete", "pruned"}
+    assert panel_graph.run("sweep", overrides=["sweep.models=[b5_moe]", *WIDE]).failures == []
+    outcome = panel_graph.version("sweep").manifest.facts["outcome"]
+    assert str(outcome).startswith("no model can be searched: b5_moe: the panel has no vix, ")
