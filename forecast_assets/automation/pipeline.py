@@ -13,7 +13,7 @@ import dagster as dg
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadKnob, Stopped
 from forecast_assets.resources.store_io import plainly_told
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
@@ -26,6 +26,9 @@ PROCESS = "forecast_assets/process"
 
 PROCESSES = "processes"
 """Folder of a Dagster home: one folder per process, held by it."""
+
+INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
+"""What Dagster makes of Ctrl-C and SIGTERM while an asset is at work: to it, a failed asset like any other."""
 
 ERRORS = errors.__name__
 USER_ERRORS = frozenset(name for name, kind in vars(errors).items() if inspect.isclass(kind))
@@ -62,7 +65,7 @@ class Plan:
 def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, plan: Plan) -> Outcome:
     """Run ``plan`` job by job. A failed year does not keep the others from running; another run on this store does.
 
-    Raises BadKnob for an asset or a year that does not exist.
+    Raises BadKnob for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
     """
     chosen = _assets_by_job(defs, plan.select)
     outcome = Outcome()
@@ -164,12 +167,22 @@ def _run_job(
     failures = []
     for event in result.all_events:
         if event.is_step_failure:
+            if _is_interrupted(event.step_failure_data.error):
+                where = f"{event.step_key} {partition or ''}".strip()
+                raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to go on")
             described = event.step_failure_data.user_failure_data
             failures.append(_failed(event.step_failure_data.error, partition, str(event.step_key), described))
     if not result.success and not failures:  # before any step, as where a resource can't be had
         last = [event for event in result.all_events if event.is_job_failure][-1]
         failures.append(_failed(last.job_failure_data.error, partition, name, None))
     return failures
+
+
+def _is_interrupted(error: Any) -> bool:
+    """Whether a signal is what an error, or what caused it, comes from."""
+    while error is not None and error.cls_name != INTERRUPTED:
+        error = error.cause
+    return error is not None
 
 
 def _failed(error: Any, partition: str | None, asset: str, described: Any) -> Failed:

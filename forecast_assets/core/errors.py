@@ -27,3 +27,7 @@ class Unwritable(UserError):
 
 class Unreachable(UserError):
     """An object store that doesn't answer, or that lets nobody in."""
+
+
+class Stopped(UserError):
+    """A run that was told to stop, by Ctrl-C or whoever looks after the process."""

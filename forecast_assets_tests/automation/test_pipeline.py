@@ -1,3 +1,9 @@
+import signal
+from typing import Any
+
+import pytest
+
+from forecast_assets.core.errors import Stopped
 from forecast_assets_tests.graph import Graph
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
@@ -10,6 +16,23 @@ def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Gra
     assert outcome.failures[0].user_mistake
     assert outcome.failures[0].message.startswith("fold 2016: ")
     assert empty_graph.store.partitions("baselines") == ["2017", "2018", "2019"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_begins_nothing_more(
+    empty_graph: Graph, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    assert empty_graph.run(*PANEL).failures == []
+
+    def stopped(*_: Any, **__: Any) -> None:
+        signal.raise_signal(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("forecast_assets.core.windows.folds.make_fold", stopped)
+        with pytest.raises(Stopped, match="stopped by a signal in baselines 2018; what was published stays"):
+            empty_graph.run("baselines")
+    assert empty_graph.store.partitions("baselines") == []
+    assert empty_graph.run("baselines").years == ["2018", "2019"]
 
 
 def test_an_asset_whose_parent_is_not_there_names_it(empty_graph: Graph) -> None:
