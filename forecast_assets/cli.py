@@ -96,7 +96,7 @@ def sweep(
     if wandb_yaml is None:
         materialise(("sweep",), (), knobs)
         return
-    from forecast_assets.automation.experiments import wandb_sweep
+    from forecast_assets.automation.wandb_sweep import wandb_sweep
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
