@@ -1,4 +1,4 @@
-"""B5: the gate reads the regime alone, the experts say nothing at first, the mixture is what it says it is."""
+"""B5: the gate reads the regime alone, the experts say little at first, the mixture is what it says it is."""
 
 from collections.abc import Iterator
 from dataclasses import replace
