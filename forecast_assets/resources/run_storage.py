@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import dagster as dg
+import sqlalchemy
 from dagster import StringSource
 from dagster._config import UserConfigSchema
 from dagster._core.storage.base_storage import DagsterStorage
@@ -26,6 +27,9 @@ from forecast_assets.store.locks import exclusive
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 DRIVER = "postgresql+psycopg2"
 """What dagster-postgres brings; SQLAlchemy 2.1 takes a plain ``postgresql://`` for psycopg 3, which is not there."""
+
+TABLES_LOCK = 0x666F726563617374
+"""Number of the database's advisory lock ("forecast" in ASCII), held while tables are made."""
 
 
 class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):
@@ -73,19 +77,24 @@ def sqlite_storage(home: Path) -> DagsterStorage[dg.DagsterInstance]:
 
 
 def postgres_storage(url: str) -> DagsterStorage[dg.DagsterInstance]:
-    """Postgres at ``url``; Dagster makes its tables there. No message of an error repeats the URL, which has a password."""
+    """Postgres at ``url``; Dagster makes its tables there, one process at a time: where several do it at once, Dagster tries
+    again for most of the errors that come of it, not for all. No message of an error repeats the URL, which has a password.
+    """
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not urlsplit(url).hostname:
         raise BadKnob("FORECAST_DAGSTER_POSTGRES_URL: write it like postgresql://user:password@host:5432/database")
     try:
         from dagster_postgres import DagsterPostgresStorage
-        from dagster_postgres.utils import DagsterPostgresException
+        from dagster_postgres.utils import DagsterPostgresException, retry_pg_connection_fn
     except ModuleNotFoundError as error:
         raise BadKnob(
             "FORECAST_DAGSTER_POSTGRES_URL: dagster-postgres is not installed; pip install 'forecast-assets[postgres]'"
         ) from error
     try:
-        return DagsterPostgresStorage(f"{DRIVER}://{rest}")
+        engine = sqlalchemy.create_engine(f"{DRIVER}://{rest}", poolclass=sqlalchemy.NullPool)
+        with retry_pg_connection_fn(engine.connect) as connection:
+            connection.execute(sqlalchemy.text(f"select pg_advisory_xact_lock({TABLES_LOCK})"))  # until it is closed
+            return DagsterPostgresStorage(f"{DRIVER}://{rest}")
     except DagsterPostgresException as error:
         reason = str(error.__cause__).partition("\n")[0]
         raise BadKnob(f"FORECAST_DAGSTER_POSTGRES_URL: no connection to {urlsplit(url).hostname}: {reason}") from error

