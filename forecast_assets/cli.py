@@ -290,7 +290,7 @@ def explain(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
         click.echo("  heard most from, in basis points of the median for the next session, correlation")
     for one in why.neighbours[:8]:
         now = "earlier only" if one.correlation is None else f"{one.correlation:+.2f}"
-        click.echo(f"    {1e4 * one.added:+6.2f}  {one.ticker} ({now})")
+        click.echo(f"    {1e4 * one.added:+9.2g}  {one.ticker} ({now})")
     if out is not None:
         write_explanation(why, title=f"{ticker} on {day.date()}: what {model} looked at", out=out)
         click.echo(f"{out}: drawn")
