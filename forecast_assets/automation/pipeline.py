@@ -166,10 +166,13 @@ def _run_job(
     )
     failures = []
     for event in result.all_events:
+        # In a step, or between two of them.
+        if (event.is_step_failure and _is_interrupted(event.step_failure_data.error)) or (
+            event.is_job_failure and _is_interrupted(event.job_failure_data.error)
+        ):
+            where = f"{event.step_key or name} {partition or ''}".strip()
+            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to go on")
         if event.is_step_failure:
-            if _is_interrupted(event.step_failure_data.error):
-                where = f"{event.step_key} {partition or ''}".strip()
-                raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to go on")
             described = event.step_failure_data.user_failure_data
             failures.append(_failed(event.step_failure_data.error, partition, str(event.step_key), described))
     if not result.success and not failures:  # before any step, as where a resource can't be had

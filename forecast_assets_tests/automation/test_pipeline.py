@@ -1,6 +1,7 @@
 import signal
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from forecast_assets.core.errors import Stopped
@@ -33,6 +34,17 @@ def test_a_run_that_is_told_to_stop_begins_nothing_more(
             empty_graph.run("baselines")
     assert empty_graph.store.partitions("baselines") == []
     assert empty_graph.run("baselines").years == ["2018", "2019"]
+
+
+def test_a_signal_between_two_assets_ends_the_run_too(empty_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert empty_graph.run(*PANEL).failures == []
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    monkeypatch.setattr("dagster._core.execution.plan.active.ActiveExecution.get_steps_to_execute", stopped)
+    with pytest.raises(Stopped, match="stopped by a signal in walk_forward 2018; "):
+        empty_graph.run("baselines")
 
 
 def test_an_asset_whose_parent_is_not_there_names_it(empty_graph: Graph) -> None:
