@@ -13,7 +13,6 @@ import argparse
 
 import numpy as np
 
-from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.arrays import Floats, PanelArrays
 from forecast_assets.core.models.baselines import BASELINES
@@ -22,6 +21,7 @@ from forecast_assets.core.specs import CalibrationSpec, FoldSpec
 from forecast_assets.core.training.calibrate import calibrate_online, calibrate_split, label_dates, volatility_regimes
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
 
 Scores = dict[str, list[tuple[Floats, Floats, Floats]]]  # variant -> per year: loss, hits of the 95 % band, labels (3,)

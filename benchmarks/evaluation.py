@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks._result import ROOT, record
-from benchmarks.readme import README, markers, reports, section
+from tools.readme import README, markers, reports, section
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 SESSIONS_PER_YEAR = 252.0
@@ -42,7 +42,7 @@ Figures = dict[str, dict[str, Any]]
 
 def measure_report(options: Namespace) -> Figures:
     """The report of a finished store, from its stored artefacts to metrics, in a process of its own: `verify`'s part."""
-    from forecast_assets.automation.rederive import report_problems
+    from forecast_assets.cli.report_problems import report_problems
     from forecast_assets.resources.store_io import StoreResource
 
     if options.data_dir is None:
@@ -103,7 +103,7 @@ def simulated_returns(rho: float, *, sessions: int, rng: np.random.Generator) ->
 
 def measure_shuffled(options: Namespace) -> Figures:
     """Realised next-session returns, permuted across tickers within a day, traded as forecasts in a neutral book."""
-    from forecast_assets.core.evaluation.simulate import simulate
+    from forecast_assets.core.backtest.simulate import simulate
     from forecast_assets.core.scores.trading import sessions_per_year, sharpe
     from forecast_assets.core.specs import BacktestSpec
 
@@ -171,8 +171,8 @@ def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int |
 
 def measure_vectorbt(options: Namespace) -> Figures:
     """One strategy's bookkeeping, same targets and prices, ours and vectorbt's, in turns; the final equity must agree."""
-    from forecast_assets.core.evaluation.ledger import keep_book
-    from forecast_assets.core.evaluation.market import Market
+    from forecast_assets.core.backtest.accounting import keep_book
+    from forecast_assets.core.backtest.market import Market
 
     if options.vectorbt is None:
         raise SystemExit("simulation_vs_vectorbt: name a Python that has vectorbt by --vectorbt")

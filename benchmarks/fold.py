@@ -20,13 +20,13 @@ from typing import Any
 import torch
 
 from benchmarks._result import record
-from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.specs import FoldSpec, TftSpec, WindowSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
 
 YEAR = 2025

@@ -23,7 +23,7 @@ from benchmarks._result import ROOT, record
 from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.builders import panel_spec
+from forecast_assets_tests.helpers.builders import panel_spec
 
 REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 WINDOW = 120

@@ -14,7 +14,7 @@ import polars as pl
 from benchmarks._result import record
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets_tests.core.panel.malformed import cases, judge, mutated
+from forecast_assets_tests.helpers.malformed import cases, judge, mutated
 
 MUTATED = 1_000
 

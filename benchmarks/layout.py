@@ -34,9 +34,9 @@ from forecast_assets.core.specs import Settings
 from forecast_assets.core.training.fit import Hardware, fit
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.folds import make_fold
-from forecast_assets.core.windows.runs import Layout
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
 
 MODEL = "b2_tft_ticker"

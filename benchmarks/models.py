@@ -36,12 +36,12 @@ from forecast_assets.core.models.base import make_batch
 from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.models.tft.network import TftSizes
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.runs import Layout
 from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import fit_stats
+from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets_tests.core.models.tft.oracle import columns, oracle, oracle_inputs, oracle_raw, ours
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
+from forecast_assets_tests.helpers.tft_oracle import columns, oracle, oracle_inputs, oracle_raw, ours
 
 Figures = dict[str, dict[str, Any]]
 Inputs = tuple[Tensor, Tensor, Tensor]

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._result import record
-from forecast_assets_tests.mutants.catalogue import MUTANTS
-from forecast_assets_tests.mutants.seeding import run_proofs
+from forecast_assets_tests.helpers.mutants import MUTANTS
+from forecast_assets_tests.helpers.seeding import run_proofs
 
 
 def main() -> None:

@@ -31,9 +31,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks._result import record
-from forecast_assets.assets.decisions import fold_table
-from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.evaluation.daily import forecast_losses
+from forecast_assets.assets.fold.forecast_files import fold_table
+from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FitSpec, FoldSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
@@ -43,6 +42,7 @@ from forecast_assets.core.windows.graph import as_read_by
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
 
 MODELS = {

@@ -29,8 +29,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks._result import record
-from forecast_assets.assets.product import TABLE
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
 
 REPLAYED = 250
@@ -84,9 +84,9 @@ def forecast_all(store: Store) -> dict[str, Any]:
     import datetime as dt
 
     from forecast_assets.assets.nightly_forecast import latest_decisions
-    from forecast_assets.assets.windowed_tensors import TENSORS
+    from forecast_assets.champion.bundle import Bundle
     from forecast_assets.core.windows.tensors import PanelTensors
-    from forecast_assets.serving.bundle import Bundle
+    from forecast_assets.store.artefact_files import TENSORS
 
     bundle = Bundle.open(store.current("serving_model"))
     panel = PanelTensors.load(store.current("windowed_tensors").path(TENSORS))
@@ -102,7 +102,7 @@ def forecast_all(store: Store) -> dict[str, Any]:
 
 def replay(sessions: int) -> dict[str, Any]:
     """Sessions of the last year whose night is missing, doubled or not the walk-forward's."""
-    from forecast_assets_tests.graph import Graph
+    from forecast_assets_tests.helpers.graph import Graph
 
     with tempfile.TemporaryDirectory() as folder, Graph(Path(folder)) as graph:
         outcome = graph.run()

@@ -24,7 +24,7 @@ from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets_tests.tensors import VOLATILITY, autoregressive, panel_of, weekdays
+from forecast_assets_tests.helpers.tensors import VOLATILITY, autoregressive, panel_of, weekdays
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
 NOISE, DRIFT, LAG = VOLATILITY, 0.005, 3

@@ -4,12 +4,12 @@
     python -m benchmarks.powerups --only maml       those of one of them
     python -m benchmarks.powerups --seeds 1         a trial, printed and not recorded
 
-``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.regime``). B3 sees the ticker's own
+``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.helpers.regime``). B3 sees the ticker's own
 columns, as it does in the graph of assets; what B5 has more is the gate, which reads the macro columns, and the experts.
 ``informed``: a B3 with the macro columns among its observed variables, for what the mixture adds to knowing them.
-``graph``: a ticker follows its neighbours' last returns (``forecast_assets_tests.contagion``). B3 sees the ticker's own;
+``graph``: a ticker follows its neighbours' last returns (``helpers.contagion``). B3 sees the ticker's own;
 what B6 has more is the graph, found from the returns, and the messages along it. ``maml``: each ticker answers a signal with
-a coefficient of its own (``forecast_assets_tests.coefficients``). What B7 has more is the head that adapts; both are asked
+a coefficient of its own (``helpers.coefficients``). What B7 has more is the head that adapts; both are asked
 about names that list after training, from their 20th session on, and about a few sessions around the 5th, 20th and 60th
 (``at_session``). There ``knowable`` is the share of whoever knows how coefficients are distributed, and the ticker's
 history: more can't be had honestly.
@@ -43,8 +43,8 @@ from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests import coefficients, contagion, regime
-from forecast_assets_tests.tensors import VOLATILITY
+from forecast_assets_tests.helpers import coefficients, contagion, regime
+from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 10, 2024
 SEEDS, EPOCHS, VISITS = 3, 8, 20_000

@@ -18,16 +18,16 @@ from typing import Any
 import polars as pl
 
 from benchmarks._result import record
-from forecast_assets.assets.pool import SKIPPED
-from forecast_assets.assets.product import TABLE
-from forecast_assets.core.evaluation.ablation import STEPS
-from forecast_assets.core.evaluation.daily import DailyLosses, chain_losses, daily_losses
-from forecast_assets.core.evaluation.evidence import comparisons
-from forecast_assets.core.evaluation.metrics import forecast_metrics
-from forecast_assets.core.evaluation.verdicts import pinball_verdict, ratio_interval
+from forecast_assets.assets.fold.candidates import SKIPPED
+from forecast_assets.core.evaluation.daily_losses import DailyLosses, chain_losses, daily_losses
+from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.report.ablation import STEPS
+from forecast_assets.core.report.evidence import comparisons
+from forecast_assets.core.report.verdicts import pinball_verdict, ratio_interval
 from forecast_assets.core.specs import AblationSpec
 from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
 
 B3, BASELINE = "b3_tft_sector", "ewma"

@@ -29,15 +29,15 @@ import numpy as np
 from benchmarks._result import record
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.windows.days import to_date
+from forecast_assets.serving.http_error import Refusal
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.model import open_model
-from forecast_assets.serving.refusal import Refusal
 from forecast_assets.serving.server import serve
 from forecast_assets.serving.snapshot import Model, Pending
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.serving.builders import DAYS, open_stub, panel, publish_model, publish_night, publish_panel
+from forecast_assets_tests.helpers.service import DAYS, open_stub, panel, publish_model, publish_night, publish_panel
 
 TICKERS, CLIENTS = 557, 16
 REQUESTS, COMPUTED, SWAPS, FUZZED = 100_000, 2_000, 100, 10_000

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from benchmarks._result import ROOT, record
 from benchmarks.signal_ranks import ALL, FEW, HORIZONS, decisions, inner_panel
-from forecast_assets.core.evaluation.benchmarks import equal_weight
-from forecast_assets.core.evaluation.chain import beta_hedge
-from forecast_assets.core.evaluation.ledger import Simulation
-from forecast_assets.core.evaluation.metrics import strategy_metrics
+from forecast_assets.core.backtest.accounting import Simulation
+from forecast_assets.core.backtest.comparison import beta_hedge
+from forecast_assets.core.backtest.metrics import strategy_metrics
+from forecast_assets.core.backtest.simulate import trade_sizes
+from forecast_assets.core.backtest.strategies import equal_weight
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe
 from forecast_assets.core.evaluation.significance import sharpe_interval
-from forecast_assets.core.evaluation.simulate import trade_sizes
 from forecast_assets.core.scores.trading import annual_volatility, break_even_cost_bps, sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec
 

@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks._result import ROOT, record
-from forecast_assets.resources.trial_ledger import trial_journal
+from forecast_assets.resources.trial_log import trial_journal
 from forecast_assets.store.store import Store
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"

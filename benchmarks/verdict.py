@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 
 from benchmarks._result import ROOT, record
-from benchmarks.readme import ABLATION, METRICS
-from forecast_assets.automation.rederive import report_problems
-from forecast_assets.core.evaluation.daily import chain_losses, daily_losses
-from forecast_assets.core.evaluation.metrics import forecast_metrics
+from forecast_assets.cli.report_problems import report_problems
+from forecast_assets.core.evaluation.daily_losses import chain_losses, daily_losses
+from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
+from tools.readme import ABLATION, METRICS
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 ENSEMBLE = "ensemble"

@@ -80,16 +80,18 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
 
     Raises MissingArtefact where the tensors are not there yet, BadInput where they lack what the network's gate reads.
     """
-    from forecast_assets.assets.networks import TRAINING, FoldInputs, train_fold
-    from forecast_assets.assets.pool import SKIPPED
-    from forecast_assets.assets.product import write_content
-    from forecast_assets.assets.stage import fold_key
-    from forecast_assets.core.evaluation.figure import to_png
+    from forecast_assets.assets.fold.candidates import SKIPPED
+    from forecast_assets.assets.fold.fold_work import FoldInputs
+    from forecast_assets.assets.fold.train_fold import train_fold
+    from forecast_assets.assets.framework.output import write_content
+    from forecast_assets.assets.framework.stage import fold_key
     from forecast_assets.core.evaluation.trials import Trial
+    from forecast_assets.core.report.figure_style import to_png
     from forecast_assets.resources.compute import ComputeResource
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
-    from forecast_assets.resources.trial_ledger import fit_trial, trial_journal
+    from forecast_assets.resources.trial_log import fit_trial, trial_journal
+    from forecast_assets.store.artefact_files import TRAINING
 
     store = StoreResource()
     tensors = store.store().current("windowed_tensors")
@@ -142,7 +144,7 @@ def checked(arguments: list[str]) -> list[str]:
 
     Raises BadKnob, with the nearest name, for a key or a group's value that does not exist.
     """
-    from forecast_assets.assets.tuned import tuned_overrides
+    from forecast_assets.assets.framework.tuned_settings import tuned_overrides
     from forecast_assets.resources.store_io import StoreResource
 
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]

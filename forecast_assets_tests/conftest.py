@@ -14,12 +14,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from forecast_assets.store.locks import exclusive
-from forecast_assets_tests.browser import CHROMIUM, FLAGS
+from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from forecast_assets_tests.graph import Graph
+    from forecast_assets_tests.helpers.graph import Graph
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
 
     With ``pytest -n 2``, whichever process needs it first makes it, and each works on a copy of its own.
     """
-    from forecast_assets_tests.graph import copied
+    from forecast_assets_tests.helpers.graph import copied
 
     root = tmp_path_factory.mktemp("smoke")
     if not hasattr(pytestconfig, "workerinput"):
@@ -66,7 +66,7 @@ def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
 
 
 def materialise(root: Path) -> None:
-    from forecast_assets_tests.graph import Graph
+    from forecast_assets_tests.helpers.graph import Graph
 
     root.mkdir()
     with Graph(root) as graph:
@@ -76,7 +76,7 @@ def materialise(root: Path) -> None:
 @pytest.fixture
 def empty_graph(tmp_path: Path) -> Iterator["Graph"]:
     """A graph of its own, nothing materialised."""
-    from forecast_assets_tests.graph import Graph
+    from forecast_assets_tests.helpers.graph import Graph
 
     with Graph(tmp_path) as graph:
         yield graph

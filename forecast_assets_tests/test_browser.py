@@ -6,8 +6,8 @@ Debian's ``chromium`` is enough; without one the tests are skipped.
 import pytest
 from playwright.sync_api import Browser
 
-from forecast_assets_tests.browser import needs_chromium
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.helpers.browser import needs_chromium
+from forecast_assets_tests.helpers.graph import Graph
 
 pytestmark = needs_chromium
 

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page
 
 from forecast_assets.automation.jobs import PANEL_ASSETS
 from forecast_assets.store.store import Store
-from forecast_assets_tests.browser import needs_chromium
-from forecast_assets_tests.graph import Graph
-from forecast_assets_tests.server import DagsterServer
+from forecast_assets_tests.helpers.browser import needs_chromium
+from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.server import DagsterServer
 
 pytestmark = needs_chromium
 

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from forecast_assets.cli import cli
+from forecast_assets.cli.app import cli
 from forecast_assets.serving.limits import OPEN_PATHS
 
 ROOT = Path(__file__).parent.parent

@@ -10,11 +10,11 @@ from click.testing import CliRunner, Result
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from forecast_assets.cli import cli
+from forecast_assets.cli.app import cli
 from forecast_assets.core.panel.rows import TICKER
 from forecast_assets.core.spreadsheet import guarded
 from forecast_assets.store.store import Store
-from forecast_assets_tests.serving.builders import publish
+from forecast_assets_tests.helpers.service import publish
 
 PACKAGE = Path(__file__).parent.parent / "forecast_assets"
 NAMES = [
@@ -96,7 +96,7 @@ def test_an_export_is_safe_to_open_in_a_spreadsheet_and_raw_when_asked(tmp_path:
 
 
 def test_a_preview_in_the_ui_shows_markup_as_text(tmp_path: Path) -> None:
-    from forecast_assets.assets.metadata import version_metadata
+    from forecast_assets.assets.framework.metadata import version_metadata
 
     odd = pl.DataFrame(
         {"sector": ["<script>x</script>", "![a](http://x.test/y.png)", "a|b", "`c`"], "close": [1.0] * 4}
@@ -164,7 +164,7 @@ def test_the_search_for_pickles_finds_one(code: str) -> None:
 def test_webserver_and_service_are_on_loopback_unless_told_otherwise() -> None:
     from dagster_webserver.cli import dagster_webserver
 
-    from forecast_assets.cli import serve
+    from forecast_assets.cli.serve import command as serve
 
     for command in (dagster_webserver, serve):
         (host,) = (parameter for parameter in command.params if parameter.name == "host")

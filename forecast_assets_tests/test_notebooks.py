@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 

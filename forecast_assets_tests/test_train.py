@@ -12,11 +12,11 @@ import yaml
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from forecast_assets.cli import cli
+from forecast_assets.cli.app import cli
 from forecast_assets.core.errors import BadKnob
-from forecast_assets.resources.trial_ledger import collect_trials
+from forecast_assets.resources.trial_log import collect_trials
 from forecast_assets.train import checked, experiment_of
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph
 
 SCHEMA = Path(__file__).parent / "data" / "wandb_sweep_schema.json"
 """Of W&B's ``sweeps`` 0.3.0 (MIT licence); the package itself can't be installed beside numpy 2."""

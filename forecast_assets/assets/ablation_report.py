@@ -7,26 +7,25 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.backtest_report import BASELINE, ReportInputs, publish_files, run_facts
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.scoring import read_daily, read_young
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.fold.losses import read_daily, read_young
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import AblationSpec
+from forecast_assets.store.artefact_files import ABLATION_METRICS, ABLATION_PAGE, TABLE
 from forecast_assets.store.versions import Version
-
-REPORT, NUMBERS = "ablation.html", "ablation.json"
 
 
 def publish_ablation(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
     """Put the report beside the other one."""
-    publish_files(version, data_root, (REPORT, NUMBERS))
+    publish_files(version, data_root, (ABLATION_PAGE, ABLATION_METRICS))
 
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_ablation)
 def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) -> Product:
     """What each step from the friend's MLP to the ensemble is worth: HTML report and numbers, over the years at hand."""
-    from forecast_assets.core.evaluation.figure import to_svg
-    from forecast_assets.core.evaluation.gallery import ablation_figures
-    from forecast_assets.core.evaluation.report import render_ablation_report
+    from forecast_assets.core.report.figure_style import to_svg
+    from forecast_assets.core.report.html import render_ablation_report
+    from forecast_assets.core.report.report_figures import ablation_figures
 
     summary = ablation_content(inputs, spec=ablation, profile=profile)
     figures = ablation_figures(summary)
@@ -34,8 +33,8 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) 
     return Product(
         files={
             TABLE: scores,
-            REPORT: render_ablation_report(summary, {name: to_svg(figure) for name, figure in figures.items()}),
-            NUMBERS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
+            ABLATION_PAGE: render_ablation_report(summary, {name: to_svg(figure) for name, figure in figures.items()}),
+            ABLATION_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
         },
         facts={
             "years": ", ".join(map(str, summary["years"])),
@@ -47,10 +46,10 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) 
 
 def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) -> dict[str, Any]:
     """Everything the report says, from the artefacts alone."""
-    from forecast_assets.core.evaluation.ablation import ablation as compare
-    from forecast_assets.core.evaluation.ablation import newcomer_scores
-    from forecast_assets.core.evaluation.daily import chain_losses
-    from forecast_assets.core.evaluation.yearly import SHOWN
+    from forecast_assets.core.evaluation.daily_losses import chain_losses
+    from forecast_assets.core.evaluation.year_losses import SHOWN
+    from forecast_assets.core.report.ablation import ablation as compare
+    from forecast_assets.core.report.ablation import newcomer_scores
 
     books = [inputs.backtest[year] for year in inputs.years]
     losses = chain_losses(map(read_daily, books))

@@ -4,26 +4,22 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forecast_assets.assets.networks import FITS, TRAINING
-from forecast_assets.assets.partitions import years
-from forecast_assets.assets.product import TABLE, Check, Product
-from forecast_assets.assets.scoring import YearForecasts, losses_files
-from forecast_assets.assets.stage import CheckSpec, stage
-from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.assets.fold.losses import YearForecasts, losses_files
+from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.partitions import years
+from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.names import RIVAL
 from forecast_assets.core.specs import BacktestSpec, WindowSpec
+from forecast_assets.store.artefact_files import FITS, POSITIONS, TABLE, TENSORS, TRADES, TRAINING, VARIANTS
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from forecast_assets.core.evaluation.ledger import Simulation
-    from forecast_assets.core.evaluation.yearly import YearLosses
+    from forecast_assets.core.backtest.accounting import Simulation
+    from forecast_assets.core.evaluation.year_losses import YearLosses
 
 RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every ledger")
 TOLERANCE = 1e-9
-
-VARIANTS = "variants.parquet"
-"""Daily table of what is no strategy of the report but evidence on one: each single fit, and the late book."""
 
 
 @stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
@@ -37,11 +33,11 @@ def backtest(
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     beside them the daily losses of all forecasts.
     """
-    from forecast_assets.core.evaluation import benchmarks
-    from forecast_assets.core.evaluation.evidence import LATE
-    from forecast_assets.core.evaluation.ledger import reconcile
-    from forecast_assets.core.evaluation.plots import equity_curves
-    from forecast_assets.core.evaluation.simulate import simulate
+    from forecast_assets.core.backtest import strategies as benchmarks
+    from forecast_assets.core.backtest.accounting import reconcile
+    from forecast_assets.core.backtest.simulate import simulate
+    from forecast_assets.core.report.evidence import LATE
+    from forecast_assets.core.report.figures import equity_curves
 
     losses = score_forecasts(inputs, lookback=windows.lookback)
     panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
@@ -84,8 +80,8 @@ def backtest(
     return Product(
         files={
             TABLE: daily,
-            "positions.parquet": positions,
-            "trades.parquet": trades,
+            POSITIONS: positions,
+            TRADES: trades,
             VARIANTS: candidates,
             **losses_files(losses),
         },
@@ -97,7 +93,7 @@ def backtest(
 
 def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
     """The losses of a year, from its forecasts."""
-    from forecast_assets.core.evaluation.yearly import year_losses, young_decisions
+    from forecast_assets.core.evaluation.year_losses import year_losses, young_decisions
     from forecast_assets.core.windows.tensors import PanelTensors
 
     panel = PanelTensors.load(forecasts.windowed_tensors.path(TENSORS))

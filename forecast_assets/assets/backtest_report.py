@@ -11,15 +11,25 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.backtest import VARIANTS
-from forecast_assets.assets.exhibits import IMPORTANCE, NEIGHBOURS
-from forecast_assets.assets.networks import TRAINING
-from forecast_assets.assets.pool import Candidates, trained
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.scoring import read_daily
-from forecast_assets.assets.stage import Parameters, stage
+from forecast_assets.assets.fold.candidates import Candidates, trained
+from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.stage import Parameters, stage
 from forecast_assets.core.models.names import CANDIDATES, RIVAL
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from forecast_assets.store.artefact_files import (
+    BACKTEST_METRICS,
+    BACKTEST_PAGE,
+    IMPORTANCE,
+    NEIGHBOURS,
+    PARTITIONS,
+    POSITIONS,
+    TABLE,
+    TRADES,
+    TRAINING,
+    TRIALS,
+    VARIANTS,
+)
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
@@ -27,10 +37,6 @@ from forecast_assets.store.versions import Version
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.trials import TrialLedger
 
-REPORT, METRICS = "backtest.html", "metrics.json"
-
-TRIALS = "trials.json"
-"""The trial ledger as the report read it."""
 
 MODEL, BASELINE = "ensemble", "ewma"
 RIVALS = (RIVAL, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
@@ -44,7 +50,7 @@ def reports_folder(data_root: str) -> UPath:
 
 def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
     """Put the report where people look for it; the version in the store stays the original."""
-    publish_files(version, data_root, (REPORT, METRICS))
+    publish_files(version, data_root, (BACKTEST_PAGE, BACKTEST_METRICS))
 
 
 def publish_files(version: Version, data_root: str, names: Iterable[str]) -> None:
@@ -79,7 +85,7 @@ class ReportInputs(Parameters):
     @property
     def missing_years(self) -> list[int]:
         """Test years of the panel that are not at hand."""
-        wanted = self.raw_panel.json("partitions.json")["years"]
+        wanted = self.raw_panel.json(PARTITIONS)["years"]
         return [int(year) for year in wanted if year not in self.backtest]
 
     @property
@@ -108,9 +114,9 @@ def backtest_report(
     inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: str, trials: Any
 ) -> Product:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
-    from forecast_assets.core.evaluation.figure import to_svg
-    from forecast_assets.core.evaluation.gallery import backtest_figures
-    from forecast_assets.core.evaluation.report import render_backtest_report
+    from forecast_assets.core.report.figure_style import to_svg
+    from forecast_assets.core.report.html import render_backtest_report
+    from forecast_assets.core.report.report_figures import backtest_figures
 
     years = inputs.years
     content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
@@ -127,8 +133,8 @@ def backtest_report(
     return Product(
         files={
             TABLE: content.chained,
-            REPORT: html,
-            METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
+            BACKTEST_PAGE: html,
+            BACKTEST_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
             TRIALS: {"trials": [trial.as_record() for trial in trials.trials]},
         },
         facts={
@@ -143,19 +149,19 @@ def report_content(
     inputs: ReportInputs, *, ledger: "TrialLedger", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
     """Everything the report says, from the artefacts and the trial ledger alone."""
-    from forecast_assets.core.evaluation.chain import chain_years
-    from forecast_assets.core.evaluation.daily import chain_losses
-    from forecast_assets.core.evaluation.evidence import Books, evidence, traded_liquidity
-    from forecast_assets.core.evaluation.importance import importance
-    from forecast_assets.core.evaluation.robustness import liquidity
-    from forecast_assets.core.evaluation.summary import summarise
-    from forecast_assets.core.evaluation.yearly import RAW, SPLIT
+    from forecast_assets.core.backtest.joining import chain_years
+    from forecast_assets.core.backtest.robustness import liquidity
+    from forecast_assets.core.evaluation.daily_losses import chain_losses
+    from forecast_assets.core.evaluation.year_losses import RAW, SPLIT
+    from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
+    from forecast_assets.core.report.importance import importance
+    from forecast_assets.core.report.summary import summarise
 
     years = inputs.years
     losses = chain_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
     daily, positions, trades, variants = (
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
-        for name in (TABLE, "positions.parquet", "trades.parquet", VARIANTS)
+        for name in (TABLE, POSITIONS, TRADES, VARIANTS)
     )
     chained = chain_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))

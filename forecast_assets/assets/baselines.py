@@ -4,13 +4,13 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.assets.causality import PURGED, purge_check
-from forecast_assets.assets.decisions import fold_table
-from forecast_assets.assets.partitions import years
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
-from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.assets.fold.forecast_files import fold_table
+from forecast_assets.assets.framework.causality_checks import PURGED, purge_check
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.partitions import years
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FoldSpec, WindowSpec
+from forecast_assets.store.artefact_files import TABLE, TENSORS, TRAINING
 from forecast_assets.store.versions import Version
 
 
@@ -44,7 +44,7 @@ def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, y
     seconds["seconds_harx"] = round(time.perf_counter() - started, 3)
     log.info(f"baselines {year}: {', '.join(f'{name} {s} s' for name, s in seconds.items())}")
     return Product(
-        files={TABLE: pl.concat(tables), "training.json": {"unconditional_mean": list(stats.unconditional_mean)}},
+        files={TABLE: pl.concat(tables), TRAINING: {"unconditional_mean": list(stats.unconditional_mean)}},
         facts={"models": len(tables), "decisions": len(fold.decisions), **seconds},
         checks=purge_check(panel, fold),
     )

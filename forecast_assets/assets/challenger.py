@@ -1,32 +1,19 @@
 """The night's retraining: every member of the champion goes on from its own weights, and both are scored."""
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast_assets.assets.lineage import shadow_columns
-from forecast_assets.assets.partitions import days
-from forecast_assets.assets.product import TABLE, Check, Content, Product
-from forecast_assets.assets.stage import CheckSpec, stage
-from forecast_assets.assets.succession import VERDICT
-from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.assets.framework.column_lineage import shadow_columns
+from forecast_assets.assets.framework.output import Check, Content, Product
+from forecast_assets.assets.framework.partitions import days
+from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FeatureSpec, NightlySpec
+from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, MEMBER_WEIGHTS, TABLE, TENSORS
 from forecast_assets.store.versions import Version
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from forecast_assets.core.training.fit import Hardware
-    from forecast_assets.core.windows.folds import Fold
-    from forecast_assets.core.windows.stats import FoldStats
-    from forecast_assets.core.windows.tensors import PanelTensors
-    from forecast_assets.serving.bundle import Bundle, Member
 
 NOT_WORSE = "not_worse"
 
@@ -52,11 +39,12 @@ def challenger(
 
     Both are scored as they come, before calibration, like the members of an ensemble: it follows whoever serves.
     """
-    from forecast_assets.core.evaluation.shadow import shadow_scores, shadow_table
+    from forecast_assets.champion.bundle import Bundle, flat_weights
+    from forecast_assets.champion.retraining import lost_names, retrain
+    from forecast_assets.core.evaluation.champion_challenger import shadow_scores, shadow_table
     from forecast_assets.core.windows.days import to_date
     from forecast_assets.core.windows.folds import recent_fold
     from forecast_assets.core.windows.tensors import PanelTensors
-    from forecast_assets.serving.bundle import MEMBERS, Bundle, flat_weights
 
     if champion is None:
         return stays(["there is no champion yet to go on from"], champion=None)
@@ -98,8 +86,8 @@ def challenger(
         "horizons": [{**asdict(score), "ratio": score.ratio._asdict()} for score in shadow.horizons],
     }
     files: dict[str, Content] = {
-        VERDICT: verdict,
-        MEMBERS: flat_weights(retrained.weights),
+        CHALLENGER_VERDICT: verdict,
+        MEMBER_WEIGHTS: flat_weights(retrained.weights),
         TABLE: shadow_table(shadow),
     }
     return Product(
@@ -119,119 +107,11 @@ def challenger(
     )
 
 
-@dataclass(frozen=True)
-class Retrained:
-    """The members after the night's training, best first as in the champion."""
-
-    weights: list[dict[str, "Tensor"]]
-    members: list[dict[str, Any]]  # fit, seed, best_epoch, validation_pinball, curve
-    champion: list[NDArray[np.float64]]  # of each member, (M, 3, 7) on the shadow decisions
-    challenger: list[NDArray[np.float64]]
-
-    def shadow(self, *, groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The forecasts of champion and challenger, combined as the champion combines them, 2 x (M, 3, 7)."""
-        from forecast_assets.core.training.ensemble import median_of_means
-
-        before, after = (median_of_means(np.stack(of), groups=groups) for of in (self.champion, self.challenger))
-        return before, after
-
-
-def retrain(
-    bundle: "Bundle", panel: "PanelTensors", fold: "Fold", *, nightly: NightlySpec, hardware: "Hardware", log: Any
-) -> Retrained:
-    """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
-    import torch
-
-    from forecast_assets.core.training.fit import START, fit
-    from forecast_assets.core.windows.graph import as_read_by
-
-    card, stats = bundle.card, bundle.stats_for(panel)
-    if card.graph is not None:
-        panel = as_read_by(card.graph, panel, ends=torch.cat([fold.train, fold.decisions]), lookback=card.lookback)
-    knobs = nightly.model_dump(include={"epochs", "visits_per_epoch", "learning_rate"})
-    done = Retrained([], [], [], [])
-    for member, start in zip(card.members, bundle.trained.weights, strict=True):
-        spec, seed = member.spec.model_copy(update=knobs), int(member.fit.partition("/")[2])
-        forecasts = partial(
-            _shadow_forecasts,
-            member,
-            panel=panel,
-            ends=fold.test,
-            stats=stats,
-            lookback=card.lookback,
-            hardware=hardware,
-        )
-        trained = fit(
-            member.model,
-            spec,
-            panel=panel,
-            fold=fold,
-            stats=stats,
-            lookback=card.lookback,
-            seed=seed,
-            hardware=hardware,
-            start=start,
-        )
-        before = forecasts(start)
-        kept = trained.best_epoch == START
-        done.weights.append(trained.weights)
-        done.champion.append(before)
-        done.challenger.append(before if kept else forecasts(trained.weights))
-        done.members.append(
-            {
-                "fit": member.fit,
-                "seed": seed,
-                "best_epoch": trained.best_epoch,
-                "validation_pinball": trained.validation_pinball,
-                "curve": [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in trained.curve],
-            }
-        )
-        log.info(
-            f"challenger, {member.fit}: "
-            + ("stays as it was" if kept else f"validation pinball {trained.validation_pinball:.5f}")
-            + f" ({trained.curve[-1]['seconds']:.1f} s)"
-        )
-    return done
-
-
-def _shadow_forecasts(
-    member: "Member",
-    weights: Mapping[str, "Tensor"],
-    *,
-    panel: "PanelTensors",
-    ends: "Tensor",
-    stats: "FoldStats",
-    lookback: int,
-    hardware: "Hardware",
-) -> NDArray[np.float64]:
-    """Quantiles of one member with ``weights`` at rows ``ends`` (M,), (M, 3, 7)."""
-    from forecast_assets.core.training.fit import predict
-
-    made = predict(
-        member.model,
-        member.spec,
-        weights,
-        panel=panel,
-        ends=ends,
-        stats=stats,
-        lookback=lookback,
-        device=hardware.accelerator,
-    )
-    return made.double().numpy()
-
-
-def lost_names(vocabularies: Mapping[str, Mapping[str, int]], panel: "PanelTensors") -> list[str]:
-    """Names with an embedding that no row of the panel has: the members' shapes could not be told from it."""
-    return [
-        name for kind, known in vocabularies.items() for name in sorted(known.keys() - {*getattr(panel, f"{kind}s")})
-    ]
-
-
 def stays(why: list[str], *, champion: str | None, worse: bool = False) -> Product:
     """A night without a challenger that can be scored: the champion, if there is one, goes on."""
     sentence = "; ".join(why)
     return Product(
-        files={VERDICT: {"promoted": False, "why": why, "champion": champion}},
+        files={CHALLENGER_VERDICT: {"promoted": False, "why": why, "champion": champion}},
         facts={"promoted": "False", "why": sentence},
         checks={NOT_WORSE: Check(not worse, f"no contest: {sentence}", warns=True)},
     )

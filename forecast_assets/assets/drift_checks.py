@@ -5,12 +5,13 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.lineage import drift_columns
-from forecast_assets.assets.partitions import days
-from forecast_assets.assets.product import TABLE, Check, Product
-from forecast_assets.assets.stage import CheckSpec, stage
+from forecast_assets.assets.framework.column_lineage import drift_columns
+from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.partitions import days
+from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.specs import DriftSpec
+from forecast_assets.store.artefact_files import COVERAGE_BY_DAY, DRIFT_VERDICT, TABLE
 from forecast_assets.store.versions import Version
 
 
@@ -36,7 +37,6 @@ def drift_checks(
     day: str,
 ) -> Product:
     """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
-    from forecast_assets.core.evaluation.plots import pit_histograms
     from forecast_assets.core.monitoring.coverage import (
         calibrate_limits,
         coverage_alarm,
@@ -48,6 +48,7 @@ def drift_checks(
     from forecast_assets.core.monitoring.plots import coverage_over_time, drift_over_time, feature_distances
     from forecast_assets.core.monitoring.verdict import drift_verdict
     from forecast_assets.core.panel.features import feature_names
+    from forecast_assets.core.report.figures import pit_histograms
 
     as_of = dt.date.fromisoformat(day)
     panel = feature_panel.filter(pl.col("date").is_between(first_session(feature_panel, drift, as_of), as_of)).collect()
@@ -75,7 +76,7 @@ def drift_checks(
     recent = forecasts.filter(pl.col("date") >= periods.recent["date"].min())
     features, alarm = verdict["monitors"]["features"], verdict["monitors"]["coverage_alarm"]
     return Product(
-        files={TABLE: moved, "coverage.parquet": coverage, "verdict.json": verdict},
+        files={TABLE: moved, COVERAGE_BY_DAY: coverage, DRIFT_VERDICT: verdict},
         columns=drift_columns(moved["feature"].to_list()),
         facts={
             "level": verdict["level"],

@@ -6,26 +6,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.assets.decisions import calibrated_files, fold_table
-from forecast_assets.assets.networks import FITS, TRAINING
-from forecast_assets.assets.partitions import years
-from forecast_assets.assets.pool import Candidates, trained
-from forecast_assets.assets.product import TABLE, Content, Product
-from forecast_assets.assets.stage import stage
-from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.assets.fold.candidates import Candidates, trained
+from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
+from forecast_assets.assets.framework.output import Content, Product
+from forecast_assets.assets.framework.partitions import years
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import CalibrationSpec, EnsembleSpec, FoldSpec, WindowSpec
+from forecast_assets.store.artefact_files import (
+    BEST_MEMBER,
+    CALIBRATION_EFFECT,
+    FITS,
+    MEMBER_CONTRIBUTIONS,
+    MEMBERS,
+    TABLE,
+    TENSORS,
+    TRAINING,
+)
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.windows.folds import Fold
     from forecast_assets.core.windows.tensors import PanelTensors
-
-
-BEST_MEMBER = "best_member.parquet"
-"""Forecasts of the member with the smallest validation pinball, calibrated like the ensemble: what combining is worth."""
-
-MEMBERS = "members.parquet"
-"""Pinball of each member, of the ensemble without it, and of the ensemble."""
 
 
 @stage(group="models", kinds={"numpy"}, partitions=years, tuned=True)
@@ -39,9 +40,10 @@ def ensemble(
     year: int,
 ) -> Product:
     """Median of means of the fold's best fits by raw validation pinball, calibrated online; B0 is never a member."""
-    from forecast_assets.core.evaluation.calibration import calibration_curves, calibration_effect
+    from forecast_assets.core.evaluation.calibration_effect import calibration_effect
     from forecast_assets.core.evaluation.forecast_table import quantile_array
-    from forecast_assets.core.evaluation.members import contribution_bars, contributions
+    from forecast_assets.core.evaluation.members import contributions
+    from forecast_assets.core.report.diagnostic_figures import calibration_curves, contribution_bars
     from forecast_assets.core.training.calibrate import calibrate_fold
     from forecast_assets.core.training.ensemble import choose_members, median_of_means
     from forecast_assets.core.windows.folds import make_fold
@@ -67,7 +69,7 @@ def ensemble(
         best = calibrate_fold(best, panel=panel, fold=fold, spec=calibration).quantiles
         after = fold_table(panel, fold, online.quantiles, model="ensemble")
         effect = calibration_effect(before, after)
-        files["coverage.parquet"] = effect
+        files[CALIBRATION_EFFECT] = effect
         facts = {
             f"{score}_{row['horizon']}d_{row['variant']}": round(row[score], 6)
             for row in effect.filter(pl.col("split") == "test").iter_rows(named=True)
@@ -78,8 +80,8 @@ def ensemble(
         files={
             **files,
             BEST_MEMBER: fold_table(panel, fold, best, model="best_member"),
-            MEMBERS: added,
-            "members.json": {
+            MEMBER_CONTRIBUTIONS: added,
+            MEMBERS: {
                 "members": [
                     {"fit": m, "validation_pinball": scores[m], "group": k % ensemble_spec.groups}
                     for k, m in enumerate(members)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from forecast_assets.assets.causality import CAUSAL, causal_checks
-from forecast_assets.assets.lineage import feature_columns
-from forecast_assets.assets.previous import Previous
-from forecast_assets.assets.product import TABLE, Product, write_table
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
+from forecast_assets.assets.framework.column_lineage import feature_columns
+from forecast_assets.assets.framework.output import Product, write_table
+from forecast_assets.assets.framework.previous_version import Previous
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec
+from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def feature_panel(
     from forecast_assets.core.panel.build import columns, feature_parts, with_macro
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.incremental import extend_parts
+    from forecast_assets.core.panel.leakage_checks import prove_features
     from forecast_assets.core.panel.macro import MACRO_NAMES
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
-    from forecast_assets.core.panel.proofs import prove_features
 
     sessions = pl.scan_parquet(calendar_panel.path(TABLE))
     digests = YearDigests()

@@ -1,8 +1,9 @@
 """VIX and interest rates, if the user has them."""
 
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.resources.source import MacroFile
+from forecast_assets.store.artefact_files import TABLE
 
 
 @stage(group="panel", kinds={"polars"})

@@ -8,25 +8,20 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from forecast_assets.assets.decisions import CALIBRATION
-from forecast_assets.assets.lineage import nightly_columns
-from forecast_assets.assets.partitions import days
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
-from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.assets.framework.column_lineage import nightly_columns
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.partitions import days
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import CalibrationSpec, FeatureSpec
+from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from forecast_assets.core.training.calibrate import CalibrationState, Issued
     from forecast_assets.core.windows.tensors import PanelTensors
-    from forecast_assets.serving.bundle import Bundle
 
-NIGHT = "night.json"
-"""What made the night's forecasts: day, model, data."""
 
 LIVE_DAYS = 10
 """Calendar days without a decision after which a ticker is not forecast any more."""
@@ -43,9 +38,10 @@ def nightly_forecast(
     day: str,
 ) -> Product:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
+    from forecast_assets.champion.bundle import Bundle
+    from forecast_assets.champion.calibration_state import state_of
     from forecast_assets.core.evaluation.forecast_table import forecast_table
     from forecast_assets.core.windows.tensors import PanelTensors
-    from forecast_assets.serving.bundle import Bundle
 
     today = dt.date.fromisoformat(day)
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
@@ -68,8 +64,8 @@ def nightly_forecast(
     return Product(
         files={
             TABLE: table,
-            CALIBRATION: state.to_json(),
-            NIGHT: {
+            CALIBRATION_STATE: state.to_json(),
+            NIGHT_RECORD: {
                 "day": day,
                 "model_version": bundle.card.model_version,
                 "serving_model": serving_model.id,
@@ -129,52 +125,3 @@ def committed_first(table: pl.DataFrame, nights: Mapping[str, Version]) -> pl.Da
         return table
     before = pl.concat(known).unique(keys, keep="first", maintain_order=True).join(table, on=keys, how="semi")
     return pl.concat([before, table.join(before, on=keys, how="anti")]).sort(keys)
-
-
-def state_of(
-    today: dt.date,
-    bundle: "Bundle",
-    panel: "PanelTensors",
-    *,
-    folds: Mapping[str, Version],
-    nights: Mapping[str, Version],
-    spec: CalibrationSpec,
-) -> "CalibrationState":
-    """The calibration before the decisions of ``today``: that of the night before, followed by what has matured since.
-
-    The first night starts where the fold does, with its validation decisions, and follows the fold's own forecasts.
-    """
-    from forecast_assets.core.training.calibrate import CalibrationState, follow
-    from forecast_assets.core.windows.days import to_day
-
-    if not bundle.card.calibrated:
-        return CalibrationState.initial()
-    own = pl.read_parquet(folds[str(bundle.card.fold)].path(TABLE)).filter(pl.col("date") <= today)
-    tables = [pl.read_parquet(version.path(TABLE)) for _, version in sorted(nights.items())]
-    keys = ["date", "ticker", "horizon"]
-    issued = outcomes(pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle)
-    if nights:
-        night = max(nights)
-        state = CalibrationState.from_json(nights[night].json(CALIBRATION))
-        since = to_day(dt.date.fromisoformat(night))
-        passed = panel.date[panel.observed].unique().tolist()
-    else:  # as the fold did, which decides on no day of its purge
-        passed = sorted({*own["date"].unique().to_physical().to_list(), to_day(today)})
-        state, since = CalibrationState.initial(), passed[0]
-    return follow(state, issued, since=since, days=[d for d in passed if since < d <= to_day(today)], spec=spec)
-
-
-def outcomes(table: pl.DataFrame, panel: "PanelTensors", bundle: "Bundle") -> "Issued":
-    """What came of forecasts that were issued, from the panel; those of names that have left it can't be told."""
-    from forecast_assets.core.evaluation.forecast_table import quantile_array
-    from forecast_assets.core.training.calibrate import Issued, label_dates
-
-    arrays = quantile_array(table)
-    rows = panel.find(arrays.ticker.tolist(), arrays.date).numpy()
-    known = rows >= 0
-    return Issued(
-        quantiles=arrays.quantiles[known],
-        y=panel.targets[rows[known]].double().numpy(),
-        label_date=label_dates(panel)[rows[known]],
-        regime=bundle.regimes_of(panel)[rows[known]],
-    )

@@ -6,11 +6,12 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.partitions import days, years
-from forecast_assets.assets.product import TABLE, Check, Product, write_table
-from forecast_assets.assets.stage import CheckSpec, stage
+from forecast_assets.assets.framework.output import Check, Product, write_table
+from forecast_assets.assets.framework.partitions import days, years
+from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.specs import FoldSpec, PanelSpec
 from forecast_assets.resources.source import Drops
+from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISIONS, TABLE
 from forecast_assets.store.versions import Version
 
 RECENT_SESSIONS = 30
@@ -19,7 +20,7 @@ RECENT_SESSIONS = 30
 
 def register_partitions(version: Version, instance: dg.DagsterInstance, _data_root: str) -> None:
     """Make the panel's own years and its last sessions partitions of the graph."""
-    contents = version.json("partitions.json")
+    contents = version.json(PARTITIONS)
     instance.add_dynamic_partitions(years.name or "", contents["years"])
     instance.add_dynamic_partitions(days.name or "", contents["days"])
 
@@ -56,10 +57,10 @@ def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> 
     accounted = found["rows"] + later + rejected.height
     return Product(
         files={
-            "rejected.parquet": rejected,
-            "flags.parquet": flags,
-            "revisions.parquet": reading.revisions,
-            "partitions.json": {
+            REJECTED_ROWS: rejected,
+            FLAGS: flags,
+            REVISIONS: reading.revisions,
+            PARTITIONS: {
                 "years": [str(year) for year in found["years"] if year >= folds.first_test_year],
                 "days": [str(day) for day in found["days"]],
             },
@@ -91,6 +92,6 @@ def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> 
 @stage(group="panel", kinds={"polars"})
 def rejected_rows(raw_panel: Version) -> Product:
     """Every input row that was not accepted, verbatim, with file, line, reason and class."""
-    rejected = pl.read_parquet(raw_panel.path("rejected.parquet"))
+    rejected = pl.read_parquet(raw_panel.path(REJECTED_ROWS))
     counts = dict(rejected.group_by("class").len().sort("class").iter_rows())
     return Product(files={TABLE: rejected}, facts={f"rows_{kind}": count for kind, count in counts.items()})

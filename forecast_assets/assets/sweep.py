@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from forecast_assets.assets.decisions import fold_table
-from forecast_assets.assets.pool import CandidateSpecs, why_skipped
-from forecast_assets.assets.product import TABLE, Check, Product
-from forecast_assets.assets.stage import CheckSpec, stage
-from forecast_assets.assets.tuned import SETTINGS
-from forecast_assets.assets.windowed_tensors import TENSORS
+from forecast_assets.assets.fold.candidates import CandidateSpecs, why_skipped
+from forecast_assets.assets.fold.forecast_files import fold_table
+from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, Spec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.store.artefact_files import CHOICES, TABLE, TENSORS, TUNED_SETTINGS
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
     import optuna
     from matplotlib.figure import Figure
 
-    from forecast_assets.assets.search import Search
+    from forecast_assets.assets.tuning.search import Search
     from forecast_assets.core.training.inner import InnerYear
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.resources.study import Study
 
 FEASIBLE = CheckSpec("feasible", "some settings keep the 95 % band's coverage within its limits", blocking=False)
-CHOICES = "choices.parquet"
-"""What was tried after the search, on the forecasts of the settings it found: calibration and trading knobs."""
 
 SEARCH = "search-"
 """Beginning of the name of a search's folder, which stands beside the sweep's checkpoints and outlives it."""
@@ -66,7 +63,7 @@ def sweep(
     should. Then, on the forecasts of the settings found, the calibration's rate by pinball loss and the trading knobs by
     net Sharpe ratio: the median knows nothing of either. Every trial goes to the trial ledger.
     """
-    from forecast_assets.assets.search import Search, Tensors
+    from forecast_assets.assets.tuning.search import Search, Tensors
     from forecast_assets.core.training.inner import Budget, sample_of_tickers, usable_years
 
     if not sweep_spec.trials:
@@ -111,7 +108,7 @@ def sweep(
         files={
             TABLE: trials,
             CHOICES: pl.concat([calibrations, books], how="diagonal"),
-            SETTINGS: {"settings": settings, "trial": best.number, "years": list(years)},
+            TUNED_SETTINGS: {"settings": settings, "trial": best.number, "years": list(years)},
         },
         facts={**facts, "best_trial": best.number, "best_mae_1d": float(best.value or 0.0), **settings},
         plots=study_plots(study),
@@ -124,11 +121,11 @@ def search_key(windowed_tensors: Version, spec: SweepSpec, specs: Sequence[Spec]
     """What a search of networks is known by: its code, data and settings. What trades cost, and the knobs that are chosen
     after the search, are no part of it, so that another cost searches nothing again.
     """
-    from forecast_assets.assets.code import code_version
+    from forecast_assets.assets.framework.code_version import code_version
 
     searched = spec.model_dump(mode="json", exclude={"calibration_rate", "smoothing", "kelly_fraction"})
     parts = [
-        code_version("forecast_assets.assets.search"),
+        code_version("forecast_assets.assets.tuning.search"),
         windowed_tensors.data_version,
         searched,
         [{type(each).__name__: each.model_dump(mode="json")} for each in specs],
@@ -140,8 +137,8 @@ def keep_best(given: "Search", best: "optuna.trial.FrozenTrial | None") -> None:
     """Leave the finished study and the best trial's forecasts for the next sweep that differs in trading only; the other
     trials' folders, and the searches before this one, go.
     """
-    from forecast_assets.assets.search import FORECASTS
     from forecast_assets.resources.study import folder_of
+    from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 
     kept = None if best is None else folder_of(best.params)
     for trial in given.folder.iterdir():
@@ -151,7 +148,7 @@ def keep_best(given: "Search", best: "optuna.trial.FrozenTrial | None") -> None:
             for leftover in trial.iterdir():
                 if leftover.is_dir():
                     shutil.rmtree(leftover)
-                elif leftover.name != FORECASTS:
+                elif leftover.name != TRIAL_FORECASTS:
                     leftover.unlink()
     for other in given.folder.parent.glob(f"{SEARCH}*"):
         if other != given.folder:
@@ -169,7 +166,7 @@ def nothing_tried(
     return Product(
         files={
             TABLE: trials if trials is not None else pl.DataFrame({"trial": pl.Series([], dtype=pl.Int64)}),
-            SETTINGS: {"settings": {}, "trial": None, "years": []},
+            TUNED_SETTINGS: {"settings": {}, "trial": None, "years": []},
         },
         facts={**(facts or {}), "outcome": why},
         plots=plots or {},
@@ -183,7 +180,7 @@ def carry_out(given: "Search", *, engine: Engine, log: logging.Logger) -> "Study
 
     Raises RuntimeError where a further process failed: what it left is tried again by the next run.
     """
-    from forecast_assets.assets.search import Worker, search, search_in_process
+    from forecast_assets.assets.tuning.search import Worker, search, search_in_process
 
     study = given.study()
     told = len(study.finished())
@@ -304,11 +301,12 @@ class Chosen:
 
     def years(self) -> "list[InnerYear]":
         """The best trial's raw forecasts."""
-        from forecast_assets.assets.search import FORECASTS, load_forecasts, save_forecasts
+        from forecast_assets.assets.tuning.search import load_forecasts, save_forecasts
         from forecast_assets.core.training.inner import inner_walk_forward, inner_years
         from forecast_assets.resources.study import folder_of
+        from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 
-        stored = self.given.folder / folder_of(self.best.params) / FORECASTS
+        stored = self.given.folder / folder_of(self.best.params) / TRIAL_FORECASTS
         if not stored.exists():  # another machine ran the trial: the same settings and seed give the same forecasts
             years = inner_walk_forward(
                 self.given.candidate(self.best.params),
@@ -338,7 +336,7 @@ class Chosen:
 
     def trading(self, rate: float) -> tuple[pl.DataFrame, dict[str, Any]]:
         """The trading knobs with the largest net Sharpe ratio over the inner years, one book a year from cash."""
-        from forecast_assets.core.evaluation.simulate import simulate
+        from forecast_assets.core.backtest.simulate import simulate
         from forecast_assets.core.training.calibrate import calibrate_fold
 
         spec = self.given.spec
@@ -378,7 +376,7 @@ class Chosen:
         import datetime as dt
 
         from forecast_assets.core.evaluation.trials import Trial
-        from forecast_assets.resources.trial_ledger import trial_journal
+        from forecast_assets.resources.trial_log import trial_journal
 
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         looks = []

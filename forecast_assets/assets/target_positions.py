@@ -5,11 +5,12 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.lineage import position_columns
-from forecast_assets.assets.partitions import days
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.framework.column_lineage import position_columns
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.partitions import days
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.store.artefact_files import CARD, TABLE
 from forecast_assets.store.versions import Version
 
 
@@ -27,9 +28,9 @@ def target_positions(
 
     The book follows the night's forecasts, those of the nights before, and before the first night the champion's fold.
     """
-    from forecast_assets.core.evaluation.positions import target_positions as next_book
+    from forecast_assets.champion.bundle import Card
+    from forecast_assets.core.backtest.next_positions import target_positions as next_book
     from forecast_assets.core.horizons import HORIZONS
-    from forecast_assets.serving.bundle import CARD, Card
 
     card = Card.model_validate(serving_model.json(CARD))
     until = dt.date.fromisoformat(day)

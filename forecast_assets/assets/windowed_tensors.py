@@ -4,15 +4,13 @@ from pathlib import Path
 
 import polars as pl
 
-from forecast_assets.assets.causality import CAUSAL, causal_checks
-from forecast_assets.assets.product import TABLE, Product
-from forecast_assets.assets.stage import stage
+from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
+from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import WindowSpec
+from forecast_assets.store.artefact_files import ENDS, TABLE, TENSORS
 from forecast_assets.store.versions import Version
-
-TENSORS = "panel.safetensors"
-ENDS = "ends.safetensors"
 
 
 @stage(group="panel", kinds={"torch"}, checks=CAUSAL)
@@ -24,7 +22,7 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) 
     from forecast_assets.core.panel.features import feature_names
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
     from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Names, part_tensors
-    from forecast_assets.core.windows.proofs import prove_windows
+    from forecast_assets.core.windows.leakage_checks import prove_windows
     from forecast_assets.core.windows.writer import create
 
     table = pl.scan_parquet(feature_panel.path(TABLE))

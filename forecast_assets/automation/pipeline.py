@@ -15,6 +15,7 @@ from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadKnob, Stopped
 from forecast_assets.resources.store_io import plainly_told
+from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 
@@ -135,7 +136,7 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
 def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
     if job not in ("walk_forward", "nightly"):
         return [None]
-    at_hand = store.current("raw_panel").json("partitions.json")
+    at_hand = store.current("raw_panel").json(PARTITIONS)
     if job == "nightly":
         return list(due_nights(store)) or [at_hand["days"][-1]]
     if unknown := sorted(set(plan.years) - set(at_hand["years"])):

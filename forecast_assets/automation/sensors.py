@@ -7,7 +7,6 @@ from functools import lru_cache
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.product import TABLE
 from forecast_assets.automation.alerts import (
     Observation,
     deadline_observation,
@@ -24,6 +23,7 @@ from forecast_assets.resources import environment
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
 from forecast_assets.store.store import Store
 
 NIGHT = ("nightly_forecast", "drift_checks")
@@ -64,7 +64,7 @@ def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.dat
     reach = max(settings.drift.feature_confirm_nights, settings.drift.feature_release_nights)
     for day in new:
         nights = [known for known in days if known <= day][-reach:]
-        verdicts = [json.loads(store.current("drift_checks", n).path("verdict.json").read_text()) for n in nights]
+        verdicts = [json.loads(store.current("drift_checks", n).path(DRIFT_VERDICT).read_text()) for n in nights]
         known = outbox.open_episodes()
         observed = drift_observations(verdicts, open_episodes=known, drift=settings.drift, alerts=settings.alerts)
         outbox.enqueue(messages_for(observed, open_episodes=known), now=now, seen=day)

@@ -11,15 +11,15 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from forecast_assets.core.models.influence import Neighbours, heard_by
+from forecast_assets.core.models.attribution import Neighbours, heard_by
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.batching import Batcher
+from forecast_assets.serving.http_error import Refusal
 from forecast_assets.serving.limits import Door, Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
 from forecast_assets.serving.page import CSP, docs_page, forecast_page
-from forecast_assets.serving.refusal import Refusal
 from forecast_assets.serving.schemas import (
     Answer,
     BatchAnswer,

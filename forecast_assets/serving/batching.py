@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from forecast_assets.serving.refusal import Refusal
+from forecast_assets.serving.http_error import Refusal
 from forecast_assets.serving.schemas import Answer
 from forecast_assets.serving.snapshot import Pending, Snapshot
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.serving.refusal import Refusal
+from forecast_assets.serving.http_error import Refusal
 
 UNPROCESSABLE = 422
 SHOWN_CLOSES = 250

@@ -15,13 +15,12 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import Closes, History
 from forecast_assets.serving.issued import Issued
 from forecast_assets.serving.snapshot import Model, Snapshot
+from forecast_assets.store.artefact_files import CALIBRATION_EFFECT, CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
-TABLE = "table.parquet"
-TENSORS = "panel.safetensors"
 NIGHTLY = "nightly_forecast"
 
 WATCHED_NIGHTS = 5
@@ -180,7 +179,7 @@ def _misfit(history: History, model: Model) -> str:
 
 
 def _night(version: Version) -> tuple[Issued, CalibrationState]:
-    night = version.json("night.json")
+    night = version.json(NIGHT_RECORD)
     issued = Issued.of(
         pl.read_parquet(version.path(TABLE)),
         source="ledger",
@@ -188,7 +187,7 @@ def _night(version: Version) -> tuple[Issued, CalibrationState]:
         data_version=night["data_version"],
         calibrated=night["calibrated"],
     )
-    return issued, CalibrationState.from_json(version.json("calibration.json"))
+    return issued, CalibrationState.from_json(version.json(CALIBRATION_STATE))
 
 
 def _fold(version: Version) -> Issued:
@@ -200,7 +199,7 @@ def _fold(version: Version) -> Issued:
         source="walk_forward",
         model_version=f"{version.label}/{version.id}",
         data_version=data,
-        calibrated="coverage.parquet" in version.manifest.files,
+        calibrated=CALIBRATION_EFFECT in version.manifest.files,
     )
 
 

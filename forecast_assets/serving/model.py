@@ -8,7 +8,7 @@ def open_model(version: Version) -> Model:
     """The bundle of a ``serving_model`` version. Raises CorruptArtefact as ``Bundle.open``."""
     import torch
 
-    from forecast_assets.serving.bundle import Bundle
+    from forecast_assets.champion.bundle import Bundle
 
     # A batch's tensors are small: a second thread brings them little, and takes the core that answers requests.
     torch.set_num_threads(1)

@@ -16,8 +16,8 @@ from forecast_assets.core.training.calibrate import CalibrationState, apply
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import UNPROCESSABLE, Closes, History
+from forecast_assets.serving.http_error import Refusal
 from forecast_assets.serving.issued import Floats, Forecast, Issued, Ledger
-from forecast_assets.serving.refusal import Refusal
 from forecast_assets.serving.schemas import Answer, Horizon, Quantiles, Source
 
 NOT_FOUND = 404

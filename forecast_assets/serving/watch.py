@@ -4,9 +4,9 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+from forecast_assets.serving.http_error import Refusal
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
-from forecast_assets.serving.refusal import Refusal
 from forecast_assets.serving.snapshot import Snapshot
 
 log = logging.getLogger(__name__)

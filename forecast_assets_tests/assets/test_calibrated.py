@@ -4,11 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.assets.decisions import CALIBRATION, RAW
-from forecast_assets.assets.networks import FITS
 from forecast_assets.core.models.names import CANDIDATES
 from forecast_assets.core.training.calibrate import CalibrationState
-from forecast_assets_tests.graph import Graph
+from forecast_assets.store.artefact_files import CALIBRATION_STATE, FITS, RAW_FORECASTS
+from forecast_assets_tests.helpers.graph import Graph
 
 KEYS = ["date", "ticker", "horizon", "split", "y", "model"]
 
@@ -16,7 +15,7 @@ KEYS = ["date", "ticker", "horizon", "split", "y", "model"]
 @pytest.mark.parametrize("asset", ["b2_tft_ticker", "ensemble"])
 def test_raw_and_calibrated_forecasts_stand_beside_each_other_and_differ(smoke_graph: Graph, asset: str) -> None:
     version = smoke_graph.version(asset, "2019")
-    calibrated, raw = smoke_graph.table(asset, "2019"), pl.read_parquet(version.path(RAW))
+    calibrated, raw = smoke_graph.table(asset, "2019"), pl.read_parquet(version.path(RAW_FORECASTS))
     assert raw.schema == calibrated.schema
     assert raw.select(KEYS).equals(calibrated.select(KEYS))
     assert raw["q50"].equals(calibrated["q50"])  # the median is left alone
@@ -24,14 +23,14 @@ def test_raw_and_calibrated_forecasts_stand_beside_each_other_and_differ(smoke_g
     # Before the first label has matured there is nothing to learn from.
     first = raw["date"] == raw["date"].min()
     assert raw.filter(first)["q975"].equals(calibrated.filter(first)["q975"])
-    assert np.abs(CalibrationState.from_json(version.json(CALIBRATION)).log_factor).max() > 0
+    assert np.abs(CalibrationState.from_json(version.json(CALIBRATION_STATE)).log_factor).max() > 0
 
 
 def test_the_raw_ensemble_lies_between_its_members(smoke_graph: Graph) -> None:
     fits = pl.concat(pl.read_parquet(smoke_graph.version(name, "2019").path(FITS)) for name in CANDIDATES)
     keys = ["date", "ticker", "horizon"]
     members = fits.group_by(keys).agg(low=pl.min("q975"), high=pl.max("q975"))
-    raw = pl.read_parquet(smoke_graph.version("ensemble", "2019").path(RAW)).join(members, on=keys)
+    raw = pl.read_parquet(smoke_graph.version("ensemble", "2019").path(RAW_FORECASTS)).join(members, on=keys)
     assert (
         raw.select((pl.col("q975") >= pl.col("low") - 1e-12) & (pl.col("q975") <= pl.col("high") + 1e-12))
         .to_series()

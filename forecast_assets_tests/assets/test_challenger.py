@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
-from forecast_assets.assets.challenger import lost_names
-from forecast_assets.core.evaluation.positions import POSITIONS_SCHEMA
+from forecast_assets.champion.retraining import lost_names
+from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.graph import Graph
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.tensors import random_panel
 
 MEMBERS = "members.safetensors"
 
@@ -153,7 +153,7 @@ def test_the_book_of_now_is_the_one_the_backtest_ends_with(smoke_graph: Graph) -
 
 
 def test_the_book_is_exported_as_csv(smoke_graph: Graph, tmp_path: Path) -> None:
-    from forecast_assets.automation.export import export_table
+    from forecast_assets.cli.export import export_table
 
     export_table(smoke_graph.store, "target_positions", tmp_path / "book.csv", partitions=[])
     assert pl.read_csv(tmp_path / "book.csv")["ticker"].to_list() == (

@@ -10,13 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.assets.exhibits import EXPERTS, NEIGHBOURS
-from forecast_assets.assets.pool import SKIPPED
-from forecast_assets.assets.windowed_tensors import TENSORS
-from forecast_assets.core.models.influence import heard_by
+from forecast_assets.assets.fold.candidates import SKIPPED
+from forecast_assets.champion.bundle import Bundle
+from forecast_assets.core.models.attribution import heard_by
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.serving.bundle import Bundle
-from forecast_assets_tests.graph import Graph, environment
+from forecast_assets.store.artefact_files import EXPERTS, NEIGHBOURS, TENSORS
+from forecast_assets_tests.helpers.graph import Graph, environment
 
 NIGHT = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors",
          "challenger", "serving_model", "nightly_forecast")  # fmt: skip

@@ -11,11 +11,10 @@ import pytest
 from safetensors.torch import load_file
 from upath import UPath
 
-from forecast_assets.assets.product import TABLE
-from forecast_assets.assets.windowed_tensors import TENSORS
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.names import NETWORKS
-from forecast_assets_tests.graph import Graph, copied
+from forecast_assets.store.artefact_files import TABLE, TENSORS
+from forecast_assets_tests.helpers.graph import Graph, copied
 
 YEARS = ["2018", "2019"]
 TRAINED = tuple(name for name in NETWORKS if name != "b5_moe")  # which has no macro series here, see test_experts

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from forecast_assets.assets.followed import Followed
-from forecast_assets.assets.networks import Fitted, FoldData, FoldWork
+from forecast_assets.assets.fold.fit_monitor import Followed
+from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldWork
 from forecast_assets.core.specs import FoldSpec, MlpSpec
 from forecast_assets.core.training import fit as module
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.resources.tracking import TrackingResource
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
-from forecast_assets_tests.offline_runs import offline_runs
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.offline_runs import offline_runs
+from forecast_assets_tests.helpers.tensors import random_panel
 
 FOLDS = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
 log = logging.getLogger("networks")

@@ -13,10 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forecast_assets.assets.sweep import CHOICES
-from forecast_assets.assets.tuned import SETTINGS
-from forecast_assets.resources.trial_ledger import trial_journal
-from forecast_assets_tests.graph import Graph, copied
+from forecast_assets.resources.trial_log import trial_journal
+from forecast_assets.store.artefact_files import CHOICES, TUNED_SETTINGS
+from forecast_assets_tests.helpers.graph import Graph, copied
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
@@ -42,7 +41,7 @@ def panel_graph(panel_root: Path, tmp_path: Path) -> Iterator[Graph]:
 def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(panel_graph: Graph) -> None:
     chosen = [*WIDE, "sweep.learning_rate=[0.007]"]
     assert panel_graph.run(*PANEL, "sweep", "b2_tft_ticker", years=["2019"], overrides=chosen).failures == []
-    found = panel_graph.version("sweep").json(SETTINGS)
+    found = panel_graph.version("sweep").json(TUNED_SETTINGS)
     assert found["settings"]["windows.lookback"] == 20
     assert found["years"] == [2017]
     trials = panel_graph.table("sweep")
@@ -63,7 +62,7 @@ def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(panel_g
     impossible = ["sweep.coverage_low=0.999", "sweep.coverage_high=1.0"]
     assert panel_graph.run(*PANEL, "sweep", overrides=impossible).failures == []
     version = panel_graph.version("sweep")
-    assert version.json(SETTINGS)["settings"] == {}
+    assert version.json(TUNED_SETTINGS)["settings"] == {}
     assert "none of 2 finished trials" in str(version.manifest.facts["outcome"])
     assert version.manifest.facts["checks"]["feasible"]["passed"] is False
     assert panel_graph.table("sweep")["feasible"].to_list() == [False, False]
@@ -73,7 +72,7 @@ def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(panel_g
 
 def test_without_trials_nothing_is_searched(panel_graph: Graph) -> None:
     assert panel_graph.run(*PANEL, "sweep", overrides=["sweep.trials=0"]).failures == []
-    assert panel_graph.version("sweep").json(SETTINGS)["settings"] == {}
+    assert panel_graph.version("sweep").json(TUNED_SETTINGS)["settings"] == {}
 
 
 def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(panel_graph: Graph) -> None:

@@ -13,7 +13,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher.base import WorkerStatus
 
 from forecast_assets.automation.launcher import WatchedRunLauncher, is_worker
-from forecast_assets.cli import prepare_home
+from forecast_assets.cli.materialise import prepare_home
 
 
 @dg.job

@@ -11,15 +11,15 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.nightly_forecast import refuse_hindsight
-from forecast_assets.assets.succession import find_succession
-from forecast_assets.automation.change import change, change_lines
-from forecast_assets.automation.nights import due_nights, roll_back
+from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
+from forecast_assets.champion.forecast_change import change, change_lines
+from forecast_assets.champion.promotion import find_succession, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph
 
 KEYS = ["date", "ticker", "horizon"]
 NIGHT = ("serving_model", "nightly_forecast")

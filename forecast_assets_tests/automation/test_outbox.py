@@ -11,7 +11,7 @@ import pytest
 
 from forecast_assets.automation.outbox import Message, Outbox
 from forecast_assets.resources.slack import AlertSlack, NotDelivered
-from forecast_assets_tests.automation.slack_api import CHANNEL, TOKEN, SlackApi
+from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
 
 NOW = dt.datetime(2026, 3, 2, 22, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=2)

@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 
 from forecast_assets.core.errors import Stopped
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 

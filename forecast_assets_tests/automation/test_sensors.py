@@ -16,9 +16,9 @@ from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
-from forecast_assets_tests.automation.slack_api import CHANNEL, TOKEN, SlackApi
 from forecast_assets_tests.automation.test_alerts import verdict
-from forecast_assets_tests.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets_tests.mutants.catalogue import FOLDS, MUTANTS, STATS, Mutant
-from forecast_assets_tests.mutants.seeding import run_proofs, seed
+from forecast_assets_tests.helpers.mutants import FOLDS, MUTANTS, STATS, Mutant
+from forecast_assets_tests.helpers.seeding import run_proofs, seed
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

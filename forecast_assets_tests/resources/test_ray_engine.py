@@ -12,8 +12,8 @@ from moto.server import ThreadedMotoServer
 from forecast_assets.core.errors import BadInput, BadKnob
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_order
 from forecast_assets.resources.ray_engine import RayEngine
-from forecast_assets_tests.cluster import TwoNodes
-from forecast_assets_tests.graph import Graph, environment
+from forecast_assets_tests.helpers.cluster import TwoNodes
+from forecast_assets_tests.helpers.graph import Graph, environment
 from forecast_assets_tests.resources.tasks import failing, slow_first, squared, until_told
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 from dagster_shared.serdes import serialize_value
 
-from forecast_assets.cli import prepare_home
+from forecast_assets.cli.materialise import prepare_home
 from forecast_assets.core.errors import BadKnob
 from forecast_assets.resources.run_storage import postgres_storage
-from forecast_assets_tests.postgres import PostgresServer, needs_postgres
+from forecast_assets_tests.helpers.postgres import PostgresServer, needs_postgres
 
 CROWD = 8
 

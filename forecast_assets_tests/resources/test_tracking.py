@@ -7,7 +7,7 @@ import pytest
 
 from forecast_assets.resources import tracking
 from forecast_assets.resources.tracking import TrackingResource
-from forecast_assets_tests.offline_runs import offline_runs
+from forecast_assets_tests.helpers.offline_runs import offline_runs
 
 log = logging.getLogger("tracking")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from forecast_assets.serving.limits import Limits
 from forecast_assets.store.store import Store
-from forecast_assets_tests.serving.builders import DAYS, small_store
-from forecast_assets_tests.serving.live import LiveService
+from forecast_assets_tests.helpers.live_service import LiveService
+from forecast_assets_tests.helpers.service import DAYS, small_store
 
 UNBOUNDED = Limits(rate_per_second=1e9, burst=1e9)
 QUIET = settings(

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from forecast_assets.store.store import Store
-from forecast_assets_tests.browser import needs_chromium
-from forecast_assets_tests.serving.builders import DAYS, small_store
-from forecast_assets_tests.serving.live import LiveService
+from forecast_assets_tests.helpers.browser import needs_chromium
+from forecast_assets_tests.helpers.live_service import LiveService
+from forecast_assets_tests.helpers.service import DAYS, small_store
 
 pytestmark = needs_chromium
 

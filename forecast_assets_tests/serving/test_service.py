@@ -20,7 +20,8 @@ from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.protocol import HEAD_BYTES
 from forecast_assets.serving.server import checked_host
 from forecast_assets.store.store import Store
-from forecast_assets_tests.serving.builders import (
+from forecast_assets_tests.helpers.live_service import LiveService
+from forecast_assets_tests.helpers.service import (
     CUTOFF,
     DAYS,
     SIGMA,
@@ -32,7 +33,6 @@ from forecast_assets_tests.serving.builders import (
     publish_panel,
     small_store,
 )
-from forecast_assets_tests.serving.live import LiveService
 
 TOKEN = "a-token-of-some-length"
 JSON = {"content-type": "application/json"}

@@ -18,7 +18,8 @@ from forecast_assets.serving.loading import Loader
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.serving.builders import (
+from forecast_assets_tests.helpers.live_service import LiveService
+from forecast_assets_tests.helpers.service import (
     DAYS,
     Forecast,
     StubModel,
@@ -28,7 +29,6 @@ from forecast_assets_tests.serving.builders import (
     publish_night,
     small_store,
 )
-from forecast_assets_tests.serving.live import LiveService
 
 SWAPS = 10
 

@@ -6,11 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.evaluation.figure import INK, MUTED, PALETTE, SMALL, canvas, note, percent
-from forecast_assets.core.evaluation.plots import year_axis
-
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 def expert_shares(
@@ -40,7 +37,7 @@ def expert_balance(shares: pl.DataFrame) -> dict[str, int | float | str]:
     expert for all) and ``gate_spread`` (standard deviation of a share over dates, averaged over experts: 0 is a gate that
     does not care for the regime).
     """
-    table, weight = _matrix(shares), shares["decisions"].to_numpy()
+    table, weight = share_matrix(shares), shares["decisions"].to_numpy()
     use = np.average(table, axis=0, weights=weight)
     return {
         "experts": len(use),
@@ -50,29 +47,6 @@ def expert_balance(shares: pl.DataFrame) -> dict[str, int | float | str]:
     }
 
 
-def experts_figure(title: str, shares: pl.DataFrame) -> "Figure":
-    """The shares of a date's forecasts, stacked, over VIX where it is known."""
-    figure, (whole,) = canvas(title, height=4.4, panels=1)
-    whole.remove()
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    table, days = _matrix(shares), shares["date"].to_numpy()
-    upper.stackplot(days, table.T, colors=[PALETTE[k % len(PALETTE)] for k in range(table.shape[1])], alpha=0.8)
-    upper.set_ylim(0, 1)
-    upper.yaxis.set_major_formatter(lambda value, _: percent(value))
-    middle = np.cumsum(table[-1]) - table[-1] / 2
-    for k, height in enumerate(middle):
-        if table[-1, k] > 0.04:  # a narrower band holds no name
-            note(upper, days[-1], height, f" {k + 1}", va="center", color=INK)
-    lower.plot(days, shares["vix"].to_numpy(), color=INK, linewidth=1.0)
-    lower.set_ylabel("VIX as known", fontsize=SMALL, color=MUTED)
-    lower.yaxis.set_major_formatter(lambda value, _: percent(value))
-    for plot in (upper, lower):
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
-    year_axis(lower)
-    return figure
-
-
-def _matrix(shares: pl.DataFrame) -> NDArray[np.float64]:
+def share_matrix(shares: pl.DataFrame) -> NDArray[np.float64]:
     """(dates, E)."""
     return shares.select(pl.col("^expert_.*$")).to_numpy()

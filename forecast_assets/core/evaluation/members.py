@@ -7,13 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.evaluation.figure import INK, PALETTE, SMALL, canvas
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.scores.quantile import pinball
 from forecast_assets.core.training.ensemble import median_of_means
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 ENSEMBLE = "ensemble"
 SPLITS = ("validation", "test")
@@ -46,22 +45,3 @@ def contributions(
     rows += [(ENSEMBLE, split, together.get(split), None) for split in SPLITS]
     schema = {"member": pl.String, "split": pl.String, "alone": pl.Float64, "without": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def contribution_bars(added: pl.DataFrame) -> "Figure":
-    """Per split and member: how much worse it is alone than the ensemble, and how much worse the ensemble without it."""
-    figure, plots = canvas("Pinball above the ensemble's (%): a member alone, and all without it", height=2.9, panels=2)
-    for plot, split in zip(plots, SPLITS, strict=True):
-        rows = added.filter((pl.col("split") == split) & (pl.col("member") != ENSEMBLE))
-        whole = added.filter((pl.col("split") == split) & (pl.col("member") == ENSEMBLE))["alone"]
-        place = np.arange(rows.height)
-        for shift, column, colour in ((-0.2, "alone", PALETTE[0]), (0.2, "without", PALETTE[1])):
-            excess = (100.0 * (rows[column] / whole[0] - 1.0)).fill_null(float("nan")) if whole[0] else []
-            if len(excess):
-                plot.barh(place + shift, np.asarray(excess), height=0.38, color=colour, label=column)
-        plot.axvline(0.0, color=INK, linewidth=1)
-        plot.set_title(split, fontsize=SMALL, color=INK)
-    plots[0].set_yticks(place, rows["member"].to_list(), fontsize=SMALL)  # the panels share their scale
-    plots[0].invert_yaxis()
-    plots[0].legend(fontsize=SMALL, frameon=False)
-    return figure

@@ -4,13 +4,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import polars as pl
 
-from forecast_assets.core.evaluation.figure import GRID, INK, MUTED, PALETTE, SMALL, canvas, note
-
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 SHOWN = 12
 """Tickers that are shown: those whose forecasts neighbours moved most."""
@@ -70,38 +67,3 @@ def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, told: int = TOLD) -> 
         }
         for ticker, total in chosen.select("ticker", "total").iter_rows()
     ]
-
-
-def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
-    """Bars of what the first neighbours, named with their correlations, added to the medians of the most moved tickers."""
-    from matplotlib.ticker import MaxNLocator
-
-    moved = most_moved(table)
-    figure, (plot,) = canvas(title, height=1.0 + 0.6 * max(1, len(moved)), panels=1)
-    engine = figure.get_layout_engine()
-    assert engine is not None  # the canvas has one
-    engine.set(rect=(0.03, 0.0, 0.97, 1.0))  # type: ignore[call-arg]  # room for the longest name
-    plot.spines[["top", "right"]].set_visible(False)
-    plot.spines[["left", "bottom"]].set_color(GRID)
-    plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
-    place = np.arange(len(moved))[::-1].astype(float)
-    for k in range(TOLD):
-        at = [
-            (y - 0.29 * (k - 1), of["neighbours"][k])
-            for y, of in zip(place, moved, strict=True)
-            if k < len(of["neighbours"])
-        ]
-        plot.barh(
-            [y for y, _ in at], [1e4 * one["added"] for _, one in at], height=0.24, color=PALETTE[0], alpha=1 - 0.25 * k
-        )
-        for y, one in at:
-            known = "" if one["correlation"] is None else f" {one['correlation']:+.2f}"
-            side = "left" if one["added"] >= 0 else "right"
-            note(plot, 1e4 * one["added"], y, f" {one['neighbour']}{known} ", ha=side, va="center", color=INK)
-    plot.set_yticks(place, [of["ticker"] for of in moved], fontsize=SMALL)
-    plot.axvline(0, color=MUTED, linewidth=0.8)
-    plot.margins(x=0.5, y=0.02)
-    plot.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    plot.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
-    plot.set_xlabel("added to the next session's median, basis points", fontsize=SMALL, color=MUTED)
-    return figure

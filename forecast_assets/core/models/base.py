@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.windows.past import Past, past_of
-from forecast_assets.core.windows.runs import Layout, Runs
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.window_batches import Layout, Runs
 
 
 @dataclass(frozen=True)

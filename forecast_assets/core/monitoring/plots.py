@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from forecast_assets.core.evaluation.figure import INK, MUTED, PALETTE, SMALL, canvas, percent
-from forecast_assets.core.evaluation.plots import year_axis
 from forecast_assets.core.monitoring.coverage import CoverageLimits, alarm_statistic
+from forecast_assets.core.report.figure_style import INK, MUTED, PALETTE, SMALL, canvas, percent
+from forecast_assets.core.report.figures import year_axis
 from forecast_assets.core.specs import DriftSpec
 
 if TYPE_CHECKING:

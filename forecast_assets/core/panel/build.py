@@ -8,7 +8,7 @@ from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
-from forecast_assets.core.panel.known import KNOWN, add_known
+from forecast_assets.core.panel.known_future import KNOWN, add_known
 from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec

@@ -13,7 +13,7 @@ import polars as pl
 
 from forecast_assets.core.panel import indicators as ind
 from forecast_assets.core.panel.blocks import rolling_in_blocks
-from forecast_assets.core.panel.known import KNOWN
+from forecast_assets.core.panel.known_future import KNOWN
 from forecast_assets.core.panel.recursions import Ema, exponential_averages
 from forecast_assets.core.specs import FeatureSpec
 

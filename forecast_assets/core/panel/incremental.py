@@ -29,7 +29,7 @@ from forecast_assets.core.panel.features import (
     observed_rows,
     own_names,
 )
-from forecast_assets.core.panel.known import add_known
+from forecast_assets.core.panel.known_future import add_known
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import RAW_PANEL, REJECTED_ROWS, validate
-from forecast_assets.core.panel.drops import resolve_drops
 from forecast_assets.core.panel.flags import find_flags
+from forecast_assets.core.panel.input_files import resolve_drops
 from forecast_assets.core.panel.numbers import Notation, check_notation
 from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows

@@ -14,18 +14,18 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from forecast_assets.core.models.attribution import Neighbours, influence
 from forecast_assets.core.models.base import Batch, ForecastModel, make_batch, message_columns, standardised_pinball
-from forecast_assets.core.models.influence import Neighbours, influence
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.models.tft.explain import Explanation, explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.runs import Layout, Runs, check_windows, cover, single_windows
 from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.window_batches import Layout, Runs, check_windows, cover, single_windows
 
 logger = logging.getLogger(__name__)
 # Which accelerators exist and where to sign up is not news for every fit of every fold.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from forecast_assets.core.windows.runs import Layout, Runs
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.window_batches import Layout, Runs
 
 OVERSAMPLING_CAP = 10.0
 """A window of a short history is drawn at most this many times as often as under uniform sampling."""

@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.evaluation.members import contribution_bars, contributions
+from forecast_assets.core.evaluation.members import contributions
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.report.diagnostic_figures import contribution_bars
 from forecast_assets.core.scores.quantile import mean_pinball, normal_quantiles
 from forecast_assets.core.training.ensemble import median_of_means
 

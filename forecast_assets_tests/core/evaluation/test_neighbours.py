@@ -4,9 +4,10 @@ import datetime as dt
 
 import pytest
 
-from forecast_assets.core.evaluation.figure import to_svg
-from forecast_assets.core.evaluation.neighbours import most_moved, neighbour_table, neighbours_figure
-from forecast_assets.core.models.influence import Heard
+from forecast_assets.core.evaluation.neighbours import most_moved, neighbour_table
+from forecast_assets.core.models.attribution import Heard
+from forecast_assets.core.report.diagnostic_figures import neighbours_figure
+from forecast_assets.core.report.figure_style import to_svg
 
 DAY = dt.date(2024, 12, 30)
 HEARD = {

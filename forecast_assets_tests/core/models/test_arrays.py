@@ -5,7 +5,7 @@ import pytest
 
 from forecast_assets.core.models.arrays import PanelArrays
 from forecast_assets_tests.core.models.arrays_builder import simulated_panel
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 
 def test_a_column_of_the_wrong_length_is_named() -> None:

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.models.attribution import Neighbours, heard_by, influence
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
-from forecast_assets.core.models.influence import Neighbours, heard_by, influence
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
@@ -20,8 +20,8 @@ from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, pred
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
-from forecast_assets_tests.contagion import CALENDAR, DRIFT, OWN, Contagion, contagion_panel
-from forecast_assets_tests.tensors import VOLATILITY
+from forecast_assets_tests.helpers.contagion import CALENDAR, DRIFT, OWN, Contagion, contagion_panel
+from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK = 5
 TFT = TftSpec(

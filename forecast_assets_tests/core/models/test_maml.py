@@ -14,11 +14,11 @@ from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, explain_decisions, fit, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.runs import Layout, single_windows
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.coefficients import CALENDAR, OWN, Planted, coefficient_panel
-from forecast_assets_tests.tensors import VOLATILITY
+from forecast_assets.core.windows.window_batches import Layout, single_windows
+from forecast_assets_tests.helpers.coefficients import CALENDAR, OWN, Planted, coefficient_panel
+from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK, SUPPORT, LISTING = 5, 30, 100
 TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, location_shrink=1.0, observed=OWN, known=(CALENDAR,))

@@ -16,11 +16,11 @@ from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.specs import FoldSpec, MoeSpec, TftSpec
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.runs import Layout, single_windows
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.regime import CALENDAR, DRIFT, OWN, regime_panel
-from forecast_assets_tests.tensors import VOLATILITY
+from forecast_assets.core.windows.window_batches import Layout, single_windows
+from forecast_assets_tests.helpers.regime import CALENDAR, DRIFT, OWN, regime_panel
+from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK = 5
 STATIC = ("ticker", "sector")

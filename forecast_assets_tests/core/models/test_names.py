@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from forecast_assets.assets.pool import Candidates, CandidateSpecs
-from forecast_assets.core.evaluation.ablation import STEPS
+from forecast_assets.assets.fold.candidates import Candidates, CandidateSpecs
 from forecast_assets.core.models.names import CANDIDATES, NETWORKS, RIVAL
 from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.specs import Settings
 
 

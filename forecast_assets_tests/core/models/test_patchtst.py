@@ -12,10 +12,10 @@ from forecast_assets.core.models.patchtst_layers import EncoderSizes
 from forecast_assets.core.specs import FoldSpec, PatchTstSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.runs import Layout, single_windows
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets.core.windows.window_batches import Layout, single_windows
+from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 14
 SPEC = PatchTstSpec(

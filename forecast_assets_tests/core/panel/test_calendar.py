@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.sessions import sessions
-from forecast_assets_tests.builders import panel, panel_spec, raw
+from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 
 
 def test_a_hole_of_five_sessions_is_filled_and_flagged() -> None:

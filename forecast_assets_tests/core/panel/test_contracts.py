@@ -6,7 +6,7 @@ import pytest
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, RAW_PANEL, REJECTED_ROWS, validate
-from forecast_assets_tests.builders import panel_spec, raw
+from forecast_assets_tests.helpers.builders import panel_spec, raw
 
 
 def test_a_table_that_keeps_its_contract_comes_back_as_it_is() -> None:

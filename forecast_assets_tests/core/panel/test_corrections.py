@@ -8,7 +8,7 @@ import pytest
 
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.specs import Correction
-from forecast_assets_tests.builders import MONDAY, REFERENCE, panel, raw, reference_corrections
+from forecast_assets_tests.helpers.builders import MONDAY, REFERENCE, panel, raw, reference_corrections
 
 WEDNESDAY = MONDAY + dt.timedelta(days=2)
 

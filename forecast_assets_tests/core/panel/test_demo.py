@@ -12,7 +12,7 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.demo import demo_panel, planted_signal, write_demo_csv
 from forecast_assets.core.panel.ingest import Ingest, read_drops
 from forecast_assets.core.specs import DemoSpec, FeatureSpec
-from forecast_assets_tests.builders import panel_spec
+from forecast_assets_tests.helpers.builders import panel_spec
 
 SPEC = DemoSpec(start=dt.date(2016, 6, 1), end=dt.date(2021, 12, 31), tickers=18)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast_assets.core.panel.ingest import Ingest, read_drops
-from forecast_assets_tests.builders import REFERENCE, csv, panel_spec
+from forecast_assets_tests.helpers.builders import REFERENCE, csv, panel_spec
 
 GOOD = "2024-04-08,AAPL,Technology,170,171,1000"
 

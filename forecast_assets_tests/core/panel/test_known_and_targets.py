@@ -8,9 +8,9 @@ import pytest
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.known import KNOWN, add_known
+from forecast_assets.core.panel.known_future import KNOWN, add_known
 from forecast_assets.core.panel.targets import add_targets
-from forecast_assets_tests.builders import panel, panel_spec, raw
+from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 
 
 def with_targets(panel: pl.DataFrame) -> pl.DataFrame:

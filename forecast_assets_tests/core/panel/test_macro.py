@@ -11,13 +11,13 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import feature_names
+from forecast_assets.core.panel.leakage_checks import prove_features
 from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro, no_macro, read_macro
-from forecast_assets.core.panel.proofs import prove_features
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.windows.build import build_tensors
-from forecast_assets_tests.builders import panel, panel_spec
 from forecast_assets_tests.core.panel.walks import walk
+from forecast_assets_tests.helpers.builders import panel, panel_spec
 
 HEADER = "Date,VIX,US10Y,US2Y\n"
 DAYS = sessions("XNYS", dt.date(2024, 1, 2), dt.date(2024, 12, 31))

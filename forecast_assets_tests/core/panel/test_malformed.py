@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast_assets.core.panel.ingest import read_drops
-from forecast_assets_tests.builders import panel_spec
-from forecast_assets_tests.core.panel.malformed import (
+from forecast_assets_tests.helpers.builders import panel_spec
+from forecast_assets_tests.helpers.malformed import (
     CATEGORIES,
     Case,
     canonical_rows,

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from forecast_assets.assets.product import write_table
+from forecast_assets.assets.framework.output import write_table
 from forecast_assets.core.panel import cross_sections
 from forecast_assets.core.panel import parts as module
 from forecast_assets.core.panel.build import feature_panel, feature_parts
@@ -15,8 +15,8 @@ from forecast_assets.core.panel.calendar import reindex, reindex_parts
 from forecast_assets.core.panel.digests import YearDigests, year_digests
 from forecast_assets.core.panel.parts import part_sizes, ticker_parts
 from forecast_assets.core.specs import Correction, FeatureSpec
-from forecast_assets_tests.builders import panel, panel_spec
 from forecast_assets_tests.core.panel.walks import walk
+from forecast_assets_tests.helpers.builders import panel, panel_spec
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel import read
 from forecast_assets.core.panel.ingest import Reading, read_drops
 from forecast_assets.core.panel.sessions import sessions
-from forecast_assets_tests.builders import MONDAY, csv, panel_spec
+from forecast_assets_tests.helpers.builders import MONDAY, csv, panel_spec
 
 ROW = "2024-04-08,AAPL,Technology,170.0,171.5,1000"
 CANONICAL = {

@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
-from forecast_assets_tests.builders import MONDAY, raw
+from forecast_assets_tests.helpers.builders import MONDAY, raw
 
 
 def walk(ticker: str, length: int, *, seed: int, exchange: str = "XNYS", start: dt.date = MONDAY) -> pl.DataFrame:

@@ -25,7 +25,7 @@ from forecast_assets.core.training.calibrate import (
     volatility_regimes,
 )
 from forecast_assets.core.windows.tensors import NO_DATE
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 Floats = NDArray[np.float64]
 NORMAL = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])

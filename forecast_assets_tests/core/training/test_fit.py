@@ -9,11 +9,11 @@ from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, M
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
-from forecast_assets.core.windows.runs import Layout
 from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets.core.windows.window_batches import Layout
+from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10
 CPU = Hardware(accelerator="cpu", precision="32-true")

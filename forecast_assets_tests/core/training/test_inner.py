@@ -22,7 +22,7 @@ from forecast_assets.core.training.inner import (
 )
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 FOLDS = FoldSpec(first_test_year=2020, validation_sessions=40, purge_sessions=21)
 EPOCHS = 2

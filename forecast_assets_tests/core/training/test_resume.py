@@ -15,7 +15,7 @@ from forecast_assets.core.training.fit import Fit, Resumable, fit
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS, FoldSpec
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 EPOCHS, KILLED_AFTER = 5, 2
 

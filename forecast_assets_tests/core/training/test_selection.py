@@ -12,7 +12,7 @@ from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 SPEC = MlpSpec(epochs=4, visits_per_epoch=256, hidden=8, learning_rate=0.05)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from forecast_assets.core.evaluation.shadow import shadow_scores
+from forecast_assets.core.evaluation.champion_challenger import shadow_scores
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, fit, predict
@@ -17,7 +17,7 @@ from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, GRAPH, LOOKBACK, SPECS
 from forecast_assets_tests.core.windows.test_recent_fold import day_of
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 SPEC = NightlySpec(shadow_sessions=15, validation_sessions=25, train_sessions=100)
 UNTIL = 560

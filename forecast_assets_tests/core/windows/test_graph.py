@@ -14,8 +14,8 @@ from forecast_assets.core.windows.clock import exchange_times
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.graph import Correlations, with_graph
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
-from forecast_assets_tests.contagion import contagion_panel
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.contagion import contagion_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 WINDOW, LEAST, NEIGHBOURS = 12, 8, 3
 EXCHANGES = ("XETR", "XNYS", "XTKS")

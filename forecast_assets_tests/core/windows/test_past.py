@@ -14,10 +14,10 @@ from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.past import Past, outcomes, past_of
-from forecast_assets.core.windows.runs import Layout, cover, single_windows
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.builders import panel, panel_spec
+from forecast_assets.core.windows.window_batches import Layout, cover, single_windows
 from forecast_assets_tests.core.panel.walks import walk
+from forecast_assets_tests.helpers.builders import panel, panel_spec
 
 SESSIONS = 30
 START = dt.date(2023, 9, 1)

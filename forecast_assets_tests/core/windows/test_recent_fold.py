@@ -12,7 +12,7 @@ from forecast_assets.core.specs import NightlySpec
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, recent_fold
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 SPEC = NightlySpec(shadow_sessions=15, validation_sessions=25, train_sessions=100)
 LOOKBACK = 20

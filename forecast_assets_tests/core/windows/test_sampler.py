@@ -4,10 +4,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from forecast_assets.core.windows.runs import Layout
 from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, RunSampler, ticker_shares
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets.core.windows.window_batches import Layout
+from forecast_assets_tests.helpers.tensors import random_panel
 
 
 def test_every_ticker_gets_the_same_share() -> None:

@@ -8,7 +8,7 @@ from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import CLIP, UNKNOWN_ID, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 SPEC = FoldSpec(first_test_year=2019, validation_sessions=60, purge_sessions=21)
 

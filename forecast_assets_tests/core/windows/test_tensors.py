@@ -7,7 +7,7 @@ import torch
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 
 def frame(**changes: list[object]) -> pl.DataFrame:

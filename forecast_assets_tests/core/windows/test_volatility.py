@@ -18,7 +18,7 @@ from forecast_assets.core.windows.volatility import (
     realised_log_variance,
     volatility,
 )
-from forecast_assets_tests.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel
 
 SESSIONS = 400
 

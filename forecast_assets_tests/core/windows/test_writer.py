@@ -12,9 +12,9 @@ from forecast_assets.core.panel.parts import ticker_parts
 from forecast_assets.core.windows.build import Names, build_tensors, part_tensors
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.writer import create
-from forecast_assets_tests.builders import panel, panel_spec
 from forecast_assets_tests.core.panel.test_leakage import features
 from forecast_assets_tests.core.panel.walks import walk
+from forecast_assets_tests.helpers.builders import panel, panel_spec
 
 
 @pytest.fixture(scope="module")

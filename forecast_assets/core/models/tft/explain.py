@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from forecast_assets.core.models.attribution import Neighbours
 from forecast_assets.core.models.base import Batch
-from forecast_assets.core.models.influence import Neighbours
 from forecast_assets.core.models.tft.model import Tft
 
 

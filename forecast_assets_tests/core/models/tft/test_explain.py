@@ -8,7 +8,7 @@ from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.models.tft.network import TftSizes
 from forecast_assets.core.specs import TftSpec
 from forecast_assets.core.windows.stats import FoldStats
-from forecast_assets_tests.core.models.tft.oracle import oracle, oracle_inputs, translated
+from forecast_assets_tests.helpers.tft_oracle import oracle, oracle_inputs, translated
 
 LOOKBACK = 12
 SPEC = TftSpec(hidden=16, hidden_continuous=8, dropout=0.1, observed=("a", "b", "c"), known=("d", "e"))

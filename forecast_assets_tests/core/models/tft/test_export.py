@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.models.tft.network import TftNetwork, TftSizes
-from forecast_assets_tests.core.models.tft.oracle import oracle, ours
+from forecast_assets_tests.helpers.tft_oracle import oracle, ours
 
 LOOKBACK = 12
 SIZES = TftSizes(8, 4, 2, 0.1, LOOKBACK, observed=3, known=2, static={"ticker": (9, 2), "sector": (4, 1)})

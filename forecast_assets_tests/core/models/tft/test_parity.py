@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.tft.network import TftSizes
-from forecast_assets_tests.core.models.tft.oracle import OracleTft, oracle, oracle_inputs, oracle_raw, ours, translated
+from forecast_assets_tests.helpers.tft_oracle import OracleTft, oracle, oracle_inputs, oracle_raw, ours, translated
 
 SIZES = TftSizes(
     hidden=16,

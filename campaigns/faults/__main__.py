@@ -1,0 +1,183 @@
+"""A campaign of faults against real processes on the smoke profile, and what it broke.
+
+    python -m campaigns.faults --folder /path/to/scratch                  all of it; killed, it goes on where it stood
+    python -m campaigns.faults --folder /path/to/scratch --part steps     only the command line's (or: daemon)
+
+Every trial draws from a generator of its own, seeded by its kind and number, and is a line of ``journal.jsonl`` in the
+folder once it is over. The figures are recorded when the last trial is. A full disk is a tmpfs, which takes root to mount.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks._result import commit, record
+from campaigns.faults import daemon, steps, writer
+from campaigns.faults.chains import prepare
+from campaigns.faults.subjects import Part, Subject, Writer, subjects
+from campaigns.faults.worker import warm_up
+
+SEED = 20191231
+STEP_TRIALS = {"kill": 250, "aimed": 50, "term": 50, "disk_full": 20, "double": 10, "corruption": 20}
+PARTS = {"kill": 8, "aimed": 5, "term": 5, "disk_full": 4, "double": 2}
+"""Every how many-th trial disturbs a part of the graph; the others disturb a writer to the store, in a tenth of the time."""
+
+DAEMON_TRIALS = {"daemon_kill9": 50, "daemon_killed": 20, "daemon_double": 10}
+FIGURES = {
+    "kill9_invariants_broken": ("kill", "daemon_kill9", "aimed"),
+    "other_faults_invariants_broken": ("term", "disk_full", "daemon_killed", "double", "daemon_double", "corruption"),
+}
+
+
+def plan() -> list[tuple[str, int]]:
+    """The trials of the command line: first those on the writer, which are quick, then those on parts of the graph; kinds
+    mixed, so that a campaign cut short has seen all of them.
+    """
+    trials = [(kind, number) for kind, count in STEP_TRIALS.items() for number in range(count)]
+    return sorted(trials, key=lambda trial: (is_of_graph(*trial), trial[1] / STEP_TRIALS[trial[0]], trial))
+
+
+def is_of_graph(kind: str, number: int) -> bool:
+    """Whether a trial disturbs a part of the graph, and not the writer."""
+    return number % PARTS.get(kind, 1) == 0
+
+
+def run_steps(folder: Path, *, shard: int, shards: int) -> None:
+    """The trials that are not in the journal yet."""
+    warm_up()
+    prepare(folder / "reference")
+    known = done(folder)
+    waiting = [trial for k, trial in enumerate(plan()) if trial not in known and k % shards == shard]
+    if not waiting:
+        return
+    root = folder / f"steps-{shard}"
+    steps.release(root)
+    written, parts = subjects(folder / "reference", root)
+    for kind, number in waiting:
+        started = time.perf_counter()
+        chance = random.Random(f"{SEED}/{kind}/{number}")
+        part = parts[(number // PARTS.get(kind, 1)) % len(parts)]
+        subject = part if is_of_graph(kind, number) else written
+        outcome = one(kind, subject, chance)
+        note(folder, kind, number, outcome, seconds=time.perf_counter() - started)
+        if outcome.broken:
+            keep(root, folder / "broken" / f"{kind}-{number}")
+
+
+def run_quick(folder: Path, count: int) -> int:
+    """So many trials of each kind on the writer alone; returns how many broke something."""
+    written = Writer("store", folder / "quick", expected=writer.undisturbed(folder / "quick"))
+    written.calibrate()
+    broken = 0
+    for kind in ("kill", "aimed", "term", "double"):
+        for number in range(count):
+            outcome = one(kind, written, random.Random(f"{SEED}/quick/{kind}/{number}"))
+            print(f"{kind} {number}: {outcome.how}: {outcome.broken or 'all hold'}", flush=True)
+            broken += bool(outcome.broken)
+    return broken
+
+
+def one(kind: str, subject: Subject, chance: random.Random) -> steps.Outcome:
+    """A trial of a kind."""
+    match kind:
+        case "kill":
+            return steps.killed(subject, chance, number=signal.SIGKILL)
+        case "term":
+            return steps.killed(subject, chance, number=signal.SIGTERM)
+        case "aimed":
+            return steps.killed_inside_a_write(subject, chance)
+        case "disk_full":
+            return steps.disk_full(subject, chance)
+        case "double":
+            return steps.launched_twice(subject, chance)
+    assert isinstance(subject, Part)
+    return steps.corrupted(subject, chance)
+
+
+def keep(root: Path, where: Path) -> None:
+    """What an invariant was broken in, to be looked at."""
+    where.parent.mkdir(exist_ok=True)
+    if not where.exists():
+        os.rename(root, where)
+    root.mkdir(exist_ok=True)
+
+
+def note(folder: Path, kind: str, number: int, outcome: steps.Outcome, *, seconds: float) -> None:
+    """One line of the journal, flushed."""
+    line = {"kind": kind, "number": number, "seconds": round(seconds, 1), "commit": commit(), **vars(outcome)}
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write(json.dumps(line) + "\n")
+        journal.flush()
+        os.fsync(journal.fileno())
+    print(
+        f"{kind} {number}: {outcome.chain}, {outcome.how}: {outcome.broken or 'all hold'} ({seconds:.1f} s)", flush=True
+    )
+
+
+def journal(folder: Path) -> Iterator[dict[str, Any]]:
+    """The trials so far; a line that a kill cut off is none."""
+    path = folder / "journal.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        if line.endswith("}"):
+            yield json.loads(line)
+
+
+def done(folder: Path) -> set[tuple[str, int]]:
+    return {(trial["kind"], trial["number"]) for trial in journal(folder)}
+
+
+def figures(trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The two figures, with trials by kind and what broke."""
+    found = {}
+    for key, kinds in FIGURES.items():
+        mine = [trial for trial in trials if trial["kind"] in kinds]
+        counts = Counter(trial["kind"] for trial in mine)
+        broken = [trial for trial in mine if trial["broken"]]
+        found[key] = {
+            "value": len(broken),
+            "trials": dict(sorted(counts.items())),
+            "broken": [f"{trial['kind']} {trial['number']}: {'; '.join(trial['broken'])}" for trial in broken],
+            "commits": sorted({trial["commit"] for trial in mine}),
+            "minutes": round(sum(trial["seconds"] for trial in mine) / 60, 1),
+            "by_chain": dict(sorted(Counter(trial["chain"] for trial in mine).items())),
+        }
+    return found
+
+
+def main() -> None:
+    """Go on with the campaign; record it when it is over."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--part", choices=["all", "steps", "daemon"], default="all")
+    parser.add_argument(
+        "--quick", type=int, metavar="N", help="only N trials of each kind on the writer; records nothing"
+    )
+    parser.add_argument("--shard", default="0/1", help="K/N: only every N-th trial, from the K-th on; for N at a time")
+    options = parser.parse_args()
+    shard, shards = map(int, options.shard.split("/"))
+    folder = options.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.quick:
+        raise SystemExit(min(run_quick(folder, options.quick), 1))
+    if options.part != "daemon":
+        run_steps(folder, shard=shard, shards=shards)
+    if options.part != "steps":
+        daemon.run(folder, DAEMON_TRIALS, seed=SEED, done=done(folder), note=note, shard=shard, shards=shards)
+    wanted = STEP_TRIALS | DAEMON_TRIALS
+    trials = list(journal(folder))
+    missing = {kind: n - sum(t["kind"] == kind for t in trials) for kind, n in wanted.items()}
+    if any(missing.values()):
+        print(f"not over yet, nothing recorded; trials to come: {missing}")
+        return
+    print(record("faults", figures(trials), command="python -m campaigns.faults --folder FOLDER"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What must hold after a fault, and after the run that follows it. Each function returns what does not, in sentences."""
+
+import json
+import zipfile
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
+from campaigns.faults.chains import unfinished_runs
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.names import MANIFEST
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+TIMED = ("sweep",)
+"""Assets whose tables hold seconds, so that no two runs give the same bytes."""
+
+NAMED = "serving_model"
+"""What a night's record calls the version that it used; half of a version's name is drawn at random."""
+
+DEBUGGING = (".debug_pkl", "serialization_id")
+"""Members of a traced model that tell from where it was traced, and are read by nobody but torch's error messages."""
+
+
+def store_problems(root: Path) -> list[str]:
+    """Every version as its manifest says, every CURRENT leading to one."""
+    return [str(problem) for problem in Store(root / "data" / "store").verify()]
+
+
+def litter(root: Path) -> list[str]:
+    """Unpublished versions and temporary files."""
+    store = root / "data" / "store"
+    unpublished = [path for path in store.glob("*/*/*-????????") if path.is_dir() and not (path / MANIFEST).exists()]
+    temporary = list((root / "data").rglob(".*.tmp"))
+    return [f"left behind: {path.relative_to(root)}" for path in (*unpublished, *temporary)]
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Digest of every current artefact's files."""
+    store = Store(root / "data" / "store")
+    slots = [(asset, partition) for asset in store.assets() for partition in store.slots(asset)]
+    current = [store.current(asset, partition) for asset, partition in slots if asset not in TIMED]
+    return {version.label: _content(version) for version in current}
+
+
+def _content(version: Version) -> str:
+    """As its manifest says (which `verify` has compared), but for what is not a result."""
+    digests = {name: entry.sha256 for name, entry in version.manifest.files.items()}
+    if "model.pt" in digests:
+        with zipfile.ZipFile(version.path("model.pt")) as archive:
+            names = sorted(name for name in archive.namelist() if not name.endswith(DEBUGGING))
+            digests["model.pt"] = canonical_json([[name, sha256(archive.read(name)).hexdigest()] for name in names])
+    if "night.json" in digests:
+        night = version.json("night.json")
+        digests["night.json"] = canonical_json({key: value for key, value in night.items() if key != NAMED})
+    return sha256_text(canonical_json(digests))
+
+
+def differences(root: Path, reference: Path) -> list[str]:
+    """Artefacts whose content is not that of the undisturbed run."""
+    here, there = contents(root), contents(reference)
+    return [
+        f"{label}: content {here.get(label)} is not {there.get(label)}"
+        for label in sorted(here.keys() | there.keys())
+        if here.get(label) != there.get(label)
+    ]
+
+
+def doubles(root: Path, reference: Path) -> list[str]:
+    """Trials counted twice or lost, nights committed twice."""
+    found = []
+    ids = [json.loads(line)["id"] for line in _lines(root / "data" / "ledger" / "trials.jsonl")]
+    found += [f"trial {name} stands {count} times in the ledger" for name, count in Counter(ids).items() if count > 1]
+    expected = {json.loads(line)["id"] for line in _lines(reference / "data" / "ledger" / "trials.jsonl")}
+    found += [f"trial {name} is lost or foreign" for name in sorted(set(ids) ^ expected)]
+    store = Store(root / "data" / "store")
+    for night in store.partitions("nightly_forecast"):
+        count = len(store.versions("nightly_forecast", night))
+        found += [f"night {night} was committed {count} times"] if count != 1 else []
+    return found
+
+
+def after_rerun(root: Path, reference: Path) -> list[str]:
+    """All of it, once the graph has been run again."""
+    return [
+        *store_problems(root),
+        *differences(root, reference),
+        *doubles(root, reference),
+        *litter(root),
+        *unfinished_runs(root / "home"),
+        *_report(root),
+    ]
+
+
+def _report(root: Path) -> list[str]:
+    store = Store(root / "data" / "store")
+    published = store.current("backtest_report").path("metrics.json").read_bytes()
+    shown = root / "data" / "reports" / "latest" / "metrics.json"
+    return [] if shown.read_bytes() == published else ["reports/latest is not the report in the store"]
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line.strip()]

@@ -1,0 +1,169 @@
+"""Trials on one process: killed at random, killed at a durable step, a full disk, a double launch, a flipped byte."""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaigns.faults import invariants
+from campaigns.faults.chains import FOLD, NIGHT, PANEL, YEAR, lay_out
+from campaigns.faults.subjects import Part, Subject
+from campaigns.faults.worker import start
+from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
+from forecast_assets.store.store import Store
+
+VICTIMS = ("CURRENT", "manifest.json", "table.parquet", "model.pt", ".safetensors")
+
+
+@dataclass
+class Outcome:
+    """What a trial found; ``broken`` holds a sentence for each invariant that did not hold."""
+
+    chain: str
+    how: str
+    broken: list[str]
+
+
+ATTEMPTS = 30
+"""Signals sent, each in half the time of the one before, until one finds its process at work."""
+
+
+def killed(subject: Subject, chance: random.Random, *, number: int) -> Outcome:
+    """Signal ``number`` at a random moment; one that came too late is sent again, sooner."""
+    after = chance.uniform(0, subject.seconds)
+    for _ in range(ATTEMPTS):
+        subject.begin()
+        worker = subject.start("faulty")
+        time.sleep(after)
+        worker.signal(number)
+        code = worker.wait(60)
+        if code != 0:
+            break
+        after /= 2
+    else:
+        raise SystemExit(f"{subject.name}: signal {number} did not end it in {ATTEMPTS} attempts")
+    broken = [] if code is not None else [f"it still ran 60 s after signal {number}"]
+    broken += [f"process {pid} outlived it" for pid in worker.survivors()]
+    return _recovered(subject, f"{signal.Signals(number).name} after {after:.2f} s (exit {code})", broken)
+
+
+def killed_inside_a_write(subject: Subject, chance: random.Random) -> Outcome:
+    """Kill -9 right before or right after one of the durable steps."""
+    from campaigns.faults.injected import die_at
+
+    step, late = chance.randrange(subject.steps), chance.random() < 0.5
+    subject.begin()
+    code = subject.start("faulty", lambda: die_at(step, late=late)).wait()
+    how = f"killed {'after' if late else 'before'} durable step {step} of {subject.steps} (exit {code})"
+    broken = [] if code == -signal.SIGKILL else [f"it was to die at step {step} and ended with {code}"]
+    return _recovered(subject, how, broken)
+
+
+def disk_full(subject: Subject, chance: random.Random) -> Outcome:
+    """The data root is a tmpfs with room for a part of what is to be written; then it is made larger."""
+    subject.begin()
+    before = _used(subject.root / "data")
+    if subject.start("measure").wait() != 0:
+        raise SystemExit(f"{subject.name}: undisturbed, it fails; see {subject.root}")
+    needed = max(4096, _used(subject.root / "data") - before)
+    subject.begin(shared=False)
+    data, kept = subject.root / "data", subject.root / "kept"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.move(data, kept)
+    data.mkdir()
+    _mount("mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(data))
+    try:
+        shutil.copytree(kept, data, dirs_exist_ok=True)
+        used = shutil.disk_usage(data).used
+        room = int(chance.random() * needed) // 4096 * 4096
+        _mount("mount", "-o", f"remount,size={used + max(4096, room)}", str(data))
+        worker = subject.start("faulty")
+        code = worker.wait()
+        told = worker.log.read_text()
+        broken = [] if code else ["it ended well on a full disk"]
+        if "No space left on device" not in told:
+            broken.append("it did not say that the disk is full")
+        _mount("mount", "-o", "remount,size=1g", str(data))
+        how = f"room for {room} of about {needed} bytes (exit {code}{', traceback' if 'Traceback' in told else ''})"
+        return _recovered(subject, how, broken)
+    finally:
+        _mount("umount", str(data))
+
+
+def launched_twice(subject: Subject, chance: random.Random) -> Outcome:
+    """The same command twice, the second one within the first one's time."""
+    after = chance.uniform(0, subject.seconds * 0.8)
+    subject.begin()
+    before = subject.versions()
+    one = subject.start("one")
+    time.sleep(after)
+    other = subject.start("other")
+    codes = (one.wait(), other.wait())
+    broken = [] if codes == (0, 0) else [f"they ended with {codes}"]
+    if isinstance(subject, Part):
+        twice = {slot: n - before.get(slot, 0) for slot, n in subject.versions().items() if n - before.get(slot, 0) > 1}
+        broken += [f"{slot} was made {count} times" for slot, count in twice.items()]
+    return _recovered(subject, f"the second one {after:.2f} s later", broken)
+
+
+def corrupted(subject: Part, chance: random.Random) -> Outcome:
+    """One byte of a published file flipped: a reader says so in a sentence, and running its asset again repairs it."""
+    root, store = subject.root, subject.root / "data" / "store"
+    lay_out(subject.reference, root, shared=False)
+    ending = chance.choice(VICTIMS)
+    files = sorted(
+        path for path in store.rglob(f"*{ending}") if path.relative_to(store).parts[0] in {*FOLD, *PANEL, *NIGHT}
+    )
+    victim = chance.choice(files)
+    asset, partition = victim.relative_to(store).parts[:2]
+    content = bytearray(victim.read_bytes())
+    place = chance.randrange(len(content))
+    content[place] ^= 1 << chance.randrange(8)
+    victim.write_bytes(bytes(content))
+    broken = _not_told(Store(store), asset, None if partition == "all" else partition)
+    if not invariants.store_problems(root):
+        broken.append("verify finds nothing")
+    years = ("--years", partition) if partition.isdigit() else ("--years", YEAR)
+    worker = start(("run", "--select", asset, *(years if asset in FOLD else ())), root=root, log="again")
+    code = worker.wait()
+    broken += [] if code == 0 else [f"the run after it ended with {code}: {worker.log.read_text().strip()[-500:]}"]
+    how = f"byte {place} of {victim.relative_to(store)}"
+    return Outcome("corruption", how, [*broken, *invariants.after_rerun(root, subject.reference)])
+
+
+def _not_told(store: Store, asset: str, partition: str | None) -> list[str]:
+    try:
+        store.current(asset, partition).check()
+    except (CorruptArtefact, MissingArtefact) as error:
+        return [] if "\n" not in str(error) else [f"not one sentence: {error}"]
+    return ["a reader gets the damaged version without a word"]
+
+
+def _recovered(subject: Subject, how: str, broken: list[str]) -> Outcome:
+    """The store right after the fault, the same again, and then all invariants."""
+    broken = [*broken, *invariants.store_problems(subject.root)]
+    worker = subject.start("again")
+    code = worker.wait()
+    if code != 0:
+        last = worker.log.read_text().strip()[-500:]
+        return Outcome(subject.name, how, [*broken, f"the run after it ended with {code}: {last}"])
+    return Outcome(subject.name, how, [*broken, *subject.differences()])
+
+
+def _used(folder: Path) -> int:
+    """Bytes in whole pages, as tmpfs counts them; a file with two names counts once."""
+    files = {(s := path.stat()).st_ino: s.st_size for path in folder.rglob("*") if path.is_file()}
+    return sum(-(-size // 4096) * 4096 for size in files.values())
+
+
+def release(root: Path) -> None:
+    """Unmount the small disk that a killed campaign left."""
+    if (root / "data").is_mount():
+        _mount("umount", str(root / "data"))
+
+
+def _mount(*command: str) -> None:
+    subprocess.run(command, check=True)

@@ -1,0 +1,73 @@
+"""What the fits of a fold tell while they run, wherever that is: their epochs are logged and tracked here."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from forecast_assets.assets.fold.fold_work import FoldWork
+    from forecast_assets.core.training.fit import Fit
+    from forecast_assets.resources.tracking import Log, TrackingResource
+
+
+class Followed:
+    """Hears the fits of one model on one fold. Each fit is a tracked run, each epoch is told once.
+
+    A fit that begins again on another machine tells its finished epochs again; with another batch, it has new ones.
+    """
+
+    def __init__(
+        self, work: "FoldWork", seeds: Sequence[int], *, tracking: "TrackingResource", log: logging.Logger
+    ) -> None:
+        self._work, self._seeds, self._tracking, self._log = work, seeds, tracking, log
+        self._runs: dict[int, tuple[ExitStack, Log]] = {}
+        self._told: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for stack, _ in self._runs.values():
+            stack.__exit__(kind, error, trace)
+
+    def hear(self, position: int, message: Mapping[str, float] | str) -> None:
+        """An epoch of the fit at ``position``, or a warning."""
+        seed = self._seeds[position]
+        name = f"{self._work.name} {self._work.year} seed {seed}"
+        if isinstance(message, str):
+            self._told.pop(seed, None)
+            self._log.warning(f"{name}: {message}")
+            return
+        epoch = int(message["epoch"])
+        if epoch <= self._told.get(seed, -1):
+            return
+        self._told[seed] = epoch
+        self._record(seed)(message)
+        self._log.debug(
+            f"{name}: epoch {epoch + 1} of {self._work.spec.epochs}, "
+            f"validation pinball {message['validation_pinball']:.5f}, {message['seconds']:.0f} s"
+        )
+
+    def over(self, seed: int, trained: "Fit") -> None:
+        """The fit of ``seed`` came to its end."""
+        if seed in self._runs:
+            self._runs.pop(seed)[0].close()
+        self._log.info(
+            f"{self._work.name} {self._work.year} seed {seed}: validation pinball {trained.validation_pinball:.5f} "
+            f"(epoch {trained.best_epoch + 1} of {len(trained.curve)}, {trained.curve[-1]['seconds']:.1f} s)"
+        )
+
+    def _record(self, seed: int) -> "Log":
+        if seed not in self._runs:
+            work, stack = self._work, ExitStack()
+            config: dict[str, Any] = {"model": work.name, "year": work.year, "seed": seed, "lookback": work.lookback}
+            config |= work.spec.model_dump()
+            run = self._tracking.run(
+                name=f"{work.name}/{work.year}/{seed}", group=work.name, config=config, log=self._log
+            )
+            self._runs[seed] = (stack, stack.enter_context(run))
+        return self._runs[seed][1]

@@ -1,0 +1,134 @@
+"""The fits of one model on one fold, as work that any machine can do."""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_assets.assets.framework.stage import Parameters
+from forecast_assets.core.specs import FitSpec, FoldSpec, WindowSpec
+from forecast_assets.core.training.fit import Fit, Hardware
+from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.resources.engine import Engine, Needs, Say, fit_needs
+from forecast_assets.resources.tracking import TrackingResource
+from forecast_assets.store.artefact_files import TENSORS
+from forecast_assets.store.versions import Version
+
+
+@dataclass(frozen=True)
+class FoldInputs(Parameters):
+    """What every network is trained with on a fold, and where that is told."""
+
+    windowed_tensors: Version
+    folds: FoldSpec
+    windows: WindowSpec
+    year: int
+    hardware: "Hardware"
+    engine: Engine
+    checkpoints: Path
+    tracking: "TrackingResource"
+    log: logging.Logger
+
+
+class FoldData(NamedTuple):
+    """A fold, opened."""
+
+    panel: "PanelTensors"
+    fold: "Fold"
+    stats: "FoldStats"
+
+
+class Fitted(NamedTuple):
+    """One fit, and its forecasts of the fold's decisions."""
+
+    fit: "Fit"
+    quantiles: NDArray[np.float64]  # (validation + test, 3, 7), raw
+
+
+@dataclass(frozen=True)
+class FoldWork:
+    """The fits of one model on one fold: from a seed to a ``Fitted``, on any machine.
+
+    It is sent by name: what it reads is opened where it runs, once, and stays behind when it is sent on.
+    """
+
+    name: str
+    spec: FitSpec
+    year: int
+    folds: FoldSpec
+    lookback: int
+    windowed_tensors: Version
+    hardware: "Hardware"
+    checkpoints: Path
+
+    @cached_property
+    def data(self) -> FoldData:
+        """The fold and what it is trained with, read from the store."""
+        import torch
+
+        from forecast_assets.core.windows.folds import make_fold
+        from forecast_assets.core.windows.graph import as_read_by
+        from forecast_assets.core.windows.stats import fit_stats
+        from forecast_assets.core.windows.tensors import PanelTensors
+
+        panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
+        fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
+        panel = as_read_by(self.spec, panel, ends=torch.cat([fold.train, fold.decisions]), lookback=self.lookback)
+        return FoldData(panel, fold, fit_stats(panel, fold))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "data"}
+
+    def needs(self) -> Needs:
+        """What a fit takes of a machine."""
+        return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
+
+    def __call__(self, seed: int, say: Say) -> Fitted:
+        """One fit, which says each epoch (a mapping) and what is worth a warning (a text); where the device's memory
+        does not suffice, with half the batch.
+        """
+        import torch
+
+        from forecast_assets.core.training.fit import Resumable, fit, predict
+
+        spec, (panel, fold, stats), lookback = self.spec, self.data, self.lookback
+        while True:
+            try:
+                trained = fit(
+                    self.name,
+                    spec,
+                    panel=panel,
+                    fold=fold,
+                    stats=stats,
+                    lookback=lookback,
+                    seed=seed,
+                    hardware=self.hardware,
+                    on_epoch=say,
+                    # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
+                    checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
+                )
+                break
+            except torch.OutOfMemoryError:
+                if spec.batch_size <= spec.ends_per_run:
+                    raise
+                spec = spec.model_copy(update={"batch_size": max(spec.ends_per_run, spec.batch_size // 2)})
+                say(
+                    f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
+                )
+        quantiles = predict(
+            self.name,
+            self.spec,
+            trained.weights,
+            panel=panel,
+            ends=fold.decisions,
+            stats=stats,
+            lookback=lookback,
+            device=self.hardware.accelerator,
+        )
+        return Fitted(trained, quantiles.double().numpy())

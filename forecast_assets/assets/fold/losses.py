@@ -1,0 +1,65 @@
+"""A year's forecasts, and the files that their losses are published in and read back from."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forecast_assets.assets.fold.candidates import Candidates, trained
+from forecast_assets.assets.framework.stage import Parameters
+from forecast_assets.store.artefact_files import BEST_MEMBER, DAILY_LOSSES, NEW_LISTING_LOSSES, RAW_FORECASTS, TABLE
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.evaluation.daily_losses import DailyLosses
+    from forecast_assets.core.evaluation.year_losses import YearLosses
+
+
+@dataclass(frozen=True)
+class YearForecasts(Parameters):
+    """The forecasts of one year, and the panel they were made on."""
+
+    ensemble: Version
+    b0_mlp: Version
+    candidates: Candidates[Version]
+    baselines: Version
+    windowed_tensors: Version
+
+    @property
+    def networks(self) -> list[Version]:
+        """Those that could be trained."""
+        return trained([self.b0_mlp, *self.candidates.each()])
+
+    def tables(self) -> Iterator[pl.DataFrame]:
+        """The forecast tables, one after the other."""
+        for version in (*self.networks, self.baselines, self.ensemble):
+            yield pl.read_parquet(version.path(TABLE))
+        yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
+
+    def uncalibrated(self) -> pl.DataFrame | None:
+        """The ensemble before calibration; None where nothing was calibrated."""
+        return (
+            pl.read_parquet(self.ensemble.path(RAW_FORECASTS))
+            if RAW_FORECASTS in self.ensemble.manifest.files
+            else None
+        )
+
+
+def losses_files(losses: "YearLosses") -> dict[str, pl.DataFrame]:
+    """The files that hold ``losses``, by name."""
+    return {name: getattr(losses.daily, field) for field, name in DAILY_LOSSES.items()} | {
+        NEW_LISTING_LOSSES: losses.young
+    }
+
+
+def read_daily(version: Version) -> "DailyLosses":
+    """The daily losses that a year's backtest published."""
+    from forecast_assets.core.evaluation.daily_losses import DailyLosses
+
+    return DailyLosses(**{field: pl.read_parquet(version.path(name)) for field, name in DAILY_LOSSES.items()})
+
+
+def read_young(versions: Iterable[Version]) -> pl.DataFrame:
+    """The losses of young names that the years' backtests published."""
+    return pl.concat(pl.read_parquet(version.path(NEW_LISTING_LOSSES)) for version in versions)

@@ -1,0 +1,1 @@
+"""What all stages share: the decorator, injected inputs, output, keys and partitions."""

@@ -1,0 +1,132 @@
+"""What the columns of the panel tables are and where they come from, out of the features' declarations."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from forecast_assets.assets.framework.output import Column
+
+if TYPE_CHECKING:
+    from forecast_assets.core.specs import FeatureSpec
+
+CALENDAR_COLUMNS = {
+    "date": "session",
+    "ticker": "name, as delivered",
+    "exchange": "MIC of its exchange",
+    "sector": "of its last quote",
+    "open": "null on a filled row",
+    "high": "null on a filled row, or where not delivered",
+    "low": "null on a filled row, or where not delivered",
+    "close": "carried on a filled row; declared corrections made",
+    "volume": "null on a filled row",
+}
+
+
+def calendar_columns() -> dict[str, Column]:
+    """Columns of the calendar panel."""
+    delivered = {name: Column(what, (("raw_panel", name),)) for name, what in CALENDAR_COLUMNS.items()}
+    quoted = (("raw_panel", "date"), ("raw_panel", "exchange"))
+    return delivered | {
+        "is_missing": Column("a session without a quote, filled", quoted),
+        "segment": Column("0, 1, ... a hole too long to be filled begins the next one", quoted),
+        "region": Column("of its exchange; books are neutral within it", (("raw_panel", "exchange"),)),
+    }
+
+
+def nightly_columns() -> dict[str, Column]:
+    """Columns of a night's forecasts."""
+    from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
+
+    made = tuple(("windowed_tensors", name) for name in ("features", "scale", "sector", "exchange", "ticker", "date"))
+    issued = {
+        name: Column(f"{level:g} quantile of the log return, calibrated", made)
+        for name, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True)
+    }
+    return {
+        "date": Column("session whose close the decision is made at", (("windowed_tensors", "date"),)),
+        "ticker": Column("name, as delivered", (("windowed_tensors", "ticker"),)),
+        "horizon": Column("own sessions ahead: 1, 5 or 20"),
+        **issued,
+        "mean": Column("of the log return, from the quantiles", made),
+        "sigma": Column("standard deviation of the log return, from the quantiles", made),
+        "y": Column("realised log return; null, since nothing has matured yet"),
+        "split": Column("test: out of sample"),
+        "model": Column("ensemble: who serves is the ensemble, or has taken over from it"),
+    }
+
+
+def position_columns() -> dict[str, Column]:
+    """Columns of the book for the next open."""
+    forecast = tuple(("nightly_forecast", name) for name in ("mean", "sigma"))
+    prices = (("calendar_panel", "open"), ("calendar_panel", "close"))
+    held = (*forecast, *prices)
+    return {
+        "ticker": Column("name that is held or traded", (("nightly_forecast", "ticker"),)),
+        "region": Column("of its exchange; the book is neutral within it", (("calendar_panel", "region"),)),
+        "weight_now": Column("fraction of equity held, as prices have moved it up to the last close", held),
+        "weight_target": Column("fraction of equity to hold after the next open", held),
+        "trade": Column("weight_target - weight_now", held),
+        "price": Column("last close, local currency", (("calendar_panel", "close"),)),
+        "expected_cost": Column("of the trade, fraction of equity", held),
+    }
+
+
+def shadow_columns() -> dict[str, Column]:
+    """Columns of a night's shadow scores."""
+    read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
+    sides = ("champion", "challenger")
+    return {
+        "horizon": Column("own sessions ahead: 1, 5 or 20"),
+        **{f"{side}_pinball": Column(f"mean pinball loss of the {side}, log return", read) for side in sides},
+        "pinball_ratio": Column("the challenger's pinball over the champion's", read),
+        "ratio_low": Column("lower end of its 95 % stationary-bootstrap interval", read),
+        "ratio_high": Column("upper end of it", read),
+        **{
+            f"{side}_coverage_{band}": Column(
+                f"share of outcomes inside the {side}'s {band} % band, uncalibrated", read
+            )
+            for side in sides
+            for band in (95, 90)
+        },
+    }
+
+
+def drift_columns(features: Sequence[str]) -> dict[str, Column]:
+    """Columns of a night's feature drift; each of ``features`` is a row of it."""
+    read = tuple(("feature_panel", name) for name in features)
+    return {
+        "feature": Column("name of the feature"),
+        "ks_distance": Column("Kolmogorov-Smirnov distance of the recent sessions from the reference", read),
+        "critical_distance": Column("what a feature that has not moved reaches once in 1 / false_discovery_rate", read),
+        "p_value": Column("under a block-bootstrap null of no drift", read),
+        "alert": Column("whether it counts as moved, false discoveries controlled", read),
+    }
+
+
+def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
+    """Columns of the feature panel, the macro ones included."""
+    from forecast_assets.core.horizons import HORIZONS, TARGETS
+    from forecast_assets.core.panel.features import declare, declare_cross, declare_scale
+    from forecast_assets.core.panel.known_future import KNOWN
+    from forecast_assets.core.panel.macro import MACRO, SERIES
+
+    def panel(*names: str) -> tuple[tuple[str, str], ...]:
+        return tuple(("calendar_panel", name) for name in names)
+
+    kept = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing")
+    columns = {name: Column("as in calendar_panel", panel(name)) for name in kept}
+    for feature in (*declare(spec), *declare_cross(spec), declare_scale(spec)):
+        columns[feature.name] = Column(f"{feature.formula} [{feature.unit}]; {feature.source}", panel(*feature.reads))
+    for known in MACRO:
+        reads = tuple(
+            ("macro_series", name) for name in ("known_from", *SERIES) if name == "known_from" or name in known.formula
+        )
+        columns[known.name] = Column(f"{known.formula} [{known.unit}], as known at the close; {known.source}", reads)
+    for name in KNOWN:
+        columns[name] = Column("of the session ahead, by the exchange's published calendar", panel("date", "exchange"))
+    for name, horizon in zip(TARGETS, HORIZONS, strict=True):
+        said = f"log(close {horizon} own sessions later / close) [log return]"
+        columns[name] = Column(said, panel("close", "is_missing", "segment"))
+    columns["label_end"] = Column(
+        "date of the furthest valid target's last session", panel("date", "is_missing", "segment")
+    )
+    return columns

@@ -1,0 +1,1 @@
+"""The search for settings on the years before the first test year."""

@@ -1,0 +1,1 @@
+"""Who serves and why: the bundle, promotion and rollback, retraining, calibration state."""

@@ -1,0 +1,103 @@
+"""Put a bundle together from a fold's ensemble or from a promoted challenger, and check the binary against both."""
+
+import datetime as dt
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.torch import load, load_file
+from torch import Tensor
+
+from forecast_assets.champion.bundle import (
+    Bundle,
+    Card,
+    Member,
+    Trained,
+    by_member,
+    feature_hash,
+    sessions_needed,
+    vocabularies,
+)
+from forecast_assets.champion.promotion import Succession
+from forecast_assets.core.evaluation.forecast_table import quantile_array
+from forecast_assets.core.specs import FeatureSpec, FoldSpec, WindowSpec
+from forecast_assets.core.training.calibrate import CalibrationState, regime_borders, relative_volatility
+from forecast_assets.core.windows.days import to_date
+from forecast_assets.core.windows.folds import make_fold
+from forecast_assets.core.windows.stats import fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.store.artefact_files import (
+    CALIBRATION_STATE,
+    CHALLENGER_VERDICT,
+    MEMBER_WEIGHTS,
+    MEMBERS,
+    TENSORS,
+    weights_file,
+)
+
+PROBES = 64
+"""Validation decisions, evenly spaced, that a new binary has to forecast as the walk-forward did."""
+
+
+def of_fold(succession: Succession, *, features: FeatureSpec) -> Trained:
+    """The ensemble of a fold, its statistics fitted again to the fold's own training rows."""
+    base, config = succession.base, succession.base.manifest.config
+    panel = PanelTensors.load(succession.tensors.path(TENSORS))
+    lookback = WindowSpec.model_validate(config["windows"]).lookback
+    fold = make_fold(
+        panel, year=int(base.partition or 0), spec=FoldSpec.model_validate(config["folds"]), lookback=lookback
+    )
+    stats = fit_stats(panel, fold)
+    members, weights, fits = [], [], succession.fits
+    for member in base.json(MEMBERS)["members"]:
+        model, _, seed = member["fit"].partition("/")
+        version = fits[model]
+        members.append(Member(fit=member["fit"], model=model, settings=version.manifest.config[model]))
+        weights.append(load_file(version.path(weights_file(seed))))
+    relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
+    low, high = regime_borders(relative, train=fold.train.numpy())
+    calibrated = CALIBRATION_STATE in base.manifest.files
+    last = max(int(panel.label_end[rows].max()) for rows in (fold.train, fold.validation))
+    card = Card(
+        fold=fold.year,
+        members=tuple(members),
+        groups=config["ensemble"]["groups"],
+        lookback=lookback,
+        history_sessions=sessions_needed(lookback, members),
+        features=panel.feature_names,
+        feature_hash=feature_hash(panel.feature_names, features),
+        vocabularies=vocabularies(panel, stats),
+        regime_borders=(float(low), float(high)),
+        unconditional_mean=stats.unconditional_mean,
+        cutoff=to_date(last),
+        calibrated=calibrated,
+    )
+    state = CalibrationState.from_json(base.json(CALIBRATION_STATE)) if calibrated else CalibrationState.initial()
+    return Trained(card, weights, stats, state)
+
+
+def of_challenger(succession: Succession) -> Trained:
+    """The champion with a challenger's weights; statistics, vocabularies and calibration stay what they were."""
+    if succession.challenger is None or succession.champion is None:
+        raise ValueError("serving_model: a challenger takes the place of a champion, and there is none")
+    before = Bundle.open(succession.champion).trained
+    verdict = succession.challenger.json(CHALLENGER_VERDICT)
+    weights = by_member(load(succession.challenger.path(MEMBER_WEIGHTS).read_bytes()), count=len(before.card.members))
+    cutoff = dt.date.fromisoformat(verdict["cutoff"])
+    return Trained(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
+
+
+class Probes(NamedTuple):
+    """Published raw forecasts and where their decisions are in the panel."""
+
+    rows: Tensor  # (B,)
+    quantiles: NDArray[np.float64]  # (B, 3, 7)
+
+
+def probes(table: pl.DataFrame, panel: PanelTensors) -> Probes:
+    """Some validation decisions of a forecast table."""
+    arrays = quantile_array(table.filter(pl.col("split") == "validation"))
+    chosen = slice(None, None, max(1, len(arrays.date) // PROBES))
+    rows = panel.rows_of(arrays.ticker[chosen].tolist(), arrays.date[chosen])
+    return Probes(rows, arrays.quantiles[chosen])

@@ -1,0 +1,440 @@
+"""The champion as one artefact: everything that prediction needs, checked before it is loaded.
+
+``model.pt``             every member, their combination and the calibration in one traced binary (``ServedEnsemble``)
+``members.safetensors``  the members' weights, ``<k>.<parameter>``: what a challenger starts from, and what explains
+``stats.safetensors``    the fold's scalers, volatility regression and base distribution
+``bundle.json``          the card: settings, vocabularies, features, and up to when labels have been seen
+``model.pt2``            the same as a torch.export program, for runtimes that read those; nothing here loads it
+``calibration.json``     the state of the calibration when the bundle was made
+"""
+
+import datetime as dt
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.models.base import ForecastModel, told
+from forecast_assets.core.models.served import Inputs, ServedEnsemble
+from forecast_assets.core.models.tft.explain import Explanation
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, Settings
+from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
+from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
+from forecast_assets.core.windows.graph import Correlations
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.volatility import history_sessions
+from forecast_assets.store.artefact_files import CALIBRATION_STATE, CARD, FOLD_STATS, MEMBER_WEIGHTS, MODEL_BINARY
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.versions import Version
+
+MOST_DECISIONS = 4096
+"""Decisions of a call that the program is exported for at most."""
+
+CHUNK_DECISIONS = 128
+"""Decisions per call of the binary: intermediates stay near a core's cache."""
+
+VOCABULARIES = ("ticker", "sector", "exchange")
+_FITTED = (
+    *("mean", "std", "volatility_weights", "volatility_residual"),
+    *("base_quantiles", "target_mean", "target_std"),
+)
+
+
+class Member(BaseModel):
+    """One fit of the ensemble."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fit: str  # "b2_tft_ticker/1"
+    model: str  # "b2_tft_ticker"
+    settings: dict[str, Any]
+
+    @property
+    def spec(self) -> FitSpec:
+        """Its settings, of the model's own kind."""
+        kind: Any = Settings.model_fields[self.model].annotation
+        return kind.model_validate(self.settings)
+
+    @property
+    def graph(self) -> GraphSpec | None:
+        """Its settings, where it reads what neighbours tell."""
+        spec = self.spec
+        return spec if isinstance(spec, GraphSpec) else None
+
+    @property
+    def support_sessions(self) -> int:
+        """Sessions before a decision whose outcomes it looks at."""
+        spec = self.spec
+        return spec.support_sessions if isinstance(spec, MamlSpec) else 0
+
+
+class Card(BaseModel):
+    """What a bundle says of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fold: int  # test year of the fold that the members' statistics come from
+    members: tuple[Member, ...]  # best first; member k is in group k mod groups
+    groups: int
+    lookback: int
+    history_sessions: int  # sessions of features that one decision needs
+    features: tuple[str, ...]
+    feature_hash: str
+    vocabularies: dict[str, dict[str, int]]  # ticker, sector, exchange: name -> embedding id
+    regime_borders: tuple[float, float]  # of the volatility regimes of the calibration
+    unconditional_mean: tuple[float, ...]  # (3,) simple return over each horizon in the training labels
+    cutoff: dt.date  # last day that a label seen in training or validation ended; later decisions are out of sample
+    calibrated: bool
+    model_version: str = ""  # digest of all else and of the weights
+
+    @property
+    def graph(self) -> GraphSpec | None:
+        """Settings of the graph that members read, None where none does; ValueError where they read several."""
+        specs = [member.graph for member in self.members if member.graph is not None]
+        if len({(spec.window_sessions, spec.min_pairs, spec.neighbours) for spec in specs}) > 1:
+            raise ValueError(f"fold {self.fold}: its members read different graphs; a bundle has room for one")
+        return specs[0] if specs else None
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Columns of neighbours that any member reads, in the order of their first reader."""
+        specs = [member.graph for member in self.members if member.graph is not None]
+        return tuple(dict.fromkeys(name for spec in specs for name in spec.messages))
+
+    @property
+    def support_sessions(self) -> int:
+        """Sessions before a decision whose outcomes any member looks at."""
+        return max(member.support_sessions for member in self.members)
+
+
+class Forecast(NamedTuple):
+    """Quantiles of the log return of B decisions."""
+
+    quantiles: NDArray[np.float64]  # (B, 3, 7), calibrated
+    raw: NDArray[np.float64]  # (B, 3, 7)
+    regime: NDArray[np.int64]  # (B,)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An ensemble about to become a bundle; ``card`` without its ``model_version``."""
+
+    card: Card
+    weights: Sequence[Mapping[str, Tensor]]  # of each member
+    stats: FoldStats
+    state: CalibrationState
+
+    def networks(self) -> list[ForecastModel]:
+        """The members, in evaluation mode."""
+        stats = with_vocabularies(self.stats, self.card)
+        return [
+            trained_model(member.model, member.spec, weights, stats=stats, lookback=self.card.lookback)
+            for member, weights in zip(self.card.members, self.weights, strict=True)
+        ]
+
+    def module(self) -> ServedEnsemble:
+        """The module that is traced."""
+        return ServedEnsemble(
+            self.networks(), stats=self.stats, feature_names=self.card.features, groups=self.card.groups
+        ).eval()
+
+    def signed_card(self) -> Card:
+        """The card with its model version: the same settings and weights, the same version."""
+        weights = sha256_text(save(flat_weights(self.weights)).hex() + save(_fitted(self.stats)).hex())
+        content = self.card.model_copy(update={"model_version": ""}).model_dump(mode="json")
+        return self.card.model_copy(update={"model_version": sha256_text(canonical_json([content, weights]))[:16]})
+
+    def files(self) -> dict[str, bytes]:
+        """The files of the bundle."""
+        binary = io.BytesIO()
+        with _tracing(), torch.no_grad():
+            # Whether the trace is right is checked on real decisions by whoever publishes it.
+            traced = torch.jit.trace(self.module(), _example(self.card, self.state).given(), check_trace=False)
+            torch.jit.save(traced, binary)
+        return {
+            MODEL_BINARY: binary.getvalue(),
+            MEMBER_WEIGHTS: save(flat_weights(self.weights)),
+            FOLD_STATS: save(_fitted(self.stats)),
+            CARD: (self.signed_card().model_dump_json(indent=1) + "\n").encode(),
+            CALIBRATION_STATE: (canonical_json(self.state.to_json()) + "\n").encode(),
+        }
+
+    def program(self) -> bytes:
+        """``model.pt2``: the module as a torch.export program, any number of decisions up to ``MOST_DECISIONS``."""
+        decisions = torch.export.Dim("decisions", min=1, max=MOST_DECISIONS)
+        example = _example(self.card, self.state)
+        shapes: tuple[Any, ...] = tuple(None if name == "log_factor" else {0: decisions} for name, _ in _named(example))
+        others = Inputs._fields.index("log_factor") + 1  # these come as ``*others``: one argument, a tuple
+        if len(shapes) > others:
+            shapes = (*shapes[:others], shapes[others:])
+        with torch.no_grad():
+            exported = torch.export.export(self.module(), example.given(), dynamic_shapes=shapes)
+        content = io.BytesIO()
+        torch.export.save(exported, content)
+        return content.getvalue()
+
+
+class Bundle:
+    """A champion, ready to forecast."""
+
+    def __init__(self, card: Card, state: CalibrationState, *, binary: Any, trained: Trained) -> None:
+        self.card, self.state = card, state
+        self._binary, self.trained = binary, trained
+        self._edges: Correlations | None = None  # of the panel that was last asked about
+
+    @classmethod
+    def open(cls, version: Version) -> "Bundle":
+        """Load a published bundle. Every file's sha256 is compared with the manifest before anything is read from it.
+
+        Raises CorruptArtefact where a file is gone or altered, or the card does not fit its weights.
+        """
+        version.check()
+        content = {
+            name: version.path(name).read_bytes()
+            for name in (MODEL_BINARY, MEMBER_WEIGHTS, FOLD_STATS, CARD, CALIBRATION_STATE)
+        }
+        try:
+            card = Card.model_validate_json(content[CARD])
+        except ValidationError as error:
+            raise CorruptArtefact(f"{version.label}: {CARD} is not a card ({error.error_count()} problems)") from error
+        state = CalibrationState.from_json(version.json(CALIBRATION_STATE))
+        weights = by_member(load(content[MEMBER_WEIGHTS]), count=len(card.members))
+        trained = Trained(card, weights, _stats(load(content[FOLD_STATS]), card), state)
+        if trained.signed_card() != card:
+            raise CorruptArtefact(f"{version.label}: {CARD} does not belong to the weights beside it; export it again")
+        return cls.of(trained, content)
+
+    @classmethod
+    def of(cls, trained: Trained, files: Mapping[str, bytes]) -> "Bundle":
+        """The bundle that ``trained`` made ``files`` of."""
+        with _tracing():
+            binary = torch.jit.load(io.BytesIO(files[MODEL_BINARY]))
+        card = trained.signed_card()
+        return cls(card, trained.state, binary=binary, trained=replace(trained, card=card))
+
+    def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState | None = None) -> Forecast:
+        """Forecast the decisions at rows ``rows`` (B,) of a panel; ``state`` of the calibration, else the bundle's own.
+
+        Raises BadInput where the panel lacks a feature or a row has fewer complete sessions than the lookback.
+        """
+        regime = self.regime(panel, rows)
+        given = self.inputs(panel, rows, regime=regime, state=state or self.state)
+        parts = []
+        with torch.inference_mode():
+            for k in range(0, len(rows), CHUNK_DECISIONS):
+                chunk = slice(k, k + CHUNK_DECISIONS)
+                parts.append(self._binary(*(x if name == "log_factor" else x[chunk] for name, x in _named(given))))
+        quantiles, raw = (torch.cat(of).numpy() for of in zip(*parts, strict=True))
+        return Forecast(quantiles, raw, regime)
+
+    def inputs(
+        self, panel: PanelTensors, rows: Tensor, *, regime: NDArray[np.int64], state: CalibrationState
+    ) -> Inputs:
+        """What the binary is given for rows ``rows`` (B,); what lies before a decision's complete sessions is zero."""
+        if not len(rows):
+            raise BadInput("forecast: no decision was asked for")
+        complete = panel.run_length[rows].long()
+        if bool((complete < self.card.lookback).any()):
+            raise BadInput(
+                f"forecast: {int((complete < self.card.lookback).sum())} of {len(rows)} decisions have fewer than "
+                f"{self.card.lookback} complete sessions behind them"
+            )
+        steps = torch.arange(1 - self.card.history_sessions, 1)
+        shown = rows[:, None] + steps  # (B, H)
+        features = panel.features[shown.clamp(min=0)][:, :, self._columns(panel)]  # (B, H, F)
+        neighbours, edges = None, None
+        if messages := self.card.messages:
+            window = shown[:, -self.card.lookback :]  # (B, L)
+            neighbours, edges = told(self.with_edges(panel), window, panel.columns(messages))
+        known = (steps > -complete[:, None])[..., None]
+        ids = [self._ids(panel, name)[getattr(panel, name)[rows].long()] for name in VOCABULARIES]
+        return Inputs(
+            features=torch.where(known, features, 0.0),
+            complete=complete,
+            scale=panel.scale[rows],
+            ids=torch.stack(ids, dim=1),
+            regime=torch.from_numpy(regime),
+            log_factor=torch.from_numpy(state.log_factor),
+            neighbours=neighbours,
+            edges=edges,
+            quoted=panel.observed[shown.clamp(min=0)] & known[..., 0] if self.card.support_sessions else None,
+        )
+
+    def with_edges(self, panel: PanelTensors) -> PanelTensors:
+        """``panel`` with the graph that members read, found for the rows that are asked about; as it is where none does."""
+        spec = self.card.graph
+        if spec is None:
+            return panel
+        edges = self._edges
+        if edges is None or edges.panel is not panel:
+            edges = self._edges = Correlations.of_spec(panel, spec)
+        return replace(panel, graph=edges)
+
+    def regime(self, panel: PanelTensors, rows: Tensor) -> NDArray[np.int64]:
+        """Volatility regime of rows ``rows`` (B,), from their tickers' histories up to them."""
+        codes, which = torch.unique(panel.ticker[rows].contiguous(), return_inverse=True)
+        start = torch.searchsorted(panel.ticker, codes)
+        last = torch.zeros_like(start).scatter_reduce(0, which, rows, reduce="amax", include_self=False)
+        length = last - start + 1
+        ranges = zip(start.tolist(), last.tolist(), strict=True)
+        scale = torch.cat([panel.scale[first : end + 1] for first, end in ranges])
+        relative = relative_volatility(scale.double().numpy(), np.repeat(np.arange(len(codes)), length.numpy()))
+        place = (length.cumsum(0) - length)[which] + rows - start[which]
+        return regimes(relative[place.numpy()], borders=np.array(self.card.regime_borders))
+
+    def regimes_of(self, panel: PanelTensors) -> NDArray[np.int64]:
+        """Volatility regime of every row of a panel, (N,)."""
+        relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
+        return regimes(relative, borders=np.array(self.card.regime_borders))
+
+    def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
+        """What a member looked at for the decision at ``row``: the best one that reads neighbours, else the best one that
+        can tell; None where none can.
+        """
+        stats, panel, end = self.stats_for(panel), self.with_edges(panel), torch.tensor([row])
+        for member, network in sorted(
+            zip(self.card.members, self._networks, strict=True), key=lambda pair: not pair[1].messages
+        ):
+            found = explain_decisions(network, end, panel=panel, stats=stats)
+            if found is not None:
+                heard = neighbours_of(network, end, panel=panel, stats=stats)
+                return member.fit, replace(found, neighbours=heard)
+        return None
+
+    def check_features(self, panel: PanelTensors, spec: FeatureSpec) -> None:
+        """Raises BadInput where the features of ``panel``, made by ``spec``, are not those that the members know."""
+        if feature_hash(panel.feature_names, spec) != self.card.feature_hash:
+            raise BadInput(_other_features(panel, self.card))
+
+    def stats_for(self, panel: PanelTensors) -> FoldStats:
+        """The fold's statistics with ids by the codes of ``panel``, which may have other tickers; raises BadInput where
+        its features are others.
+        """
+        if panel.feature_names != self.card.features:
+            raise BadInput(_other_features(panel, self.card))
+        ids = {f"{name}_ids": self._ids(panel, name) for name in VOCABULARIES}
+        return FoldStats(**{**vars(self.trained.stats), **ids})
+
+    @cached_property
+    def _networks(self) -> list[ForecastModel]:
+        return self.trained.networks()
+
+    def _columns(self, panel: PanelTensors) -> Tensor | slice:
+        if panel.feature_names == self.card.features:
+            return slice(None)
+        if set(self.card.features) - set(panel.feature_names):
+            raise BadInput(_other_features(panel, self.card))
+        return panel.columns(self.card.features)
+
+    def _ids(self, panel: PanelTensors, name: str) -> Tensor:
+        vocabulary = self.card.vocabularies[name]
+        return torch.tensor([vocabulary.get(known, UNKNOWN_ID) for known in getattr(panel, f"{name}s")])
+
+
+def vocabularies(panel: PanelTensors, stats: FoldStats) -> dict[str, dict[str, int]]:
+    """The names that a fold knows, with their embedding ids."""
+    return {
+        name: {known: i for known, i in zip(getattr(panel, f"{name}s"), getattr(stats, f"{name}_ids").tolist(), strict=True)
+               if i != UNKNOWN_ID}
+        for name in VOCABULARIES
+    }  # fmt: skip
+
+
+def with_vocabularies(stats: FoldStats, card: Card) -> FoldStats:
+    """``stats`` with ids in the order of the vocabularies: enough to build networks with, for no panel in particular."""
+    ids = {f"{name}_ids": torch.arange(1, len(card.vocabularies[name]) + 1) for name in VOCABULARIES}
+    return FoldStats(**{**vars(stats), **ids})
+
+
+def by_member(flat: Mapping[str, Tensor], *, count: int) -> list[dict[str, Tensor]]:
+    """The weights of each of ``count`` members, from names ``<k>.<parameter>``."""
+    weights: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for name, tensor in flat.items():
+        place, _, parameter = name.partition(".")
+        weights[int(place)][parameter] = tensor
+    return weights
+
+
+def feature_hash(names: Sequence[str], spec: FeatureSpec) -> str:
+    """Digest of the features' names, in order, and of how they are made, which not every name tells."""
+    return sha256_text(canonical_json([list(names), spec.model_dump(mode="json")]))[:16]
+
+
+def _stats(fitted: Mapping[str, Tensor], card: Card) -> FoldStats:
+    nobody = torch.zeros(1, dtype=torch.int64)
+    stats = FoldStats(
+        **{name: fitted[name] for name in _FITTED},
+        unconditional_mean=card.unconditional_mean,
+        ticker_ids=nobody,
+        sector_ids=nobody,
+        exchange_ids=nobody,
+    )
+    return with_vocabularies(stats, card)
+
+
+def _fitted(stats: FoldStats) -> dict[str, Tensor]:
+    return {name: getattr(stats, name).contiguous() for name in _FITTED}
+
+
+def flat_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Weights of all members under one name each, ``<k>.<parameter>``."""
+    return {f"{k}.{name}": tensor.contiguous() for k, of in enumerate(weights) for name, tensor in of.items()}
+
+
+def _named(given: Inputs) -> Iterator[tuple[str, Tensor]]:
+    return ((name, tensor) for name, tensor in zip(Inputs._fields, given, strict=True) if tensor is not None)
+
+
+def _example(card: Card, state: CalibrationState) -> Inputs:
+    """Inputs to trace with: any will do, since nothing in the module depends on values."""
+    count, sessions, graph = 3, max(card.history_sessions, card.lookback), card.graph
+    return Inputs(
+        features=torch.zeros(count, sessions, len(card.features)),
+        complete=torch.full((count,), sessions),
+        scale=torch.full((count,), 0.01),
+        ids=torch.zeros(count, len(VOCABULARIES), dtype=torch.int64),
+        regime=torch.ones(count, dtype=torch.int64),
+        log_factor=torch.from_numpy(state.log_factor),
+        neighbours=torch.zeros(count, card.lookback, graph.neighbours, len(card.messages)) if graph else None,
+        edges=torch.zeros(count, card.lookback, graph.neighbours) if graph else None,
+        quoted=torch.ones(count, sessions, dtype=torch.bool) if card.support_sessions else None,
+    )
+
+
+def sessions_needed(lookback: int, members: Sequence[Member]) -> int:
+    """Sessions of features that one decision needs: those of its window, of the volatility forecast, and of the past that
+    members adapt to.
+    """
+    return max(lookback, history_sessions(), *(member.support_sessions + 1 for member in members))
+
+
+def _other_features(panel: PanelTensors, card: Card) -> str:
+    missing = sorted(set(card.features) - set(panel.feature_names))
+    extra = sorted(set(panel.feature_names) - set(card.features))
+    return (
+        f"the panel's features are not those that fold {card.fold} was trained on (missing {missing}, new {extra}"
+        + ("" if missing or extra else ", the same names made in another way")
+        + "); run the walk-forward again"
+    )
+
+
+@contextmanager
+def _tracing() -> Iterator[None]:
+    """Quiet what torch says of tracing as such: that it is deprecated, and that constants become constants."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.* is deprecated", category=DeprecationWarning)
+        constants = "torch.tensor results are registered as constants"
+        warnings.filterwarnings("ignore", message=constants, category=torch.jit.TracerWarning)
+        yield

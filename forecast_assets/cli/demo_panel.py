@@ -1,0 +1,20 @@
+"""Write the synthetic panel."""
+
+from pathlib import Path
+
+import click
+
+from forecast_assets.cli.common import user_command
+
+
+@click.command("demo-panel")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@user_command
+def command(out: Path) -> None:
+    """Write the synthetic panel (planted, documented signal; messy rows) to OUT."""
+    from forecast_assets.core.panel.demo import write_demo_csv
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    write_demo_csv(out, compose_settings(environment.profile_name(), []).demo)
+    click.echo(f"{out}: written")

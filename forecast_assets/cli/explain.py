@@ -1,0 +1,125 @@
+"""Why a network forecast what it did for one ticker on one day: from the store, with the weights it was published with."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forecast_assets.cli.common import user_command
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.nearest import nearest_names
+from forecast_assets.store.artefact_files import TENSORS, TRAINING, weights_file
+from forecast_assets.store.store import Store
+
+if TYPE_CHECKING:
+    from forecast_assets.core.models.attribution import Heard
+
+
+@dataclass(frozen=True)
+class Why:
+    """Weights of one decision's best fit; each mapping sums to 1. And who it heard from."""
+
+    fit: str
+    variables: dict[str, float]
+    ahead: dict[str, float]
+    attention: list[float]  # over the sessions of the window, oldest first
+    neighbours: list["Heard"]  # of a model that reads them: who moved the forecast most first
+
+
+def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> Why:
+    """Explain the decision of ``ticker`` at the close of ``day`` by the best fit of the fold that tests its year.
+
+    Raises BadInput for an unknown ticker, a day without a decision, a model that can't tell, and where the panel has
+    changed since the model was trained.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from forecast_assets.core.models.attribution import heard_by
+    from forecast_assets.core.models.registry import MODELS
+    from forecast_assets.core.specs import FoldSpec, Settings, WindowSpec
+    from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
+    from forecast_assets.core.windows.days import to_day
+    from forecast_assets.core.windows.folds import make_fold
+    from forecast_assets.core.windows.graph import as_read_by
+    from forecast_assets.core.windows.stats import fit_stats
+    from forecast_assets.core.windows.tensors import PanelTensors
+
+    if model not in MODELS:
+        raise BadInput(f"{model}: no such network; choose from {', '.join(MODELS)}")
+    version, tensors = store.current(model, str(day.year)), store.current("windowed_tensors")
+    if version.manifest.parents["windowed_tensors"] != tensors.seen_by(day.year):
+        raise BadInput(f"{version.label} was trained on another panel than the current one; materialise it again")
+    config = version.manifest.config
+    kind: Any = Settings.model_fields[model].annotation
+    spec, lookback = kind.model_validate(config[model]), WindowSpec.model_validate(config["windows"]).lookback
+    panel = PanelTensors.load(tensors.path(TENSORS))
+    if ticker not in panel.tickers:
+        near = nearest_names(ticker, panel.tickers)
+        raise BadInput(
+            f"{ticker}: no such ticker in the panel" + (f"; did you mean {', '.join(near)}?" if near else "")
+        )
+    ends = panel.ends(lookback)
+    chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == to_day(day))]
+    if not len(chosen):
+        raise BadInput(f"{ticker} has no decision on {day}: no quote, or fewer than {lookback} sessions of history")
+    fold = make_fold(panel, year=day.year, spec=FoldSpec.model_validate(config["folds"]), lookback=lookback)
+    stats = fit_stats(panel, fold)
+    best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
+    weights = load_file(version.path(weights_file(best["seed"])))
+    network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
+    panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
+    found = explain_decisions(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    told = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    if found is None:
+        raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
+    return Why(
+        fit=best["fit"],
+        variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
+        ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
+        attention=found.attention[0].tolist(),
+        neighbours=[] if told is None else heard_by(told, ticker=panel.ticker, names=panel.tickers)[0],
+    )
+
+
+def write_explanation(why: Why, *, title: str, out: Path) -> None:
+    """Draw it as a PNG."""
+    from forecast_assets.core.report.explanation_figure import explanation_figure, ranked
+    from forecast_assets.core.report.figure_style import to_png
+
+    figure = explanation_figure(
+        title, variables=ranked(list(why.variables.values()), list(why.variables)), attention=why.attention
+    )
+    out.write_bytes(to_png(figure))
+
+
+@click.command("explain")
+@click.argument("ticker")
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
+@click.option("--model", default="b2_tft_ticker", show_default=True, help="The network to ask.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it, as a PNG.")
+@user_command
+def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None:
+    """What a network looked at when it forecast TICKER on DATE: variables, and sessions it attended to."""
+    from forecast_assets.resources.store_io import StoreResource
+
+    why = explain_decision(StoreResource().store(), model=model, ticker=ticker, day=day.date())
+    click.echo(f"{ticker} {day.date()}: {why.fit}")
+    for title, weights in (("selected variables", why.variables), ("of the sessions ahead", why.ahead)):
+        click.echo(f"  {title}")
+        for name, weight in sorted(weights.items(), key=lambda item: -item[1])[:8]:
+            click.echo(f"    {weight:6.1%}  {name}")
+    far = sorted(range(len(why.attention)), key=lambda k: -why.attention[k])[:5]
+    click.echo("  attended to most, in sessions before the decision")
+    for k in far:
+        click.echo(f"    {why.attention[k]:6.1%}  {len(why.attention) - 1 - k}")
+    if why.neighbours:
+        click.echo("  heard most from, in basis points of the median for the next session, correlation")
+    for one in why.neighbours[:8]:
+        now = "earlier only" if one.correlation is None else f"{one.correlation:+.2f}"
+        click.echo(f"    {1e4 * one.added:+9.2g}  {one.ticker} ({now})")
+    if out is not None:
+        write_explanation(why, title=f"{ticker} on {day.date()}: what {model} looked at", out=out)
+        click.echo(f"{out}: drawn")

@@ -1,0 +1,52 @@
+"""Tables for people: CSV out of the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import polars as pl
+
+from forecast_assets.cli.common import listed, user_command
+from forecast_assets.core.errors import BadInput, MissingArtefact
+from forecast_assets.core.spreadsheet import guarded
+from forecast_assets.store.artefact_files import TABLE
+from forecast_assets.store.store import Store
+
+
+def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[str], raw: bool = False) -> int:
+    """Write the main table of ``asset`` to ``out`` and return its number of rows; nothing is written on an error.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, unless it is wanted ``raw``.
+    """
+    at_hand = store.partitions(asset)
+    if not at_hand and not store.has(asset):
+        raise MissingArtefact(f"{asset}: not materialised; there are {', '.join(store.assets()) or 'no assets yet'}")
+    if missing := sorted(set(partitions) - set(at_hand)):
+        there = f"there are {', '.join(at_hand)}" if at_hand else "it has none"
+        raise MissingArtefact(f"{asset}: no partition {missing[0]!r}; {there}")
+    chosen = list(partitions) or store.slots(asset)
+    versions = [store.current(asset, partition) for partition in chosen]
+    if any(TABLE not in version.manifest.files for version in versions):
+        raise BadInput(f"{asset}: holds no table; its files are {', '.join(versions[0].manifest.files)}")
+    table = pl.concat([pl.read_parquet(version.path(TABLE)) for version in versions])
+    if not out.parent.is_dir():
+        raise BadInput(f"{out}: its folder does not exist; create it, or export to another place")
+    (table if raw else guarded(table)).write_csv(out)
+    return table.height
+
+
+@click.command("export")
+@click.argument("asset")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--years", metavar="YEARS", help="Partitions, comma-separated; default: all.")
+@click.option("--raw", is_flag=True, help="Without the apostrophe before text that a spreadsheet would evaluate.")
+@user_command
+def command(asset: str, out: Path, years: str | None, raw: bool) -> None:
+    """Write an asset's table to OUT as CSV (all its partitions one below the other).
+
+    Text that begins like a formula gets an apostrophe before it, so that the file is safe to open in a spreadsheet.
+    """
+    from forecast_assets.resources.store_io import StoreResource
+
+    rows = export_table(StoreResource().store(), asset, out, partitions=listed(years), raw=raw)
+    click.echo(f"{out}: {rows} rows")

@@ -1,0 +1,33 @@
+"""The knobs as a list for people."""
+
+from collections.abc import Iterator
+
+import click
+
+from forecast_assets.cli.common import set_option, user_command
+from forecast_assets.core.specs import Settings, Spec
+
+
+def knob_lines(settings: Settings) -> Iterator[str]:
+    """``section.knob = value   # description``, one per knob that a line can hold."""
+    for section, spec in settings:
+        if not isinstance(spec, Spec):
+            continue
+        for name, field in type(spec).model_fields.items():
+            value = getattr(spec, name)
+            if isinstance(value, dict) or (value and isinstance(value, tuple) and isinstance(value[0], Spec)):
+                value = f"<{len(value)} entries, see conf/>"
+            note = f"   # {field.description}" if field.description else ""
+            yield f"{section}.{name} = {value}{note}"
+
+
+@click.command("knobs")
+@set_option
+@user_command
+def command(overrides: tuple[str, ...]) -> None:
+    """Every knob with its value in the profile and what it means."""
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    for line in knob_lines(compose_settings(environment.profile_name(), list(overrides))):
+        click.echo(line)

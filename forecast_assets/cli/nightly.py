@@ -1,0 +1,18 @@
+"""Run the nights that are due."""
+
+import click
+
+from forecast_assets.cli.common import export, panel_option, set_option, user_command
+from forecast_assets.cli.materialise import materialise
+
+
+@click.command("nightly")
+@panel_option
+@set_option
+@user_command
+def command(panel: str | None, overrides: tuple[str, ...]) -> None:
+    """Read the panel again and run every night that is due, as the schedule does."""
+    export(FORECAST_PANEL=panel)
+    from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
+
+    materialise((*PANEL_ASSETS, *NIGHT_ASSETS), (), list(overrides))

@@ -1,0 +1,157 @@
+"""The reports' numbers once more, from the artefacts they were made of."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import polars as pl
+
+from forecast_assets.assets.ablation_report import ablation_content
+from forecast_assets.assets.backtest import score_forecasts
+from forecast_assets.assets.backtest_report import ReportInputs, report_content, reports_folder
+from forecast_assets.assets.fold.losses import YearForecasts, losses_files
+from forecast_assets.assets.framework.stage import Parameters, leaves, put_together
+from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.core.evaluation.differences import first_difference, same_numbers
+from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.core.specs import AblationSpec, BacktestSpec, VerdictSpec, WindowSpec
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.artefact_files import (
+    ABLATION_METRICS,
+    ABLATION_PAGE,
+    BACKTEST_METRICS,
+    BACKTEST_PAGE,
+    TABLE,
+    TRIALS,
+)
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+Inputs = TypeVar("Inputs", bound=Parameters)
+
+REPORT_ASSET = "backtest_report"
+ABLATION_ASSET = "ablation_report"
+
+
+def report_problems(resource: StoreResource) -> list[str]:
+    """Where a published report is not what its artefacts give: one sentence each, none for sound ones.
+
+    The forecasts of each year are scored again and compared with the losses that the year published; from these and the
+    daily returns the numbers are derived again and compared with ``metrics.json`` and ``ablation.json`` as people read
+    them: all from the very versions that a report read, not from newer ones. Raises MissingArtefact where there is no
+    backtest report, or one of those versions is gone.
+    """
+    store = resource.store()
+    report = store.current(REPORT_ASSET)
+    reports = [report] + ([store.current(ABLATION_ASSET)] if store.has(ABLATION_ASSET) else [])
+    books = {book.path(TABLE): book for made in reports for book in _inputs(store, made).backtest.values()}
+    problems = [problem for book in books.values() for problem in loss_problems(store, book)]
+    problems += _problems(resource, report, page=BACKTEST_PAGE, numbers=BACKTEST_METRICS, derive=_backtest_numbers)
+    for ablation in reports[1:]:
+        problems += _problems(
+            resource, ablation, page=ABLATION_PAGE, numbers=ABLATION_METRICS, derive=_ablation_numbers
+        )
+    return problems
+
+
+def _problems(
+    resource: StoreResource,
+    version: Version,
+    *,
+    page: str,
+    numbers: str,
+    derive: Callable[[ReportInputs, Version, str], dict[str, Any]],
+) -> list[str]:
+    folder = reports_folder(resource.root())
+    problems = []
+    stored: dict[str, Any] = version.json(numbers)
+    published: Any = None
+    try:
+        published = json.loads((folder / numbers).read_bytes())
+        if (folder / page).read_bytes() != version.path(page).read_bytes():
+            problems.append(f"{folder / page}: differs from the report in the store")
+    except FileNotFoundError as error:
+        problems.append(f"{error.filename or folder}: is gone")
+    except ValueError:
+        problems.append(f"{folder / numbers}: is not JSON")
+    derived = derive(_inputs(resource.store(), version), version, stored["facts"]["profile"])
+    for where, found in ((folder / numbers, published), (f"{version.label} in the store: {numbers}", stored)):
+        if found is not None and (difference := first_difference(_comparable(found), _comparable(derived))):
+            problems.append(f"{where}: {difference}{_version_note(stored, derived)}")
+    return problems
+
+
+def loss_problems(store: Store, backtest: Version) -> list[str]:
+    """Files of a year whose losses are not those of the forecasts that it read: one sentence each."""
+    forecasts = _opened(YearForecasts, store, backtest)
+    lookback = WindowSpec.model_validate(backtest.manifest.config["windows"]).lookback
+    return [
+        f"{backtest.label}: {name} does not hold the losses of the forecasts it was made from"
+        for name, expected in losses_files(score_forecasts(forecasts, lookback=lookback)).items()
+        if not same_numbers(pl.read_parquet(backtest.path(name)), expected)
+    ]
+
+
+def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
+    content = report_content(
+        inputs,
+        ledger=TrialLedger.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
+        spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
+        rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
+        profile=profile,
+    )
+    return content.summary
+
+
+def _ablation_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
+    spec = AblationSpec.model_validate(report.manifest.config["ablation"])
+    return ablation_content(inputs, spec=spec, profile=profile)
+
+
+def _inputs(store: Store, report: Version) -> ReportInputs:
+    return _opened(ReportInputs, store, report)
+
+
+def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
+    """What ``child`` read, of which ``bundle`` is all or a part."""
+    names = list(leaves(bundle))
+    parents = _parents(store, child, names)
+    if absent := [name for name in names if name not in parents]:
+        raise MissingArtefact(f"{child.label}: was made by older code, without {absent}; run the graph again.")
+    opened: Inputs = put_together(bundle, parents)
+    return opened
+
+
+def _parents(store: Store, child: Version, assets: Sequence[str]) -> dict[str, Any]:
+    """The versions of ``assets`` that ``child`` read, by asset; where a report read all years of one, by year below."""
+    found: dict[str, Any] = {}
+    for label, seen in child.manifest.parents.items():
+        asset, _, year = label.partition("/")
+        if asset not in assets:
+            continue
+        if year and child.partition is None:
+            found.setdefault(asset, {})[year] = _version(store, asset, year, seen, by=None)
+        else:
+            found[asset] = _version(store, asset, year or None, seen, by=child.partition)
+    return found
+
+
+def _version(store: Store, asset: str, partition: str | None, seen: str, *, by: str | None) -> Version:
+    """The newest version of which ``by``, a year's fold (None: a report), saw what it recorded as ``seen``."""
+    for version in reversed(store.versions(asset, partition)):
+        if version.seen_by(int(by) if by else None) == seen:
+            return version
+    where = f"{asset}/{partition}" if partition else asset
+    raise MissingArtefact(f"{where}: the version the report was made of is gone; make the report again.")
+
+
+def _comparable(summary: Any) -> Any:
+    """Without the versions of the packages: those of now are not those of then, and the numbers may still agree."""
+    if not isinstance(summary, dict) or not isinstance(summary.get("facts"), dict):
+        return summary
+    return {**summary, "facts": {key: value for key, value in summary["facts"].items() if key != "versions"}}
+
+
+def _version_note(stored: dict[str, Any], derived: dict[str, Any]) -> str:
+    changed = first_difference(stored["facts"]["versions"], derived["facts"]["versions"], path="version of ")
+    return f" ({changed.replace('version of .', 'version of ')})" if changed else ""

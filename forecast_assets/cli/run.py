@@ -1,0 +1,23 @@
+"""Materialise the graph."""
+
+import click
+
+from forecast_assets.cli.common import export, listed, panel_option, set_option, user_command
+from forecast_assets.cli.materialise import materialise
+
+
+@click.command("run")
+@click.option("--select", metavar="KEYS", multiple=True, help="Asset keys, comma-separated or repeated; default: all.")
+@click.option("--years", metavar="YEARS", help="Test years, comma-separated; default: all the panel has.")
+@panel_option
+@set_option
+@user_command
+def command(select: tuple[str, ...], years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
+    """Materialise the graph; what has not changed is not computed again."""
+    export(FORECAST_PANEL=panel)
+    materialise(listed(",".join(select)), listed(years), list(overrides))
+
+    from forecast_assets.cli.run_summary import print_verdict
+    from forecast_assets.definitions import store
+
+    print_verdict(store)

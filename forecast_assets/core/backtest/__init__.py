@@ -1,0 +1,1 @@
+"""The costed trading simulation: market, sizing, costs, accounting, strategies and their metrics."""

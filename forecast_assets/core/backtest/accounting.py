@@ -1,0 +1,152 @@
+"""The bookkeeping: orders in; trades, positions, costs and daily returns out; and the proof that they agree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forecast_assets.core.backtest.market import Market
+
+Floats = NDArray[np.float64]
+
+DUST = 1e-6
+"""A distance to the target below this fraction of equity is traded in full: smoothing alone never ends."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Fractions of the equity before the session's trades. T sessions, N tickers."""
+
+    change: Floats  # (T, N) traded
+    weight: Floats  # (T, N) held after the trades
+    pnl: Floats  # (T, N) earned until the next session
+    cost: Floats  # (T, N)
+    ending: Floats  # (N,) weights after the last session, as prices have moved them
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """One strategy over one year. ``year`` labels the rows; weights are fractions of the equity before the day's
+    trades.
+    """
+
+    daily: pl.DataFrame  # date, strategy, year, gross_return, cost, net_return, turnover, gross_exposure, net_exposure
+    positions: pl.DataFrame  # date, strategy, ticker, weight (after the trades), pnl (until the next session)
+    trades: pl.DataFrame  # date, strategy, ticker, weight_change, price (local currency), cost
+    ending: dict[str, float]  # weight of each name still held after the last session: the next year's previous book
+
+
+def keep_book(
+    view: Market, orders: Floats, *, smoothing: Floats, cost_bps: float, previous: Floats | None = None
+) -> Ledger:
+    """Carry the orders out, session by session.
+
+    ``orders`` (T, N) are the target weights that the execution of a row is to reach, NaN where there is no new order:
+    an unfilled one waits until its ticker is tradable, is replaced by the next, and is cancelled by a quote that came
+    too late. ``smoothing`` (T, N) is ``a`` in ``w = a w_held + (1 - a) target``; w_held is the weight as prices have
+    moved it. ``previous`` (N,) is held before the first row. All of a row's orders are netted before the cost of
+    ``cost_bps`` x |change| is taken. Raises ValueError if the equity is wiped out.
+    """
+    sessions, names = orders.shape
+    change, weight, pnl = (np.zeros((sessions, names)) for _ in range(3))
+    rate = cost_bps * 1e-4
+    held = np.zeros(names) if previous is None else previous.astype(np.float64)
+    order = np.full(names, np.nan)
+    for t in range(sessions):
+        order = np.where(np.isnan(orders[t]), order, orders[t])
+        gap = np.where(view.tradable[t], order, np.nan) - held
+        step = np.where(np.abs(gap) < DUST, gap, (1.0 - smoothing[t]) * gap)
+        trade = np.where(view.ended[t], -held, np.nan_to_num(step, nan=0.0))
+        order[view.quoted[t]] = np.nan  # filled, or cancelled: either way a new decision must follow
+        change[t], weight[t] = trade, held + trade
+        pnl[t] = weight[t] * (view.growth[t] - 1.0)
+        equity = 1.0 + pnl[t].sum() - rate * np.abs(trade).sum()
+        if equity <= 0:
+            raise ValueError(f"all equity is lost on {view.dates[t]}: check the panel's prices and the caps")
+        held = weight[t] * view.growth[t] / equity
+    return Ledger(change=change, weight=weight, pnl=pnl, cost=rate * np.abs(change), ending=held)
+
+
+def ledger_tables(view: Market, ledger: Ledger, *, strategy: str, year: int) -> Simulation:
+    """The ledger as tables; only names that are held or traded get a row."""
+    gross, cost = ledger.pnl.sum(axis=1), ledger.cost.sum(axis=1)
+    daily = pl.DataFrame(
+        {
+            "date": view.dates,
+            "strategy": [strategy] * len(view.dates),
+            "year": pl.Series([year] * len(view.dates), dtype=pl.Int32),
+            "gross_return": gross,
+            "cost": cost,
+            "net_return": gross - cost,
+            "turnover": np.abs(ledger.change).sum(axis=1),
+            "gross_exposure": np.abs(ledger.weight).sum(axis=1),
+            "net_exposure": ledger.weight.sum(axis=1),
+        }
+    ).with_columns(pl.col("date").cast(pl.Date))
+    return Simulation(
+        daily=daily,
+        positions=_long(view, strategy, ledger.weight != 0, weight=ledger.weight, pnl=ledger.pnl),
+        trades=_long(
+            view, strategy, ledger.change != 0, weight_change=ledger.change, price=view.price, cost=ledger.cost
+        ),
+        ending={view.tickers[i]: float(ledger.ending[i]) for i in np.flatnonzero(ledger.ending)},
+    )
+
+
+def reconcile(simulation: Simulation) -> float:
+    """Largest absolute error of the identities that a true ledger obeys, recomputed from the tables alone.
+
+    In units of the year's starting equity: (1) per name, what is held today is what was held, plus its P&L, plus what
+    was traded; (2) per session, the change of equity is the P&L less the cost; (3) over the year, cash spent on trades
+    and costs, plus the value of what is held, equals the change of equity; (4) turnover, exposures and costs of the
+    daily table are the sums of the rows. The first session's holdings before its trades come from the previous book.
+    """
+    daily, positions, trades = simulation.daily, simulation.positions, simulation.trades
+    tickers = sorted({*positions["ticker"], *trades["ticker"], *simulation.ending})
+    if not tickers:
+        return float(daily.select(pl.max_horizontal(pl.exclude("date", "strategy", "year").abs().max())).item())
+    dates = daily["date"]
+    weight, pnl = (_wide(positions, column, dates, tickers) for column in ("weight", "pnl"))
+    change, cost = (_wide(trades, column, dates, tickers) for column in ("weight_change", "cost"))
+    equity = np.cumprod(np.concatenate([[1.0], 1.0 + daily["net_return"].to_numpy()]))  # (T + 1,)
+    before = equity[:-1, None]
+    held, earned, traded, paid = weight * before, pnl * before, change * before, cost * before
+    opening = held - traded  # (T, N) value before each session's trades
+    closing = held + earned
+    ending = np.array([simulation.ending.get(ticker, 0.0) for ticker in tickers]) * equity[-1]
+    by_name = [opening[1:] - closing[:-1], closing[-1] - ending]
+    by_day = np.diff(equity) - (earned.sum(axis=1) - paid.sum(axis=1))
+    cash = (equity[0] - opening[0].sum()) - traded.sum() - paid.sum()
+    over_year = (cash + ending.sum()) - equity[-1]
+    columns = {
+        "turnover": np.abs(change).sum(axis=1),
+        "cost": cost.sum(axis=1),
+        "gross_return": pnl.sum(axis=1),
+        "gross_exposure": np.abs(weight).sum(axis=1),
+        "net_exposure": weight.sum(axis=1),
+    }
+    sums = [daily[name].to_numpy() - total for name, total in columns.items()]
+    return float(max(np.abs(error).max(initial=0.0) for error in [*by_name, by_day, over_year, *sums]))
+
+
+def _long(view: Market, strategy: str, keep: NDArray[np.bool_], **values: Floats) -> pl.DataFrame:
+    """The kept cells of (T, N) matrices as rows of date, strategy, ticker and the values."""
+    day, name = np.nonzero(keep)
+    tickers = pl.Series("ticker", view.tickers, dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "date": pl.Series(view.dates[day]).cast(pl.Date),
+            "ticker": tickers.gather(name),
+            **{column: matrix[keep] for column, matrix in values.items()},
+        }
+    ).select("date", pl.lit(strategy).alias("strategy"), "ticker", *values)
+
+
+def _wide(table: pl.DataFrame, column: str, dates: pl.Series, tickers: list[str]) -> Floats:
+    """The reverse of ``_long`` for one column: (T, N), 0 where there is no row."""
+    matrix = np.zeros((len(dates), len(tickers)))
+    day = np.searchsorted(dates.to_numpy(), table["date"].to_numpy())
+    name = np.searchsorted(np.array(tickers), table["ticker"].to_numpy().astype(np.str_))
+    matrix[day, name] = table[column].to_numpy()
+    return matrix

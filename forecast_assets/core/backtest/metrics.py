@@ -1,0 +1,65 @@
+"""The two score tables of the report: one row per model, horizon and year; one per strategy and year.
+
+``year`` is null in the rows over all years. A figure that the data leave undefined is null.
+"""
+
+import polars as pl
+
+from forecast_assets.core.backtest.comparison import beta_hedge
+from forecast_assets.core.evaluation.significance import Interval, sharpe_interval
+from forecast_assets.core.scores.trading import (
+    annual_return,
+    annual_volatility,
+    break_even_cost_bps,
+    hit_ratio,
+    max_drawdown,
+    sessions_per_year,
+    sharpe,
+)
+
+
+def strategy_metrics(
+    daily: pl.DataFrame, *, market: pl.DataFrame | None, cost_bps: float, samples: int, seed: int
+) -> pl.DataFrame:
+    """Scores of chained daily tables, per strategy x year and over all years.
+
+    ``market``: daily table of the equal-weight book, for the past-only beta hedge (None: hedged_sharpe is null).
+    ``cost_bps`` is what changing the hedge costs. Columns: strategy, year, sessions, annual_return (net, compound),
+    annual_volatility, sharpe (net) with its bootstrap interval sharpe_low, sharpe_high, gross_sharpe, hedged_sharpe,
+    max_drawdown, hit_ratio, turnover, gross_exposure, net_exposure (daily means), break_even_cost_bps.
+    """
+    rows = []
+    for (strategy,), series in daily.sort("strategy", "date").group_by("strategy", maintain_order=True):
+        per_year = sessions_per_year(series["date"].to_numpy())
+        hedged = None if market is None else beta_hedge(series, market, cost_bps=cost_bps)["net_return"]
+        series = series.with_columns(hedged=pl.lit(None, dtype=pl.Float64) if hedged is None else hedged)
+        years = [(int(key[0]), part) for key, part in series.group_by("year", maintain_order=True)]
+        for year, part in [*years, (None, series)]:
+            rows.append(
+                {"strategy": strategy, "year": year, **_scores(part, per_year=per_year, samples=samples, seed=seed)}
+            )
+    table = pl.DataFrame(rows, schema_overrides={"year": pl.Int32}, infer_schema_length=None)
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def _scores(part: pl.DataFrame, *, per_year: float, samples: int, seed: int) -> dict[str, float]:
+    net, gross, turnover = (part[name].to_numpy() for name in ("net_return", "gross_return", "turnover"))
+    interval: Interval = sharpe_interval(net, sessions_per_year=per_year, samples=samples, seed=seed)
+    known = part["hedged"].null_count() == 0
+    hedged = sharpe(part["hedged"].to_numpy(), sessions_per_year=per_year) if known else float("nan")
+    return {
+        "sessions": len(part),
+        "annual_return": annual_return(net, sessions_per_year=per_year),
+        "annual_volatility": annual_volatility(net, sessions_per_year=per_year),
+        "sharpe": interval.estimate,
+        "sharpe_low": interval.low,
+        "sharpe_high": interval.high,
+        "gross_sharpe": sharpe(gross, sessions_per_year=per_year),
+        "hedged_sharpe": hedged,
+        "max_drawdown": max_drawdown(net),
+        "hit_ratio": hit_ratio(net),
+        "turnover": float(turnover.mean()),
+        "gross_exposure": float(part["gross_exposure"].to_numpy().mean()),
+        "net_exposure": float(part["net_exposure"].to_numpy().mean()),
+        "break_even_cost_bps": break_even_cost_bps(gross, turnover),
+    }

@@ -1,0 +1,93 @@
+"""The book that the simulation's rules will hold after the next open, as it can be told the night before."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import polars as pl
+
+from forecast_assets.core.backtest.simulate import simulate
+from forecast_assets.core.specs import BacktestSpec
+
+POSITIONS_SCHEMA: dict[str, pl.DataType] = {
+    "ticker": pl.String(),
+    "region": pl.String(),
+    "weight_now": pl.Float64(),
+    "weight_target": pl.Float64(),
+    "trade": pl.Float64(),
+    "price": pl.Float64(),
+    "expected_cost": pl.Float64(),
+}
+"""Columns of the target positions: weights, trade and cost as fractions of equity, price in local currency."""
+
+
+LONGEST_CLOSURE_SESSIONS = 10
+"""Union sessions that an exchange may be shut for (Tokyo in 2019: 6); a longer silence is a feed that has stopped."""
+
+
+def target_positions(
+    forecasts: pl.DataFrame,
+    calendar_panel: pl.DataFrame,
+    *,
+    until: dt.date,
+    year: int,
+    spec: BacktestSpec,
+    unconditional_mean: float,
+    previous_book: Mapping[str, float] | None = None,
+) -> pl.DataFrame:
+    """The book to hold after the open that follows ``until``, from what is known at the close of that day.
+
+    Arguments as of ``simulate``; forecasts and rows after ``until`` are not read. One row per name that is held or
+    traded, sorted by ticker: ``weight_now`` as prices have moved it up to the last close, ``weight_target`` after the
+    trade. It is ``simulate`` itself, carried one session beyond the panel, on which every name that is still alive opens
+    at its last close. A name that turns out to be shut keeps its ``weight_now`` and the order waits; where the open
+    differs from the last close, smoothing (a ``w_held``) shifts a weight by ``a`` times what the price moved it.
+
+    A name silent for longer (see ``next_open``) counts as gone, as in ``simulate``: realised at its last price.
+
+    With ``execution`` same_close the trades are those of the last close itself.
+    """
+    known = calendar_panel.filter(pl.col("date") <= until)
+    opens = spec.execution == "next_open"
+    following = until + dt.timedelta(days=1)
+    seen = pl.concat([known, next_open(known, date=following, max_wait_sessions=spec.max_wait_sessions)])
+    simulation = simulate(
+        forecasts.filter(pl.col("date") <= until),
+        seen if opens else known,
+        year=year,
+        spec=spec,
+        unconditional_mean=unconditional_mean,
+        previous_book=previous_book,
+        through=following if opens else until,
+    )
+    last = simulation.daily["date"][-1]
+    held = simulation.positions.filter(pl.col("date") == last).select("ticker", weight_target="weight")
+    traded = simulation.trades.filter(pl.col("date") == last).select(
+        "ticker", trade="weight_change", expected_cost="cost"
+    )
+    facts = seen.filter(~pl.col("is_missing")).sort("date").group_by("ticker").agg(
+        pl.col("region").last(), pl.col("close").last().alias("price")
+    )  # fmt: skip
+    book = held.join(traded, on="ticker", how="full", coalesce=True).with_columns(
+        pl.col("weight_target", "trade", "expected_cost").fill_null(0.0)
+    )
+    book = book.with_columns(weight_now=pl.col("weight_target") - pl.col("trade")).join(facts, on="ticker", how="left")
+    return book.select(pl.col(name).cast(dtype) for name, dtype in POSITIONS_SCHEMA.items()).sort("ticker")
+
+
+def next_open(calendar_panel: pl.DataFrame, *, date: dt.date, max_wait_sessions: int) -> pl.DataFrame:
+    """Rows of a supposed session on ``date``: every name opens and closes at its last close.
+
+    Left out is a name that has missed more than ``max_wait_sessions`` sessions of its own exchange since its last quote
+    (an order for it would have been cancelled, or it is gone), or whose exchange has been silent for more than
+    ``LONGEST_CLOSURE_SESSIONS``.
+    """
+    quotes = calendar_panel.filter(~pl.col("is_missing")).sort("ticker", "date")
+    last = quotes.group_by("ticker", maintain_order=True).last()
+    sessions = quotes.select("exchange", "date").unique()
+    silent = last.select("ticker", "exchange", since="date").join(quotes.select("date").unique(), how="cross")
+    later = silent.filter(pl.col("date") > pl.col("since"))
+    missed = later.join(sessions, on=["exchange", "date"], how="semi").group_by("ticker").len()
+    too_long = (missed, max_wait_sessions), (later.group_by("ticker").len(), LONGEST_CLOSURE_SESSIONS)
+    gone = pl.concat([count.filter(pl.col("len") > limit) for count, limit in too_long])
+    alive = last.join(gone, on="ticker", how="anti")
+    return alive.with_columns(date=pl.lit(date), open=pl.col("close")).select(calendar_panel.columns)

@@ -1,0 +1,194 @@
+"""The trading simulation: one strategy, one year, decided at the close and executed at each ticker's next open.
+
+A row of the daily table is a session of the union grid: the trades made on it (at each ticker's open, or at its close
+when ``execution`` is ``same_close``) and what the book then earns until the next session's. Returns are in local
+currency; cash and borrowing cost nothing.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forecast_assets.core.backtest.accounting import Simulation, keep_book, ledger_tables
+from forecast_assets.core.backtest.market import Market, market
+from forecast_assets.core.backtest.sizing import (
+    capped_book,
+    carry,
+    kelly_sizes,
+    tranches,
+)
+from forecast_assets.core.specs import BacktestSpec
+
+Floats = NDArray[np.float64]
+
+
+def simulate(
+    forecasts: pl.DataFrame,
+    calendar_panel: pl.DataFrame,
+    *,
+    year: int,
+    spec: BacktestSpec,
+    unconditional_mean: float,
+    previous_book: Mapping[str, float] | None = None,
+    delay_sessions: int = 0,
+    through: dt.date | None = None,
+) -> Simulation:
+    """Trade one model's forecasts for one year.
+
+    ``forecasts``: forecast table of one model, splits validation and test; the rows of ``spec.horizon_sessions`` are
+    traded. ``unconditional_mean``: expected simple return over that horizon in the fold's training labels.
+    ``previous_book``: weights held when the year begins (``Simulation.ending`` of the year before), else cash. The book
+    that the validation forecasts imply is entered, and paid for, on the first session. ``delay_sessions``: union
+    sessions that every order comes later than the rules say. ``through``: last session that is traded, that of the last
+    test decision unless given. Raises ValueError where the table holds several models, no
+    test decision, or a decision on a session without a quote.
+    """
+    if (models := forecasts["model"].unique().to_list()) and len(models) > 1:
+        raise ValueError(f"simulate: one model at a time, the table holds {sorted(models)}")
+    rows = forecasts.filter(pl.col("horizon") == spec.horizon_sessions)
+    sizes = kelly_sizes(
+        rows["mean"].to_numpy(),
+        rows["sigma"].to_numpy(),
+        horizon_sessions=spec.horizon_sessions,
+        unconditional_mean=unconditional_mean,
+        kelly_fraction=spec.kelly_fraction,
+        sigma_floor=spec.sigma_floor,
+        cost_bps=spec.cost_bps,
+    )
+    decisions = rows.select("date", "ticker", "split", size=pl.Series(sizes, dtype=pl.Float64))
+    strategy = models[0] if models else "none"
+    return trade_sizes(
+        decisions,
+        calendar_panel,
+        strategy=strategy,
+        year=year,
+        spec=spec,
+        previous_book=previous_book,
+        delay_sessions=delay_sessions,
+        through=through,
+    )
+
+
+def trade_sizes(
+    decisions: pl.DataFrame,
+    calendar_panel: pl.DataFrame,
+    *,
+    strategy: str,
+    year: int,
+    spec: BacktestSpec,
+    previous_book: Mapping[str, float] | None = None,
+    delay_sessions: int = 0,
+    through: dt.date | None = None,
+) -> Simulation:
+    """Trade sizes given per decision: columns date, ticker, split, size (weight before neutrality, gross cap,
+    tranches).
+    """
+    view, size, first_test = decision_grid(
+        decisions, calendar_panel, spec=spec, previous_book=previous_book, through=through
+    )
+    decided = ~np.isnan(size).all(axis=1)  # (T,): decision days; the gap before the test year has none
+    target = np.full_like(size, np.nan)
+    target[decided] = _targets(size[decided], view.region, spec)
+    later = min(delay_sessions + (spec.execution == "next_open"), len(target))
+    orders = np.concatenate([np.full((later, size.shape[1]), np.nan), target[: len(target) - later]])
+    smoothing = np.full(size.shape, spec.smoothing)
+    paper = keep_book(head(view, first_test + 1), orders[: first_test + 1], smoothing=smoothing, cost_bps=0.0)
+    test, orders, smoothing = tail(view, first_test), orders[first_test:], smoothing[first_test:]
+    enter(test, paper.weight[-1], orders, smoothing, limit=spec.max_wait_sessions)
+    ledger = keep_book(
+        test, orders, smoothing=smoothing, cost_bps=spec.cost_bps, previous=book_weights(test, previous_book)
+    )
+    return ledger_tables(test, ledger, strategy=strategy, year=year)
+
+
+def decision_grid(
+    decisions: pl.DataFrame,
+    calendar_panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    previous_book: Mapping[str, float] | None,
+    through: dt.date | None = None,
+) -> tuple[Market, Floats, int]:
+    """The market from the first decision to the last, the sizes (T, N) on it, and the first test row.
+
+    Size 0: a ticker is quoted on a decision day and not decided on. NaN: it is shut, or nobody decides.
+    """
+    test = decisions.filter(pl.col("split") == "test")
+    if test.is_empty():
+        raise ValueError("the forecasts hold no test decision for the horizon that is traded")
+    if decisions.select("date", "ticker").is_duplicated().any():
+        raise ValueError("the forecasts hold a decision twice: date, ticker and horizon must be unique")
+    view = market(
+        calendar_panel,
+        tickers=[*decisions["ticker"].unique(), *(previous_book or {})],
+        first=decisions.select(pl.col("date").min()).item(),
+        last=through or test.select(pl.col("date").max()).item(),
+        execution=spec.execution,
+        max_wait_sessions=spec.max_wait_sessions,
+    )
+    dates = decisions["date"].to_numpy().astype("datetime64[D]")
+    on_grid = np.isin(dates, view.dates)
+    cell = (np.searchsorted(view.dates, dates[on_grid]), view.columns_of(decisions["ticker"].to_list())[on_grid])
+    if (bad := len(decisions) - int(view.quoted[cell].sum())) > 0:
+        raise ValueError(f"{bad} of {len(decisions)} decisions fall on a session without a quote of their ticker")
+    size = np.full(view.price.shape, np.nan)
+    size[cell] = decisions["size"].to_numpy()
+    decided = ~np.isnan(size).all(axis=1, keepdims=True)
+    size[decided & view.quoted & np.isnan(size)] = 0.0
+    first_test = int(np.searchsorted(view.dates, test.select(pl.col("date").min()).to_series().to_numpy()[0]))
+    return view, size, first_test
+
+
+def book_weights(view: Market, book: Mapping[str, float] | None) -> Floats:
+    """A book given by ticker as weights (N,)."""
+    weights = np.zeros(len(view.tickers))
+    if book:
+        weights[view.columns_of(list(book))] = list(book.values())
+    return weights
+
+
+def head(view: Market, rows: int) -> Market:
+    """The first rows of a market."""
+    return _cut(view, slice(0, rows))
+
+
+def tail(view: Market, first: int) -> Market:
+    """The market from a row on."""
+    return _cut(view, slice(first, None))
+
+
+def _cut(view: Market, rows: slice) -> Market:
+    return Market(
+        dates=view.dates[rows],
+        tickers=view.tickers,
+        region=view.region,
+        price=view.price[rows],
+        growth=view.growth[rows],
+        quoted=view.quoted[rows],
+        tradable=view.tradable[rows],
+        ended=view.ended[rows],
+    )
+
+
+def enter(view: Market, book: Floats, orders: Floats, smoothing: Floats, *, limit: int) -> None:
+    """Write into ``orders`` and ``smoothing`` that each name enters ``book`` (N,) at once, on its first session.
+
+    The year's first union session is a holiday on some exchanges: their names enter when they open.
+    """
+    orders[0] = book
+    opens = np.where(view.tradable.any(axis=0), view.tradable.argmax(axis=0), limit + 1)
+    name = np.flatnonzero(opens <= limit)
+    orders[opens[name], name] = book[name]
+    smoothing[opens[name], name] = 0.0
+
+
+def _targets(size: Floats, region: NDArray[np.intp], spec: BacktestSpec) -> Floats:
+    """Sizes of the decision days (T, N) -> the book to hold after each of them."""
+    carried = carry(size, limit=spec.max_wait_sessions)
+    capped = capped_book(
+        carried, region, neutral=spec.book == "neutral", name_cap=spec.name_cap, gross_cap=spec.gross_cap
+    )
+    return tranches(capped, horizon_sessions=spec.horizon_sessions)

@@ -1,0 +1,44 @@
+"""Scores of the matured test forecasts, per model, horizon and year."""
+
+import polars as pl
+
+from forecast_assets.core.evaluation.daily_losses import DAY, DailyLosses
+
+
+def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
+    """Scores of the matured test forecasts, per model x horizon x year and over all years.
+
+    ``baseline`` is one of the references of ``losses``. Columns: model, horizon, year, n, days, pinball, pinball_ratio
+    (to the baseline on the decisions both made), coverage_95, coverage_90, crps, rmse, mae, rank_ic (mean over days of
+    the cross-sectional Spearman correlation of mean and y). Raises ValueError without the baseline.
+    """
+    pairs = losses.pairs.filter(pl.col("other") == baseline)
+    if pairs.is_empty():
+        raise ValueError(
+            f"forecast_metrics: no matured test forecast of the baseline '{baseline}'; have {losses.models}"
+        )
+    daily = losses.scores.join(pairs.drop("other"), on=["model", *DAY], how="left").with_columns(
+        year=pl.col("date").dt.year()
+    )
+    scores = {
+        "n": pl.col("n").sum(),
+        "days": pl.len(),
+        "pinball": _mean("pinball"),
+        "pinball_ratio": pl.col("loss").sum() / pl.col("reference").sum(),
+        "coverage_95": _mean("inside_95"),
+        "coverage_90": _mean("inside_90"),
+        "crps": _mean("crps"),
+        "rmse": _mean("squared_error").sqrt(),
+        "mae": _mean("absolute_error"),
+        "rank_ic": pl.col("rank_ic").mean(),
+    }
+    parts = [
+        daily.group_by(keys, maintain_order=True).agg(**scores)
+        for keys in (["model", "horizon", "year"], ["model", "horizon"])
+    ]
+    merged = pl.concat(parts, how="diagonal").select("model", "horizon", "year", *scores)
+    return merged.with_columns(pl.col(pl.Float64).fill_nan(None)).sort("model", "horizon", "year", nulls_last=True)
+
+
+def _mean(sums: str) -> pl.Expr:
+    return pl.col(sums).sum() / pl.col("n").sum()

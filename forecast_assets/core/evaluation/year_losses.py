@@ -1,0 +1,83 @@
+"""A year's forecasts, scored once for every report."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import polars as pl
+
+from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, forecast_losses
+from forecast_assets.core.evaluation.forecast_table import forecast_table, quantile_array
+from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.training.calibrate import calibrate_split
+
+RAW, SPLIT = "ensemble_raw", "ensemble_split"
+"""The ensemble without calibration, and with factors that are fixed on the fold's validation decisions."""
+
+SHOWN = ("ensemble", "best_member", *reversed(NETWORKS), "harx", "har", "garch", "ewma")
+"""Models in the order they are shown; the ensemble's other calibrations are shown as steps only."""
+
+AGES = (5, 20, 60)
+"""A newcomer's decisions are scored up to each of these, counted from its first."""
+
+
+class YearLosses(NamedTuple):
+    """What the reports need of a year's forecasts."""
+
+    daily: DailyLosses
+    """Of all models, and of the ensemble's other calibrations."""
+    young: pl.DataFrame
+    """Losses of each forecast (``daily.forecast_losses``) for names that were young then, with age and listed."""
+
+
+def year_losses(tables: Iterable[pl.DataFrame], *, raw: pl.DataFrame | None, young: pl.DataFrame) -> YearLosses:
+    """Score the forecast ``tables`` of a year, one in memory at a time.
+
+    ``raw``: the ensemble's forecasts before calibration, or None where it has none; ``young``: from
+    ``young_decisions``. Raises as ``daily_losses``.
+    """
+    rows: list[pl.DataFrame] = []
+
+    def watched() -> Iterator[pl.DataFrame]:
+        yield from tables
+        if raw is not None:
+            yield from other_calibrations(raw)
+
+    def passing() -> Iterator[pl.DataFrame]:
+        for table in watched():
+            rows.append(forecast_losses(table.join(young.select("ticker", "date"), on=["ticker", "date"], how="semi")))
+            yield table
+
+    daily = daily_losses(passing(), references=[*SHOWN, RAW, SPLIT])
+    return YearLosses(daily, pl.concat(rows).join(young, on=["ticker", "date"], how="left", maintain_order="left"))
+
+
+def young_decisions(decisions: pl.DataFrame) -> pl.DataFrame:
+    """ticker, date, age, listed: the first ``max(AGES)`` decisions of each name; ``listed`` is the day of the first.
+
+    ``decisions``: date, ticker of all that the panel allows.
+    """
+    return (
+        decisions.unique()
+        .with_columns(
+            age=pl.col("date").rank("ordinal").over("ticker").cast(pl.Int64),
+            listed=pl.col("date").min().over("ticker"),
+        )
+        .filter(pl.col("age") <= max(AGES))
+        .sort("ticker", "date")
+    )
+
+
+def other_calibrations(raw: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The ensemble's forecasts as they came out, and with split conformal instead."""
+    yield raw.with_columns(model=pl.lit(RAW))
+    arrays = quantile_array(raw)
+    split = raw.unique(["date", "ticker"], maintain_order=True)["split"]  # in the arrays' order: date, then ticker
+    validation = (split == "validation").to_numpy()
+    yield forecast_table(
+        date=pl.Series(arrays.date),
+        ticker=arrays.ticker,
+        quantiles=calibrate_split(arrays.quantiles, y=arrays.y, validation=validation),
+        y=arrays.y,
+        split=split,
+        model=SPLIT,
+    )

@@ -1,0 +1,128 @@
+"""The models against each other: what each step from B0 to the ensemble is worth, with its interval."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from forecast_assets.core.evaluation.daily_losses import DailyLosses
+from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
+from forecast_assets.core.evaluation.year_losses import AGES
+from forecast_assets.core.report.evidence import comparisons
+from forecast_assets.core.report.summary import plain
+from forecast_assets.core.report.verdicts import pinball_verdict, ratio_interval
+from forecast_assets.core.specs import ResamplingSpec
+
+STEPS: tuple[tuple[str, str, str], ...] = (
+    ("b1_tft", "b0_mlp", "A Temporal Fusion Transformer in place of the friend's MLP"),
+    ("b2_tft_ticker", "b1_tft", "An embedding of the ticker"),
+    ("b3_tft_sector", "b2_tft_ticker", "An embedding of the sector"),
+    ("b4_patchtst", "b3_tft_sector", "A PatchTST encoder in place of the TFT's"),
+    ("b5_moe", "b3_tft_sector", "A mixture of experts, weighed by VIX and interest rates"),
+    ("b6_graph", "b3_tft_sector", "Messages from the most correlated names"),
+    ("b7_maml", "b3_tft_sector", "A head adapted to each ticker's last sessions, in place of its embedding"),
+    ("ensemble", "best_member", "The best five fits combined, in place of the best one"),
+    ("ensemble", "harx", "Networks on top of the volatility regression they start from"),
+    ("ensemble", "ensemble_raw", "Online calibration, in place of none"),
+    ("ensemble", "ensemble_split", "Online calibration, in place of split conformal"),
+)
+"""Model, what it is held against, and what differs between the two. Fixed in advance."""
+
+COLUMNS = ("pinball_ratio", "coverage_95", "coverage_90", "rmse", "mae", "rank_ic")
+
+
+def ablation(
+    losses: DailyLosses,
+    newcomers: Sequence[Mapping[str, Any]],
+    *,
+    models: Sequence[str],
+    baseline: str,
+    spec: ResamplingSpec,
+    facts: Mapping[str, Any],
+    years: Sequence[int],
+    missing_years: Sequence[int],
+) -> dict[str, Any]:
+    """Everything the ablation report says, JSON-safe.
+
+    ``losses``: of all models, each of them a reference; ``newcomers``: from ``newcomer_scores``; ``models``: in the order
+    they are shown; ``baseline``: the model that pinball ratios refer to. A step whose model is absent is left out.
+    """
+    have = losses.models
+    horizons = losses.scores["horizon"].unique().sort().to_list()
+    shown = [name for name in models if name in have]
+
+    def ratios(model: str, other: str) -> dict[str, Any]:
+        pair = losses.pair(model, other)
+        overall = ratio_interval(pair, horizons=horizons, spec=spec)
+        by_horizon = {h: ratio_interval(pair, horizons=[h], spec=spec) for h in horizons}
+        return pinball_verdict(model, other, overall, by_horizon, digits=4)
+
+    steps = [
+        ratios(model, other) | {"model": model, "claim": what}
+        for model, other, what in STEPS
+        if model in have and other in have
+    ]
+    metrics = forecast_metrics(losses, baseline=baseline)
+    order = {name: k for k, name in enumerate(shown)}
+    rows = metrics.filter(pl.col("model").is_in(shown)).sort(
+        pl.col("model").replace_strict(order, default=len(order)), "horizon", "year", nulls_last=True
+    )
+    summary = {
+        "facts": dict(facts),
+        "baseline": baseline,
+        "years": list(years),
+        "missing_years": sorted(missing_years),
+        "partial": bool(missing_years),
+        "models": shown,
+        "verdicts": steps,
+        "scores": rows.filter(pl.col("year").is_null()).drop("year").to_dicts(),
+        "scores_by_year": rows.filter(pl.col("year").is_not_null()).to_dicts(),
+        "against_each_other": [
+            {"model": model, "rival": rival, **_estimate(losses, model, rival, horizons=horizons, spec=spec)}
+            for model in shown
+            for rival in shown
+            if model != rival
+        ],
+        "comparisons": comparisons(losses, model="ensemble", baseline=baseline, spec=spec),
+        "newcomers": list(newcomers),
+    }
+    found: dict[str, Any] = plain(summary)
+    return found
+
+
+def _estimate(
+    losses: DailyLosses, model: str, rival: str, *, horizons: Sequence[int], spec: ResamplingSpec
+) -> dict[str, float]:
+    interval = ratio_interval(losses.pair(model, rival), horizons=horizons, spec=spec)
+    return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
+
+
+def newcomer_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
+    """model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
+
+    ``rows``: losses (``daily.forecast_losses``) of young names' forecasts with ``age`` and ``listed`` as from
+    ``yearly.young_decisions``; newcomers are the names listed on or after day ``since``, the first test day: no fold has
+    trained on them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
+    claimed.
+    """
+    rows = rows.filter(pl.col("listed") >= since)
+    if rows.is_empty():
+        return []
+    keys = ["horizon", "date", "ticker"]
+    reference = rows.filter(pl.col("model") == baseline).select(*keys, reference="pinball")
+    aged = rows.join(reference, on=keys)
+    parts = [
+        aged.filter(pl.col("age") <= age)
+        .group_by("model", "horizon", maintain_order=True)
+        .agg(
+            tickers=pl.col("ticker").n_unique(),
+            n=pl.len(),
+            pinball_ratio=pl.col("pinball").sum() / pl.col("reference").sum(),
+            coverage_95=pl.col("inside_95").mean(),
+            coverage_90=pl.col("inside_90").mean(),
+        )
+        .with_columns(sessions=age)
+        for age in AGES
+    ]
+    return pl.concat(parts).sort("model", "sessions", "horizon").to_dicts()

@@ -1,0 +1,116 @@
+"""Figures of one fold's diagnostics: calibration, members, experts, neighbours."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.evaluation.calibration_effect import VARIANTS, scored_variants
+from forecast_assets.core.evaluation.experts import share_matrix
+from forecast_assets.core.evaluation.members import ENSEMBLE, SPLITS
+from forecast_assets.core.evaluation.neighbours import TOLD, most_moved
+from forecast_assets.core.report.figure_style import GRID, INK, MUTED, PALETTE, SMALL, canvas, note, percent
+from forecast_assets.core.report.figures import year_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def calibration_curves(raw: pl.DataFrame, calibrated: pl.DataFrame) -> "Figure":
+    """Coverage of the 95 % band by month of the decision, per horizon, validation months included."""
+    months = (
+        scored_variants(raw, calibrated)
+        .group_by("variant", "horizon", month=pl.col("date").dt.truncate("1mo"), maintain_order=True)
+        .agg(pl.col("coverage_95").mean())
+        .sort("month")
+    )
+    horizons = sorted(months["horizon"].unique().to_list())
+    figure, plots = canvas("Coverage of the 95 % band by month", height=2.9, panels=max(len(horizons), 1))
+    for plot, horizon in zip(plots, horizons, strict=False):
+        plot.axhline(0.95, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for variant, colour in zip(VARIANTS, PALETTE[1::-1], strict=True):
+            line = months.filter(pl.col("horizon") == horizon, pl.col("variant") == variant)
+            plot.plot(line["month"].to_numpy(), line["coverage_95"].to_numpy(), color=colour, label=variant)
+        plot.set_title(f"h = {horizon}", fontsize=SMALL, color=INK)
+        shown = line["month"].to_list()[:: 1 + line.height // 3]
+        plot.set_xticks(shown, [month.strftime("%m/%y") for month in shown])
+    plots[0].yaxis.set_major_formatter(lambda value, _: percent(value))
+    plots[0].legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def contribution_bars(added: pl.DataFrame) -> "Figure":
+    """Per split and member: how much worse it is alone than the ensemble, and how much worse the ensemble without it."""
+    figure, plots = canvas("Pinball above the ensemble's (%): a member alone, and all without it", height=2.9, panels=2)
+    for plot, split in zip(plots, SPLITS, strict=True):
+        rows = added.filter((pl.col("split") == split) & (pl.col("member") != ENSEMBLE))
+        whole = added.filter((pl.col("split") == split) & (pl.col("member") == ENSEMBLE))["alone"]
+        place = np.arange(rows.height)
+        for shift, column, colour in ((-0.2, "alone", PALETTE[0]), (0.2, "without", PALETTE[1])):
+            excess = (100.0 * (rows[column] / whole[0] - 1.0)).fill_null(float("nan")) if whole[0] else []
+            if len(excess):
+                plot.barh(place + shift, np.asarray(excess), height=0.38, color=colour, label=column)
+        plot.axvline(0.0, color=INK, linewidth=1)
+        plot.set_title(split, fontsize=SMALL, color=INK)
+    plots[0].set_yticks(place, rows["member"].to_list(), fontsize=SMALL)  # the panels share their scale
+    plots[0].invert_yaxis()
+    plots[0].legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def experts_figure(title: str, shares: pl.DataFrame) -> "Figure":
+    """The shares of a date's forecasts, stacked, over VIX where it is known."""
+    figure, (whole,) = canvas(title, height=4.4, panels=1)
+    whole.remove()
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    table, days = share_matrix(shares), shares["date"].to_numpy()
+    upper.stackplot(days, table.T, colors=[PALETTE[k % len(PALETTE)] for k in range(table.shape[1])], alpha=0.8)
+    upper.set_ylim(0, 1)
+    upper.yaxis.set_major_formatter(lambda value, _: percent(value))
+    middle = np.cumsum(table[-1]) - table[-1] / 2
+    for k, height in enumerate(middle):
+        if table[-1, k] > 0.04:  # a narrower band holds no name
+            note(upper, days[-1], height, f" {k + 1}", va="center", color=INK)
+    lower.plot(days, shares["vix"].to_numpy(), color=INK, linewidth=1.0)
+    lower.set_ylabel("VIX as known", fontsize=SMALL, color=MUTED)
+    lower.yaxis.set_major_formatter(lambda value, _: percent(value))
+    for plot in (upper, lower):
+        plot.spines[["top", "right"]].set_visible(False)
+        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+    year_axis(lower)
+    return figure
+
+
+def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
+    """Bars of what the first neighbours, named with their correlations, added to the medians of the most moved tickers."""
+    from matplotlib.ticker import MaxNLocator
+
+    moved = most_moved(table)
+    figure, (plot,) = canvas(title, height=1.0 + 0.6 * max(1, len(moved)), panels=1)
+    engine = figure.get_layout_engine()
+    assert engine is not None  # the canvas has one
+    engine.set(rect=(0.03, 0.0, 0.97, 1.0))  # type: ignore[call-arg]  # room for the longest name
+    plot.spines[["top", "right"]].set_visible(False)
+    plot.spines[["left", "bottom"]].set_color(GRID)
+    plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+    place = np.arange(len(moved))[::-1].astype(float)
+    for k in range(TOLD):
+        at = [
+            (y - 0.29 * (k - 1), of["neighbours"][k])
+            for y, of in zip(place, moved, strict=True)
+            if k < len(of["neighbours"])
+        ]
+        plot.barh(
+            [y for y, _ in at], [1e4 * one["added"] for _, one in at], height=0.24, color=PALETTE[0], alpha=1 - 0.25 * k
+        )
+        for y, one in at:
+            known = "" if one["correlation"] is None else f" {one['correlation']:+.2f}"
+            side = "left" if one["added"] >= 0 else "right"
+            note(plot, 1e4 * one["added"], y, f" {one['neighbour']}{known} ", ha=side, va="center", color=INK)
+    plot.set_yticks(place, [of["ticker"] for of in moved], fontsize=SMALL)
+    plot.axvline(0, color=MUTED, linewidth=0.8)
+    plot.margins(x=0.5, y=0.02)
+    plot.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    plot.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
+    plot.set_xlabel("added to the next session's median, basis points", fontsize=SMALL, color=MUTED)
+    return figure

@@ -1,0 +1,98 @@
+"""Which figures the reports show, and of what."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.report.figures import (
+    coverage_by_year,
+    drawdown_curves,
+    equity_curves,
+    fan_chart,
+    pinball_ratios,
+    pit_histograms,
+    ratio_matrix,
+    ratios_by_year,
+    step_ratios,
+    training_curves,
+    weights_by_year,
+    yearly_returns,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PREFERRED_TICKER = "BMW.DE"
+
+
+def backtest_figures(
+    *,
+    forecasts: pl.DataFrame,
+    daily: pl.DataFrame,
+    prices: pl.DataFrame,
+    curves: pl.DataFrame | None,
+    summary: dict[str, Any],
+) -> "dict[str, Figure]":
+    """The report's figures under the names ``render_backtest_report`` places them by.
+
+    ``forecasts`` and ``daily`` as for ``summarise``, whose result ``summary`` is; ``prices``: date, ticker, close of
+    the calendar panel; ``curves``: training curves (fit, epoch, train_loss, validation_pinball) or None.
+    """
+    model = summary["model"]
+    strategies = [row["strategy"] for row in summary["strategies"]]
+    total = pl.DataFrame(summary["forecasts"], infer_schema_length=None).rename(
+        {"pinball_ratio": "ratio", "pinball_ratio_low": "low", "pinball_ratio_high": "high"}
+    )
+    models = [name for name in total["model"].unique(maintain_order=True) if name != summary["baseline"]]
+    yearly = pl.DataFrame(summary["forecasts_by_year"], infer_schema_length=None)
+    figures = {
+        "equity": equity_curves(daily, strategies=strategies),
+        "drawdown": drawdown_curves(daily, strategies=strategies),
+        "yearly": yearly_returns(daily, strategies=strategies),
+        "coverage": coverage_by_year(yearly, model=model),
+        "pit": pit_histograms(forecasts, model=model),
+    }
+    if models:
+        figures["pinball"] = pinball_ratios(total, models=models, baseline=summary["baseline"])
+    ticker, date = fan_subject(forecasts, model=model)
+    figures[f"fan:{ticker}"] = fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
+    for entry in (summary.get("importance") or {"networks": []})["networks"]:
+        weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
+        figures[f"importance:{entry['model']}"] = weights_by_year(weights, years=entry["years"], model=entry["model"])
+    if curves is not None and curves.height:
+        figures["training"] = training_curves(curves)
+    return figures
+
+
+def ablation_figures(summary: dict[str, Any]) -> "dict[str, Figure]":
+    """The figures of ``ablation.ablation``'s summary, under the names ``render_ablation_report`` places them by."""
+    figures = {}
+    if summary["verdicts"]:
+        figures["steps"] = step_ratios(summary["verdicts"])
+    if len(summary["models"]) > 1:
+        figures["matrix"] = ratio_matrix(summary["against_each_other"], models=summary["models"])
+    if summary["scores_by_year"]:
+        yearly = pl.DataFrame(summary["scores_by_year"], infer_schema_length=None)
+        figures["yearly"] = ratios_by_year(yearly, models=summary["models"], baseline=summary["baseline"])
+    return figures
+
+
+def fan_subject(forecasts: pl.DataFrame, *, model: str) -> tuple[str, dt.date]:
+    """Ticker and day of the fan chart, chosen without looking at how well it came out.
+
+    BMW.DE, else the name with the most matured forecasts (ties: the alphabet's first), on the last decision whose every
+    horizon has matured. Raises BadInput where there is none.
+    """
+    matured = (
+        forecasts.filter((pl.col("model") == model) & (pl.col("split") == "test"))
+        .group_by("ticker", "date")
+        .agg(complete=pl.col("y").is_not_null().all())
+        .filter("complete")
+    )
+    if not matured.height:
+        raise BadInput(f"fan chart: no forecast of {model} has matured; forecast an earlier year")
+    subjects = matured.group_by("ticker").agg(decisions=pl.len(), last=pl.col("date").max())
+    chosen = subjects.sort(pl.col("ticker") != PREFERRED_TICKER, -pl.col("decisions").cast(pl.Int64), "ticker")
+    return chosen["ticker"][0], chosen["last"][0]

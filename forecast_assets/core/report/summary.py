@@ -1,0 +1,243 @@
+"""The content of metrics.json: every number and sentence of the backtest report, beside the run it comes from."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from forecast_assets.core.backtest.metrics import strategy_metrics
+from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.evaluation.daily_losses import DailyLosses
+from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
+from forecast_assets.core.evaluation.significance import Interval
+from forecast_assets.core.report.verdicts import (
+    coverage_verdict,
+    pinball_verdict,
+    ratio_interval,
+    require_strategies,
+    sharpe_verdict,
+    victory_verdicts,
+)
+from forecast_assets.core.scores.trading import annual_mean, sessions_per_year
+from forecast_assets.core.specs import BacktestSpec
+
+FACTS = (
+    "data_version",
+    "config_hash",
+    "seeds",
+    "versions",
+    "trials",
+    "profile",
+    "panel_first",
+    "panel_last",
+    "panel_rows",
+)
+"""What the caller must know about the run; more facts are welcome and are printed too."""
+
+SEEN_YEARS = range(2019, 2026)
+"""Test years whose results had been looked at before this project began."""
+
+
+def summarise(
+    *,
+    losses: DailyLosses,
+    daily: pl.DataFrame,
+    facts: Mapping[str, Any],
+    missing_years: Sequence[int],
+    spec: BacktestSpec,
+    model: str,
+    baseline: str,
+    rivals: Sequence[str],
+    caveats: Sequence[str],
+    evidence: Mapping[str, Any] | None = None,
+    importance: Mapping[str, Any] | None = None,
+    neighbours: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
+
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: chained daily tables of all
+    strategies; ``facts``: the run, at least ``FACTS``; ``missing_years``: years that were asked for and are not there
+    (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
+    ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
+    pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
+    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
+    ``importance``: from ``importance.importance``, or None for a report without networks; ``neighbours``: from
+    ``neighbours.most_moved``, empty where no network reads any. Returns, bounds included,
+    shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
+    where a fact, the model's book or its matured forecasts are missing.
+    """
+    if absent := [name for name in FACTS if name not in facts]:
+        raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
+    require_strategies(daily, strategy=model)
+    metrics = forecast_metrics(losses, baseline=baseline)
+    if model not in metrics["model"]:
+        raise BadInput(
+            f"backtest report: no matured test forecast of {model}; have {metrics['model'].unique().to_list()}"
+        )
+    market = daily.filter(pl.col("strategy") == EQUAL_WEIGHT)
+    strategies = strategy_metrics(
+        daily,
+        market=market if market.height else None,
+        cost_bps=spec.cost_bps,
+        samples=spec.bootstrap_samples,
+        seed=spec.seed,
+    )
+    total = strategies.filter(pl.col("year").is_null())
+    years = sorted(daily["year"].unique().to_list())
+    verdicts = [
+        *victory_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
+        sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
+        *_pinball_verdicts(losses, model=model, rivals=rivals, spec=spec),
+        coverage_verdict(metrics, model=model),
+        *(evidence["verdicts"] if evidence else []),
+    ]
+    tested = losses.scores.filter(pl.col("model") == model)["date"]
+    summary = {
+        "facts": dict(facts),
+        "model": model,
+        "baseline": baseline,
+        "years": years,
+        "missing_years": sorted(missing_years),
+        "partial": bool(missing_years),
+        "first_decision": tested.min(),
+        "last_decision": tested.max(),
+        "verdicts": verdicts,
+        "strategies": _first(total.join(_annual_means(daily), on="strategy"), "strategy", model),
+        "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
+        "forecasts": _first(_with_intervals(metrics, losses, baseline=baseline, spec=spec), "model", model),
+        "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
+        "simulation": spec.model_dump(),
+        "simulation_sentence": _simulation_sentence(spec),
+        "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
+        "importance": importance,
+        "neighbours": list(neighbours),
+        "not_tested": _not_tested(verdicts, evidence=evidence is not None),
+        "caveats": [*caveats, *_caveats(years=years, trials=_trials(facts, evidence))],
+    }
+    return plain(summary)
+
+
+def plain(value: Any) -> Any:
+    """The same value in JSON's types: NaN and infinity become null, dates ISO text, tuples lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"a summary holds numbers, texts, dates, lists and mappings, not {type(value).__name__}")
+
+
+def _pinball_verdicts(
+    losses: DailyLosses, *, model: str, rivals: Sequence[str], spec: BacktestSpec
+) -> list[dict[str, Any]]:
+    have = losses.models
+    horizons = losses.scores["horizon"].unique().sort().to_list()
+    verdicts = []
+    for rival in (name for name in rivals if name in have and name != model):
+        pair = losses.pair(rival, model).rename({"loss": "reference", "reference": "loss"})
+        overall = ratio_interval(pair, horizons=horizons, spec=spec)
+        by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
+        verdicts.append(pinball_verdict(model, rival, overall, by_horizon))
+    return verdicts
+
+
+def _with_intervals(metrics: pl.DataFrame, losses: DailyLosses, *, baseline: str, spec: BacktestSpec) -> pl.DataFrame:
+    """The rows over all years, with the interval of each pinball ratio."""
+    total = metrics.filter(pl.col("year").is_null()).drop("year")
+    intervals: list[dict[str, Any]] = []
+    for name in total["model"].unique(maintain_order=True):
+        pair = losses.pair(name, baseline)
+        for horizon in total.filter(pl.col("model") == name)["horizon"]:
+            found = ratio_interval(pair, horizons=[horizon], spec=spec) if name != baseline else Interval(1.0, 1.0, 1.0)
+            intervals.append(
+                {"model": name, "horizon": horizon, "pinball_ratio_low": found.low, "pinball_ratio_high": found.high}
+            )
+    table = pl.DataFrame(intervals, schema_overrides={"horizon": total.schema["horizon"]}, infer_schema_length=None)
+    return total.join(table, on=["model", "horizon"], how="left", maintain_order="left")
+
+
+def _annual_means(daily: pl.DataFrame) -> pl.DataFrame:
+    """strategy, gross_annual_mean, cost_annual_mean, net_annual_mean: arithmetic, so that gross less cost is net."""
+    rows = []
+    for (strategy,), book in daily.sort("strategy", "date").group_by("strategy", maintain_order=True):
+        per_year = sessions_per_year(book["date"].to_numpy())
+        means = {
+            f"{name}_annual_mean": annual_mean(book[column].to_numpy(), sessions_per_year=per_year)
+            for name, column in (("gross", "gross_return"), ("cost", "cost"), ("net", "net_return"))
+        }
+        rows.append({"strategy": strategy, **means})
+    return pl.DataFrame(rows)
+
+
+def _first(table: pl.DataFrame, column: str, name: str) -> list[dict[str, Any]]:
+    """Rows with ``name`` first, the others in the alphabet's order."""
+    keys = [column, *(["horizon"] if "horizon" in table.columns else [])]
+    return table.sort(pl.col(column) != name, *keys).to_dicts()
+
+
+def _simulation_sentence(spec: BacktestSpec) -> str:
+    execution = {
+        "next_open": "at each ticker's next open",
+        "same_close": "at the same close (optimistic: the price that was decided on)",
+    }[spec.execution]
+    return (
+        f"Decided at the close, executed {execution}; {spec.cost_bps:g} bp of each trade's value on each side, after "
+        f"netting; {spec.kelly_fraction:g} x Kelly on the {spec.horizon_sessions}-session forecast, in as many "
+        f"tranches; smoothing {spec.smoothing:g}; at most {100 * spec.name_cap:g} % a name and {spec.gross_cap:g} x "
+        f"gross; {spec.book} book."
+    )
+
+
+def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> list[str]:
+    if evidence:
+        selection = (
+            "Selection beyond the count: trials are taken for independent, and the intervals above treat each strategy "
+            "as the only one tried; the entries named Selection do not."
+        )
+        impact = (
+            "Fills: every trade is filled at its open, whatever its size; the capacity curve charges a rule of thumb "
+            "for it, and adds amounts in different currencies."
+        )
+    else:
+        selection = (
+            "Selection: the intervals treat each strategy as the only one tried; there is no deflated Sharpe ratio, "
+            "PBO or SPA test."
+        )
+        impact = "Market impact and capacity: every trade fills at its open, whatever its size."
+    return [
+        *[f"{entry['claim']}: {entry['sentence']}" for entry in verdicts if entry["verdict"] == "not tested"],
+        f"{impact} Borrow costs and interest on cash are zero.",
+        selection,
+        "The friend's own numbers: B0 is our rebuild of the model, and what the original scored is unknown.",
+    ]
+
+
+def _trials(facts: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> Any:
+    """The ledger's count, or the fits behind the report where there is no ledger."""
+    return evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
+
+
+def _caveats(*, years: Sequence[int], trials: Any) -> list[str]:
+    seen = [year for year in years if year in SEEN_YEARS]
+    looked_at = (
+        f"Results of the test years {seen[0]} to {seen[-1]} had been looked at before, in choosing methods; only later "
+        "data is clean."
+        if seen
+        else None
+    )
+    sentences = [
+        "Survivorship: unless the panel was assembled point in time, it holds names that are known to have survived; "
+        "long books look better than they would have been.",
+        "Returns are in each ticker's local currency; nothing is converted and no currency risk is counted.",
+        looked_at,
+        f"Trials so far: {trials}. Each look at a test year makes the best result look better than it is.",
+    ]
+    return [sentence for sentence in sentences if sentence]

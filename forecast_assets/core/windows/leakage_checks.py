@@ -1,0 +1,71 @@
+"""The proof, on the panel at hand, that no window knows what comes after it; see ``core.panel.proofs``."""
+
+import datetime as dt
+
+import polars as pl
+import torch
+
+from forecast_assets.core.panel.features import feature_names
+from forecast_assets.core.panel.leakage_checks import KEY, Proof, cut_day, sample
+from forecast_assets.core.windows.build import build_tensors
+from forecast_assets.core.windows.days import to_day
+from forecast_assets.core.windows.tensors import PanelTensors
+
+
+def prove_windows(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, Proof]:
+    """Truncation and poison of the tensors: every row up to the cut, its static codes, and which rows end a window.
+
+    Targets are no part of it: they are what comes after. The poison is NaN in every number after the cut. The cut is
+    placed among the sessions that end a window; where no row ends one there is nothing to prove, and the proof holds.
+    """
+    rows = sample(feature_panel).sort(KEY)
+    names = feature_names(rows)
+    whole = build_tensors(rows, feature_names=names)
+    ends = whole.ends(lookback)
+    days = whole.date[ends if len(ends) else whole.run_length > 0]
+    cut = cut_day(pl.Series(days.numpy()).cast(pl.Date))
+    late = pl.col("date") > cut
+    numbers = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
+    poisoned = rows.with_columns(
+        pl.when(late).then(pl.lit(float("nan"))).otherwise(pl.col(name)).alias(name) for name in numbers
+    )
+    tickers = rows["ticker"].n_unique()
+    return {
+        name: _compare(whole, build_tensors(other, feature_names=names), cut=cut, lookback=lookback, tickers=tickers)
+        for name, other in (("truncation", rows.filter(~late)), ("poison", poisoned))
+    }
+
+
+def _compare(whole: PanelTensors, other: PanelTensors, *, cut: dt.date, lookback: int, tickers: int) -> Proof:
+    ours = _past(whole, cut=cut, lookback=lookback, names=whole)
+    theirs = _past(other, cut=cut, lookback=lookback, names=whole)
+    rows = len(ours["date"])
+    if rows != len(theirs["date"]):
+        return Proof(cut, tickers, rows, {"rows": abs(rows - len(theirs["date"]))})
+    changed = {}
+    for name, values in ours.items():
+        differs = (values != theirs[name]) & ~(torch.isnan(values) & torch.isnan(theirs[name]))
+        if count := int(differs.reshape(rows, -1).any(dim=1).sum()):
+            changed[name] = count
+    return Proof(cut, tickers, rows, changed)
+
+
+def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, names: PanelTensors) -> dict[str, torch.Tensor]:
+    """What a model can see of the rows up to ``cut``, codes translated to those of ``names``."""
+    early = panel.date <= to_day(cut)
+    is_end = torch.zeros(panel.rows, dtype=torch.bool)
+    is_end[panel.ends(lookback)] = True
+    past = {
+        "features": panel.features,
+        "scale": panel.scale,
+        "date": panel.date,
+        "observed": panel.observed,
+        "segment_start": panel.segment_start,
+        "run_length": panel.run_length,
+        "window_ends": is_end,
+    }
+    for code, vocabulary in (("ticker", "tickers"), ("sector", "sectors"), ("exchange", "exchanges")):
+        # A name that lists later shifts the codes: what counts is which name a code stands for.
+        shared = [getattr(names, vocabulary).index(name) for name in getattr(panel, vocabulary)]
+        past[code] = torch.tensor(shared)[getattr(panel, code).long()]
+    return {name: values[early] for name, values in past.items()}

@@ -1,0 +1,130 @@
+"""The trial ledger: every fit and every look the store has ever published, remembered when versions are gone."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
+from forecast_assets.store.journal import Journal
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "ledger/trials"
+"""Below the data root."""
+
+LOOK = "backtest"
+CHALLENGER = "challenger"
+
+
+def trial_journal(data_root: str) -> Journal:
+    """The journal of a data root. A search adds its pruned trials to it itself; nobody else knows them."""
+    return Journal(data_root, JOURNAL)
+
+
+def collect_trials(store: Store, data_root: str) -> TrialLedger:
+    """All trials so far. What the store holds and the journal does not know yet is written to the journal first."""
+    journal = trial_journal(data_root)
+    journal.append(trial.as_record() for trial in published_trials(store))
+    return TrialLedger.of(Trial.from_record(record) for record in journal.read())
+
+
+def published_trials(store: Store) -> Iterator[Trial]:
+    """Each fit of each version with fits, current or not, and each simulated test year. Settings that were tried and
+    given up again are versions like any other.
+    """
+    for asset in store.assets():
+        for partition in store.slots(asset):
+            for version in store.versions(asset, partition):
+                if asset == LOOK:
+                    yield _look(version)
+                elif asset == CHALLENGER:
+                    yield from _challengers(version)
+                elif version.manifest.seeds and TRAINING in version.manifest.files:
+                    manifest, scores = version.manifest, _scores(version)
+                    for seed in manifest.seeds:
+                        yield fit_trial(
+                            asset,
+                            partition,
+                            input_key=manifest.input_key,
+                            config=manifest.config,
+                            fit={"seed": seed, "validation_pinball": scores.get(seed)},
+                            when=manifest.created,
+                        )
+
+
+def fit_trial(
+    asset: str, partition: str | None, *, input_key: str, config: Mapping[str, Any], fit: Mapping[str, Any], when: str
+) -> Trial:
+    """The trial of one fit of an asset's training record (``seed``, ``validation_pinball``)."""
+    seed, score = int(fit["seed"]), fit.get("validation_pinball")
+    return Trial(
+        id=_id(asset, partition, input_key, seed),
+        kind="fit",
+        model=asset,
+        spec=_spec(config),
+        seed=seed,
+        fold=partition,
+        score=None if score is None else float(score),
+        pruned=False,
+        when=when,
+    )
+
+
+def _look(version: Version) -> Trial:
+    manifest = version.manifest
+    return Trial(
+        id=_id(manifest.asset, manifest.partition, manifest.input_key, None),
+        kind="look",
+        model=manifest.asset,
+        spec=_spec(manifest.config),
+        seed=None,
+        fold=manifest.partition,
+        score=None,
+        pruned=False,
+        when=manifest.created,
+    )
+
+
+def _challengers(night: Version) -> Iterator[Trial]:
+    """Each member that a night has trained on, whoever serves then; as with fits, a damaged file hides scores alone."""
+    manifest = night.manifest
+    try:
+        members = night.json(CHALLENGER_VERDICT).get("members", [])
+    except CorruptArtefact as error:
+        log.warning("counted without a score: %s", error)
+        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(manifest.seeds)]
+    for member in members:
+        score = member.get("validation_pinball")
+        yield Trial(
+            id=_id(manifest.asset, manifest.partition, manifest.input_key, member["fit"]),
+            kind="fit",
+            model=f"{CHALLENGER}/{member['fit'].partition('/')[0]}",
+            spec=_spec(manifest.config),
+            seed=int(member["seed"]),
+            fold=manifest.partition,
+            score=None if score is None else float(score),
+            pruned=False,
+            when=manifest.created,
+        )
+
+
+def _id(asset: str, partition: str | None, input_key: str, fit: int | str | None) -> str:
+    return sha256_text(canonical_json([asset, partition, input_key, fit]))[:32]
+
+
+def _spec(config: Mapping[str, Any]) -> str:
+    return sha256_text(canonical_json(dict(config)))[:16]
+
+
+def _scores(version: Version) -> dict[int, float]:
+    """Validation pinball by seed. A fit whose file is damaged was tried all the same: it counts, without a score."""
+    try:
+        return {int(fit["seed"]): float(fit["validation_pinball"]) for fit in version.json(TRAINING)["fits"]}
+    except CorruptArtefact as error:
+        log.warning("counted without a score: %s", error)
+        return {}

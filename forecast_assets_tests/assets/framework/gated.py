@@ -1,0 +1,52 @@
+"""A run whose step is a process of its own and waits at a gate; run as ``python -m`` this, HOME.
+
+The step appends a line to ``<data root>/at_work`` when it begins to write and waits until ``<data root>/gate`` exists.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from forecast_assets.assets.framework import stage
+from forecast_assets.resources import environment
+
+ASSET = "macro_series"
+real = stage.write_content
+
+
+def write_behind_the_gate(content: Any, path: Path) -> None:
+    root = Path(environment.data_dir())
+    with (root / "at_work").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while not (root / "gate").exists():
+        time.sleep(0.05)
+    real(content, path)
+
+
+def job() -> dg.JobDefinition:
+    """The panel's job, in this process with the gate; every step's process asks for it again."""
+    stage.write_content = write_behind_the_gate
+    from forecast_assets.definitions import defs
+
+    return defs.resolve_job_def("panel")
+
+
+def main(home: str) -> None:
+    from forecast_assets_tests.assets.framework import gated  # under its own name: each step imports it again
+
+    with dg.DagsterInstance.local_temp(home, overrides={"telemetry": {"enabled": False}}) as instance:
+        result = dg.execute_job(
+            dg.reconstructable(gated.job),
+            instance=instance,
+            asset_selection=[dg.AssetKey(ASSET)],
+            run_config={"loggers": {"console": {"config": {}}}},
+        )
+        sys.exit(0 if result.success else 1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,46 @@
+"""A short campaign: a writer to the store, killed, terminated and started twice; and the plan of the long one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from campaigns.faults.__main__ import DAEMON_TRIALS, STEP_TRIALS, figures, plan
+
+PROJECT = Path(__file__).parents[2]
+TRIALS = 2
+
+
+def test_a_writer_that_is_killed_anywhere_leaves_a_sound_store_and_the_next_one_ends_what_it_began(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "campaigns.faults", "--folder", str(tmp_path), "--quick", str(TRIALS)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": all hold") == 4 * TRIALS
+    assert done.stdout.count("(exit -9)") >= TRIALS  # those aimed at a step have met it
+
+
+def test_the_campaign_holds_as_many_faults_of_each_kind_as_were_asked_for() -> None:
+    assert len(set(plan())) == len(plan()) == sum(STEP_TRIALS.values())
+    counts = STEP_TRIALS | DAEMON_TRIALS
+    assert counts["kill"] + counts["daemon_kill9"] == 300
+    assert counts["daemon_kill9"] >= 50
+    assert counts["double"] + counts["daemon_double"] == 20
+    assert [counts[kind] for kind in ("aimed", "term", "disk_full", "daemon_killed", "corruption")] == [
+        50,
+        50,
+        20,
+        20,
+        20,
+    ]
+
+
+def test_a_trial_that_broke_something_counts_and_says_what() -> None:
+    def trial(kind: str, *broken: str) -> dict[str, object]:
+        return {"kind": kind, "number": 0, "seconds": 6.0, "commit": "c", "chain": "store", "broken": list(broken)}
+
+    found = figures([trial("kill"), trial("aimed", "a", "b"), trial("term"), trial("disk_full")])
+    assert found["kill9_invariants_broken"]["value"] == 1
+    assert found["kill9_invariants_broken"]["broken"] == ["aimed 0: a; b"]
+    assert found["other_faults_invariants_broken"]["value"] == 0
+    assert found["other_faults_invariants_broken"]["trials"] == {"disk_full": 1, "term": 1}

@@ -1,0 +1,295 @@
+"""A bundle gives what its members give: eager, traced, after a round trip through a store."""
+
+import datetime as dt
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from forecast_assets.champion.bundle import (
+    Bundle,
+    Card,
+    Member,
+    Trained,
+    feature_hash,
+    sessions_needed,
+    vocabularies,
+)
+from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.models.attribution import heard_by
+from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.training.calibrate import (
+    CalibrationState,
+    apply,
+    regime_borders,
+    relative_volatility,
+    volatility_regimes,
+)
+from forecast_assets.core.training.ensemble import median_of_means
+from forecast_assets.core.training.fit import predict
+from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.graph import with_graph
+from forecast_assets.core.windows.stats import FoldStats, fit_stats
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.store.artefact_files import MODEL_BINARY
+from forecast_assets.store.keys import sha256_text
+from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.tensors import random_panel
+
+LOOKBACK = 12
+TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, observed=("log_return", "noise_1"), known=("noise_2",))
+PATCHTST = PatchTstSpec(
+    patch_sessions=4, patch_stride=2, hidden=4, heads=2, layers=1, feed_forward=8, channel_width=2, head_hidden=8,
+    observed=("log_return", "noise_1"), known=("noise_2",),
+)  # fmt: skip
+MOE = MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4)
+GRAPH = GraphSpec(
+    **TFT.model_dump(), messages=("log_return", "noise_1"), neighbours=2, window_sessions=20, min_pairs=10,
+    message_width=3, edge_hidden=4,
+)  # fmt: skip
+MAML = MamlSpec(**TFT.model_dump(), support_sessions=20, inner_steps=3, description_width=3)
+FITS: dict[str, FitSpec] = {
+    "b3_tft_sector": TFT,
+    "b7_maml": MAML,
+    "b6_graph": GRAPH,
+    "b5_moe": MOE,
+    "b4_patchtst": PATCHTST,
+    "b1_tft": TFT,
+    "b2_tft_ticker": TFT,
+}
+
+
+@pytest.fixture(scope="module")
+def panel() -> PanelTensors:
+    """Six tickers of 700 sessions, volatility not constant; the last ticker is new."""
+    made = random_panel(tickers=6, sessions=700)
+    generator = torch.Generator().manual_seed(1)
+    made.scale.mul_(torch.exp(0.3 * torch.randn(made.rows, generator=generator)))
+    return made
+
+
+def fold_of(panel: PanelTensors) -> Fold:
+    """Trains on the first five tickers' first 400 sessions."""
+    ends = panel.ends(LOOKBACK)
+    early = ends[(panel.run_length[ends] <= 400) & (panel.ticker[ends] < 5)]
+    return Fold(2019, early[::2], early[1::2], ends[panel.run_length[ends] > 600])
+
+
+def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
+    """Members with random weights, every one of them: a head of zeros would hide what they compute."""
+    fold = fold_of(panel)
+    stats = fit_stats(panel, fold)
+    torch.manual_seed(3)
+    weights = []
+    for name, spec in FITS.items():
+        network = MODELS[name](spec, stats=stats, lookback=LOOKBACK)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+        weights.append(network.state_dict())
+    relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
+    borders = regime_borders(relative, train=fold.train.numpy())
+    state = CalibrationState(np.random.default_rng(0).normal(0, 0.1, (3, 3, 7)))
+    members = tuple(Member(fit=f"{n}/0", model=n, settings=s.model_dump(mode="json")) for n, s in FITS.items())
+    card = Card(
+        fold=2019,
+        members=members,
+        groups=3,
+        lookback=LOOKBACK,
+        history_sessions=sessions_needed(LOOKBACK, members),
+        features=panel.feature_names,
+        feature_hash=feature_hash(panel.feature_names, FeatureSpec()),
+        vocabularies=vocabularies(panel, stats),
+        regime_borders=(float(borders[0]), float(borders[1])),
+        unconditional_mean=stats.unconditional_mean,
+        cutoff=dt.date(2018, 12, 31),
+        calibrated=True,
+    )
+    return Trained(card, weights, stats, state), stats
+
+
+@pytest.fixture(scope="module")
+def made(panel: PanelTensors) -> Trained:
+    return trained(panel)[0]
+
+
+@pytest.fixture(scope="module")
+def bundle(made: Trained, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Bundle.open(publish(Store(tmp_path_factory.mktemp("bundle")), made.files()))
+
+
+def expected(panel: PanelTensors, made: Trained, stats: FoldStats, rows: torch.Tensor) -> NDArray[np.float64]:
+    """By the path that the walk-forward takes."""
+    each = [
+        predict(n, s, w, panel=with_graph(panel, GRAPH), ends=rows, stats=stats, lookback=LOOKBACK, device="cpu")
+        .double()
+        .numpy()
+        for (n, s), w in zip(FITS.items(), made.weights, strict=True)
+    ]
+    regime = volatility_regimes(panel, train=fold_of(panel).train.numpy())[rows.numpy()]
+    assert set(regime) == {0, 1, 2}
+    return apply(made.state, median_of_means(np.stack(each), groups=3), regime=regime)
+
+
+def publish(store: Store, files: dict[str, bytes], *, key: str = "one") -> Any:
+    staging = store.stage("serving_model", input_key=sha256_text(key))
+    for name, content in files.items():
+        (staging.path / name).write_bytes(content)
+    fields: Any = {"parents": {}, "config": {}, "code_version": "c", "seeds": [], "slices": {}, "facts": {}}
+    return store.commit(staging, fields)
+
+
+def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
+    stats = fit_stats(panel, fold_of(panel))
+    ends = panel.ends(LOOKBACK)
+    for rows in (ends[::7], ends[:5], ends[-1:], ends[torch.tensor([300, 20, 2000])]):
+        given = bundle.forecast(panel, rows)
+        assert given.quantiles.shape == (len(rows), 3, 7)
+        if len(rows) > 100:
+            reference = expected(panel, made, stats, rows)
+            assert np.abs(given.quantiles - reference).max() <= 1e-5 * np.abs(reference).max()
+        assert (np.diff(given.quantiles, axis=-1) >= 0).all()
+
+
+def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
+    some = Trained(
+        made.card.model_copy(update={"members": made.card.members[1:4]}), made.weights[1:4], made.stats, made.state
+    )
+    program = torch.export.load(io.BytesIO(some.program())).module()
+    for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
+        given = bundle.inputs(panel, rows, regime=bundle.regime(panel, rows), state=made.state)
+        for ours, eager in zip(program(*given.given()), some.module()(*given.given()), strict=True):
+            torch.testing.assert_close(ours, eager, rtol=0, atol=1e-6)
+
+
+def test_how_decisions_are_batched_changes_nothing(panel: PanelTensors, bundle: Bundle) -> None:
+    rows = panel.ends(LOOKBACK)[::50]
+    together = bundle.forecast(panel, rows).quantiles
+    alone = np.concatenate([bundle.forecast(panel, row[None]).quantiles for row in rows])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+
+
+def test_nothing_before_a_decisions_complete_sessions_and_nothing_after_it_is_read(
+    panel: PanelTensors, bundle: Bundle
+) -> None:
+    """What stands before a ticker's first row is the end of another's history, so it is later too."""
+    for session in (LOOKBACK - 1, 200):  # of the second ticker
+        row = torch.tensor([700 + session])
+        before = bundle.forecast(panel, row).quantiles
+        late = panel.date > panel.date[row]
+        poisoned = replace(
+            panel,
+            features=torch.where(late[:, None], float("nan"), panel.features),
+            scale=torch.where(late, float("nan"), panel.scale),
+        )
+        assert (bundle.forecast(poisoned, row).quantiles == before).all()
+
+
+def test_a_name_that_the_bundle_never_saw_is_forecast_from_what_became_of_its_own_first_sessions(
+    panel: PanelTensors, made: Trained
+) -> None:
+    """By its B7 alone, whose window shows 12 sessions; the 20 before a decision are the support."""
+    card = made.card.model_copy(update={"members": made.card.members[1:2], "groups": 1})
+    alone = Trained(card, made.weights[1:2], made.stats, made.state)
+    bundle = Bundle.of(alone, alone.files())
+    listed = int(torch.nonzero(panel.ticker == 5)[0])
+    assert bundle._ids(panel, "ticker")[5] == 0
+
+    def matters(row: int, ago: int) -> tuple[bool, bool]:
+        """Whether the forecast changes with a session's return, and with whether it was quoted."""
+        asked = torch.tensor([row])
+        features, observed = panel.features.clone(), panel.observed.clone()
+        features[row - ago, panel.feature_names.index("log_return")] += 0.02
+        observed[row - ago] = False
+        before = bundle.forecast(panel, asked).raw
+        others = (replace(panel, features=features), replace(panel, observed=observed))
+        first, second = (bool(np.abs(bundle.forecast(other, asked).raw - before).max() > 1e-7) for other in others)
+        return first, second
+
+    for session, known in ((LOOKBACK, ()), (LOOKBACK + 6, (13, 17)), (40, (13, 17, 20)), (300, (13, 17, 20))):
+        for ago in (13, 17, 20, 21, 30):
+            assert matters(listed + session - 1, ago) == ((ago in known),) * 2, (session, ago)
+
+
+def test_filled_sessions_are_no_outcomes_to_the_binary_as_they_are_none_to_the_walk_forward(
+    panel: PanelTensors, made: Trained
+) -> None:
+    card = made.card.model_copy(update={"members": made.card.members[1:2], "groups": 1})
+    alone = Trained(card, made.weights[1:2], made.stats, made.state)
+    observed = torch.rand(panel.rows, generator=torch.Generator().manual_seed(0)) > 0.1
+    holed = replace(panel, observed=observed)
+    rows = holed.ends(LOOKBACK)[::7]
+    given = Bundle.of(alone, alone.files()).forecast(holed, rows).raw
+    reference = predict(
+        "b7_maml", MAML, made.weights[1], panel=holed, ends=rows, stats=alone.stats, lookback=LOOKBACK, device="cpu"
+    )
+    assert np.abs(given - reference.double().numpy()).max() <= 1e-5 * float(reference.abs().max())
+
+
+def test_a_ticker_keeps_its_embedding_when_others_list_and_a_new_one_is_unknown(
+    panel: PanelTensors, bundle: Bundle
+) -> None:
+    renamed = PanelTensors(**{**vars(panel), "tickers": ("T00", "T01", "T02", "T03", "T04", "ZZ")})
+    assert bundle._ids(panel, "ticker").tolist() == [1, 2, 3, 4, 5, 0]
+    assert bundle._ids(renamed, "ticker").tolist() == [1, 2, 3, 4, 5, 0]
+    shifted = PanelTensors(**{**vars(panel), "tickers": ("AA", "T00", "T01", "T02", "T03", "T04")})
+    assert bundle._ids(shifted, "ticker").tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_another_calibration_state_is_an_input(panel: PanelTensors, bundle: Bundle) -> None:
+    rows = panel.ends(LOOKBACK)[-40:]
+    neutral = bundle.forecast(panel, rows, state=CalibrationState.initial())
+    np.testing.assert_allclose(neutral.quantiles, neutral.raw, rtol=1e-12, atol=1e-15)
+    assert not np.allclose(bundle.forecast(panel, rows).quantiles, neutral.quantiles)
+
+
+def test_a_bundle_explains_by_its_best_member_that_can(panel: PanelTensors, bundle: Bundle) -> None:
+    found = bundle.explain(panel, int(panel.ends(LOOKBACK)[-1]))
+    assert found is not None
+    fit, seen = found
+    assert fit == "b6_graph/0"  # which can also tell whom it heard from
+    assert float(seen.encoder.sum()) == pytest.approx(1, abs=1e-5)
+    assert seen.neighbours is not None
+    (heard,) = heard_by(seen.neighbours, ticker=panel.ticker, names=panel.tickers)
+    assert {one.ticker for one in heard} <= {"T00", "T01", "T02", "T03", "T04"}  # the decision is the last ticker's
+    assert sum(one.correlation is not None for one in heard) == GRAPH.neighbours
+    assert max(abs(one.added) for one in heard) > 0
+
+
+def test_an_altered_binary_is_refused_before_it_is_loaded(made: Trained, tmp_path: Path) -> None:
+    version = publish(Store(tmp_path), made.files())
+    path = version.path(MODEL_BINARY)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    with pytest.raises(CorruptArtefact, match=r"model\.pt"):
+        Bundle.open(version)
+
+
+def test_a_card_of_other_weights_is_refused(made: Trained, tmp_path: Path) -> None:
+    other = Trained(made.card, [{n: t + 1 for n, t in w.items()} for w in made.weights], made.stats, made.state)
+    files = {**made.files(), "members.safetensors": other.files()["members.safetensors"]}
+    with pytest.raises(CorruptArtefact, match="does not belong to the weights"):
+        Bundle.open(publish(Store(tmp_path), files))
+
+
+def test_a_panel_without_a_feature_is_told_so(panel: PanelTensors, bundle: Bundle) -> None:
+    renamed = PanelTensors(**{**vars(panel), "feature_names": ("other", *panel.feature_names[1:])})
+    with pytest.raises(BadInput, match=r"missing \['log_return'\], new \['other'\]"):
+        bundle.forecast(renamed, panel.ends(LOOKBACK)[:1])
+    with pytest.raises(BadInput, match="1 of 1 decisions have fewer than 12 complete sessions"):
+        bundle.forecast(panel, torch.tensor([3]))
+
+
+def test_features_of_the_same_names_that_are_made_in_another_way_are_refused(
+    panel: PanelTensors, bundle: Bundle
+) -> None:
+    bundle.check_features(panel, FeatureSpec())
+    with pytest.raises(BadInput, match="the same names made in another way"):
+        bundle.check_features(panel, FeatureSpec(macd_signal=7))

@@ -1,0 +1,218 @@
+"""The command line as its user meets it: real processes for what starts Dagster, in-process for the rest."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from forecast_assets.cli.app import cli
+from forecast_assets.cli.report_problems import loss_problems
+from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.graph import Graph
+
+HEADER = "Date,Ticker,Sector,Opening Price,Closing Price,Volume\n"
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def command(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "forecast_assets.cli", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "DAGSTER_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "panel.csv: no such file or folder; name the raw panel with FORECAST_PANEL or --panel"),
+        ("", "panel.csv: the file is empty; it needs a header and at least one row"),
+        (HEADER, "panel.csv: the file has a header but no rows"),
+        (
+            HEADER.replace("Closing Price,", "") + "2020-01-02,A,X,1,2\n",
+            "panel.csv: missing column close (accepted: Close, Closing Price, Close Price, Adj Close, Adjusted Close); "
+            "found Date, Ticker, Sector, Opening Price, Volume",
+        ),
+    ],
+    ids=["missing file", "empty file", "no rows", "missing column"],
+)
+def test_a_bad_panel_gets_one_clear_sentence_and_leaves_nothing(
+    tmp_path: Path, content: str | None, sentence: str
+) -> None:
+    if content is not None:
+        (tmp_path / "panel.csv").write_text(content)
+    done = command("run", "--profile", "smoke", "--data-dir", "data", "--panel", "panel.csv", folder=tmp_path)
+    assert done.returncode == 1
+    assert f"forecast-assets: raw_panel: {sentence}\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    left = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert not [path for path in left if "macro_series" not in path.parts]  # which does not read the panel
+
+
+def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -> None:
+    waits = f"{tmp_path / 'data' / 'store'}: process {os.getpid()} is at work on it; waiting until it is done or gone"
+    arguments = ["run", "--profile", "smoke", "--data-dir", str(tmp_path / "data"), "--select", "macro_series"]
+    with Store(tmp_path / "data" / "store").run_turn(told=print) as turn:
+        second = subprocess.Popen(
+            [sys.executable, "-m", "forecast_assets.cli", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "DAGSTER_HOME": str(tmp_path / "home")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert second.stderr is not None
+        first_line = second.stderr.readline().strip()
+        assert not Store(tmp_path / "data" / "store").has("macro_series")
+        turn.release()
+        rest = second.stderr.read()
+        second.stderr.close()
+    assert first_line == waits
+    assert second.wait() == 0, rest
+    assert Store(tmp_path / "data" / "store").has("macro_series")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--profile", "huge"], "FORECAST_PROFILE: there is no profile 'huge'; choose one of demo, full, smoke"),
+        (["--set", "backtest.cost_bp=1"], "there is no knob 'backtest.cost_bp'; the nearest is backtest.cost_bps"),
+        (["--as-of", "yesterday"], "FORECAST_AS_OF: 'yesterday' is not a date; write it like 2025-07-24"),
+    ],
+)
+def test_a_bad_option_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    for name in ("FORECAST_PROFILE", "FORECAST_AS_OF"):  # the command sets them for its own process
+        monkeypatch.setenv(name, "")
+    done = invoke("run", "--data-dir", tmp_path, *arguments)
+    assert done.exit_code == 1
+    assert sentence in done.output
+    assert "Traceback" not in done.output
+
+
+def test_an_unknown_year_is_answered_with_those_the_panel_has(smoke_graph: Graph) -> None:
+    from forecast_assets.core.errors import BadKnob
+
+    with pytest.raises(BadKnob, match="no test year 1999; it has 2018, 2019"):
+        smoke_graph.run("b0_mlp", years=["1999"])
+
+
+def test_an_unknown_asset_is_answered_with_those_there_are(smoke_graph: Graph) -> None:
+    from forecast_assets.core.errors import BadKnob
+
+    with pytest.raises(BadKnob, match="there is no asset 'b9'; choose from ablation_report, b0_mlp, "):
+        smoke_graph.run("b9")
+
+
+def test_export_writes_all_partitions_of_a_table(smoke_graph: Graph, tmp_path: Path) -> None:
+    out = tmp_path / "ensemble.csv"
+    done = invoke("export", "ensemble", out, "--data-dir", smoke_graph.root)
+    assert done.exit_code == 0, done.output
+    expected = pl.concat([smoke_graph.table("ensemble", year) for year in ("2018", "2019")])
+    assert pl.read_csv(out, try_parse_dates=True).height == expected.height
+    assert done.output == f"{out}: {expected.height} rows\n"
+
+
+def test_export_of_what_is_not_there_says_what_is(smoke_graph: Graph, tmp_path: Path) -> None:
+    done = invoke("export", "b9", tmp_path / "b9.csv", "--data-dir", smoke_graph.root)
+    assert done.exit_code == 1
+    assert "b9: not materialised; there are ablation_report, b0_mlp, " in done.output
+    assert not (tmp_path / "b9.csv").exists()
+
+
+def test_status_lists_every_artefact(smoke_graph: Graph) -> None:
+    done = invoke("status", "--data-dir", smoke_graph.root)
+    assert done.exit_code == 0, done.output
+    assert all(asset in done.output for asset in smoke_graph.store.assets())
+
+
+def test_status_of_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
+    assert "nothing is materialised yet; run `make all`" in invoke("status", "--data-dir", tmp_path).output
+
+
+def test_verify_finds_every_artefact_as_published(smoke_graph: Graph) -> None:
+    done = invoke("verify", "--data-dir", smoke_graph.root)
+    assert done.exit_code == 0, done.output
+    assert "artefacts, all as published" in done.output
+
+
+def test_verify_names_an_altered_file(smoke_graph: Graph, tmp_path: Path) -> None:
+    shutil.copytree(smoke_graph.root / "store" / "ensemble", tmp_path / "store" / "ensemble")
+    victim = next(path for path in (tmp_path / "store").rglob("table.parquet"))
+    victim.write_bytes(victim.read_bytes()[:-1] + b"?")
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 1
+    assert "table.parquet" in done.output
+
+
+def test_verify_derives_the_report_again_and_names_a_number_that_somebody_changed(
+    smoke_graph: Graph, tmp_path: Path
+) -> None:
+    shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
+    shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "every number derived again" in done.output
+
+    metrics = tmp_path / "reports" / "latest" / "metrics.json"
+    summary = json.loads(metrics.read_text())
+    true = summary["strategies"][0]["annual_return"]
+    summary["strategies"][0]["annual_return"] = true + 0.001
+    metrics.write_text(json.dumps(summary))
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 1
+    assert f"metrics.json: strategies[0].annual_return is {true + 0.001!r}, derived {true!r}" in done.output
+
+
+def test_verify_scores_the_forecasts_again_and_names_losses_that_are_not_theirs(
+    smoke_graph: Graph, tmp_path: Path
+) -> None:
+    assert loss_problems(smoke_graph.store, smoke_graph.version("backtest", "2019")) == []
+    shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
+    store = Store(tmp_path / "store")
+    book = store.current("backtest", "2019")
+    losses = book.path("losses.parquet")
+    pl.read_parquet(losses).with_columns(pl.col("pinball") * 0.99).write_parquet(losses)
+    entry = book.manifest.files["losses.parquet"].model_copy(update={"bytes": losses.stat().st_size})
+    files = {**book.manifest.files, "losses.parquet": entry}
+    forged = replace(book, manifest=book.manifest.model_copy(update={"files": files}))
+    assert loss_problems(store, forged) == [
+        "backtest/2019: losses.parquet does not hold the losses of the forecasts it was made from"
+    ]
+
+
+def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: Graph, tmp_path: Path) -> None:
+    shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
+    shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
+    html = tmp_path / "reports" / "latest" / "backtest.html"
+    html.write_text(html.read_text().replace("no evidence", "beats"))
+    (tmp_path / "reports" / "latest" / "metrics.json").unlink()
+    done = invoke("verify", "--data-dir", tmp_path)
+    assert done.exit_code == 1
+    assert "metrics.json: is gone" in done.output
+
+
+def test_knobs_shows_value_and_meaning() -> None:
+    lines = invoke("knobs", "--profile", "full").output.splitlines()
+    assert "backtest.cost_bps = 5.0   # cost of a trade, basis points of its value, each side" in lines
+
+
+def test_the_demo_panel_is_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        assert invoke("demo-panel", tmp_path / name, "--profile", "smoke").exit_code == 0
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()

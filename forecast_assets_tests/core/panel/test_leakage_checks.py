@@ -1,0 +1,141 @@
+"""The proofs hold on a panel with halts and breaks, and fail, naming the column, on planted bugs."""
+
+import datetime as dt
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from forecast_assets.core.panel import calendar, features
+from forecast_assets.core.panel import leakage_checks as proofs
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.features import Feature
+from forecast_assets.core.panel.leakage_checks import Proof, cut_day, prove, prove_calendar, prove_features, sample
+from forecast_assets.core.specs import FeatureSpec
+from forecast_assets_tests.core.panel.walks import walk
+from forecast_assets_tests.helpers.builders import panel, panel_spec
+
+START = dt.date(2023, 9, 1)
+
+
+@pytest.fixture(scope="module")
+def raw_panel() -> pl.DataFrame:
+    """Two exchanges, a hole over the cut, a name that lists after it."""
+    parts = panel(
+        walk("AAPL", 150, seed=1, start=START),
+        walk("MSFT", 150, seed=2, start=START),
+        walk("SAP.DE", 150, seed=3, start=START, exchange="XETR"),
+        walk("ZZZ", 20, seed=5, start=dt.date(2024, 3, 1)),
+    )
+    cut = cut_day(parts["date"])
+    near = pl.col("date").is_between(cut - dt.timedelta(days=1), cut + dt.timedelta(days=4))
+    return parts.filter(~((pl.col("ticker") == "MSFT") & near))
+
+
+@pytest.fixture(scope="module")
+def calendar_rows(raw_panel: pl.DataFrame) -> pl.DataFrame:
+    return reindex(raw_panel, spec=panel_spec())
+
+
+def proofs_of_features(rows: pl.DataFrame) -> dict[str, Proof]:
+    return prove_features(rows.lazy(), features=FeatureSpec())
+
+
+@pytest.mark.parametrize("kind", ["exchange", "union"])
+def test_sessions_and_fills_know_nothing_of_what_comes_after(raw_panel: pl.DataFrame, kind: str) -> None:
+    found = prove_calendar(raw_panel.lazy(), spec=panel_spec(calendar=kind))
+    assert list(found) == ["truncation", "poison"]
+    assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
+    assert all(proof.holds and proof.rows > 250 for proof in found.values())
+
+
+def test_features_know_nothing_of_what_comes_after(calendar_rows: pl.DataFrame) -> None:
+    found = proofs_of_features(calendar_rows)
+    assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
+    assert found["poison"].rows == calendar_rows.filter(pl.col("date") <= found["poison"].cut).height > 250
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, name: str, expression: pl.Expr) -> None:
+    """Declare feature ``name`` with another expression."""
+    honest = features.declare
+
+    def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
+        return tuple(replace(f, expression=lambda: expression) if f.name == name else f for f in honest(spec))
+
+    monkeypatch.setattr(features, "declare", declare)
+
+
+RETURN = pl.col("log_return")
+
+
+@pytest.mark.parametrize(
+    ("name", "bug"),
+    [
+        ("return_5", pl.col("close").log().diff(5).shift(-1)),
+        ("volatility_20", RETURN.rolling_std(20, center=True)),
+        ("volume_z_20", (pl.col("volume") - pl.col("volume").mean()) / pl.col("volume").std()),
+        ("rsi_14", pl.when(pl.col("row") == 0).then(RETURN.shift(-1)).otherwise(RETURN)),
+        ("macd", pl.col("close") / pl.col("close").last()),
+    ],
+)
+def test_a_feature_that_knows_the_future_fails_the_proofs_and_is_named(
+    calendar_rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, name: str, bug: pl.Expr
+) -> None:
+    plant(monkeypatch, name, bug)
+    found = proofs_of_features(calendar_rows)
+    if name == "rsi_14":  # the first row alone, filled from the second: both lie before the cut
+        assert found["truncation"].holds
+        return
+    assert not found["truncation"].holds
+    assert not found["poison"].holds
+    assert name in found["truncation"].changed
+    assert name in found["poison"].changed
+
+
+def test_a_label_that_reaches_past_the_cut_is_no_leak_but_one_that_ends_before_it_may_not_change(
+    calendar_rows: pl.DataFrame,
+) -> None:
+    def make(rows: pl.DataFrame) -> pl.DataFrame:
+        last = pl.col("close").last().over("ticker")
+        return rows.select("ticker", "date", "is_missing", target_1d=pl.col("close") / last)
+
+    found = prove(calendar_rows, make, cut=cut_day(calendar_rows["date"]))
+    assert "target_1d" in found["truncation"].changed
+    assert "target_1d" in found["poison"].changed
+
+
+def test_a_fill_that_takes_the_next_close_fails_the_proof(
+    raw_panel: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = calendar.reindex
+
+    def backward(raw: pl.DataFrame, *, spec: object) -> pl.DataFrame:
+        rows = honest(raw, spec=spec)  # type: ignore[arg-type]
+        observed = pl.when(~pl.col("is_missing")).then("close")
+        return rows.with_columns(close=observed.backward_fill().over("ticker"))
+
+    monkeypatch.setattr(proofs, "reindex", backward)
+    found = prove_calendar(raw_panel.lazy(), spec=panel_spec())
+    assert found["poison"].changed == {"close": 2}
+
+
+def test_rows_that_come_or_go_are_counted(calendar_rows: pl.DataFrame) -> None:
+    def busiest(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.col("ticker") != rows.sort("volume", nulls_last=False)["ticker"][-1])
+
+    found = prove(calendar_rows, busiest, cut=cut_day(calendar_rows["date"]))
+    assert "rows" in found["poison"].changed
+
+
+def test_a_large_panel_is_sampled_evenly_and_always_the_same_way() -> None:
+    names = [f"T{n:03d}" for n in range(157)]
+    table = pl.LazyFrame({"ticker": names, "exchange": ["XNYS"] * 150 + ["XETR"] * 7})
+    chosen = sample(table)
+    assert chosen["ticker"].n_unique() <= 40
+    assert set(chosen["exchange"]) == {"XNYS", "XETR"}
+    assert sample(table.reverse()).sort("ticker").equals(chosen.sort("ticker"))
+
+
+def test_a_panel_of_one_session_has_nothing_later_and_holds(raw_panel: pl.DataFrame) -> None:
+    first = raw_panel.filter(pl.col("date") == raw_panel["date"].min())
+    assert prove_calendar(first.lazy(), spec=panel_spec())["truncation"].holds

@@ -1,0 +1,77 @@
+"""The evidence on planted books: what counts as a candidate, and what the verdicts say."""
+
+import datetime as dt
+import math
+
+import numpy as np
+import polars as pl
+
+from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.core.report.evidence import Books, candidate_returns, selection
+from forecast_assets.core.specs import BacktestSpec, DeclaredTrial, VerdictSpec
+
+DAYS = pl.date_range(dt.date(2022, 1, 3), dt.date(2023, 12, 29), interval="1d", eager=True)
+DAYS = DAYS.filter(DAYS.dt.weekday() <= 5)
+SPEC = BacktestSpec(bootstrap_samples=100)
+
+
+def book(strategy: str, *, mean: float, seed: int, days: pl.Series = DAYS) -> pl.DataFrame:
+    z = np.random.default_rng(seed).standard_normal(len(days))
+    return pl.DataFrame({"date": days, "strategy": strategy, "net_return": mean + 0.01 * z})
+
+
+def books(**means: float) -> Books:
+    daily = pl.concat(book(name, mean=mean, seed=k) for k, (name, mean) in enumerate(means.items()))
+    variants = pl.concat([book("m/0", mean=0.0, seed=90), book("ensemble/late", mean=0.0, seed=91)])
+    empty = pl.DataFrame()
+    return Books(chained=daily, daily=daily, variants=variants, positions=empty, trades=empty, liquid=empty)
+
+
+def fits(count: int) -> TrialLedger:
+    return TrialLedger.of(Trial(f"{k:04}", "fit", "m", "s", k, "2022", 0.1, False, "w") for k in range(count))
+
+
+def test_benchmarks_and_the_late_book_are_no_candidates_and_gaps_disqualify() -> None:
+    found = books(ensemble=0.0, equal_weight=0.0, random_walk=0.0)
+    part = book("joined_later", mean=0.0, seed=5, days=DAYS[100:])
+    found = Books(**{**vars(found), "variants": pl.concat([found.variants, part])})
+    names, returns, dates = candidate_returns(found)
+    assert names == ["ensemble", "m/0"]
+    assert returns.shape == (len(DAYS), 2)
+    assert dates.equals(DAYS)
+
+
+def test_more_trials_deflate_the_same_book() -> None:
+    good = books(ensemble=0.0012, other=-0.0005)
+    few, many = (selection(good, fits(count), model="ensemble", spec=SPEC, rules=VerdictSpec()) for count in (1, 5000))
+    assert few["deflated_sharpe"] > many["deflated_sharpe"]
+    assert few["hurdle_sharpe"] == 0.0 < many["hurdle_sharpe"]
+    assert (many["trials"]["fits"], many["trials"]["total"]) == (5000, 5000)
+
+
+def test_declared_trials_count_among_them() -> None:
+    rules = VerdictSpec(declared_trials=(DeclaredTrial(name="x", sharpe=2.0), DeclaredTrial(name="y", sharpe=-2.0)))
+    plain, declared = (
+        selection(books(ensemble=0.001, b=0.0), fits(10), model="ensemble", spec=SPEC, rules=r)
+        for r in (VerdictSpec(), rules)
+    )
+    assert declared["trials"]["total"] == plain["trials"]["total"] + 2
+    assert declared["hurdle_sharpe"] > plain["hurdle_sharpe"]
+
+
+def test_the_candidate_that_earns_is_found_and_the_others_are_not() -> None:
+    found = selection(books(ensemble=0.004, b=0.0, c=0.0), fits(1), model="ensemble", spec=SPEC, rules=VerdictSpec())
+    assert found["against_cash"]["p_value"] < 0.05
+    assert found["against_cash"]["better"] == ("ensemble",)
+    assert found["overfitting"]["probability"] == 0.0
+
+
+def test_a_short_history_has_no_overfitting_test_and_a_zero_position_no_sharpe() -> None:
+    whole = books(ensemble=0.0, b=0.0)
+    short = Books(**{**vars(whole), **{k: getattr(whole, k).filter(pl.col("date") < dt.date(2022, 3, 1))
+                                       for k in ("chained", "daily", "variants")}})  # fmt: skip
+    assert selection(short, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())["overfitting"] is None
+    idle = pl.when(pl.col("strategy") == "ensemble").then(0.0).otherwise(pl.col("net_return")).alias("net_return")
+    resting = Books(**{**vars(whole), "chained": whole.chained.with_columns(idle), "daily": whole.daily})
+    found = selection(resting, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())
+    assert math.isnan(found["deflated_sharpe"])

@@ -1,0 +1,336 @@
+import datetime as dt
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
+from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
+from forecast_assets.core.report.figure_style import to_svg
+from forecast_assets.core.report.html import chance, decimal, fact, percent, points, render_backtest_report
+from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
+from forecast_assets.core.report.summary import FACTS, plain, summarise
+from forecast_assets.core.specs import BacktestSpec
+
+EVIL = "<script>alert(1)</script>"
+CALENDAR = pl.date_range(dt.date(2023, 1, 2), dt.date(2024, 12, 31), interval="1d", eager=True)
+DAYS = CALENDAR.filter(CALENDAR.dt.weekday() <= 5)
+SPEC = BacktestSpec(bootstrap_samples=60, horizon_sessions=20, cost_bps=5.0)
+LEVELS = np.array([-1.96, -1.645, -0.674, 0.0, 0.674, 1.645, 1.96])
+FACT_VALUES: dict[str, Any] = {
+    "data_version": "d4ta",
+    "config_hash": "c0nf",
+    "seeds": [0, 1],
+    "versions": {"polars": "2.1.0"},
+    "trials": 31,
+    "profile": "smoke",
+    "panel_first": "2020-01-02",
+    "panel_last": "2024-12-31",
+    "panel_rows": 147383,
+}
+
+
+def forecasts(model: str, *, width: float, tickers: tuple[str, ...] = ("AAA", "BMW.DE", EVIL)) -> pl.DataFrame:
+    """Standard Normal outcomes (the same for every model) under a Normal band of standard deviation ``width``."""
+    generator = np.random.default_rng(11)
+    parts = []
+    for ticker in tickers:
+        for horizon in HORIZONS:
+            y = generator.standard_normal(len(DAYS))
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "date": DAYS,
+                        "ticker": ticker,
+                        "horizon": pl.Series([horizon] * len(DAYS), dtype=pl.Int32),
+                        **{
+                            name: [level * width] * len(DAYS)
+                            for name, level in zip(QUANTILE_COLUMNS, LEVELS, strict=True)
+                        },
+                        "mean": 0.0,
+                        "sigma": width,
+                        "y": np.where(np.arange(len(DAYS)) < len(DAYS) - horizon, y, np.nan),
+                        "split": "test",
+                        "model": model,
+                    }
+                ).with_columns(pl.col("y").fill_nan(None))
+            )
+    return pl.concat(parts)
+
+
+def book(strategy: str, *, gross: float, noise: float, turnover: float, seed: int = 0) -> pl.DataFrame:
+    """Daily returns of exactly ``gross`` on average and ``noise`` standard deviation."""
+    z = np.random.default_rng(seed).standard_normal(len(DAYS))
+    z = (z - z.mean()) / z.std()
+    return pl.DataFrame({"date": DAYS, "gross_return": gross + noise * z}).select(
+        "date",
+        pl.lit(strategy).alias("strategy"),
+        pl.col("date").dt.year().cast(pl.Int32).alias("year"),
+        "gross_return",
+        pl.lit(turnover * 5e-4).alias("cost"),
+        (pl.col("gross_return") - turnover * 5e-4).alias("net_return"),
+        pl.lit(turnover).alias("turnover"),
+        pl.lit(1.0 if noise else 0.0).alias("gross_exposure"),
+        pl.lit(0.0).alias("net_exposure"),
+    )
+
+
+TABLE = pl.concat([forecasts("ensemble", width=1.0), forecasts("b0_mlp", width=2.0), forecasts("ewma", width=1.5)])
+DAILY = pl.concat(
+    [
+        book("ensemble", gross=0.002, noise=0.005, turnover=0.05),
+        book("b0_mlp", gross=0.002, noise=0.005, turnover=0.05),
+        book("b0_mlp_naive", gross=0.0, noise=0.005, turnover=2.0, seed=1),
+        book("equal_weight", gross=0.0005, noise=0.01, turnover=0.0, seed=2),
+        book("random_walk", gross=0.0, noise=0.0, turnover=0.0),
+        book(EVIL, gross=0.0, noise=0.001, turnover=0.1, seed=3),
+    ]
+)
+
+
+def losses_of(table: pl.DataFrame) -> DailyLosses:
+    return daily_losses([table], references=["ensemble", "b0_mlp", "ewma"])
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "losses": losses_of(TABLE),
+        "daily": DAILY,
+        "facts": FACT_VALUES,
+        "missing_years": [],
+        "spec": SPEC,
+        "model": "ensemble",
+        "baseline": "ewma",
+        "rivals": ["b0_mlp", "ewma", "har"],
+        "caveats": [],
+    }
+    return summarise(**(arguments | changes))
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    return summary(facts=FACT_VALUES | {"note": EVIL}, caveats=[f"{EVIL} ended in 2024."])
+
+
+def verdicts(found: dict[str, Any]) -> dict[str, str]:
+    return {
+        entry["claim"].split(":")[0] + (":" + entry.get("version", entry.get("rival", ""))): entry["verdict"]
+        for entry in found["verdicts"]
+    }
+
+
+class Page(HTMLParser):
+    """Tags and attributes of a page, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(whole: dict[str, Any]) -> str:
+    prices = pl.concat(
+        [
+            pl.DataFrame({"date": DAYS, "ticker": name, "close": np.linspace(90.0, 110.0, len(DAYS))})
+            for name in ("BMW.DE", EVIL)
+        ]
+    )
+    figures = backtest_figures(forecasts=TABLE, daily=DAILY, prices=prices, curves=None, summary=whole)
+    return render_backtest_report(whole, {name: to_svg(figure) for name, figure in figures.items()})
+
+
+def test_the_summary_is_strict_json_and_reads_back_as_itself(whole: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+
+
+def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None:
+    assert verdicts(whole) == {
+        "Victory, naive:naive": "beats",  # the rival pays 10 bp a day for nothing
+        "Victory, same rule:same rule": "no evidence",  # the same book twice
+        "Victory, directional:directional": "not tested",
+        "Victory, hedged:hedged": "no evidence",
+        "Trading:": "beats",
+        "Forecasts:b0_mlp": "beats",  # the true width against twice and one and a half times of it
+        "Forecasts:ewma": "beats",
+        "Calibration:": "met",
+    }
+
+
+def test_a_rival_that_is_better_is_said_to_be_better() -> None:
+    found = verdicts(summary(model="b0_mlp", rivals=["ensemble"]))
+    assert found["Forecasts:ensemble"] == "loses"
+    assert found["Calibration:"] == "missed"
+
+
+def test_victory_is_the_difference_of_sharpe_ratios_at_ten_percent(whole: dict[str, Any]) -> None:
+    entry = next(entry for entry in whole["verdicts"] if entry.get("version") == "naive")
+    sharpe = {row["strategy"]: row["sharpe"] for row in whole["strategies"]}
+    assert entry["estimate"] == pytest.approx(0.1 * (sharpe["ensemble"] - sharpe["b0_mlp_naive"]))
+    assert entry["low"] < entry["estimate"] < entry["high"]
+
+
+def test_gross_less_cost_is_net_in_the_cost_table(whole: dict[str, Any]) -> None:
+    for row in whole["strategies"]:
+        assert row["gross_annual_mean"] - row["cost_annual_mean"] == pytest.approx(row["net_annual_mean"], abs=1e-12)
+    naive = next(row for row in whole["strategies"] if row["strategy"] == "b0_mlp_naive")
+    assert naive["break_even_cost_bps"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_coverage_is_named_by_its_level(whole: dict[str, Any]) -> None:
+    sentence = whole["verdicts"][-1]["sentence"]
+    row = next(row for row in whole["forecasts"] if row["model"] == "ensemble" and row["horizon"] == 5)
+    assert (
+        f"5 sessions: 95 % band {100 * row['coverage_95']:.1f} %, 90 % band {100 * row['coverage_90']:.1f} %"
+        in sentence
+    )
+
+
+def test_an_undefined_sharpe_is_null_and_prints_as_a_dash(whole: dict[str, Any], page: str) -> None:
+    row = next(row for row in whole["strategies"] if row["strategy"] == "random_walk")
+    assert row["sharpe"] is None
+    cells = re.search(r"<tr><td>random_walk</td>(.*?)</tr>", page, flags=re.S)
+    assert cells is not None
+    shown = [re.sub(r"\s+", " ", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", cells.group(1), flags=re.S)]
+    assert shown == ["0.0 %", "0.0 %", "-", "-", "0.0 %", "-", "0.000", "0.00"]
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", Page(page).text)
+
+
+def test_every_fact_and_every_verdict_is_on_the_page(whole: dict[str, Any], page: str) -> None:
+    text = Page(page).text
+    for value in ("d4ta", "c0nf", "0, 1", "polars 2.1.0", "31", "smoke", "147\u202f383"):
+        assert value in text
+    for entry in whole["verdicts"]:
+        assert entry["sentence"] in text
+    for word in ("Survivorship", "local currency", "had been looked at before", "Trials so far: 31"):
+        assert word in text
+
+
+def test_the_verdict_comes_before_any_table_or_figure(page: str) -> None:
+    assert page.index("<h2>Verdict</h2>") < min(page.index("<table"), page.index("<svg"))
+
+
+def test_the_page_needs_no_network_and_runs_no_script(page: str) -> None:
+    tags = Page(page).tags
+    assert {tag for tag, _ in tags} & {
+        "script",
+        "link",
+        "img",
+        "image",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "form",
+        "a",
+    } == set()
+    assert not [
+        attribute
+        for _, attributes in tags
+        for attribute in attributes
+        if attribute.startswith("on") or attribute == "src"
+    ]
+    links = [value for _, attributes in tags for name, value in attributes.items() if name.endswith("href")]
+    assert all(value is not None and value.startswith("#") for value in links)
+    assert not re.search(r"url\((?!#|['\"]?#)|@import", page)
+    policy = next(
+        attributes["content"] for tag, attributes in tags if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def test_a_name_that_is_a_script_is_text(page: str) -> None:
+    assert EVIL not in page
+    assert Page(page).text.count(EVIL) >= 4  # a fact, a caveat, a strategy in a table, its label in a figure
+
+
+def test_tables_scroll_inside_their_container(page: str) -> None:
+    assert page.count("<table") == page.count('<div class="scroll"><table')
+
+
+def test_a_partial_report_says_which_years_are_missing() -> None:
+    page = render_backtest_report(summary(missing_years=[2022, 2021]), {})
+    assert "PARTIAL: years missing 2021, 2022" in Page(page).text
+    assert "<title>PARTIAL: Backtest 2023, 2024</title>" in page
+
+
+def test_a_complete_report_is_not_labelled_partial(page: str) -> None:
+    assert "PARTIAL" not in page
+
+
+def test_the_same_summary_gives_the_same_page(whole: dict[str, Any]) -> None:
+    assert render_backtest_report(whole, {}) == render_backtest_report(json.loads(json.dumps(whole)), {})
+
+
+def test_a_missing_fact_is_named() -> None:
+    facts = {name: FACT_VALUES[name] for name in FACTS if name != "seeds"}
+    with pytest.raises(BadInput, match=r"facts \['seeds'\] are missing"):
+        summary(facts=facts)
+
+
+def test_a_model_without_a_book_is_an_error() -> None:
+    with pytest.raises(BadInput, match="no book of ensemble among"):
+        summary(daily=DAILY.filter(pl.col("strategy") != "ensemble"))
+
+
+def test_a_figure_without_a_section_is_an_error(whole: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="figure 'pie': must be an <svg> element"):
+        render_backtest_report(whole, {"pie": "<svg></svg>"})
+    with pytest.raises(ValueError, match="figure 'equity'"):
+        render_backtest_report(whole, {"equity": EVIL})
+
+
+def test_the_fan_shows_bmw_or_else_the_name_with_most_forecasts_on_its_last_matured_day() -> None:
+    last = DAYS[len(DAYS) - 21]  # the 20-session label of the next decision has not matured
+    assert fan_subject(TABLE, model="ensemble") == ("BMW.DE", last)
+    others = TABLE.filter(pl.col("ticker") != "BMW.DE")
+    assert fan_subject(others, model="ensemble")[0] == EVIL  # "<" sorts before "A"
+    fewer = others.filter((pl.col("ticker") != EVIL) | (pl.col("date") > DAYS[9]))
+    assert fan_subject(fewer, model="ensemble") == ("AAA", last)
+
+
+def test_numbers_print_as_people_write_them() -> None:
+    assert [percent(0.1234), percent(-0.05), percent(-0.0001), percent(None), percent(float("nan"))] == [
+        "12.3 %",
+        "\u22125.0 %",
+        "0.0 %",
+        "-",
+        "-",
+    ]
+    assert [chance(0.0321), chance(0.0002), chance(None)] == ["0.032", "<0.001", "-"]
+    assert [points(0.031), points(-0.031), points(0.0)] == ["+3.1", "\u22123.1", "0.0"]
+    assert [decimal(1234567, 0), decimal(-1.005, 1), decimal(None)] == ["1\u202f234\u202f567", "\u22121.0", "-"]
+    assert [fact(value) for value in (None, True, [1, 2], {"a": 1.5}, [], "x")] == [
+        "-",
+        "yes",
+        "1, 2",
+        "a 1.5",
+        "-",
+        "x",
+    ]
+
+
+def test_only_what_json_can_hold_goes_into_a_summary() -> None:
+    assert plain({"a": (float("inf"), dt.date(2024, 1, 2)), 3: None}) == {"a": [None, "2024-01-02"], "3": None}
+    with pytest.raises(TypeError, match="not ndarray"):
+        plain({"a": np.zeros(2)})
+
+
+def test_the_rules_of_the_simulation_are_spelled_out(whole: dict[str, Any]) -> None:
+    assert whole["simulation_sentence"] == (
+        "Decided at the close, executed at each ticker's next open; 5 bp of each trade's value on each side, after "
+        "netting; 0.5 x Kelly on the 20-session forecast, in as many tranches; smoothing 0.9; at most 5 % a name "
+        "and 2 x gross; neutral book."
+    )

@@ -1,0 +1,60 @@
+"""The proofs on tensors hold, and fail on planted bugs."""
+
+import datetime as dt
+
+import polars as pl
+import pytest
+import torch
+
+from forecast_assets.core.panel.build import feature_panel
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.specs import FeatureSpec
+from forecast_assets.core.windows import build
+from forecast_assets.core.windows import leakage_checks as proofs
+from forecast_assets.core.windows.leakage_checks import prove_windows
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.core.panel.walks import walk
+from forecast_assets_tests.helpers.builders import panel, panel_spec
+
+START = dt.date(2023, 9, 1)
+
+
+@pytest.fixture(scope="module")
+def rows() -> pl.DataFrame:
+    """Two names, and one that lists after the cut and comes first in the order of names."""
+    parts = panel(
+        walk("AAPL", 180, seed=1, start=START),
+        walk("SAP.DE", 180, seed=3, start=START, exchange="XETR"),
+        walk("A", 70, seed=5, start=dt.date(2024, 4, 10)),
+    )
+    return feature_panel(reindex(parts, spec=panel_spec()), features=FeatureSpec())
+
+
+def test_windows_know_nothing_of_what_comes_after(rows: pl.DataFrame) -> None:
+    found = prove_windows(rows.lazy(), lookback=20)
+    assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
+    assert all(proof.holds and proof.rows > 200 for proof in found.values())
+
+
+def test_a_panel_too_short_for_a_window_holds(rows: pl.DataFrame) -> None:
+    assert all(proof.holds for proof in prove_windows(rows.lazy(), lookback=5000).values())
+
+
+def scaled(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
+    columns = [pl.col(name) - pl.col(name).fill_nan(None).mean() for name in feature_names]
+    return build.build_tensors(frame.with_columns(columns), feature_names=feature_names)
+
+
+def counted_backwards(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
+    tensors = build.build_tensors(frame, feature_names=feature_names)
+    return PanelTensors(**{**vars(tensors), "run_length": torch.flip(tensors.run_length, [0])})
+
+
+@pytest.mark.parametrize(("bug", "what"), [(scaled, "features"), (counted_backwards, "run_length")])
+def test_tensors_that_know_the_future_fail_the_proof(
+    rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, bug: object, what: str
+) -> None:
+    monkeypatch.setattr(proofs, "build_tensors", bug)
+    found = prove_windows(rows.lazy(), lookback=20)
+    assert what in found["truncation"].changed
+    assert not found["truncation"].holds

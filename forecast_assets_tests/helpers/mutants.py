@@ -1,0 +1,222 @@
+"""The seeded leaks, as edits of the package's own text.
+
+Each is a mistake that somebody could make in good faith and that no type checker sees. ``proofs`` are the test files that
+have to notice; the first failing test is enough.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One wrong edit of one file under ``forecast_assets/core``; every ``old`` text stands there exactly once."""
+
+    name: str
+    what: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+    proofs: tuple[str, ...]
+
+
+PANEL = ("core/panel/test_leakage.py",)
+CALENDAR = ("core/panel/test_calendar.py", *PANEL)
+TARGETS = ("core/panel/test_known_and_targets.py", *PANEL)
+FOLDS = ("core/windows/test_folds.py",)
+STATS = ("core/windows/test_stats.py",)
+VOLATILITY = ("core/windows/test_volatility.py",)
+TENSORS = ("core/windows/test_tensors.py", "core/windows/test_leakage_checks.py")
+FIT = ("core/training/test_selection.py", "core/training/test_fit.py")
+SIMULATION = ("core/backtest/test_simulate.py",)
+
+MUTANTS = (
+    Mutant(
+        "fills_one_more",
+        "a hole of six sessions is filled like one of five",
+        "panel/calendar.py",
+        (
+            ('pl.col("hole") > spec.max_fill_sessions', 'pl.col("hole") > spec.max_fill_sessions + 1'),
+            ("is_between(1, spec.max_fill_sessions)", "is_between(1, spec.max_fill_sessions + 1)"),
+        ),
+        CALENDAR,
+    ),
+    Mutant(
+        "carries_the_sector_across_tickers",
+        "a missing sector is filled with that of the row above, whoever it belongs to",
+        "panel/calendar.py",
+        (('pl.col("close", "sector").gather(last_quote)', 'pl.col("close", "sector").forward_fill()'),),
+        CALENDAR,
+    ),
+    Mutant(
+        "later_exchange_opens_early",
+        "on a union calendar an exchange that comes later adds its sessions to the years before it",
+        "panel/calendar.py",
+        (("sessions(exchange, start, end)", 'sessions(exchange, quoted["date"].min(), end)'),),
+        CALENDAR,
+    ),
+    Mutant(
+        "label_on_a_filled_row",
+        "a forward-filled close is taken for a price that could be reached",
+        "panel/targets.py",
+        (('pl.col("log_close"), ~pl.col("is_missing")', 'pl.col("log_close"), pl.col("is_missing").is_not_null()'),),
+        TARGETS,
+    ),
+    Mutant(
+        "label_across_a_border",
+        "the last rows of a ticker are labelled with the first prices of the next",
+        "panel/targets.py",
+        (('same = pl.col("segment_id").shift(-horizon) == pl.col("segment_id")', "same = observed.is_not_null()"),),
+        TARGETS,
+    ),
+    Mutant(
+        "rolling_window_looks_ahead",
+        "volatility is that of a window centred on the day",
+        "panel/features.py",
+        (("r.rolling_std(s), s - 1", "r.rolling_std(s, center=True), s - 1"),),
+        PANEL,
+    ),
+    Mutant(
+        "z_score_of_the_whole_history",
+        "volume is compared with its mean over all years, the later ones too",
+        "panel/features.py",
+        (('(pl.col("traded").rolling_mean(v), v - 1)', '(pl.col("traded").mean(), v - 1)'),),
+        PANEL,
+    ),
+    Mutant(
+        "filled_rows_are_observations",
+        "a halt enters every window as so many days without a move",
+        "panel/features.py",
+        (('calendar_panel.filter(~pl.col("is_missing")).sort', "calendar_panel.sort"),),
+        PANEL,
+    ),
+    Mutant(
+        "lag_across_a_border",
+        "the first return of a ticker is taken from the last price of another",
+        "panel/indicators.py",
+        (('pl.when(pl.col("row") >= rows).then(values.shift(rows))', "values.shift(rows)"),),
+        PANEL,
+    ),
+    Mutant(
+        "rank_among_later_closes",
+        "a European name is ranked among American ones that close hours later",
+        "panel/features.py",
+        ((".cast(pl.Int64) * NAMES + exchange)", ".cast(pl.Int64) * NAMES)"),),
+        PANEL,
+    ),
+    Mutant(
+        "a_price_level",
+        "MACD is left in units of the price, which a later split divides",
+        "panel/features.py",
+        (('col("macd_line") / col("close")', 'col("macd_line")'),),
+        PANEL,
+    ),
+    Mutant(
+        "tail_too_short",
+        "an incremental run begins at the first new row",
+        "panel/features.py",
+        (("return max(recursive, longest_window(spec), 20) + 1", "return 1"),),
+        ("core/panel/test_incremental.py",),
+    ),
+    Mutant(
+        "labels_left_as_they_were",
+        "an incremental run does not complete the labels that its new rows mature",
+        "panel/incremental.py",
+        (("LABEL_ROWS = 60", "LABEL_ROWS = 0"),),
+        ("core/panel/test_incremental.py",),
+    ),
+    Mutant(
+        "training_labels_overlap_validation",
+        "training is cut by the day of the decision, not by the end of its label",
+        "windows/folds.py",
+        (("& labelled & (label_end < validation_from)", "& labelled"),),
+        FOLDS,
+    ),
+    Mutant(
+        "validation_labels_reach_into_the_test_year",
+        "validation is cut by the day of the decision, not by the end of its label",
+        "windows/folds.py",
+        (("& labelled & (label_end < first_test)", "& labelled"),),
+        FOLDS,
+    ),
+    Mutant(
+        "purge_never_checked",
+        "the fold no longer proves that its splits are apart",
+        "windows/folds.py",
+        (("if ends >= begins:", "if ends >= begins + 10_000:"),),
+        FOLDS,
+    ),
+    Mutant(
+        "scaler_sees_the_future",
+        "features are scaled with the mean and deviation of the whole panel",
+        "windows/stats.py",
+        (
+            (
+                "seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)",
+                "seen = panel.run_length > 0",
+            ),
+        ),
+        STATS,
+    ),
+    Mutant(
+        "vocabulary_of_the_whole_panel",
+        "a ticker that lists after training has an embedding of its own, never trained",
+        "windows/stats.py",
+        (("_ids(panel.ticker[fold.train],", "_ids(panel.ticker,"),),
+        STATS,
+    ),
+    Mutant(
+        "base_distribution_of_the_test_year",
+        "the quantiles that forecasts start from are those of the year to be forecast",
+        "windows/stats.py",
+        (("_of_horizon(panel, fold.train, weights, k)", "_of_horizon(panel, fold.decisions, weights, k)"),),
+        STATS,
+    ),
+    Mutant(
+        "volatility_of_the_test_year",
+        "the volatility forecast is fitted on the decisions that it is judged by",
+        "windows/stats.py",
+        (("fit_volatility(panel, fold.train)", "fit_volatility(panel, fold.decisions)"),),
+        STATS,
+    ),
+    Mutant(
+        "volatility_of_the_next_session",
+        "a lag of the volatility forecast looks ahead instead of back",
+        "windows/volatility.py",
+        (("rows - reach.clamp(max=lag)", "(rows + lag).clamp(max=panel.rows - 1)"),),
+        VOLATILITY,
+    ),
+    Mutant(
+        "window_across_segments",
+        "a window begins before a hole that ended the history",
+        "windows/build.py",
+        (('.over("ticker", "segment", "breaks")', '.over("ticker", "breaks")'),),
+        TENSORS,
+    ),
+    Mutant(
+        "decides_on_a_filled_row",
+        "a forward-filled session is a decision like any other",
+        "windows/tensors.py",
+        (("self.observed & (self.run_length >= lookback)", "self.run_length >= lookback"),),
+        TENSORS + FOLDS,
+    ),
+    Mutant(
+        "best_epoch_by_the_test_year",
+        "the checkpoint is chosen by its score on the test decisions",
+        "training/fit.py",
+        (("loop.fold.validation", "loop.fold.test"),),
+        FIT,
+    ),
+    Mutant(
+        "trades_at_the_close_it_decides_on",
+        "a decision is executed at the very close that it was made from",
+        "backtest/simulate.py",
+        (('(spec.execution == "next_open")', '(spec.execution == "next_day")'),),
+        SIMULATION,
+    ),
+    Mutant(
+        "trades_are_free",
+        "the ledger charges nothing",
+        "backtest/simulate.py",
+        (("cost_bps=spec.cost_bps, previous=", "cost_bps=0.0, previous="),),
+        SIMULATION,
+    ),
+)

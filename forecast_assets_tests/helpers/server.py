@@ -1,0 +1,178 @@
+"""A real Dagster webserver with its daemon, on loopback, for tests that use the graph as people do."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PROJECT = Path(__file__).parents[2]
+FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class DagsterServer:
+    """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own.
+
+    A second one on the same ``root`` goes on with what the first one left. ``variables`` come over the environment.
+    """
+
+    def __init__(self, root: Path, *, home: str = "dagster_home", **variables: str) -> None:
+        self.root = root
+        self.home = root / home
+        self.variables = variables
+        self.log = root / "server.log"
+
+    def __enter__(self) -> Self:
+        self.home.mkdir(exist_ok=True)  # a server that was killed is started again on what it left
+        shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", self.home / "dagster.yaml")
+        self.port = free_port()
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(self.home),
+            "FORECAST_DATA_DIR": str(self.root / "data"),
+            "FORECAST_PROFILE": "smoke",
+            **self.variables,
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        with self.log.open("ab") as log:
+            for program, *arguments in self.commands():
+                process = subprocess.Popen(
+                    [str(Path(sys.executable).parent / program), *arguments],
+                    cwd=PROJECT,
+                    env=environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    process_group=self.processes[0].pid if self.processes else 0,
+                )
+                self.processes.append(process)
+                self.started(len(self.processes))
+        self.wait("the webserver", self._answers, seconds=90)
+        return self
+
+    def commands(self) -> list[list[str]]:
+        """Programs of the environment, with arguments; all of them end together."""
+        return [["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]]
+
+    def started(self, count: int) -> None:
+        """So many of the programs run: the place to wait for what the next one needs."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if all(process.poll() is not None for process in self.processes):
+            return
+        os.killpg(self.processes[0].pid, signal.SIGTERM)
+        try:
+            for process in self.processes:
+                process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """The power goes: every process of it ends at once."""
+        os.killpg(self.processes[0].pid, signal.SIGKILL)
+        for process in self.processes:
+            process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, query: str, variables: dict[str, Any] | None = None) -> Any:
+        """The data of a GraphQL answer; an AssertionError with its errors."""
+        body = json.dumps({"query": query, "variables": variables or {}}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            content = json.load(answer)
+        assert "errors" not in content, content["errors"]
+        return content["data"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        query = "{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}"
+        return self.ask(query)["runsOrError"]["results"]
+
+    def switch_on(self, schedule: str) -> None:
+        """What the switch beside a schedule does."""
+        query = """mutation($s: ScheduleSelector!){startSchedule(scheduleSelector: $s){__typename
+            ... on ScheduleStateResult{scheduleState{status}} ... on PythonError{message}}}"""
+        code = {"repositoryName": "__repository__", "repositoryLocationName": "forecast_assets"}
+        answer = self.ask(query, {"s": {**code, "scheduleName": schedule}})["startSchedule"]
+        assert answer.get("scheduleState") == {"status": "RUNNING"}, answer
+
+    def backfill(self, assets: list[str], partitions: list[str]) -> None:
+        """Launch what the UI's "Launch backfill" launches."""
+        parameters = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": partitions}
+        query = """mutation($p: LaunchBackfillParams!){launchPartitionBackfill(backfillParams: $p){
+            ... on LaunchBackfillSuccess{backfillId} ... on PythonError{message}}}"""
+        assert "backfillId" in self.ask(query, {"p": parameters})["launchPartitionBackfill"]
+
+    def wait_for_runs(self, count: int, *, seconds: float) -> list[dict[str, Any]]:
+        """Until that many runs exist and all have finished."""
+        done: list[dict[str, Any]] = []
+
+        def finished() -> bool:
+            done[:] = self.runs()
+            return len(done) >= count and all(run["status"] in FINISHED for run in done)
+
+        self.wait(f"{count} runs", finished, seconds=seconds)
+        return done
+
+    def wait(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            ended = any(process.poll() is not None for process in self.processes)
+            assert not ended, f"the server stopped:\n{self.log.read_text()[-2000:]}"
+            assert time.monotonic() < until, f"{what}: not there after {seconds} s\n{self.log.read_text()[-2000:]}"
+            time.sleep(0.5)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("{version}"))
+        except OSError:
+            return False
+
+
+class DagsterDeployment(DagsterServer):
+    """Code server, webserver and daemon as processes of their own, as a machine's service manager runs them.
+
+    Unlike those of ``dagster dev``, they live on when the wall clock jumps: no heartbeat ties one to the other.
+    """
+
+    def commands(self) -> list[list[str]]:
+        self.code_port = free_port()
+        server = {"host": "127.0.0.1", "port": self.code_port, "location_name": "forecast_assets"}
+        workspace = self.root / "deployment.yaml"
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        module = ["-m", "forecast_assets.definitions", "--inject-env-vars-from-instance"]
+        return [
+            ["dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(self.code_port), *module],
+            ["dagster-webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(self.port)],
+            ["dagster-daemon", "run", "-w", str(workspace)],
+        ]
+
+    def started(self, count: int) -> None:
+        if count == 1:  # the others give up on a code location that does not answer at once
+            self.wait("the code server", self._has_code, seconds=90)
+
+    def _has_code(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.code_port), timeout=1).close()
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,162 @@
+"""A small store to serve from, and a model whose forecasts can be told apart: Normals around a mean of its own."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forecast_assets.core.evaluation.forecast_table import forecast_table
+from forecast_assets.core.models.tft.explain import Explanation
+from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.scores.quantile import normal_quantiles
+from forecast_assets.core.training.calibrate import CalibrationState
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.serving.loading import Loader
+from forecast_assets.store.keys import sha256_text
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+from forecast_assets_tests.helpers.tensors import random_panel
+
+LOOKBACK = 20
+SIGMA = 0.02
+DAYS = sessions("XNYS", dt.date(2017, 1, 3), dt.date(2018, 12, 31))[:300].to_list()
+CUTOFF = DAYS[199]
+"""Decisions after session 200 are out of sample for the model; 100 sessions follow."""
+
+
+class Forecast(NamedTuple):
+    quantiles: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    regime: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StubCard:
+    model_version: str
+    cutoff: dt.date
+    lookback: int
+    features: tuple[str, ...]
+    calibrated: bool = True
+
+
+@dataclass(frozen=True)
+class StubModel:
+    """Normal forecasts: mean ``shift`` plus a ten-thousandth of the row, sigma 0.02, whatever the features say."""
+
+    card: StubCard
+    state: CalibrationState
+    shift: float
+
+    def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Forecast:
+        mean = self.shift + rows.numpy()[:, None] / 10_000 + np.zeros((1, 3))
+        raw = normal_quantiles(mean, np.full(mean.shape, SIGMA))
+        return Forecast(raw, raw, np.zeros(len(rows), dtype=np.int64))
+
+    def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
+        share = torch.full((1, 2), 0.5)
+        attention = torch.full((1, LOOKBACK), 1 / LOOKBACK)
+        return "stub/1", Explanation(attention, share, share, share, ("a", "b"), ("c", "d"), ("e", "f"))
+
+
+def open_stub(version: Version) -> StubModel:
+    """What ``publish_model`` wrote."""
+    card = version.json("bundle.json")
+    known = StubCard(version.id, dt.date.fromisoformat(card["cutoff"]), LOOKBACK, tuple(card["features"]))
+    return StubModel(known, CalibrationState.initial(), card["shift"])
+
+
+def panel(tickers: int = 4) -> PanelTensors:
+    """``tickers`` names over the first 300 sessions of New York from 2017 on."""
+    made = random_panel(tickers=tickers, sessions=len(DAYS))
+    days = pl.Series(DAYS).cast(pl.Int32).to_numpy()
+    return replace(made, date=torch.from_numpy(np.tile(days, tickers)))
+
+
+def publish(
+    store: Store, asset: str, partition: str | None, files: dict[str, Any], parents: dict[str, str] | None = None
+) -> Version:
+    """Write a version out of tables, tensors and JSON values."""
+    staging = store.stage(asset, partition, input_key=sha256_text(f"{asset} {partition} {sorted(files)}"))
+    for name, content in files.items():
+        path = staging.path / name
+        if isinstance(content, pl.DataFrame):
+            content.write_parquet(path)
+        elif isinstance(content, PanelTensors):
+            content.save(path)
+        else:
+            path.write_text(json.dumps(content))
+    return store.commit(staging, {"parents": parents or {}, "config": {}, "code_version": "test"})
+
+
+def publish_panel(store: Store, tensors: PanelTensors) -> Version:
+    """``windowed_tensors`` and the closes of ``calendar_panel``."""
+    closes = pl.DataFrame(
+        {
+            "ticker": [name for name in tensors.tickers for _ in DAYS],
+            "date": DAYS * len(tensors.tickers),
+            "close": np.exp(np.cumsum(tensors.features[:, 0].numpy().astype(np.float64))) * 100,
+            "is_missing": [False] * tensors.rows,
+        }
+    )
+    publish(store, "calendar_panel", None, {"table.parquet": closes})
+    return publish(store, "windowed_tensors", None, {"panel.safetensors": tensors})
+
+
+def publish_model(store: Store, tensors: PanelTensors, *, shift: float = 0.0, cutoff: dt.date = CUTOFF) -> Version:
+    """A ``serving_model`` for ``open_stub``."""
+    card = {"shift": shift, "cutoff": cutoff.isoformat(), "features": list(tensors.feature_names)}
+    return publish(store, "serving_model", None, {"bundle.json": card})
+
+
+def table(tickers: tuple[str, ...], days: list[dt.date], *, mean: float) -> pl.DataFrame:
+    """A forecast of the same Normal for every ticker on every day."""
+    rows = len(tickers) * len(days)
+    return forecast_table(
+        date=np.array([day for day in days for _ in tickers], dtype="datetime64[D]"),
+        ticker=list(tickers) * len(days),
+        quantiles=normal_quantiles(np.full((rows, 3), mean), np.full((rows, 3), SIGMA)),
+        y=np.full((rows, 3), np.nan),
+        split="test",
+        model="ensemble",
+    )
+
+
+def publish_night(
+    store: Store,
+    tickers: tuple[str, ...],
+    day: dt.date,
+    *,
+    mean: float,
+    model: str = "m1",
+    partition: str | None = None,
+) -> Version:
+    """The night of ``day``."""
+    night = {"day": str(day), "model_version": model, "serving_model": "s", "data_version": "d1", "calibrated": True}
+    files = {
+        "table.parquet": table(tickers, [day], mean=mean),
+        "night.json": night,
+        "calibration.json": CalibrationState.initial().to_json(),
+    }
+    return publish(store, "nightly_forecast", partition or str(day), files)
+
+
+def publish_fold(store: Store, tickers: tuple[str, ...], days: list[dt.date], *, mean: float) -> Version:
+    """The ensemble's year."""
+    files = {"table.parquet": table(tickers, days, mean=mean)}
+    return publish(store, "ensemble", str(days[0].year), files, parents={"windowed_tensors": "d0"})
+
+
+def small_store(store: Store) -> Loader:
+    """Four tickers, a fold on sessions 100-109, a model out of sample from session 201 on, a night on session 300."""
+    tensors = panel()
+    publish_panel(store, tensors)
+    publish_model(store, tensors, shift=0.001)
+    publish_fold(store, tensors.tickers, DAYS[100:110], mean=0.003)
+    publish_night(store, tensors.tickers, DAYS[-1], mean=0.01)
+    return Loader(store, open_stub)

@@ -1,0 +1,32 @@
+"""The README says what is true: its numbers, its graph, its assets."""
+
+import re
+from itertools import pairwise
+
+from forecast_assets.definitions import defs
+from tools.readme import README, committed, with_results
+
+
+def test_every_result_number_comes_from_the_committed_metrics() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert with_results(readme, committed()) == readme
+
+
+def test_the_graph_in_the_readme_is_the_graph() -> None:
+    text = README.read_text(encoding="utf-8").split("```mermaid")[1].split("```")[0]
+    drawn = set()
+    for line in text.strip().splitlines()[1:]:
+        groups = [[name.strip() for name in part.split("&")] for part in line.split("-->")]
+        drawn |= {(parent, child) for left, right in pairwise(groups) for parent in left for child in right}
+    graph = defs.resolve_asset_graph()
+    real = {
+        (parent.to_user_string(), key.to_user_string())
+        for key in graph.get_all_asset_keys()
+        for parent in graph.get(key).parent_keys
+    }
+    assert drawn == real
+
+
+def test_every_asset_has_its_row() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert rows == {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}

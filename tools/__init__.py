@@ -1,0 +1,1 @@
+"""What writes the documentation: the results of the README, the scaling plan, the screenshots."""

@@ -1,0 +1,130 @@
+"""Take the README's screenshots anew: the whole graph on the smoke panel, then the real server, report and service.
+
+    python -m tools.screenshots
+
+Beside ``tools.readme``, which writes the README's numbers: what the README shows is made by a command. Pictures go
+to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from forecast_assets.serving.loading import Loader
+from forecast_assets.serving.model import open_model
+from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
+from forecast_assets_tests.helpers.live_service import LiveService
+from forecast_assets_tests.helpers.server import PROJECT, DagsterServer
+
+IMAGES = PROJECT / "docs" / "images"
+MOST_BYTES = 150_000
+COLOURS = 128
+PATIENCE_MS = 60_000
+SETTLE_MS = 3_000  # the UI's own fades and counters
+
+
+def main() -> None:
+    """Make the store, take five pictures."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        root = Path(folder)
+        materialise(root)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with DagsterServer(root) as server:
+            picture_lineage(browser, server.url)
+            picture_plot(browser, server.url)
+            picture_backfill(browser, server.url)
+        picture_report(browser, root / "data" / "reports" / "latest" / "backtest.html")
+        with LiveService(Loader(Store(root / "data" / "store"), open_model)) as service:
+            picture_service(browser, service.url)
+        browser.close()
+
+
+def materialise(root: Path) -> None:
+    """``forecast-assets run`` on the smoke profile, in a data root and a Dagster home that the server goes on with."""
+    home = root / "dagster_home"
+    home.mkdir()
+    shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
+    variables = {
+        "DAGSTER_HOME": str(home),
+        "FORECAST_DATA_DIR": str(root / "data"),
+        "WANDB_MODE": "disabled",
+    }
+    command = [sys.executable, "-m", "forecast_assets.cli", "run", "--profile", "smoke"]
+    subprocess.run(command, cwd=PROJECT, env={**os.environ, **variables}, check=True)
+
+
+def picture_lineage(browser: Browser, url: str) -> None:
+    """The night and what it reads, all of it made."""
+    with opened(browser, f"{url}/locations/forecast_assets/asset-groups/night", width=1600, height=850) as page:
+        page.get_by_text("target_positions", exact=True).first.wait_for()
+        save(page, "lineage")
+
+
+def picture_plot(browser: Browser, url: str) -> None:
+    """The report's page with one of its plots."""
+    with opened(browser, f"{url}/assets/backtest_report") as page:
+        row = page.locator("tr", has_text="plot-coverage")
+        row.get_by_text("Show Markdown").click()
+        page.locator("img[src^='data:image/png']").wait_for()
+        save(page, "plot")
+
+
+def picture_backfill(browser: Browser, url: str) -> None:
+    """The dialog that backfills years; nothing is launched."""
+    with opened(browser, f"{url}/assets/ensemble?view=partitions") as page:
+        page.get_by_text("2018", exact=True).first.wait_for()
+        page.locator("button:has-text('Materialize')").first.click()
+        page.get_by_text("Partition selection").wait_for()
+        page.locator("button").get_by_text("All", exact=True).click()
+        page.get_by_text("2 partitions", exact=True).wait_for()
+        save(page, "backfill")
+
+
+def picture_report(browser: Browser, report: Path) -> None:
+    """The verdict, as the report begins."""
+    with opened(browser, report.as_uri(), width=1000, height=1000) as page:
+        save(page, "report")
+
+
+def picture_service(browser: Browser, url: str) -> None:
+    """The service's page for a ticker."""
+    with opened(browser, url, width=900, height=850) as page:
+        page.locator("svg").wait_for()
+        save(page, "fan")
+
+
+@contextmanager
+def opened(browser: Browser, url: str, *, width: int = 1300, height: int = 800) -> Iterator[Page]:
+    """A page that is closed again."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(url)
+    yield page
+    page.close()
+
+
+def save(page: Page, name: str) -> None:
+    """What the page shows now, with few colours."""
+    page.wait_for_timeout(SETTLE_MS)
+    path = IMAGES / f"{name}.png"
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shot.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    size = path.stat().st_size
+    print(f"{path.relative_to(PROJECT)}: {size:,} bytes")
+    if size > MOST_BYTES:
+        raise SystemExit(f"{path.name} has {size:,} bytes; at most {MOST_BYTES:,}. Make its window smaller.")
+
+
+if __name__ == "__main__":
+    main()
