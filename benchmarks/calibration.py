@@ -41,7 +41,7 @@ def measure(panel: PanelTensors, *, years: range, models: list[str], rates: list
     scores: Scores = {}
     for year in years:
         fold = make_fold(panel, year=year, spec=FoldSpec(), lookback=lookback)
-        decide = fold.decisions.numpy()
+        decide = fold.origins.numpy()
         regime = volatility_regimes(panel, train=fold.train.numpy())[decide]
         y, date, ended = arrays.targets[decide], panel.date[decide].numpy().astype(np.int64), ends[decide]
         validation = np.arange(len(decide)) < len(fold.validation)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.fold --store data/store                          both; about a quarter of an hour on two cores
     python -m benchmarks.fold --store data/store --only fold_peak_vs_base_tensors
-    python -m benchmarks.fold --store data/store --visits 50000           a trial of the epoch, printed and not recorded
+    python -m benchmarks.fold --store data/store --samples 50000           a trial of the epoch, printed and not recorded
 
 Reads the ``windowed_tensors`` of a store that holds ``panel.parquet``. Each measurement is a process of its own.
 """
@@ -50,7 +50,7 @@ def train_and_forecast(panel: PanelTensors, *, year: int, lookback: int, spec: T
     fold = make_fold(panel, year=year, spec=FoldSpec(), lookback=lookback)
     stats = fit_stats(panel, fold)
     found = fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=0, hardware=HARDWARE)
-    predict(MODEL, spec, found.weights, panel=panel, ends=fold.decisions, stats=stats, lookback=lookback, device="cpu")
+    predict(MODEL, spec, found.weights, panel=panel, ends=fold.origins, stats=stats, lookback=lookback, device="cpu")
 
 
 def fold_bytes(tensors: Path, *, rows: int | None = None) -> dict[str, int]:
@@ -63,7 +63,7 @@ def fold_bytes(tensors: Path, *, rows: int | None = None) -> dict[str, int]:
         first: dict[str, Any] = {k: of[:rows].clone() for k, of in vars(panel).items() if isinstance(of, torch.Tensor)}
         panel = dataclasses.replace(panel, **first)
     base = sum(value.nbytes for value in vars(panel).values() if isinstance(value, torch.Tensor))
-    train_and_forecast(panel, year=YEAR, lookback=WindowSpec().lookback, spec=spec_of(visits_per_epoch=20_000))
+    train_and_forecast(panel, year=YEAR, lookback=WindowSpec().lookback, spec=spec_of(samples_per_epoch=20_000))
     return {"peak": high_water(), "base": base}
 
 
@@ -78,14 +78,14 @@ def memory(small: dict[str, int], whole: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def epoch(tensors: Path, *, visits: int | None) -> dict[str, Any]:
-    """Minutes of one training epoch with as many visits as there are windows, validation at its end included."""
+def epoch(tensors: Path, *, samples: int | None) -> dict[str, Any]:
+    """Minutes of one training epoch with as many samples as there are windows, validation at its end included."""
     panel = PanelTensors.load(tensors)
     lookback = WindowSpec().lookback
     fold = make_fold(panel, year=YEAR, spec=FoldSpec(), lookback=lookback)
     stats = fit_stats(panel, fold)
-    wanted = visits or len(fold.train)
-    spec = spec_of(visits_per_epoch=wanted)
+    wanted = samples or len(fold.train)
+    spec = spec_of(samples_per_epoch=wanted)
     started = time.perf_counter()
     fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=0, hardware=HARDWARE)
     minutes = (time.perf_counter() - started) / 60
@@ -116,14 +116,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=FIGURES)
-    parser.add_argument("--visits", type=int, help="of the epoch, instead of every window")
+    parser.add_argument("--samples", type=int, help="of the epoch, instead of every window")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     tensors = Path(Store(options.store).current("windowed_tensors").path(TENSORS))
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "small": lambda: fold_bytes(tensors, rows=SMALL_ROWS),
         "whole": lambda: fold_bytes(tensors),
-        "epoch": lambda: epoch(tensors, visits=options.visits),
+        "epoch": lambda: epoch(tensors, samples=options.samples),
     }
     if options.inside:
         print(json.dumps(parts[options.inside]()))
@@ -131,14 +131,14 @@ def main() -> None:
 
     def alone(part: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "benchmarks.fold", "--store", str(options.store), "--inside", part]
-        command += ["--visits", str(options.visits)] if options.visits else []
+        command += ["--samples", str(options.samples)] if options.samples else []
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
     for name in options.only:
         figure = memory(alone("small"), alone("whole")) if name == FIGURES[0] else alone("epoch")
         print(name, json.dumps(figure), flush=True)
-        if not options.visits:
+        if not options.samples:
             record("fold", {name: figure}, command="python -m benchmarks.fold --store data/store")
 
 

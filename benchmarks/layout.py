@@ -1,12 +1,12 @@
-"""Does training on runs of windows cost accuracy? Batch layouts against random windows, at equal visits.
+"""Does training on runs of windows cost accuracy? Batch layouts against random windows, at equal samples.
 
     python -m benchmarks.layout                                        the experiment, about 20 minutes on one core
-    python -m benchmarks.layout --visits 2000 --epochs 2 --seeds 1     a quick look; records nothing
+    python -m benchmarks.layout --samples 2000 --epochs 2 --seeds 1     a quick look; records nothing
 
 The windows of a run overlap, so a step sees fewer different ones; the closer its ends, the fewer. Two panels, the synthetic
 one with its planted signal and the real one (40 tickers), go through the same core functions as the assets use; the model
 is ``b2_tft_ticker`` of the profile ``full`` with a lookback of 120. Every layout starts from the same weights per seed and
-visits as many windows; the figure is the mean over seeds of the ratio of validation pinball, each at its best epoch.
+samples as many windows; the figure is the mean over seeds of the ratio of validation pinball, each at its best epoch.
 
 Fits already done at the same size are kept in ``--work`` and not done again, so a stopped run goes on where it was.
 """
@@ -66,7 +66,7 @@ def panel_of(name: str, settings: Settings, folder: Path) -> PanelTensors:
 
 def trained(panel: PanelTensors, settings: Settings, *, year: int, layout: Layout, seed: int) -> dict[str, Any]:
     """Validation pinball and cost of one fit."""
-    spec = settings.b2_tft_ticker.model_copy(update={"ends_per_run": layout.ends, "stride_sessions": layout.stride})
+    spec = settings.b2_tft_ticker.model_copy(update={"ends_per_block": layout.ends, "stride_sessions": layout.stride})
     lookback = settings.windows.lookback
     fold = make_fold(panel, year=year, spec=settings.folds, lookback=lookback)
     stats = fit_stats(panel, fold)
@@ -112,9 +112,9 @@ def ratios(results: dict[str, Any], *, name: str, layout: Layout, seeds: int) ->
 
 def main() -> None:
     """Run what is missing, print all ratios, record the figure of the layout that the settings choose."""
-    parser = argparse.ArgumentParser(description="Batch layouts against random windows, at equal visits.")
+    parser = argparse.ArgumentParser(description="Batch layouts against random windows, at equal samples.")
     parser.add_argument("--only", choices=[KEY], default=KEY)
-    parser.add_argument("--visits", type=int, default=8_000, help="windows of an epoch")
+    parser.add_argument("--samples", type=int, default=8_000, help="windows of an epoch")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--layouts", nargs="+", metavar="ENDSxSTRIDE", help="only these, beside random windows")
@@ -125,13 +125,13 @@ def main() -> None:
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     torch.set_num_threads(1)
-    size = [f"{MODEL}.epochs={options.epochs}", f"{MODEL}.visits_per_epoch={options.visits}", f"{MODEL}.fits=1"]
+    size = [f"{MODEL}.epochs={options.epochs}", f"{MODEL}.samples_per_epoch={options.samples}", f"{MODEL}.fits=1"]
     settings = compose_settings("full", [*size, f"{MODEL}.patience={options.epochs}", "windows.lookback=120"])
-    chosen = Layout(settings.b2_tft_ticker.ends_per_run, settings.b2_tft_ticker.stride_sessions)
+    chosen = Layout(settings.b2_tft_ticker.ends_per_block, settings.b2_tft_ticker.stride_sessions)
     layouts = list(LAYOUTS)
     if options.layouts:
         layouts = [RANDOM, *(Layout(*map(int, text.split("x"))) for text in options.layouts)]
-    folder = options.work / f"{commit()[:12]}-{options.visits}x{options.epochs}"
+    folder = options.work / f"{commit()[:12]}-{options.samples}x{options.epochs}"
     folder.mkdir(parents=True, exist_ok=True)
     results = experiment(settings, panels=list(YEARS), layouts=layouts, seeds=options.seeds, folder=folder)
 
@@ -142,13 +142,13 @@ def main() -> None:
     }
     for key, values in table.items():
         print(f"{key}: {mean(values):.4f}  {values}")
-    if options.visits * options.epochs < 20_000 or options.seeds < 3 or chosen not in layouts:
+    if options.samples * options.epochs < 20_000 or options.seeds < 3 or chosen not in layouts:
         return
     figure = {
         "value": round(mean(table[f"real {chosen.ends}x{chosen.stride}"]), 4),
         "layout": f"{chosen.ends} ends per run, {chosen.stride} sessions apart",
         "ratios_by_seed": table,
-        "visits": options.visits * options.epochs,
+        "samples": options.samples * options.epochs,
         "model": f"{MODEL}, profile full, hidden {settings.b2_tft_ticker.hidden}, lookback 120",
         "validation_pinball": {key: round(result["validation_pinball"], 6) for key, result in results.items()},
         "cpu_seconds": {key: result["cpu_seconds"] for key, result in results.items()},

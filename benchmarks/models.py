@@ -65,7 +65,7 @@ def spec_sizes() -> tuple[TftSizes, Layout]:
         known=len(spec.known),
         static={"ticker": (TICKERS + 1, embedding_size(TICKERS + 1))},
     )
-    return sizes, Layout(spec.ends_per_run, spec.stride_sessions)
+    return sizes, Layout(spec.ends_per_block, spec.stride_sessions)
 
 
 def runs_of(sizes: TftSizes, layout: Layout, *, windows: int) -> Inputs:
@@ -142,7 +142,9 @@ def measure_inference() -> Figures:
     windows = oracle_inputs(*runs_of(sizes, layout, windows=BATCH), lookback=LOOKBACK)
     with torch.no_grad():
         milliseconds = interleaved({"ours": lambda: mine(*year), "theirs": lambda: oracle_raw(theirs, windows)})
-    made = figure(milliseconds["ours"], milliseconds["theirs"], windows=(4 * YEAR.ends, BATCH), ends_per_run=YEAR.ends)
+    made = figure(
+        milliseconds["ours"], milliseconds["theirs"], windows=(4 * YEAR.ends, BATCH), ends_per_block=YEAR.ends
+    )
     return {"tft_infer_vs_pytorch_forecasting": made}
 
 

@@ -83,7 +83,7 @@ def forecast_all(store: Store) -> dict[str, Any]:
     """Seconds from an open bundle to the calibrated quantiles of every live ticker."""
     import datetime as dt
 
-    from forecast_assets.assets.nightly_forecast import latest_decisions
+    from forecast_assets.assets.nightly_forecast import latest_origins
     from forecast_assets.champion.bundle import Bundle
     from forecast_assets.core.windows.tensors import PanelTensors
     from forecast_assets.store.artefact_files import TENSORS
@@ -91,7 +91,7 @@ def forecast_all(store: Store) -> dict[str, Any]:
     bundle = Bundle.open(store.current("serving_model"))
     panel = PanelTensors.load(store.current("windowed_tensors").path(TENSORS))
     last = dt.date.fromisoformat(store.partitions("nightly_forecast")[-1])
-    rows = latest_decisions(panel, last, lookback=bundle.card.lookback)
+    rows = latest_origins(panel, last, lookback=bundle.card.lookback)
     seconds = []
     for _ in range(ROUNDS + 1):  # the first one also compiles
         started = time.perf_counter()

@@ -1,7 +1,7 @@
 """What share of a planted non-linear signal each network recovers, as rank IC against the oracle that knows it.
 
     python -m benchmarks.planted                        all networks, about half an hour on one core
-    python -m benchmarks.planted --models b2_tft_ticker --visits 20000      a trial, printed and not recorded
+    python -m benchmarks.planted --models b2_tft_ticker --samples 20000      a trial, printed and not recorded
 
 Tomorrow's drift is ``tanh(2 slow)`` of three sessions ago while ``gate`` is above zero today, else nothing: who sees no gate
 reaches at most 71 % of the oracle, and the lagged returns that the friend's MLP sees say next to nothing.
@@ -49,10 +49,10 @@ def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
     return panel, torch.from_numpy(np.concatenate(drifts)).float()
 
 
-def spec_of(name: str, visits: int) -> FitSpec:
+def spec_of(name: str, samples: int) -> FitSpec:
     """The model's own knobs, on the planted variables."""
     spec: FitSpec = getattr(compose_settings("full", []), name)
-    update: dict[str, Any] = {"fits": 1, "epochs": EPOCHS, "visits_per_epoch": visits, "batch_size": 256}
+    update: dict[str, Any] = {"fits": 1, "epochs": EPOCHS, "samples_per_epoch": samples, "batch_size": 256}
     fields = type(spec).model_fields
     if "observed" in fields:
         update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3, "patience": EPOCHS}
@@ -64,12 +64,12 @@ def spec_of(name: str, visits: int) -> FitSpec:
     return spec.model_copy(update=update)
 
 
-def share_of_oracle(name: str, visits: int) -> dict[str, float]:
+def share_of_oracle(name: str, samples: int) -> dict[str, float]:
     """Mean daily rank IC of the model's one-session median over the test year, the oracle's, and their ratio."""
     panel, drift = planted_panel()
     fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=LOOKBACK)
     stats = fit_stats(panel, fold)
-    spec, hardware = spec_of(name, visits), Hardware(accelerator="cpu", precision="32-true")
+    spec, hardware = spec_of(name, samples), Hardware(accelerator="cpu", precision="32-true")
     done = fit(name, spec, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0, hardware=hardware)
     quantiles = predict(
         name, spec, done.weights, panel=panel, ends=fold.test, stats=stats, lookback=LOOKBACK, device="cpu"
@@ -83,16 +83,16 @@ def share_of_oracle(name: str, visits: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=sorted(MODELS), choices=sorted(MODELS))
-    parser.add_argument("--visits", type=int, default=VISITS, help="window visits an epoch")
+    parser.add_argument("--samples", type=int, default=VISITS, help="window samples an epoch")
     given = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
     for name in given.models:
-        found[name] = share_of_oracle(name, given.visits)
+        found[name] = share_of_oracle(name, given.samples)
         print(json.dumps({name: found[name]}), flush=True)
-    if set(given.models) == set(MODELS) and given.visits == VISITS:
+    if set(given.models) == set(MODELS) and given.samples == VISITS:
         weakest = min(found[name]["share"] for name in found if "tft" in name)
-        figure = {"value": weakest, "models": found, "visits": VISITS * EPOCHS, "lookback": LOOKBACK}
+        figure = {"value": weakest, "models": found, "samples": VISITS * EPOCHS, "lookback": LOOKBACK}
         print(record("planted", {"planted_ic_share_of_oracle": figure}, command="python -m benchmarks.planted"))
 
 

@@ -55,7 +55,7 @@ def b3_spec(*, observed: tuple[str, ...], known: str, **others: float) -> TftSpe
     """What B3 and a power-up have in common."""
     return TftSpec(
         epochs=EPOCHS,
-        visits_per_epoch=VISITS,
+        samples_per_epoch=VISITS,
         patience=EPOCHS,
         learning_rate=3e-3,
         hidden=16,
@@ -110,7 +110,7 @@ def every(panel: PanelTensors) -> Tensor:
     return torch.ones(panel.rows, dtype=torch.bool)
 
 
-def newcomers(first: int, last: int) -> Rows:
+def new_listings(first: int, last: int) -> Rows:
     """Those that list late, between two sessions after listing, both included."""
     return lambda panel: (panel.ticker >= TICKERS) & (panel.run_length >= first) & (panel.run_length <= last)
 
@@ -139,13 +139,13 @@ POWER_UPS = {
         MAML,
         personal,
         lookback=5,
-        asked=newcomers(20, SESSIONS),
-        at_session={"5": newcomers(5, 7), "20": newcomers(18, 22), "60": newcomers(58, 62)},
+        asked=new_listings(20, SESSIONS),
+        at_session={"5": new_listings(5, 7), "20": new_listings(18, 22), "60": new_listings(58, 62)},
     ),
 }
 
 
-def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str, Any]:
+def measure(power: PowerUp, seed: int, *, samples: int, epochs: int) -> dict[str, Any]:
     """One-session pinball of B3, the power-up and the oracle in the test year, and training windows a second."""
     panel, drift, knowable = power.planted(seed)
     fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=power.lookback)
@@ -164,7 +164,7 @@ def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str,
     if power.informed is not None:
         networks["informed"] = (B3, power.informed)
     for label, (name, spec) in networks.items():
-        asked = spec.model_copy(update={"visits_per_epoch": visits, "epochs": epochs})
+        asked = spec.model_copy(update={"samples_per_epoch": samples, "epochs": epochs})
         started = time.process_time()
         done = fit(
             name,
@@ -184,7 +184,7 @@ def measure(power: PowerUp, seed: int, *, visits: int, epochs: int) -> dict[str,
         found[label] = {
             "learning": [round(epoch["validation_pinball"], 5) for epoch in done.curve[-3:]],
             "best_epoch": done.best_epoch,
-            "windows_per_cpu_second": round(visits * epochs / seconds, 1),
+            "windows_per_cpu_second": round(samples * epochs / seconds, 1),
         }
     outcome = panel.targets[test, 0].double().numpy()
 
@@ -216,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=POWER_UPS, help="one power-up")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--visits", type=int, default=VISITS, help="window visits an epoch")
+    parser.add_argument("--samples", type=int, default=VISITS, help="window samples an epoch")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -225,9 +225,9 @@ def main() -> None:
             continue
         runs = []
         for seed in range(given.seeds):
-            runs.append(measure(power, seed, visits=given.visits, epochs=given.epochs))
+            runs.append(measure(power, seed, samples=given.samples, epochs=given.epochs))
             print(json.dumps({"power_up": name, "seed": seed, **runs[-1]}), flush=True)
-        if (given.seeds, given.visits, given.epochs) == (SEEDS, VISITS, EPOCHS):
+        if (given.seeds, given.samples, given.epochs) == (SEEDS, VISITS, EPOCHS):
             figures = figures_of(name, runs, model=power.model)
             print(record("powerups", figures, command=f"python -m benchmarks.powerups --only {name}"))
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from benchmarks._result import record
 from forecast_assets.assets.fold.candidates import SKIPPED
-from forecast_assets.core.evaluation.daily_losses import DailyLosses, chain_losses, daily_losses
+from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.report.ablation import STEPS
@@ -43,7 +43,7 @@ def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
             yield pl.read_parquet(store.current(model, year).path(TABLE))
         yield pl.read_parquet(store.current("baselines", year).path(TABLE)).filter(pl.col("model") == BASELINE)
 
-    return chain_losses(daily_losses(tables(year), references=[B3, BASELINE]) for year in years)
+    return join_losses(daily_losses(tables(year), references=[B3, BASELINE]) for year in years)
 
 
 def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:

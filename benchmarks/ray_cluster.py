@@ -1,7 +1,7 @@
 """The fits of a fold on two simulated Ray nodes, held against two local processes; and a node killed in the middle.
 
     python -m benchmarks.ray_cluster              about ten minutes on two cores
-    python -m benchmarks.ray_cluster --visits 1000 --rounds 1    a trial run, printed and not recorded
+    python -m benchmarks.ray_cluster --samples 1000 --rounds 1    a trial run, printed and not recorded
 
 Both train the same fits on the 40-ticker panel, one thread each, taking turns. The local rival is the best that one does
 without a cluster: two processes that share the fits among them, as a sweep's workers do. On both sides the processes
@@ -64,13 +64,13 @@ class Placed(Apart):
         return self.work(seed, lambda epoch: say((node, epoch)))
 
 
-def fold_work(root: Path, *, visits: int) -> FoldWork:
+def fold_work(root: Path, *, samples: int) -> FoldWork:
     """The full profile's network on the fold, its panel made first."""
     with Graph(root) as graph:
         graph.run(*PANEL, panel=PANEL_40)
         version = graph.version("windowed_tensors")
     settings = compose_settings("full", [])
-    spec = settings.b3_tft_sector.model_copy(update={"visits_per_epoch": visits})
+    spec = settings.b3_tft_sector.model_copy(update={"samples_per_epoch": samples})
     hardware = Hardware(accelerator="cpu", precision="32-true")
     return FoldWork(MODEL, spec, YEAR, settings.folds, LOOKBACK, version, hardware, root / "checkpoints")
 
@@ -128,9 +128,9 @@ def fit_in_slot(work: FoldWork, seed: int) -> Fitted:
     return mine(seed, lambda _: True)
 
 
-def measure(root: Path, *, visits: int, rounds: int) -> Iterator[dict[str, dict[str, Any]]]:
+def measure(root: Path, *, samples: int, rounds: int) -> Iterator[dict[str, dict[str, Any]]]:
     """Figures as they come: interleaved rounds of each, the same fits with a node killed, the same in one process."""
-    work, seeds = fold_work(root, visits=visits), range(FITS)
+    work, seeds = fold_work(root, samples=samples), range(FITS)
     names = iter(range(1_000))
     hashes = set[str]()
     taken: dict[str, list[dict[str, float]]] = {LOCAL: [], RAY: [], ALONE: []}
@@ -218,16 +218,16 @@ def with_a_node_killed(
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--visits", type=int, default=VISITS)
+    parser.add_argument("--samples", type=int, default=VISITS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     if not PANEL_40.exists():
         raise SystemExit(f"{PANEL_40} is not there: the reference panel is needed")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as root:
-        for measured in measure(Path(root), visits=options.visits, rounds=options.rounds):
+        for measured in measure(Path(root), samples=options.samples, rounds=options.rounds):
             print(json.dumps(measured, indent=2), flush=True)
-            if (options.visits, options.rounds) == (VISITS, ROUNDS):
+            if (options.samples, options.rounds) == (VISITS, ROUNDS):
                 record("ray_cluster", measured, command="python -m benchmarks.ray_cluster")
 
 

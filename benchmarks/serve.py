@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks._result import record
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.windows.days import to_date
-from forecast_assets.serving.http_error import Refusal
+from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.model import open_model
@@ -308,7 +308,7 @@ def open_decisions(root: str, *, opened_by: Callable[[Version], Model]) -> list[
                 try:
                     if isinstance(snapshot.find(ticker, to_date(day)), Pending):
                         found.append((ticker, to_date(day)))
-                except Refusal:
+                except HttpError:
                     continue
     if not found:
         raise SystemExit(f"{root}: every decision after the cutoff has been issued; nothing is left to compute")

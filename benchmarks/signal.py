@@ -119,7 +119,7 @@ class Search:
         )
 
     def hedged(self, daily: pl.DataFrame, years: range = YEARS) -> pl.DataFrame:
-        """date, net_return of a chained series less its past beta times the market's, over ``years``."""
+        """date, net_return of a joined series less its past beta times the market's, over ``years``."""
         hedged = beta_hedge(daily, self.market, cost_bps=SPEC.cost_bps)
         return hedged.filter(pl.col("date").dt.year().is_between(years[0], years[-1]))
 

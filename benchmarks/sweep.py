@@ -3,7 +3,7 @@
     python -m benchmarks.sweep                  kill -9 at half of the trials, then the same command again
     python -m benchmarks.sweep --trials 4       a trial run, printed and not recorded
 
-The profile's search space with its capped window visits. The kill takes the whole process group, workers included.
+The profile's search space with its capped window samples. The kill takes the whole process group, workers included.
 """
 
 import argparse

@@ -16,7 +16,7 @@ import polars as pl
 
 from benchmarks._result import ROOT, record
 from forecast_assets.cli.report_problems import report_problems
-from forecast_assets.core.evaluation.daily_losses import chain_losses, daily_losses
+from forecast_assets.core.evaluation.daily_losses import daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
@@ -29,7 +29,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 def panel_figures(metrics: dict[str, Any]) -> Figures:
-    """Coverage, pinball ratios and the victory of the whole panel's walk-forward."""
+    """Coverage, pinball ratios and the return difference of the whole panel's walk-forward."""
     scores = {(row["model"], row["horizon"]): row for row in metrics["forecasts"]}
     own = {horizon: row for (model, horizon), row in scores.items() if model == ENSEMBLE}
     yearly = {
@@ -70,7 +70,7 @@ def garch_figure(store: Store, years: Sequence[str]) -> Figures:
             table = pl.scan_parquet(store.current(asset, year).path("table.parquet"))
             yield table.filter(pl.col("ticker").is_in(tickers) & pl.col("model").is_in([ENSEMBLE, "garch"])).collect()
 
-    losses = chain_losses(daily_losses(tables(year), references=["garch"]) for year in years)
+    losses = join_losses(daily_losses(tables(year), references=["garch"]) for year in years)
     scores = forecast_metrics(losses, baseline="garch").filter(pl.col("model") == ENSEMBLE, pl.col("year").is_null())
     ratios = {str(row["horizon"]): row["pinball_ratio"] for row in scores.iter_rows(named=True)}
     figure = {"value": max(ratios.values()), "by_horizon": ratios, "tickers": len(tickers), "trained_on": "all tickers"}

@@ -20,11 +20,11 @@ import click
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from forecast_assets.core.errors import BadInput, BadKnob, UserError
+from forecast_assets.core.errors import BadInput, BadSetting, UserError
 from forecast_assets.core.models.names import EXPERIMENTS, Network
 from forecast_assets.core.specs import FitSpec, Settings
 from forecast_assets.resources import environment
-from forecast_assets.resources.settings import CONF, add_spec_defaults, check_knob, describe
+from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe
 
 GROUPS = ("model", "data", "horizon", "profile", "corrections", "verdict")
 ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
@@ -42,7 +42,7 @@ def train(config: DictConfig) -> float:
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
-        raise BadKnob(describe(error)) from error
+        raise BadSetting(describe(error)) from error
     spec = with_fit(getattr(settings, experiment.asset), own["fit"])
     settings = settings.model_copy(update={experiment.asset: spec})
     folder = Path(output_folder())
@@ -52,13 +52,13 @@ def train(config: DictConfig) -> float:
 
 
 def experiment_of(exp_id: Any, family: str | None) -> Network:
-    """The network of ``exp_id``; a BadKnob names the nearest where there is none, or those of another ``family``."""
+    """The network of ``exp_id``; a BadSetting names the nearest where there is none, or those of another ``family``."""
     if exp_id not in EXPERIMENTS:
-        raise BadKnob(f"exp_id: there is no {exp_id!r}; the nearest is {_nearest(str(exp_id), EXPERIMENTS)}")
+        raise BadSetting(f"exp_id: there is no {exp_id!r}; the nearest is {_nearest(str(exp_id), EXPERIMENTS)}")
     found = EXPERIMENTS[exp_id]
     if family is not None and found.family != family:
         of_family = [name for name, experiment in EXPERIMENTS.items() if experiment.family == family]
-        raise BadKnob(f"exp_id: {exp_id} is a {found.family}; model={family} has {', '.join(of_family)}")
+        raise BadSetting(f"exp_id: {exp_id} is a {found.family}; model={family} has {', '.join(of_family)}")
     return found
 
 
@@ -66,13 +66,13 @@ def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
     """``spec`` with the knobs of ``fit`` over it."""
     for name in fit:
         if name not in type(spec).model_fields:
-            raise BadKnob(
+            raise BadSetting(
                 f"settings: there is no knob 'fit.{name}'; the nearest is fit.{_nearest(name, type(spec).model_fields)}"
             )
     try:
         return type(spec).model_validate(dict(spec) | fit)
     except ValidationError as error:
-        raise BadKnob(describe(error)) from error
+        raise BadSetting(describe(error)) from error
 
 
 def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> float:
@@ -142,7 +142,7 @@ def output_folder() -> str:
 def checked(arguments: list[str]) -> list[str]:
     """Hydra's ``arguments`` with the profile of the environment and the sweep's settings before the user's own.
 
-    Raises BadKnob, with the nearest name, for a key or a group's value that does not exist.
+    Raises BadSetting, with the nearest name, for a key or a group's value that does not exist.
     """
     from forecast_assets.assets.framework.tuned_settings import tuned_overrides
     from forecast_assets.resources.store_io import StoreResource
@@ -156,12 +156,12 @@ def checked(arguments: list[str]) -> list[str]:
             options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
             for option in value.split(","):
                 if option not in options:
-                    raise BadKnob(f"{key}: there is no {option!r}; the nearest is {_nearest(option, options)}")
+                    raise BadSetting(f"{key}: there is no {option!r}; the nearest is {_nearest(option, options)}")
         elif key not in OWN and not key.startswith(("fit.", "hydra.")):
-            check_knob(key, also=(*GROUPS, "exp_id", "year"))
+            check_setting(key, also=(*GROUPS, "exp_id", "year"))
     missing = [name for name in ("exp_id", "year") if name not in given]
     if missing and not ABOUT & set(arguments):
-        raise BadKnob(f"{missing[0]} is missing; such as exp_id=B3 year=2025")
+        raise BadSetting(f"{missing[0]} is missing; such as exp_id=B3 year=2025")
     tuned = [
         knob
         for knob in tuned_overrides(StoreResource().store())

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from forecast_assets.cli.app import cli
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.trial_log import collect_trials
 from forecast_assets.train import checked, experiment_of
 from forecast_assets_tests.helpers.graph import Graph
@@ -84,14 +84,14 @@ def test_an_unknown_key_or_value_is_one_sentence_with_the_nearest_name(
     arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORECAST_DATA_DIR", str(tmp_path))
-    with pytest.raises(BadKnob, match=sentence):
+    with pytest.raises(BadSetting, match=sentence):
         checked(arguments)
 
 
 def test_an_experiment_of_another_family_is_refused() -> None:
-    with pytest.raises(BadKnob, match="B3 is a tft; model=patchtst has B4"):
+    with pytest.raises(BadSetting, match="B3 is a tft; model=patchtst has B4"):
         experiment_of("B3", "patchtst")
-    with pytest.raises(BadKnob, match="there is no 'B33'; the nearest is B3"):
+    with pytest.raises(BadSetting, match="there is no 'B33'; the nearest is B3"):
         experiment_of("B33", None)
 
 

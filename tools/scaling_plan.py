@@ -101,10 +101,10 @@ def plan(ask: Ask, units: Units) -> list[Line]:
     rows = ask.tickers * units.sessions_per_ticker
     tensors = rows * units.tensor_bytes_per_row / GIB
     fits = ask.models * ask.years * ask.fits
-    visits = ask.tickers * ask.visits_per_ticker * ask.epochs
+    samples = ask.tickers * ask.visits_per_ticker * ask.epochs
     scored = ask.tickers * ask.validation_sessions * ask.epochs
     decisions = ask.tickers * (ask.validation_sessions + ask.test_sessions)
-    train = visits / units.train_windows_per_core_second / HOUR
+    train = samples / units.train_windows_per_core_second / HOUR
     infer = (scored + decisions) / units.infer_windows_per_core_second / HOUR
     cores = fits * (train + infer) / ask.hours
     beside = (units.fold_over_tensors - 1) * tensors + units.fit_gib
@@ -113,7 +113,7 @@ def plan(ask: Ask, units: Units) -> list[Line]:
         Line("raw rows to tensors", rows * units.panel_seconds_per_row / HOUR, "hours, one machine", "rows x cost"),
         Line("tensors", tensors, "GiB", "rows x bytes"),
         Line("fits", fits, "", "models x years x fits"),
-        Line("training a fit", train, "core hours", "tickers x visits x epochs / windows per second"),
+        Line("training a fit", train, "core hours", "tickers x samples x epochs / windows per second"),
         Line("forecasting a fit", infer, "core hours", "validation per epoch, then validation and test"),
         Line("all fits", fits * (train + infer), "core hours", "fits x both"),
         Line(f"cores for {ask.hours:.0f} hours", cores, "", "core hours / hours"),

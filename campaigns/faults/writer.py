@@ -19,7 +19,7 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 NIGHTS = 6
-LEDGER, WITHDRAWN = "ledger/trials", "ledger/withdrawn"
+LEDGER, REVOKED = "ledger/trials", "ledger/revoked"
 SENT = "sent.txt"
 NOW = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
@@ -53,7 +53,7 @@ def work(root: Path) -> None:
         champion = published(store, "champion", None, night)
         Journal(str(root / "data"), LEDGER).append([{"id": f"trial-{night}", "night": night}])
         if night == 2:
-            Journal(str(root / "data"), WITHDRAWN).append([{"id": champion.input_key, "version": champion.id}])
+            Journal(str(root / "data"), REVOKED).append([{"id": champion.input_key, "version": champion.id}])
             store.promote(published(store, "champion", None, 1))
         message = Message(f"night.{night}.opened", "night", str(night), "opened", f"night {night}")
         with outbox.alone():
@@ -84,7 +84,7 @@ def state(root: Path) -> dict[str, object]:
     slots = [("champion", None), *(("table", partition) for partition in store.partitions("table"))]
     lines = {
         name: Counter(json.loads(line)["id"] for line in (root / "data" / name).read_text().splitlines())
-        for name in (f"{LEDGER}.jsonl", f"{WITHDRAWN}.jsonl")
+        for name in (f"{LEDGER}.jsonl", f"{REVOKED}.jsonl")
     }
     return {
         "current": [store.current(*slot).data_version for slot in slots],

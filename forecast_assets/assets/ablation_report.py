@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.backtest_report import BASELINE, ReportInputs, publish_files, run_facts
-from forecast_assets.assets.fold.losses import read_daily, read_young
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.fold.losses import read_daily, read_new_listings
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import AblationSpec
 from forecast_assets.store.artefact_files import ABLATION_METRICS, ABLATION_PAGE, TABLE
@@ -21,7 +21,7 @@ def publish_ablation(version: Version, _instance: dg.DagsterInstance, data_root:
 
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_ablation)
-def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) -> Product:
+def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) -> StageOutput:
     """What each step from the friend's MLP to the ensemble is worth: HTML report and numbers, over the years at hand."""
     from forecast_assets.core.report.figure_style import to_svg
     from forecast_assets.core.report.html import render_ablation_report
@@ -30,7 +30,7 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) 
     summary = ablation_content(inputs, spec=ablation, profile=profile)
     figures = ablation_figures(summary)
     scores = pl.DataFrame(summary["scores"], infer_schema_length=None)
-    return Product(
+    return StageOutput(
         files={
             TABLE: scores,
             ABLATION_PAGE: render_ablation_report(summary, {name: to_svg(figure) for name, figure in figures.items()}),
@@ -46,17 +46,17 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) 
 
 def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) -> dict[str, Any]:
     """Everything the report says, from the artefacts alone."""
-    from forecast_assets.core.evaluation.daily_losses import chain_losses
+    from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.year_losses import SHOWN
     from forecast_assets.core.report.ablation import ablation as compare
-    from forecast_assets.core.report.ablation import newcomer_scores
+    from forecast_assets.core.report.ablation import new_listing_scores
 
     books = [inputs.backtest[year] for year in inputs.years]
-    losses = chain_losses(map(read_daily, books))
+    losses = join_losses(map(read_daily, books))
     first = losses.scores.select(pl.col("date").min()).item()
     return compare(
         losses,
-        newcomer_scores(read_young(books), since=first, baseline=BASELINE),
+        new_listing_scores(read_new_listings(books), since=first, baseline=BASELINE),
         models=SHOWN,
         baseline=BASELINE,
         spec=spec,

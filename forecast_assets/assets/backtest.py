@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
-from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.models.names import RIVAL
+from forecast_assets.core.models.names import MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, WindowSpec
 from forecast_assets.store.artefact_files import FITS, POSITIONS, TABLE, TENSORS, TRADES, TRAINING, VARIANTS
 from forecast_assets.store.versions import Version
@@ -29,7 +29,7 @@ def backtest(
     backtest_spec: BacktestSpec,
     windows: WindowSpec,
     year: int,
-) -> Product:
+) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     beside them the daily losses of all forecasts.
     """
@@ -50,8 +50,8 @@ def backtest(
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
     traded = {
         "ensemble": (forecasts["ensemble"], backtest_spec),
-        **{v.asset: (forecasts[v.asset], backtest_spec) for v in networks if v.asset != RIVAL},
-        RIVAL: (forecasts[RIVAL], backtest_spec),
+        **{v.asset: (forecasts[v.asset], backtest_spec) for v in networks if v.asset != MLP_BASELINE},
+        MLP_BASELINE: (forecasts[MLP_BASELINE], backtest_spec),
         "b0_mlp_naive": (forecasts["b0_mlp"], naive),
         "ensemble_directional": (forecasts["ensemble"], directional),
         "b0_mlp_directional": (forecasts["b0_mlp"], directional),
@@ -77,7 +77,7 @@ def backtest(
         for part in ("daily", "positions", "trades")
     )
     candidates = pl.concat(book.daily.with_columns(strategy=pl.lit(name)) for name, book in variants.items())
-    return Product(
+    return StageOutput(
         files={
             TABLE: daily,
             POSITIONS: positions,
@@ -93,7 +93,7 @@ def backtest(
 
 def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
     """The losses of a year, from its forecasts."""
-    from forecast_assets.core.evaluation.year_losses import year_losses, young_decisions
+    from forecast_assets.core.evaluation.year_losses import new_listing_origins, year_losses
     from forecast_assets.core.windows.tensors import PanelTensors
 
     panel = PanelTensors.load(forecasts.windowed_tensors.path(TENSORS))
@@ -104,4 +104,4 @@ def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
             "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
         }
     )
-    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), young=young_decisions(decisions))
+    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), new_listings=new_listing_origins(decisions))

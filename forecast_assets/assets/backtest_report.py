@@ -13,9 +13,9 @@ from upath import UPath
 
 from forecast_assets.assets.fold.candidates import Candidates, trained
 from forecast_assets.assets.fold.losses import read_daily
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import Parameters, stage
-from forecast_assets.core.models.names import CANDIDATES, RIVAL
+from forecast_assets.core.models.names import CANDIDATES, MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
@@ -35,11 +35,11 @@ from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from forecast_assets.core.evaluation.trials import TrialLedger
+    from forecast_assets.core.evaluation.trials import TrialLog
 
 
 MODEL, BASELINE = "ensemble", "ewma"
-RIVALS = (RIVAL, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+RIVALS = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -106,13 +106,13 @@ class ReportContent:
     summary: dict[str, Any]
     forecasts: pl.DataFrame
     """Those of the model that the report is about."""
-    chained: pl.DataFrame
+    joined: pl.DataFrame
 
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_report)
 def backtest_report(
     inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: str, trials: Any
-) -> Product:
+) -> StageOutput:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
     from forecast_assets.core.report.figure_style import to_svg
     from forecast_assets.core.report.html import render_backtest_report
@@ -124,15 +124,15 @@ def backtest_report(
     last = [of[years[-1]] for of in inputs.candidates.each()]
     figures = backtest_figures(
         forecasts=content.forecasts,
-        daily=content.chained,
+        daily=content.joined,
         prices=pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
         curves=pl.concat(pl.DataFrame(fold.json(TRAINING)["curve"]) for fold in trained(last)),
         summary=summary,
     )
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
-    return Product(
+    return StageOutput(
         files={
-            TABLE: content.chained,
+            TABLE: content.joined,
             BACKTEST_PAGE: html,
             BACKTEST_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
             TRIALS: {"trials": [trial.as_record() for trial in trials.trials]},
@@ -146,27 +146,27 @@ def backtest_report(
 
 
 def report_content(
-    inputs: ReportInputs, *, ledger: "TrialLedger", spec: BacktestSpec, rules: VerdictSpec, profile: str
+    inputs: ReportInputs, *, ledger: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
     """Everything the report says, from the artefacts and the trial ledger alone."""
-    from forecast_assets.core.backtest.joining import chain_years
+    from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
-    from forecast_assets.core.evaluation.daily_losses import chain_losses
+    from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.year_losses import RAW, SPLIT
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
     from forecast_assets.core.report.summary import summarise
 
     years = inputs.years
-    losses = chain_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
+    losses = join_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
     daily, positions, trades, variants = (
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, POSITIONS, TRADES, VARIANTS)
     )
-    chained = chain_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
+    joined = join_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     books = Books(
-        chained=chained,
+        joined=joined,
         daily=daily,
         variants=variants,
         positions=positions,
@@ -178,7 +178,7 @@ def report_content(
         weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = _weights(fold)
     summary = summarise(
         losses=losses,
-        daily=chained,
+        daily=joined,
         facts=run_facts(inputs, profile=profile),
         missing_years=inputs.missing_years,
         spec=spec,
@@ -193,7 +193,7 @@ def report_content(
         neighbours=_moved(inputs),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
-    return ReportContent(summary, own, chained)
+    return ReportContent(summary, own, joined)
 
 
 def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:

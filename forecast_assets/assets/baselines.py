@@ -6,7 +6,7 @@ import polars as pl
 
 from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.assets.framework.causality_checks import PURGED, purge_check
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FoldSpec, WindowSpec
@@ -15,7 +15,7 @@ from forecast_assets.store.versions import Version
 
 
 @stage(group="models", kinds={"numpy"}, partitions=years, checks=(PURGED,), tuned=True)
-def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: int, log: Any) -> Product:
+def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: int, log: Any) -> StageOutput:
     """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions.
 
     And ``harx``, the volatility forecast that the networks start from: what they add to it is theirs.
@@ -34,17 +34,17 @@ def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, y
     tables, seconds = [], {}
     for name, fit_predict in BASELINES.items():
         started = time.perf_counter()
-        quantiles = fit_predict(arrays, train=fold.train.numpy(), decide=fold.decisions.numpy())
+        quantiles = fit_predict(arrays, train=fold.train.numpy(), decide=fold.origins.numpy())
         seconds[f"seconds_{name}"] = round(time.perf_counter() - started, 3)
         tables.append(fold_table(panel, fold, quantiles, model=name))
     started = time.perf_counter()
     stats = fit_stats(panel, fold)
-    start = stats.base_quantiles * stats.volatility(panel, fold.decisions)[..., None]
+    start = stats.base_quantiles * stats.volatility(panel, fold.origins)[..., None]
     tables.append(fold_table(panel, fold, start.double().numpy(), model="harx"))
     seconds["seconds_harx"] = round(time.perf_counter() - started, 3)
     log.info(f"baselines {year}: {', '.join(f'{name} {s} s' for name, s in seconds.items())}")
-    return Product(
+    return StageOutput(
         files={TABLE: pl.concat(tables), TRAINING: {"unconditional_mean": list(stats.unconditional_mean)}},
-        facts={"models": len(tables), "decisions": len(fold.decisions), **seconds},
+        facts={"models": len(tables), "decisions": len(fold.origins), **seconds},
         checks=purge_check(panel, fold),
     )

@@ -7,18 +7,18 @@ import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
 from forecast_assets.assets.framework.column_lineage import calendar_columns
-from forecast_assets.assets.framework.output import Product, write_table
+from forecast_assets.assets.framework.output import StageOutput, write_table
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import PanelSpec
 from forecast_assets.store.artefact_files import CORRECTIONS, TABLE
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
-def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: Path) -> Product:
+def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: Path) -> StageOutput:
     """One row per ticker and session of its exchange; short holes filled and flagged, long ones end the segment."""
     from forecast_assets.core.panel.calendar import reindex_parts
     from forecast_assets.core.panel.digests import YearDigests
-    from forecast_assets.core.panel.leakage_checks import prove_calendar
+    from forecast_assets.core.panel.leakage_checks import calendar_leakage
     from forecast_assets.core.panel.parts import ticker_parts
 
     digests, corrections = YearDigests(), []
@@ -34,10 +34,10 @@ def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: Path) -> P
 
     write_table(digests.watch(parts()), folder / TABLE)
     report = pl.concat(corrections)
-    return Product(
+    return StageOutput(
         files={CORRECTIONS: report},
         facts={"filled_rows": filled, "segments": segments, "corrections_applied": report.height},
-        checks=causal_checks(prove_calendar(raw_panel, spec=panel)),
+        checks=causal_checks(calendar_leakage(raw_panel, spec=panel)),
         slices=digests.digests(),
         columns=calendar_columns(),
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from forecast_assets.assets.framework.column_lineage import shadow_columns
-from forecast_assets.assets.framework.output import Check, Content, Product
+from forecast_assets.assets.framework.column_lineage import challenger_columns
+from forecast_assets.assets.framework.output import Check, Content, StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.errors import BadInput
@@ -34,14 +34,14 @@ def challenger(
     hardware: Any,
     day: str,
     log: Any,
-) -> Product:
+) -> StageOutput:
     """Warm-started retraining of the champion's members on the recent window, and who is better on later decisions.
 
     Both are scored as they come, before calibration, like the members of an ensemble: it follows whoever serves.
     """
     from forecast_assets.champion.bundle import Bundle, flat_weights
     from forecast_assets.champion.retraining import lost_names, retrain
-    from forecast_assets.core.evaluation.champion_challenger import shadow_scores, shadow_table
+    from forecast_assets.core.evaluation.champion_challenger import challenger_scores, challenger_table
     from forecast_assets.core.windows.days import to_date
     from forecast_assets.core.windows.folds import recent_fold
     from forecast_assets.core.windows.tensors import PanelTensors
@@ -69,7 +69,7 @@ def challenger(
             champion=card.model_version,
             worse=True,
         )
-    shadow = shadow_scores(
+    shadow = challenger_scores(
         before,
         after,
         y=panel.targets[fold.test].double().numpy(),
@@ -88,11 +88,11 @@ def challenger(
     files: dict[str, Content] = {
         CHALLENGER_VERDICT: verdict,
         MEMBER_WEIGHTS: flat_weights(retrained.weights),
-        TABLE: shadow_table(shadow),
+        TABLE: challenger_table(shadow),
     }
-    return Product(
+    return StageOutput(
         files=files,
-        columns=shadow_columns(),
+        columns=challenger_columns(),
         facts={
             "promoted": str(shadow.promoted),
             "why": "; ".join(shadow.why),
@@ -100,17 +100,17 @@ def challenger(
             "train_decisions": len(fold.train),
             "validation_decisions": len(fold.validation),
             "shadow_decisions": len(fold.test),
-            "shadow_sessions": shadow.sessions,
+            "comparison_sessions": shadow.sessions,
         },
         checks={NOT_WORSE: Check(not shadow.worse, "; ".join(shadow.why), warns=True)},
         seeds=tuple(member["seed"] for member in retrained.members),
     )
 
 
-def stays(why: list[str], *, champion: str | None, worse: bool = False) -> Product:
+def stays(why: list[str], *, champion: str | None, worse: bool = False) -> StageOutput:
     """A night without a challenger that can be scored: the champion, if there is one, goes on."""
     sentence = "; ".join(why)
-    return Product(
+    return StageOutput(
         files={CHALLENGER_VERDICT: {"promoted": False, "why": why, "champion": champion}},
         facts={"promoted": "False", "why": sentence},
         checks={NOT_WORSE: Check(not worse, f"no contest: {sentence}", warns=True)},

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import drift_columns
-from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import TARGETS
@@ -35,7 +35,7 @@ def drift_checks(
     earlier: dict[str, Version],
     drift: DriftSpec,
     day: str,
-) -> Product:
+) -> StageOutput:
     """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
     from forecast_assets.core.monitoring.coverage import (
         calibrate_limits,
@@ -61,7 +61,7 @@ def drift_checks(
         as_of=as_of,
     )
     coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
-    # The limits know nothing of the days that are on trial. A young panel has too little history for any.
+    # The limits know nothing of the days that are on trial. A short panel has too little history for any.
     past = coverage.head(max(0, coverage.height - drift.recent_sessions))
     limits = calibrate_limits(past, spec=drift) if past.height >= 5 * drift.alarm_block_sessions else None
     verdict = drift_verdict(
@@ -75,7 +75,7 @@ def drift_checks(
     nights[as_of] = moved
     recent = forecasts.filter(pl.col("date") >= periods.recent["date"].min())
     features, alarm = verdict["monitors"]["features"], verdict["monitors"]["coverage_alarm"]
-    return Product(
+    return StageOutput(
         files={TABLE: moved, COVERAGE_BY_DAY: coverage, DRIFT_VERDICT: verdict},
         columns=drift_columns(moved["feature"].to_list()),
         facts={

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.assets.fold.candidates import Candidates, trained
 from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
-from forecast_assets.assets.framework.output import Content, Product
+from forecast_assets.assets.framework.output import Content, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import CalibrationSpec, EnsembleSpec, FoldSpec, WindowSpec
@@ -38,7 +38,7 @@ def ensemble(
     folds: FoldSpec,
     windows: WindowSpec,
     year: int,
-) -> Product:
+) -> StageOutput:
     """Median of means of the fold's best fits by raw validation pinball, calibrated online; B0 is never a member."""
     from forecast_assets.core.evaluation.calibration_effect import calibration_effect
     from forecast_assets.core.evaluation.forecast_table import quantile_array
@@ -76,7 +76,7 @@ def ensemble(
             for score in ("coverage_95", "coverage_90", "pinball")
         }
         plots["calibration"] = calibration_curves(before, after)
-    return Product(
+    return StageOutput(
         files={
             **files,
             BEST_MEMBER: fold_table(panel, fold, best, model="best_member"),
@@ -96,8 +96,8 @@ def ensemble(
 
 
 def in_fold_order(quantiles: NDArray[np.float64], *, panel: "PanelTensors", fold: "Fold") -> NDArray[np.float64]:
-    """Forecasts in a table's order (date, then ticker), (M, 3, 7), put into that of ``fold.decisions``."""
-    rows = fold.decisions.numpy()
+    """Forecasts in a table's order (date, then ticker), (M, 3, 7), put into that of ``fold.origins``."""
+    rows = fold.origins.numpy()
     order = np.lexsort((panel.ticker[rows].numpy(), panel.date[rows].numpy()))  # codes ascend with the names
     placed = np.empty_like(quantiles)
     placed[order] = quantiles

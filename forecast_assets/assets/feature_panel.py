@@ -7,7 +7,7 @@ import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
 from forecast_assets.assets.framework.column_lineage import feature_columns
-from forecast_assets.assets.framework.output import Product, write_table
+from forecast_assets.assets.framework.output import StageOutput, write_table
 from forecast_assets.assets.framework.previous_version import Previous
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
 def feature_panel(
     calendar_panel: Version, macro_series: pl.LazyFrame, features: FeatureSpec, previous: Any, folder: Path
-) -> Product:
+) -> StageOutput:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
     from forecast_assets.core.panel.build import columns, feature_parts, with_macro
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.incremental import extend_parts
-    from forecast_assets.core.panel.leakage_checks import prove_features
+    from forecast_assets.core.panel.leakage_checks import feature_leakage
     from forecast_assets.core.panel.macro import MACRO_NAMES
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
 
@@ -39,13 +39,13 @@ def feature_panel(
         parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored.rows)
     macro = macro_series.collect()
     write_table(digests.watch(with_macro(parts, macro)), folder / TABLE)
-    return Product(
+    return StageOutput(
         facts={
             "columns": len(columns(features)) + (len(MACRO_NAMES) if macro.height else 0),
             "parts": len(part_sizes(sessions)),
             "extended": stored is not None,
         },
-        checks=causal_checks(prove_features(sessions, features=features, macro=macro)),
+        checks=causal_checks(feature_leakage(sessions, features=features, macro=macro)),
         slices=digests.digests(),
         columns=feature_columns(features),
     )

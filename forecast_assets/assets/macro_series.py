@@ -1,18 +1,18 @@
 """VIX and interest rates, if the user has them."""
 
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.resources.source import MacroFile
 from forecast_assets.store.artefact_files import TABLE
 
 
 @stage(group="panel", kinds={"polars"})
-def macro_series(macro: MacroFile) -> Product:
+def macro_series(macro: MacroFile) -> StageOutput:
     """VIX and US yields with the time from which each value was known; empty where FORECAST_MACRO names no file."""
     from forecast_assets.core.panel.macro import no_macro, read_macro
 
     if macro.path is None:
-        return Product(
+        return StageOutput(
             files={TABLE: no_macro()}, facts={"days": 0, "note": "FORECAST_MACRO is not set: no macro columns"}
         )
     table = read_macro(macro.path, until=macro.as_of)
@@ -21,4 +21,4 @@ def macro_series(macro: MacroFile) -> Product:
         "first": str(table["date"].min()),
         "last": str(table["date"].max()),
     }
-    return Product(files={TABLE: table}, facts=facts)
+    return StageOutput(files={TABLE: table}, facts=facts)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import nightly_columns
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
@@ -36,7 +36,7 @@ def nightly_forecast(
     features: FeatureSpec,
     ledger: dict[str, Version],
     day: str,
-) -> Product:
+) -> StageOutput:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
     from forecast_assets.champion.bundle import Bundle
     from forecast_assets.champion.calibration_state import state_of
@@ -47,7 +47,7 @@ def nightly_forecast(
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     bundle = Bundle.open(serving_model)
     earlier = {night: version for night, version in ledger.items() if night < day}
-    rows = latest_decisions(panel, today, lookback=bundle.card.lookback)
+    rows = latest_origins(panel, today, lookback=bundle.card.lookback)
     bundle.check_features(panel, features)
     refuse_hindsight(day, serving_model, cutoff=bundle.card.cutoff)
     state = state_of(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
@@ -61,7 +61,7 @@ def nightly_forecast(
         model="ensemble",
     )
     table = committed_first(made, earlier)
-    return Product(
+    return StageOutput(
         files={
             TABLE: table,
             CALIBRATION_STATE: state.to_json(),
@@ -97,7 +97,7 @@ def refuse_hindsight(day: str, champion: Version, *, cutoff: dt.date) -> None:
         )
 
 
-def latest_decisions(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "Tensor":
+def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "Tensor":
     """Row of each live ticker's latest decision up to a day, (B,); raises BadInput where there is none."""
     import torch
 

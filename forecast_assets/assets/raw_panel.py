@@ -6,11 +6,11 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.framework.output import Check, Product, write_table
+from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.specs import FoldSpec, PanelSpec
-from forecast_assets.resources.source import Drops
+from forecast_assets.resources.source import InputFiles
 from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISIONS, TABLE
 from forecast_assets.store.versions import Version
 
@@ -34,7 +34,7 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
     ),
     after=register_partitions,
 )
-def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> Product:
+def raw_panel(drops: InputFiles, panel: PanelSpec, folds: FoldSpec, folder: Path) -> StageOutput:
     """Typed, de-duplicated rows of the raw panel: one per ticker and date."""
     from forecast_assets.core.panel.ingest import Reading
 
@@ -55,7 +55,7 @@ def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> 
     later = reading.rows_later
     invalid = rejected.filter(pl.col("class") == "invalid").height
     accounted = found["rows"] + later + rejected.height
-    return Product(
+    return StageOutput(
         files={
             REJECTED_ROWS: rejected,
             FLAGS: flags,
@@ -90,8 +90,8 @@ def raw_panel(drops: Drops, panel: PanelSpec, folds: FoldSpec, folder: Path) -> 
 
 
 @stage(group="panel", kinds={"polars"})
-def rejected_rows(raw_panel: Version) -> Product:
+def rejected_rows(raw_panel: Version) -> StageOutput:
     """Every input row that was not accepted, verbatim, with file, line, reason and class."""
     rejected = pl.read_parquet(raw_panel.path(REJECTED_ROWS))
     counts = dict(rejected.group_by("class").len().sort("class").iter_rows())
-    return Product(files={TABLE: rejected}, facts={f"rows_{kind}": count for kind, count in counts.items()})
+    return StageOutput(files={TABLE: rejected}, facts={f"rows_{kind}": count for kind, count in counts.items()})

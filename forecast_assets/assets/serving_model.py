@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.specs import FeatureSpec, ServingSpec
 from forecast_assets.store.artefact_files import (
@@ -17,7 +17,7 @@ from forecast_assets.store.artefact_files import (
 
 if TYPE_CHECKING:
     from forecast_assets.champion.bundle import Bundle
-    from forecast_assets.champion.promotion import Succession
+    from forecast_assets.champion.promotion import NextChampion
 
 
 TOLERANCE = 1e-5
@@ -32,28 +32,30 @@ PARITY = "reproduces_the_walk_forward"
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
     follows=("ensemble", "windowed_tensors", "challenger"),
 )
-def serving_model(succession: Any, serving: ServingSpec, features: FeatureSpec) -> Product:
+def serving_model(next_champion: Any, serving: ServingSpec, features: FeatureSpec) -> StageOutput:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
     from forecast_assets.champion.assemble import of_challenger, of_fold
     from forecast_assets.champion.bundle import Bundle
 
-    trained = of_fold(succession, features=features) if succession.challenger is None else of_challenger(succession)
+    trained = (
+        of_fold(next_champion, features=features) if next_champion.challenger is None else of_challenger(next_champion)
+    )
     files = trained.files() | ({MODEL_PROGRAM: trained.program()} if serving.program else {})
     bundle = Bundle.of(trained, files)
-    return Product(
+    return StageOutput(
         files=files,
         facts={
             "model_version": bundle.card.model_version,
             "fold": bundle.card.fold,
             "members": ", ".join(member.fit for member in bundle.card.members),
-            "challenger": succession.challenger.label if succession.challenger else "none: the fold's own fits",
+            "challenger": next_champion.challenger.label if next_champion.challenger else "none: the fold's own fits",
             "cutoff": str(bundle.card.cutoff),
         },
-        checks={PARITY: parity(bundle, succession, program=files.get(MODEL_PROGRAM))},
+        checks={PARITY: parity(bundle, next_champion, program=files.get(MODEL_PROGRAM))},
     )
 
 
-def parity(bundle: "Bundle", succession: "Succession", *, program: bytes | None) -> Check:
+def parity(bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | None) -> Check:
     """Whether binary and program give what the members' own code gives, and for a fold's own fits what was published."""
     import io
 
@@ -62,8 +64,8 @@ def parity(bundle: "Bundle", succession: "Succession", *, program: bytes | None)
     from forecast_assets.champion.assemble import probes
     from forecast_assets.core.windows.tensors import PanelTensors
 
-    panel = PanelTensors.load(succession.tensors.path(TENSORS))
-    table = pl.read_parquet(succession.base.path(RAW_FORECASTS if bundle.card.calibrated else TABLE))
+    panel = PanelTensors.load(next_champion.tensors.path(TENSORS))
+    table = pl.read_parquet(next_champion.base.path(RAW_FORECASTS if bundle.card.calibrated else TABLE))
     published = probes(table, panel)
     given = bundle.forecast(panel, published.rows)
     with torch.inference_mode():
@@ -73,7 +75,7 @@ def parity(bundle: "Bundle", succession: "Succession", *, program: bytes | None)
         if program is not None:
             others.append(torch.export.load(io.BytesIO(program)).module()(*inputs.given())[0].numpy())
     off = max(float(np.abs(other - eager).max()) for other in others)
-    if succession.challenger is None:
+    if next_champion.challenger is None:
         off = max(off, float(np.abs(given.raw - published.quantiles).max()))
     return Check(
         off <= TOLERANCE,

@@ -15,7 +15,7 @@ import polars as pl
 
 from forecast_assets.assets.fold.candidates import CandidateSpecs, why_skipped
 from forecast_assets.assets.fold.forecast_files import fold_table
-from forecast_assets.assets.framework.output import Check, Product
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, Spec, SweepSpec
@@ -56,7 +56,7 @@ def sweep(
     tracking: Any,
     data_root: str,
     log: Any,
-) -> Product:
+) -> StageOutput:
     """Settings chosen once, by an inner walk-forward over the years before the first test year; weights are not kept.
 
     The network's knobs by Optuna: smallest absolute error of the 1-session median, where the 95 % band covers what it
@@ -104,7 +104,7 @@ def sweep(
     books, trading = chosen.trading(rate)
     settings = {**network_settings(study), "calibration.rate": rate, **trading}
     log.info(f"sweep: trial {best.number} of {len(trials)}: {', '.join(f'{k}={v}' for k, v in settings.items())}")
-    return Product(
+    return StageOutput(
         files={
             TABLE: trials,
             CHOICES: pl.concat([calibrations, books], how="diagonal"),
@@ -161,9 +161,9 @@ def nothing_tried(
     trials: pl.DataFrame | None = None,
     facts: Mapping[str, Any] | None = None,
     plots: "Mapping[str, Figure] | None" = None,
-) -> Product:
+) -> StageOutput:
     """A sweep that changes no setting, and says why."""
-    return Product(
+    return StageOutput(
         files={
             TABLE: trials if trials is not None else pl.DataFrame({"trial": pl.Series([], dtype=pl.Int64)}),
             TUNED_SETTINGS: {"settings": {}, "trial": None, "years": []},

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import position_columns
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import BacktestSpec
@@ -23,7 +23,7 @@ def target_positions(
     backtest_spec: BacktestSpec,
     ledger: dict[str, Version],
     day: str,
-) -> Product:
+) -> StageOutput:
     """The book that the simulation's rules hold after the next open, with trades and their expected cost.
 
     The book follows the night's forecasts, those of the nights before, and before the first night the champion's fold.
@@ -49,7 +49,7 @@ def target_positions(
         spec=backtest_spec,
         unconditional_mean=card.unconditional_mean[HORIZONS.index(backtest_spec.horizon_sessions)],
     )
-    return Product(
+    return StageOutput(
         files={TABLE: book},
         columns=position_columns(),
         facts={

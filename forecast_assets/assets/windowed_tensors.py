@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import WindowSpec
@@ -14,7 +14,7 @@ from forecast_assets.store.versions import Version
 
 
 @stage(group="panel", kinds={"torch"}, checks=CAUSAL)
-def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) -> Product:
+def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) -> StageOutput:
     """One contiguous, unscaled feature tensor, static codes and the index of valid window ends; no window is copied."""
     import torch
     from safetensors.torch import save_file
@@ -22,7 +22,7 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) 
     from forecast_assets.core.panel.features import feature_names
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
     from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Names, part_tensors
-    from forecast_assets.core.windows.leakage_checks import prove_windows
+    from forecast_assets.core.windows.leakage_checks import window_leakage
     from forecast_assets.core.windows.writer import create
 
     table = pl.scan_parquet(feature_panel.path(TABLE))
@@ -40,8 +40,8 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) 
     if not complete:
         raise BadInput(NO_COMPLETE_ROW)
     save_file({"ends": torch.cat(ends)}, folder / ENDS)
-    return Product(
+    return StageOutput(
         facts={"rows": rows, "features": len(columns), "windows": sum(map(len, ends))},
-        checks=causal_checks(prove_windows(table, lookback=windows.lookback)),
+        checks=causal_checks(window_leakage(table, lookback=windows.lookback)),
         slices=feature_panel.manifest.slices,
     )

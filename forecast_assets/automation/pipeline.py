@@ -13,8 +13,8 @@ import dagster as dg
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
-from forecast_assets.core.errors import BadKnob, Stopped
-from forecast_assets.resources.store_io import plainly_told
+from forecast_assets.core.errors import BadSetting, Stopped
+from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
@@ -66,12 +66,17 @@ class Plan:
 def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, plan: Plan) -> Outcome:
     """Run ``plan`` job by job. A failed year does not keep the others from running; another run on this store does.
 
-    Raises BadKnob for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
+    Raises BadSetting for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
     """
     chosen = _assets_by_job(defs, plan.select)
     outcome = Outcome()
     progress = RunProgress(steps=0)
-    with show_progress(progress), plainly_told(str(store)), store.run_turn(told=progress.note), alive(instance) as here:
+    with (
+        show_progress(progress),
+        disk_errors_as_user_errors(str(store)),
+        store.run_turn(told=progress.note),
+        alive(instance) as here,
+    ):
         end_dead_runs(instance)
         for name in ORDER:
             if not chosen[name]:
@@ -129,7 +134,7 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
     }
     known = sorted({asset for assets in members.values() for asset in assets})
     if unknown := sorted(set(select) - set(known)):
-        raise BadKnob(f"--select: there is no asset {unknown[0]!r}; choose from {', '.join(known)}")
+        raise BadSetting(f"--select: there is no asset {unknown[0]!r}; choose from {', '.join(known)}")
     return {name: [a for a in assets if not select or a in select] for name, assets in members.items()}
 
 
@@ -140,7 +145,7 @@ def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
     if job == "nightly":
         return list(due_nights(store)) or [at_hand["days"][-1]]
     if unknown := sorted(set(plan.years) - set(at_hand["years"])):
-        raise BadKnob(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
+        raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]
 
 

@@ -19,7 +19,7 @@ from forecast_assets.champion.bundle import (
     sessions_needed,
     vocabularies,
 )
-from forecast_assets.champion.promotion import Succession
+from forecast_assets.champion.promotion import NextChampion
 from forecast_assets.core.evaluation.forecast_table import quantile_array
 from forecast_assets.core.specs import FeatureSpec, FoldSpec, WindowSpec
 from forecast_assets.core.training.calibrate import CalibrationState, regime_borders, relative_volatility
@@ -40,16 +40,16 @@ PROBES = 64
 """Validation decisions, evenly spaced, that a new binary has to forecast as the walk-forward did."""
 
 
-def of_fold(succession: Succession, *, features: FeatureSpec) -> Trained:
+def of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> Trained:
     """The ensemble of a fold, its statistics fitted again to the fold's own training rows."""
-    base, config = succession.base, succession.base.manifest.config
-    panel = PanelTensors.load(succession.tensors.path(TENSORS))
+    base, config = next_champion.base, next_champion.base.manifest.config
+    panel = PanelTensors.load(next_champion.tensors.path(TENSORS))
     lookback = WindowSpec.model_validate(config["windows"]).lookback
     fold = make_fold(
         panel, year=int(base.partition or 0), spec=FoldSpec.model_validate(config["folds"]), lookback=lookback
     )
     stats = fit_stats(panel, fold)
-    members, weights, fits = [], [], succession.fits
+    members, weights, fits = [], [], next_champion.fits
     for member in base.json(MEMBERS)["members"]:
         model, _, seed = member["fit"].partition("/")
         version = fits[model]
@@ -77,13 +77,15 @@ def of_fold(succession: Succession, *, features: FeatureSpec) -> Trained:
     return Trained(card, weights, stats, state)
 
 
-def of_challenger(succession: Succession) -> Trained:
+def of_challenger(next_champion: NextChampion) -> Trained:
     """The champion with a challenger's weights; statistics, vocabularies and calibration stay what they were."""
-    if succession.challenger is None or succession.champion is None:
+    if next_champion.challenger is None or next_champion.champion is None:
         raise ValueError("serving_model: a challenger takes the place of a champion, and there is none")
-    before = Bundle.open(succession.champion).trained
-    verdict = succession.challenger.json(CHALLENGER_VERDICT)
-    weights = by_member(load(succession.challenger.path(MEMBER_WEIGHTS).read_bytes()), count=len(before.card.members))
+    before = Bundle.open(next_champion.champion).trained
+    verdict = next_champion.challenger.json(CHALLENGER_VERDICT)
+    weights = by_member(
+        load(next_champion.challenger.path(MEMBER_WEIGHTS).read_bytes()), count=len(before.card.members)
+    )
     cutoff = dt.date.fromisoformat(verdict["cutoff"])
     return Trained(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
 

@@ -30,7 +30,7 @@ from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
 from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, Settings
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
-from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
+from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -307,7 +307,7 @@ class Bundle:
         for member, network in sorted(
             zip(self.card.members, self._networks, strict=True), key=lambda pair: not pair[1].messages
         ):
-            found = explain_decisions(network, end, panel=panel, stats=stats)
+            found = explain_forecasts(network, end, panel=panel, stats=stats)
             if found is not None:
                 heard = neighbours_of(network, end, panel=panel, stats=stats)
                 return member.fit, replace(found, neighbours=heard)

@@ -22,12 +22,12 @@ SERVING, ENSEMBLE, CHALLENGER, NIGHT = "serving_model", "ensemble", "challenger"
 BASE = "base"
 """What a bundle's manifest calls the fold's fits that it descends from."""
 
-WITHDRAWN = "ledger/withdrawn"
+REVOKED = "ledger/revoked"
 """Journal of what a rollback took back, below the data root."""
 
 
 @dataclass(frozen=True)
-class Succession:
+class NextChampion:
     """What the next bundle is made from."""
 
     store: Store
@@ -63,8 +63,8 @@ def current_champion(store: Store, data_root: str) -> Version | None:
         return champion
     except CorruptArtefact as error:
         log.warning("the champion is damaged, the last good one goes on: %s", error)
-    withdrawn = _withdrawn(data_root)
-    sound = [v for v in store.versions(SERVING) if withdrawal(v.manifest.parents) not in withdrawn and _is_sound(v)]
+    revoked = _revoked(data_root)
+    sound = [v for v in store.versions(SERVING) if revocation(v.manifest.parents) not in revoked and _is_sound(v)]
     return sound[-1] if sound else None
 
 
@@ -76,11 +76,11 @@ def _is_sound(version: Version) -> bool:
     return True
 
 
-def _withdrawn(data_root: str) -> set[str]:
-    return {record["id"] for record in Journal(data_root, WITHDRAWN).read()}
+def _revoked(data_root: str) -> set[str]:
+    return {record["id"] for record in Journal(data_root, REVOKED).read()}
 
 
-def find_succession(store: Store, data_root: str) -> Succession:
+def find_next_champion(store: Store, data_root: str) -> NextChampion:
     """Decide who serves next.
 
     Raises MissingArtefact where nobody serves yet, and no fold has an ensemble or its fits have been made again since.
@@ -89,15 +89,15 @@ def find_succession(store: Store, data_root: str) -> Succession:
     if not years:
         raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
     base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store, data_root)
-    withdrawn = _withdrawn(data_root)
+    revoked = _revoked(data_root)
     seen = _next(store, base, champion)
-    if champion is not None and withdrawal(seen) in withdrawn:
+    if champion is not None and revocation(seen) in revoked:
         seen = champion.manifest.parents
-    return Succession(store, base, _challenger(store, seen), champion, seen)
+    return NextChampion(store, base, _challenger(store, seen), champion, seen)
 
 
 def _next(store: Store, base: Version, champion: Version | None) -> Mapping[str, str]:
-    """What the next bundle would be made from, were nothing withdrawn."""
+    """What the next bundle would be made from, were nothing revoked."""
     try:
         own = {BASE: sha256_text(canonical_json(_weights(base, _fits(store, base))))}
     except MissingArtefact:
@@ -110,8 +110,8 @@ def _next(store: Store, base: Version, champion: Version | None) -> Mapping[str,
     return champion.manifest.parents if newest is None else {**own, newest.label: newest.data_version}
 
 
-def withdrawal(seen: Mapping[str, str]) -> str:
-    """The id under which what a bundle was made from is withdrawn."""
+def revocation(seen: Mapping[str, str]) -> str:
+    """The id under which what a bundle was made from is revoked."""
     return sha256_text(canonical_json(dict(seen)))
 
 
@@ -169,7 +169,7 @@ def roll_back(store: Store, data_root: str) -> tuple[Version, Version]:
     before = [v for v in store.versions(SERVING) if v.manifest.created < current.manifest.created and v.is_whole()]
     if not before:
         raise BadInput(f"rollback: {current.id} is the first champion, there is none before it")
-    taken_back = withdrawal(current.manifest.parents)
-    Journal(data_root, WITHDRAWN).append([{"id": taken_back, "version": current.id}])
+    taken_back = revocation(current.manifest.parents)
+    Journal(data_root, REVOKED).append([{"id": taken_back, "version": current.id}])
     store.promote(before[-1])
     return current, before[-1]

@@ -41,8 +41,8 @@ def retrain(
     """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
     card, stats = bundle.card, bundle.stats_for(panel)
     if card.graph is not None:
-        panel = as_read_by(card.graph, panel, ends=torch.cat([fold.train, fold.decisions]), lookback=card.lookback)
-    knobs = nightly.model_dump(include={"epochs", "visits_per_epoch", "learning_rate"})
+        panel = as_read_by(card.graph, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
+    knobs = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.weights, strict=True):
         spec, seed = member.spec.model_copy(update=knobs), int(member.fit.partition("/")[2])

@@ -14,7 +14,7 @@ from forecast_assets.store.artefact_files import TENSORS, TRAINING, weights_file
 from forecast_assets.store.store import Store
 
 if TYPE_CHECKING:
-    from forecast_assets.core.models.attribution import Heard
+    from forecast_assets.core.models.attribution import Attribution
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Why:
     variables: dict[str, float]
     ahead: dict[str, float]
     attention: list[float]  # over the sessions of the window, oldest first
-    neighbours: list["Heard"]  # of a model that reads them: who moved the forecast most first
+    neighbours: list["Attribution"]  # of a model that reads them: who moved the forecast most first
 
 
-def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> Why:
+def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> Why:
     """Explain the decision of ``ticker`` at the close of ``day`` by the best fit of the fold that tests its year.
 
     Raises BadInput for an unknown ticker, a day without a decision, a model that can't tell, and where the panel has
@@ -37,10 +37,10 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     import torch
     from safetensors.torch import load_file
 
-    from forecast_assets.core.models.attribution import heard_by
+    from forecast_assets.core.models.attribution import attributions
     from forecast_assets.core.models.registry import MODELS
     from forecast_assets.core.specs import FoldSpec, Settings, WindowSpec
-    from forecast_assets.core.training.fit import explain_decisions, neighbours_of, trained_model
+    from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.graph import as_read_by
@@ -71,7 +71,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     weights = load_file(version.path(weights_file(best["seed"])))
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
     panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
-    found = explain_decisions(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=stats)
     told = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
         raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
@@ -80,7 +80,7 @@ def explain_decision(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
         ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
-        neighbours=[] if told is None else heard_by(told, ticker=panel.ticker, names=panel.tickers)[0],
+        neighbours=[] if told is None else attributions(told, ticker=panel.ticker, names=panel.tickers)[0],
     )
 
 
@@ -105,7 +105,7 @@ def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
     """What a network looked at when it forecast TICKER on DATE: variables, and sessions it attended to."""
     from forecast_assets.resources.store_io import StoreResource
 
-    why = explain_decision(StoreResource().store(), model=model, ticker=ticker, day=day.date())
+    why = explain_forecast(StoreResource().store(), model=model, ticker=ticker, day=day.date())
     click.echo(f"{ticker} {day.date()}: {why.fit}")
     for title, weights in (("selected variables", why.variables), ("of the sessions ahead", why.ahead)):
         click.echo(f"  {title}")

@@ -8,7 +8,7 @@ from forecast_assets.cli.common import set_option, user_command
 from forecast_assets.core.specs import Settings, Spec
 
 
-def knob_lines(settings: Settings) -> Iterator[str]:
+def setting_lines(settings: Settings) -> Iterator[str]:
     """``section.knob = value   # description``, one per knob that a line can hold."""
     for section, spec in settings:
         if not isinstance(spec, Spec):
@@ -29,5 +29,5 @@ def command(overrides: tuple[str, ...]) -> None:
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
-    for line in knob_lines(compose_settings(environment.profile_name(), list(overrides))):
+    for line in setting_lines(compose_settings(environment.profile_name(), list(overrides))):
         click.echo(line)

@@ -13,7 +13,7 @@ from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.stage import Parameters, leaves, put_together
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
-from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.specs import AblationSpec, BacktestSpec, VerdictSpec, WindowSpec
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
@@ -95,7 +95,7 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
 def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
     content = report_content(
         inputs,
-        ledger=TrialLedger.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
+        ledger=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         profile=profile,

@@ -14,4 +14,4 @@ def command() -> None:
 
     resource = StoreResource()
     gone, serving = roll_back(resource.store(), resource.root())
-    click.echo(f"serving_model: version {serving.id} serves again, {gone.id} is withdrawn")
+    click.echo(f"serving_model: version {serving.id} serves again, {gone.id} is revoked")

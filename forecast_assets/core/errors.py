@@ -9,7 +9,7 @@ class BadInput(UserError):
     """A file or a table that can't be used as it is."""
 
 
-class BadKnob(UserError):
+class BadSetting(UserError):
     """A setting that is unknown, out of range or at odds with another."""
 
 

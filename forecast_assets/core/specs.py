@@ -11,13 +11,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from forecast_assets.core.credentials import has_password
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 
 
 def refuse_password(value: str, *, knob: str) -> None:
-    """Raise BadKnob, without the value, for a URL with a password in it: knobs stand on run pages and in logs."""
+    """Raise BadSetting, without the value, for a URL with a password in it: knobs stand on run pages and in logs."""
     if has_password(value):
-        raise BadKnob(
+        raise BadSetting(
             f"settings: {knob}: the URL holds a password, and a knob is shown on run pages; leave it to PGPASSWORD or "
             "~/.pgpass, or to what else the database's driver reads."
         )
@@ -101,9 +101,9 @@ class FitSpec(Spec):
     fits: int = Field(default=1, ge=1, description="independent fits (seeds)")
     seed: int = Field(default=0, ge=0, description="seed of the first fit; the others follow")
     epochs: int = Field(default=3, ge=1)
-    visits_per_epoch: int = Field(default=20_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
+    samples_per_epoch: int = Field(default=20_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
     batch_size: int = Field(default=256, ge=1, description="windows of a training step")
-    ends_per_run: int = Field(
+    ends_per_block: int = Field(
         default=1, ge=1, description="windows of a step that end in one stretch of a ticker's history and share work"
     )
     stride_sessions: int = Field(default=1, ge=1, description="sessions between neighbouring window ends of a run")
@@ -123,7 +123,7 @@ class MlpSpec(FitSpec):
 class TftSpec(FitSpec):
     """The Temporal Fusion Transformer family (B1-B3)."""
 
-    ends_per_run: int = Field(
+    ends_per_block: int = Field(
         default=16, ge=1, description="windows of a step that end in one stretch of a ticker's history and share work"
     )
     stride_sessions: int = Field(
@@ -210,7 +210,7 @@ class MamlSpec(TftSpec):
         default=20, gt=0, description="outcomes that the head before adaptation counts for at first; learned"
     )
     description_width: int = Field(default=8, ge=1, description="numbers that describe a session to the adapted head")
-    young_share: float = Field(
+    new_listing_share: float = Field(
         default=0.5, ge=0, le=1, description="share of training decisions shown with less past, as of a new listing"
     )
 
@@ -248,7 +248,7 @@ class SweepSpec(Spec):
     learning_rate: tuple[float, ...] = Field(default=(3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
     lookback: tuple[int, ...] = Field(default=(60, 120, 250))
     epochs: int = Field(default=3, ge=1)
-    visits_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch of an inner year")
+    samples_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch of an inner year")
     max_tickers: int = Field(default=60, ge=1, description="names that settings are tried on, where a panel has more")
     coverage_low: float = Field(default=0.92, description="settings whose 95 % band covers less, at any horizon, ...")
     coverage_high: float = Field(default=0.98, description="... or more, are not feasible")
@@ -372,7 +372,7 @@ class DriftSpec(Spec):
 class NightlySpec(ResamplingSpec):
     """The nightly retraining: how far back it looks, how much it trains, and when a challenger is not worse."""
 
-    shadow_sessions: int = Field(
+    comparison_sessions: int = Field(
         default=40, ge=1, description="latest union sessions of matured decisions that champion and challenger share"
     )
     validation_sessions: int = Field(
@@ -382,7 +382,7 @@ class NightlySpec(ResamplingSpec):
         default=500, ge=1, description="union sessions before those, whose decisions a challenger is trained on"
     )
     epochs: int = Field(default=1, ge=1, description="epochs of a warm-started member")
-    visits_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
+    samples_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
     learning_rate: float = Field(default=1e-4, gt=0, description="of the cosine decay's start; a warm start needs less")
     coverage_tolerance: float = Field(
         default=0.01, ge=0, description="how much further from nominal a challenger's coverage may lie"

@@ -52,7 +52,7 @@ class ComputeResource(dg.ConfigurableResource):
         return Turn(folder / f"{device.uuid}.lock", what=f"{device.name}", told=told)
 
     def engine(self) -> Engine:
-        """Where independent fits run: ``FORECAST_ENGINE``. Raises BadKnob where it can't be had."""
+        """Where independent fits run: ``FORECAST_ENGINE``. Raises BadSetting where it can't be had."""
         if environment.engine_name() == "local":
             return LocalEngine()
         from forecast_assets.resources.ray_engine import RayEngine

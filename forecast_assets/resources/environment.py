@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from forecast_assets.core.credentials import has_credentials
-from forecast_assets.core.errors import BadInput, BadKnob
+from forecast_assets.core.errors import BadInput, BadSetting
 
 DEMO_PROFILES = ("demo", "smoke")
 """Profiles that work on the synthetic panel and in a data root of their own, unless told otherwise."""
@@ -21,7 +21,7 @@ def profile_name() -> str:
 
 
 def data_dir() -> str:
-    """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL. Raises BadKnob as below."""
+    """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL. Raises as below."""
     named = os.environ.get("FORECAST_DATA_DIR")
     if named:
         return checked_root(named)
@@ -29,9 +29,9 @@ def data_dir() -> str:
 
 
 def checked_root(root: str) -> str:
-    """``root`` itself. Raises BadKnob, without it, where it is a URL with credentials: roots stand in messages."""
+    """``root`` itself. Raises BadSetting, without it, where it is a URL with credentials: roots stand in messages."""
     if has_credentials(root):
-        raise BadKnob(
+        raise BadSetting(
             "FORECAST_DATA_DIR: the URL holds credentials, and it would stand in logs and on run pages; leave them to "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or to what else the store's library reads."
         )
@@ -75,7 +75,7 @@ def as_of() -> dt.date | None:
     try:
         return dt.date.fromisoformat(named)
     except ValueError as error:
-        raise BadKnob(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
+        raise BadSetting(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
 
 
 ENGINES = ("local", "ray")
@@ -84,13 +84,13 @@ ENGINES = ("local", "ray")
 def engine_name() -> str:
     """``FORECAST_ENGINE``: where fits and trials run, ``local`` (this process) or ``ray`` (a cluster).
 
-    Raises BadKnob for another one, and for ``ray`` where it is not installed.
+    Raises BadSetting for another one, and for ``ray`` where it is not installed.
     """
     named = os.environ.get("FORECAST_ENGINE") or "local"
     if named not in ENGINES:
-        raise BadKnob(f"FORECAST_ENGINE: {named!r} is no engine; choose {' or '.join(ENGINES)}")
+        raise BadSetting(f"FORECAST_ENGINE: {named!r} is no engine; choose {' or '.join(ENGINES)}")
     if named == "ray" and (find_spec("ray") is None or find_spec("dagster_ray") is None):
-        raise BadKnob("FORECAST_ENGINE: ray is not installed; pip install 'forecast-assets[ray]', or choose local")
+        raise BadSetting("FORECAST_ENGINE: ray is not installed; pip install 'forecast-assets[ray]', or choose local")
     return named
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import click
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.engine import Hear, Needs, R, T, Work
 
 RETRIES = 3
@@ -76,7 +76,7 @@ class RayEngine:
 
     @cached_property
     def _ray(self) -> Any:
-        """The library, connected. Raises BadKnob where there is no cluster at the address."""
+        """The library, connected. Raises BadSetting where there is no cluster at the address."""
         import ray
 
         if ray.is_initialized():
@@ -90,7 +90,7 @@ class RayEngine:
             ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             first = str(error).strip().split("\n")[0]
-            raise BadKnob(f"RAY_ADDRESS: no Ray cluster answers at {self.address} ({first[:200]})") from error
+            raise BadSetting(f"RAY_ADDRESS: no Ray cluster answers at {self.address} ({first[:200]})") from error
         return ray
 
     def each(self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, hear: Hear) -> Iterator[tuple[int, R]]:

@@ -20,7 +20,7 @@ from dagster._core.storage.schedules.base import ScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources import environment
 from forecast_assets.store.locks import exclusive
 
@@ -82,12 +82,12 @@ def postgres_storage(url: str) -> DagsterStorage[dg.DagsterInstance]:
     """
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not urlsplit(url).hostname:
-        raise BadKnob("FORECAST_DAGSTER_POSTGRES_URL: write it like postgresql://user:password@host:5432/database")
+        raise BadSetting("FORECAST_DAGSTER_POSTGRES_URL: write it like postgresql://user:password@host:5432/database")
     try:
         from dagster_postgres import DagsterPostgresStorage
         from dagster_postgres.utils import DagsterPostgresException, retry_pg_connection_fn
     except ModuleNotFoundError as error:
-        raise BadKnob(
+        raise BadSetting(
             "FORECAST_DAGSTER_POSTGRES_URL: dagster-postgres is not installed; pip install 'forecast-assets[postgres]'"
         ) from error
     try:
@@ -97,4 +97,6 @@ def postgres_storage(url: str) -> DagsterStorage[dg.DagsterInstance]:
             return DagsterPostgresStorage(f"{DRIVER}://{rest}")
     except DagsterPostgresException as error:
         reason = str(error.__cause__).partition("\n")[0]
-        raise BadKnob(f"FORECAST_DAGSTER_POSTGRES_URL: no connection to {urlsplit(url).hostname}: {reason}") from error
+        raise BadSetting(
+            f"FORECAST_DAGSTER_POSTGRES_URL: no connection to {urlsplit(url).hostname}: {reason}"
+        ) from error

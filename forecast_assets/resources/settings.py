@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.specs import Settings, Spec, refuse_password
 from forecast_assets.resources import environment
 
@@ -25,7 +25,7 @@ def profiles() -> list[str]:
 def compose_settings(profile: str, overrides: list[str]) -> Settings:
     """The settings of ``profile`` with Hydra ``overrides`` such as ``b2_tft_ticker.epochs=5``.
 
-    Raises BadKnob, with the accepted names, for an unknown profile, key or value. Every stage of a run asks for the same
+    Raises BadSetting, with the accepted names, for an unknown profile, key or value. Every stage of a run asks for the same
     ones, and Hydra takes as long to compose them as the rest of a stage that computes nothing.
     """
     return _composed(profile, tuple(overrides))
@@ -39,22 +39,22 @@ def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
     from omegaconf.errors import OmegaConfBaseException
 
     if profile not in profiles():
-        raise BadKnob(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
+        raise BadSetting(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
     add_spec_defaults()
     for override in overrides:
         knob, _, value = override.lstrip("+~").partition("=")
-        check_knob(knob)
+        check_setting(knob)
         refuse_password(value, knob=knob)  # before Hydra, whose errors quote what they can't read
     try:
         with initialize_config_dir(str(CONF)):
             composed = compose("config", overrides=[f"profile={profile}", *overrides])
     except (HydraException, OmegaConfBaseException) as error:
-        raise BadKnob(f"settings: {_first_line(error)}; `forecast-assets knobs` lists what can be set") from error
+        raise BadSetting(f"settings: {_first_line(error)}; `forecast-assets knobs` lists what can be set") from error
     content: Any = OmegaConf.to_container(composed, resolve=True)
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise BadKnob(describe(error)) from error
+        raise BadSetting(describe(error)) from error
 
 
 def add_spec_defaults() -> None:
@@ -64,8 +64,8 @@ def add_spec_defaults() -> None:
     ConfigStore.instance().store("specs", _spec_defaults(), replace=True)
 
 
-def check_knob(key: str, *, also: Sequence[str] = ()) -> None:
-    """Raise BadKnob, with the nearest name, for a knob that does not exist.
+def check_setting(key: str, *, also: Sequence[str] = ()) -> None:
+    """Raise BadSetting, with the nearest name, for a knob that does not exist.
 
     Hydra's groups are its own to check, unless ``also`` says which top-level keys there are.
     """
@@ -76,7 +76,7 @@ def check_knob(key: str, *, also: Sequence[str] = ()) -> None:
     known += also
     if key not in known and not any(key.startswith(f"{name}.") for name in known):
         nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
-        raise BadKnob(f"settings: there is no knob {key!r}; the nearest is {nearest}")
+        raise BadSetting(f"settings: there is no knob {key!r}; the nearest is {nearest}")
 
 
 def _spec_defaults() -> dict[str, Any]:

@@ -17,7 +17,7 @@ SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
-class Drops:
+class InputFiles:
     """Files that together are one raw panel, in the order they were dropped (by name)."""
 
     files: tuple[Path, ...]
@@ -50,7 +50,7 @@ class PanelSource(dg.ConfigurableResource):
 
     panel: str = Field(default="", description="a CSV or Parquet file or a folder of drops; empty: FORECAST_PANEL")
 
-    def drops(self, demo: DemoSpec) -> Drops:
+    def drops(self, demo: DemoSpec) -> InputFiles:
         """The panel's files; a demo profile without a panel of its own writes the synthetic one first.
 
         Raises BadInput where there is none.
@@ -63,13 +63,13 @@ class PanelSource(dg.ConfigurableResource):
             path.mkdir(parents=True, exist_ok=True)
             write_demo_csv(path / DEMO_FILE, demo)
         if path.is_file():
-            return Drops((path,), environment.as_of())
+            return InputFiles((path,), environment.as_of())
         if not path.exists():
             raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
         files = tuple(sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES))
         if not files:
             raise BadInput(f"{path}: the folder holds no .csv or .parquet file; drop the raw panel there")
-        return Drops(files, environment.as_of())
+        return InputFiles(files, environment.as_of())
 
     def macro(self) -> MacroFile:
         """The file that FORECAST_MACRO names. Raises BadInput where it is not there."""

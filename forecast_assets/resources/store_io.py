@@ -25,7 +25,7 @@ UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES
 
 
 @contextmanager
-def plainly_told(what: str) -> Iterator[None]:
+def disk_errors_as_user_errors(what: str) -> Iterator[None]:
     """A disk that takes no more as one sentence. Raises Unwritable for it, anything else as it is."""
     try:
         yield
@@ -73,7 +73,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
-        with obj.turn, plainly_told(obj.staging.asset):
+        with obj.turn, disk_errors_as_user_errors(obj.staging.asset):
             version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
             context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
             if obj.after:

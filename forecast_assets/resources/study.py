@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.locks import exclusive, hold, is_held
 
@@ -177,7 +177,7 @@ def _open(name: str, *, folder: Path, storage: str) -> "optuna.Study":
     except Exception as error:
         first = str(error).strip().split("\n")[0]
         where = url.partition("@")[2] or url  # never a password
-        raise BadKnob(f"sweep.storage: {where} can't be opened ({type(error).__name__}: {first[:200]})") from error
+        raise BadSetting(f"sweep.storage: {where} can't be opened ({type(error).__name__}: {first[:200]})") from error
 
 
 def folder_of(params: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact
-from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -26,11 +26,11 @@ def trial_journal(data_root: str) -> Journal:
     return Journal(data_root, JOURNAL)
 
 
-def collect_trials(store: Store, data_root: str) -> TrialLedger:
+def collect_trials(store: Store, data_root: str) -> TrialLog:
     """All trials so far. What the store holds and the journal does not know yet is written to the journal first."""
     journal = trial_journal(data_root)
     journal.append(trial.as_record() for trial in published_trials(store))
-    return TrialLedger.of(Trial.from_record(record) for record in journal.read())
+    return TrialLog.of(Trial.from_record(record) for record in journal.read())
 
 
 def published_trials(store: Store) -> Iterator[Trial]:

@@ -11,12 +11,12 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from forecast_assets.core.models.attribution import Neighbours, heard_by
+from forecast_assets.core.models.attribution import Neighbours, attributions
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.batching import Batcher
-from forecast_assets.serving.http_error import Refusal
-from forecast_assets.serving.limits import Door, Limits
+from forecast_assets.serving.http_error import HttpError
+from forecast_assets.serving.limits import Limits, RequestLimiter
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
 from forecast_assets.serving.page import CSP, docs_page, forecast_page
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 SHOWN_NEIGHBOURS = 8
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refused, "description": meaning}
     for status, meaning in {
         400: "the body can't be read",
@@ -86,8 +86,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Door, limits=limits, token=token, metrics=metrics)
-    app.add_exception_handler(Refusal, _refusal)
+    app.add_middleware(RequestLimiter, limits=limits, token=token, metrics=metrics)
+    app.add_exception_handler(HttpError, _refusal)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
 
@@ -95,7 +95,7 @@ def create_app(
         found = snapshot.find(ticker, date)
         return found if isinstance(found, Answer) else (await batcher.answers(snapshot, [found]))[0]
 
-    @app.get("/predict", response_model=Answer, responses=_REFUSALS)
+    @app.get("/predict", response_model=Answer, responses=_HTTP_ERRORS)
     async def predict(ticker: _Ticker, date: _Date = None) -> Response:
         """The forecast for one ticker, as of a session's close."""
         snapshot = watch.snapshot
@@ -104,7 +104,7 @@ def create_app(
         made = await answer(snapshot, ticker, date)
         return Response(made.model_dump_json(), media_type="application/json")
 
-    @app.post("/predict", response_model=BatchAnswer, responses=_REFUSALS)
+    @app.post("/predict", response_model=BatchAnswer, responses=_HTTP_ERRORS)
     async def predict_batch(batch: BatchRequest) -> BatchAnswer:
         """Several forecasts from one snapshot; one that can't be given does not spoil the others."""
         snapshot = watch.snapshot
@@ -113,7 +113,7 @@ def create_app(
         for place, query in enumerate(batch.requests):
             try:
                 found = snapshot.find(query.ticker, query.date)
-            except Refusal as refusal:
+            except HttpError as refusal:
                 items.append(BatchItem(refused=Refused(**refusal.content())))
                 continue
             if isinstance(found, Answer):
@@ -126,7 +126,7 @@ def create_app(
             items[place] = BatchItem(answer=computed)
         return BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
 
-    @app.get("/explain", response_model=Why, responses=_REFUSALS)
+    @app.get("/explain", response_model=Why, responses=_HTTP_ERRORS)
     async def explain(ticker: _Ticker, date: _Date = None) -> Why:
         """What the model that is served now looks at for a decision after the outcomes it has seen."""
         snapshot = watch.snapshot
@@ -134,7 +134,7 @@ def create_app(
         one = snapshot.decision(ticker, day)
         return await batcher.alone(lambda: why(snapshot, one))
 
-    @app.get("/chart", response_model=Chart, responses=_REFUSALS)
+    @app.get("/chart", response_model=Chart, responses=_HTTP_ERRORS)
     async def chart(ticker: _Ticker) -> Chart:
         """What the page draws."""
         snapshot = watch.snapshot
@@ -142,7 +142,7 @@ def create_app(
         closes = snapshot.closes.up_to(ticker, to_day(made.session))
         return Chart(answer=made, closes=[Close(date=date, close=close) for date, close in closes])
 
-    @app.get("/tickers", response_model=list[str], responses=_REFUSALS)
+    @app.get("/tickers", response_model=list[str], responses=_HTTP_ERRORS)
     async def tickers() -> list[str]:
         """Every ticker that the panel or a forecast knows."""
         return list(watch.snapshot.tickers)
@@ -178,12 +178,12 @@ def create_app(
 
 
 def why(snapshot: Snapshot, one: Pending) -> Why:
-    """The model's explanation of one decision. Raises Refusal where no member can be asked."""
+    """The model's explanation of one decision. Raises HttpError where no member can be asked."""
     assert snapshot.model is not None
     assert snapshot.history is not None
     found = snapshot.model.explain(snapshot.history.panel, one.row)
     if found is None:
-        raise Refusal(404, "no_explanation", "No member of the model records what it looks at.")
+        raise HttpError(404, "no_explanation", "No member of the model records what it looks at.")
     fit, seen = found
     return Why(
         ticker=one.ticker,
@@ -203,7 +203,7 @@ def told_apart(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neigh
     """The tickers that moved the explained forecast most, where the member reads any."""
     if neighbours is None:
         return []
-    (heard,) = heard_by(neighbours, ticker=panel.ticker, names=panel.tickers)
+    (heard,) = attributions(neighbours, ticker=panel.ticker, names=panel.tickers)
     return [Neighbour(**one._asdict()) for one in heard[:SHOWN_NEIGHBOURS]]
 
 
@@ -222,7 +222,7 @@ def health(snapshot: Snapshot | None, refused: list[str]) -> Health:
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
+    assert isinstance(error, HttpError)
     headers = {"retry-after": "1"} if error.status == 503 else None
     return JSONResponse(error.content(), status_code=error.status, headers=headers)
 

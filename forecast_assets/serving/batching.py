@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from forecast_assets.serving.http_error import Refusal
+from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.schemas import Answer
 from forecast_assets.serving.snapshot import Pending, Snapshot
 
@@ -31,22 +31,22 @@ class Batcher:
         self.decisions = 0
 
     async def answers(self, snapshot: Snapshot, wanted: list[Pending]) -> list[Answer]:
-        """In the order of ``wanted``. Raises Refusal (503) at once where the line is full."""
+        """In the order of ``wanted``. Raises HttpError (503) at once where the line is full."""
         if not wanted:
             return []
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         try:
             self._queue.put_nowait((snapshot, wanted, future))
         except asyncio.QueueFull as error:
-            raise Refusal(
+            raise HttpError(
                 UNAVAILABLE, "overloaded", "Too many forecasts wait to be computed; ask again soon."
             ) from error
         return await future
 
     async def alone(self, ask: Callable[[], Result]) -> Result:
-        """One other question to the model, in the same thread. Raises Refusal (503) where too many wait."""
+        """One other question to the model, in the same thread. Raises HttpError (503) where too many wait."""
         if self._others >= self._queue.maxsize:
-            raise Refusal(UNAVAILABLE, "overloaded", "Too many requests wait for the model; ask again soon.")
+            raise HttpError(UNAVAILABLE, "overloaded", "Too many requests wait for the model; ask again soon.")
         self._others += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, ask)

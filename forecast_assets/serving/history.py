@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.serving.http_error import Refusal
+from forecast_assets.serving.http_error import HttpError
 
 UNPROCESSABLE = 422
 SHOWN_CLOSES = 250
@@ -45,32 +45,36 @@ class History:
         return int(self.date[self.span[ticker][1] - 1])
 
     def row(self, ticker: str, day: int) -> int:
-        """The row that a decision for ``ticker`` on ``day`` stands in. Raises Refusal where there can be none."""
+        """The row that a decision for ``ticker`` on ``day`` stands in. Raises HttpError where there can be none."""
         start, stop = self.span[ticker]
         row = start + int(np.searchsorted(self.date[start:stop], day))
         date = to_date(day)
         if row == stop:
             last = to_date(self.latest(ticker))
-            raise Refusal(UNPROCESSABLE, "future", f"{ticker}: {date} is after its last session in the panel, {last}.")
+            raise HttpError(
+                UNPROCESSABLE, "future", f"{ticker}: {date} is after its last session in the panel, {last}."
+            )
         if self.date[row] == day:
             if not bool(self.panel.observed[row]):
-                raise Refusal(
+                raise HttpError(
                     UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; ask for another session."
                 )
             return row
         if row == start:
             begin = to_date(int(self.date[start]))
-            raise Refusal(
+            raise HttpError(
                 UNPROCESSABLE, "before_history", f"{ticker}: {date} is before its history, which begins {begin}."
             )
         exchange = self.exchange[ticker]
         days = self.sessions[exchange]
         at = bisect_left(days, day)
         if at < len(days) and days[at] == day:
-            raise Refusal(UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; ask for another session.")
+            raise HttpError(
+                UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; ask for another session."
+            )
         before = to_date(days[bisect_right(days, day) - 1])
         sentence = f"{ticker}: {date} is no session of {exchange}; the one before is {before}."
-        raise Refusal(UNPROCESSABLE, "not_a_session", sentence)
+        raise HttpError(UNPROCESSABLE, "not_a_session", sentence)
 
 
 @dataclass(frozen=True)

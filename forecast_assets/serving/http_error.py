@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Refusal(Exception):
+class HttpError(Exception):
     """``reason`` is one word for programs, the message one sentence for people."""
 
     def __init__(self, status: int, reason: str, sentence: str, *, nearest: tuple[str, ...] = ()) -> None:

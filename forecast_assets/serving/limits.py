@@ -38,7 +38,7 @@ class Limits(BaseModel):
     waiting: int = Field(128, ge=1, description="requests in line for the model; more get 503")
 
 
-class Door:
+class RequestLimiter:
     """Counts, then checks: load, host, token, rate, size, time."""
 
     def __init__(

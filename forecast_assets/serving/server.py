@@ -4,7 +4,7 @@ import logging
 
 import uvicorn
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.serving.app import create_app
 from forecast_assets.serving.limits import LOOPBACK, Limits
 from forecast_assets.serving.loading import Loader
@@ -18,7 +18,7 @@ GRACE_SECONDS = 15
 def serve(
     loader: Loader, *, host: str, port: int, token: str | None, limits: Limits, poll_seconds: float = 1.0
 ) -> None:
-    """Serve until stopped. Raises BadKnob for an address beyond this machine without a token."""
+    """Serve until stopped. Raises BadSetting for an address beyond this machine without a token."""
     checked_host(host, token=token)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = create_app(loader, token=token, limits=limits, poll_seconds=poll_seconds)
@@ -37,8 +37,8 @@ def serve(
 
 
 def checked_host(host: str, *, token: str | None) -> None:
-    """Raises BadKnob where ``host`` would let others in without a token, or the token is too short to keep them out."""
+    """Raises BadSetting where ``host`` would let others in without a token, or the token is too short to keep them out."""
     if token is None and host not in LOOPBACK:
-        raise BadKnob(f"serve: without FORECAST_API_TOKEN only loopback is served, not {host}; set a token.")
+        raise BadSetting(f"serve: without FORECAST_API_TOKEN only loopback is served, not {host}; set a token.")
     if token is not None and (len(token) < 16 or not token.isascii() or token != token.strip()):
-        raise BadKnob("FORECAST_API_TOKEN: needs 16 ASCII characters or more, without spaces around them.")
+        raise BadSetting("FORECAST_API_TOKEN: needs 16 ASCII characters or more, without spaces around them.")

@@ -16,7 +16,7 @@ from forecast_assets.core.training.calibrate import CalibrationState, apply
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import UNPROCESSABLE, Closes, History
-from forecast_assets.serving.http_error import Refusal
+from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.issued import Floats, Forecast, Issued, Ledger
 from forecast_assets.serving.schemas import Answer, Horizon, Quantiles, Source
 
@@ -104,7 +104,7 @@ class Snapshot:
         return max(self.ledger.nights, default=None)
 
     def find(self, ticker: str, date: dt.date | None) -> Answer | Pending:
-        """The answer at hand, or the decision that the model has to be asked about. Raises Refusal."""
+        """The answer at hand, or the decision that the model has to be asked about. Raises HttpError."""
         self._known(ticker)
         day = to_day(date) if date is not None else self._latest_day(ticker)
         if (issued := self.ledger.at(ticker, day)) is not None:
@@ -119,16 +119,16 @@ class Snapshot:
         self._known(ticker)
         date = to_date(day)
         if self.history is None or ticker not in self.history.span:
-            raise Refusal(
+            raise HttpError(
                 NOT_FOUND, "no_forecast", f"{ticker}: no forecast for {date}, and no feature data to make one."
             )
         row = self.history.row(ticker, day)
         if self.model is None:
-            raise Refusal(
+            raise HttpError(
                 NOT_FOUND, "no_forecast", f"{ticker}: no forecast was issued for {date}, and there is no model."
             )
         if date <= (cutoff := self.model.card.cutoff):
-            raise Refusal(
+            raise HttpError(
                 UNPROCESSABLE,
                 "in_sample",
                 f"{ticker}: the model has seen outcomes up to {cutoff}, so a forecast for {date} would not be out of "
@@ -137,7 +137,7 @@ class Snapshot:
         have, need = int(self.history.panel.run_length[row]), self.model.card.lookback
         if have < need:
             sentence = f"{ticker}: {have} complete sessions lead up to {date}, and a forecast needs {need}."
-            raise Refusal(UNPROCESSABLE, "short_history", sentence)
+            raise HttpError(UNPROCESSABLE, "short_history", sentence)
         return Pending(ticker, day, row)
 
     def compute(self, wanted: list[Pending]) -> list[Answer]:
@@ -157,7 +157,7 @@ class Snapshot:
         ]
 
     def latest_day(self, ticker: str) -> int:
-        """Day of the ticker's latest decision. Raises Refusal for an unknown ticker."""
+        """Day of the ticker's latest decision. Raises HttpError for an unknown ticker."""
         self._known(ticker)
         return self._latest_day(ticker)
 
@@ -202,7 +202,7 @@ class Snapshot:
             return
         nearest = nearest_names(ticker, self.tickers)
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else "."
-        raise Refusal(NOT_FOUND, "unknown_ticker", f"{ticker!r}: no such ticker in the panel{hint}", nearest=nearest)
+        raise HttpError(NOT_FOUND, "unknown_ticker", f"{ticker!r}: no such ticker in the panel{hint}", nearest=nearest)
 
     def _latest_day(self, ticker: str) -> int:
         if (day := self.ledger.latest.get(ticker)) is not None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from forecast_assets.serving.http_error import Refusal
+from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
 from forecast_assets.serving.snapshot import Snapshot
@@ -26,9 +26,9 @@ class Watch:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The current one. Raises Refusal (503) while there is none."""
+        """The current one. Raises HttpError (503) while there is none."""
         if self._current is None:
-            raise Refusal(
+            raise HttpError(
                 503, "not_ready", "There is nothing to serve yet; materialise serving_model or nightly_forecast."
             )
         return self._current

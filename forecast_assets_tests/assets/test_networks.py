@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from forecast_assets.assets.fold.fit_monitor import Followed
+from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldWork
 from forecast_assets.core.specs import FoldSpec, MlpSpec
 from forecast_assets.core.training import fit as module
@@ -28,13 +28,13 @@ NOTHING: Any = None
 
 def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int = 64, times: int = 1) -> Fitted:
     """A fit on a small panel, followed; told ``times`` over, as by a machine that began again."""
-    spec = MlpSpec(epochs=3, visits_per_epoch=256, hidden=8, batch_size=batch_size)
+    spec = MlpSpec(epochs=3, samples_per_epoch=256, hidden=8, batch_size=batch_size)
     work = FoldWork("b0_mlp", spec, 2019, FOLDS, LOOKBACK, NOTHING, CPU, tmp_path / "checkpoints")
     panel = random_panel(tickers=3, sessions=620)
     fold = make_fold(panel, year=2019, spec=FOLDS, lookback=LOOKBACK)
     vars(work)["data"] = FoldData(panel, fold, fit_stats(panel, fold))
     tracking = TrackingResource(mode=mode, folder=str(tmp_path))
-    with Followed(work, [seed], tracking=tracking, log=log) as followed:
+    with FitMonitor(work, [seed], tracking=tracking, log=log) as followed:
         for _ in range(times):
             done = work(seed, lambda message: followed.hear(0, message))
         followed.over(seed, done.fit)

@@ -85,7 +85,7 @@ def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(panel_graph: Graph
         "DAGSTER_HOME": str(root / "home"),
         "WANDB_MODE": "disabled",
     }
-    knobs = [f"--set={knob}" for knob in (*WIDE, "sweep.epochs=6", "sweep.visits_per_epoch=1024")]
+    knobs = [f"--set={knob}" for knob in (*WIDE, "sweep.epochs=6", "sweep.samples_per_epoch=1024")]
     command = [sys.executable, "-m", "forecast_assets.cli", "sweep", "--trials=4", "--workers=2", *knobs]
     ledger = root / "ledger" / "trials.jsonl"
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

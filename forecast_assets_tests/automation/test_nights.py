@@ -14,7 +14,7 @@ from forecast_assets.assets.nightly_forecast import refuse_hindsight
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
 from forecast_assets.champion.forecast_change import change, change_lines
-from forecast_assets.champion.promotion import find_succession, roll_back
+from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.resources.store_io import StoreResource
@@ -161,7 +161,7 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
     assert second.id != first.id
     gone, serving = roll_back(replay.store, root)
     assert (gone.id, serving.id) == (second.id, first.id)
-    assert find_succession(replay.store, root).seen == first.manifest.parents
+    assert find_next_champion(replay.store, root).seen == first.manifest.parents
     assert replay.run("serving_model", panel=drop).failures == []
     assert replay.store.current("serving_model").id == first.id
 
@@ -182,7 +182,7 @@ def test_a_walk_forward_that_is_half_made_again_changes_nobody(replay: Graph) ->
     best = replay.version("ensemble", "2019").json("members.json")["members"][0]["fit"].partition("/")[0]
     half = replay.run(best, years=["2019"], panel=drop, overrides=[f"{best}.learning_rate=0.2"])
     assert half.failures == []
-    assert find_succession(replay.store, str(replay.root)).seen == before.manifest.parents
+    assert find_next_champion(replay.store, str(replay.root)).seen == before.manifest.parents
     shutil.rmtree(replay.root / "store" / "serving_model")
     with pytest.raises(MissingArtefact, match=f"was made from other fits than the current {best}/2019"):
-        find_succession(replay.store, str(replay.root))
+        find_next_champion(replay.store, str(replay.root))

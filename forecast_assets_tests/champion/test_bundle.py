@@ -21,7 +21,7 @@ from forecast_assets.champion.bundle import (
     vocabularies,
 )
 from forecast_assets.core.errors import BadInput, CorruptArtefact
-from forecast_assets.core.models.attribution import heard_by
+from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
@@ -255,7 +255,7 @@ def test_a_bundle_explains_by_its_best_member_that_can(panel: PanelTensors, bund
     assert fit == "b6_graph/0"  # which can also tell whom it heard from
     assert float(seen.encoder.sum()) == pytest.approx(1, abs=1e-5)
     assert seen.neighbours is not None
-    (heard,) = heard_by(seen.neighbours, ticker=panel.ticker, names=panel.tickers)
+    (heard,) = attributions(seen.neighbours, ticker=panel.ticker, names=panel.tickers)
     assert {one.ticker for one in heard} <= {"T00", "T01", "T02", "T03", "T04"}  # the decision is the last ticker's
     assert sum(one.correlation is not None for one in heard) == GRAPH.neighbours
     assert max(abs(one.added) for one in heard) > 0

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from forecast_assets.champion.promotion import SERVING, WITHDRAWN, current_champion, withdrawal
+from forecast_assets.champion.promotion import REVOKED, SERVING, current_champion, revocation
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -21,7 +21,7 @@ def test_where_the_champion_is_damaged_the_last_good_one_that_nobody_took_back_g
         publish(store, {"model.pt": f"weights {key[0]}"}, asset=SERVING, key=key, parents={"base": key})
         for key in (KEY_A, KEY_B, KEY_C)
     )
-    Journal(root, WITHDRAWN).append([{"id": withdrawal(taken_back.manifest.parents), "version": taken_back.id}])
+    Journal(root, REVOKED).append([{"id": revocation(taken_back.manifest.parents), "version": taken_back.id}])
     assert current_champion(store, root) == serving
     damage(serving)
     assert current_champion(store, root) == first

@@ -106,16 +106,16 @@ def test_a_bad_option_is_told_before_anything_starts(
 
 
 def test_an_unknown_year_is_answered_with_those_the_panel_has(smoke_graph: Graph) -> None:
-    from forecast_assets.core.errors import BadKnob
+    from forecast_assets.core.errors import BadSetting
 
-    with pytest.raises(BadKnob, match="no test year 1999; it has 2018, 2019"):
+    with pytest.raises(BadSetting, match="no test year 1999; it has 2018, 2019"):
         smoke_graph.run("b0_mlp", years=["1999"])
 
 
 def test_an_unknown_asset_is_answered_with_those_there_are(smoke_graph: Graph) -> None:
-    from forecast_assets.core.errors import BadKnob
+    from forecast_assets.core.errors import BadSetting
 
-    with pytest.raises(BadKnob, match="there is no asset 'b9'; choose from ablation_report, b0_mlp, "):
+    with pytest.raises(BadSetting, match="there is no asset 'b9'; choose from ablation_report, b0_mlp, "):
         smoke_graph.run("b9")
 
 

@@ -167,14 +167,14 @@ MUTANTS = (
         "base_distribution_of_the_test_year",
         "the quantiles that forecasts start from are those of the year to be forecast",
         "windows/stats.py",
-        (("_of_horizon(panel, fold.train, weights, k)", "_of_horizon(panel, fold.decisions, weights, k)"),),
+        (("_of_horizon(panel, fold.train, weights, k)", "_of_horizon(panel, fold.origins, weights, k)"),),
         STATS,
     ),
     Mutant(
         "volatility_of_the_test_year",
         "the volatility forecast is fitted on the decisions that it is judged by",
         "windows/stats.py",
-        (("fit_volatility(panel, fold.train)", "fit_volatility(panel, fold.decisions)"),),
+        (("fit_volatility(panel, fold.train)", "fit_volatility(panel, fold.origins)"),),
         STATS,
     ),
     Mutant(

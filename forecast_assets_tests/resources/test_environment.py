@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources import environment
 from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.engine import LocalEngine
@@ -28,14 +28,14 @@ def test_the_engine_is_this_process_unless_a_cluster_is_asked_for(monkeypatch: p
 
 def test_another_engine_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_ENGINE", "spark")
-    with pytest.raises(BadKnob, match=r"^FORECAST_ENGINE: 'spark' is no engine; choose local or ray$"):
+    with pytest.raises(BadSetting, match=r"^FORECAST_ENGINE: 'spark' is no engine; choose local or ray$"):
         ComputeResource().engine()
 
 
 def test_ray_that_is_not_installed_is_one_sentence_that_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_ENGINE", "ray")
     monkeypatch.setattr(environment, "find_spec", lambda _: None)
-    with pytest.raises(BadKnob, match=re.escape("pip install 'forecast-assets[ray]'")):
+    with pytest.raises(BadSetting, match=re.escape("pip install 'forecast-assets[ray]'")):
         ComputeResource().engine()
 
 

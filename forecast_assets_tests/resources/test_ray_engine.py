@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
-from forecast_assets.core.errors import BadInput, BadKnob
+from forecast_assets.core.errors import BadInput, BadSetting
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_order
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets_tests.helpers.cluster import TwoNodes
@@ -113,7 +113,7 @@ def test_no_cluster_at_the_address_is_one_sentence(nodes: TwoNodes, monkeypatch:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", unreachable)
     with pytest.raises(
-        BadKnob, match=r"^RAY_ADDRESS: no Ray cluster answers at nowhere:1 \(Failed to connect to GCS\)$"
+        BadSetting, match=r"^RAY_ADDRESS: no Ray cluster answers at nowhere:1 \(Failed to connect to GCS\)$"
     ):
         list(RayEngine("nowhere:1").each(squared, [1], needs=ONE_CORE, hear=lambda *_: None))
 

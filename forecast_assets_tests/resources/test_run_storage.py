@@ -11,7 +11,7 @@ import pytest
 from dagster_shared.serdes import serialize_value
 
 from forecast_assets.cli.materialise import prepare_home
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.run_storage import postgres_storage
 from forecast_assets_tests.helpers.postgres import PostgresServer, needs_postgres
 
@@ -81,11 +81,11 @@ def test_one_variable_moves_runs_events_and_schedules_to_postgres_and_its_passwo
 
 @needs_postgres
 def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(server: PostgresServer) -> None:
-    with pytest.raises(BadKnob, match=r"no connection to 127\.0\.0\.1: .*password authentication failed") as caught:
+    with pytest.raises(BadSetting, match=r"no connection to 127\.0\.0\.1: .*password authentication failed") as caught:
         postgres_storage(server.url.replace(server.password, "guessed-wrong"))
     assert "guessed-wrong" not in str(caught.value)
 
 
 def test_a_url_of_another_database_says_how_to_write_it() -> None:
-    with pytest.raises(BadKnob, match="write it like postgresql://user:password@host:5432/database"):
+    with pytest.raises(BadSetting, match="write it like postgresql://user:password@host:5432/database"):
         postgres_storage("mysql://forecast:secret@db/forecast")

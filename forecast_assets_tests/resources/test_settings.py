@@ -1,6 +1,6 @@
 import pytest
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.specs import Settings
 from forecast_assets.resources.settings import compose_settings, profiles
 
@@ -29,15 +29,15 @@ def test_the_declared_corrections_can_be_left_out() -> None:
 
 
 def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
-    with pytest.raises(BadKnob, match="no profile 'huge'; choose one of demo, full, smoke"):
+    with pytest.raises(BadSetting, match="no profile 'huge'; choose one of demo, full, smoke"):
         compose_settings("huge", [])
 
 
 def test_an_unknown_knob_is_named_with_the_nearest_one() -> None:
-    with pytest.raises(BadKnob, match=r"b2_tft_ticker\.epoch.*nearest is b2_tft_ticker\.epochs"):
+    with pytest.raises(BadSetting, match=r"b2_tft_ticker\.epoch.*nearest is b2_tft_ticker\.epochs"):
         compose_settings("smoke", ["b2_tft_ticker.epoch=7"])
 
 
 def test_a_value_out_of_range_is_told_with_its_knob() -> None:
-    with pytest.raises(BadKnob, match=r"backtest\.cost_bps: Input should be greater than or equal to 0, got -1"):
+    with pytest.raises(BadSetting, match=r"backtest\.cost_bps: Input should be greater than or equal to 0, got -1"):
         compose_settings("smoke", ["backtest.cost_bps=-1"])

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from forecast_assets.core.errors import Unwritable
-from forecast_assets.resources.store_io import plainly_told
+from forecast_assets.resources.store_io import disk_errors_as_user_errors
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from forecast_assets.resources.store_io import plainly_told
     ],
 )
 def test_a_disk_that_takes_no_more_is_one_sentence(number: int, said: str) -> None:
-    with pytest.raises(Unwritable) as told, plainly_told("b1_tft"):
+    with pytest.raises(Unwritable) as told, disk_errors_as_user_errors("b1_tft"):
         raise OSError(number, "whatever the library says", "/data/x")
     assert str(told.value) == (
         f"b1_tft: nothing was published, the disk says: {said}; "
@@ -27,5 +27,5 @@ def test_a_disk_that_takes_no_more_is_one_sentence(number: int, said: str) -> No
 
 
 def test_another_error_of_the_system_is_no_matter_of_the_disk() -> None:
-    with pytest.raises(ConnectionResetError), plainly_told("b1_tft"):
+    with pytest.raises(ConnectionResetError), disk_errors_as_user_errors("b1_tft"):
         raise ConnectionResetError(errno.ECONNRESET, "x")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.study import Claim, Study
 
 SPACE: dict[str, list[Any]] = {"model": ["a", "b"], "hidden": [1, 2, 3], "rate": [0.1, 0.2]}
@@ -144,7 +144,7 @@ def test_nothing_is_pruned_before_the_warm_up_is_over(tmp_path: Path) -> None:
 
 
 def test_a_storage_that_cannot_be_opened_is_one_sentence_without_its_password(tmp_path: Path) -> None:
-    with pytest.raises(BadKnob, match=r"sweep\.storage") as caught:
+    with pytest.raises(BadSetting, match=r"sweep\.storage") as caught:
         study(tmp_path, storage="postgresql://user:secret@127.0.0.1:1/none")
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)

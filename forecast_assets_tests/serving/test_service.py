@@ -13,7 +13,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from forecast_assets.core.errors import BadKnob
+from forecast_assets.core.errors import BadSetting
 from forecast_assets.serving import protocol
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
@@ -211,10 +211,10 @@ def test_without_a_token_only_loopback_is_bound_and_only_loopback_names_are_answ
         checked_host(host, token=None)
     checked_host("0.0.0.0", token=TOKEN)
     with pytest.raises(
-        BadKnob, match=r"without FORECAST_API_TOKEN only loopback is served, not 0\.0\.0\.0; set a token"
+        BadSetting, match=r"without FORECAST_API_TOKEN only loopback is served, not 0\.0\.0\.0; set a token"
     ):
         checked_host("0.0.0.0", token=None)
-    with pytest.raises(BadKnob, match="needs 16 ASCII characters"):
+    with pytest.raises(BadSetting, match="needs 16 ASCII characters"):
         checked_host("0.0.0.0", token="short")
     rebound = service.client.get("/predict?ticker=T00", headers={"host": "rebound.example.org:80"})
     assert (rebound.status_code, rebound.json()["reason"]) == (403, "host")

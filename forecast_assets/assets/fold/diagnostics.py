@@ -22,22 +22,22 @@ EXPLAINED = 256
 
 
 @dataclass(frozen=True)
-class Exhibits:
-    """Parts of a ``Product``."""
+class Diagnostics:
+    """Parts of a ``StageOutput``."""
 
     files: dict[str, Content] = field(default_factory=dict)
     facts: dict[str, int | float | str] = field(default_factory=dict)
     plots: "dict[str, Figure]" = field(default_factory=dict)
 
 
-def exhibits(
+def diagnostics(
     model: "ForecastModel", *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
-) -> Exhibits:
+) -> Diagnostics:
     """Those of a trained ``model`` on the test decisions of its ``fold``."""
     from forecast_assets.core.models.moe import Moe
 
     seen = looked_at(model, panel=panel, fold=fold, stats=stats)
-    shown = Exhibits(
+    shown = Diagnostics(
         files={IMPORTANCE: seen},
         plots={"importance": importance_plot(f"{title}: what it looks at", seen)} if seen else {},
     )
@@ -54,10 +54,10 @@ def looked_at(model: "ForecastModel", *, panel: "PanelTensors", fold: "Fold", st
     ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
     1 (or is empty). ``decisions`` is how many are averaged.
     """
-    from forecast_assets.core.training.fit import explain_decisions
+    from forecast_assets.core.training.fit import explain_forecasts
 
     ends = fold.test[:: max(1, len(fold.test) // EXPLAINED)]
-    found = explain_decisions(model, ends, panel=panel, stats=stats)
+    found = explain_forecasts(model, ends, panel=panel, stats=stats)
     if found is None:
         return {}
     means = {
@@ -83,7 +83,7 @@ def importance_plot(title: str, seen: Mapping[str, Any]) -> "Figure":
 
 
 def experts(
-    model: "Moe", shown: Exhibits, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
+    model: "Moe", shown: Diagnostics, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
 ) -> dict[str, int | float | str]:
     """Puts the use of a mixture's experts into ``shown``; returns its figures: the share of each, and their balance."""
     from forecast_assets.core.evaluation.experts import expert_balance, expert_shares
@@ -91,7 +91,7 @@ def experts(
     from forecast_assets.core.panel.macro import MACRO_NAMES
     from forecast_assets.core.report.diagnostic_figures import experts_figure
 
-    ends = fold.decisions
+    ends = fold.origins
     vix = panel.column(MACRO_NAMES[0])[ends].numpy() if MACRO_NAMES[0] in panel.feature_names else None
     shares = expert_shares(
         panel.date[ends].numpy(), gate_shares(model, ends, panel=panel, stats=stats).numpy(), vix=vix
@@ -102,13 +102,13 @@ def experts(
 
 
 def neighbours(
-    model: "ForecastModel", shown: Exhibits, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
+    model: "ForecastModel", shown: Diagnostics, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
 ) -> None:
     """Puts who moved the forecasts of the fold's last day into ``shown``."""
     import polars as pl
 
     from forecast_assets.core.evaluation.neighbours import neighbour_table
-    from forecast_assets.core.models.attribution import heard_by
+    from forecast_assets.core.models.attribution import attributions
     from forecast_assets.core.report.diagnostic_figures import neighbours_figure
     from forecast_assets.core.training.fit import neighbours_of
 
@@ -116,7 +116,7 @@ def neighbours(
     found = neighbours_of(model, ends, panel=panel, stats=stats)
     if found is None:
         return
-    heard = heard_by(found, ticker=panel.ticker, names=panel.tickers)
+    heard = attributions(found, ticker=panel.ticker, names=panel.tickers)
     table = neighbour_table(
         date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
         heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),

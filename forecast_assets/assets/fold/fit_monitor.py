@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forecast_assets.resources.tracking import Log, TrackingResource
 
 
-class Followed:
+class FitMonitor:
     """Hears the fits of one model on one fold. Each fit is a tracked run, each epoch is told once.
 
     A fit that begins again on another machine tells its finished epochs again; with another batch, it has new ones.

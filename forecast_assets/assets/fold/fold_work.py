@@ -79,7 +79,7 @@ class FoldWork:
 
         panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
         fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
-        panel = as_read_by(self.spec, panel, ends=torch.cat([fold.train, fold.decisions]), lookback=self.lookback)
+        panel = as_read_by(self.spec, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback)
         return FoldData(panel, fold, fit_stats(panel, fold))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -115,9 +115,9 @@ class FoldWork:
                 )
                 break
             except torch.OutOfMemoryError:
-                if spec.batch_size <= spec.ends_per_run:
+                if spec.batch_size <= spec.ends_per_block:
                     raise
-                spec = spec.model_copy(update={"batch_size": max(spec.ends_per_run, spec.batch_size // 2)})
+                spec = spec.model_copy(update={"batch_size": max(spec.ends_per_block, spec.batch_size // 2)})
                 say(
                     f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
@@ -126,7 +126,7 @@ class FoldWork:
             self.spec,
             trained.weights,
             panel=panel,
-            ends=fold.decisions,
+            ends=fold.origins,
             stats=stats,
             lookback=lookback,
             device=self.hardware.accelerator,

@@ -19,7 +19,7 @@ def fold_table(panel: "PanelTensors", fold: "Fold", quantiles: NDArray[np.float6
     """Forecast table of the fold's decisions; ``quantiles`` (validation + test, 3, 7) in their order."""
     from forecast_assets.core.evaluation.forecast_table import forecast_table
 
-    rows = fold.decisions
+    rows = fold.origins
     return forecast_table(
         date=pl.Series(panel.date[rows].numpy()).cast(pl.Date),
         ticker=pl.Series(panel.tickers).gather(panel.ticker[rows].numpy()),

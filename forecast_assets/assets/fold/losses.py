@@ -49,7 +49,7 @@ class YearForecasts(Parameters):
 def losses_files(losses: "YearLosses") -> dict[str, pl.DataFrame]:
     """The files that hold ``losses``, by name."""
     return {name: getattr(losses.daily, field) for field, name in DAILY_LOSSES.items()} | {
-        NEW_LISTING_LOSSES: losses.young
+        NEW_LISTING_LOSSES: losses.new_listings
     }
 
 
@@ -60,6 +60,6 @@ def read_daily(version: Version) -> "DailyLosses":
     return DailyLosses(**{field: pl.read_parquet(version.path(name)) for field, name in DAILY_LOSSES.items()})
 
 
-def read_young(versions: Iterable[Version]) -> pl.DataFrame:
-    """The losses of young names that the years' backtests published."""
+def read_new_listings(versions: Iterable[Version]) -> pl.DataFrame:
+    """The losses of new listings that the years' backtests published."""
     return pl.concat(pl.read_parquet(version.path(NEW_LISTING_LOSSES)) for version in versions)

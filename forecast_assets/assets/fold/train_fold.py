@@ -11,19 +11,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.assets.fold.candidates import SKIPPED, why_skipped
-from forecast_assets.assets.fold.diagnostics import exhibits
-from forecast_assets.assets.fold.fit_monitor import Followed
+from forecast_assets.assets.fold.diagnostics import diagnostics
+from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import FoldData, FoldInputs, FoldWork
 from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
 from forecast_assets.assets.framework.causality_checks import purge_check
-from forecast_assets.assets.framework.output import Content, Product
+from forecast_assets.assets.framework.output import Content, StageOutput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.specs import CalibrationSpec, FitSpec
 from forecast_assets.resources.engine import in_order
 from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING
 
 
-def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> Product:
+def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> StageOutput:
     """Train all fits of one model on one fold and forecast the fold's decisions; skipped where the panel lacks what the
     model cannot do without.
 
@@ -48,13 +48,13 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     forecasts: list[NDArray[np.float64]] = []
     curves: list[dict[str, Any]] = []
     fits: list[dict[str, Any]] = []
-    started, visits = time.perf_counter(), 0
-    with Followed(work, seeds, tracking=inputs.tracking, log=inputs.log) as followed:
+    started, samples = time.perf_counter(), 0
+    with FitMonitor(work, seeds, tracking=inputs.tracking, log=inputs.log) as followed:
         for seed, (trained, quantiles) in zip(
             seeds, in_order(inputs.engine, work, seeds, needs=work.needs(), hear=followed.hear), strict=True
         ):
             followed.over(seed, trained)
-            visits += len(trained.curve) * spec.visits_per_epoch
+            samples += len(trained.curve) * spec.samples_per_epoch
             forecasts.append(quantiles)
             tables.append(fold_table(panel, fold, quantiles, model=f"{name}/{seed}"))
             files[f"weights-{seed}.safetensors"] = trained.weights
@@ -72,12 +72,12 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
     weights: Any = files[f"weights-{fits[best]['seed']}.safetensors"]
     model = trained_model(name, spec, weights, stats=stats, lookback=lookback)
-    shown = exhibits(model, title=f"{name} {year}", panel=panel, fold=fold, stats=stats)
+    shown = diagnostics(model, title=f"{name} {year}", panel=panel, fold=fold, stats=stats)
     published: dict[str, Content] = {TABLE: tables[best].with_columns(model=pl.lit(name))}
     if calibration is not None and calibration.enabled:
         online = calibrate_fold(forecasts[best], panel=panel, fold=fold, spec=calibration)
         published = calibrated_files(panel, fold, forecasts[best], online, model=name)
-    return Product(
+    return StageOutput(
         files={
             **files,
             **published,
@@ -91,8 +91,8 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             "train_decisions": len(fold.train),
             "validation_decisions": len(fold.validation),
             "test_decisions": len(fold.test),
-            "visits": visits,
-            "visits_per_second": round(visits / seconds, 1),
+            "samples": samples,
+            "visits_per_second": round(samples / seconds, 1),
         },
         plots={"training": training_curves(pl.DataFrame(curves)), **shown.plots},
         checks=purge_check(panel, fold),
@@ -111,13 +111,13 @@ def training_record(data: "FoldData", *, fits: list[dict[str, Any]], curve: list
     }
 
 
-def skipped_fold(name: str, why: str, *, work: "FoldWork", log: logging.Logger) -> Product:
+def skipped_fold(name: str, why: str, *, work: "FoldWork", log: logging.Logger) -> StageOutput:
     """A fold without fits and forecasts, and why; what is made of several models is made of the others."""
     panel, fold, _ = work.data
     log.warning(f"skipped: {why}")
     undecided = replace(fold, validation=fold.validation[:0], test=fold.test[:0])
     nothing = fold_table(panel, undecided, np.empty((0, len(HORIZONS), len(QUANTILES))), model=name)
-    return Product(
+    return StageOutput(
         files={TABLE: nothing, FITS: nothing, IMPORTANCE: {}, TRAINING: training_record(work.data, fits=[], curve=[])},
         facts={SKIPPED: why},
         checks=purge_check(panel, fold),

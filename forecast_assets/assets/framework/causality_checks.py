@@ -7,7 +7,7 @@ from forecast_assets.assets.framework.output import Check
 from forecast_assets.assets.framework.stage import CheckSpec
 
 if TYPE_CHECKING:
-    from forecast_assets.core.panel.leakage_checks import Proof
+    from forecast_assets.core.panel.leakage_checks import LeakageCheck
     from forecast_assets.core.windows.folds import Fold
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -19,12 +19,12 @@ CAUSAL = (
 PURGED = CheckSpec("purged", "every label ends before the next split's first decision, at both borders")
 
 
-def causal_checks(proofs: Mapping[str, "Proof"]) -> dict[str, Check]:
+def causal_checks(proofs: Mapping[str, "LeakageCheck"]) -> dict[str, Check]:
     """One check per proof; a failed one names the columns that knew the future."""
     return {name: _check(proof) for name, proof in proofs.items()}
 
 
-def _check(proof: "Proof") -> Check:
+def _check(proof: "LeakageCheck") -> Check:
     where = f"{proof.rows} rows of {proof.tickers} tickers up to {proof.cut}"
     found = ", ".join(f"{column} ({count} rows)" for column, count in proof.changed.items())
     said = f"{where} are the same" if proof.holds else f"of {where}, changed: {found or 'there are none to compare'}"

@@ -70,7 +70,7 @@ def position_columns() -> dict[str, Column]:
     }
 
 
-def shadow_columns() -> dict[str, Column]:
+def challenger_columns() -> dict[str, Column]:
     """Columns of a night's shadow scores."""
     read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
     sides = ("champion", "challenger")

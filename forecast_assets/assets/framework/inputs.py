@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from forecast_assets.champion.promotion import NIGHT, current_champion, find_succession
+from forecast_assets.champion.promotion import NIGHT, current_champion, find_next_champion
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.specs import Settings
 from forecast_assets.store.versions import Version
@@ -28,7 +28,7 @@ SERVICES = {
     "earlier",
     "data_root",
     "champion",
-    "succession",
+    "next_champion",
 }
 """``folder``, ``checkpoints`` and ``previous`` are the stage's own to give, once it knows its input key."""
 
@@ -55,7 +55,7 @@ def offered(
         "earlier": lambda: _earlier(context, partition),
         "data_root": lambda: str(context.resources.store.root()),
         "champion": lambda: current_champion(context.resources.store.store(), context.resources.store.root()),
-        "succession": lambda: find_succession(context.resources.store.store(), context.resources.store.root()),
+        "next_champion": lambda: find_next_champion(context.resources.store.store(), context.resources.store.root()),
     }
     return {name: offers[name]() for name in names if name in offers}
 

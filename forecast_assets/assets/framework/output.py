@@ -38,7 +38,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Product:
+class StageOutput:
     """Everything one materialisation leaves behind, beside what the stage itself wrote to its ``folder``."""
 
     files: Mapping[str, Content] = field(default_factory=dict)

@@ -14,7 +14,7 @@ A stage is an ordinary function. Its parameters say what it needs:
   adds to it asks for the ``data_root``;
 - ``ledger`` is the nightly forecasts at hand, by day up to the stage's own, which enter the input key as a parent does;
 - ``earlier`` is this asset's own last nights before this one, by day, which enter the input key likewise;
-- ``champion`` is the bundle that serves now (None before the first), ``succession`` who serves next, which enters the
+- ``champion`` is the bundle that serves now (None before the first), ``next_champion`` who serves next, which enters the
   input key;
 - ``folder`` is where the new version is being written, for files too large to be held in memory;
 - ``checkpoints`` is a local folder that outlives a killed run and is found again by the next one with the same input key;
@@ -46,14 +46,14 @@ from forecast_assets.assets.framework.freshness import EVERY_NIGHT, every_night
 from forecast_assets.assets.framework.inputs import SERVICES, offered
 from forecast_assets.assets.framework.launchpad import launchpad_config, with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
-from forecast_assets.assets.framework.output import Product, write_content
+from forecast_assets.assets.framework.output import StageOutput, write_content
 from forecast_assets.assets.framework.previous_version import find_previous
 from forecast_assets.assets.framework.tuned_settings import SWEEP, tuned_overrides
-from forecast_assets.core.errors import BadInput, BadKnob, CorruptArtefact, UserError
+from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact, UserError
 from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import describe
-from forecast_assets.resources.store_io import After, Prepared, plainly_told
+from forecast_assets.resources.store_io import After, Prepared, disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.locks import Turn
@@ -87,7 +87,7 @@ class _Signature:
     groups: dict[str, Any]  # name -> annotation
 
     @classmethod
-    def of(cls, function: Callable[..., Product]) -> "_Signature":
+    def of(cls, function: Callable[..., StageOutput]) -> "_Signature":
         annotations = {name: p.annotation for name, p in inspect.signature(function).parameters.items()}
         groups = {name: a for name, a in annotations.items() if _is_group(a)}
         for name, group in groups.items():
@@ -167,7 +167,7 @@ def stage(
     tuned: bool = False,
     once: bool = False,
     follows: Sequence[str] = (),
-) -> Callable[[Callable[..., Product]], dg.AssetsDefinition]:
+) -> Callable[[Callable[..., StageOutput]], dg.AssetsDefinition]:
     """Make a Dagster asset of a stage function; its name is the asset key, its docstring the description.
 
     ``tuned``: the settings that the current sweep found come over the profile's. They enter the input key by value, so
@@ -177,7 +177,7 @@ def stage(
     ``after`` runs once the version is known, new or found, such as to register partitions.
     """
 
-    def decorate(function: Callable[..., Product]) -> dg.AssetsDefinition:
+    def decorate(function: Callable[..., StageOutput]) -> dg.AssetsDefinition:
         signature = _Signature.of(function)
         knobs = {_field(name): spec for name, spec in signature.specs.items()}
         rules = _Rules(checks, after, tuned, once, partitioned=partitions is not None)
@@ -185,7 +185,7 @@ def stage(
         def without_knobs(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
                 config = parents.pop("config", None)
-                with plainly_told(function.__name__):
+                with disk_errors_as_user_errors(function.__name__):
                     return _in_turn(function, signature, rules, context, config, parents)
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -229,7 +229,7 @@ def stage(
 
 
 def _in_turn(
-    function: Callable[..., Product],
+    function: Callable[..., StageOutput],
     signature: _Signature,
     rules: _Rules,
     context: dg.AssetExecutionContext,
@@ -279,7 +279,7 @@ def _refuse_mixed(label: str, partition: str | None, parents: Mapping[str, Any],
 
 
 def _materialise(
-    function: Callable[..., Product],
+    function: Callable[..., StageOutput],
     signature: _Signature,
     rules: _Rules,
     context: dg.AssetExecutionContext,
@@ -303,8 +303,8 @@ def _materialise(
         _refuse_mixed(f"{asset}/{partition}", partition, parents, seen)
     for name in {"drops", "macro"} & services.keys():
         seen[name] = services[name].digest()
-    if "succession" in services:
-        seen |= services["succession"].seen
+    if "next_champion" in services:
+        seen |= services["next_champion"].seen
     if "trials" in services:
         seen["trials"] = sha256_text(canonical_json([trial.id for trial in services["trials"].trials]))
     for name in {"ledger", "earlier"} & services.keys():
@@ -420,7 +420,7 @@ def _specs(signature: _Signature, settings: Settings, config: Any) -> dict[str, 
         try:
             chosen[name] = with_overrides(getattr(settings, _field(name)), getattr(config, _field(name), None))
         except ValidationError as error:
-            raise BadKnob(describe(error)) from error
+            raise BadSetting(describe(error)) from error
     return chosen
 
 

@@ -113,7 +113,7 @@ class Search:
             "learning_rate": params["learning_rate"],
             "epochs": self.spec.epochs,
             "patience": self.spec.epochs,
-            "visits_per_epoch": self.spec.visits_per_epoch,
+            "samples_per_epoch": self.spec.samples_per_epoch,
             "fits": 1,
         }
         return Candidate(params["model"], type(spec).model_validate(dict(spec) | searched), lookback=params["lookback"])
@@ -138,7 +138,7 @@ def search_in_process(given: Search, parent: int) -> None:
         pass
 
 
-class Tried(NamedTuple):
+class TrialInput(NamedTuple):
     """One trial's settings, and a folder for its checkpoints."""
 
     params: dict[str, Any]
@@ -146,7 +146,7 @@ class Tried(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Walked:
+class TrialOutcome:
     """What came of a trial: a score and the forecasts it stands on, or neither."""
 
     seconds: float
@@ -158,7 +158,7 @@ class Walked:
 
 
 @dataclass(frozen=True)
-class Walk:
+class TrialRunner:
     """The work on a trial, on any machine: its settings through the inner years. Says the progress after each epoch, and
     is answered whether to go on.
     """
@@ -184,7 +184,7 @@ class Walk:
         """What a trial takes of a machine."""
         return fit_needs(self.given.hardware, tensor_bytes=self.given.tensors.bytes)
 
-    def __call__(self, tried: Tried, say: Say) -> Walked:
+    def __call__(self, tried: TrialInput, say: Say) -> TrialOutcome:
         from forecast_assets.core.training.fit import Resumable
         from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
 
@@ -205,12 +205,12 @@ class Walk:
                 checkpoint=Resumable(tried.folder, key=tried.folder.name),
             )
         except Pruned:
-            return Walked(time.perf_counter() - started)
+            return TrialOutcome(time.perf_counter() - started)
         except FloatingPointError as error:  # these settings diverge: an outcome, and none to try again
-            return Walked(time.perf_counter() - started, error=str(error))
+            return TrialOutcome(time.perf_counter() - started, error=str(error))
         score = inner_score(years, panel=self.panel, calibration=given.budget.calibration)
         forecasts = {year.fold.year: year.quantiles for year in years}
-        return Walked(time.perf_counter() - started, score, forecasts)
+        return TrialOutcome(time.perf_counter() - started, score, forecasts)
 
 
 @dataclass
@@ -233,11 +233,11 @@ class Worker:
 
     def run(self, engine: Engine) -> Iterator[None]:
         """Try what there is to claim; yields whenever a trial came to an end. However it ends, study and ledger know."""
-        walk, at_work, numbers = Walk(self.given), dict[int, Trying](), count()
+        walk, at_work, numbers = TrialRunner(self.given), dict[int, RunningTrial](), count()
 
-        def begin() -> Iterator[Tried]:
+        def begin() -> Iterator[TrialInput]:
             while not self.is_orphaned and (claim := self.study.claim()) is not None:
-                at_work[next(numbers)] = trying = Trying(self, claim)
+                at_work[next(numbers)] = trying = RunningTrial(self, claim)
                 yield trying.tried
 
         def hear(position: int, message: "Progress") -> bool:
@@ -258,7 +258,7 @@ class Worker:
         return self.parent is not None and orphaned(self.parent)
 
 
-class Trying:
+class RunningTrial:
     """A claimed trial while it is walked: what is reported of it, and what its end leaves behind."""
 
     def __init__(self, worker: Worker, claim: Claim) -> None:
@@ -274,8 +274,8 @@ class Trying:
         self.record: Log = self._stack.enter_context(run)
 
     @property
-    def tried(self) -> Tried:
-        return Tried(self.claim.params, self.claim.folder)
+    def tried(self) -> TrialInput:
+        return TrialInput(self.claim.params, self.claim.folder)
 
     def give_up(self) -> None:
         """Close what was opened, in the words of the error at hand. The trial is tried again by whoever finds it."""
@@ -293,7 +293,7 @@ class Trying:
             self._answers[progress.step] = not trial.should_prune()
         return self._answers[progress.step]
 
-    def end(self, walked: Walked) -> None:
+    def end(self, walked: TrialOutcome) -> None:
         """Enter what came of the trial: ledger first, then the study."""
         from optuna.trial import TrialState
 

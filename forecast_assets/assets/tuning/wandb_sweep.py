@@ -16,7 +16,7 @@ def wandb_sweep(spec: SweepSpec, *, profile: str, year: int) -> str:
     """
     ids = {experiment.asset: name for name, experiment in EXPERIMENTS.items()}
     fixed = [f"profile={profile}", f"year={year}", "fit.fits=1"]
-    fixed += [f"fit.epochs={spec.epochs}", f"fit.visits_per_epoch={spec.visits_per_epoch}"]
+    fixed += [f"fit.epochs={spec.epochs}", f"fit.samples_per_epoch={spec.samples_per_epoch}"]
     content: dict[str, Any] = {
         "name": "forecast_assets",
         "method": "bayes",

@@ -68,7 +68,7 @@ def keep_book(
     return Ledger(change=change, weight=weight, pnl=pnl, cost=rate * np.abs(change), ending=held)
 
 
-def ledger_tables(view: Market, ledger: Ledger, *, strategy: str, year: int) -> Simulation:
+def account_tables(view: Market, ledger: Ledger, *, strategy: str, year: int) -> Simulation:
     """The ledger as tables; only names that are held or traded get a row."""
     gross, cost = ledger.pnl.sum(axis=1), ledger.cost.sum(axis=1)
     daily = pl.DataFrame(

@@ -16,7 +16,7 @@ HEDGE_WINDOW_SESSIONS = 252
 HEDGE_MIN_SESSIONS = 63
 
 
-class Victory(NamedTuple):
+class ReturnDifference(NamedTuple):
     """Annualised net return difference at equal volatility, as fractions (0.15 is 15 points)."""
 
     difference: Interval
@@ -34,7 +34,7 @@ def beta_hedge(
 ) -> pl.DataFrame:
     """One strategy's net returns less beta times the market's, with a beta from past sessions only.
 
-    ``daily``: date, net_return of one chained strategy; ``market``: date, gross_return of the equal-weight book on the
+    ``daily``: date, net_return of one joined strategy; ``market``: date, gross_return of the equal-weight book on the
     same sessions. The beta of a row is the regression slope over the ``window_sessions`` rows before it (0, no hedge,
     before there are ``min_sessions``); changing it costs ``cost_bps`` x |change|. Returns date, net_return (hedged),
     beta. Raises ValueError where a session of the strategy has no market return.
@@ -57,17 +57,17 @@ def beta_hedge(
     )
 
 
-def victory(
+def return_difference(
     daily_ensemble: pl.DataFrame,
     daily_b0: pl.DataFrame,
     *,
     samples: int,
     seed: int,
     volatility: float = TARGET_VOLATILITY,
-) -> Victory:
+) -> ReturnDifference:
     """Annualised net return of the first less the second, both scaled to ``volatility``, with its 95 % interval.
 
-    Both: date, net_return of one chained (or hedged) strategy over the same sessions. Arithmetic annual means, so
+    Both: date, net_return of one joined (or hedged) strategy over the same sessions. Arithmetic annual means, so
     that the difference is ``volatility`` times the difference of the Sharpe ratios; the scaling is redone within each
     paired stationary-bootstrap sample, and so is part of the uncertainty. All NaN ('no evidence') where one side
     never trades. Raises ValueError where the sessions differ.
@@ -77,7 +77,7 @@ def victory(
     )
     if not len(both) == len(daily_ensemble) == len(daily_b0):
         raise ValueError(
-            f"victory: the two series must cover the same sessions once each; {len(daily_ensemble)} and "
+            f"return_difference: the two series must cover the same sessions once each; {len(daily_ensemble)} and "
             f"{len(daily_b0)} have {len(both)} in common"
         )
     both = both.sort("date")
@@ -88,4 +88,4 @@ def victory(
         return float(volatility * (first - second))
 
     interval = bootstrap_interval(both.select("first", "second").to_numpy(), difference, samples=samples, seed=seed)
-    return Victory(difference=interval, sessions=len(both), volatility=volatility)
+    return ReturnDifference(difference=interval, sessions=len(both), volatility=volatility)

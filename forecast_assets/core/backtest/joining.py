@@ -9,7 +9,7 @@ from forecast_assets.core.scores.trading import annual_volatility, sharpe
 Floats = NDArray[np.float64]
 
 
-def chain_years(
+def join_years(
     daily: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFrame, *, cost_bps: float, max_wait_sessions: int
 ) -> pl.DataFrame:
     """Daily tables of years that were simulated apart, as one series per strategy, each change of year paid for.

@@ -21,7 +21,7 @@ from forecast_assets.core.scores.trading import (
 def strategy_metrics(
     daily: pl.DataFrame, *, market: pl.DataFrame | None, cost_bps: float, samples: int, seed: int
 ) -> pl.DataFrame:
-    """Scores of chained daily tables, per strategy x year and over all years.
+    """Scores of joined daily tables, per strategy x year and over all years.
 
     ``market``: daily table of the equal-weight book, for the past-only beta hedge (None: hedged_sharpe is null).
     ``cost_bps`` is what changing the hedge costs. Columns: strategy, year, sessions, annual_return (net, compound),

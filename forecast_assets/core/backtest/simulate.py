@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.backtest.accounting import Simulation, keep_book, ledger_tables
+from forecast_assets.core.backtest.accounting import Simulation, account_tables, keep_book
 from forecast_assets.core.backtest.market import Market, market
 from forecast_assets.core.backtest.sizing import (
     capped_book,
@@ -101,7 +101,7 @@ def trade_sizes(
     ledger = keep_book(
         test, orders, smoothing=smoothing, cost_bps=spec.cost_bps, previous=book_weights(test, previous_book)
     )
-    return ledger_tables(test, ledger, strategy=strategy, year=year)
+    return account_tables(test, ledger, strategy=strategy, year=year)
 
 
 def decision_grid(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from forecast_assets.core.backtest.accounting import Simulation, keep_book, ledger_tables
+from forecast_assets.core.backtest.accounting import Simulation, account_tables, keep_book
 from forecast_assets.core.backtest.simulate import book_weights, decision_grid, enter, tail, trade_sizes
 from forecast_assets.core.backtest.sizing import carry
 from forecast_assets.core.specs import BacktestSpec
@@ -51,7 +51,7 @@ def equal_weight(
     ledger = keep_book(
         test, orders, smoothing=smoothing, cost_bps=spec.cost_bps, previous=book_weights(test, previous_book)
     )
-    return ledger_tables(test, ledger, strategy=EQUAL_WEIGHT, year=year)
+    return account_tables(test, ledger, strategy=EQUAL_WEIGHT, year=year)
 
 
 def momentum(

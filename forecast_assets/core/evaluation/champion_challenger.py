@@ -30,7 +30,7 @@ class HorizonScore:
 
 
 @dataclass(frozen=True)
-class Shadow:
+class ChallengerScores:
     """The verdict on a challenger and what it rests on."""
 
     promoted: bool
@@ -42,9 +42,9 @@ class Shadow:
     horizons: tuple[HorizonScore, ...]
 
 
-def shadow_scores(
+def challenger_scores(
     champion: Floats, challenger: Floats, *, y: Floats, date: NDArray[np.int64], spec: NightlySpec
-) -> Shadow:
+) -> ChallengerScores:
     """Score both on M matured decisions and judge.
 
     ``champion`` and ``challenger`` (M, 3, 7) quantiles, ``y`` (M, 3) outcomes, ``date`` (M,) days. The challenger is
@@ -70,7 +70,7 @@ def shadow_scores(
     praise += f"by more than {spec.coverage_tolerance:g}"
     if same:
         praise = "no member became better than the champion's on validation: the forecasts are the same"
-    return Shadow(
+    return ChallengerScores(
         promoted=not against and not same,
         worse=bool(against),
         why=tuple(against or [praise]),
@@ -81,7 +81,7 @@ def shadow_scores(
     )
 
 
-def shadow_table(shadow: Shadow) -> pl.DataFrame:
+def challenger_table(shadow: ChallengerScores) -> pl.DataFrame:
     """The scores as one row per horizon."""
     return pl.DataFrame(
         {

@@ -83,7 +83,7 @@ def daily_losses(tables: Iterable[pl.DataFrame], *, references: Sequence[str]) -
     )
 
 
-def chain_losses(spans: Iterable[DailyLosses]) -> DailyLosses:
+def join_losses(spans: Iterable[DailyLosses]) -> DailyLosses:
     """The losses of several spans, of which no two share a day, as those of one.
 
     A span in which a model is missing has no decision that every model made, and is left out of ``shared``.

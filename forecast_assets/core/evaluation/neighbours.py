@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 SHOWN = 12
 """Tickers that are shown: those whose forecasts neighbours moved most."""
 
-TOLD = 3
+NAMED_NEIGHBOURS = 3
 """Neighbours that are named of each."""
 
 
-class Heard(Protocol):
-    """A neighbour of a decision, see ``core.models.influence.Heard``."""
+class Attribution(Protocol):
+    """A neighbour of a decision, see ``core.models.influence.Attribution``."""
 
     @property
     def ticker(self) -> str: ...
@@ -27,7 +27,7 @@ class Heard(Protocol):
     def added(self) -> float: ...
 
 
-def neighbour_table(*, date: dt.date, heard: Mapping[str, Sequence[Heard]]) -> pl.DataFrame:
+def neighbour_table(*, date: dt.date, heard: Mapping[str, Sequence[Attribution]]) -> pl.DataFrame:
     """date, ticker, rank, neighbour, correlation, added: who was heard, by ticker, the most influential (rank 1) first.
 
     ``added``: to the median of the next session's log return, over the sessions of the window; ``correlation``: on the
@@ -49,7 +49,7 @@ def neighbour_table(*, date: dt.date, heard: Mapping[str, Sequence[Heard]]) -> p
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, told: int = TOLD) -> list[dict[str, Any]]:
+def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, told: int = NAMED_NEIGHBOURS) -> list[dict[str, Any]]:
     """ticker, date, total and its ``neighbours`` (neighbour, correlation, added): the tickers whose forecasts all neighbours
     together moved most, and the first ``told`` that they heard.
     """

@@ -49,13 +49,13 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class TrialLedger:
+class TrialLog:
     """Every trial that is known, by id."""
 
     trials: tuple[Trial, ...]
 
     @classmethod
-    def of(cls, trials: Iterable[Trial]) -> "TrialLedger":
+    def of(cls, trials: Iterable[Trial]) -> "TrialLog":
         """Sorted, each id once: the first record of it counts."""
         first: dict[str, Trial] = {}
         for trial in trials:
@@ -86,7 +86,7 @@ class TrialCount:
 
 
 def count_trials(
-    ledger: TrialLedger,
+    ledger: TrialLog,
     declared: Iterable[DeclaredTrial],
     *,
     candidate_sharpes: Iterable[float],

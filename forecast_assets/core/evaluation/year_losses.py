@@ -25,15 +25,15 @@ class YearLosses(NamedTuple):
 
     daily: DailyLosses
     """Of all models, and of the ensemble's other calibrations."""
-    young: pl.DataFrame
-    """Losses of each forecast (``daily.forecast_losses``) for names that were young then, with age and listed."""
+    new_listings: pl.DataFrame
+    """Losses of each forecast (``daily.forecast_losses``) for names that had just been listed, with age and listed."""
 
 
-def year_losses(tables: Iterable[pl.DataFrame], *, raw: pl.DataFrame | None, young: pl.DataFrame) -> YearLosses:
+def year_losses(tables: Iterable[pl.DataFrame], *, raw: pl.DataFrame | None, new_listings: pl.DataFrame) -> YearLosses:
     """Score the forecast ``tables`` of a year, one in memory at a time.
 
-    ``raw``: the ensemble's forecasts before calibration, or None where it has none; ``young``: from
-    ``young_decisions``. Raises as ``daily_losses``.
+    ``raw``: the ensemble's forecasts before calibration, or None where it has none; ``new_listings``: from
+    ``new_listing_origins``. Raises as ``daily_losses``.
     """
     rows: list[pl.DataFrame] = []
 
@@ -44,14 +44,18 @@ def year_losses(tables: Iterable[pl.DataFrame], *, raw: pl.DataFrame | None, you
 
     def passing() -> Iterator[pl.DataFrame]:
         for table in watched():
-            rows.append(forecast_losses(table.join(young.select("ticker", "date"), on=["ticker", "date"], how="semi")))
+            rows.append(
+                forecast_losses(table.join(new_listings.select("ticker", "date"), on=["ticker", "date"], how="semi"))
+            )
             yield table
 
     daily = daily_losses(passing(), references=[*SHOWN, RAW, SPLIT])
-    return YearLosses(daily, pl.concat(rows).join(young, on=["ticker", "date"], how="left", maintain_order="left"))
+    return YearLosses(
+        daily, pl.concat(rows).join(new_listings, on=["ticker", "date"], how="left", maintain_order="left")
+    )
 
 
-def young_decisions(decisions: pl.DataFrame) -> pl.DataFrame:
+def new_listing_origins(decisions: pl.DataFrame) -> pl.DataFrame:
     """ticker, date, age, listed: the first ``max(AGES)`` decisions of each name; ``listed`` is the day of the first.
 
     ``decisions``: date, ticker of all that the panel allows.

@@ -20,7 +20,7 @@ class Neighbours:
     influence: Tensor  # (B, L, k) what it added to the one-session median, in log-return units; see ``influence``
 
 
-class Heard(NamedTuple):
+class Attribution(NamedTuple):
     """One neighbour of a decision."""
 
     ticker: str
@@ -51,7 +51,7 @@ def influence(model: ForecastModel, batch: Batch) -> Tensor:
     return (total * said / STEPS).sum(dim=-1)
 
 
-def heard_by(found: Neighbours, *, ticker: Tensor, names: Sequence[str]) -> list[list[Heard]]:
+def attributions(found: Neighbours, *, ticker: Tensor, names: Sequence[str]) -> list[list[Attribution]]:
     """Of each decision its neighbours, the one that moved the forecast most first; ``ticker`` (N,) codes of the panel."""
     return [
         _of_decision(*of, ticker=ticker, names=names)
@@ -59,12 +59,15 @@ def heard_by(found: Neighbours, *, ticker: Tensor, names: Sequence[str]) -> list
     ]
 
 
-def _of_decision(row: Tensor, weight: Tensor, added: Tensor, *, ticker: Tensor, names: Sequence[str]) -> list[Heard]:
+def _of_decision(
+    row: Tensor, weight: Tensor, added: Tensor, *, ticker: Tensor, names: Sequence[str]
+) -> list[Attribution]:
     speaks = (row >= 0) & (weight != 0)  # (L, k)
     codes, place = ticker[row[speaks]].unique(return_inverse=True)
     total = torch.zeros(len(codes)).index_add_(0, place, added[speaks])
     now = dict(zip(ticker[row[-1][speaks[-1]]].tolist(), weight[-1][speaks[-1]].tolist(), strict=True))
     heard = [
-        Heard(names[code], now.get(code), value) for code, value in zip(codes.tolist(), total.tolist(), strict=True)
+        Attribution(names[code], now.get(code), value)
+        for code, value in zip(codes.tolist(), total.tolist(), strict=True)
     ]
     return sorted(heard, key=lambda one: (-abs(one.added), one.ticker))

@@ -33,7 +33,7 @@ class Maml(Tft):
 
     def __init__(self, spec: MamlSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:
         super().__init__(spec, stats=stats, lookback=lookback, static=static)
-        self.support_sessions, self.young_share = spec.support_sessions, spec.young_share
+        self.support_sessions, self.new_listing_share = spec.support_sessions, spec.new_listing_share
         self.describe = Description(len(self.variables), hidden=spec.hidden, width=spec.description_width)
         self.personal = AdaptedHead(
             self.describe.width, steps=spec.inner_steps, rate=spec.inner_rate, prior_sessions=spec.prior_sessions
@@ -62,8 +62,8 @@ class Maml(Tft):
         at = batch.offsets[:, None] + torch.arange(-sessions, 0, device=batch.offsets.device)  # (M, S)
         outcome = outcomes(batch.past, batch.offsets, sessions=sessions) / batch.scale[:, None]  # (B, S, 3)
         outcome = (outcome - self.head.base_median).clamp(-CLIP, CLIP)
-        if self.training and self.young_share > 0:
-            outcome = shortened(outcome, share=self.young_share)
+        if self.training and self.new_listing_share > 0:
+            outcome = shortened(outcome, share=self.new_listing_share)
         return described[:, batch.offsets].flatten(0, 1), described[:, at].flatten(0, 1), outcome
 
 

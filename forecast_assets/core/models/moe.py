@@ -19,7 +19,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 
 NUMBERS = len(HORIZONS) * len(QUANTILES)
 
-GATE_GAIN, FIRST_WORDS = 4.0, 0.05
+GATE_GAIN, INITIAL_EXPERT_STD = 4.0, 0.05
 """Factor on the gate's first weights, and standard deviation of the experts' own.
 
 With a gate that is nearly even and experts that are silent, all experts get the same gradient, on average over the regimes,
@@ -110,7 +110,7 @@ class Experts(nn.Module):
         super().__init__()
         self.experts = experts
         self.inner = nn.Linear(hidden, experts * hidden)
-        self.weight = nn.Parameter(FIRST_WORDS * torch.randn(experts, hidden, NUMBERS))
+        self.weight = nn.Parameter(INITIAL_EXPERT_STD * torch.randn(experts, hidden, NUMBERS))
         self.bias = nn.Parameter(torch.zeros(experts, NUMBERS))
 
     def forward(self, hidden: Tensor) -> Tensor:

@@ -26,6 +26,6 @@ EXPERIMENTS = {
 }
 
 NETWORKS = tuple(network.asset for network in EXPERIMENTS.values())
-RIVAL, *_CANDIDATES = NETWORKS
+MLP_BASELINE, *_CANDIDATES = NETWORKS
 CANDIDATES = tuple(_CANDIDATES)
 """Those that an ensemble may be made of: all but the rival."""

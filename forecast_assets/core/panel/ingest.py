@@ -1,4 +1,4 @@
-"""Drops of raw rows -> the raw panel, with every input row accounted for, in memory that does not grow with the panel.
+"""InputFiles of raw rows -> the raw panel, with every input row accounted for, in memory that does not grow with the panel.
 
 Blocks of rows are typed as they are read and laid aside sorted by ticker; then the tickers are settled some at a time,
 since a repeat, a revision or a change of the adjustment basis is a matter of one ticker.
@@ -15,7 +15,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import RAW_PANEL, REJECTED_ROWS, validate
 from forecast_assets.core.panel.flags import find_flags
-from forecast_assets.core.panel.input_files import resolve_drops
+from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.numbers import Notation, check_notation
 from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
@@ -58,7 +58,7 @@ def read_drops(files: Sequence[Path], *, spec: PanelSpec) -> Ingest:
 
 @dataclass
 class Reading:
-    """Drops being read: exhaust ``parts``, then ask for the rest.
+    """InputFiles being read: exhaust ``parts``, then ask for the rest.
 
     ``scratch`` is an empty folder that may be removed afterwards; ``until``: no row of a later date is looked at.
     """
@@ -88,7 +88,7 @@ class Reading:
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
             rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
-            resolved = resolve_drops(rows, files=names)
+            resolved = resolve_input_files(rows, files=names)
             unresolved += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
             accepted = resolved.accepted.select(COLUMNS).sort(KEY)
             if accepted.is_empty():

@@ -24,7 +24,7 @@ class Resolved:
     rescaled: pl.DataFrame  # ticker, file, factor
 
 
-def resolve_drops(rows: pl.DataFrame, *, files: tuple[str, ...]) -> Resolved:
+def resolve_input_files(rows: pl.DataFrame, *, files: tuple[str, ...]) -> Resolved:
     """Keep one row per ticker and date of the usable ``rows`` (file_no, line and the raw panel's columns).
 
     Within a file: exact repeats are duplicates of the first; rows that contradict each other are all invalid, since

@@ -28,7 +28,7 @@ GARBAGE_SPREAD = 3.0
 
 
 @dataclass(frozen=True)
-class Proof:
+class LeakageCheck:
     """What one way of changing the future did to the rows up to ``cut``."""
 
     cut: dt.date
@@ -42,7 +42,7 @@ class Proof:
         return not self.changed and self.rows > 0
 
 
-def prove_calendar(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, Proof]:
+def calendar_leakage(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, LeakageCheck]:
     """Truncation and poison of ``reindex``, on the corrected panel: a correction rescales what lies before it.
 
     A hole at the cut is not known to be one: its filled rows may go.
@@ -51,9 +51,9 @@ def prove_calendar(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, Pro
     return prove(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
 
 
-def prove_features(
+def feature_leakage(
     calendar_panel: pl.LazyFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
-) -> dict[str, Proof]:
+) -> dict[str, LeakageCheck]:
     """Truncation and poison of all feature columns, and of every target that ends on or before the cut.
 
     The macro series are cut with the panel: nothing up to the cut may know a value of a later day.
@@ -70,8 +70,8 @@ def prove_features(
     return prove(rows, make, cut=cut)
 
 
-def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, cut: dt.date) -> dict[str, Proof]:
-    """Compare ``make(rows)`` up to ``cut`` with the same from truncated and from poisoned ``rows``: name -> Proof.
+def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, cut: dt.date) -> dict[str, LeakageCheck]:
+    """Compare ``make(rows)`` up to ``cut`` with the same from truncated and from poisoned ``rows``: name -> LeakageCheck.
 
     Both tables have ``ticker`` and ``date``. A target that is null in the truncated table reaches past the cut, so it and
     ``label_end`` are free to change there; a row may be gone from the truncated table only if it is a filled one.
@@ -87,8 +87,8 @@ def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, c
     aligned = short.select(KEY).join(poisoned, on=KEY, how="left", maintain_order="left")
     tickers = rows["ticker"].n_unique()
     return {
-        "truncation": Proof(cut, tickers, short.height, _changes(kept, short, matured=short, moved=gone.height)),
-        "poison": Proof(
+        "truncation": LeakageCheck(cut, tickers, short.height, _changes(kept, short, matured=short, moved=gone.height)),
+        "poison": LeakageCheck(
             cut,
             tickers,
             whole.height,

@@ -34,7 +34,7 @@ COLUMNS = ("pinball_ratio", "coverage_95", "coverage_90", "rmse", "mae", "rank_i
 
 def ablation(
     losses: DailyLosses,
-    newcomers: Sequence[Mapping[str, Any]],
+    new_listings: Sequence[Mapping[str, Any]],
     *,
     models: Sequence[str],
     baseline: str,
@@ -45,8 +45,8 @@ def ablation(
 ) -> dict[str, Any]:
     """Everything the ablation report says, JSON-safe.
 
-    ``losses``: of all models, each of them a reference; ``newcomers``: from ``newcomer_scores``; ``models``: in the order
-    they are shown; ``baseline``: the model that pinball ratios refer to. A step whose model is absent is left out.
+    ``losses``: of all models, each of them a reference; ``new_listings``: from ``new_listing_scores``; ``models``: in the
+    order they are shown; ``baseline``: the model that pinball ratios refer to. A step whose model is absent is left out.
     """
     have = losses.models
     horizons = losses.scores["horizon"].unique().sort().to_list()
@@ -85,7 +85,7 @@ def ablation(
             if model != rival
         ],
         "comparisons": comparisons(losses, model="ensemble", baseline=baseline, spec=spec),
-        "newcomers": list(newcomers),
+        "newcomers": list(new_listings),
     }
     found: dict[str, Any] = plain(summary)
     return found
@@ -98,11 +98,11 @@ def _estimate(
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def newcomer_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
+def new_listing_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
     """model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
 
-    ``rows``: losses (``daily.forecast_losses``) of young names' forecasts with ``age`` and ``listed`` as from
-    ``yearly.young_decisions``; newcomers are the names listed on or after day ``since``, the first test day: no fold has
+    ``rows``: losses (``daily.forecast_losses``) of new listings' forecasts with ``age`` and ``listed`` as from
+    ``new_listing_origins``; those listed on or after day ``since``, the first test day, are scored: no fold has
     trained on them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
     claimed.
     """

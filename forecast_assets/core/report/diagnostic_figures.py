@@ -8,7 +8,7 @@ import polars as pl
 from forecast_assets.core.evaluation.calibration_effect import VARIANTS, scored_variants
 from forecast_assets.core.evaluation.experts import share_matrix
 from forecast_assets.core.evaluation.members import ENSEMBLE, SPLITS
-from forecast_assets.core.evaluation.neighbours import TOLD, most_moved
+from forecast_assets.core.evaluation.neighbours import NAMED_NEIGHBOURS, most_moved
 from forecast_assets.core.report.figure_style import GRID, INK, MUTED, PALETTE, SMALL, canvas, note, percent
 from forecast_assets.core.report.figures import year_axis
 
@@ -94,7 +94,7 @@ def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
     plot.spines[["left", "bottom"]].set_color(GRID)
     plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
     place = np.arange(len(moved))[::-1].astype(float)
-    for k in range(TOLD):
+    for k in range(NAMED_NEIGHBOURS):
         at = [
             (y - 0.29 * (k - 1), of["neighbours"][k])
             for y, of in zip(place, moved, strict=True)

@@ -13,7 +13,7 @@ from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.multiple_testing import confidence_set, superior_ability
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe, expected_max_sharpe
 from forecast_assets.core.evaluation.significance import diebold_mariano
-from forecast_assets.core.evaluation.trials import TrialCount, TrialLedger, count_trials
+from forecast_assets.core.evaluation.trials import TrialCount, TrialLog, count_trials
 from forecast_assets.core.report.verdicts import verdict
 from forecast_assets.core.scores.trading import sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec, VerdictSpec
@@ -33,7 +33,7 @@ OVERFITTING_LIMIT = 0.05
 class Books:
     """What was simulated: tables of all years, one below the other."""
 
-    chained: pl.DataFrame
+    joined: pl.DataFrame
     """Daily table of the strategies, changes of year charged."""
     daily: pl.DataFrame
     """The same with every year from cash, as the variants are."""
@@ -49,7 +49,7 @@ def evidence(
     *,
     losses: DailyLosses,
     books: Books,
-    ledger: TrialLedger,
+    ledger: TrialLog,
     model: str,
     baseline: str,
     spec: BacktestSpec,
@@ -82,16 +82,14 @@ def candidate_returns(books: Books) -> tuple[list[str], np.ndarray, pl.Series]:
     return complete, wide.select(complete).to_numpy(), wide["date"]
 
 
-def selection(
-    books: Books, ledger: TrialLedger, *, model: str, spec: BacktestSpec, rules: VerdictSpec
-) -> dict[str, Any]:
+def selection(books: Books, ledger: TrialLog, *, model: str, spec: BacktestSpec, rules: VerdictSpec) -> dict[str, Any]:
     """Deflated Sharpe ratio, PBO and SPA. A test whose input is too small is None."""
     names, returns, dates = candidate_returns(books)
     per_year = sessions_per_year(dates.to_numpy())
     sharpes = [sharpe(returns[:, k], sessions_per_year=per_year) for k in range(len(names))]
     count = count_trials(ledger, rules.declared_trials, candidate_sharpes=sharpes, sessions_per_year=per_year)
     trials = max(count.total, 1)
-    own = books.chained.filter(pl.col("strategy") == model).sort("date")["net_return"].to_numpy()
+    own = books.joined.filter(pl.col("strategy") == model).sort("date")["net_return"].to_numpy()
     blocks = rules.overfitting_blocks
     overfitting = None
     if len(returns) >= SESSIONS_PER_BLOCK * blocks:
@@ -156,14 +154,14 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
 
 def robustness(books: Books, *, model: str) -> dict[str, Any]:
     """The book at other costs, sizes and delays, and by halves of the universe."""
-    chained, daily, positions, trades = (
+    joined, daily, positions, trades = (
         table.filter(pl.col("strategy") == model).sort("date")
-        for table in (books.chained, books.daily, books.positions, books.trades)
+        for table in (books.joined, books.daily, books.positions, books.trades)
     )
     late = books.variants.filter(pl.col("strategy") == model + LATE).sort("date")
     return {
-        "costs": cost_curve(chained),
-        "capacity": capacity(chained, trades, books.liquid),
+        "costs": cost_curve(joined),
+        "capacity": capacity(joined, trades, books.liquid),
         "delay": delayed(daily, late) if late.height else None,
         "halves": universe_halves(daily, positions, trades),
     }

@@ -18,8 +18,8 @@ from forecast_assets.core.report.verdicts import (
     pinball_verdict,
     ratio_interval,
     require_strategies,
+    return_difference_verdicts,
     sharpe_verdict,
-    victory_verdicts,
 )
 from forecast_assets.core.scores.trading import annual_mean, sessions_per_year
 from forecast_assets.core.specs import BacktestSpec
@@ -58,7 +58,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
 
-    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: chained daily tables of all
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
     strategies; ``facts``: the run, at least ``FACTS``; ``missing_years``: years that were asked for and are not there
     (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
     ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
@@ -88,7 +88,7 @@ def summarise(
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     verdicts = [
-        *victory_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
+        *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         *_pinball_verdicts(losses, model=model, rivals=rivals, spec=spec),
         coverage_verdict(metrics, model=model),

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.core.backtest.comparison import beta_hedge, victory
+from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
@@ -17,13 +17,13 @@ from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 COVERAGE_95_RANGE = (0.92, 0.98)
 """The plan's criterion for the 95 % band, asked of every year and horizon."""
 
-VICTORY: dict[str, tuple[str, str, str]] = {
+RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "naive": ("ensemble", "b0_mlp_naive", "B0 traded naively, every day and without smoothing"),
     "same rule": ("ensemble", "b0_mlp", "B0 with the same sizing and smoothing"),
     "directional": ("ensemble_directional", "b0_mlp_directional", "B0, neither book neutralised"),
     "hedged": ("ensemble", "b0_mlp", "B0, both hedged with a past-only beta"),
 }
-"""The four versions of victory, fixed in advance: our strategy, the rival's, and what is compared."""
+"""The four versions of return_difference, fixed in advance: our strategy, the rival's, and what is compared."""
 
 
 def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None = None) -> dict[str, Any]:
@@ -32,16 +32,16 @@ def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None =
     return {"claim": claim, "verdict": outcome, "sentence": sentence, "estimate": estimate, "low": low, "high": high}
 
 
-def victory_verdicts(daily: pl.DataFrame, *, market: str, spec: BacktestSpec) -> list[dict[str, Any]]:
+def return_difference_verdicts(daily: pl.DataFrame, *, market: str, spec: BacktestSpec) -> list[dict[str, Any]]:
     """Ensemble against B0 at equal 10 % volatility, annual net return, in the four versions.
 
-    ``daily``: chained daily table; ``market``: its equal-weight strategy, for the hedge. A version whose strategies are
+    ``daily``: joined daily table; ``market``: its equal-weight strategy, for the hedge. A version whose strategies are
     not in the table is "not tested".
     """
     have = set(daily["strategy"].unique())
     verdicts = []
-    for version, (ours, rival, meaning) in VICTORY.items():
-        claim = f"Victory, {version}: ensemble against {meaning}"
+    for version, (ours, rival, meaning) in RETURN_DIFFERENCES.items():
+        claim = f"ReturnDifference, {version}: ensemble against {meaning}"
         needed = [ours, rival, *([market] if version == "hedged" else [])]
         if absent := [name for name in needed if name not in have]:
             verdicts.append(
@@ -53,7 +53,7 @@ def victory_verdicts(daily: pl.DataFrame, *, market: str, spec: BacktestSpec) ->
         if version == "hedged":
             index = daily.filter(pl.col("strategy") == market)
             books = [beta_hedge(book, index, cost_bps=spec.cost_bps) for book in books]
-        found = victory(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed).difference
+        found = return_difference(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed).difference
         sentence = (
             f"{_points(found)} points a year at equal 10 % volatility, net of {spec.cost_bps:g} bp."
             if found.estimate == found.estimate

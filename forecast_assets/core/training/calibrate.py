@@ -168,12 +168,12 @@ def follow(
 
 
 def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
-    """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.decisions``.
+    """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.origins``.
 
     The state starts at the first validation decision; the test year begins with what validation taught it. Validation
     rows come back calibrated as they would have been at the time.
     """
-    rows = fold.decisions.numpy()
+    rows = fold.origins.numpy()
     return calibrate_online(
         quantiles,
         y=panel.targets[rows].double().numpy(),

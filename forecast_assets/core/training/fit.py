@@ -78,7 +78,7 @@ class _Epochs:
 
     def __init__(self, sampler: RunSampler, *, spec: FitSpec, seed: int) -> None:
         self.sampler = sampler
-        self.runs = sampler.runs_for(spec.visits_per_epoch)
+        self.runs = sampler.runs_for(spec.samples_per_epoch)
         self.batch_runs = max(1, spec.batch_size // sampler.layout.ends)
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -284,11 +284,11 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS[name](spec, stats=stats, lookback=lookback)
-        for ends in (fold.train, fold.decisions):
+        for ends in (fold.train, fold.origins):
             check_windows(panel, ends, lookback=lookback, columns=panel.columns(model.required))
         if start is not None:
             model.load_state_dict(dict(start))
-        layout = Layout(ends=spec.ends_per_run, stride=spec.stride_sessions)
+        layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
         epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
         loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
         loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
@@ -354,7 +354,7 @@ def trained_model(
     return model.eval()
 
 
-def explain_decisions(
+def explain_forecasts(
     model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats
 ) -> Explanation | None:
     """What a trained model looked at for the decisions at rows ``ends`` (B,); None for a model that can't tell."""

@@ -55,7 +55,7 @@ class InnerYear:
     """One inner year's forecasts, raw."""
 
     fold: Fold
-    quantiles: Floats  # (validation + test, 3, 7), in the order of ``fold.decisions``
+    quantiles: Floats  # (validation + test, 3, 7), in the order of ``fold.origins``
     unconditional_mean: tuple[float, ...]  # (3,) simple return over each horizon in the training labels
 
 
@@ -137,7 +137,7 @@ def inner_walk_forward(
             candidate.spec,
             trained.weights,
             panel=panel,
-            ends=fold.decisions,
+            ends=fold.origins,
             stats=stats,
             lookback=candidate.lookback,
             device=hardware.accelerator,

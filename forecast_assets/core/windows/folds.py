@@ -29,7 +29,7 @@ class Fold:
     test: Tensor
 
     @property
-    def decisions(self) -> Tensor:
+    def origins(self) -> Tensor:
         """Rows that are forecast: validation, then test."""
         return torch.cat([self.validation, self.test])
 
@@ -77,7 +77,7 @@ def recent_fold(
 ) -> Fold:
     """The latest window whose labels have all ended by ``until``, that day included.
 
-    From the end backwards, in union sessions that hold such decisions: the test split is the ``shadow_sessions`` last
+    From the end backwards, in union sessions that hold such decisions: the test split is the ``comparison_sessions`` last
     ones, of decisions later than ``after`` where that is given; validation the ``validation_sessions`` last ones whose
     labels end before the first test decision; training the ``train_sessions`` last ones whose labels end before the
     first validation decision. Every split takes only decisions with a label over every horizon: what a shorter one
@@ -90,7 +90,7 @@ def recent_fold(
     date, label_end = panel.date[ends], panel.label_end[ends]
     before, splits = to_day(until) + 1, {}
     lengths = {
-        "shadow": spec.shadow_sessions,
+        "shadow": spec.comparison_sessions,
         "validation": spec.validation_sessions,
         "training": spec.train_sessions,
     }
@@ -105,7 +105,7 @@ def recent_fold(
             raise BadInput(
                 f"recent window up to {until}: no {name} decision{later} has {lookback} complete sessions behind it and "
                 f"labels that end before {to_date(before)}; give more history, or shorten the windows "
-                "(nightly.shadow_sessions, nightly.validation_sessions)"
+                "(nightly.comparison_sessions, nightly.validation_sessions)"
             )
         chosen = candidates & (date >= sessions[-length:][0])
         splits[name] = ends[chosen]

@@ -6,13 +6,13 @@ import polars as pl
 import torch
 
 from forecast_assets.core.panel.features import feature_names
-from forecast_assets.core.panel.leakage_checks import KEY, Proof, cut_day, sample
+from forecast_assets.core.panel.leakage_checks import KEY, LeakageCheck, cut_day, sample
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 
 
-def prove_windows(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, Proof]:
+def window_leakage(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, LeakageCheck]:
     """Truncation and poison of the tensors: every row up to the cut, its static codes, and which rows end a window.
 
     Targets are no part of it: they are what comes after. The poison is NaN in every number after the cut. The cut is
@@ -36,18 +36,18 @@ def prove_windows(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, Pr
     }
 
 
-def _compare(whole: PanelTensors, other: PanelTensors, *, cut: dt.date, lookback: int, tickers: int) -> Proof:
+def _compare(whole: PanelTensors, other: PanelTensors, *, cut: dt.date, lookback: int, tickers: int) -> LeakageCheck:
     ours = _past(whole, cut=cut, lookback=lookback, names=whole)
     theirs = _past(other, cut=cut, lookback=lookback, names=whole)
     rows = len(ours["date"])
     if rows != len(theirs["date"]):
-        return Proof(cut, tickers, rows, {"rows": abs(rows - len(theirs["date"]))})
+        return LeakageCheck(cut, tickers, rows, {"rows": abs(rows - len(theirs["date"]))})
     changed = {}
     for name, values in ours.items():
         differs = (values != theirs[name]) & ~(torch.isnan(values) & torch.isnan(theirs[name]))
         if count := int(differs.reshape(rows, -1).any(dim=1).sum()):
             changed[name] = count
-    return Proof(cut, tickers, rows, changed)
+    return LeakageCheck(cut, tickers, rows, changed)
 
 
 def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, names: PanelTensors) -> dict[str, torch.Tensor]:

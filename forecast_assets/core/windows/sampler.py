@@ -45,7 +45,7 @@ class RunSampler:
     first: Tensor  # (S,) first and last end of each stretch: an unbroken sequence of complete rows
     last: Tensor  # (S,)
     cumulative: Tensor  # (S,) float64, of the stretches' shares in all draws
-    windows_per_run: float  # expected windows of a run that are training ends
+    windows_per_block: float  # expected windows of a run that are training ends
 
     @classmethod
     def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "RunSampler":
@@ -58,11 +58,11 @@ class RunSampler:
         per_ticker = torch.zeros(int(ticker.max()) + 1, dtype=torch.int64).index_add_(0, ticker, counts)
         weight = (ticker_shares(per_ticker) / per_ticker)[ticker]  # (S,) of one anchor
         mass = weight * (last - first + 1 + layout.span)
-        return cls(layout, first, last, mass.cumsum(0), windows_per_run=layout.ends / float(mass.sum()))
+        return cls(layout, first, last, mass.cumsum(0), windows_per_block=layout.ends / float(mass.sum()))
 
     def runs_for(self, windows: int) -> int:
         """Runs that hold ``windows`` training windows, in expectation."""
-        return max(1, round(windows / self.windows_per_run))
+        return max(1, round(windows / self.windows_per_block))
 
     def draw(self, runs: int, *, generator: torch.Generator) -> Runs:
         """``runs`` runs with replacement: a stretch by its share, then one of its anchors uniformly."""

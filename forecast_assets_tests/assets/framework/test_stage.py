@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from forecast_assets.assets.framework.output import Product
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import Parameters, stage
 from forecast_assets.assets.networks import b0_mlp, b4_patchtst
 from forecast_assets.core.specs import WindowSpec
@@ -27,7 +27,7 @@ class Shared(Parameters):
 
 
 def test_the_fields_of_a_group_are_read_like_parameters() -> None:
-    def grouped(calendar_panel: Version, shared: Shared, log: Any) -> Product:
+    def grouped(calendar_panel: Version, shared: Shared, log: Any) -> StageOutput:
         raise NotImplementedError
 
     asset = stage(group="panel", kinds=set())(grouped)

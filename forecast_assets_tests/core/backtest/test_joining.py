@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.backtest.accounting import Simulation
-from forecast_assets.core.backtest.comparison import beta_hedge, victory
-from forecast_assets.core.backtest.joining import chain_years, scale_to_volatility
+from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
+from forecast_assets.core.backtest.joining import join_years, scale_to_volatility
 from forecast_assets.core.backtest.simulate import simulate
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.core.backtest.tiny_markets import Quote, calendar_panel, forecasts_on, weekdays
@@ -40,13 +40,13 @@ def two_years(
     return books
 
 
-def chained(books: list[Simulation]) -> pl.DataFrame:
+def joined(books: list[Simulation]) -> pl.DataFrame:
     tables = (pl.concat(getattr(book, name) for book in books) for name in ("daily", "positions", "trades"))
-    return chain_years(*tables, cost_bps=SPEC.cost_bps, max_wait_sessions=SPEC.max_wait_sessions)
+    return join_years(*tables, cost_bps=SPEC.cost_bps, max_wait_sessions=SPEC.max_wait_sessions)
 
 
 def test_the_change_of_year_is_charged_on_the_distance_between_the_books() -> None:
-    series = chained(two_years())
+    series = joined(two_years())
     assert series["date"].to_list() == DATES[6:18]
     switch = series.filter(pl.col("year") == 2025).head(2)
     # B 0.1 -> -0.1, C 0.1 -> 0 and D 0 -> 0.1 at once; A, shut on the day, is found in place when it opens
@@ -58,13 +58,13 @@ def test_the_change_of_year_is_charged_on_the_distance_between_the_books() -> No
 def test_chaining_equals_simulating_with_the_previous_book() -> None:
     apart = two_years()
     together = two_years(second_previous=apart[0].ending)
-    a, b = chained(apart), chained(together)
+    a, b = joined(apart), joined(together)
     assert a["turnover"].sum() == pytest.approx(b["turnover"].sum(), abs=2e-3)
     assert b.equals(pl.concat([together[0].daily, together[1].daily]))  # already paid for: left as it is
 
 
 def test_a_year_after_a_missing_one_pays_for_its_whole_entry() -> None:
-    series = chained(two_years(years=(2024, 2026)))
+    series = joined(two_years(years=(2024, 2026)))
     assert series.filter(pl.col("year") == 2026)["turnover"].head(2).sum() == pytest.approx(0.3, abs=1e-3)
 
 
@@ -114,7 +114,7 @@ def test_returns_are_scaled_to_the_volatility_asked_for() -> None:
 def test_victory_is_the_difference_of_the_scaled_annual_means() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(0.002, 0.02, 1500), rng.normal(-0.001, 0.01, 1500)
-    result = victory(daily(first), daily(second), samples=300, seed=0)
+    result = return_difference(daily(first), daily(second), samples=300, seed=0)
     years = (dt.date(2024, 10, 1) - dt.date(2019, 1, 1)).days / 365.25
     by_hand = [
         (scale_to_volatility(x, volatility=0.1, sessions_per_year=1499 / years)).mean() * 1499 / years
@@ -123,18 +123,18 @@ def test_victory_is_the_difference_of_the_scaled_annual_means() -> None:
     assert result.difference.estimate == pytest.approx(by_hand[0] - by_hand[1], rel=1e-3)
     assert 0 < result.difference.low < result.difference.estimate < result.difference.high
     assert result.difference.verdict == "beats"
-    reverse = victory(daily(second), daily(first), samples=300, seed=0).difference
+    reverse = return_difference(daily(second), daily(first), samples=300, seed=0).difference
     assert reverse.estimate == pytest.approx(-result.difference.estimate)
     assert reverse.verdict == "loses"
 
 
 def test_against_a_strategy_that_never_trades_there_is_no_evidence() -> None:
     returns = np.random.default_rng(1).normal(0.01, 0.01, 300)
-    result = victory(daily(returns), daily(np.zeros(300)), samples=50, seed=0)
+    result = return_difference(daily(returns), daily(np.zeros(300)), samples=50, seed=0)
     assert np.isnan(result.difference.estimate)
     assert result.difference.verdict == "no evidence"
 
 
 def test_victory_refuses_series_of_different_sessions() -> None:
     with pytest.raises(ValueError, match="20 and 19 have 19 in common"):
-        victory(daily(np.zeros(20)), daily(np.zeros(19)), samples=10, seed=0)
+        return_difference(daily(np.zeros(20)), daily(np.zeros(19)), samples=10, seed=0)

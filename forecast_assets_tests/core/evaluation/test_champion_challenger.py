@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forecast_assets.core.evaluation.champion_challenger import Shadow, shadow_scores, shadow_table
+from forecast_assets.core.evaluation.champion_challenger import ChallengerScores, challenger_scores, challenger_table
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.scores.quantile import mean_pinball, normal_quantiles
 from forecast_assets.core.specs import NightlySpec
@@ -22,8 +22,8 @@ def normal(*, mean: Floats | float = 0.0, width: float = 1.0) -> Floats:
     return normal_quantiles(np.zeros_like(Y) + mean, np.zeros_like(Y) + SIGMA * width)
 
 
-def judged(champion: Floats, challenger: Floats, **knobs: float) -> Shadow:
-    return shadow_scores(champion, challenger, y=Y, date=DATE, spec=SPEC.model_copy(update=knobs))
+def judged(champion: Floats, challenger: Floats, **knobs: float) -> ChallengerScores:
+    return challenger_scores(champion, challenger, y=Y, date=DATE, spec=SPEC.model_copy(update=knobs))
 
 
 def test_a_challenger_that_sees_half_of_the_outcome_is_promoted() -> None:
@@ -39,7 +39,7 @@ def test_a_challenger_that_sees_half_of_the_outcome_is_promoted() -> None:
 
 def test_the_scores_are_a_table_of_one_row_per_horizon() -> None:
     shadow = judged(normal(), normal(mean=0.5 * Y, width=0.5))
-    table = shadow_table(shadow)
+    table = challenger_table(shadow)
     assert table["horizon"].to_list() == list(HORIZONS)
     assert table["pinball_ratio"].mean() == pytest.approx(shadow.ratio)
     for row, score in zip(table.iter_rows(named=True), shadow.horizons, strict=True):
@@ -112,4 +112,4 @@ def test_an_outcome_that_has_not_matured_is_refused() -> None:
     y = Y.copy()
     y[3, 2] = np.nan
     with pytest.raises(ValueError, match="1 of 7200 outcome values are not finite"):
-        shadow_scores(normal(), normal(width=2), y=y, date=DATE, spec=SPEC)
+        challenger_scores(normal(), normal(width=2), y=y, date=DATE, spec=SPEC)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from forecast_assets.core.evaluation.daily_losses import DAY, LOSSES, chain_losses, daily_losses, forecast_losses
+from forecast_assets.core.evaluation.daily_losses import DAY, LOSSES, daily_losses, forecast_losses, join_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.core.scores.quantile import normal_quantiles
@@ -31,7 +31,7 @@ SPANS = [
     [table("a", year=2020, names="XYZ", sigma=0.01), table("b", year=2020, names="XZ", sigma=0.03)],
     [pl.concat([table("a", year=2021, names="XY", sigma=0.01), table("b", year=2021, names="YW", sigma=0.03)])],
 ]
-FOUND = chain_losses(daily_losses(tables, references=["a", "nobody"]) for tables in SPANS)
+FOUND = join_losses(daily_losses(tables, references=["a", "nobody"]) for tables in SPANS)
 ROWS = forecast_losses(pl.concat([table for span in SPANS for table in span]))
 
 
@@ -62,7 +62,7 @@ def test_shared_losses_are_of_the_decisions_that_every_model_made() -> None:
 
 def test_a_model_without_forecasts_in_a_year_leaves_that_year_out_of_what_all_share() -> None:
     alone = [table("a", year=2021, names="XY", sigma=0.01)]
-    found = chain_losses(daily_losses(tables, references=["a"]) for tables in (SPANS[0], alone))
+    found = join_losses(daily_losses(tables, references=["a"]) for tables in (SPANS[0], alone))
     assert found.shared["date"].dt.year().unique().to_list() == [2020]
     assert set(found.scores.filter(pl.col("model") == "a")["date"].dt.year()) == {2020, 2021}
 
@@ -71,7 +71,7 @@ def test_a_year_of_which_nothing_has_matured_adds_nothing() -> None:
     tables = [table("a", year=2022, names="X", sigma=0.01).with_columns(y=pl.lit(None, dtype=pl.Float64))]
     nothing = daily_losses(tables, references=["a"])
     assert [part.height for part in nothing] == [0, 0, 0]
-    whole = chain_losses([daily_losses(SPANS[0], references=["a"]), nothing])
+    whole = join_losses([daily_losses(SPANS[0], references=["a"]), nothing])
     for found, expected in zip(whole, daily_losses(SPANS[0], references=["a"]), strict=True):
         assert_frame_equal(found, expected)
 

@@ -5,14 +5,14 @@ import datetime as dt
 import pytest
 
 from forecast_assets.core.evaluation.neighbours import most_moved, neighbour_table
-from forecast_assets.core.models.attribution import Heard
+from forecast_assets.core.models.attribution import Attribution
 from forecast_assets.core.report.diagnostic_figures import neighbours_figure
 from forecast_assets.core.report.figure_style import to_svg
 
 DAY = dt.date(2024, 12, 30)
 HEARD = {
-    "AAA": [Heard("BBB", 0.6, 0.0003), Heard("CCC", -0.4, -0.0001)],
-    "BBB": [Heard("AAA", None, -0.001)],
+    "AAA": [Attribution("BBB", 0.6, 0.0003), Attribution("CCC", -0.4, -0.0001)],
+    "BBB": [Attribution("AAA", None, -0.001)],
     "CCC": [],
 }
 

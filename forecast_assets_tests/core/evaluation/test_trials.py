@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from forecast_assets.core.errors import CorruptArtefact
-from forecast_assets.core.evaluation.trials import Trial, TrialLedger, count_trials
+from forecast_assets.core.evaluation.trials import Trial, TrialLog, count_trials
 from forecast_assets.core.specs import DeclaredTrial
 
 
@@ -12,7 +12,7 @@ def trial(key: str, kind: str = "fit", **changes: object) -> Trial:
 
 
 def test_a_trial_is_counted_once_however_often_it_was_computed() -> None:
-    ledger = TrialLedger.of([trial("b"), trial("a", "look"), trial("b", when="later"), trial("c", pruned=True)])
+    ledger = TrialLog.of([trial("b"), trial("a", "look"), trial("b", when="later"), trial("c", pruned=True)])
     assert [t.id for t in ledger.trials] == ["a", "b", "c"]
     assert ledger.trials[1].when == "w"
     assert (ledger.count("fit"), ledger.count("look")) == (2, 1)
@@ -26,12 +26,12 @@ def test_a_trial_survives_its_record() -> None:
 
 def test_declared_trials_count_and_widen_the_spread() -> None:
     declared = [DeclaredTrial(name="x", sharpe=1.0), DeclaredTrial(name="unknown result")]
-    ledger = TrialLedger.of([trial("a"), trial("b", "look")])
+    ledger = TrialLog.of([trial("a"), trial("b", "look")])
     count = count_trials(ledger, declared, candidate_sharpes=[0.0, float("nan"), 0.5], sessions_per_year=250.0)
     assert (count.fits, count.looks, count.declared, count.total, count.sharpes) == (1, 1, 2, 4, 3)
     assert count.sharpe_variance == pytest.approx(np.var([0.0, 0.5, 1.0], ddof=1) / 250)
 
 
 def test_without_two_known_sharpes_there_is_no_spread() -> None:
-    count = count_trials(TrialLedger.of([]), [], candidate_sharpes=[0.3], sessions_per_year=250.0)
+    count = count_trials(TrialLog.of([]), [], candidate_sharpes=[0.3], sessions_per_year=250.0)
     assert (count.sharpe_variance, count.total) == (0.0, 0)

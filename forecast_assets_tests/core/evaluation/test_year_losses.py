@@ -1,4 +1,4 @@
-"""A year's losses: the other calibrations beside the ensemble, and the young names, against the rows themselves."""
+"""A year's losses: the other calibrations beside the ensemble, and new listings, against the rows themselves."""
 
 import datetime as dt
 
@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.evaluation.year_losses import RAW, SPLIT, other_calibrations, year_losses, young_decisions
+from forecast_assets.core.evaluation.year_losses import RAW, SPLIT, new_listing_origins, other_calibrations, year_losses
 from forecast_assets.core.scores.quantile import normal_quantiles
 
 NAMES, DAYS = "XYZ", 90
@@ -24,12 +24,12 @@ def table(model: str, sigma: float) -> pl.DataFrame:
 
 
 DECISIONS = pl.DataFrame({"date": DATES, "ticker": list(NAMES * DAYS)}).with_columns(pl.col("date").cast(pl.Date))
-YOUNG = young_decisions(DECISIONS.filter((pl.col("ticker") != "Z") | (pl.col("date") >= dt.date(2021, 3, 1))))
+YOUNG = new_listing_origins(DECISIONS.filter((pl.col("ticker") != "Z") | (pl.col("date") >= dt.date(2021, 3, 1))))
 RAW_TABLE = table("ensemble", 0.01)
 
 
 def test_the_other_calibrations_are_scored_as_models_of_their_own() -> None:
-    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=RAW_TABLE, young=YOUNG)
+    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=RAW_TABLE, new_listings=YOUNG)
     assert found.daily.models == ["ensemble", RAW, SPLIT, "ewma"]
     assert found.daily.references == ["ensemble", RAW, SPLIT, "ewma"]
     raw = forecast_losses(RAW_TABLE)["pinball"].sum()
@@ -37,12 +37,12 @@ def test_the_other_calibrations_are_scored_as_models_of_their_own() -> None:
     conformal = pl.concat(other_calibrations(RAW_TABLE)).filter(pl.col("model") == SPLIT)
     inside = conformal.filter(pl.col("split") == "validation").select(pl.col("y").is_between("q025", "q975").mean())
     assert inside.item() == pytest.approx(0.95, abs=0.02)  # the band was half as wide as it should be
-    without = year_losses([table("ensemble", 0.02)], raw=None, young=YOUNG)
+    without = year_losses([table("ensemble", 0.02)], raw=None, new_listings=YOUNG)
     assert without.daily.models == ["ensemble"]
 
 
 def test_young_names_are_kept_one_by_one_with_their_age() -> None:
-    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=None, young=YOUNG).young
+    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=None, new_listings=YOUNG).new_listings
     rows = forecast_losses(table("ewma", 0.03)).join(YOUNG, on=["ticker", "date"])
     keys = ["ticker", "date", "horizon"]
     assert_frame_equal(found.filter(pl.col("model") == "ewma").sort(keys), rows.select(found.columns).sort(keys))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from forecast_assets.core.horizons import QUANTILES
-from forecast_assets.core.models.attribution import Neighbours, heard_by, influence
+from forecast_assets.core.models.attribution import Neighbours, attributions, influence
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
 from forecast_assets.core.models.registry import MODELS
@@ -26,7 +26,7 @@ from forecast_assets_tests.helpers.tensors import VOLATILITY
 LOOKBACK = 5
 TFT = TftSpec(
     hidden=8, hidden_continuous=4, heads=2, observed=OWN, known=(CALENDAR,), location_shrink=1.0,
-    epochs=3, patience=3, visits_per_epoch=6_000, learning_rate=2e-2, batch_size=128, ends_per_run=8,
+    epochs=3, patience=3, samples_per_epoch=6_000, learning_rate=2e-2, batch_size=128, ends_per_block=8,
 )  # fmt: skip
 SPEC = GraphSpec(**TFT.model_dump(), messages=("log_return", "noise"), neighbours=4, edge_hidden=4)
 FITTED = SPEC.model_copy(update={"messages": ("log_return",)})
@@ -196,7 +196,7 @@ def test_what_a_ticker_said_in_a_window_is_added_up() -> None:
         weight=torch.tensor([[[0.5, -0.75], [-0.25, 0.0]]]),
         influence=torch.tensor([[[0.01, 0.5], [0.25, 0.0]]]),
     )
-    (heard,) = heard_by(found, ticker=torch.tensor([0, 0, 0, 1, 1]), names=("A", "B", "C"))
+    (heard,) = attributions(found, ticker=torch.tensor([0, 0, 0, 1, 1]), names=("A", "B", "C"))
     assert [(one.ticker, one.correlation) for one in heard] == [("B", -0.25), ("A", None)]
     assert [one.added for one in heard] == pytest.approx([0.75, 0.01])
 

@@ -12,7 +12,7 @@ from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shor
 from forecast_assets.core.models.tft.explain import explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, explain_decisions, fit, forecast, predict
+from forecast_assets.core.training.fit import Hardware, explain_forecasts, fit, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -200,7 +200,7 @@ def test_what_it_looked_at_is_told_of_the_sessions_of_its_windows(
     model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold
 ) -> None:
     ends = fold.test[::97]
-    found = explain_decisions(model, ends, panel=panel, stats=stats)
+    found = explain_forecasts(model, ends, panel=panel, stats=stats)
     assert found is not None
     windows_alone = explain(model, batch_of(panel, stats, ends, support=0))
     for name in ("attention", "encoder", "decoder", "static"):
@@ -272,7 +272,7 @@ def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions
     1; whoever knows how coefficients are distributed leaves less the more sessions there were.
     """
     panel = planted.panel
-    budget = {"epochs": 2, "visits_per_epoch": 4000, "learning_rate": 1e-2, "patience": 2}
+    budget = {"epochs": 2, "samples_per_epoch": 4000, "learning_rate": 1e-2, "patience": 2}
     made: dict[str, FitSpec] = {"b3_tft_sector": TFT, "b7_maml": SPEC}
     assert not planted.new[fold.train].any()
     ends = fold.test[planted.new[fold.test]]

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from forecast_assets.assets.fold.candidates import Candidates, CandidateSpecs
-from forecast_assets.core.models.names import CANDIDATES, NETWORKS, RIVAL
+from forecast_assets.core.models.names import CANDIDATES, MLP_BASELINE, NETWORKS
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.specs import Settings
@@ -16,7 +16,7 @@ def test_every_list_of_networks_has_the_same_names() -> None:
 
     assert tuple(MODELS) == NETWORKS
     assert tuple(asset.key.to_user_string() for asset in NETWORK_ASSETS) == NETWORKS
-    assert (RIVAL, *CANDIDATES) == NETWORKS
+    assert (MLP_BASELINE, *CANDIDATES) == NETWORKS
     for group in (Candidates, CandidateSpecs):
         assert tuple(field.name for field in dataclasses.fields(group)) == CANDIDATES
     assert {model for model, _, _ in STEPS} >= set(CANDIDATES)

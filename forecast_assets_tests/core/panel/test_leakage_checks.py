@@ -10,7 +10,14 @@ from forecast_assets.core.panel import calendar, features
 from forecast_assets.core.panel import leakage_checks as proofs
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import Feature
-from forecast_assets.core.panel.leakage_checks import Proof, cut_day, prove, prove_calendar, prove_features, sample
+from forecast_assets.core.panel.leakage_checks import (
+    LeakageCheck,
+    calendar_leakage,
+    cut_day,
+    feature_leakage,
+    prove,
+    sample,
+)
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
@@ -37,13 +44,13 @@ def calendar_rows(raw_panel: pl.DataFrame) -> pl.DataFrame:
     return reindex(raw_panel, spec=panel_spec())
 
 
-def proofs_of_features(rows: pl.DataFrame) -> dict[str, Proof]:
-    return prove_features(rows.lazy(), features=FeatureSpec())
+def proofs_of_features(rows: pl.DataFrame) -> dict[str, LeakageCheck]:
+    return feature_leakage(rows.lazy(), features=FeatureSpec())
 
 
 @pytest.mark.parametrize("kind", ["exchange", "union"])
 def test_sessions_and_fills_know_nothing_of_what_comes_after(raw_panel: pl.DataFrame, kind: str) -> None:
-    found = prove_calendar(raw_panel.lazy(), spec=panel_spec(calendar=kind))
+    found = calendar_leakage(raw_panel.lazy(), spec=panel_spec(calendar=kind))
     assert list(found) == ["truncation", "poison"]
     assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
     assert all(proof.holds and proof.rows > 250 for proof in found.values())
@@ -115,7 +122,7 @@ def test_a_fill_that_takes_the_next_close_fails_the_proof(
         return rows.with_columns(close=observed.backward_fill().over("ticker"))
 
     monkeypatch.setattr(proofs, "reindex", backward)
-    found = prove_calendar(raw_panel.lazy(), spec=panel_spec())
+    found = calendar_leakage(raw_panel.lazy(), spec=panel_spec())
     assert found["poison"].changed == {"close": 2}
 
 
@@ -138,4 +145,4 @@ def test_a_large_panel_is_sampled_evenly_and_always_the_same_way() -> None:
 
 def test_a_panel_of_one_session_has_nothing_later_and_holds(raw_panel: pl.DataFrame) -> None:
     first = raw_panel.filter(pl.col("date") == raw_panel["date"].min())
-    assert prove_calendar(first.lazy(), spec=panel_spec())["truncation"].holds
+    assert calendar_leakage(first.lazy(), spec=panel_spec())["truncation"].holds

@@ -11,7 +11,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import feature_names
-from forecast_assets.core.panel.leakage_checks import prove_features
+from forecast_assets.core.panel.leakage_checks import feature_leakage
 from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro, no_macro, read_macro
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import FeatureSpec
@@ -106,7 +106,7 @@ def test_features_with_macro_columns_know_nothing_of_what_comes_after(macro: pl.
     frame = feature_panel(rows, features=FeatureSpec(), macro=macro)
     assert set(MACRO_NAMES) <= set(feature_names(frame))
     assert frame["vix"].null_count() == 0
-    proofs = prove_features(rows.lazy(), features=FeatureSpec(), macro=macro)
+    proofs = feature_leakage(rows.lazy(), features=FeatureSpec(), macro=macro)
     assert {name: dict(proof.changed) for name, proof in proofs.items()} == {"truncation": {}, "poison": {}}
     assert feature_panel(rows, features=FeatureSpec(), macro=no_macro()).columns == [
         name for name in frame.columns if name not in MACRO_NAMES

@@ -10,8 +10,8 @@ import pytest
 
 from forecast_assets.core.evaluation.daily_losses import daily_losses, forecast_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.evaluation.year_losses import AGES, young_decisions
-from forecast_assets.core.report.ablation import ablation, newcomer_scores
+from forecast_assets.core.evaluation.year_losses import AGES, new_listing_origins
+from forecast_assets.core.report.ablation import ablation, new_listing_scores
 from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.html import render_ablation_report
 from forecast_assets.core.report.report_figures import ablation_figures
@@ -64,7 +64,7 @@ def test_steps_have_ratios_and_intervals_and_absent_models_have_none() -> None:
 
 
 def test_the_page_shows_it_all_and_escapes_what_it_is_given() -> None:
-    scores = newcomer_scores(young(*SIGMA), since=SINCE, baseline="ewma")
+    scores = new_listing_scores(new_listings(*SIGMA), since=SINCE, baseline="ewma")
     found = ablation(LOSSES, scores, **arguments_of(summary()))
     html = render_ablation_report(found, {name: to_svg(figure) for name, figure in ablation_figures(found).items()})
     assert "An embedding of the ticker" in html
@@ -85,11 +85,11 @@ SINCE, LISTED = dt.date(2022, 12, 1), dt.date(2022, 12, 5)
 def listing() -> pl.DataFrame:
     """First decisions, their ages: A and B list before ``SINCE``, C on ``LISTED``."""
     decisions = pl.DataFrame({"date": DATES, "ticker": NAMES * DAYS}).with_columns(pl.col("date").cast(pl.Date))
-    return young_decisions(decisions.filter((pl.col("ticker") != "C") | (pl.col("date") >= LISTED)))
+    return new_listing_origins(decisions.filter((pl.col("ticker") != "C") | (pl.col("date") >= LISTED)))
 
 
-def young(*models: str) -> pl.DataFrame:
-    """Losses of the models' forecasts for names that are young."""
+def new_listings(*models: str) -> pl.DataFrame:
+    """Losses of the models' forecasts for names that are new_listings."""
     rows = forecast_losses(pl.concat([table(model) for model in models]))
     return rows.join(listing(), on=["ticker", "date"])
 
@@ -99,8 +99,8 @@ def test_newcomers_are_scored_by_their_own_first_decisions() -> None:
     assert ages["age"].to_list() == list(range(1, 1 + ages.height))
     assert set(ages["listed"]) == {LISTED}
     assert listing()["age"].max() == max(AGES)
-    rows = young("ensemble", "ewma")
-    scores = newcomer_scores(rows, since=SINCE, baseline="ewma")
+    rows = new_listings("ensemble", "ewma")
+    scores = new_listing_scores(rows, since=SINCE, baseline="ewma")
     first = next(row for row in scores if (row["model"], row["sessions"], row["horizon"]) == ("ensemble", 5, 1))
     five = rows.filter(
         pl.col("ticker") == "C", pl.col("horizon") == 1, pl.col("date").is_in(ages["date"][:5].implode())
@@ -109,4 +109,4 @@ def test_newcomers_are_scored_by_their_own_first_decisions() -> None:
     assert (first["n"], first["tickers"]) == (5, 1)
     assert first["pinball_ratio"] == pytest.approx(sums["ensemble"] / sums["ewma"])
     assert {row["sessions"] for row in scores} == set(AGES)
-    assert newcomer_scores(rows, since=dt.date(2023, 12, 1), baseline="ewma") == []
+    assert new_listing_scores(rows, since=dt.date(2023, 12, 1), baseline="ewma") == []

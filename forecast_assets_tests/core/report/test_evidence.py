@@ -6,7 +6,7 @@ import math
 import numpy as np
 import polars as pl
 
-from forecast_assets.core.evaluation.trials import Trial, TrialLedger
+from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.report.evidence import Books, candidate_returns, selection
 from forecast_assets.core.specs import BacktestSpec, DeclaredTrial, VerdictSpec
 
@@ -24,11 +24,11 @@ def books(**means: float) -> Books:
     daily = pl.concat(book(name, mean=mean, seed=k) for k, (name, mean) in enumerate(means.items()))
     variants = pl.concat([book("m/0", mean=0.0, seed=90), book("ensemble/late", mean=0.0, seed=91)])
     empty = pl.DataFrame()
-    return Books(chained=daily, daily=daily, variants=variants, positions=empty, trades=empty, liquid=empty)
+    return Books(joined=daily, daily=daily, variants=variants, positions=empty, trades=empty, liquid=empty)
 
 
-def fits(count: int) -> TrialLedger:
-    return TrialLedger.of(Trial(f"{k:04}", "fit", "m", "s", k, "2022", 0.1, False, "w") for k in range(count))
+def fits(count: int) -> TrialLog:
+    return TrialLog.of(Trial(f"{k:04}", "fit", "m", "s", k, "2022", 0.1, False, "w") for k in range(count))
 
 
 def test_benchmarks_and_the_late_book_are_no_candidates_and_gaps_disqualify() -> None:
@@ -69,9 +69,9 @@ def test_the_candidate_that_earns_is_found_and_the_others_are_not() -> None:
 def test_a_short_history_has_no_overfitting_test_and_a_zero_position_no_sharpe() -> None:
     whole = books(ensemble=0.0, b=0.0)
     short = Books(**{**vars(whole), **{k: getattr(whole, k).filter(pl.col("date") < dt.date(2022, 3, 1))
-                                       for k in ("chained", "daily", "variants")}})  # fmt: skip
+                                       for k in ("joined", "daily", "variants")}})  # fmt: skip
     assert selection(short, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())["overfitting"] is None
     idle = pl.when(pl.col("strategy") == "ensemble").then(0.0).otherwise(pl.col("net_return")).alias("net_return")
-    resting = Books(**{**vars(whole), "chained": whole.chained.with_columns(idle), "daily": whole.daily})
+    resting = Books(**{**vars(whole), "joined": whole.joined.with_columns(idle), "daily": whole.daily})
     found = selection(resting, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())
     assert math.isnan(found["deflated_sharpe"])

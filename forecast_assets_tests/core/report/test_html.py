@@ -158,10 +158,10 @@ def test_the_summary_is_strict_json_and_reads_back_as_itself(whole: dict[str, An
 
 def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None:
     assert verdicts(whole) == {
-        "Victory, naive:naive": "beats",  # the rival pays 10 bp a day for nothing
-        "Victory, same rule:same rule": "no evidence",  # the same book twice
-        "Victory, directional:directional": "not tested",
-        "Victory, hedged:hedged": "no evidence",
+        "ReturnDifference, naive:naive": "beats",  # the rival pays 10 bp a day for nothing
+        "ReturnDifference, same rule:same rule": "no evidence",  # the same book twice
+        "ReturnDifference, directional:directional": "not tested",
+        "ReturnDifference, hedged:hedged": "no evidence",
         "Trading:": "beats",
         "Forecasts:b0_mlp": "beats",  # the true width against twice and one and a half times of it
         "Forecasts:ewma": "beats",

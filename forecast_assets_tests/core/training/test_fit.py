@@ -19,8 +19,8 @@ LOOKBACK = 10
 CPU = Hardware(accelerator="cpu", precision="32-true")
 TFT = TftSpec(
     epochs=2,
-    visits_per_epoch=256,
-    ends_per_run=4,
+    samples_per_epoch=256,
+    ends_per_block=4,
     stride_sessions=2,
     hidden=4,
     hidden_continuous=4,
@@ -32,13 +32,13 @@ GRAPH = GraphSpec(
     **TFT.model_dump(), messages=("log_return",), neighbours=2, window_sessions=20, min_pairs=10, edge_hidden=4
 )
 SPECS: dict[str, FitSpec] = {
-    "b0_mlp": MlpSpec(epochs=2, visits_per_epoch=512, hidden=8),
+    "b0_mlp": MlpSpec(epochs=2, samples_per_epoch=512, hidden=8),
     "b1_tft": TFT,
     "b2_tft_ticker": TFT,
     "b3_tft_sector": TFT,
     "b4_patchtst": PatchTstSpec(
         epochs=2,
-        visits_per_epoch=256,
+        samples_per_epoch=256,
         patch_sessions=4,
         patch_stride=2,
         hidden=4,
@@ -95,8 +95,8 @@ def test_a_fit_is_the_same_again_with_its_seed_and_differs_with_another(
 def test_quantiles_are_finite_and_in_order_for_every_decision(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
-    quantiles = forecast(name, trained(name, panel, fold, stats), panel, fold.decisions, stats)
-    assert quantiles.shape == (len(fold.decisions), 3, 7)
+    quantiles = forecast(name, trained(name, panel, fold, stats), panel, fold.origins, stats)
+    assert quantiles.shape == (len(fold.origins), 3, 7)
     assert torch.isfinite(quantiles).all()
     assert (quantiles.diff(dim=-1) > 0).all()
 
@@ -147,10 +147,10 @@ def test_forecasts_do_not_depend_on_which_decisions_are_asked_for_together(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     done = trained(name, panel, fold, stats)
-    together = forecast(name, done, panel, fold.decisions, stats)
-    order = torch.randperm(len(fold.decisions), generator=torch.Generator().manual_seed(0))[:50]
-    shuffled = forecast(name, done, panel, fold.decisions[order], stats)
-    alone = torch.cat([forecast(name, done, panel, fold.decisions[k : k + 1], stats) for k in order.tolist()])
+    together = forecast(name, done, panel, fold.origins, stats)
+    order = torch.randperm(len(fold.origins), generator=torch.Generator().manual_seed(0))[:50]
+    shuffled = forecast(name, done, panel, fold.origins[order], stats)
+    alone = torch.cat([forecast(name, done, panel, fold.origins[k : k + 1], stats) for k in order.tolist()])
     assert together.std() > 0.001
     torch.testing.assert_close(shuffled, together[order], rtol=0, atol=1e-6)
     torch.testing.assert_close(alone, together[order], rtol=0, atol=1e-6)

@@ -64,9 +64,7 @@ def test_the_score_is_that_of_the_inner_years_decisions_alone(panel: PanelTensor
     rows = {2018: 0.0, 2019: 0.0}
     empty = inner_years({year: np.zeros((0, 3, 7)) for year in rows}, panel=panel, folds=folds, lookback=LOOKBACK)
     levels = np.linspace(-0.03, 0.03, len(QUANTILES))
-    years = [
-        replace(year, quantiles=np.broadcast_to(levels, (len(year.fold.decisions), 3, 7)).copy()) for year in empty
-    ]
+    years = [replace(year, quantiles=np.broadcast_to(levels, (len(year.fold.origins), 3, 7)).copy()) for year in empty]
     for year in years:
         year.quantiles[: len(year.fold.validation)] = 99.0  # validation decisions have no say
     score = inner_score(years, panel=panel, calibration=CalibrationSpec(enabled=False))

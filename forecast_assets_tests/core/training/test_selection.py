@@ -14,7 +14,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
 from forecast_assets_tests.helpers.tensors import random_panel
 
-SPEC = MlpSpec(epochs=4, visits_per_epoch=256, hidden=8, learning_rate=0.05)
+SPEC = MlpSpec(epochs=4, samples_per_epoch=256, hidden=8, learning_rate=0.05)
 
 
 @pytest.fixture(scope="module")

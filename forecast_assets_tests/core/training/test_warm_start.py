@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from forecast_assets.core.evaluation.champion_challenger import shadow_scores
+from forecast_assets.core.evaluation.champion_challenger import challenger_scores
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, fit, predict
@@ -19,7 +19,7 @@ from forecast_assets_tests.core.training.test_fit import CPU, GRAPH, LOOKBACK, S
 from forecast_assets_tests.core.windows.test_recent_fold import day_of
 from forecast_assets_tests.helpers.tensors import random_panel
 
-SPEC = NightlySpec(shadow_sessions=15, validation_sessions=25, train_sessions=100)
+SPEC = NightlySpec(comparison_sessions=15, validation_sessions=25, train_sessions=100)
 UNTIL = 560
 
 
@@ -110,7 +110,7 @@ def test_a_harmed_challenger_is_not_promoted(panel: PanelTensors, stats: FoldSta
         for weights in (champion, harmed)
     )  # fmt: skip
     y, date = panel.targets[shadow].double().numpy(), panel.date[shadow].numpy().astype(np.int64)
-    verdict = shadow_scores(before, after, y=y, date=date, spec=SPEC)
+    verdict = challenger_scores(before, after, y=y, date=date, spec=SPEC)
     assert verdict.worse
     assert not verdict.promoted
     assert verdict.ratio > 1.0

@@ -11,7 +11,7 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.windows import build
 from forecast_assets.core.windows import leakage_checks as proofs
-from forecast_assets.core.windows.leakage_checks import prove_windows
+from forecast_assets.core.windows.leakage_checks import window_leakage
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
@@ -31,13 +31,13 @@ def rows() -> pl.DataFrame:
 
 
 def test_windows_know_nothing_of_what_comes_after(rows: pl.DataFrame) -> None:
-    found = prove_windows(rows.lazy(), lookback=20)
+    found = window_leakage(rows.lazy(), lookback=20)
     assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
     assert all(proof.holds and proof.rows > 200 for proof in found.values())
 
 
 def test_a_panel_too_short_for_a_window_holds(rows: pl.DataFrame) -> None:
-    assert all(proof.holds for proof in prove_windows(rows.lazy(), lookback=5000).values())
+    assert all(proof.holds for proof in window_leakage(rows.lazy(), lookback=5000).values())
 
 
 def scaled(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
@@ -55,6 +55,6 @@ def test_tensors_that_know_the_future_fail_the_proof(
     rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, bug: object, what: str
 ) -> None:
     monkeypatch.setattr(proofs, "build_tensors", bug)
-    found = prove_windows(rows.lazy(), lookback=20)
+    found = window_leakage(rows.lazy(), lookback=20)
     assert what in found["truncation"].changed
     assert not found["truncation"].holds

@@ -14,7 +14,7 @@ from forecast_assets.core.windows.folds import Fold, recent_fold
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 from forecast_assets_tests.helpers.tensors import random_panel
 
-SPEC = NightlySpec(shadow_sessions=15, validation_sessions=25, train_sessions=100)
+SPEC = NightlySpec(comparison_sessions=15, validation_sessions=25, train_sessions=100)
 LOOKBACK = 20
 
 

@@ -3,14 +3,14 @@ or what its own first sessions have taught it.
 
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
         --select raw_panel,calendar_panel,macro_series,feature_panel,windowed_tensors
-    python -m benchmarks.newcomers --store data/store                      about five minutes on one core
-    python -m benchmarks.newcomers --store data/store --visits 1000        a trial, printed and not recorded
+    python -m benchmarks.new_listings --store data/store                      about five minutes on one core
+    python -m benchmarks.new_listings --store data/store --samples 1000        a trial, printed and not recorded
 
 The cohort is every name whose first row is later than 2015. The names of Euronext that begin on its first sessions of 2015
 are no listings: that is where their data begin. No row of the cohort is trained on, standardises a feature or makes a
 vocabulary. For each of three spans, models are trained on 100 of the other names, on labels that end before it, and
 forecast the cohort's first 60 decisions in it; these names and the cohort are all that the graph knows. The window is of 20
-sessions, so that names are young at their first one: features need 60 sessions, so that is about the 80th; with the
+sessions, so that names are new_listings at their first one: features need 60 sessions, so that is about the 80th; with the
 product's 120 it would be about the 180th.
 
 Ratios are of pinball losses over those of B2, to which all of these names are the unknown one; the mean over horizons of
@@ -62,10 +62,10 @@ FOLDS = FoldSpec(validation_sessions=63)
 SAMPLES = 2_000
 
 
-def spec_of(model: str, *, visits: int) -> FitSpec:
+def spec_of(model: str, *, samples: int) -> FitSpec:
     """The full profile's settings, at a smaller budget."""
     spec: FitSpec = getattr(compose_settings("full", []), model)
-    return spec.model_copy(update={"epochs": EPOCHS, "visits_per_epoch": visits, "patience": EPOCHS})
+    return spec.model_copy(update={"epochs": EPOCHS, "samples_per_epoch": samples, "patience": EPOCHS})
 
 
 def listed_late(panel: PanelTensors) -> Tensor:
@@ -97,7 +97,7 @@ def sampled(panel: PanelTensors, late: Tensor) -> Tensor:
     return late | torch.isin(panel.ticker, chosen)
 
 
-def forecasts(panel: PanelTensors, *, visits: int) -> pl.DataFrame:
+def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
     """Losses of all models' forecasts of the cohort's first decisions, and ``order``, which of its ticker's each one is."""
     panel = rows_of(panel, sampled(panel, listed_late(panel)))
     late = listed_late(panel)
@@ -110,7 +110,7 @@ def forecasts(panel: PanelTensors, *, visits: int) -> pl.DataFrame:
         fold = make_fold(others, year=first, spec=FOLDS, lookback=LOOKBACK)
         stats = fit_stats(others, fold)
         for model in MODELS:
-            spec, started = spec_of(model, visits=visits), time.perf_counter()
+            spec, started = spec_of(model, samples=samples), time.perf_counter()
             reads = as_read_by(spec, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
             done = fit(model, spec, panel=reads, fold=fold, stats=stats, lookback=LOOKBACK, seed=SEED,
                        hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
@@ -183,15 +183,15 @@ def figures_of(losses: pl.DataFrame) -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True, help="one that holds the panel's windowed_tensors")
-    parser.add_argument("--visits", type=int, default=VISITS, help="window visits an epoch")
+    parser.add_argument("--samples", type=int, default=VISITS, help="window samples an epoch")
     given = parser.parse_args()
     torch.set_num_threads(1)
     panel = PanelTensors.load(Path(Store(given.store).current("windowed_tensors").path(TENSORS)))
-    figures = figures_of(forecasts(panel, visits=given.visits))
+    figures = figures_of(forecasts(panel, samples=given.samples))
     for key, figure in figures.items():
         print(key, figure["value"], figure.get("interval_95", ""))
-    if given.visits == VISITS:
-        print(record("newcomers", figures, command="python -m benchmarks.newcomers --store data/store"))
+    if given.samples == VISITS:
+        print(record("new_listings", figures, command="python -m benchmarks.new_listings --store data/store"))
 
 
 if __name__ == "__main__":

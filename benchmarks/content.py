@@ -1,0 +1,97 @@
+"""What two runs of the graph published, compared: every table, weight and number, without ids, versions and texts.
+
+    python -m benchmarks.content BEFORE AFTER                two data roots; prints what differs
+    python -m benchmarks.content BEFORE AFTER --record       also writes the figure ``demo_results_changed``
+
+For a change that is to change no result: run the demo with the code before it and with the code after it, into a data root
+each. Tables are compared cell by cell, weights bit by bit, JSON files number by number under the same keys. Texts may have
+been reworded, and ids name code.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks._result import ROOT, record
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
+
+BINARY = (".safetensors",)
+RENAMED = {"losses_of_young_names.parquet": "losses_of_new_listings.parquet"}
+"""Files that have another name since."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--record", action="store_true")
+    asked = parser.parse_args()
+    stores = [Store(root / "store") for root in (asked.before, asked.after)]
+    compared, changed = 0, []
+    for place, first, second in pairs(*stores):
+        compared += 1
+        if first is None or second is None or digest(first) != digest(second):
+            changed.append(place)
+            print(f"{place}: {'is gone' if second is None else 'is new' if first is None else 'differs'}")
+    print(f"{compared} files compared, {len(changed)} differ")
+    if asked.record:
+        figure = {"value": len(changed), "compared": compared}
+        path = record("content", {"demo_results_changed": figure}, command="python -m benchmarks.content")
+        print(f"{path.relative_to(ROOT)} updated")
+    sys.exit(bool(changed))
+
+
+def pairs(before: Store, after: Store) -> Iterator[tuple[str, Path | None, Path | None]]:
+    """Every file that is compared, by asset and partition, with its path in either store."""
+    slots = sorted(
+        {(asset, slot or "") for store in (before, after) for asset in store.assets() for slot in store.slots(asset)}
+    )
+    for asset, slot in slots:
+        first, second = (files(store.current(asset, slot or None)) for store in (before, after))
+        for name in sorted(first.keys() | second.keys()):
+            yield f"{asset}/{slot or 'all'}/{name}", first.get(name), second.get(name)
+
+
+def files(version: Version) -> dict[str, Path]:
+    """Tables, weights and JSON files of a version, by name."""
+    wanted = [name for name in version.manifest.files if Path(name).suffix in (".parquet", ".json", *BINARY)]
+    return {RENAMED.get(name, name): version.path(name) for name in wanted}
+
+
+def digest(path: Path) -> str:
+    """Of the content of a file: cells with their types, bytes of weights, numbers with their places."""
+    if path.suffix in BINARY:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if path.suffix == ".parquet":
+        table = pl.read_parquet(path)
+        if "seconds" in table.columns:  # how long a trial took
+            table = table.drop("seconds")
+        return hashlib.sha256(table.write_ipc(None, compression="uncompressed").getvalue()).hexdigest()
+    content = json.loads(path.read_text())
+    if path.name == "trials.json":  # in the order of their ids, which name code
+        content = sorted(json.dumps(list(numbers(trial))) for trial in content["trials"])
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(list(numbers(content))).encode()).hexdigest()
+
+
+def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float | bool | None]]:
+    """The numbers of a JSON value with their places, in the order of the keys; texts are left out."""
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from numbers(value[key], f"{place}.{key}")
+    elif isinstance(value, list):
+        for k, item in enumerate(value):
+            yield from numbers(item, f"{place}[{k}]")
+    elif not isinstance(value, str):
+        yield place, value
+
+
+if __name__ == "__main__":
+    main()
