@@ -26,6 +26,14 @@ BINARY = (".safetensors",)
 RENAMED = {"losses_of_young_names.parquet": "losses_of_new_listings.parquet"}
 """Files that have another name since."""
 
+RENAMED_KEYS = {
+    "visits_per_epoch": "samples_per_epoch",
+    "ends_per_run": "ends_per_block",
+    "young_share": "new_listing_share",
+    "shadow_sessions": "comparison_sessions",
+}
+"""Settings that have another name since."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,8 +92,9 @@ def digest(path: Path) -> str:
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float | bool | None]]:
     """The numbers of a JSON value with their places, in the order of the keys; texts are left out."""
     if isinstance(value, dict):
-        for key in sorted(value):
-            yield from numbers(value[key], f"{place}.{key}")
+        named = {RENAMED_KEYS.get(key, key): item for key, item in value.items()}
+        for key in sorted(named):
+            yield from numbers(named[key], f"{place}.{key}")
     elif isinstance(value, list):
         for k, item in enumerate(value):
             yield from numbers(item, f"{place}[{k}]")
