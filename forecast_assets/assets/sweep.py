@@ -8,17 +8,20 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 
-from forecast_assets.assets.fold.candidates import CandidateSpecs, why_skipped
+from forecast_assets.assets.fold.candidates import why_skipped
 from forecast_assets.assets.fold.forecast_files import fold_table
+from forecast_assets.assets.framework.inputs import Checkpoints, DataRoot, FitEngine, Log, Tracking, TrainingHardware
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.parameters import Networks
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, Spec, SweepSpec
+from forecast_assets.core.models.catalogue import CANDIDATES
+from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FitSpec, FoldSpec, Spec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine
 from forecast_assets.store.artefact_files import CHOICES, TABLE, TENSORS, TUNED_SETTINGS
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -46,16 +49,16 @@ def sweep(
     windowed_tensors: Version,
     calendar_panel: Version,
     sweep_spec: SweepSpec,
-    specs: CandidateSpecs,
+    specs: Annotated[dict[str, FitSpec], Networks(CANDIDATES)],
     folds: FoldSpec,
     calibration: CalibrationSpec,
     backtest_spec: BacktestSpec,
-    hardware: Any,
-    engine: Engine,
-    checkpoints: Path,
-    tracking: Any,
-    data_root: str,
-    log: Any,
+    hardware: TrainingHardware,
+    engine: FitEngine,
+    checkpoints: Checkpoints,
+    tracking: Tracking,
+    data_root: DataRoot,
+    log: Log,
 ) -> StageOutput:
     """Settings chosen once, by an inner walk-forward over the years before the first test year; weights are not kept.
 
@@ -71,20 +74,19 @@ def sweep(
     tensors = Tensors(windowed_tensors, TENSORS)
     panel = sample_of_tickers(tensors.load(), tickers=sweep_spec.max_tickers)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
-    fit_specs = specs.by_name()
-    reasons = {name: why_skipped(name, fit_specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
+    reasons = {name: why_skipped(name, specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
     for why in filter(None, reasons.values()):
         log.warning(f"sweep: not searched: {why}")
     sweep_spec = sweep_spec.model_copy(update={"models": tuple(name for name, why in reasons.items() if not why)})
     if not sweep_spec.models:
         return nothing_tried(f"no model can be searched: {'; '.join(filter(None, reasons.values()))}")
-    key = search_key(windowed_tensors, sweep_spec, [*fit_specs.values(), folds, calibration])
+    key = search_key(windowed_tensors, sweep_spec, [*specs.values(), folds, calibration])
     given = Search(
         name=f"sweep-{key}",
         folder=checkpoints.with_name(f"{SEARCH}{key}"),
         tensors=tensors,
         spec=sweep_spec,
-        fit_specs=fit_specs,
+        fit_specs=specs,
         budget=Budget(years, folds, calibration, sweep_spec.seed),
         hardware=hardware,
         tracking={"mode": tracking.mode, "project": tracking.project, "folder": tracking.folder},
