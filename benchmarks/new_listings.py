@@ -111,10 +111,10 @@ def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
         stats = fit_stats(others, fold)
         for model in MODELS:
             spec, started = spec_of(model, samples=samples), time.perf_counter()
-            reads = as_read_by(spec, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
+            reads = as_read_by(spec.reads, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
             done = fit(model, spec, panel=reads, fold=fold, stats=stats, lookback=LOOKBACK, seed=SEED,
                        hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
-            reads = as_read_by(spec, panel, ends=asked, lookback=LOOKBACK)
+            reads = as_read_by(spec.reads, panel, ends=asked, lookback=LOOKBACK)
             quantiles = predict(
                 model, spec, done.weights, panel=reads, ends=asked, stats=stats, lookback=LOOKBACK, device="cpu"
             )

@@ -41,7 +41,7 @@ def diagnostics(
         files={IMPORTANCE: seen},
         plots={"importance": importance_plot(f"{title}: what it looks at", seen)} if seen else {},
     )
-    if model.messages:
+    if model.reads.messages:
         neighbours(model, shown, title=title, panel=panel, fold=fold, stats=stats)
     if isinstance(model, Moe):
         shown.facts.update(experts(model, shown, title=title, panel=panel, fold=fold, stats=stats))
@@ -116,7 +116,7 @@ def neighbours(
     found = neighbours_of(model, ends, panel=panel, stats=stats)
     if found is None:
         return
-    heard = attributions(found, ticker=panel.ticker, names=panel.tickers)
+    heard = attributions(found, ticker=panel.ticker, tickers=panel.tickers)
     table = neighbour_table(
         date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
         heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),

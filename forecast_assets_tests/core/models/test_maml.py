@@ -9,8 +9,8 @@ from torch.func import vmap
 
 from forecast_assets.core.models.base import Batch, make_batch
 from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shortened, squared_errors
-from forecast_assets.core.models.tft.explain import explain
 from forecast_assets.core.models.tft.model import Tft
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, explain_forecasts, fit, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
@@ -62,14 +62,13 @@ def batch_of(panel: PanelTensors, stats: FoldStats, ends: Tensor, *, support: in
         single_windows(ends),
         layout=Layout(ends=1, stride=1),
         stats=stats,
-        columns=panel.columns((*OWN, CALENDAR)),
+        reads=Reads((*OWN, CALENDAR), support_sessions=support),
         lookback=LOOKBACK,
-        support_sessions=support,
     )
 
 
 def forecasts(model: Maml, panel: PanelTensors, stats: FoldStats, ends: Tensor) -> Tensor:
-    return forecast(model, ends, panel=panel, stats=stats, columns=panel.columns(model.columns))
+    return forecast(model, ends, panel=panel, stats=stats)
 
 
 def episodes(*, decisions: int = 5, sessions: int = 12, width: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -202,7 +201,7 @@ def test_what_it_looked_at_is_told_of_the_sessions_of_its_windows(
     ends = fold.test[::97]
     found = explain_forecasts(model, ends, panel=panel, stats=stats)
     assert found is not None
-    windows_alone = explain(model, batch_of(panel, stats, ends, support=0))
+    windows_alone = model.explain(batch_of(panel, stats, ends, support=0))
     for name in ("attention", "encoder", "decoder", "static"):
         torch.testing.assert_close(getattr(found, name), getattr(windows_alone, name))
     assert (found.encoder.std(dim=0) > 0).all()

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.base import Batch, QuantileHead, make_batch, standardised_pinball
-from forecast_assets.core.models.patchtst import PatchTst, PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes, PatchTst
 from forecast_assets.core.specs import FoldSpec, PatchTstSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, single_windows
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 14
@@ -59,9 +59,8 @@ def stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 
 def batch_of(panel: PanelTensors, ends: Tensor, stats: FoldStats) -> Batch:
-    columns = panel.columns((*SPEC.observed, *SPEC.known))
     layout = Layout(ends=1, stride=1)
-    return make_batch(panel, single_windows(ends), layout=layout, stats=stats, columns=columns, lookback=LOOKBACK)
+    return make_batch(panel, single_windows(ends), layout=layout, stats=stats, reads=SPEC.reads, lookback=LOOKBACK)
 
 
 def trained_network(stats: FoldStats) -> PatchTst:

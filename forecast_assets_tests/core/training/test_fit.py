@@ -5,6 +5,7 @@ import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
@@ -189,10 +190,9 @@ def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:
 
 
 def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
-    columns = panel.columns(panel.feature_names)
-    layout = Layout(ends=4, stride=3)
+    layout, reads = Layout(ends=4, stride=3), Reads(panel.feature_names)
     runs = RunSampler.over(panel, fold.train, layout=layout).draw(200, generator=torch.Generator().manual_seed(0))
-    batch = make_batch(panel, runs, layout=layout, stats=stats, columns=columns, lookback=LOOKBACK)
+    batch = make_batch(panel, runs, layout=layout, stats=stats, reads=reads, lookback=LOOKBACK)
     assert torch.isfinite(batch.rows).all()
     assert (batch.scale > 0).all()
     assert torch.isnan(batch.log_excess).all()  # a forecast does not look ahead

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from forecast_assets.core.models.patchtst_layers import EncoderSizes, PatchEncoder, instance_normalise, to_patches
+from forecast_assets.core.models.patchtst import EncoderSizes, PatchEncoder, instance_normalise, to_patches
 from forecast_assets_tests.core.models import naive_patchtst
 
 
