@@ -11,7 +11,7 @@ from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs
+from forecast_assets.core.windows.window_batches import Layout, Runs, single_windows
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,14 @@ def make_batch(
         neighbours=neighbours,
         edges=edges,
         past=past,
+    )
+
+
+def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Batch:
+    """Return the batch of the forecasts at rows ``ends`` (B,), one window per block."""
+    layout = Layout(ends=1, stride=1)
+    return make_batch(
+        panel, single_windows(ends), layout=layout, stats=stats, reads=model.reads, lookback=model.lookback
     )
 
 

@@ -19,7 +19,6 @@ from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.tft.layers import exporting
 from forecast_assets.core.models.tft.model import Tft
-from forecast_assets.core.models.tft.network import Outputs
 from forecast_assets.core.specs import MamlSpec
 from forecast_assets.core.windows.past import outcomes
 from forecast_assets.core.windows.stats import CLIP, FoldStats
@@ -46,10 +45,10 @@ class Maml(Tft):
         after = self.head.base_gaps.shape[-1] - self.head.middle
         return self.outputs(batch).raw + functional.pad(location[..., None], (self.head.middle, after))
 
-    def outputs(self, batch: Batch) -> Outputs:
-        """Return the TFT's outputs; it reads none of the sessions before its windows."""
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the TFT's inputs, without the sessions before its windows."""
         before = 0 if batch.past is None else max(0, self.reads.support_sessions + 1 - self.lookback)
-        return super().outputs(replace(batch, rows=batch.rows[:, before:], offsets=batch.offsets - before))
+        return super().inputs(replace(batch, rows=batch.rows[:, before:], offsets=batch.offsets - before))
 
     def episodes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the features of each forecast origin, (B, D), of the S sessions before it, (B, S, D), and their outcomes,

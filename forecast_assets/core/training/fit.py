@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast_assets.core.models.attribution import influence
-from forecast_assets.core.models.base import Batch, ForecastModel, make_batch, standardised_pinball
+from forecast_assets.core.models.base import ForecastModel, make_batch, single_batch, standardised_pinball
 from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec
@@ -33,7 +33,7 @@ from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.sampler import RunSampler
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs, check_windows, cover, single_windows
+from forecast_assets.core.windows.window_batches import Layout, Runs, check_windows, cover
 
 logger = logging.getLogger(__name__)
 # Available accelerators and advertisements are not worth a line for every fit of every fold.
@@ -402,11 +402,3 @@ def neighbours_of(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, st
         batch = single_batch(model, part, panel=panel, stats=stats)
         added.append(influence(model, batch) * batch.scale[:, :1, None])
     return Neighbours(graph.neighbour, graph.weight, torch.cat(added))
-
-
-def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Batch:
-    """Return the batch of the forecasts at rows ``ends`` (B,), one window per block."""
-    layout = Layout(ends=1, stride=1)
-    return make_batch(
-        panel, single_windows(ends), layout=layout, stats=stats, reads=model.reads, lookback=model.lookback
-    )

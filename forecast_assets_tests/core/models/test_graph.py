@@ -11,13 +11,13 @@ from torch import nn
 
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.attribution import attributions, influence
-from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.base import Batch, single_batch
 from forecast_assets.core.models.explanation import Neighbours
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, predict, single_batch, trained_model
+from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, predict, trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats

@@ -62,7 +62,11 @@ class Tft(LocationScaleModel):
 
     def outputs(self, batch: Batch) -> Outputs:
         """Return the network's raw numbers with its selection and attention weights."""
-        return self.network.outputs(self.values(batch), batch.offsets, self.ids(batch))
+        return self.network.outputs(*self.inputs(batch))
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rows, offsets and static ids that the network takes."""
+        return self.values(batch), batch.offsets, self.ids(batch)
 
     def values(self, batch: Batch) -> Tensor:
         """Return the ``variables`` of each session of the blocks, (K, T, V): here the first columns of the rows."""

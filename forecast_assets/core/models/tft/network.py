@@ -50,7 +50,7 @@ class TftNetwork(nn.Module):
 
     def __init__(self, sizes: TftSizes) -> None:
         super().__init__()
-        hidden, rate = sizes.hidden, sizes.dropout
+        hidden, rate, self.sizes = sizes.hidden, sizes.dropout, sizes
         columns = sizes.observed + sizes.known
         self.hidden, self.lookback, self.observed, self.known = hidden, sizes.lookback, sizes.observed, sizes.known
         self.prescaler_weight = nn.Parameter(torch.empty(columns, sizes.hidden_continuous).uniform_(-1, 1))
