@@ -36,7 +36,6 @@ from torch import Tensor
 from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.panel.macro import MACRO_NAMES
-from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, MamlSpec, MoeSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import make_fold
@@ -44,6 +43,7 @@ from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers import coefficients, contagion, regime
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 10, 2024

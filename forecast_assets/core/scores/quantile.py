@@ -29,11 +29,6 @@ def pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> F
     return np.maximum(level * error, (level - 1.0) * error)
 
 
-def mean_pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> float:
-    """Pinball loss averaged over levels and matured observations; NaN where nothing has matured."""
-    return _mean_of_known(pinball(y, quantiles, levels=levels).mean(axis=-1))
-
-
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Share of matured outcomes with ``low <= y <= high``; NaN where nothing has matured."""
     outcome = np.asarray(y, dtype=np.float64)

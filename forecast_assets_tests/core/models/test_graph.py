@@ -15,13 +15,13 @@ from forecast_assets.core.models.base import Batch, single_batch
 from forecast_assets.core.models.explanation import Neighbours
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
 from forecast_assets.core.models.registry import MODELS
-from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, predict, trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets_tests.helpers.contagion import CALENDAR, DRIFT, OWN, Contagion, contagion_panel
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK = 5

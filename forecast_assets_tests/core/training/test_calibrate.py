@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.scores.quantile import coverage, mean_pinball
+from forecast_assets.core.scores.quantile import coverage
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.core.training.calibrate import (
     MAX_LOG_FACTOR,
@@ -25,6 +25,7 @@ from forecast_assets.core.training.calibrate import (
     volatility_regimes,
 )
 from forecast_assets.core.windows.tensors import NO_DATE
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import random_panel
 
 Floats = NDArray[np.float64]
