@@ -12,14 +12,13 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -238,91 +237,6 @@ def validation_pinball(loop: _Loop) -> float:
     return float(standardised_pinball(quantiles, loop.panel.targets[ends], loop.stats.volatility(loop.panel, ends)))
 
 
-def fit(
-    name: str,
-    spec: FitSpec,
-    *,
-    panel: PanelTensors,
-    fold: Fold,
-    stats: FoldStats,
-    lookback: int,
-    seed: int,
-    hardware: Hardware,
-    start: Mapping[str, Tensor] | None = None,
-    callbacks: tuple[Callback, ...] = (),
-    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
-    checkpoint: Resumable | None = None,
-) -> Fit:
-    """Train model ``name`` on ``fold`` and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
-
-    With a ``checkpoint``, a killed fit continues from its last finished epoch and ends with the same weights; ``on_epoch``
-    is called for the finished epochs again.
-
-    ``start``: initial weights, trained with these very ``stats``, so that ids and scales mean the same. They are scored on
-    validation before the first step and returned, as epoch ``START``, unless an epoch is better. A checkpoint's key has to
-    depend on them too.
-
-    Deterministic given ``seed`` on a CPU. Raises FloatingPointError where no epoch has a finite validation loss.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = MODELS[name](spec, stats=stats, lookback=lookback)
-        for ends in (fold.train, fold.origins):
-            check_windows(panel, ends, lookback=lookback, columns=panel.columns(model.reads.required))
-        if start is not None:
-            model.load_state_dict(dict(start))
-        layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
-        epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
-        loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
-        loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
-        if checkpoint is not None:
-            loop.resume(load_checkpoint(checkpoint.folder, key=checkpoint.key))
-        if on_epoch is not None:
-            for entry in loop.curve:
-                on_epoch(entry)
-        trainer = lightning.Trainer(
-            max_epochs=max(1, spec.epochs - len(loop.curve)),
-            accelerator=hardware.accelerator,
-            devices=1,
-            precision=hardware.precision,  # type: ignore[arg-type]
-            gradient_clip_val=spec.gradient_clip,
-            deterministic=hardware.accelerator == "cpu",
-            callbacks=list(callbacks),
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
-        with warnings.catch_warnings():
-            # Lightning uses a deprecated function of torch's pytree.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-            if not loop.is_over:
-                trainer.fit(loop, epochs)
-    if loop.best is None:
-        raise FloatingPointError(f"{name}, fold {fold.year}, seed {seed}: no epoch had a finite validation loss")
-    best = loop.best
-    logger.info("%s fold %d seed %d: validation pinball %.5f at epoch %d of %d", name, fold.year, seed,
-                best.validation_pinball, best.best_epoch + 1, len(loop.curve))  # fmt: skip
-    return Fit(seed, best.weights, best.best_epoch, best.validation_pinball, loop.curve)
-
-
-@torch.no_grad()
-def predict(
-    name: str,
-    spec: FitSpec,
-    weights: Mapping[str, Tensor],
-    *,
-    panel: PanelTensors,
-    ends: Tensor,
-    stats: FoldStats,
-    lookback: int,
-    device: str,
-) -> Tensor:
-    """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7) float32 on the CPU."""
-    model = trained_model(name, spec, weights, stats=stats, lookback=lookback).to(device)
-    return forecast(model, ends.to(device), panel=panel.to(device), stats=stats.to(device)).float().cpu()
-
-
 @dataclass(frozen=True)
 class FoldTrainer:
     """Fits one model with its settings on one fold, and forecasts with the weights of a fit."""
@@ -343,23 +257,66 @@ class FoldTrainer:
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Resumable | None = None,
     ) -> Fit:
-        """As the function ``fit``."""
-        return fit(
-            self.name,
-            self.spec,
-            panel=self.panel,
-            fold=self.fold,
-            stats=self.stats,
-            lookback=self.lookback,
-            seed=seed,
-            hardware=self.hardware,
-            start=start,
-            on_epoch=on_epoch,
-            checkpoint=checkpoint,
+        """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
+
+        With a ``checkpoint``, a killed fit continues from its last finished epoch and ends with the same weights;
+        ``on_epoch`` is called for the finished epochs again.
+
+        ``start``: initial weights, trained with these very ``stats``, so that ids and scales mean the same. They are scored
+        on validation before the first step and returned, as epoch ``START``, unless an epoch is better. A checkpoint's key
+        has to depend on them too.
+
+        Deterministic given ``seed`` on a CPU. Raises FloatingPointError where no epoch has a finite validation loss.
+        """
+        spec, fold = self.spec, self.fold
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = MODELS[self.name](spec, stats=self.stats, lookback=self.lookback)
+            for ends in (fold.train, fold.origins):
+                check_windows(
+                    self.panel, ends, lookback=self.lookback, columns=self.panel.columns(model.reads.required)
+                )
+            if start is not None:
+                model.load_state_dict(dict(start))
+            layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
+            epochs = _Epochs(RunSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
+            loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
+            loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
+            if checkpoint is not None:
+                loop.resume(load_checkpoint(checkpoint.folder, key=checkpoint.key))
+            if on_epoch is not None:
+                for entry in loop.curve:
+                    on_epoch(entry)
+            trainer = self._lightning(max_epochs=max(1, spec.epochs - len(loop.curve)))
+            with warnings.catch_warnings():
+                # Lightning uses a deprecated function of torch's pytree.
+                warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+                if not loop.is_over:
+                    trainer.fit(loop, epochs)
+        if (best := loop.best) is None:
+            raise FloatingPointError(
+                f"{self.name}, fold {fold.year}, seed {seed}: no epoch had a finite validation loss"
+            )
+        logger.info("%s fold %d seed %d: validation pinball %.5f at epoch %d of %d", self.name, fold.year, seed,
+                    best.validation_pinball, best.best_epoch + 1, len(loop.curve))  # fmt: skip
+        return replace(best, seed=seed, curve=loop.curve)
+
+    def _lightning(self, *, max_epochs: int) -> lightning.Trainer:
+        return lightning.Trainer(
+            max_epochs=max_epochs,
+            accelerator=self.hardware.accelerator,
+            devices=1,
+            precision=self.hardware.precision,  # type: ignore[arg-type]
+            gradient_clip_val=self.spec.gradient_clip,
+            deterministic=self.hardware.accelerator == "cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
         )
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
-        """As the function ``predict``, in double precision: (M,) -> (M, 3, 7)."""
+        """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7)."""
         quantiles = predict(
             self.name,
             self.spec,
@@ -371,6 +328,23 @@ class FoldTrainer:
             device=self.hardware.accelerator,
         )
         return quantiles.double().numpy()
+
+
+@torch.no_grad()
+def predict(
+    name: str,
+    spec: FitSpec,
+    weights: Mapping[str, Tensor],
+    *,
+    panel: PanelTensors,
+    ends: Tensor,
+    stats: FoldStats,
+    lookback: int,
+    device: str,
+) -> Tensor:
+    """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7) float32 on the CPU."""
+    model = trained_model(name, spec, weights, stats=stats, lookback=lookback).to(device)
+    return forecast(model, ends.to(device), panel=panel.to(device), stats=stats.to(device)).float().cpu()
 
 
 def trained_model(

@@ -16,7 +16,7 @@ from forecast_assets.core.models.explanation import Neighbours
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, predict, trained_model
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, neighbours_of, predict, trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
@@ -25,6 +25,7 @@ from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK = 5
+CPU = Hardware(accelerator="cpu", precision="32-true")
 TFT = TftSpec(
     hidden=8, hidden_continuous=4, heads=2, observed=OWN, known=(CALENDAR,), location_shrink=1.0,
     epochs=3, patience=3, samples_per_epoch=6_000, learning_rate=2e-2, batch_size=128, ends_per_block=8,
@@ -53,10 +54,7 @@ def stats(planted: Contagion, fold: Fold) -> FoldStats:
 @pytest.fixture(scope="module")
 def fitted(planted: Contagion, fold: Fold, stats: FoldStats) -> GraphTft:
     """A short fit."""
-    done = fit(
-        "b6_graph", FITTED, panel=planted.panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0,
-        hardware=Hardware(accelerator="cpu", precision="32-true"),
-    )  # fmt: skip
+    done = FoldTrainer("b6_graph", FITTED, planted.panel, fold, stats, LOOKBACK, CPU).fit(0)
     model = trained_model("b6_graph", FITTED, done.weights, stats=stats, lookback=LOOKBACK)
     assert isinstance(model, GraphTft)
     return model
@@ -158,10 +156,7 @@ def test_planted_contagion_is_learned_where_b3_can_only_guess(
 ) -> None:
     panel = planted.panel
     test = fold.test[torch.isfinite(panel.targets[fold.test, 0])]
-    b3 = fit(
-        "b3_tft_sector", TFT, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0,
-        hardware=Hardware(accelerator="cpu", precision="32-true"),
-    )  # fmt: skip
+    b3 = FoldTrainer("b3_tft_sector", TFT, panel, fold, stats, LOOKBACK, CPU).fit(0)
 
     def loss(name: str, spec: TftSpec, weights: dict[str, torch.Tensor]) -> float:
         made = predict(name, spec, weights, panel=panel, ends=test, stats=stats, lookback=LOOKBACK, device="cpu")

@@ -12,7 +12,7 @@ from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shor
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, explain_forecasts, fit, forecast, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, explain_forecasts, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -21,6 +21,7 @@ from forecast_assets_tests.helpers.coefficients import CALENDAR, OWN, Planted, c
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK, SUPPORT, LISTING = 5, 30, 100
+CPU = Hardware(accelerator="cpu", precision="32-true")
 TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, location_shrink=1.0, observed=OWN, known=(CALENDAR,))
 SPEC = MamlSpec(**TFT.model_dump(), support_sessions=SUPPORT, description_width=4)
 
@@ -278,8 +279,7 @@ def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions
     left = {}
     for name, spec in made.items():
         asked = spec.model_copy(update=budget)
-        done = fit(name, asked, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0,
-                   hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
+        done = FoldTrainer(name, asked, panel, fold, stats, LOOKBACK, CPU).fit(0)
         quantiles = predict(
             name, asked, done.weights, panel=panel, ends=ends, stats=stats, lookback=LOOKBACK, device="cpu"
         )

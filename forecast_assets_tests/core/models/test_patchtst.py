@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from forecast_assets.core.models.base import Batch, QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.patchtst import EncoderSizes, PatchTst
 from forecast_assets.core.specs import FoldSpec, PatchTstSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -85,10 +85,7 @@ def test_training_lowers_the_loss_below_the_base_distribution_and_is_the_same_ag
     panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     hardware = Hardware(accelerator="cpu", precision="32-true")
-    first, again = (
-        fit("b4_patchtst", SPEC, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=3, hardware=hardware)
-        for _ in range(2)
-    )
+    first, again = (FoldTrainer("b4_patchtst", SPEC, panel, fold, stats, LOOKBACK, hardware).fit(3) for _ in range(2))
     assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
     losses = [epoch["train_loss"] for epoch in first.curve]
     base = stats.base_quantiles * stats.volatility(panel, fold.train)[..., None]

@@ -7,7 +7,7 @@ from forecast_assets.core.models.base import QuantileHead, make_batch, standardi
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
-from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.sampler import RunSampler
@@ -72,7 +72,7 @@ def stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 
 def trained(name: str, panel: PanelTensors, fold: Fold, stats: FoldStats, *, seed: int = 3) -> Fit:
-    return fit(name, SPECS[name], panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=seed, hardware=CPU)
+    return FoldTrainer(name, SPECS[name], panel, fold, stats, LOOKBACK, CPU).fit(seed)
 
 
 def forecast(name: str, done: Fit, panel: PanelTensors, ends: torch.Tensor, stats: FoldStats) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Going on from given weights: never worse on validation, and nothing that has not matured has a say."""
+"""Going on from given weights: never worse on validation, and what has not matured changes nothing."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import torch
 from forecast_assets.core.evaluation.champion_challenger import challenger_scores
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
-from forecast_assets.core.training.fit import START, Fit, fit, predict
+from forecast_assets.core.training.fit import START, Fit, FoldTrainer, predict
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -39,12 +39,10 @@ def night(panel: PanelTensors) -> Fold:
 
 
 def retrained(
-    name: str, panel: PanelTensors, stats: FoldStats, *, start: dict[str, torch.Tensor] | None, **knobs: float
+    name: str, panel: PanelTensors, stats: FoldStats, *, start: dict[str, torch.Tensor] | None, **settings: float
 ) -> Fit:
-    spec: FitSpec = SPECS[name].model_copy(update=knobs)
-    return fit(
-        name, spec, panel=panel, fold=night(panel), stats=stats, lookback=LOOKBACK, seed=5, hardware=CPU, start=start
-    )
+    spec: FitSpec = SPECS[name].model_copy(update=settings)
+    return FoldTrainer(name, spec, panel, night(panel), stats, LOOKBACK, CPU).fit(5, start=start)
 
 
 def equal(one: Fit, other: Fit) -> bool:
