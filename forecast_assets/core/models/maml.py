@@ -68,10 +68,10 @@ class Maml(Tft):
 
 def shortened(outcome: Tensor, *, share: float) -> Tensor:
     """Shorten the past of a ``share`` of forecasts to that of a new listing, any length as likely: (B, S, 3) -> same."""
-    decisions, sessions, _ = outcome.shape
+    count, sessions, _ = outcome.shape
     ago = torch.arange(sessions, 0, -1, device=outcome.device)
-    length = torch.randint(sessions + 1, (decisions, 1), device=outcome.device)
-    hidden = (torch.rand(decisions, 1, device=outcome.device) < share) & (ago > length)  # (B, S)
+    length = torch.randint(sessions + 1, (count, 1), device=outcome.device)
+    hidden = (torch.rand(count, 1, device=outcome.device) < share) & (ago > length)  # (B, S)
     return torch.where(hidden[..., None], float("nan"), outcome)
 
 

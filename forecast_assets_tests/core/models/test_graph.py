@@ -168,7 +168,7 @@ def test_planted_contagion_is_learned_where_b3_can_only_guess(
 def test_the_planted_neighbours_come_out_on_top_with_their_signs(
     planted: Contagion, fold: Fold, stats: FoldStats, fitted: GraphTft
 ) -> None:
-    """Summed over some decisions of the test year, for each ticker."""
+    """Summed over some forecasts of the test year, for each ticker."""
     panel, ends = planted.panel, fold.test[::5]
     found = neighbours_of(fitted, ends, panel=panel, stats=stats)
     assert found is not None

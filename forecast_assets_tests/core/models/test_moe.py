@@ -92,7 +92,7 @@ def test_with_experts_of_zero_it_is_b3_with_the_same_weights(batch: Batch, stats
 
 
 def test_the_mixture_is_the_gates_weighted_sum_of_the_experts_outputs(batch: Batch, stats: FoldStats) -> None:
-    """Against a loop over decisions and experts."""
+    """Against a loop over forecasts and experts."""
     model = moe(stats, active=True)
     raw, share = model.mixture(batch)
     tft, hidden = model.outputs(batch), SPEC.hidden

@@ -116,7 +116,9 @@ def test_the_level_that_normalisation_takes_away_reaches_the_forecast(
 
 
 @torch.no_grad()
-def test_of_the_known_columns_only_the_decision_row_counts(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
+def test_of_the_known_columns_only_the_last_row_of_a_window_counts(
+    panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
     model, batch = trained_network(stats), batch_of(panel, fold.validation[:8], stats)
     earlier, last = batch.rows.clone(), batch.rows.clone()
     earlier[:, :-1, -1] += 1.0
@@ -147,7 +149,7 @@ def test_some_ids_are_shown_as_unknown_in_training_only(panel: PanelTensors, fol
 
 
 @torch.no_grad()
-def test_a_forecaster_moves_and_stretches_with_its_window() -> None:
+def test_a_forecaster_is_equivariant_to_shift_and_scale_of_its_window() -> None:
     torch.manual_seed(0)
     sizes = EncoderSizes(30, 6, 3, 8, 2, 2, 16, 0.0, True)
     model = PatchTstForecaster(sizes, horizon=5).eval()

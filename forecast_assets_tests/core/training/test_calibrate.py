@@ -79,7 +79,7 @@ def test_calibrated_forecasts_are_not_harmed() -> None:
     assert inside.mean() == pytest.approx(0.95, abs=3 * inside.std() / math.sqrt(1000))
 
 
-def test_an_outcome_that_ends_on_the_decision_date_or_later_changes_nothing() -> None:
+def test_an_outcome_that_ends_on_the_forecast_date_or_later_changes_nothing() -> None:
     market = Simulation(np.ones(120), tickers=5)
     cut = 70
     before = market.calibrated().quantiles
@@ -90,7 +90,7 @@ def test_an_outcome_that_ends_on_the_decision_date_or_later_changes_nothing() ->
     assert (after[market.date == cut + 1] != before[market.date == cut + 1]).any()  # and a day later it does
 
 
-def test_a_label_that_is_known_at_its_own_decision_is_an_error() -> None:
+def test_a_label_that_is_known_at_its_own_forecast_is_an_error() -> None:
     market = Simulation(np.ones(30), tickers=2)
     market.label_date[7, 1] = market.date[7]
     with pytest.raises(ValueError, match="ends on or before its own decision"):

@@ -56,7 +56,7 @@ SPECS: dict[str, FitSpec] = {
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    """With a graph, which the other networks do not look at."""
+    """With a graph, which the other networks do not read."""
     return with_graph(random_panel(tickers=4, sessions=620), GRAPH)
 
 
@@ -93,7 +93,7 @@ def test_a_fit_is_the_same_again_with_its_seed_and_differs_with_another(
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_quantiles_are_finite_and_in_order_for_every_decision(
+def test_quantiles_are_finite_and_in_order_for_every_forecast(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     quantiles = forecast(name, trained(name, panel, fold, stats), panel, fold.origins, stats)
@@ -103,7 +103,7 @@ def test_quantiles_are_finite_and_in_order_for_every_decision(
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_rows_after_the_decision_change_no_forecast(
+def test_rows_after_the_forecast_origin_change_no_forecast(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     done = trained(name, panel, fold, stats)
@@ -144,7 +144,7 @@ def test_an_unseen_ticker_is_forecast_with_the_unknown_id(panel: PanelTensors, f
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_forecasts_do_not_depend_on_which_decisions_are_asked_for_together(
+def test_forecasts_do_not_depend_on_which_are_asked_for_together(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     done = trained(name, panel, fold, stats)
@@ -195,4 +195,4 @@ def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: F
     batch = make_batch(panel, runs, layout=layout, stats=stats, reads=reads, lookback=LOOKBACK)
     assert torch.isfinite(batch.rows).all()
     assert (batch.scale > 0).all()
-    assert torch.isnan(batch.log_excess).all()  # a forecast does not look ahead
+    assert torch.isnan(batch.log_excess).all()  # a forecast reads nothing that lies ahead

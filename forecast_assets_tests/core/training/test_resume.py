@@ -64,7 +64,7 @@ def test_a_finished_fit_is_not_trained_again(tmp_path: Path) -> None:
     assert all(torch.equal(again.weights[key], first.weights[key]) for key in first.weights)
 
 
-def test_the_checkpoint_of_another_fit_is_refused(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_fit_is_an_error(tmp_path: Path) -> None:
     run("b0_mlp", checkpoint=Resumable(tmp_path / "fit", key="a"))
     with pytest.raises(BadInput, match="belongs to another fit"):
         run("b0_mlp", checkpoint=Resumable(tmp_path / "fit", key="b"))

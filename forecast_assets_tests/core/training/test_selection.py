@@ -1,4 +1,4 @@
-"""The epoch that remains was chosen by the validation decisions, and by them alone."""
+"""The best epoch is chosen by the validation rows, and by them alone."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def fold(panel: PanelTensors) -> Fold:
     return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
 
 
-def test_the_score_of_a_fit_is_its_pinball_on_the_validation_decisions(panel: PanelTensors, fold: Fold) -> None:
+def test_the_score_of_a_fit_is_its_pinball_on_the_validation_rows(panel: PanelTensors, fold: Fold) -> None:
     hardware, stats = Hardware(CPU.accelerator, CPU.precision), fit_stats(panel, fold)
     done = FoldTrainer("b0_mlp", SPEC, panel, fold, stats, LOOKBACK, hardware).fit(1)
     scores = {}

@@ -29,8 +29,8 @@ class TftSizes:
     heads: int
     dropout: float
     lookback: int
-    observed: int  # columns known up to the decision only
-    known: int  # columns that describe the sessions ahead; they follow the observed ones
+    observed: int  # columns known up to the forecast origin only
+    known: int  # known-future covariates; they follow the observed columns
     static: dict[str, tuple[int, int]]  # name -> (number of ids, width of the embedding)
 
 
