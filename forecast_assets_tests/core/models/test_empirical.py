@@ -43,7 +43,7 @@ def test_training_labels_that_are_not_valid_are_left_out() -> None:
 
 def test_a_horizon_without_labels_is_named() -> None:
     everywhere, nowhere = np.ones((400, 3)), np.zeros((400, 3))
-    with pytest.raises(ValueError, match="no training decision has a valid 5-session label"):
+    with pytest.raises(ValueError, match="no training row has a valid 5-session label"):
         location_scale_quantiles(PANEL, location=nowhere, scale=everywhere, train=np.array([196]), origins=ORIGINS)
 
 

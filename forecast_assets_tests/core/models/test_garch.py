@@ -15,7 +15,7 @@ PARAMETERS = GarchFit(
 )
 
 
-def test_the_filter_equals_a_loop_that_passes_over_halts_and_restarts_in_a_new_segment() -> None:
+def test_the_filter_equals_a_loop_that_skips_halts_and_restarts_in_a_new_segment() -> None:
     panel = simulated_panel(tickers=2, sessions=60, seed=6)
     missing, starts = panel.is_missing.copy(), panel.segment_start.copy()
     missing[20:23] = True

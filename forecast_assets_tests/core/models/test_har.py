@@ -57,5 +57,5 @@ def test_a_row_without_a_valid_label_is_not_fitted_on() -> None:
 
 
 def test_no_usable_row_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no training decision has a 20-session label"):
+    with pytest.raises(ValueError, match="no training row has a 20-session label"):
         fit(PANEL, horizon=20, train=np.array([195]))

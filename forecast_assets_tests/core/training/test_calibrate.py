@@ -93,7 +93,7 @@ def test_an_outcome_that_ends_on_the_forecast_date_or_later_changes_nothing() ->
 def test_a_label_that_is_known_at_its_own_forecast_is_an_error() -> None:
     market = Simulation(np.ones(30), tickers=2)
     market.label_date[7, 1] = market.date[7]
-    with pytest.raises(ValueError, match="ends on or before its own decision"):
+    with pytest.raises(ValueError, match="ends on or before the date of its own forecast"):
         market.calibrated()
 
 
