@@ -46,7 +46,7 @@ def measure(panel: PanelTensors, *, years: range, models: list[str], rates: list
         y, date, ended = arrays.targets[decide], panel.date[decide].numpy().astype(np.int64), ends[decide]
         validation = np.arange(len(decide)) < len(fold.validation)
         for model in models:
-            raw = BASELINES[model](arrays, train=fold.train.numpy(), decide=decide)
+            raw = BASELINES[model](arrays, train=fold.train.numpy(), origins=decide)
             variants = {"none": raw, "split": calibrate_split(raw, y=y, validation=validation)}
             for rate in rates:
                 online = calibrate_online(

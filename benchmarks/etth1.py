@@ -29,9 +29,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks._result import ROOT, record
-from forecast_assets.core.models.patchtst import PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes
 from forecast_assets.core.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 
 FIGURE = "patchtst_etth1_96_mse"
 DATA = ROOT.parent / "shared" / "data" / "ETTh1.csv"

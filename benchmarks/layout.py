@@ -31,7 +31,7 @@ from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.settings import Settings
-from forecast_assets.core.training.fit import Hardware, fit
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
@@ -72,7 +72,7 @@ def trained(panel: PanelTensors, settings: Settings, *, year: int, layout: Layou
     stats = fit_stats(panel, fold)
     start = time.process_time()
     hardware = Hardware(accelerator="cpu", precision="32-true")
-    done = fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=seed, hardware=hardware)
+    done = FoldTrainer(MODEL, spec, panel, fold, stats, lookback, hardware).fit(seed)
     return {
         "validation_pinball": done.validation_pinball,
         "best_epoch": done.best_epoch,

@@ -29,9 +29,9 @@ from torch.nn import functional
 
 from benchmarks._result import ROOT, record
 from benchmarks.etth1 import HORIZON, SIZES
-from forecast_assets.core.models.patchtst import PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes
 from forecast_assets.core.specs import PatchTstSpec
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 
 FIGURE = "patchtst_train_vs_neuralforecast"
 ROUNDS, WARM_UP = 5, 2

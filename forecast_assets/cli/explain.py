@@ -72,7 +72,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
     weights = load_file(version.path(weights_file(best["seed"])))
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
-    panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
+    panel = as_read_by(spec.reads, panel, ends=chosen, lookback=lookback)
     found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=stats)
     told = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
@@ -82,7 +82,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
         ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
-        neighbours=[] if told is None else attributions(told, ticker=panel.ticker, names=panel.tickers)[0],
+        neighbours=[] if told is None else attributions(told, ticker=panel.ticker, tickers=panel.tickers)[0],
     )
 
 

@@ -6,12 +6,14 @@ Dagster definitions stays quick.
 """
 
 import datetime as dt
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from forecast_assets.core.credentials import has_password
 from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.reads import GraphSettings, Reads
 
 
 def refuse_password(value: str, *, setting: str) -> None:
@@ -116,12 +118,22 @@ class FitSpec(Spec):
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
 
+    @property
+    def reads(self) -> Reads:
+        """What the network reads."""
+        raise NotImplementedError
+
 
 class MlpSpec(FitSpec):
     """B0, the MLP baseline: lagged returns in, one Normal per horizon out."""
 
     lags: int = Field(default=4, ge=1)
     hidden: int = Field(default=64, ge=1)
+
+    @property
+    def reads(self) -> Reads:
+        """The lagged returns."""
+        return Reads(("log_return",))
 
 
 class TftSpec(FitSpec):
@@ -149,6 +161,11 @@ class TftSpec(FitSpec):
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin")
     known: tuple[str, ...] = Field(description="known-future calendar columns")
+
+    @property
+    def reads(self) -> Reads:
+        """The observed columns, then the known ones."""
+        return Reads((*self.observed, *self.known))
 
 
 class MoeSpec(TftSpec):
@@ -178,6 +195,11 @@ class MoeSpec(TftSpec):
             raise ValueError(f"has to be at most experts ({info.data['experts']})")
         return value
 
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, then the regime: a macro feed may pause."""
+        return replace(super().reads, optional=self.regime)
+
 
 class GraphSpec(TftSpec):
     """B6: B3 with the last returns of the most correlated tickers among its observed variables."""
@@ -204,6 +226,12 @@ class GraphSpec(TftSpec):
             raise ValueError(f"has to be at most window_sessions ({info.data['window_sessions']})")
         return value
 
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, and the messages of neighbours."""
+        graph = GraphSettings(self.window_sessions, self.min_pairs, self.neighbours)
+        return replace(super().reads, messages=self.messages, graph=graph)
+
 
 class MamlSpec(TftSpec):
     """B7: the TFT without an embedding of the ticker, with a head adapted to the ticker's own past."""
@@ -224,6 +252,11 @@ class MamlSpec(TftSpec):
     new_listing_share: float = Field(
         default=0.5, ge=0, le=1, description="share of training samples with a shortened past, like a new listing's"
     )
+
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, and the outcomes of the support sessions."""
+        return replace(super().reads, support_sessions=self.support_sessions)
 
 
 class PatchTstSpec(FitSpec):
@@ -247,6 +280,11 @@ class PatchTstSpec(FitSpec):
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin: the channels")
     known: tuple[str, ...] = Field(description="known-future calendar columns")
+
+    @property
+    def reads(self) -> Reads:
+        """The observed columns, then the known ones."""
+        return Reads((*self.observed, *self.known))
 
 
 class SweepSpec(Spec):

@@ -203,7 +203,7 @@ def told_apart(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neigh
     """The tickers that moved the explained forecast most, where the member reads any."""
     if neighbours is None:
         return []
-    (heard,) = attributions(neighbours, ticker=panel.ticker, names=panel.tickers)
+    (heard,) = attributions(neighbours, ticker=panel.ticker, tickers=panel.tickers)
     return [Neighbour(**one._asdict()) for one in heard[:SHOWN_NEIGHBOURS]]
 
 

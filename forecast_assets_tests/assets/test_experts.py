@@ -87,7 +87,7 @@ def test_a_night_of_a_champion_that_reads_neighbours_can_be_explained(graph: Gra
     assert found is not None
     assert found[0].startswith("b6_graph/")
     assert found[1].neighbours is not None
-    heard = attributions(found[1].neighbours, ticker=panel.ticker, names=panel.tickers)[0]
+    heard = attributions(found[1].neighbours, ticker=panel.ticker, tickers=panel.tickers)[0]
     assert 0 < len({one.ticker for one in heard} & set(night["ticker"])) == len(heard)
     assert night["ticker"][0] not in {one.ticker for one in heard}
 

@@ -11,7 +11,7 @@ import torch
 from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldWork
 from forecast_assets.core.specs import FoldSpec, MlpSpec
-from forecast_assets.core.training import fit as module
+from forecast_assets.core.training.fit import FoldTrainer
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.resources.tracking import TrackingResource
@@ -65,15 +65,15 @@ def test_what_a_fold_was_opened_with_stays_behind_when_the_work_is_sent(tmp_path
 def test_a_batch_that_memory_does_not_hold_is_halved_and_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tried, whole = [], module.fit
+    tried, whole = [], FoldTrainer.fit
 
-    def fit(name: str, spec: MlpSpec, **kwargs: Any) -> Any:
-        tried.append(spec.batch_size)
-        if spec.batch_size > 16:
+    def fit(trainer: FoldTrainer, seed: int, **kwargs: Any) -> Any:
+        tried.append(trainer.spec.batch_size)
+        if trainer.spec.batch_size > 16:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(name, spec, **kwargs)
+        return whole(trainer, seed, **kwargs)
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(FoldTrainer, "fit", fit)
     assert len(fitted(tmp_path, 7, mode="disabled").fit.curve) == 3
     assert tried == [64, 32, 16]
     said = [record.getMessage() for record in caplog.records if record.name == "networks"]
@@ -84,6 +84,6 @@ def test_a_single_window_that_memory_does_not_hold_fails(tmp_path: Path, monkeyp
     def fit(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(FoldTrainer, "fit", fit)
     with pytest.raises(torch.OutOfMemoryError):
         fitted(tmp_path, 7, mode="disabled", batch_size=1)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.scores.quantile import coverage, mean_pinball
+from forecast_assets.core.scores.quantile import coverage
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.core.training.calibrate import (
     MAX_LOG_FACTOR,
@@ -25,6 +25,7 @@ from forecast_assets.core.training.calibrate import (
     volatility_regimes,
 )
 from forecast_assets.core.windows.tensors import NO_DATE
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import random_panel
 
 Floats = NDArray[np.float64]
@@ -78,7 +79,7 @@ def test_calibrated_forecasts_are_not_harmed() -> None:
     assert inside.mean() == pytest.approx(0.95, abs=3 * inside.std() / math.sqrt(1000))
 
 
-def test_an_outcome_that_ends_on_the_decision_date_or_later_changes_nothing() -> None:
+def test_an_outcome_that_ends_on_the_forecast_date_or_later_changes_nothing() -> None:
     market = Simulation(np.ones(120), tickers=5)
     cut = 70
     before = market.calibrated().quantiles
@@ -89,10 +90,10 @@ def test_an_outcome_that_ends_on_the_decision_date_or_later_changes_nothing() ->
     assert (after[market.date == cut + 1] != before[market.date == cut + 1]).any()  # and a day later it does
 
 
-def test_a_label_that_is_known_at_its_own_decision_is_an_error() -> None:
+def test_a_label_that_is_known_at_its_own_forecast_is_an_error() -> None:
     market = Simulation(np.ones(30), tickers=2)
     market.label_date[7, 1] = market.date[7]
-    with pytest.raises(ValueError, match="ends on or before its own decision"):
+    with pytest.raises(ValueError, match="ends on or before the date of its own forecast"):
         market.calibrated()
 
 
