@@ -27,19 +27,19 @@ def b0_mlp(b0_mlp_spec: MlpSpec, inputs: FoldInputs) -> StageOutput:
 
 @network
 def b1_tft(b1_tft_spec: TftSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B1: the Temporal Fusion Transformer without an embedding of the ticker, 3 horizons, 7 quantiles."""
+    """B1: the Temporal Fusion Transformer without an embedding of the ticker, all horizons, 7 quantiles."""
     return train_fold("b1_tft", b1_tft_spec, inputs, calibration=calibration)
 
 
 @network
 def b2_tft_ticker(b2_tft_ticker_spec: TftSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles."""
+    """B2: the Temporal Fusion Transformer with a ticker embedding, all horizons, 7 quantiles."""
     return train_fold("b2_tft_ticker", b2_tft_ticker_spec, inputs, calibration=calibration)
 
 
 @network
 def b3_tft_sector(b3_tft_sector_spec: TftSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B3: the Temporal Fusion Transformer with embeddings of ticker and sector, 3 horizons, 7 quantiles."""
+    """B3: the Temporal Fusion Transformer with embeddings of ticker and sector, all horizons, 7 quantiles."""
     return train_fold("b3_tft_sector", b3_tft_sector_spec, inputs, calibration=calibration)
 
 

@@ -120,7 +120,7 @@ MUTANTS = (
         "labels_left_as_they_were",
         "an incremental run does not complete the labels that its new rows mature",
         "panel/incremental.py",
-        (("LABEL_ROWS = 60", "LABEL_ROWS = 0"),),
+        (("LABEL_ROWS = LOOK_AHEAD.days", "LABEL_ROWS = 0"),),
         ("core/panel/test_incremental.py",),
     ),
     Mutant(

@@ -34,7 +34,7 @@ def calendar_columns() -> dict[str, Column]:
 
 def nightly_columns() -> dict[str, Column]:
     """Columns of a night's forecasts."""
-    from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
+    from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES, horizons_text
 
     made = tuple(("windowed_tensors", name) for name in ("features", "scale", "sector", "exchange", "ticker", "date"))
     issued = {
@@ -44,7 +44,7 @@ def nightly_columns() -> dict[str, Column]:
     return {
         "date": Column("session whose close the decision is made at", (("windowed_tensors", "date"),)),
         "ticker": Column("name, as delivered", (("windowed_tensors", "ticker"),)),
-        "horizon": Column("own sessions ahead: 1, 5 or 20"),
+        "horizon": Column(f"own sessions ahead: {horizons_text(last='or')}"),
         **issued,
         "mean": Column("of the log return, from the quantiles", made),
         "sigma": Column("standard deviation of the log return, from the quantiles", made),
@@ -72,10 +72,12 @@ def position_columns() -> dict[str, Column]:
 
 def challenger_columns() -> dict[str, Column]:
     """Columns of a night's shadow scores."""
+    from forecast_assets.core.horizons import horizons_text
+
     read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
     sides = ("champion", "challenger")
     return {
-        "horizon": Column("own sessions ahead: 1, 5 or 20"),
+        "horizon": Column(f"own sessions ahead: {horizons_text(last='or')}"),
         **{f"{side}_pinball": Column(f"mean pinball loss of the {side}, log return", read) for side in sides},
         "pinball_ratio": Column("the challenger's pinball over the champion's", read),
         "ratio_low": Column("lower end of its 95 % stationary-bootstrap interval", read),

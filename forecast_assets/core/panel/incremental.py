@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.horizons import LOOK_AHEAD
 from forecast_assets.core.panel.blocks import BLOCK
 from forecast_assets.core.panel.build import Parts, columns, feature_parts
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
@@ -33,8 +34,8 @@ from forecast_assets.core.panel.known_future import add_known
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 
-LABEL_ROWS = 60
-"""Rows before a change whose labels are made again: holds the longest horizon on any calendar."""
+LABEL_ROWS = LOOK_AHEAD.days
+"""Rows before a change whose labels are made again: a calendar, even a union, has at most one row a day."""
 LARGEST_SHARE = 0.2
 """With more changed rows than this nothing is gained, and everything is computed anew."""
 

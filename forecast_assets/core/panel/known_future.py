@@ -1,18 +1,13 @@
-"""What the calendar says in advance about the sessions t+1, t+5 and t+20 of the ticker's own exchange."""
-
-import datetime as dt
+"""Known-future columns: what the exchange's calendar tells in advance about the session of each horizon."""
 
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
 from forecast_assets.core.panel.sessions import calendar_bounds, sessions
 
 KNOWN: tuple[str, ...] = tuple(f"{kind}_{h}d" for h in HORIZONS for kind in ("day_of_week", "month", "quarter_end"))
 """Known-future columns: day of week 0 (Monday) to 4, month 1 to 12, 1 on the last session of a quarter else 0."""
-
-AHEAD = dt.timedelta(days=75)
-"""Holds the longest horizon and one session more, whatever the holidays."""
 
 
 def add_known(panel: pl.DataFrame) -> pl.DataFrame:
@@ -31,7 +26,7 @@ def _days(panel: pl.DataFrame) -> pl.DataFrame:
 
 def _days_ahead(exchange: str, days: pl.Series) -> pl.DataFrame:
     first, last = days[0], days[-1]
-    until = min(last + AHEAD, calendar_bounds(exchange)[1])
+    until = min(last + LOOK_AHEAD, calendar_bounds(exchange)[1])
     calendar = sessions(exchange, first, until)
     # The last session on or before a day, then h further: a day that is no session counts from the one before it.
     here = calendar.search_sorted(days, side="right")

@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-
-YEAR_END_MARGIN = dt.timedelta(days=90)
+from forecast_assets.core.horizons import LOOK_AHEAD
 
 
 def sessions(exchange: str, start: dt.date, end: dt.date) -> pl.Series:
@@ -36,7 +35,7 @@ def closes(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
 
 def _schedule(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
     # Whole years, with room for the longest horizon: ingest, reindex and the known-future columns then share one build.
-    to_year = min((end + YEAR_END_MARGIN).year, calendar_bounds(exchange)[1].year)
+    to_year = min((end + LOOK_AHEAD).year, calendar_bounds(exchange)[1].year)
     days = _sessions_of_years(exchange, start.year, to_year)
     return days.filter(pl.col("date").is_between(start, end))
 

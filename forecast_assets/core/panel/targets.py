@@ -1,4 +1,4 @@
-"""What is to be forecast: log returns over 1, 5 and 20 sessions of the ticker's own exchange."""
+"""Targets: log returns over each horizon, in sessions of the ticker's own exchange, and the day the last one ends."""
 
 import polars as pl
 

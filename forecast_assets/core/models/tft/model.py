@@ -18,7 +18,7 @@ class Tft(LocationScaleModel):
     """The TFT with ``static`` (of ticker, sector, exchange) as its static variables.
 
     The encoder shows ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar
-    of the sessions t+1, t+5 and t+20. Some training ids are shown as unknown, so that the unknown id is a trained one.
+    of the sessions at the horizons. Some training ids are shown as unknown, so that the unknown id is a trained one.
     ``made`` names observed variables that a subclass makes itself, see ``shown``.
     """
 
