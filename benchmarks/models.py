@@ -36,7 +36,7 @@ from forecast_assets.core.models.base import make_batch
 from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.models.tft.network import TftSizes
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
@@ -221,7 +221,7 @@ def measure_gather() -> Figures:
     ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
     stats = fit_stats(panel, Fold(year=0, train=ends, validation=ends, test=ends))
     single, generator = Layout(1, 1), torch.Generator().manual_seed(0)
-    sampler, every = RunSampler.over(panel, ends, layout=single), panel.columns(panel.feature_names[:features])
+    sampler, every = WindowSampler.over(panel, ends, layout=single), panel.columns(panel.feature_names[:features])
     batches = loader_batches(sizes)
 
     def gather() -> None:

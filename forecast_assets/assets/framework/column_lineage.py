@@ -108,7 +108,7 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     """Columns of the feature panel, the macro ones included."""
     from forecast_assets.core.horizons import HORIZONS, TARGETS
     from forecast_assets.core.panel.features import declare, declare_cross, declare_scale
-    from forecast_assets.core.panel.known_future import KNOWN
+    from forecast_assets.core.panel.known_future import KNOWN_FUTURE
     from forecast_assets.core.panel.macro import MACRO, SERIES
 
     def panel(*names: str) -> tuple[tuple[str, str], ...]:
@@ -123,7 +123,7 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
             ("macro_series", name) for name in ("known_from", *SERIES) if name == "known_from" or name in known.formula
         )
         columns[known.name] = Column(f"{known.formula} [{known.unit}], as known at the close; {known.source}", reads)
-    for name in KNOWN:
+    for name in KNOWN_FUTURE:
         columns[name] = Column("of the session ahead, by the exchange's published calendar", panel("date", "exchange"))
     for name, horizon in zip(TARGETS, HORIZONS, strict=True):
         said = f"log(close {horizon} own sessions later / close) [log return]"

@@ -9,7 +9,7 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.windows.past import Past, past_of
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Te
 
 def make_batch(
     panel: PanelTensors,
-    runs: Runs,
+    runs: WindowBatch,
     *,
     layout: Layout,
     stats: FoldStats,

@@ -8,7 +8,7 @@ from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
-from forecast_assets.core.panel.known_future import KNOWN, add_known
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE, add_known_future
 from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
@@ -49,7 +49,7 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
         observed = observed_rows(part)
         own = add_own_features(observed, spec=features).select(own_names(features))
         carried = carry(part, own.hstack(ranks.take(observed.height)))
-        panel = add_targets(add_known(part.hstack(carried)), quoted=days)
+        panel = add_targets(add_known_future(part.hstack(carried)), quoted=days)
         yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
 
 
@@ -59,7 +59,7 @@ def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Ite
         if macro is None or macro.is_empty():
             yield part
         else:
-            place = part.columns.index(KNOWN[0])
+            place = part.columns.index(KNOWN_FUTURE[0])
             names = [*part.columns[:place], *MACRO_NAMES, *part.columns[place:]]
             yield add_macro(part, macro).select(names)
 
@@ -67,4 +67,4 @@ def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Ite
 def columns(features: FeatureSpec) -> list[str]:
     """Columns of the feature panel, in order."""
     own = [name for name in own_names(features) if name != SCALE]
-    return [*KEYS, *own, *cross_names(features), *KNOWN, SCALE, *TARGETS, "label_end"]
+    return [*KEYS, *own, *cross_names(features), *KNOWN_FUTURE, SCALE, *TARGETS, "label_end"]

@@ -53,8 +53,8 @@ class CalendarPanel(dy.Schema):
         return pl.col("open").is_null() == pl.col("is_missing")
 
 
-class _FeaturePanel(dy.Schema):
-    """The columns of the feature panel that depend on no setting, without the targets; feature columns are free."""
+class FeaturePanel(dy.Schema):
+    """The columns of the feature panel that depend on no setting; feature columns are free."""
 
     date = dy.Date(primary_key=True)
     ticker = dy.String(primary_key=True, min_length=1)
@@ -64,6 +64,7 @@ class _FeaturePanel(dy.Schema):
     segment = dy.Int32(min=0)
     is_missing = dy.Bool()
     ewma_vol = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
+    locals().update({name: dy.Float64(nullable=True, allow_inf=False, allow_nan=False) for name in TARGETS})
     label_end = dy.Date(nullable=True)
 
     @dy.rule()
@@ -80,11 +81,7 @@ class _FeaturePanel(dy.Schema):
 RAW_PANEL = RawPanel
 REJECTED_ROWS = RejectedRows
 CALENDAR_PANEL = CalendarPanel
-FEATURE_PANEL = type(dy.Schema)(
-    "FeaturePanel",
-    (_FeaturePanel,),
-    {name: dy.Float64(nullable=True, allow_inf=False, allow_nan=False) for name in TARGETS},
-)
+FEATURE_PANEL = FeaturePanel
 
 
 def validate(frame: pl.DataFrame, schema: type[dy.Schema], name: str) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import polars as pl
 
 from forecast_assets.core.panel import indicators as ind
 from forecast_assets.core.panel.blocks import rolling_in_blocks
-from forecast_assets.core.panel.known_future import KNOWN
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.panel.recursions import Ema, exponential_averages
 from forecast_assets.core.specs import FeatureSpec
 
@@ -398,4 +398,4 @@ def feature_names(feature_panel: pl.DataFrame) -> tuple[str, ...]:
     """The columns of a feature panel that models may take in: features, then the known-future columns."""
     fixed = {"date", "ticker", "exchange", "sector", "region", "segment", "is_missing", SCALE, "label_end"}
     free = [name for name in feature_panel.columns if name not in fixed and not name.startswith("target_")]
-    return (*(name for name in free if name not in KNOWN), *(name for name in free if name in KNOWN))
+    return (*(name for name in free if name not in KNOWN_FUTURE), *(name for name in free if name in KNOWN_FUTURE))

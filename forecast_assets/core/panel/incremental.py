@@ -30,7 +30,7 @@ from forecast_assets.core.panel.features import (
     observed_rows,
     own_names,
 )
-from forecast_assets.core.panel.known_future import add_known
+from forecast_assets.core.panel.known_future import add_known_future
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 
@@ -215,7 +215,7 @@ def _extended(plan: _Plan, own: pl.DataFrame, others: CrossSections, days: _Days
     )
     carried = carry(part, features)
     labelled = part.filter(pl.Series(again)).hstack(carried.filter(pl.Series(again)))
-    labelled = add_targets(add_known(labelled), quoted=days.quoted)
+    labelled = add_targets(add_known_future(labelled), quoted=days.quoted)
     order = columns(spec)
     old = plan.stored.features.select(order)[plan.old[~again]].with_columns(
         carried.filter(pl.Series(~again)).select(cross_names(spec))

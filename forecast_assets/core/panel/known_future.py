@@ -6,12 +6,14 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
 from forecast_assets.core.panel.sessions import calendar_bounds, sessions
 
-KNOWN: tuple[str, ...] = tuple(f"{kind}_{h}d" for h in HORIZONS for kind in ("day_of_week", "month", "quarter_end"))
+KNOWN_FUTURE: tuple[str, ...] = tuple(
+    f"{kind}_{h}d" for h in HORIZONS for kind in ("day_of_week", "month", "quarter_end")
+)
 """Known-future columns: day of week 0 (Monday) to 4, month 1 to 12, 1 on the last session of a quarter else 0."""
 
 
-def add_known(panel: pl.DataFrame) -> pl.DataFrame:
-    """``panel`` plus the columns of ``KNOWN`` (Int32).
+def add_known_future(panel: pl.DataFrame) -> pl.DataFrame:
+    """``panel`` plus the columns of ``KNOWN_FUTURE`` (Int32).
 
     They come from the exchange's published calendar alone, never from the panel's own dates: a special session or a
     closure that was only seen later could not be known. Raises BadInput where the calendar ends too early.

@@ -22,10 +22,10 @@ from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs, check_windows, cover, single_windows
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch, check_windows, cover, single_windows
 
 logger = logging.getLogger(__name__)
 # Which accelerators exist and where to sign up is not news for every fit of every fold.
@@ -76,13 +76,13 @@ class Fit:
 class _Epochs:
     """Batches of runs, drawn anew each epoch from a generator of its own."""
 
-    def __init__(self, sampler: RunSampler, *, spec: FitSpec, seed: int) -> None:
+    def __init__(self, sampler: WindowSampler, *, spec: FitSpec, seed: int) -> None:
         self.sampler = sampler
-        self.runs = sampler.runs_for(spec.samples_per_epoch)
+        self.runs = sampler.blocks_for(spec.samples_per_epoch)
         self.batch_runs = max(1, spec.batch_size // sampler.layout.ends)
         self.generator = torch.Generator().manual_seed(seed)
 
-    def __iter__(self) -> Iterator[Runs]:
+    def __iter__(self) -> Iterator[WindowBatch]:
         drawn = self.sampler.draw(self.runs, generator=self.generator)
         for k in range(0, self.runs, self.batch_runs):
             yield drawn[k : k + self.batch_runs]
@@ -166,7 +166,7 @@ class _Loop(lightning.LightningModule):
             record={"curve": self.curve, "best": best},
         )
 
-    def training_step(self, runs: Runs, _index: int) -> Tensor:
+    def training_step(self, runs: WindowBatch, _index: int) -> Tensor:
         batch = make_batch(
             self.panel,
             runs,
@@ -289,7 +289,7 @@ def fit(
         if start is not None:
             model.load_state_dict(dict(start))
         layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
-        epochs = _Epochs(RunSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
+        epochs = _Epochs(WindowSampler.over(panel, fold.train, layout=layout), spec=spec, seed=seed)
         loop = _Loop(model, panel=panel, fold=fold, stats=stats, spec=spec, epochs=epochs)
         loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
         if checkpoint is not None:

@@ -28,7 +28,7 @@ FLAT = 1e-5
 """Share of a sum of squares below which what is left of it around the mean is rounding: a series that does not vary."""
 
 
-def as_read_by(spec: FitSpec, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
+def with_graph_if_read(spec: FitSpec, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
     """``panel`` with what a model of ``spec`` reads beside its rows to decide at rows ``ends`` (M,): a graph, or nothing."""
     if not isinstance(spec, GraphSpec):
         return panel
