@@ -9,7 +9,6 @@ asset's own settings are counted once, whoever trained them.
 """
 
 import datetime as dt
-import difflib
 import logging
 import shutil
 import sys
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
 from forecast_assets.core.models.names import EXPERIMENTS, Network
+from forecast_assets.core.nearest import nearest_names
 from forecast_assets.core.specs import FitSpec, Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe
@@ -174,7 +174,7 @@ def checked(arguments: list[str]) -> list[str]:
 
 
 def _nearest(name: str, known: Any) -> str:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0)[0]
+    return nearest_names(name, known, count=1, cutoff=0)[0]
 
 
 def _task(config: DictConfig) -> float:

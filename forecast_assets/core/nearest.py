@@ -1,10 +1,10 @@
-"""The names that somebody may have meant."""
+"""Suggest the names nearest to a misspelt one."""
 
 import difflib
 from collections.abc import Iterable
 
 
-def nearest_names(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Up to three ``known`` names most like ``name``, in any case of letters."""
-    upper = {other.upper(): other for other in known}
-    return tuple(upper[other] for other in difflib.get_close_matches(name.upper(), upper, n=3, cutoff=0.5))
+def nearest_names(name: str, candidates: Iterable[str], *, count: int = 3, cutoff: float = 0.5) -> tuple[str, ...]:
+    """Return up to ``count`` of ``candidates`` most like ``name``, ignoring case, with a similarity from ``cutoff`` on."""
+    upper = {other.upper(): other for other in candidates}
+    return tuple(upper[other] for other in difflib.get_close_matches(name.upper(), upper, n=count, cutoff=cutoff))

@@ -1,6 +1,5 @@
 """Compose a run's settings from conf/ with Hydra."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 
 from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.nearest import nearest_names
 from forecast_assets.core.specs import Settings, Spec, refuse_password
 from forecast_assets.resources import environment
 
@@ -75,7 +75,7 @@ def check_setting(key: str, *, also: Sequence[str] = ()) -> None:
     known = [f"{name}.{knob}" for name, of in Settings.model_fields.items() for knob in of.annotation.model_fields]  # type: ignore[union-attr]
     known += also
     if key not in known and not any(key.startswith(f"{name}.") for name in known):
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+        nearest = nearest_names(key, known, count=1, cutoff=0)[0]
         raise BadSetting(f"settings: there is no knob {key!r}; the nearest is {nearest}")
 
 

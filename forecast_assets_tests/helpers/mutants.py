@@ -99,7 +99,7 @@ MUTANTS = (
         "rank_among_later_closes",
         "a European name is ranked among American ones that close hours later",
         "panel/features.py",
-        ((".cast(pl.Int64) * NAMES + exchange)", ".cast(pl.Int64) * NAMES)"),),
+        ((".cast(pl.Int64) * CODES + exchange)", ".cast(pl.Int64) * CODES)"),),
         PANEL,
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""The feature panel put together, whole or part by part."""
+"""Make the feature panel from the calendar panel, whole or part by part."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -22,9 +22,9 @@ Parts = Callable[[], Iterable[pl.DataFrame]]
 def feature_panel(
     calendar_panel: pl.DataFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Features, known-future columns, ``ewma_vol``, targets and ``label_end`` per row of the calendar panel.
+    """Return features, known-future columns, ``ewma_vol``, targets and ``label_end`` per row of the calendar panel.
 
-    Sorted by ticker and date; prices and volume are left behind. ``macro``: see ``core.panel.macro``. Raises BadInput where
+    Sorted by ticker and date, without prices and volume. ``macro``: see ``core.panel.macro``. Raises BadInput where
     the input breaks its contract.
     """
     ordered = calendar_panel.sort("ticker", "date")
@@ -32,10 +32,10 @@ def feature_panel(
 
 
 def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[pl.DataFrame]:
-    """The feature panel of a calendar panel that comes in parts, which are read twice.
+    """Yield the feature panel of a calendar panel that comes in parts, which are read twice.
 
-    A rank needs all names of its day, and a special session is one for every name of its exchange: both are collected
-    from all parts before the first is made. What is kept meanwhile is a few numbers a row.
+    A rank needs all tickers of its day, and a special session holds for all tickers of its exchange: both are collected
+    from all parts before the first part is made. Until then a few numbers a row are kept.
     """
     ranks, quoted = CrossSections(features), []
     for part in calendar_panel():
@@ -54,7 +54,7 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
 
 
 def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
-    """Parts of a feature panel with the macro columns, where there are any, before the known-future ones."""
+    """Yield parts of a feature panel with the macro columns, if any, before the known-future ones."""
     for part in parts:
         if macro is None or macro.is_empty():
             yield part

@@ -1,4 +1,4 @@
-"""Schemas of the tables that cross stages, and the one way to check a table against them."""
+"""Schemas of the panel's tables that cross stages, and the check of a table against its schema."""
 
 import dataframely as dy
 import polars as pl
@@ -73,8 +73,8 @@ class FeaturePanel(dy.Schema):
         return ~pl.col("is_missing") | pl.all_horizontal(pl.col(name).is_null() for name in (*TARGETS, "label_end"))
 
     @dy.rule()
-    def a_label_ends_after_its_decision(cls) -> pl.Expr:  # noqa: N805
-        """What the purge relies on."""
+    def a_label_ends_after_its_forecast_origin(cls) -> pl.Expr:  # noqa: N805
+        """The purge of the folds relies on it."""
         return pl.col("label_end").is_null() | (pl.col("label_end") > pl.col("date"))
 
 
