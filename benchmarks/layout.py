@@ -29,7 +29,6 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.core.panel.features import feature_names
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.build import build_tensors
@@ -38,6 +37,7 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.helpers.reading import read_files
 
 MODEL = "b2_tft_ticker"
 REAL_PANEL = ROOT.parent / "shared" / "data" / "panel_40.csv"
@@ -57,7 +57,7 @@ def panel_of(name: str, settings: Settings, folder: Path) -> PanelTensors:
         if name == "planted":
             drop = folder / "planted.csv"
             write_demo_csv(drop, settings.demo)
-        raw = read_drops([drop], spec=settings.panel).accepted
+        raw, _ = read_files([drop], spec=settings.panel)
         corrected, _ = apply_corrections(raw, corrections=settings.panel.corrections)
         frame = feature_panel(reindex(corrected, spec=settings.panel), features=settings.features)
         build_tensors(frame, feature_names=feature_names(frame)).save(path)

@@ -37,7 +37,7 @@ from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.models.tft.network import TftSizes
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
@@ -222,7 +222,7 @@ def measure_gather() -> Figures:
     ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
     stats = fit_stats(panel, Fold(year=0, train=ends, validation=ends, test=ends))
     single, generator = Layout(1, 1), torch.Generator().manual_seed(0)
-    sampler, reads = RunSampler.over(panel, ends, layout=single), Reads(panel.feature_names[:features])
+    sampler, reads = WindowSampler.over(panel, ends, layout=single), Reads(panel.feature_names[:features])
     batches = loader_batches(sizes)
 
     def gather() -> None:

@@ -38,7 +38,7 @@ from forecast_assets.core.specs import FitSpec, FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.graph import as_read_by
+from forecast_assets.core.windows.graph import with_graph_if_read
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
@@ -111,10 +111,12 @@ def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
         stats = fit_stats(others, fold)
         for model in MODELS:
             spec, started = spec_of(model, samples=samples), time.perf_counter()
-            reads = as_read_by(spec.reads, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
+            reads = with_graph_if_read(
+                spec.reads, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK
+            )
             hardware = Hardware(accelerator="cpu", precision="32-true")
             done = FoldTrainer(model, spec, reads, fold, stats, LOOKBACK, hardware).fit(SEED)
-            reads = as_read_by(spec.reads, panel, ends=asked, lookback=LOOKBACK)
+            reads = with_graph_if_read(spec.reads, panel, ends=asked, lookback=LOOKBACK)
             quantiles = predict(
                 model, spec, done.weights, panel=reads, ends=asked, stats=stats, lookback=LOOKBACK, device="cpu"
             )

@@ -14,7 +14,7 @@ from forecast_assets.core.specs import NightlySpec
 from forecast_assets.core.training.ensemble import median_of_means
 from forecast_assets.core.training.fit import START, FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.graph import as_read_by
+from forecast_assets.core.windows.graph import with_graph_if_read
 from forecast_assets.core.windows.tensors import PanelTensors
 
 
@@ -38,7 +38,7 @@ def retrain(
 ) -> Retrained:
     """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
     card, stats = bundle.card, bundle.stats_for(panel)
-    panel = as_read_by(card.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
+    panel = with_graph_if_read(card.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
     knobs = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.weights, strict=True):

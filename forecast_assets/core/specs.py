@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from forecast_assets.core.credentials import has_password
 from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.horizons import HORIZONS, horizons_text
 from forecast_assets.core.reads import GraphSettings, Reads
 
 
@@ -23,6 +24,10 @@ def refuse_password(value: str, *, setting: str) -> None:
             f"settings: {setting}: the URL holds a password, and a setting is shown on run pages; leave it to PGPASSWORD or "
             "~/.pgpass, or to what else the database's driver reads."
         )
+
+
+DEFAULT_KNOWN = ("day_of_week_1d", "month_1d", *(f"quarter_end_{h}d" for h in HORIZONS))
+"""Known-future columns that a network reads where its settings name none."""
 
 
 class Spec(BaseModel):
@@ -94,7 +99,9 @@ class FoldSpec(Spec):
 
     first_test_year: int = Field(default=2019, ge=1900)
     validation_sessions: int = Field(default=126, ge=1, description="union sessions of validation forecast origins")
-    purge_sessions: int = Field(default=21, ge=0, description="union sessions left out before the test year")
+    purge_sessions: int = Field(
+        default=HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year"
+    )
 
 
 class FitSpec(Spec):
@@ -160,7 +167,7 @@ class TftSpec(FitSpec):
     )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin")
-    known: tuple[str, ...] = Field(description="known-future calendar columns")
+    known: tuple[str, ...] = Field(default=DEFAULT_KNOWN, description="known-future calendar columns")
 
     @property
     def reads(self) -> Reads:
@@ -279,7 +286,7 @@ class PatchTstSpec(FitSpec):
     )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin: the channels")
-    known: tuple[str, ...] = Field(description="known-future calendar columns")
+    known: tuple[str, ...] = Field(default=DEFAULT_KNOWN, description="known-future calendar columns")
 
     @property
     def reads(self) -> Reads:
@@ -347,8 +354,9 @@ class BacktestSpec(ResamplingSpec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 
     execution: Literal["next_open", "same_close"] = Field(default="next_open", description="same_close is optimistic")
-    horizon_sessions: Literal[1, 5, 20] = Field(
-        default=20, description="horizon whose forecast is traded, as that many tranches"
+    horizon_sessions: int = Field(
+        default=20 if 20 in HORIZONS else HORIZONS[-1],
+        description=f"horizon whose forecast is traded, as that many tranches: {horizons_text(last='or')}",
     )
     cost_bps: float = Field(default=5.0, ge=0, description="cost of a trade, basis points of its value, each side")
     kelly_fraction: float = Field(default=0.5, gt=0, le=1)
@@ -360,6 +368,13 @@ class BacktestSpec(ResamplingSpec):
     max_wait_sessions: int = Field(
         default=5, ge=0, description="sessions an order waits for a quote before it is cancelled"
     )
+
+    @field_validator("horizon_sessions")
+    @classmethod
+    def _is_forecast(cls, value: int) -> int:
+        if value not in HORIZONS:
+            raise ValueError(f"has to be {horizons_text(last='or')}")
+        return value
 
 
 class DeclaredTrial(Spec):

@@ -74,13 +74,15 @@ class FoldWork:
         import torch
 
         from forecast_assets.core.windows.folds import make_fold
-        from forecast_assets.core.windows.graph import as_read_by
+        from forecast_assets.core.windows.graph import with_graph_if_read
         from forecast_assets.core.windows.stats import fit_stats
         from forecast_assets.core.windows.tensors import PanelTensors
 
         panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
         fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
-        panel = as_read_by(self.spec.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback)
+        panel = with_graph_if_read(
+            self.spec.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback
+        )
         return FoldData(panel, fold, fit_stats(panel, fold))
 
     def __getstate__(self) -> dict[str, Any]:

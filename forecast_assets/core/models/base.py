@@ -11,7 +11,7 @@ from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs, single_windows
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch, single_windows
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Te
 
 def make_batch(
     panel: PanelTensors,
-    runs: Runs,
+    runs: WindowBatch,
     *,
     layout: Layout,
     stats: FoldStats,

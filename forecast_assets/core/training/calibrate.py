@@ -20,7 +20,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.horizons import HORIZONS, QUANTILES, horizons_text
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
@@ -58,10 +59,13 @@ class CalibrationState:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Return the state that ``to_json`` wrote, bit for bit. Raises ValueError on another shape."""
+        """Return the state that ``to_json`` wrote, bit for bit. Raises BadInput on another shape."""
         log_factor = np.array(content["log_factor"], dtype=np.float64)
         if log_factor.shape != (shape := (REGIMES, len(HORIZONS), len(QUANTILES))):
-            raise ValueError(f"calibration state: log_factor has shape {log_factor.shape}, expected {shape}")
+            raise BadInput(
+                f"calibration state: log_factor has shape {log_factor.shape}, forecasts over {horizons_text()} sessions "
+                f"need {shape}; nights of other horizons are not continued, begin a new FORECAST_DATA_DIR"
+            )
         return cls(log_factor)
 
 

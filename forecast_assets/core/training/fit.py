@@ -29,10 +29,10 @@ from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs, check_windows, cover
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch, check_windows, cover
 
 logger = logging.getLogger(__name__)
 # Available accelerators and advertisements are not worth a line for every fit of every fold.
@@ -81,13 +81,13 @@ class Fit:
 class _Epochs:
     """Training batches, drawn anew each epoch from a generator of its own."""
 
-    def __init__(self, sampler: RunSampler, *, spec: FitSpec, seed: int) -> None:
+    def __init__(self, sampler: WindowSampler, *, spec: FitSpec, seed: int) -> None:
         self.sampler = sampler
-        self.runs = sampler.runs_for(spec.samples_per_epoch)
+        self.runs = sampler.blocks_for(spec.samples_per_epoch)
         self.batch_runs = max(1, spec.batch_size // sampler.layout.ends)
         self.generator = torch.Generator().manual_seed(seed)
 
-    def __iter__(self) -> Iterator[Runs]:
+    def __iter__(self) -> Iterator[WindowBatch]:
         drawn = self.sampler.draw(self.runs, generator=self.generator)
         for k in range(0, self.runs, self.batch_runs):
             yield drawn[k : k + self.batch_runs]
@@ -167,7 +167,7 @@ class _Loop(lightning.LightningModule):
             record={"curve": self.curve, "best": best},
         )
 
-    def training_step(self, runs: Runs, _index: int) -> Tensor:
+    def training_step(self, runs: WindowBatch, _index: int) -> Tensor:
         batch = make_batch(
             self.panel,
             runs,
@@ -243,7 +243,7 @@ class FoldTrainer:
 
     name: str
     spec: FitSpec
-    panel: PanelTensors  # with the graph that the model reads, see ``as_read_by``
+    panel: PanelTensors  # with the graph that the model reads, see ``with_graph_if_read``
     fold: Fold
     stats: FoldStats
     lookback: int
@@ -279,7 +279,7 @@ class FoldTrainer:
             if start is not None:
                 model.load_state_dict(dict(start))
             layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
-            epochs = _Epochs(RunSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
+            epochs = _Epochs(WindowSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
             loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
             loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
             if checkpoint is not None:

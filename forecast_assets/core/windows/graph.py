@@ -29,7 +29,7 @@ FLAT = 1e-5
 """Share of a sum of squares below which what is left of it around the mean is rounding: a series that does not vary."""
 
 
-def as_read_by(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
+def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
     """Return ``panel`` with the graph that ``reads`` asks for, if any, for forecasts at rows ``ends`` (M,)."""
     if reads.graph is None:
         return panel

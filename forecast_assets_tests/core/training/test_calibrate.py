@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.scores.quantile import coverage
 from forecast_assets.core.specs import CalibrationSpec
@@ -150,7 +151,7 @@ def test_the_state_goes_through_json_bit_for_bit() -> None:
     assert np.abs(state.log_factor).max() > 0
     again = CalibrationState.from_json(json.loads(json.dumps(state.to_json())))
     np.testing.assert_array_equal(again.log_factor, state.log_factor)
-    with pytest.raises(ValueError, match="log_factor has shape"):
+    with pytest.raises(BadInput, match="log_factor has shape"):
         CalibrationState.from_json({"log_factor": [[0.0]]})
 
 

@@ -10,7 +10,7 @@ from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, M
 from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
@@ -191,7 +191,7 @@ def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:
 
 def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
     layout, reads = Layout(ends=4, stride=3), Reads(panel.feature_names)
-    runs = RunSampler.over(panel, fold.train, layout=layout).draw(200, generator=torch.Generator().manual_seed(0))
+    runs = WindowSampler.over(panel, fold.train, layout=layout).draw(200, generator=torch.Generator().manual_seed(0))
     batch = make_batch(panel, runs, layout=layout, stats=stats, reads=reads, lookback=LOOKBACK)
     assert torch.isfinite(batch.rows).all()
     assert (batch.scale > 0).all()
