@@ -149,6 +149,7 @@ def report_content(
     inputs: ReportInputs, *, ledger: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
     """Everything the report says, from the artefacts and the trial ledger alone."""
+    from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.daily_losses import join_losses
@@ -163,8 +164,9 @@ def report_content(
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, POSITIONS, TRADES, VARIANTS)
     )
-    joined = join_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
+    costs = Costs.of(spec.cost_bps, panel)
+    joined = join_years(daily, positions, trades, costs=costs, max_wait_sessions=spec.max_wait_sessions)
     books = Books(
         joined=joined,
         daily=daily,

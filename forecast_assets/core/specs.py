@@ -6,9 +6,11 @@ Dagster definitions stays quick.
 """
 
 import datetime as dt
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from forecast_assets.core.credentials import has_password
 from forecast_assets.core.errors import BadSetting
@@ -287,6 +289,10 @@ class CalibrationSpec(Spec):
     )
 
 
+CostBps = float | dict[str, float]
+"""Basis points a side: for all tickers, or by ``default``, region and ticker."""
+
+
 class ResamplingSpec(Spec):
     """The bootstrap behind an interval."""
 
@@ -301,7 +307,11 @@ class BacktestSpec(ResamplingSpec):
     horizon_sessions: Literal[1, 5, 20] = Field(
         default=20, description="horizon whose forecast is traded, as that many tranches"
     )
-    cost_bps: float = Field(default=5.0, ge=0, description="cost of a trade, basis points of its value, each side")
+    cost_bps: CostBps = Field(
+        default=5.0,
+        description="cost of a trade, basis points of its value, each side: a number, or by region and ticker, such as "
+        "{default: 5, Europe: 8, BMW.DE: 3}",
+    )
     kelly_fraction: float = Field(default=0.5, gt=0, le=1)
     name_cap: float = Field(default=0.05, gt=0, description="largest |weight| of a name")
     gross_cap: float = Field(default=2.0, gt=0, description="largest sum of |weights|")
@@ -311,6 +321,18 @@ class BacktestSpec(ResamplingSpec):
     max_wait_sessions: int = Field(
         default=5, ge=0, description="sessions an order waits for a quote before it is cancelled"
     )
+
+    @field_validator("cost_bps", mode="before")
+    @classmethod
+    def _has_a_cost_for_every_ticker(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "default" not in value:
+            raise ValueError("needs a 'default', the cost for every region and ticker that has none of its own")
+        for rate in value.values() if isinstance(value, Mapping) else [value]:
+            if isinstance(rate, bool) or not isinstance(rate, int | float):
+                raise PydanticKnownError("float_type")
+            if not rate >= 0:
+                raise PydanticKnownError("greater_than_equal", {"ge": 0})
+        return value
 
 
 class DeclaredTrial(Spec):

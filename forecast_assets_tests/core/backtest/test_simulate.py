@@ -38,6 +38,7 @@ def noise(panel: pl.DataFrame, *, seed: int, scale: float) -> pl.Expr:
         BacktestSpec(horizon_sessions=5, smoothing=0.8),
         BacktestSpec(horizon_sessions=1, smoothing=0.0, book="directional", gross_cap=0.2, cost_bps=20.0),
         BacktestSpec(horizon_sessions=20, execution="same_close", smoothing=0.5, max_wait_sessions=2),
+        BacktestSpec(horizon_sessions=5, smoothing=0.8, cost_bps={"default": 5.0, "Europe": 30.0, "T1": 2.0}),
     ],
 )
 def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int) -> None:
