@@ -189,7 +189,7 @@ def report_content(
         rivals=RIVALS,
         caveats=[],
         evidence=evidence(
-            losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=losses, books=books, trial_log=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
         importance=importance(weights),
         neighbours=_moved(inputs),

@@ -1,4 +1,4 @@
-"""What a model looked at, drawn: the variables it selected and how far back it attended."""
+"""Figure of a network's selection weights and of its attention to past sessions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,14 +15,14 @@ SHOWN = 12
 
 
 def ranked(weights: Sequence[float], names: Sequence[str], *, shown: int = SHOWN) -> dict[str, float]:
-    """Variables by weight, the largest first, those beyond ``shown`` as one."""
+    """Return the variables by weight, the largest first, those beyond ``shown`` added up as one."""
     order = sorted(zip(names, map(float, weights), strict=True), key=lambda item: (-item[1], item[0]))
     rest = order[shown:]
     return dict(order[:shown]) | ({f"{len(rest)} others": sum(weight for _, weight in rest)} if rest else {})
 
 
 def explanation_figure(title: str, *, variables: Mapping[str, float], attention: Sequence[float]) -> "Figure":
-    """Bars of ``variables`` (name -> weight) above the ``attention`` to each session of the window, oldest first."""
+    """Draw bars of ``variables`` (name -> weight) above the ``attention`` to each session of the window, oldest first."""
     figure, (whole,) = canvas(title, height=4.6, panels=1)
     whole.remove()
     bars, lines = figure.subplots(2, 1, height_ratios=(2, 1))
@@ -44,7 +44,7 @@ def explanation_figure(title: str, *, variables: Mapping[str, float], attention:
     lines.fill_between(sessions, 0, attention, color=PALETTE[0], alpha=0.25, linewidth=0)
     lines.plot(sessions, attention, color=PALETTE[0], linewidth=1.4)
     lines.axhline(1 / len(attention), color=MUTED, linewidth=0.8, linestyle=":")
-    lines.set_xlabel("sessions before the decision (dotted: all alike)", fontsize=SMALL, color=MUTED)
+    lines.set_xlabel("sessions before the forecast (dotted: equal attention)", fontsize=SMALL, color=MUTED)
     lines.set_ylim(bottom=0)
     lines.yaxis.set_major_formatter(lambda value, _: percent(value, digits=1))
     return figure

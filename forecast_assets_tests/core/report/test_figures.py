@@ -110,7 +110,7 @@ def test_a_fan_starts_at_the_close_and_shows_what_came() -> None:
 
 
 def test_a_fan_without_a_forecast_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(BadInput, match="no forecast of ensemble on 2024-05-15; choose another day"):
+    with pytest.raises(BadInput, match="no forecast of Ensemble on 2024-05-15; choose another day"):
         fan_chart(prices(), forecasts(), ticker="BMW.DE", date=dt.date(2024, 5, 15), model="ensemble")
 
 
@@ -161,7 +161,7 @@ def test_names_are_escaped_and_a_dollar_is_not_mathematics() -> None:
     svg = to_svg(every_figure()[0])
     assert "b &amp; &lt;i&gt;" in svg
     assert "$x_1$" in svg
-    assert "$A$: what ensemble said" in to_svg(every_figure()[5])
+    assert "$A$: forecast of Ensemble on" in to_svg(every_figure()[5])
 
 
 def test_a_png_is_a_picture_and_the_same_again() -> None:
