@@ -294,7 +294,7 @@ CostBps = float | dict[str, float]
 
 
 class ResamplingSpec(Spec):
-    """The bootstrap behind an interval."""
+    """The bootstrap of confidence intervals."""
 
     bootstrap_samples: int = Field(default=1000, ge=1)
     seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
@@ -336,23 +336,23 @@ class BacktestSpec(ResamplingSpec):
 
 
 class DeclaredTrial(Spec):
-    """A strategy that was tried on the same data outside the store, and whose result was seen."""
+    """A strategy that was simulated on the same data outside the store, and whose result is known."""
 
     name: str
-    sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, where it is known")
+    sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, if known")
 
 
 class VerdictSpec(Spec):
-    """How the report judges what was found."""
+    """Settings of the selection tests in the backtest report."""
 
-    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials that the ledger cannot know")
+    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials outside the trial log")
     overfitting_blocks: int = Field(
         default=10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
     )
 
 
 class AblationSpec(ResamplingSpec):
-    """How sure the comparison of the models is. Settings of its own: what a trade costs has no part in it."""
+    """The bootstrap of the ablation report; separate, since trading settings do not change its results."""
 
 
 class ServingSpec(Spec):

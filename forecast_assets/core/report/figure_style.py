@@ -26,7 +26,7 @@ INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c6d31")
 """Okabe and Ito's colours, distinct with any colour vision; yellow, too pale for a line, is replaced by a brown."""
 
-TITLE_CHARACTERS, LABEL_CHARACTERS, LEGEND_CHARACTERS = 56, 26, 30
+TITLE_CHARACTERS, LABEL_CHARACTERS, LEGEND_CHARACTERS = 52, 26, 30
 LINE = 0.175  # inches of a line of small text
 
 
