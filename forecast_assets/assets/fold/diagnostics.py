@@ -119,7 +119,7 @@ def neighbours(
     heard = attributions(found, ticker=panel.ticker, names=panel.tickers)
     table = neighbour_table(
         date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
-        heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),
+        attributions=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),
     )
     shown.files[NEIGHBOURS] = table
     shown.plots["neighbours"] = neighbours_figure(f"{title}: who moved whose forecast", table)

@@ -1,7 +1,5 @@
 """Return difference of two strategies at equal volatility, and a beta hedge from past sessions only."""
 
-from typing import NamedTuple
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,14 +14,6 @@ Floats = NDArray[np.float64]
 TARGET_VOLATILITY = 0.10
 HEDGE_WINDOW_SESSIONS = 252
 HEDGE_MIN_SESSIONS = 63
-
-
-class ReturnDifference(NamedTuple):
-    """Annualised net return difference at equal volatility, as a fraction (0.15 is 15 points)."""
-
-    difference: Interval
-    sessions: int
-    volatility: float
 
 
 def beta_hedge(
@@ -66,12 +56,13 @@ def return_difference(
     samples: int,
     seed: int,
     volatility: float = TARGET_VOLATILITY,
-) -> ReturnDifference:
+) -> Interval:
     """Return the annual net return of the first less the second, each scaled to ``volatility``, with a 95 % interval.
 
-    Both: date, net_return of one joined (or hedged) strategy over the same sessions. Arithmetic annual means, so
-    that the difference is ``volatility`` times the difference of the Sharpe ratios; each paired stationary-bootstrap
-    sample is scaled anew. All NaN ('no evidence') where one side never trades. Raises ValueError where sessions differ.
+    A fraction: 0.15 is 15 percentage points. Both: date, net_return of one joined (or hedged) strategy over the same
+    sessions. Arithmetic annual means, so that the difference is ``volatility`` times the difference of the Sharpe ratios;
+    each paired stationary-bootstrap sample is scaled anew. All NaN ('no evidence') where one side never trades. Raises
+    ValueError where sessions differ.
     """
     both = first.select("date", first="net_return").join(
         second.select("date", second="net_return"), on="date", how="inner"
@@ -88,5 +79,4 @@ def return_difference(
         one, other = sharpes(table, per_year)
         return float(volatility * (one - other))
 
-    interval = bootstrap_interval(both.select("first", "second").to_numpy(), difference, samples=samples, seed=seed)
-    return ReturnDifference(difference=interval, sessions=len(both), volatility=volatility)
+    return bootstrap_interval(both.select("first", "second").to_numpy(), difference, samples=samples, seed=seed)

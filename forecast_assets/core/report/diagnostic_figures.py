@@ -9,7 +9,18 @@ from forecast_assets.core.evaluation.calibration_effect import VARIANTS, scored_
 from forecast_assets.core.evaluation.experts import share_matrix
 from forecast_assets.core.evaluation.members import ENSEMBLE, SPLITS
 from forecast_assets.core.evaluation.neighbours import NAMED_NEIGHBOURS, most_moved
-from forecast_assets.core.report.figure_style import GRID, INK, MUTED, PALETTE, SMALL, canvas, note, percent, wrapped
+from forecast_assets.core.report.figure_style import (
+    INK,
+    MUTED,
+    PALETTE,
+    SMALL,
+    canvas,
+    note,
+    percent,
+    two_panels,
+    widen_left,
+    wrapped,
+)
 from forecast_assets.core.report.figures import year_axis
 
 if TYPE_CHECKING:
@@ -64,9 +75,9 @@ def contribution_bars(added: pl.DataFrame) -> "Figure":
 
 def experts_figure(title: str, shares: pl.DataFrame) -> "Figure":
     """Draw the experts' shares of a date's forecasts, stacked, over VIX where there is one."""
-    figure, (whole,) = canvas(title, height=4.4, panels=1)
-    whole.remove()
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    figure, upper, lower = two_panels(title, height=4.4, heights=(2, 1))
+    upper.sharex(lower)
+    upper.tick_params(labelbottom=False)
     table, days = share_matrix(shares), shares["date"].to_numpy()
     upper.stackplot(days, table.T, colors=[PALETTE[k % len(PALETTE)] for k in range(table.shape[1])], alpha=0.8)
     upper.set_ylim(0, 1)
@@ -78,9 +89,6 @@ def experts_figure(title: str, shares: pl.DataFrame) -> "Figure":
     lower.plot(days, shares["vix"].to_numpy(), color=INK, linewidth=1.0)
     lower.set_ylabel("VIX", fontsize=SMALL, color=MUTED)
     lower.yaxis.set_major_formatter(lambda value, _: percent(value))
-    for plot in (upper, lower):
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
     year_axis(lower)
     return figure
 
@@ -91,12 +99,7 @@ def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
 
     moved = most_moved(table)
     figure, (plot,) = canvas(title, height=1.0 + 0.6 * max(1, len(moved)), panels=1)
-    engine = figure.get_layout_engine()
-    assert engine is not None  # the canvas has one
-    engine.set(rect=(0.03, 0.0, 0.97, 1.0))  # type: ignore[call-arg]  # room for the longest name
-    plot.spines[["top", "right"]].set_visible(False)
-    plot.spines[["left", "bottom"]].set_color(GRID)
-    plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+    widen_left(figure, 0.03)
     place = np.arange(len(moved))[::-1].astype(float)
     for k in range(NAMED_NEIGHBOURS):
         at = [

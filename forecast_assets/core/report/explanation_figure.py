@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast_assets.core.report.figure_style import GRID, INK, MUTED, PALETTE, SMALL, canvas, note, percent
+from forecast_assets.core.report.figure_style import INK, MUTED, PALETTE, SMALL, note, percent, two_panels, widen_left
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,16 +23,8 @@ def ranked(weights: Sequence[float], names: Sequence[str], *, shown: int = SHOWN
 
 def explanation_figure(title: str, *, variables: Mapping[str, float], attention: Sequence[float]) -> "Figure":
     """Draw bars of ``variables`` (name -> weight) above the ``attention`` to each session of the window, oldest first."""
-    figure, (whole,) = canvas(title, height=4.6, panels=1)
-    whole.remove()
-    bars, lines = figure.subplots(2, 1, height_ratios=(2, 1))
-    engine = figure.get_layout_engine()
-    assert engine is not None  # the canvas has one
-    engine.set(rect=(0.05, 0.0, 0.95, 1.0))  # type: ignore[call-arg]  # room for the longest name
-    for plot in (bars, lines):
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.spines[["left", "bottom"]].set_color(GRID)
-        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+    figure, bars, lines = two_panels(title, height=4.6, heights=(2, 1))
+    widen_left(figure, 0.05)
     place = np.arange(len(variables))[::-1]
     bars.barh(place, list(variables.values()), color=PALETTE[0], height=0.7)
     bars.set_yticks(place, list(variables), fontsize=SMALL)

@@ -42,12 +42,34 @@ def canvas(heading: str, *, height: float, panels: int, shared_scale: bool = Tru
     figure.suptitle(lines, x=0.01, ha="left", fontsize=TEXT + 1, fontweight="bold", color=INK, parse_math=False)
     axes = list(figure.subplots(1, panels, sharey=shared_scale, squeeze=False)[0])
     for plot in axes:
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.spines[["left", "bottom"]].set_color(GRID)
-        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+        style_axes(plot)
         plot.grid(axis="y", color=GRID, linewidth=0.6)
         plot.set_axisbelow(True)
     return figure, axes
+
+
+def two_panels(heading: str, *, height: float, heights: tuple[float, float]) -> "tuple[Figure, Axes, Axes]":
+    """Return a figure with one plot above another, of these relative heights, without a grid."""
+    figure, (whole,) = canvas(heading, height=height, panels=1)
+    whole.remove()
+    upper, lower = figure.subplots(2, 1, height_ratios=heights)
+    for plot in (upper, lower):
+        style_axes(plot)
+    return figure, upper, lower
+
+
+def style_axes(plot: "Axes") -> None:
+    """Apply the shared style of spines and ticks."""
+    plot.spines[["top", "right"]].set_visible(False)
+    plot.spines[["left", "bottom"]].set_color(GRID)
+    plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+
+
+def widen_left(figure: "Figure", margin: float) -> None:
+    """Leave ``margin``, a fraction of the width, for long labels at the left."""
+    engine = figure.get_layout_engine()
+    assert engine is not None  # the canvas has one
+    engine.set(rect=(margin, 0.0, 1.0 - margin, 1.0))  # type: ignore[call-arg]
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:

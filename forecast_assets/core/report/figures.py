@@ -1,7 +1,7 @@
 """The reports' figures: each function draws a table as a matplotlib ``Figure``."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,41 +49,50 @@ EQUITY_STEPS = ((1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1
 def equity_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
     """Draw the growth of 1 after costs, on a log axis, of the strategies of a daily table, in the order given."""
     figure, (plot,) = canvas("Growth of 1, net of costs", height=3.6, panels=1)
-    colour, ends = colours(strategies), {}
-    for name in reversed(strategies):  # the first one is drawn on top
-        rows = daily.filter(pl.col("strategy") == name).sort("date")
-        equity = np.cumprod(1.0 + rows["net_return"].to_numpy())
-        equity = equity[: int(np.argmax(equity <= 0)) if (equity <= 0).any() else len(equity)]  # ruin has no logarithm
-        if not len(equity):
-            continue
-        width = 2.2 if name == strategies[0] else 1.3
-        plot.plot(rows["date"].to_numpy()[: len(equity)], equity, color=colour[name], linewidth=width)
-        ends[name] = float(equity[-1])
+
+    def equity(net: Floats) -> Floats:
+        growth = np.cumprod(1.0 + net)
+        return growth[: int(np.argmax(growth <= 0)) if (growth <= 0).any() else len(growth)]  # ruin has no logarithm
+
+    ends = _strategy_lines(plot, daily, strategies, height=equity, widths=(2.2, 1.3))
     plot.set_yscale("log")
     plot.set_yticks(_log_ticks(*plot.get_ylim()))
     plot.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     plot.yaxis.minorticks_off()
     plot.axhline(1.0, color=MUTED, linewidth=0.8)
     year_axis(plot)
-    label_ends(plot, ends, colour=colour)
+    label_ends(plot, ends, colour=colours(strategies))
     return figure
 
 
 def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
     """Draw the fall of the net equity from its running peak."""
     figure, (plot,) = canvas("Drawdown, net of costs", height=3.0, panels=1)
-    colour, ends = colours(strategies), {}
-    for name in reversed(strategies):
-        rows = daily.filter(pl.col("strategy") == name).sort("date")
-        fall = drawdown(rows["net_return"].to_numpy())
-        if not len(fall):
-            continue
-        plot.plot(rows["date"].to_numpy(), fall, color=colour[name], linewidth=1.6 if name == strategies[0] else 1.0)
-        ends[name] = float(fall[-1])
+    ends = _strategy_lines(plot, daily, strategies, height=drawdown, widths=(1.6, 1.0))
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
-    label_ends(plot, ends, colour=colour)
+    label_ends(plot, ends, colour=colours(strategies))
     return figure
+
+
+def _strategy_lines(
+    plot: "Axes",
+    daily: pl.DataFrame,
+    strategies: Sequence[str],
+    *,
+    height: Callable[[Floats], Floats],
+    widths: tuple[float, float],
+) -> dict[str, float]:
+    """Draw ``height`` of each strategy's net returns, the first with the larger width; return where each line ends."""
+    colour, ends = colours(strategies), {}
+    for name in reversed(strategies):  # the first one is drawn on top
+        rows = daily.filter(pl.col("strategy") == name).sort("date")
+        if len(line := height(rows["net_return"].to_numpy())):
+            plot.plot(
+                rows["date"].to_numpy()[: len(line)], line, color=colour[name], linewidth=widths[name != strategies[0]]
+            )
+            ends[name] = float(line[-1])
+    return ends
 
 
 def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
@@ -98,8 +107,8 @@ def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure
     values = order.join(table, on="strategy", how="left").select(str(year) for year in years).to_numpy().astype(float)
     figure, (plot,) = canvas("Net return by year", height=0.9 + ROW * len(strategies), panels=1)
     reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 0.01)
-    _shade(plot, values, reach=reach, texts=[[percent(value) for value in row] for row in values])
-    _grid_labels(plot, columns=[str(year) for year in years], rows=[wrapped(name) for name in strategies])
+    texts = [[percent(value) for value in row] for row in values]
+    _heat_map(plot, values, reach=reach, texts=texts, columns=years, rows=[wrapped(name) for name in strategies])
     return figure
 
 
@@ -109,8 +118,8 @@ def weights_by_year(weights: Mapping[str, Sequence[float]], *, years: Sequence[i
     values = np.array(list(weights.values()))  # (variables, years)
     heading = f"Selection weights of {title(model)}: {len(weights)} of {count} variables"
     figure, (plot,) = canvas(heading, height=0.9 + 0.26 * len(weights), panels=1)
-    _shade(plot, values, reach=max(float(values.max()), 0.01), texts=[[percent(v) for v in row] for row in values])
-    _grid_labels(plot, columns=[str(year) for year in years], rows=list(weights))
+    texts = [[percent(value) for value in row] for row in values]
+    _heat_map(plot, values, reach=max(float(values.max()), 0.01), texts=texts, columns=years, rows=list(weights))
     return figure
 
 
@@ -243,16 +252,9 @@ def pinball_ratios(ratios: pl.DataFrame, *, models: Sequence[str], baseline: str
         ratio, low, high = (
             rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("ratio", "low", "high")
         )
-        places = np.arange(len(models))
-        plot.hlines(places, low, high, color=PALETTE[0], linewidth=2)
-        plot.plot(ratio, places, "o", color=PALETTE[0], markersize=5)
-        plot.axvline(1.0, color=PALETTE[1], linewidth=1.2, linestyle=(0, (4, 3)))
+        _intervals(plot, ratio, low, high, labels=[wrapped(name) for name in models])
         plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
-        plot.grid(visible=False, axis="y")
-        plot.grid(axis="x", color=GRID, linewidth=0.6)
         plot.locator_params(axis="x", nbins=2)
-    plots[0].set_yticks(range(len(models)), [wrapped(name) for name in models], color=INK)
-    plots[0].set_ylim(len(models) - 0.5, -0.5)
     return figure
 
 
@@ -276,14 +278,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return inside
 
 
-def _grid_labels(plot: "Axes", *, columns: Sequence[str], rows: Sequence[str]) -> None:
-    plot.set_xticks(range(len(columns)), list(columns))
-    plot.set_yticks(range(len(rows)), list(rows), color=INK, parse_math=False)
-    plot.tick_params(length=0)
-    plot.grid(visible=False)
-    plot.spines[:].set_visible(False)
-
-
 def step_ratios(steps: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draw the pinball loss of each step's model over the other's, mean over horizons, with its interval.
 
@@ -291,19 +285,25 @@ def step_ratios(steps: Sequence[Mapping[str, Any]]) -> "Figure":
     """
     heading = "Ratio of pinball losses with its 95 % interval"
     figure, plots = canvas(heading, height=1.1 + ROW * len(steps), panels=1)
-    plot, places = plots[0], np.arange(len(steps))
     ratio, low, high = (
         np.array([float("nan") if step[name] is None else step[name] for step in steps])
         for name in ("estimate", "low", "high")
     )
+    labels = [f"{title(step['model'])}\nvs {title(step['rival'])}" for step in steps]
+    _intervals(plots[0], ratio, low, high, labels=labels)
+    return figure
+
+
+def _intervals(plot: "Axes", ratio: Floats, low: Floats, high: Floats, *, labels: Sequence[str]) -> None:
+    """Draw one ratio with its interval per row, from top to bottom, beside the line at 1."""
+    places = np.arange(len(labels))
     plot.hlines(places, low, high, color=PALETTE[0], linewidth=2)
     plot.plot(ratio, places, "o", color=PALETTE[0], markersize=5)
     plot.axvline(1.0, color=PALETTE[1], linewidth=1.2, linestyle=(0, (4, 3)))
     plot.grid(visible=False, axis="y")
     plot.grid(axis="x", color=GRID, linewidth=0.6)
-    plot.set_yticks(places, [f"{title(step['model'])}\nvs {title(step['rival'])}" for step in steps], color=INK)
-    plot.set_ylim(len(steps) - 0.5, -0.5)
-    return figure
+    plot.set_yticks(places, labels, color=INK)
+    plot.set_ylim(len(labels) - 0.5, -0.5)
 
 
 def ratio_matrix(pairs: Sequence[Mapping[str, Any]], *, models: Sequence[str]) -> "Figure":
@@ -318,12 +318,10 @@ def ratio_matrix(pairs: Sequence[Mapping[str, Any]], *, models: Sequence[str]) -
             sure[at] = pair["low"] > 1.0 or pair["high"] < 1.0
     heading = "Pinball loss of the row above that of the column, %"
     figure, plots = canvas(heading, height=0.9 + 0.25 * len(models), panels=1)
-    plot = plots[0]
     shades, reach, texts = _off_one(values)
-    _shade(plot, shades, reach=reach, texts=texts, bold=sure)
-    numbers = [str(k) for k in range(1, len(models) + 1)]
-    _grid_labels(plot, columns=numbers, rows=numbers)
-    list_below(plot, models)
+    numbers = range(1, len(models) + 1)
+    _heat_map(plots[0], shades, reach=reach, texts=texts, columns=numbers, rows=numbers, bold=sure)
+    list_below(plots[0], models)
     return figure
 
 
@@ -340,8 +338,7 @@ def ratios_by_year(scores: pl.DataFrame, *, models: Sequence[str], baseline: str
     shades, reach, texts = _off_one(rows.drop("model").cast(pl.Float64).fill_null(np.nan).to_numpy())
     heading = f"Pinball loss above {title(baseline)} by year, %"
     figure, plots = canvas(heading, height=1.1 + ROW * len(shown), panels=1)
-    _shade(plots[0], shades, reach=reach, texts=texts)
-    _grid_labels(plots[0], columns=[str(year) for year in years], rows=[wrapped(name) for name in shown])
+    _heat_map(plots[0], shades, reach=reach, texts=texts, columns=years, rows=[wrapped(name) for name in shown])
     return figure
 
 
@@ -360,22 +357,32 @@ def _off(value: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\u2212")
 
 
-def _shade(
-    plot: "Axes", values: Floats, *, reach: float, texts: Sequence[Sequence[str]], bold: NDArray[np.bool_] | None = None
+def _heat_map(
+    plot: "Axes",
+    values: Floats,
+    *,
+    reach: float,
+    texts: Sequence[Sequence[str]],
+    columns: Sequence[int],
+    rows: Sequence[object],
+    bold: NDArray[np.bool_] | None = None,
 ) -> None:
     """Colour the cells and write a text in each: blue above 0, orange below, full at ``reach``; NaN stays white."""
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("gain", [PALETTE[1], "#f3f4f6", PALETTE[0]])
     corners = [np.arange(size + 1) - 0.5 for size in reversed(values.shape)]
-    plot.pcolormesh(
-        *corners, np.ma.masked_invalid(values), cmap=shades, vmin=-reach, vmax=reach
-    )  # shapes, not an image
+    cells = np.ma.masked_invalid(values)
+    plot.pcolormesh(*corners, cells, cmap=shades, vmin=-reach, vmax=reach)  # shapes, not an image
     plot.invert_yaxis()
+    size = SMALL if values.shape[1] <= DENSE_COLUMNS else 0.8 * SMALL
     for (row, column), value in np.ndenumerate(values):
         dark = np.dot(shades((np.clip(value / reach, -1.0, 1.0) + 1) / 2)[:3], LUMINANCE) < 0.5
         weight = "bold" if bold is not None and bold[row, column] else "normal"
-        colour = "white" if dark and np.isfinite(value) else INK
-        size = SMALL if values.shape[1] <= DENSE_COLUMNS else 0.8 * SMALL
-        style = {"ha": "center", "va": "center", "color": colour, "fontweight": weight, "fontsize": size}
-        note(plot, column, row, texts[row][column], **style)
+        style = {"color": "white" if dark and np.isfinite(value) else INK, "fontweight": weight, "fontsize": size}
+        note(plot, column, row, texts[row][column], ha="center", va="center", **style)
+    plot.set_xticks(range(len(columns)), [str(column) for column in columns])
+    plot.set_yticks(range(len(rows)), [str(row) for row in rows], color=INK, parse_math=False)
+    plot.tick_params(length=0)
+    plot.grid(visible=False)
+    plot.spines[:].set_visible(False)

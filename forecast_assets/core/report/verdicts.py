@@ -55,7 +55,7 @@ def return_difference_verdicts(daily: pl.DataFrame, *, market: str, spec: Backte
         if version == "hedged":
             index = daily.filter(pl.col("strategy") == market)
             books = [beta_hedge(book, index, cost_bps=spec.cost_bps) for book in books]
-        found = return_difference(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed).difference
+        found = return_difference(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed)
         sentence = (
             f"{points(found.estimate)} [{points(found.low)}, {points(found.high)}] percentage points a year, net of "
             f"{cost_in_words(spec.cost_bps)} a side."

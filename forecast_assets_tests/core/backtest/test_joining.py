@@ -111,19 +111,19 @@ def test_the_return_difference_is_that_of_the_annual_means_at_equal_volatility()
     years = (dt.date(2024, 10, 1) - dt.date(2019, 1, 1)).days / 365.25
     per_year = 1499 / years
     by_hand = [x.mean() * per_year * 0.1 / (x.std(ddof=1) * per_year**0.5) for x in (first, second)]
-    assert result.difference.estimate == pytest.approx(by_hand[0] - by_hand[1], rel=1e-3)
-    assert 0 < result.difference.low < result.difference.estimate < result.difference.high
-    assert result.difference.verdict == "beats"
-    reverse = return_difference(daily(second), daily(first), samples=300, seed=0).difference
-    assert reverse.estimate == pytest.approx(-result.difference.estimate)
+    assert result.estimate == pytest.approx(by_hand[0] - by_hand[1], rel=1e-3)
+    assert 0 < result.low < result.estimate < result.high
+    assert result.verdict == "beats"
+    reverse = return_difference(daily(second), daily(first), samples=300, seed=0)
+    assert reverse.estimate == pytest.approx(-result.estimate)
     assert reverse.verdict == "loses"
 
 
 def test_against_a_strategy_that_never_trades_there_is_no_evidence() -> None:
     returns = np.random.default_rng(1).normal(0.01, 0.01, 300)
     result = return_difference(daily(returns), daily(np.zeros(300)), samples=50, seed=0)
-    assert np.isnan(result.difference.estimate)
-    assert result.difference.verdict == "no evidence"
+    assert np.isnan(result.estimate)
+    assert result.verdict == "no evidence"
 
 
 def test_a_return_difference_of_different_sessions_is_an_error() -> None:

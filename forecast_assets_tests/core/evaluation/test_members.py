@@ -50,7 +50,7 @@ def test_a_single_member_has_no_ensemble_without_it() -> None:
     contribution_bars(added)
 
 
-def test_the_same_forecasts_give_the_same_digits_however_busy_the_threads_are() -> None:
+def test_the_same_forecasts_give_the_same_digits_with_any_number_of_threads() -> None:
     """Adding up in any order changes the last digit, and with it the version of all that follows."""
     chance = np.random.default_rng(0)
     y = chance.normal(0, 0.02, (20_000, 3))

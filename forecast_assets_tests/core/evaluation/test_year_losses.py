@@ -41,7 +41,7 @@ def test_the_other_calibrations_are_scored_as_models_of_their_own() -> None:
     assert without.daily.models == ["ensemble"]
 
 
-def test_young_names_are_kept_one_by_one_with_their_age() -> None:
+def test_new_listings_are_kept_row_by_row_with_their_age() -> None:
     found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=None, new_listings=YOUNG).new_listings
     rows = forecast_losses(table("ewma", 0.03)).join(YOUNG, on=["ticker", "date"])
     keys = ["ticker", "date", "horizon"]
