@@ -92,7 +92,7 @@ def digest(path: Path) -> str:
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float | bool | None]]:
     """The numbers of a JSON value with their places, in the order of the keys; texts are left out."""
     if isinstance(value, dict):
-        named = {RENAMED_KEYS.get(key, key): item for key, item in value.items()}
+        named = {RENAMED_KEYS.get(str(key), str(key)): item for key, item in value.items()}
         for key in sorted(named):
             yield from numbers(named[key], f"{place}.{key}")
     elif isinstance(value, list):
