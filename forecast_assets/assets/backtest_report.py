@@ -188,7 +188,7 @@ def report_content(
         spec=spec,
         model=MODEL,
         baseline=BASELINE,
-        rivals=COMPARED,
+        compared=COMPARED,
         caveats=[],
         evidence=evidence(
             losses=losses, books=books, trial_log=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules

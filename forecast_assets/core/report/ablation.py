@@ -72,10 +72,10 @@ def ablation(
         "scores": rows.filter(pl.col("year").is_null()).drop("year").to_dicts(),
         "scores_by_year": rows.filter(pl.col("year").is_not_null()).to_dicts(),
         "against_each_other": [
-            {"model": model, "rival": rival, **_estimate(losses, model, rival, horizons=horizons, spec=spec)}
+            {"model": model, "rival": other, **_estimate(losses, model, other, horizons=horizons, spec=spec)}
             for model in shown
-            for rival in shown
-            if model != rival
+            for other in shown
+            if model != other
         ],
         "comparisons": comparisons(losses, model="ensemble", baseline=baseline, spec=spec),
         "newcomers": list(new_listings),
@@ -85,9 +85,9 @@ def ablation(
 
 
 def _estimate(
-    losses: DailyLosses, model: str, rival: str, *, horizons: Sequence[int], spec: ResamplingSpec
+    losses: DailyLosses, model: str, other: str, *, horizons: Sequence[int], spec: ResamplingSpec
 ) -> dict[str, float]:
-    interval = ratio_interval(losses.pair(model, rival), horizons=horizons, spec=spec)
+    interval = ratio_interval(losses.pair(model, other), horizons=horizons, spec=spec)
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 

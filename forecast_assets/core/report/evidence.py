@@ -138,13 +138,13 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
                 "days": len(table),
                 "diebold_mariano": [
                     {
-                        "rival": rival,
+                        "rival": other,
                         **diebold_mariano(
-                            table[:, column] - table[:, names.index(rival)],
+                            table[:, column] - table[:, names.index(other)],
                             horizon_sessions=int(horizon),
                         )._asdict(),
                     }
-                    for rival in pairs
+                    for other in pairs
                 ],
                 "against_baseline": {"p_value": better.p_value, "better": better.better},
                 "confidence_set": [

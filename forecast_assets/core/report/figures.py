@@ -51,7 +51,7 @@ def equity_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure"
     figure, (plot,) = canvas("Growth of 1, net of costs", height=3.6, panels=1)
 
     def equity(net: Floats) -> Floats:
-        growth = np.cumprod(1.0 + net)
+        growth: Floats = np.cumprod(1.0 + net, dtype=np.float64)
         return growth[: int(np.argmax(growth <= 0)) if (growth <= 0).any() else len(growth)]  # ruin has no logarithm
 
     ends = _strategy_lines(plot, daily, strategies, height=equity, widths=(2.2, 1.3))

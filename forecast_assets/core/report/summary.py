@@ -51,7 +51,7 @@ def summarise(
     spec: BacktestSpec,
     model: str,
     baseline: str,
-    rivals: Sequence[str],
+    compared: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
     importance: Mapping[str, Any] | None = None,
@@ -62,7 +62,7 @@ def summarise(
     ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
     strategies; ``facts``: of the run, at least ``FACTS``; ``missing_years``: requested years without results (the report
     is then labelled partial); ``model``: the subject of the report, as model and as strategy; ``baseline``: the model
-    that pinball ratios refer to; ``rivals``: models that ``model`` is compared with on pinball (absent ones are left
+    that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball (absent ones are left
     out); ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or
     None for a report without selection tests; ``importance``: from ``importance.importance``, or None without networks;
     ``neighbours``: from ``neighbours.most_moved``, empty where no network reads any. Shares and returns are fractions
@@ -90,7 +90,7 @@ def summarise(
     verdicts = [
         *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
-        *_pinball_verdicts(losses, model=model, rivals=rivals, spec=spec),
+        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
         coverage_verdict(metrics, model=model),
         *(evidence["verdicts"] if evidence else []),
     ]
@@ -136,16 +136,16 @@ def plain(value: Any) -> Any:
 
 
 def _pinball_verdicts(
-    losses: DailyLosses, *, model: str, rivals: Sequence[str], spec: BacktestSpec
+    losses: DailyLosses, *, model: str, compared: Sequence[str], spec: BacktestSpec
 ) -> list[dict[str, Any]]:
     have = losses.models
     horizons = losses.scores["horizon"].unique().sort().to_list()
     verdicts = []
-    for rival in (name for name in rivals if name in have and name != model):
-        pair = losses.pair(rival, model).rename({"loss": "reference", "reference": "loss"})
+    for other in (name for name in compared if name in have and name != model):
+        pair = losses.pair(other, model).rename({"loss": "reference", "reference": "loss"})
         overall = ratio_interval(pair, horizons=horizons, spec=spec)
         by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
-        verdicts.append(pinball_verdict(model, rival, overall, by_horizon))
+        verdicts.append(pinball_verdict(model, other, overall, by_horizon))
     return verdicts
 
 
@@ -200,7 +200,7 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
     if evidence:
         selection = (
             "Selection beyond the count: trials are taken for independent, and the intervals above treat each strategy "
-            "as the only one tried; the verdicts under Selection do not."
+            "as the only trial; the verdicts under Selection do not."
         )
         impact = (
             "Fills: every trade is filled at its open, whatever its size; the capacity curve charges a rule of thumb "
@@ -208,7 +208,7 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
         )
     else:
         selection = (
-            "Selection: the intervals treat each strategy as the only one tried; there is no deflated Sharpe ratio, "
+            "Selection: the intervals treat each strategy as the only trial; there is no deflated Sharpe ratio, "
             "PBO or SPA test."
         )
         impact = "Market impact and capacity: every trade fills at its open, whatever its size."

@@ -95,13 +95,13 @@ def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: Resam
 
 
 def pinball_verdict(
-    model: str, rival: str, overall: Interval, by_horizon: Mapping[int, Interval], *, digits: int = 3
+    model: str, other: str, overall: Interval, by_horizon: Mapping[int, Interval], *, digits: int = 3
 ) -> dict[str, Any]:
     """Return whether the model's forecasts beat another's, by their ratio of pinball losses (below 1 is better)."""
     outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).verdict
     parts = "; ".join(f"{session_count(horizon)} {_ratio(ratio, digits)}" for horizon, ratio in by_horizon.items())
     sentence = f"Ratio of pinball losses, below 1 is better: {_ratio(overall, digits)} on average; {parts}."
-    return verdict(f"Forecasts: {title(model)} against {title(rival)}", outcome, sentence, overall) | {"rival": rival}
+    return verdict(f"Forecasts: {title(model)} against {title(other)}", outcome, sentence, overall) | {"rival": other}
 
 
 def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:

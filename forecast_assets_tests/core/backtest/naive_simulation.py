@@ -13,7 +13,7 @@ Book = dict[str, float]
 
 @dataclass
 class Day:
-    """What the oracle says about one session."""
+    """The oracle's results of one session."""
 
     date: dt.date
     gross: float = 0.0

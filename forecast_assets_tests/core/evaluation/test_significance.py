@@ -34,7 +34,7 @@ def test_blocks_grow_with_dependence() -> None:
     assert optimal_block(independent[:10]) == 1
 
 
-def test_the_mean_interval_of_dependent_data_covers_where_an_independent_one_would_not() -> None:
+def test_the_interval_of_dependent_data_covers_where_an_independent_one_does_not() -> None:
     rng = np.random.default_rng(0)
     inside, naive, runs = 0, 0, 60
     for seed in range(runs):
@@ -83,7 +83,7 @@ def test_diebold_mariano_equals_a_newey_west_regression_on_a_constant(horizon: i
     assert result.mean_difference == pytest.approx(difference.mean())
 
 
-def test_diebold_mariano_rejects_about_as_often_as_it_says_under_overlap() -> None:
+def test_diebold_mariano_rejects_at_its_nominal_rate_under_overlap() -> None:
     rng = np.random.default_rng(0)
     rejected = 0
     for _ in range(300):
@@ -93,7 +93,7 @@ def test_diebold_mariano_rejects_about_as_often_as_it_says_under_overlap() -> No
     assert 0.02 < rejected / 300 < 0.11
 
 
-def test_diebold_mariano_of_equal_forecasts_is_undefined_and_of_too_few_days_an_error() -> None:
+def test_diebold_mariano_is_undefined_for_equal_forecasts_and_needs_enough_days() -> None:
     assert np.isnan(diebold_mariano(np.zeros(50), horizon_sessions=1).p_value)
     with pytest.raises(ValueError, match="40 days"):
         diebold_mariano(np.zeros(40), horizon_sessions=20)

@@ -107,7 +107,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "spec": SPEC,
         "model": "ensemble",
         "baseline": "ewma",
-        "rivals": ["b0_mlp", "ewma", "har"],
+        "compared": ["b0_mlp", "ewma", "har"],
         "caveats": [],
     }
     return summarise(**(arguments | changes))
@@ -170,8 +170,8 @@ def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None
     }
 
 
-def test_a_model_that_is_worse_than_its_rival_loses() -> None:
-    found = verdicts(summary(model="b0_mlp", rivals=["ensemble"]))
+def test_a_model_that_is_worse_loses() -> None:
+    found = verdicts(summary(model="b0_mlp", compared=["ensemble"]))
     assert found["Forecasts:ensemble"] == "loses"
     assert found["Calibration:"] == "missed"
 
@@ -263,7 +263,7 @@ def test_tables_scroll_inside_their_container(page: str) -> None:
     assert page.count("<table") == page.count('<div class="scroll"><table')
 
 
-def test_a_partial_report_says_which_years_are_missing() -> None:
+def test_a_partial_report_names_the_missing_years() -> None:
     page = render_backtest_report(summary(missing_years=[2022, 2021]), {})
     assert "PARTIAL: years missing 2021, 2022" in Page(page).text
     assert "<title>PARTIAL: Backtest 2023, 2024</title>" in page
@@ -295,7 +295,7 @@ def test_a_figure_without_a_section_is_an_error(whole: dict[str, Any]) -> None:
         render_backtest_report(whole, {"equity": EVIL})
 
 
-def test_the_fan_shows_bmw_or_else_the_name_with_most_forecasts_on_its_last_matured_day() -> None:
+def test_the_fan_shows_bmw_or_else_the_ticker_with_most_forecasts_when_last_matured() -> None:
     last = DAYS[len(DAYS) - 21]  # the 20-session label of the next decision has not matured
     assert fan_subject(TABLE, model="ensemble") == ("BMW.DE", last)
     others = TABLE.filter(pl.col("ticker") != "BMW.DE")
