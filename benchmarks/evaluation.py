@@ -172,6 +172,7 @@ def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int |
 def measure_vectorbt(options: Namespace) -> Figures:
     """One strategy's bookkeeping, same targets and prices, ours and vectorbt's, in turns; the final equity must agree."""
     from forecast_assets.core.backtest.accounting import keep_book
+    from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.market import Market
 
     if options.vectorbt is None:
@@ -198,7 +199,7 @@ def measure_vectorbt(options: Namespace) -> Figures:
     smoothing = np.zeros((days, tickers))
 
     def ours() -> float:
-        ledger = keep_book(market, target, smoothing=smoothing, cost_bps=cost_bps)
+        ledger = keep_book(market, target, smoothing=smoothing, costs=Costs(cost_bps))
         return float(np.prod(1.0 + ledger.pnl.sum(axis=1) - ledger.cost.sum(axis=1)))
 
     final = ours()

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_assets.assets.backtest_report import reports_folder
+from forecast_assets.core.report.titles import title
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, BACKTEST_PAGE
 
@@ -26,7 +27,7 @@ def print_verdict(resource: StoreResource) -> None:
     )
     for row in summary["strategies"]:
         table.add_row(
-            row["strategy"],
+            title(row["strategy"]),
             _percent(row["annual_return"]),
             _percent(row["annual_volatility"]),
             _number(row["sharpe"]),
@@ -38,7 +39,7 @@ def print_verdict(resource: StoreResource) -> None:
     scores = Table("model", "horizon", "pinball / EWMA", "coverage of 95 %", "coverage of 90 %")
     for row in summary["forecasts"]:
         scores.add_row(
-            row["model"],
+            title(row["model"]),
             str(row["horizon"]),
             _number(row["pinball_ratio"], digits=4),
             _percent(row["coverage_95"]),
