@@ -91,7 +91,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
     from forecast_assets.resources.trial_log import fit_trial, trial_journal
-    from forecast_assets.store.artefact_files import TRAINING
+    from forecast_assets.store.artefact_files import FIT_SETTINGS, TRAINING, plot_file
 
     store = StoreResource()
     tensors = store.store().current("windowed_tensors")
@@ -117,11 +117,11 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         raise BadInput(str(why))
     folder.mkdir(parents=True, exist_ok=True)
     settings_used = {name: knob.model_dump(mode="json") for name, knob in knobs.items()}
-    write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / "settings.json")
+    write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / FIT_SETTINGS)
     for name, content in product.files.items():
         write_content(content, folder / name)
     for name, figure in product.plots.items():
-        write_content(to_png(figure), folder / f"plot-{name}.png")
+        write_content(to_png(figure), folder / plot_file(name))
     training: Any = product.files[TRAINING]
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     trials: list[Trial] = [

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from forecast_assets.champion.promotion import REVOKED, SERVING, current_champion, revocation
+from forecast_assets.champion.promotion import REVOKED, current_champion, revocation
+from forecast_assets.store.asset_keys import SERVING_MODEL
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -18,7 +19,7 @@ def test_where_the_champion_is_damaged_the_last_good_one_that_nobody_took_back_g
     store, root = Store(tmp_path / "store"), str(tmp_path)
     assert current_champion(store, root) is None
     first, taken_back, serving = (
-        publish(store, {"model.pt": f"weights {key[0]}"}, asset=SERVING, key=key, parents={"base": key})
+        publish(store, {"model.pt": f"weights {key[0]}"}, asset=SERVING_MODEL, key=key, parents={"base": key})
         for key in (KEY_A, KEY_B, KEY_C)
     )
     Journal(root, REVOKED).append([{"id": revocation(taken_back.manifest.parents), "version": taken_back.id}])

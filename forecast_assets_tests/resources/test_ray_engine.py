@@ -47,7 +47,9 @@ def test_tasks_run_on_both_nodes_and_come_back_in_order(nodes: TwoNodes) -> None
     engine = RayEngine(nodes.address)
     heard: dict[int, list[int]] = {}
     places = list(
-        in_order(engine, slow_first, range(4), needs=ONE_CORE, hear=lambda k, pid: heard.setdefault(k, []).append(pid))
+        in_order(
+            engine, slow_first, range(4), needs=ONE_CORE, on_message=lambda k, pid: heard.setdefault(k, []).append(pid)
+        )
     )
     assert len(set(places)) == 2
     assert sorted(heard) == [0, 1, 2, 3]
@@ -66,7 +68,7 @@ def test_a_task_is_answered_and_the_next_one_asked_for_when_there_is_room(nodes:
             yield task
 
     found = {}
-    for position, result in engine.each(squared, tasks(), needs=ONE_CORE, hear=lambda k, said: said[0] != 3):
+    for position, result in engine.each(squared, tasks(), needs=ONE_CORE, on_message=lambda k, said: said[0] != 3):
         found[position] = result
         assert len(asked) <= len(found) + 2  # two cores, and nothing is asked for ahead of them
     assert found == {0: 0, 1: 1, 2: 4, 3: -1, 4: 16}
@@ -76,7 +78,7 @@ def test_a_task_is_answered_and_the_next_one_asked_for_when_there_is_room(nodes:
 def test_an_error_of_a_task_is_the_same_error(nodes: TwoNodes, kind: str) -> None:
     engine: Engine = LocalEngine() if kind == "local" else RayEngine(nodes.address)
     with pytest.raises(BadInput) as caught:
-        list(engine.each(failing, [7], needs=ONE_CORE, hear=lambda *_: None))
+        list(engine.each(failing, [7], needs=ONE_CORE, on_message=lambda *_: None))
     assert type(caught.value) is BadInput
     assert str(caught.value) == "task 7 has no rows; give it some"
 
@@ -87,7 +89,7 @@ def test_a_node_that_dies_costs_its_own_task_which_begins_again_elsewhere(nodes:
     lost = nodes.second_id
     killed = False
 
-    def hear(position: int, node: str) -> bool:
+    def on_message(position: int, node: str) -> bool:
         nonlocal killed
         said[position].append(node)
         if all(said.values()) and not killed:
@@ -96,7 +98,7 @@ def test_a_node_that_dies_costs_its_own_task_which_begins_again_elsewhere(nodes:
             killed = True
         return killed
 
-    results = list(in_order(engine, until_told, range(2), needs=ONE_CORE, hear=hear))
+    results = list(in_order(engine, until_told, range(2), needs=ONE_CORE, on_message=on_message))
     assert [task for task, _ in results] == [0, 1]
     assert lost not in {node for _, node in results}
     (begun_again,) = [position for position, places in said.items() if lost in places]
@@ -115,7 +117,7 @@ def test_no_cluster_at_the_address_is_one_sentence(nodes: TwoNodes, monkeypatch:
     with pytest.raises(
         BadSetting, match=r"^RAY_ADDRESS: no Ray cluster answers at nowhere:1 \(Failed to connect to GCS\)$"
     ):
-        list(RayEngine("nowhere:1").each(squared, [1], needs=ONE_CORE, hear=lambda *_: None))
+        list(RayEngine("nowhere:1").each(squared, [1], needs=ONE_CORE, on_message=lambda *_: None))
 
 
 def test_a_fold_and_a_sweep_from_s3_on_two_nodes_equal_local_ones_bit_for_bit(

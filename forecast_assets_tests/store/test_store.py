@@ -387,6 +387,6 @@ def test_whoever_gets_the_turn_removes_what_a_dead_writer_left_and_nothing_that_
     dead = store.stage("panel", input_key=KEY_C)
     dead._release()  # as the kernel does when its process is gone
     (tmp_path / "panel" / "all" / ".CURRENT.01234567.tmp").touch()
-    with store.turn("panel", told=print):
+    with store.lock("panel", on_wait=print):
         left = {path.name for path in (tmp_path / "panel" / "all").iterdir()}
     assert left == {"CURRENT", kept.id, alive.version}

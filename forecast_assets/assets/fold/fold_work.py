@@ -15,7 +15,7 @@ from forecast_assets.core.training.fit import Fit, Hardware
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.resources.engine import Engine, Needs, Say, fit_needs
+from forecast_assets.resources.engine import Engine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.tracking import TrackingResource
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.versions import Version
@@ -89,7 +89,7 @@ class FoldWork:
         """What a fit takes of a machine."""
         return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
 
-    def __call__(self, seed: int, say: Say) -> Fitted:
+    def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
         """One fit, which says each epoch (a mapping) and what is worth a warning (a text); where the device's memory
         does not suffice, with half the batch.
         """
@@ -109,7 +109,7 @@ class FoldWork:
                     lookback=lookback,
                     seed=seed,
                     hardware=self.hardware,
-                    on_epoch=say,
+                    on_epoch=report,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
                     checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
                 )
@@ -118,7 +118,7 @@ class FoldWork:
                 if spec.batch_size <= spec.ends_per_block:
                     raise
                 spec = spec.model_copy(update={"batch_size": max(spec.ends_per_block, spec.batch_size // 2)})
-                say(
+                report(
                     f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
         quantiles = predict(

@@ -5,9 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from forecast_assets.champion.promotion import NIGHT, current_champion, find_next_champion
+from forecast_assets.champion.promotion import current_champion, find_next_champion
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.specs import Settings
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
 from forecast_assets.store.versions import Version
 
 SERVICES = {
@@ -69,7 +70,8 @@ def _trials(context: dg.AssetExecutionContext) -> Any:
 def _ledger(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Version]:
     """The nights' forecasts up to ``day``, checked. Read from the store, since a first night has none to depend on."""
     store = context.resources.store.store()
-    versions = {key: store.current(NIGHT, key) for key in store.partitions(NIGHT) if day is None or key <= day}
+    nights = [night for night in store.partitions(NIGHTLY_FORECAST) if day is None or night <= day]
+    versions = {night: store.current(NIGHTLY_FORECAST, night) for night in nights}
     for version in versions.values():
         version.check()
     return versions

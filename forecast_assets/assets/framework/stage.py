@@ -21,7 +21,7 @@ A stage is an ordinary function. Its parameters say what it needs:
 - ``previous`` is what was made last time, for what need not be computed again (None where code or settings changed).
 
 One process at a time makes an asset and partition: whoever comes second (an orphaned step's retry, a double launch)
-waits for its turn, and then finds what the first one published. What a stage reads is what is current once it has the turn,
+waits for its lock, and then finds what the first one published. What a stage reads is what is current once it has the lock,
 and a year's parents must have been made from the same panel: two runs beside each other are never mixed.
 
 Dagster never skips by itself, so the wrapper does: where the store holds a version made by the same code from the same
@@ -54,9 +54,9 @@ from forecast_assets.core.specs import Settings, Spec
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared, disk_errors_as_user_errors
-from forecast_assets.store.artefact_files import TABLE
+from forecast_assets.store.artefact_files import TABLE, plot_file
 from forecast_assets.store.keys import canonical_json, input_key, sha256_text
-from forecast_assets.store.locks import Turn
+from forecast_assets.store.locks import Lock
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -186,7 +186,7 @@ def stage(
             try:
                 config = parents.pop("config", None)
                 with disk_errors_as_user_errors(function.__name__):
-                    return _in_turn(function, signature, rules, context, config, parents)
+                    return _while_locked(function, signature, rules, context, config, parents)
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -228,7 +228,7 @@ def stage(
     return decorate
 
 
-def _in_turn(
+def _while_locked(
     function: Callable[..., StageOutput],
     signature: _Signature,
     rules: _Rules,
@@ -236,17 +236,17 @@ def _in_turn(
     config: Any,
     parents: Mapping[str, Any],
 ) -> Any:
-    """Materialise as the only process that does. The turn goes on with what was prepared, until that is published."""
+    """Materialise as the only process that does. The lock is kept until what was prepared is published."""
     partition = context.partition_key if rules.partitioned else None  # a night's run has one for all of its assets
     store = context.resources.store.store()
-    turn = store.turn(function.__name__, partition, told=context.log.info)
+    lock = store.lock(function.__name__, partition, on_wait=context.log.info)
     try:
-        result = _materialise(function, signature, rules, context, config, _as_of_now(store, parents), partition, turn)
+        result = _materialise(function, signature, rules, context, config, _as_of_now(store, parents), partition, lock)
     except BaseException:
-        turn.release()
+        lock.release()
         raise
     if result.value is None:  # found, so there is nothing to publish
-        turn.release()
+        lock.release()
     return result
 
 
@@ -286,7 +286,7 @@ def _materialise(
     config: Any,
     parents: Mapping[str, Any],
     partition: str | None,
-    turn: Turn,
+    lock: Lock,
 ) -> Any:
     asset = function.__name__
     store = context.resources.store.store()
@@ -351,7 +351,7 @@ def _materialise(
         for name, figure in product.plots.items():
             from forecast_assets.core.report.figure_style import to_png
 
-            write_content(to_png(figure), staging.path / f"plot-{name}.png")
+            write_content(to_png(figure), staging.path / plot_file(name))
         prepared = Prepared(
             staging=staging,
             fields={
@@ -367,7 +367,7 @@ def _materialise(
                 },
             },
             after=rules.after,
-            turn=turn,
+            lock=lock,
             first=rules.once,
         )
         data_version = staging.seal()
@@ -385,10 +385,10 @@ def _materialise(
 
 
 def _device(signature: _Signature, context: dg.AssetExecutionContext) -> AbstractContextManager[Any]:
-    """The device's turn for a stage that trains or predicts on one: an orphan does not use it beside anybody."""
+    """The device's lock for a stage that trains or predicts on one: an orphan does not use it beside anybody."""
     if "hardware" not in signature.services:
         return nullcontext()
-    return context.resources.compute.turn(told=context.log.info)
+    return context.resources.compute.device_lock(on_wait=context.log.info)
 
 
 def fold_key(asset: str, year: int, *, specs: Mapping[str, Spec], parents: Sequence[Version]) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FitSpec, GraphSpec, SweepSpec
-from forecast_assets.resources.engine import Engine, LocalEngine, Needs, Say, fit_needs
+from forecast_assets.resources.engine import Engine, LocalEngine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -184,14 +184,14 @@ class TrialRunner:
         """What a trial takes of a machine."""
         return fit_needs(self.given.hardware, tensor_bytes=self.given.tensors.bytes)
 
-    def __call__(self, tried: TrialInput, say: Say) -> TrialOutcome:
+    def __call__(self, tried: TrialInput, report: ProgressCallback) -> TrialOutcome:
         from forecast_assets.core.training.fit import Resumable
         from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
 
         given, started = self.given, time.perf_counter()
 
-        def report(progress: "Progress") -> None:
-            if not say(progress):
+        def report_step(progress: "Progress") -> None:
+            if not report(progress):
                 raise Pruned(f"at step {progress.step}")
 
         try:
@@ -201,7 +201,7 @@ class TrialRunner:
                 given.budget,
                 panel=self.graphed if isinstance(candidate.spec, GraphSpec) else self.panel,
                 hardware=given.hardware,
-                report=report,
+                report=report_step,
                 checkpoint=Resumable(tried.folder, key=tried.folder.name),
             )
         except Pruned:
@@ -240,11 +240,11 @@ class Worker:
                 at_work[next(numbers)] = trying = RunningTrial(self, claim)
                 yield trying.tried
 
-        def hear(position: int, message: "Progress") -> bool:
-            return at_work[position].hear(message)
+        def on_message(position: int, message: "Progress") -> bool:
+            return at_work[position].on_message(message)
 
         try:
-            for position, walked in engine.each(walk, begin(), needs=walk.needs(), hear=hear):
+            for position, walked in engine.each(walk, begin(), needs=walk.needs(), on_message=on_message):
                 at_work.pop(position).end(walked)
                 yield
         except BaseException:
@@ -281,7 +281,7 @@ class RunningTrial:
         """Close what was opened, in the words of the error at hand. The trial is tried again by whoever finds it."""
         self._stack.__exit__(*sys.exc_info())
 
-    def hear(self, progress: "Progress") -> bool:
+    def on_message(self, progress: "Progress") -> bool:
         """Whether the trial is to go on. A step that is told again, by a machine that began again, is answered again."""
         if progress.step not in self._answers:
             trial = self.claim.trial
