@@ -40,7 +40,7 @@ def challenger(
     Both are scored as they come, before calibration, like the members of an ensemble: it follows whoever serves.
     """
     from forecast_assets.champion.bundle import Bundle, flat_weights
-    from forecast_assets.champion.retraining import lost_names, retrain
+    from forecast_assets.champion.retraining import names_missing_from_panel, retrain
     from forecast_assets.core.evaluation.champion_challenger import challenger_scores, challenger_table
     from forecast_assets.core.windows.days import to_date
     from forecast_assets.core.windows.folds import recent_fold
@@ -51,7 +51,7 @@ def challenger(
     bundle = Bundle.open(champion)
     card = bundle.card
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
-    if lost := lost_names(card.vocabularies, panel):
+    if lost := names_missing_from_panel(card.vocabularies, panel):
         names = f"{len(lost)} names that the champion knows are gone from the panel ({', '.join(lost[:3])})"
         return stays([f"{names}; run the walk-forward again"], champion=card.model_version)
     until = dt.date.fromisoformat(day)
@@ -62,7 +62,7 @@ def challenger(
         # Early in a fold's year no decision after the champion's labels has matured: a night without a contest.
         return stays([str(error)], champion=card.model_version)
     retrained = retrain(bundle, panel, fold, nightly=nightly, hardware=hardware, log=log)
-    before, after = retrained.shadow(groups=card.groups)
+    before, after = retrained.combined(groups=card.groups)
     if bad := int((~np.isfinite(after)).sum()):
         return stays(
             [f"{bad} of {after.size} of the challenger's forecasts are not finite"],
