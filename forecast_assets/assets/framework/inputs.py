@@ -46,7 +46,7 @@ def offered(
         "day": lambda: partition,
         "hardware": lambda: context.resources.compute.hardware(),
         "engine": lambda: context.resources.compute.engine(),
-        "drops": lambda: context.resources.source.drops(settings.demo),
+        "drops": lambda: context.resources.source.input_files(settings.demo),
         "macro": lambda: context.resources.source.macro(),
         "profile": lambda: context.resources.settings.profile_name(),
         "tracking": lambda: context.resources.tracking,
