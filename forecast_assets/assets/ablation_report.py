@@ -8,6 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.backtest_report import BASELINE, ReportInputs, publish_files, run_facts
 from forecast_assets.assets.fold.losses import read_daily, read_new_listings
+from forecast_assets.assets.framework.inputs import ProfileName
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import AblationSpec
@@ -21,7 +22,7 @@ def publish_ablation(version: Version, _instance: dg.DagsterInstance, data_root:
 
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_ablation)
-def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) -> StageOutput:
+def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: ProfileName) -> StageOutput:
     """What each step from the friend's MLP to the ensemble is worth: HTML report and numbers, over the years at hand."""
     from forecast_assets.core.report.figure_style import to_svg
     from forecast_assets.core.report.html import render_ablation_report

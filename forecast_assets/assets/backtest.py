@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
+from forecast_assets.assets.framework.inputs import Year
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.models.names import MLP_BASELINE
+from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, WindowSpec
 from forecast_assets.store.artefact_files import FITS, POSITIONS, TABLE, TENSORS, TRADES, TRAINING, VARIANTS
 from forecast_assets.store.versions import Version
@@ -28,7 +30,7 @@ def backtest(
     calendar_panel: Version,
     backtest_spec: BacktestSpec,
     windows: WindowSpec,
-    year: int,
+    year: Year,
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     beside them the daily losses of all forecasts.
@@ -68,7 +70,7 @@ def backtest(
         forecasts["ensemble"], panel, year=year, spec=backtest_spec, unconditional_mean=mean, delay_sessions=1
     )
     variants = {f"ensemble{LATE}": late}
-    for network in (inputs.b0_mlp, inputs.candidates.b2_tft_ticker):
+    for network in (inputs.b0_mlp, inputs.candidates["b2_tft_ticker"]):
         for (fit,), table in pl.read_parquet(network.path(FITS)).group_by("model", maintain_order=True):
             variants[str(fit)] = simulate(table, panel, year=year, spec=backtest_spec, unconditional_mean=mean)
     error = max(reconcile(book) for book in (*books.values(), *variants.values()))

@@ -5,17 +5,19 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.candidates import Candidates, trained
+from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.framework.inputs import ProfileName, Trials
 from forecast_assets.assets.framework.output import StageOutput
-from forecast_assets.assets.framework.stage import Parameters, stage
-from forecast_assets.core.models.names import CANDIDATES, MLP_BASELINE
+from forecast_assets.assets.framework.parameters import Networks, Parameters
+from forecast_assets.assets.framework.stage import stage
+from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
@@ -73,7 +75,7 @@ class ReportInputs(Parameters):
     calendar_panel: Version
     baselines: dict[str, Version]
     b0_mlp: dict[str, Version]
-    candidates: Candidates[dict[str, Version]]
+    candidates: Annotated[dict[str, dict[str, Version]], Networks(CANDIDATES)]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
 
@@ -91,7 +93,7 @@ class ReportInputs(Parameters):
     @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
-        return [self.b0_mlp, *self.candidates.each()]
+        return [self.b0_mlp, *self.candidates.values()]
 
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
@@ -111,7 +113,7 @@ class ReportContent:
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_report)
 def backtest_report(
-    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: str, trials: Any
+    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: ProfileName, trials: Trials
 ) -> StageOutput:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
     from forecast_assets.core.report.figure_style import to_svg
@@ -121,7 +123,7 @@ def backtest_report(
     years = inputs.years
     content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
     summary = content.summary
-    last = [of[years[-1]] for of in inputs.candidates.each()]
+    last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
         forecasts=content.forecasts,
         daily=content.joined,
@@ -200,7 +202,7 @@ def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
     """Who moved whose forecast on the last day, by a network that reads neighbours; empty where there is none."""
     from forecast_assets.core.evaluation.neighbours import most_moved
 
-    for fold in trained(of[inputs.years[-1]] for of in inputs.candidates.each()):
+    for fold in trained(of[inputs.years[-1]] for of in inputs.candidates.values()):
         if NEIGHBOURS in fold.manifest.files:
             return most_moved(pl.read_parquet(fold.path(NEIGHBOURS)))
     return []

@@ -2,14 +2,15 @@
 
 import datetime as dt
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from forecast_assets.assets.framework.column_lineage import challenger_columns
+from forecast_assets.assets.framework.inputs import Champion, Day, Log, TrainingHardware
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, Content, StageOutput
 from forecast_assets.assets.framework.partitions import days
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FeatureSpec, NightlySpec
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, MEMBER_WEIGHTS, TABLE, TENSORS
@@ -30,10 +31,10 @@ def challenger(
     windowed_tensors: Version,
     nightly: NightlySpec,
     features: FeatureSpec,
-    champion: Version | None,
-    hardware: Any,
-    day: str,
-    log: Any,
+    champion: Champion,
+    hardware: TrainingHardware,
+    day: Day,
+    log: Log,
 ) -> StageOutput:
     """Warm-started retraining of the champion's members on the recent window, and who is better on later decisions.
 

@@ -6,9 +6,11 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import drift_columns
+from forecast_assets.assets.framework.inputs import Day, EarlierNights, IssuedNights
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import days
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.artefact_files import COVERAGE_BY_DAY, DRIFT_VERDICT, TABLE
@@ -31,10 +33,10 @@ from forecast_assets.store.versions import Version
 def drift_checks(
     feature_panel: pl.LazyFrame,
     ensemble: dict[str, Version],
-    ledger: dict[str, Version],
-    earlier: dict[str, Version],
+    issued: IssuedNights,
+    earlier: EarlierNights,
     drift: DriftSpec,
-    day: str,
+    day: Day,
 ) -> StageOutput:
     """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
     from forecast_assets.core.monitoring.coverage import (
@@ -56,7 +58,7 @@ def drift_checks(
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
     forecasts = matured_forecasts(
         pl.concat(walked(version) for version in ensemble.values()),
-        [pl.read_parquet(ledger[night].path(TABLE)) for night in sorted(ledger)],
+        [pl.read_parquet(issued[night].path(TABLE)) for night in sorted(issued)],
         feature_panel=feature_panel.select("date", "ticker", *TARGETS).collect(),
         as_of=as_of,
     )
@@ -81,7 +83,7 @@ def drift_checks(
         facts={
             "level": verdict["level"],
             "verdict": " ".join(verdict["sentences"]),
-            "nights_in_ledger": len(ledger),
+            "nights_issued": len(issued),
             "largest_ks_distance": float(moved["ks_distance"].max() or 0.0),  # type: ignore[arg-type]
             "features_moved": int(moved["alert"].sum()),
             "coverage_95_last_day": float(coverage["coverage_95"][-1]) if coverage.height else "none matured",

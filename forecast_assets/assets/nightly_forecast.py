@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import nightly_columns
+from forecast_assets.assets.framework.inputs import Day, IssuedNights
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
@@ -34,8 +35,8 @@ def nightly_forecast(
     ensemble: dict[str, Version],
     calibration: CalibrationSpec,
     features: FeatureSpec,
-    ledger: dict[str, Version],
-    day: str,
+    issued: IssuedNights,
+    day: Day,
 ) -> StageOutput:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
     from forecast_assets.champion.bundle import Bundle
@@ -46,7 +47,7 @@ def nightly_forecast(
     today = dt.date.fromisoformat(day)
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     bundle = Bundle.open(serving_model)
-    earlier = {night: version for night, version in ledger.items() if night < day}
+    earlier = {night: version for night, version in issued.items() if night < day}
     rows = latest_origins(panel, today, lookback=bundle.card.lookback)
     bundle.check_features(panel, features)
     refuse_hindsight(day, serving_model, cutoff=bundle.card.cutoff)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 
-from forecast_assets.assets.fold.candidates import Candidates, trained
-from forecast_assets.assets.framework.stage import Parameters
+from forecast_assets.assets.fold.candidates import trained
+from forecast_assets.assets.framework.parameters import Networks, Parameters
+from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.artefact_files import BEST_MEMBER, DAILY_LOSSES, NEW_LISTING_LOSSES, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
@@ -22,14 +23,14 @@ class YearForecasts(Parameters):
 
     ensemble: Version
     b0_mlp: Version
-    candidates: Candidates[Version]
+    candidates: Annotated[dict[str, Version], Networks(CANDIDATES)]
     baselines: Version
     windowed_tensors: Version
 
     @property
     def networks(self) -> list[Version]:
         """Those that could be trained."""
-        return trained([self.b0_mlp, *self.candidates.each()])
+        return trained([self.b0_mlp, *self.candidates.values()])
 
     def tables(self) -> Iterator[pl.DataFrame]:
         """The forecast tables, one after the other."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check
-from forecast_assets.assets.framework.stage import CheckSpec
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.leakage_checks import LeakageCheck

@@ -10,7 +10,7 @@ from forecast_assets.store.versions import Version
 
 
 @dataclass(frozen=True)
-class Previous:
+class PreviousVersion:
     """The current version of an asset, and what it was made from as far as that is still there."""
 
     version: Version
@@ -19,7 +19,7 @@ class Previous:
 
 def find_previous(
     store: Store, asset: str, partition: str | None, *, code_version: str, config: Mapping[str, Any]
-) -> Previous | None:
+) -> PreviousVersion | None:
     """The current version where it is sound and the same code made it from the same settings: its parents are all that
     has changed since. None otherwise, and a stage then starts from nothing.
     """
@@ -35,4 +35,4 @@ def find_previous(
         made = [v for v in store.versions(*label.split("/")) if v.data_version == seen and v.is_whole()]
         if made:
             parents[label] = made[-1]
-    return Previous(current, parents)
+    return PreviousVersion(current, parents)
