@@ -26,9 +26,9 @@ from torch import Tensor
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.base import ForecastModel, told
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
-from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
@@ -65,8 +65,7 @@ class Member(BaseModel):
     @property
     def spec(self) -> FitSpec:
         """The settings as the model's own class."""
-        kind: Any = Settings.model_fields[self.model].annotation
-        return kind.model_validate(self.settings)
+        return MODELS[self.model].spec.model_validate(self.settings)
 
     @property
     def graph(self) -> GraphSpec | None:
