@@ -271,7 +271,7 @@ def test_a_bundle_is_explained_by_its_best_member_that_reads_neighbours(panel: P
     assert max(abs(one.added) for one in found_neighbours) > 0
 
 
-def test_an_altered_binary_is_refused_before_it_is_loaded(made: TrainedEnsemble, tmp_path: Path) -> None:
+def test_an_altered_binary_is_rejected_before_it_is_loaded(made: TrainedEnsemble, tmp_path: Path) -> None:
     version = publish(Store(tmp_path), made.files())
     path = version.path(MODEL_BINARY)
     content = bytearray(path.read_bytes())
@@ -282,7 +282,7 @@ def test_an_altered_binary_is_refused_before_it_is_loaded(made: TrainedEnsemble,
         Bundle.open(version)
 
 
-def test_a_card_of_other_weights_is_refused(made: TrainedEnsemble, tmp_path: Path) -> None:
+def test_a_card_of_other_weights_is_rejected(made: TrainedEnsemble, tmp_path: Path) -> None:
     other = TrainedEnsemble(made.card, [{n: t + 1 for n, t in w.items()} for w in made.weights], made.stats, made.state)
     files = {**made.files(), "members.safetensors": other.files()["members.safetensors"]}
     with pytest.raises(CorruptArtefact, match="does not belong to the weights"):
@@ -297,7 +297,7 @@ def test_a_panel_without_a_feature_raises_and_names_it(panel: PanelTensors, bund
         bundle.forecast(panel, torch.tensor([3]))
 
 
-def test_features_of_the_same_names_with_other_settings_are_refused(panel: PanelTensors, bundle: Bundle) -> None:
+def test_features_of_the_same_names_with_other_settings_are_rejected(panel: PanelTensors, bundle: Bundle) -> None:
     bundle.check_features(panel, FeatureSpec())
     with pytest.raises(BadInput, match="the same names with other settings"):
         bundle.check_features(panel, FeatureSpec(macd_signal=7))

@@ -1,4 +1,4 @@
-"""Tasks for an engine; a module of their own, since a worker process imports what it is in."""
+"""Tasks for the tests of the engines, in a module that worker processes can import."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from forecast_assets.resources.engine import ProgressCallback
 
 
 def squared(task: int, report: ProgressCallback) -> int:
-    """The square, unless told to stop."""
+    """Return the square, or -1 where an answer is to stop."""
     for step in range(3):
         if not report((task, step)):
             return -1
@@ -16,7 +16,7 @@ def squared(task: int, report: ProgressCallback) -> int:
 
 
 def slow_first(task: int, report: ProgressCallback) -> str:
-    """Task 0 takes longest; says where it runs."""
+    """Report the process id and return the node; task 0 takes longest."""
     import ray
 
     report(os.getpid())
@@ -28,8 +28,8 @@ def failing(task: int, report: ProgressCallback) -> int:
     raise BadInput(f"task {task} has no rows; give it some")
 
 
-def until_told(task: int, report: ProgressCallback) -> tuple[int, str]:
-    """Goes on until it is answered that both tasks have been heard from."""
+def until_stopped(task: int, report: ProgressCallback) -> tuple[int, str]:
+    """Report the node until the answer is to stop."""
     import ray
 
     while not report(str(ray.get_runtime_context().get_node_id())):
