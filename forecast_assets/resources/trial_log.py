@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact
-from forecast_assets.core.evaluation.trials import Trial, TrialLog
+from forecast_assets.core.evaluation.trials import Kind, Trial, TrialLog
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
 from forecast_assets.store.asset_keys import BACKTEST, CHALLENGER
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.manifest import Manifest
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -37,7 +38,7 @@ def published_trials(store: Store) -> Iterator[Trial]:
         for partition in store.slots(asset):
             for version in store.versions(asset, partition):
                 if asset == BACKTEST:
-                    yield _test_set_evaluation(version)
+                    yield _trial(version.manifest, None, kind="look", model=asset, seed=None, score=None)
                 elif asset == CHALLENGER:
                     yield from _challenger_fits(version)
                 elif version.manifest.seeds and TRAINING in version.manifest.files:
@@ -71,42 +72,39 @@ def fit_trial(
     )
 
 
-def _test_set_evaluation(version: Version) -> Trial:
-    manifest = version.manifest
-    return Trial(
-        id=_id(manifest.asset, manifest.partition, manifest.input_key, None),
-        kind="look",
-        model=manifest.asset,
-        spec=_spec(manifest.config),
-        seed=None,
-        fold=manifest.partition,
-        score=None,
-        pruned=False,
-        when=manifest.created,
-    )
-
-
 def _challenger_fits(night: Version) -> Iterator[Trial]:
     """Yield each member that a night retrained, promoted or not; without scores where the file is damaged."""
-    manifest = night.manifest
     try:
         members = night.json(CHALLENGER_VERDICT).get("members", [])
     except CorruptArtefact as error:
         log.warning("counted without a score: %s", error)
-        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(manifest.seeds)]
+        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(night.manifest.seeds)]
     for member in members:
-        score = member.get("validation_pinball")
-        yield Trial(
-            id=_id(manifest.asset, manifest.partition, manifest.input_key, member["fit"]),
+        score, model = member.get("validation_pinball"), f"{CHALLENGER}/{member['fit'].partition('/')[0]}"
+        yield _trial(
+            night.manifest,
+            member["fit"],
             kind="fit",
-            model=f"{CHALLENGER}/{member['fit'].partition('/')[0]}",
-            spec=_spec(manifest.config),
+            model=model,
             seed=int(member["seed"]),
-            fold=manifest.partition,
             score=None if score is None else float(score),
-            pruned=False,
-            when=manifest.created,
         )
+
+
+def _trial(
+    manifest: Manifest, fit: str | None, *, kind: Kind, model: str, seed: int | None, score: float | None
+) -> Trial:
+    return Trial(
+        id=_id(manifest.asset, manifest.partition, manifest.input_key, fit),
+        kind=kind,
+        model=model,
+        spec=_spec(manifest.config),
+        seed=seed,
+        fold=manifest.partition,
+        score=score,
+        pruned=False,
+        when=manifest.created,
+    )
 
 
 def _id(asset: str, partition: str | None, input_key: str, fit: int | str | None) -> str:

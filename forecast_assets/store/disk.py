@@ -11,7 +11,8 @@ from pathlib import Path
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, replace_bytes, temporary_beside
 from forecast_assets.store.manifest import Entry
-from forecast_assets.store.names import CURRENT, DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.names import DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.place import read_pointer
 
 _CANT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS, errno.ENOENT}
 
@@ -102,10 +103,7 @@ class LocalDisk:
 
     def _sweep_folder(self, key: str, *, before: float) -> list[str]:
         removed = []
-        try:
-            current = self.read(f"{key}/{CURRENT}").decode(errors="replace").strip()
-        except FileNotFoundError:
-            current = None
+        current = (read_pointer(self, key) or "").strip()
         for name in self.folders(key):
             path = self._path(f"{key}/{name}")
             # A current version without manifest is damage to be examined, not an abandoned one.

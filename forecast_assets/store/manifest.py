@@ -42,9 +42,7 @@ class Manifest(BaseModel):
     input_key: str
     data_version: str = Field(description="digest of the content: file names and their sha256")
     files: dict[str, Entry] = Field(min_length=1)
-    parents: dict[str, str] = Field(
-        description="data version that was read of each parent, by asset or asset/partition"
-    )
+    parents: dict[str, str] = Field(description="data version of each parent, by asset or asset/partition")
     config: dict[str, Any] = Field(description="the settings that the asset read")
     code_version: str
     seeds: tuple[int, ...] = ()

@@ -20,7 +20,8 @@ from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, temporary_beside
 from forecast_assets.store.manifest import Entry
-from forecast_assets.store.names import CURRENT, DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.names import DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.place import read_pointer
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -167,9 +168,7 @@ class ObjectStore:
         for asset in self.folders(""):
             for partition in self.folders(asset):
                 key = f"{asset}/{partition}"
-                current = (
-                    self.read(f"{key}/{CURRENT}").decode(errors="replace").strip() if self._has_current(key) else None
-                )
+                current = (read_pointer(self, key) or "").strip()
                 for name in self.folders(key):
                     version = f"{key}/{name}"
                     files = self.sizes(version)
@@ -192,9 +191,6 @@ class ObjectStore:
                 path.unlink()
                 removed.append(str(path))
         return removed
-
-    def _has_current(self, key: str) -> bool:
-        return CURRENT in self.sizes(key)
 
     def _copy(self, key: str, *, entry: Entry) -> Path:
         return self._cache / "sha256" / entry.sha256 / key.rsplit("/", 1)[1]  # the name too: readers need its suffix

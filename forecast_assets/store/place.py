@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from forecast_assets.store.manifest import Entry
+from forecast_assets.store.names import CURRENT
 
 
 class Place(Protocol):
@@ -86,3 +87,11 @@ class Place(Protocol):
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         """Remove what killed writers left; return what was removed."""
         ...
+
+
+def read_pointer(place: Place, key: str) -> str | None:
+    """Return the version id in ``CURRENT`` of the folder `key`; None where there is no such file."""
+    try:
+        return place.read(f"{key}/{CURRENT}").decode(errors="replace").removesuffix("\n")
+    except FileNotFoundError:
+        return None

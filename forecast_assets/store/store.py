@@ -23,7 +23,7 @@ from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import Manifest, ManifestFields, content_digest
 from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, folder, label
 from forecast_assets.store.objects import ObjectStore, default_cache
-from forecast_assets.store.place import Place
+from forecast_assets.store.place import Place, read_pointer
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.versions import Version
 
@@ -264,12 +264,7 @@ class Store:
         return [name for name in names if MANIFEST in self._place.sizes(f"{key}/{name}")]
 
     def _pointer(self, asset: str, partition: str | None) -> str | None:
-        """Return the version id in ``CURRENT``; None where there is no such file."""
-        try:
-            data = self._place.read(f"{folder(asset, partition)}/{CURRENT}")
-        except FileNotFoundError:
-            return None
-        return data.decode(errors="replace").removesuffix("\n")
+        return read_pointer(self._place, folder(asset, partition))
 
     def _point(self, asset: str, partition: str | None, version: str) -> None:
         self._place.replace(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode())
