@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.backtest.accounting import Simulation
     from forecast_assets.core.evaluation.year_losses import YearLosses
 
-RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every ledger")
+RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every account")
 TOLERANCE = 1e-9
 
 
@@ -48,7 +48,7 @@ def backtest(
     forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, *networks)}
     walk = pl.read_parquet(inputs.baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})
-    # B0 as a friend would trade it: its own one-session forecast, every day, without smoothing.
+    # The MLP baseline traded daily: its own one-session forecast, without smoothing.
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
     traded = {
         "ensemble": (forecasts["ensemble"], backtest_spec),
@@ -87,14 +87,14 @@ def backtest(
             VARIANTS: candidates,
             **losses_files(losses),
         },
-        facts={"strategies": len(books), "trades": trades.height, "ledger_error": error},
+        facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
         checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
     )
 
 
 def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
-    """The losses of a year, from its forecasts."""
+    """Return the losses of a year's forecasts."""
     from forecast_assets.core.evaluation.year_losses import new_listing_origins, year_losses
     from forecast_assets.core.windows.tensors import PanelTensors
 

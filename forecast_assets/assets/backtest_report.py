@@ -1,4 +1,4 @@
-"""The verdict over all years at hand."""
+"""The backtest report: the verdict over all years at hand."""
 
 import importlib.metadata
 import json
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 
 
 MODEL, BASELINE = "ensemble", "ewma"
-RIVALS = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+COMPARED = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
 def reports_folder(data_root: str) -> UPath:
-    """Where the latest reports are, below a data root."""
+    """Return the folder of the latest reports below a data root."""
     return UPath(data_root) / "reports" / "latest"
 
 
 def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
-    """Put the report where people look for it; the version in the store stays the original."""
+    """Copy the report to the folder of the latest reports; the version in the store stays the original."""
     publish_files(version, data_root, (BACKTEST_PAGE, BACKTEST_METRICS))
 
 
 def publish_files(version: Version, data_root: str, names: Iterable[str]) -> None:
-    """Copies of a version's files in the folder of the latest reports, each whole or not there."""
+    """Copy a version's files to the folder of the latest reports, each whole or not at all."""
     folder = reports_folder(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -121,7 +121,7 @@ def backtest_report(
     from forecast_assets.core.report.report_figures import backtest_figures
 
     years = inputs.years
-    content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
+    content = report_content(inputs, log=trials, spec=backtest_spec, rules=verdict, profile=profile)
     summary = content.summary
     last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
@@ -148,9 +148,9 @@ def backtest_report(
 
 
 def report_content(
-    inputs: ReportInputs, *, ledger: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
+    inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
-    """Everything the report says, from the artefacts and the trial ledger alone."""
+    """Return everything the report says, from the artefacts and the trial log alone."""
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.daily_losses import join_losses
@@ -186,10 +186,10 @@ def report_content(
         spec=spec,
         model=MODEL,
         baseline=BASELINE,
-        rivals=RIVALS,
+        rivals=COMPARED,
         caveats=[],
         evidence=evidence(
-            losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=losses, books=books, ledger=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
         importance=importance(weights),
         neighbours=_moved(inputs),
@@ -199,7 +199,7 @@ def report_content(
 
 
 def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Who moved whose forecast on the last day, by a network that reads neighbours; empty where there is none."""
+    """Return the attribution of the last day's forecasts to neighbours; empty where no network reads any."""
     from forecast_assets.core.evaluation.neighbours import most_moved
 
     for fold in trained(of[inputs.years[-1]] for of in inputs.candidates.values()):
@@ -209,12 +209,12 @@ def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 
 def _weights(fold: Version) -> Any:
-    """What the fold's network looked at, or None where it was published without."""
+    """The selection weights of the fold's network, or None where it was published without."""
     return fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
 
 
 def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
-    """What a report says of the run it comes from."""
+    """Return the provenance that a report prints: versions, seeds, data, counts."""
     panel, years = inputs.raw_panel.manifest.facts, inputs.years
     versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in inputs.yearly for year in years)]
     return {

@@ -1,4 +1,4 @@
-"""What a network must beat."""
+"""The forecast baselines: what a network must beat."""
 
 import polars as pl
 
@@ -15,9 +15,8 @@ from forecast_assets.store.versions import Version
 
 @stage(group="models", kinds={"numpy"}, partitions=years, checks=(PURGED,), tuned=True)
 def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: Year, log: Log) -> StageOutput:
-    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions.
-
-    And ``harx``, the volatility forecast that the networks start from: what they add to it is theirs.
+    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t, 20-day momentum and HAR-X (``harx``), the volatility
+    regression that the networks start from, at the networks' own forecast origins.
     """
     import time
 

@@ -1,4 +1,4 @@
-"""What is watched every night."""
+"""The nightly drift checks: features, coverage, PIT."""
 
 import datetime as dt
 
@@ -57,13 +57,13 @@ def drift_checks(
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
     forecasts = matured_forecasts(
-        pl.concat(walked(version) for version in ensemble.values()),
+        pl.concat(test_forecasts(version) for version in ensemble.values()),
         [pl.read_parquet(issued[night].path(TABLE)) for night in sorted(issued)],
         feature_panel=feature_panel.select("date", "ticker", *TARGETS).collect(),
         as_of=as_of,
     )
     coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
-    # The limits know nothing of the days that are on trial. A short panel has too little history for any.
+    # The limits are set without the days that are judged. A short panel has too little history for any.
     past = coverage.head(max(0, coverage.height - drift.recent_sessions))
     limits = calibrate_limits(past, spec=drift) if past.height >= 5 * drift.alarm_block_sessions else None
     verdict = drift_verdict(
@@ -100,11 +100,11 @@ def drift_checks(
 
 
 def first_session(feature_panel: pl.LazyFrame, drift: DriftSpec, as_of: dt.date) -> dt.date:
-    """The first of the sessions that drift is judged on; what lies before is not read."""
+    """Return the first session that drift is judged on; earlier ones are not read."""
     sessions = feature_panel.filter(pl.col("date") <= as_of).select(pl.col("date").unique().sort()).collect()["date"]
     return sessions[-min(len(sessions), drift.recent_sessions + drift.reference_sessions)] if len(sessions) else as_of
 
 
-def walked(fold: Version) -> pl.DataFrame:
-    """A fold's forecasts of its test year."""
+def test_forecasts(fold: Version) -> pl.DataFrame:
+    """Return a fold's forecasts of its test year."""
     return pl.scan_parquet(fold.path(TABLE)).filter(pl.col("split") == "test").collect()

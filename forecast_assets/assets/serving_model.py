@@ -1,4 +1,4 @@
-"""The champion as one artefact."""
+"""The serving model: the champion as one artefact."""
 
 from typing import TYPE_CHECKING
 

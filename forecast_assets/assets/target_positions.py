@@ -1,4 +1,4 @@
-"""The orders of the next open."""
+"""The target positions: the book and the orders for the next open."""
 
 import datetime as dt
 
@@ -36,7 +36,7 @@ def target_positions(
     card = Card.model_validate(serving_model.json(CARD))
     until = dt.date.fromisoformat(day)
     earlier = [version for night, version in sorted(issued.items()) if night < day]
-    # Who forecast a decision first is who traded it; a later night repeats a name whose exchange was shut.
+    # The first forecast of an origin is the one that was traded; a later night repeats a ticker whose exchange was closed.
     forecasts = pl.concat(
         pl.read_parquet(version.path(TABLE)) for version in (*earlier, nightly_forecast, ensemble[str(card.fold)])
     ).unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
@@ -54,7 +54,7 @@ def target_positions(
         files={TABLE: book},
         columns=position_columns(),
         facts={
-            "names": book.height,
+            "tickers": book.height,
             "gross_exposure": float(book["weight_target"].abs().sum()),
             "net_exposure": float(book["weight_target"].sum()),
             "turnover": float(book["trade"].abs().sum()),

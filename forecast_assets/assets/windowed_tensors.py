@@ -1,4 +1,4 @@
-"""The panel as tensors."""
+"""The panel as tensors: features, codes, window ends."""
 
 import polars as pl
 

@@ -95,7 +95,7 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
 def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
     content = report_content(
         inputs,
-        ledger=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
+        log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         profile=profile,

@@ -1,4 +1,4 @@
-"""A year's forecasts, and the files that their losses are published in and read back from."""
+"""The forecasts of a year, and the files of their losses."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,17 +29,17 @@ class YearForecasts(Parameters):
 
     @property
     def networks(self) -> list[Version]:
-        """Those that could be trained."""
+        """Those that were trained."""
         return trained([self.b0_mlp, *self.candidates.values()])
 
     def tables(self) -> Iterator[pl.DataFrame]:
-        """The forecast tables, one after the other."""
+        """Yield the forecast tables, one after the other."""
         for version in (*self.networks, self.baselines, self.ensemble):
             yield pl.read_parquet(version.path(TABLE))
         yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
 
     def uncalibrated(self) -> pl.DataFrame | None:
-        """The ensemble before calibration; None where nothing was calibrated."""
+        """Return the ensemble before calibration; None where nothing was calibrated."""
         return (
             pl.read_parquet(self.ensemble.path(RAW_FORECASTS))
             if RAW_FORECASTS in self.ensemble.manifest.files

@@ -27,8 +27,8 @@ def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
         return code_digest(*sorted(reached))
     entries = [MODELS[key] for key in (MODELS if models is None else models)]
     reached = _reached(reached | {entry.module for entry in entries}) - {CATALOGUE}
-    said = {entry.key: [entry.constructor, dict(entry.options), entry.needs] for entry in entries}
-    return sha256_text(canonical_json([code_digest(*sorted(reached)), said]))
+    constructed = {entry.key: [entry.constructor, dict(entry.options), entry.needs] for entry in entries}
+    return sha256_text(canonical_json([code_digest(*sorted(reached)), constructed]))
 
 
 def _reached(modules: set[str]) -> set[str]:

@@ -49,7 +49,7 @@ from forecast_assets.store.versions import Version
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """An asset check that the stage itself decides."""
+    """An asset check whose outcome the stage itself returns."""
 
     name: str
     description: str
@@ -170,7 +170,7 @@ class _Materialisation:
         with self._device():
             output = stage.function(**arguments(stage.parameters, values))
         if undeclared := set(output.checks) ^ {check.name for check in stage.checks}:
-            raise ValueError(f"{stage.asset}: checks declared and checks decided differ: {sorted(undeclared)}")
+            raise ValueError(f"{stage.asset}: checks declared and checks made differ: {sorted(undeclared)}")
         facts = {
             **output.facts,
             "seconds": round(time.perf_counter() - started, 3),
@@ -192,7 +192,7 @@ class _Materialisation:
         prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once)  # type: ignore[arg-type]
         data_version = new.staging.seal()
         if CHECKPOINTS in late:
-            shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # what they were kept for is done
+            shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed
         return dg.MaterializeResult(
             value=prepared,
             data_version=dg.DataVersion(data_version),

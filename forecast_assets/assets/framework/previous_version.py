@@ -1,4 +1,4 @@
-"""What a stage made last time, for the stages that need not compute everything again."""
+"""The previous version of a stage, for stages that need not compute everything again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class PreviousVersion:
 def find_previous(
     store: Store, asset: str, partition: str | None, *, code_version: str, config: Mapping[str, Any]
 ) -> PreviousVersion | None:
-    """The current version where it is sound and the same code made it from the same settings: its parents are all that
-    has changed since. None otherwise, and a stage then starts from nothing.
+    """Return the current version where its bytes are as published and code and settings are the same: only its parents have
+    changed since. None otherwise: the stage computes everything.
     """
     try:
         current = store.current(asset, partition)
