@@ -64,7 +64,7 @@ def work(root: Path) -> None:
 def published(store: Store, asset: str, partition: str | None, number: int) -> Version:
     """Version ``number``: the one there is, or a new one; current afterwards. As a stage does it."""
     key = sha256_text(f"{asset}/{number}")
-    with store.turn(asset, partition, told=print):
+    with store.lock(asset, partition, on_wait=print):
         found = store.find(asset, partition, key)
         if found is not None:
             store.promote(found)

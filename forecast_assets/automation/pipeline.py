@@ -74,7 +74,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     with (
         show_progress(progress),
         disk_errors_as_user_errors(str(store)),
-        store.run_turn(told=progress.note),
+        store.run_lock(on_wait=progress.note),
         alive(instance) as here,
     ):
         end_dead_runs(instance)

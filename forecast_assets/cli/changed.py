@@ -13,8 +13,8 @@ from forecast_assets.cli.common import user_command
 @user_command
 def command(ticker: str, day: dt.datetime) -> None:
     """Why TICKER's forecast of the night of DATE differs from the night before: data, model or calibration."""
-    from forecast_assets.champion.forecast_change import change, change_lines
+    from forecast_assets.champion.forecast_change import change_lines, explain_change
     from forecast_assets.resources.store_io import StoreResource
 
-    for line in change_lines(change(StoreResource().store(), ticker=ticker, day=day.date())):
+    for line in change_lines(explain_change(StoreResource().store(), ticker=ticker, day=day.date())):
         click.echo(line)

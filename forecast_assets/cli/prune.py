@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import click
 
-from forecast_assets.champion.promotion import SERVING
 from forecast_assets.cli.common import user_command
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.resources.trial_log import collect_trials
+from forecast_assets.store.asset_keys import SERVING_MODEL
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -27,10 +27,10 @@ def prunable(store: Store, *, keep: int) -> Iterator[Version]:
 
     Whatever has ever served stays, for a rollback, and the challengers that it was made from, whose weights it is.
     """
-    bundles = store.versions(SERVING)
+    bundles = store.versions(SERVING_MODEL)
     needed = {(label, seen) for bundle in bundles for label, seen in bundle.manifest.parents.items()}
     for asset in store.assets():
-        if asset == SERVING:
+        if asset == SERVING_MODEL:
             continue
         for partition in store.slots(asset):
             try:
@@ -54,7 +54,7 @@ def command(keep: int, dry_run: bool) -> None:
     from forecast_assets.resources.store_io import StoreResource
 
     resource = StoreResource()
-    with resource.store().run_turn(told=lambda text: click.echo(text, err=True)):
+    with resource.store().run_lock(on_wait=lambda text: click.echo(text, err=True)):
         gone = prune(resource.store(), resource.root(), keep=keep, dry_run=dry_run)
     size = sum(entry.bytes for version in gone for entry in version.manifest.files.values()) / 2**20
     for asset in sorted({version.asset for version in gone}):

@@ -36,7 +36,7 @@ def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int 
     tracking = TrackingResource(mode=mode, folder=str(tmp_path))
     with FitMonitor(work, [seed], tracking=tracking, log=log) as followed:
         for _ in range(times):
-            done = work(seed, lambda message: followed.hear(0, message))
+            done = work(seed, lambda message: followed.on_message(0, message))
         followed.over(seed, done.fit)
     return done
 

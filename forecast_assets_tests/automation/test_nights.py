@@ -13,7 +13,7 @@ import pytest
 from forecast_assets.assets.nightly_forecast import reject_hindsight
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
-from forecast_assets.champion.forecast_change import change, change_lines
+from forecast_assets.champion.forecast_change import change_lines, explain_change
 from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
@@ -69,7 +69,7 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     assert over_time == [False, True, True]  # a first night has none to be compared with
     for night in nights:
         assert worst_difference(as_walked(replay, night)) <= 1e-6, night
-    found = change(replay.store, ticker="SYN00", day=dt.date(2019, 3, 15))
+    found = explain_change(replay.store, ticker="SYN00", day=dt.date(2019, 3, 15))
     assert (found.before, found.after) == (dt.date(2019, 3, 14), dt.date(2019, 3, 15))
     assert not found.width["model"].any()  # the champion is the same
     assert np.abs(found.width["revised since"]).max() <= 1e-6
@@ -77,7 +77,7 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     assert np.abs(found.width["calibration"]).max() > 0
     moved = [band_width(replay, night, "SYN00") for night in nights[:2]]
     np.testing.assert_allclose(sum(found.width.values()), moved[1] - moved[0], atol=1e-12)
-    assert change_lines(found)[0].startswith("from the decision of 2019-03-14 to that of 2019-03-15; mostly ")
+    assert change_lines(found)[0].startswith("from the forecast of 2019-03-14 to that of 2019-03-15; mostly ")
     before = replay.ids()
     other = ["calibration.rate=0.1"]
     assert replay.run("nightly_forecast", panel=drop, as_of=nights[-1], overrides=other).failures == []

@@ -65,7 +65,7 @@ def test_a_bad_panel_gets_one_clear_sentence_and_leaves_nothing(
 def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -> None:
     waits = f"{tmp_path / 'data' / 'store'}: process {os.getpid()} is at work on it; waiting until it is done or gone"
     arguments = ["run", "--profile", "smoke", "--data-dir", str(tmp_path / "data"), "--select", "macro_series"]
-    with Store(tmp_path / "data" / "store").run_turn(told=print) as turn:
+    with Store(tmp_path / "data" / "store").run_lock(on_wait=print) as lock:
         second = subprocess.Popen(
             [sys.executable, "-m", "forecast_assets.cli", *arguments],
             cwd=tmp_path,
@@ -77,7 +77,7 @@ def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -
         assert second.stderr is not None
         first_line = second.stderr.readline().strip()
         assert not Store(tmp_path / "data" / "store").has("macro_series")
-        turn.release()
+        lock.release()
         rest = second.stderr.read()
         second.stderr.close()
     assert first_line == waits

@@ -57,20 +57,20 @@ def test_a_step_that_outlives_its_killed_run_is_waited_for_and_its_work_is_taken
 
 
 def test_when_the_one_at_work_dies_the_next_one_works(tmp_path: Path) -> None:
-    from forecast_assets.store.locks import Turn
+    from forecast_assets.store.locks import Lock
 
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "turn.lock")], cwd=PROJECT, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLD, str(tmp_path / "one.lock")], cwd=PROJECT, stdout=subprocess.PIPE
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     said: list[str] = []
 
-    def told(sentence: str) -> None:
+    def on_wait(sentence: str) -> None:
         said.append(sentence)
         holder.send_signal(signal.SIGKILL)
 
-    with Turn(tmp_path / "turn.lock", what="the GPU", told=told):
+    with Lock(tmp_path / "one.lock", what="the GPU", on_wait=on_wait):
         assert said == [f"the GPU: process {holder.pid} is at work on it; waiting until it is done or gone"]
     holder.wait()
     holder.stdout.close()
@@ -79,8 +79,8 @@ def test_when_the_one_at_work_dies_the_next_one_works(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from forecast_assets.store.locks import Turn
-turn = Turn(Path(sys.argv[1]), what="x", told=print)
+from forecast_assets.store.locks import Lock
+lock = Lock(Path(sys.argv[1]), what="x", on_wait=print)
 print("held", flush=True)
 time.sleep(60)
 """
