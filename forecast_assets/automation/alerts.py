@@ -3,24 +3,32 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from forecast_assets.automation.outbox import Message
 from forecast_assets.core.monitoring.persistence import stays_on
 from forecast_assets.core.specs import AlertSpec, DriftSpec
+from forecast_assets.resources.channels.channel import Level, Message
 
-TITLES = {
-    "features": (":warning: Feature drift", ":white_check_mark: Feature drift is over"),
-    "coverage_rule": (
-        ":information_source: Coverage outside the plan's limits",
-        ":white_check_mark: Coverage inside the plan's limits again",
+
+class Texts(NamedTuple):
+    """How serious an episode is, and the titles of its two messages."""
+
+    level: Level
+    opened: str
+    recovered: str
+
+
+TEXTS = {
+    "features": Texts("warning", "Feature drift", "Feature drift is over"),
+    "coverage_rule": Texts(
+        "information", "Coverage outside the plan's limits", "Coverage inside the plan's limits again"
     ),
-    "coverage_alarm": (":warning: Coverage alarm", ":white_check_mark: Coverage alarm is over"),
-    "nightly_run": (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again"),
-    "panel_run": (":x: The night's panel was not read", ":white_check_mark: The night's panel was read again"),
-    "deadline": (":alarm_clock: The night is late", ":white_check_mark: The night is done"),
+    "coverage_alarm": Texts("warning", "Coverage alarm", "Coverage alarm is over"),
+    "nightly_run": Texts("error", "The nightly run failed", "The nightly run succeeded again"),
+    "panel_run": Texts("error", "The night's panel was not read", "The night's panel was read again"),
+    "deadline": Texts("overdue", "The night is late", "The night is done"),
 }
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
 LOOKBACK = dt.timedelta(days=21)
@@ -29,7 +37,7 @@ LOOKBACK = dt.timedelta(days=21)
 
 @dataclass(frozen=True)
 class Observation:
-    """The state of one thing that is watched; ``stamp`` names the episode should one begin now."""
+    """The state of one thing that is watched; ``stamp`` names the episode if one begins now."""
 
     key: str
     on: bool
@@ -39,17 +47,18 @@ class Observation:
 
 
 def messages_for(observations: Sequence[Observation], *, open_episodes: Mapping[str, str]) -> list[Message]:
-    """A message for every episode that begins, and one for every open one that is over."""
+    """Return a message for every episode that begins, and one for every open one that is over."""
     found = []
     for seen in observations:
-        began = open_episodes.get(seen.key)
-        if seen.on == (began is not None):
+        began, texts = open_episodes.get(seen.key), TEXTS[seen.key]
+        if seen.on and began is None:
+            kind, stamp, level, title, sentence = "opened", seen.stamp, texts.level, texts.opened, seen.sentence
+        elif not seen.on and began is not None:
+            kind, stamp, level, title = "recovered", began, "success", texts.recovered
+            sentence = f"{seen.sentence} It began with {began}."
+        else:
             continue
-        kind, stamp = ("opened", seen.stamp) if seen.on else ("recovered", began or "")
-        title = TITLES[seen.key][0 if seen.on else 1]
-        since = "" if seen.on else f" It began with {_escaped(stamp)}."
-        text = f"*{title}*\n{_escaped(seen.sentence)}{since}\n<{seen.link}|Open in Dagster>"
-        found.append(Message(f"{seen.key}.{stamp}.{kind}", seen.key, stamp, kind, text))
+        found.append(Message(f"{seen.key}.{stamp}.{kind}", seen.key, stamp, kind, level, title, sentence, seen.link))
     return found
 
 
@@ -128,8 +137,3 @@ def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame
 def asset_link(asset: str, day: str | None, alerts: AlertSpec) -> str:
     """The page of an asset, or of one of its days, in the Dagster UI."""
     return f"{alerts.ui_url.rstrip('/')}/assets/{asset}" + (f"?partition={day}" if day else "")
-
-
-def _escaped(text: str) -> str:
-    """The three characters that Slack's markup asks for."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
