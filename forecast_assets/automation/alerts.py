@@ -1,4 +1,4 @@
-"""Which messages a night calls for: one when something begins, one when it is over."""
+"""Decide which alerts a night calls for: one when an episode begins, one when it is over."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -65,9 +65,9 @@ def messages_for(observations: Sequence[Observation], *, open_episodes: Mapping[
 def drift_observations(
     verdicts: Sequence[Mapping[str, Any]], *, open_episodes: Mapping[str, str], drift: DriftSpec, alerts: AlertSpec
 ) -> list[Observation]:
-    """What the last of some nights' verdicts (oldest first, one per night) says about each monitor.
+    """Return the state of each monitor by the last of some nights' verdicts (oldest first, one per night).
 
-    A monitor that could not be run says nothing: an episode neither begins nor ends.
+    A monitor that could not be run is left out: its episode neither begins nor ends.
     """
     last = verdicts[-1]
     day, found = str(last["as_of"]), []
@@ -85,7 +85,7 @@ def drift_observations(
 def deadline_observation(
     *, due: dt.date | None, done: Mapping[str, dt.date | None], alerts: AlertSpec
 ) -> Observation | None:
-    """Whether the night of the last session that is ``due`` is missing; None before the first night of all.
+    """Return whether the night of the last session that is ``due`` is missing; None before the first night of all.
 
     ``done``: the latest day of each asset that a night makes.
     """
@@ -105,13 +105,13 @@ def deadline_observation(
 
 
 def run_observation(key: str, run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:
-    """Whether the last run of its kind that ended has failed."""
+    """Return whether the last run of its kind that ended has failed."""
     sentence = f"Run {run_id[:8]} {'failed; its page shows the step and the error' if failed else 'succeeded'}."
     return Observation(key, failed, run_id, sentence, f"{alerts.ui_url.rstrip('/')}/runs/{run_id}")
 
 
 def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float) -> dt.date | None:
-    """The last session whose last exchange closed at least so many hours before ``now``.
+    """Return the last session whose last exchange closed at least ``deadline_hours`` before ``now``.
 
     ``closes``: date and close (UTC, without zone), a row per exchange and session.
     """
@@ -122,7 +122,7 @@ def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float
 
 
 def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame:
-    """Closes of the last weeks' sessions, up to today, of each exchange as far as its calendar reaches."""
+    """Return the closes of the last weeks' sessions, up to today, of each exchange as far as its calendar reaches."""
     from forecast_assets.core.panel.sessions import calendar_bounds, closes
 
     today = now.astimezone(dt.UTC).date()
@@ -135,5 +135,5 @@ def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame
 
 
 def asset_link(asset: str, day: str | None, alerts: AlertSpec) -> str:
-    """The page of an asset, or of one of its days, in the Dagster UI."""
+    """Return the page of an asset, or of one of its days, in the Dagster UI."""
     return f"{alerts.ui_url.rstrip('/')}/assets/{asset}" + (f"?partition={day}" if day else "")

@@ -1,4 +1,4 @@
-"""Which nights are due, and taking a champion back."""
+"""Which nights are due."""
 
 from forecast_assets.champion.promotion import NIGHT
 from forecast_assets.store.artefact_files import PARTITIONS
@@ -6,8 +6,9 @@ from forecast_assets.store.store import Store
 
 
 def due_nights(store: Store) -> list[str]:
-    """Days of the panel's recent sessions that come after the last committed night, oldest first; the last session alone
-    where there is no night yet. Raises MissingArtefact without a panel.
+    """Return the panel's recent sessions after the last committed night, oldest first; without any night, the last session.
+
+    Raises MissingArtefact without a panel.
     """
     sessions = store.current("raw_panel").json(PARTITIONS)["days"]
     committed = store.partitions(NIGHT)

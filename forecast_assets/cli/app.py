@@ -1,6 +1,6 @@
 """The command group: which commands there are, and where each one is.
 
-A command's module is imported when it is asked for, so that no command waits for another one's libraries.
+A command's module is imported when it is used, so that no command waits for another one's libraries.
 """
 
 from importlib import import_module
@@ -24,7 +24,7 @@ COMMANDS = {
     "changed": "changed",
     "knobs": "knobs",
 }
-"""Command -> its module in this package, which calls the command ``command``; in the order of the help."""
+"""Command -> its module in this package, whose function ``command`` it is; in the order of the help."""
 
 
 class Commands(click.Group):

@@ -1,21 +1,24 @@
-"""What every command shares: its common options, and one sentence instead of a traceback for a user's mistake."""
+"""What all commands share: common options, the store, one sentence instead of a traceback for a user's mistake."""
 
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forecast_assets.core.errors import UserError
 
+if TYPE_CHECKING:
+    from forecast_assets.store.store import Store
+
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that stand before and after a command's name alike."""
+    """Add the options that are accepted both before and after a command's name."""
     for option in (
-        click.option("--as-of", metavar="DATE", help="Nothing after it is read (FORECAST_AS_OF)."),
+        click.option("--as-of", metavar="DATE", help="Last date that is read (FORECAST_AS_OF)."),
         click.option("--profile", help="A file in conf/profile (FORECAST_PROFILE)."),
         click.option("--data-dir", help="Root of raw/, store/ and reports/ (FORECAST_DATA_DIR)."),
         click.option("--debug", is_flag=True, help="Show tracebacks."),
@@ -30,7 +33,7 @@ def export(**variables: str | None) -> None:
 
 
 def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the common options after the command's name too, and turn a ``UserError`` into its sentence and exit code 1."""
+    """Accept the common options after the command's name too; print a ``UserError`` as a sentence and exit with 1."""
 
     @common_options
     @click.pass_context
@@ -63,6 +66,15 @@ set_option = click.option(
 )
 
 
+def open_store() -> "tuple[Store, str]":
+    """Return the store and the data root that it is in; unlike the resource, without importing Dagster."""
+    from forecast_assets.resources import environment
+    from forecast_assets.store.store import Store
+
+    root = environment.data_dir()
+    return Store(f"{root.rstrip('/')}/store"), root
+
+
 def listed(text: str | None) -> tuple[str, ...]:
-    """The parts of a list that is separated by commas or spaces."""
+    """Return the parts of a list that is separated by commas or spaces."""
     return tuple(part for part in (text or "").replace(" ", ",").split(",") if part)

@@ -1,4 +1,4 @@
-"""Run the nights that are due."""
+"""``nightly``: the nights that are due."""
 
 import click
 
@@ -11,7 +11,10 @@ from forecast_assets.cli.materialise import materialise
 @set_option
 @user_command
 def command(panel: str | None, overrides: tuple[str, ...]) -> None:
-    """Read the panel again and run every night that is due, as the schedule does."""
+    """Read the panel and run every night that is due.
+
+    The schedule of the Dagster UI does the same.
+    """
     export(FORECAST_PANEL=panel)
     from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
 
