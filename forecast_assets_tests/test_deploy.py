@@ -108,7 +108,7 @@ def test_no_secret_stands_in_a_file() -> None:
     assert "postgresqlPassword" not in VALUES["postgresql"]
 
 
-def test_the_service_is_started_as_its_command_line_allows_and_its_probes_need_no_token() -> None:
+def test_the_service_starts_by_its_command_line_and_its_probes_need_no_token() -> None:
     program, subcommand, *arguments = CONTAINER["args"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert program in project["project"]["scripts"]

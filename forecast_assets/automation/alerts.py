@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
@@ -11,25 +11,15 @@ from forecast_assets.core.monitoring.persistence import stays_on
 from forecast_assets.core.specs import AlertSpec, DriftSpec
 from forecast_assets.resources.channels.channel import Level, Message
 
-
-class Texts(NamedTuple):
-    """How serious an episode is, and the titles of its two messages."""
-
-    level: Level
-    opened: str
-    recovered: str
-
-
-TEXTS = {
-    "features": Texts("warning", "Feature drift", "Feature drift is over"),
-    "coverage_rule": Texts(
-        "information", "Coverage outside the plan's limits", "Coverage inside the plan's limits again"
-    ),
-    "coverage_alarm": Texts("warning", "Coverage alarm", "Coverage alarm is over"),
-    "nightly_run": Texts("error", "The nightly run failed", "The nightly run succeeded again"),
-    "panel_run": Texts("error", "The night's panel was not read", "The night's panel was read again"),
-    "deadline": Texts("overdue", "The night is late", "The night is done"),
+TEXTS: dict[str, tuple[Level, str, str]] = {
+    "features": ("warning", "Feature drift", "Feature drift is over"),
+    "coverage_rule": ("information", "Coverage outside the plan's limits", "Coverage inside the plan's limits again"),
+    "coverage_alarm": ("warning", "Coverage alarm", "Coverage alarm is over"),
+    "nightly_run": ("error", "The nightly run failed", "The nightly run succeeded again"),
+    "panel_run": ("error", "The night's panel was not read", "The night's panel was read again"),
+    "deadline": ("overdue", "The night is late", "The night is done"),
 }
+"""Level of an episode, and the titles of its two messages: when it begins, when it is over."""
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
 LOOKBACK = dt.timedelta(days=21)
 """Longer than any exchange stays shut."""
@@ -50,12 +40,13 @@ def messages_for(observations: Sequence[Observation], *, open_episodes: Mapping[
     """Return a message for every episode that begins, and one for every open one that is over."""
     found = []
     for seen in observations:
-        began, texts = open_episodes.get(seen.key), TEXTS[seen.key]
+        level, opened, recovered = TEXTS[seen.key]
+        began = open_episodes.get(seen.key)
         if seen.on and began is None:
-            kind, stamp, level, title, sentence = "opened", seen.stamp, texts.level, texts.opened, seen.sentence
+            kind, stamp, title, sentence = "opened", seen.stamp, opened, seen.sentence
         elif not seen.on and began is not None:
-            kind, stamp, level, title = "recovered", began, "success", texts.recovered
-            sentence = f"{seen.sentence} It began with {began}."
+            kind, stamp, title, sentence = "recovered", began, recovered, f"{seen.sentence} It began with {began}."
+            level = "success"
         else:
             continue
         found.append(Message(f"{seen.key}.{stamp}.{kind}", seen.key, stamp, kind, level, title, sentence, seen.link))

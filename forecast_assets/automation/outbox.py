@@ -55,17 +55,8 @@ class Outbox:
         waits for all of them.
         """
         names = [name for name, channel in self._channels.items() if not channel.missing()] or list(self._channels)
-        records: list[dict[str, Any]] = [
-            {
-                "id": f"queued.{message.id}",
-                "what": "queued",
-                "at": now.timestamp(),
-                "order": k,
-                "message": vars(message),
-                "channels": names,
-            }
-            for k, message in enumerate(messages)
-        ]
+        queued = {"what": "queued", "at": now.timestamp(), "channels": names}
+        records = [queued | {"id": f"queued.{m.id}", "order": k, "message": vars(m)} for k, m in enumerate(messages)]
         noted = [] if seen is None else [{"id": f"seen.{seen}", "what": "seen", "day": seen}]
         # One append: a crash cuts off the end, so a day is noted only once all of its messages are.
         return self._journal.append([*records, *noted]) - len(noted)
@@ -163,11 +154,8 @@ class Outbox:
         """Return each queued message and the channels that it goes to."""
         queued = [r for r in self._journal.read() if r["what"] == "queued"]
         queued.sort(key=lambda r: (r["at"], r["order"]))  # an object store lists by id
-        return [(_read(r["message"]), r.get("channels", [FIRST_CHANNEL])) for r in queued]
-
-
-def _read(fields: dict[str, Any]) -> Message:
-    return parse(**fields) if "text" in fields else Message(**fields)
+        made = (parse(**r["message"]) if "text" in r["message"] else Message(**r["message"]) for r in queued)
+        return list(zip(made, (r.get("channels", [FIRST_CHANNEL]) for r in queued), strict=True))
 
 
 def _search_from(attempt: float, *, now: float) -> float:

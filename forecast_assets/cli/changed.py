@@ -12,10 +12,7 @@ from forecast_assets.cli.common import open_store, user_command
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
 @user_command
 def command(ticker: str, day: dt.datetime) -> None:
-    """Explain how TICKER's forecast changed on DATE.
-
-    The night of DATE is compared with the night before: data, model or calibration.
-    """
+    """Explain how TICKER's forecast changed on DATE. By data, model or calibration, against the night before."""
     from forecast_assets.champion.forecast_change import change, change_lines
 
     store, _ = open_store()

@@ -14,22 +14,29 @@ from forecast_assets.core.errors import UserError
 if TYPE_CHECKING:
     from forecast_assets.store.store import Store
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def variable_option(name: str, variable: str, *, help: str, metavar: str | None = None) -> Decorator:
+    """Return an option that sets an environment variable of this process, unless it is left out or empty."""
+
+    def export(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value:
+            os.environ[variable] = value
+
+    return click.option(name, metavar=metavar, help=f"{help} ({variable}).", expose_value=False, callback=export)
+
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that are accepted both before and after a command's name."""
     for option in (
-        click.option("--as-of", metavar="DATE", help="Last date that is read (FORECAST_AS_OF)."),
-        click.option("--profile", help="A file in conf/profile (FORECAST_PROFILE)."),
-        click.option("--data-dir", help="Root of raw/, store/ and reports/ (FORECAST_DATA_DIR)."),
+        variable_option("--as-of", "FORECAST_AS_OF", help="Last date that is read", metavar="DATE"),
+        variable_option("--profile", "FORECAST_PROFILE", help="A file in conf/profile"),
+        variable_option("--data-dir", "FORECAST_DATA_DIR", help="Root of raw/, store/ and reports/"),
         click.option("--debug", is_flag=True, help="Show tracebacks."),
     ):
         function = option(function)
     return function
-
-
-def export(**variables: str | None) -> None:
-    """Set environment variables of this process; None and an empty text leave one as it is."""
-    os.environ.update({name: value for name, value in variables.items() if value})
 
 
 def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,15 +45,7 @@ def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
     @common_options
     @click.pass_context
     @wraps(function)
-    def run(
-        context: click.Context,
-        debug: bool,
-        data_dir: str | None,
-        profile: str | None,
-        as_of: str | None,
-        **options: Any,
-    ) -> None:
-        export(FORECAST_DATA_DIR=data_dir, FORECAST_PROFILE=profile, FORECAST_AS_OF=as_of)
+    def run(context: click.Context, debug: bool, **options: Any) -> None:
         try:
             function(**options)
         except UserError as error:
@@ -58,8 +57,8 @@ def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-panel_option = click.option(
-    "--panel", metavar="PATH", help="The raw panel: a file or a folder of files (FORECAST_PANEL)."
+panel_option = variable_option(
+    "--panel", "FORECAST_PANEL", help="The raw panel: a file or a folder of files", metavar="PATH"
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable."

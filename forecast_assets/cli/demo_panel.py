@@ -11,10 +11,7 @@ from forecast_assets.cli.common import user_command
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @user_command
 def command(out: Path) -> None:
-    """Write the synthetic panel to OUT.
-
-    Its signal is planted and documented, and some of its rows are malformed on purpose.
-    """
+    """Write the synthetic panel to OUT. Its signal is planted, and some of its rows are malformed on purpose."""
     from forecast_assets.core.panel.demo import write_demo_csv
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings

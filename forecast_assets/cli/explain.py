@@ -72,7 +72,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
     panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
     found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=stats)
-    contributions = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    effects = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
         raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
     return ForecastExplanation(
@@ -80,23 +80,17 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
         known_future=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
-        neighbours=(
-            attributions(contributions, ticker=panel.ticker, names=panel.tickers)[0]
-            if contributions is not None
-            else []
-        ),
+        neighbours=[] if effects is None else attributions(effects, ticker=panel.ticker, names=panel.tickers)[0],
     )
 
 
-def write_explanation(explanation: ForecastExplanation, *, title: str, out: Path) -> None:
+def write_explanation(why: ForecastExplanation, *, title: str, out: Path) -> None:
     """Draw variable selection and attention as a PNG."""
     from forecast_assets.core.report.explanation_figure import explanation_figure, ranked
     from forecast_assets.core.report.figure_style import to_png
 
     figure = explanation_figure(
-        title,
-        variables=ranked(list(explanation.variables.values()), list(explanation.variables)),
-        attention=explanation.attention,
+        title, variables=ranked(list(why.variables.values()), list(why.variables)), attention=why.attention
     )
     out.write_bytes(to_png(figure))
 
@@ -116,10 +110,7 @@ def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
     store, _ = open_store()
     why = explain_forecast(store, model=model, ticker=ticker, day=day.date())
     click.echo(f"{ticker} {day.date()}: {why.fit}")
-    for title, weights in (
-        ("selected variables", why.variables),
-        ("selected known-future covariates", why.known_future),
-    ):
+    for title, weights in (("selected variables", why.variables), ("known-future covariates", why.known_future)):
         click.echo(f"  {title}")
         for name, weight in sorted(weights.items(), key=lambda item: -item[1])[:8]:
             click.echo(f"    {weight:6.1%}  {name}")

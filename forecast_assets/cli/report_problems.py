@@ -39,7 +39,9 @@ def report_problems(store: Store, root: str) -> list[str]:
     """
     report = store.current("backtest_report")
     reports = [report] + ([store.current("ablation_report")] if store.has("ablation_report") else [])
-    years = {year.path(TABLE): year for made in reports for year in _inputs(store, made).backtest.values()}
+    years = {
+        year.path(TABLE): year for made in reports for year in _opened(ReportInputs, store, made).backtest.values()
+    }
     problems = [problem for year in years.values() for problem in loss_problems(store, year)]
     problems += _problems(store, root, report, page=BACKTEST_PAGE, numbers=BACKTEST_METRICS, derive=_backtest_numbers)
     for ablation in reports[1:]:
@@ -70,7 +72,7 @@ def _problems(
         problems.append(f"{error.filename or folder}: is gone")
     except ValueError:
         problems.append(f"{folder / numbers}: is not JSON")
-    derived = derive(_inputs(store, version), version, stored["facts"]["profile"])
+    derived = derive(_opened(ReportInputs, store, version), version, stored["facts"]["profile"])
     for where, found in ((folder / numbers, published), (f"{version.label} in the store: {numbers}", stored)):
         if found is not None and (difference := first_difference(_comparable(found), _comparable(derived))):
             problems.append(f"{where}: {difference}{_version_note(stored, derived)}")
@@ -102,10 +104,6 @@ def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> di
 def _ablation_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
     spec = AblationSpec.model_validate(report.manifest.config["ablation"])
     return ablation_content(inputs, spec=spec, profile=profile)
-
-
-def _inputs(store: Store, report: Version) -> ReportInputs:
-    return _opened(ReportInputs, store, report)
 
 
 def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:

@@ -8,10 +8,7 @@ from forecast_assets.cli.common import open_store, user_command
 @click.command("rollback")
 @user_command
 def command() -> None:
-    """Let the previous champion serve again.
-
-    No later night brings the current one back.
-    """
+    """Let the previous champion serve again. No later night brings the current one back."""
     from forecast_assets.champion.promotion import roll_back
 
     gone, serving = roll_back(*open_store())

@@ -2,7 +2,7 @@
 
 import click
 
-from forecast_assets.cli.common import export, listed, panel_option, set_option, user_command
+from forecast_assets.cli.common import listed, panel_option, set_option, user_command
 from forecast_assets.cli.materialise import materialise
 
 
@@ -12,12 +12,8 @@ from forecast_assets.cli.materialise import materialise
 @panel_option
 @set_option
 @user_command
-def command(select: tuple[str, ...], years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
-    """Materialise the graph.
-
-    What has not changed is not computed again.
-    """
-    export(FORECAST_PANEL=panel)
+def command(select: tuple[str, ...], years: str | None, overrides: tuple[str, ...]) -> None:
+    """Materialise the graph. What has not changed is not computed again."""
     materialise(listed(",".join(select)), listed(years), list(overrides))
 
     from forecast_assets.cli.run_summary import print_summary

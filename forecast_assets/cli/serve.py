@@ -13,10 +13,7 @@ from forecast_assets.cli.common import open_store, user_command
 @click.option("--rate", type=click.FloatRange(min=1), help="Requests per second of one client address; default: 1000.")
 @user_command
 def command(host: str, port: int, rate: float | None) -> None:
-    """Answer forecasts over HTTP.
-
-    New models and nights are picked up while it runs.
-    """
+    """Answer forecasts over HTTP. New models and nights are picked up while it runs."""
     from forecast_assets.resources import environment
     from forecast_assets.serving.limits import Limits
     from forecast_assets.serving.loading import Loader

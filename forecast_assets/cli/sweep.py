@@ -22,21 +22,18 @@ from forecast_assets.cli.materialise import materialise
 def command(
     trials: int | None, workers: int | None, storage: str | None, wandb_yaml: Path | None, overrides: tuple[str, ...]
 ) -> None:
-    """Search settings on the years before the first test year.
-
-    A search that was killed continues where it stopped.
-    """
+    """Search settings on the years before the first test year. A search that was killed is resumed."""
     given = {"trials": trials, "workers": workers, "storage": storage}
-    settings_given = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
+    settings = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
     if wandb_yaml is None:
-        materialise(("sweep",), (), settings_given)
+        materialise(("sweep",), (), settings)
         return
     from forecast_assets.assets.tuning.wandb_sweep import wandb_sweep
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
     profile = environment.profile_name()
-    settings = compose_settings(profile, settings_given)
-    year = max(year for year in settings.sweep.years if year < settings.folds.first_test_year)
-    wandb_yaml.write_text(wandb_sweep(settings.sweep, profile=profile, year=year), encoding="utf-8")
+    composed = compose_settings(profile, settings)
+    year = max(year for year in composed.sweep.years if year < composed.folds.first_test_year)
+    wandb_yaml.write_text(wandb_sweep(composed.sweep, profile=profile, year=year), encoding="utf-8")
     click.echo(f"{wandb_yaml}: written; `wandb sweep {wandb_yaml}` takes it")

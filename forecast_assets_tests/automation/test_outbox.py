@@ -76,7 +76,7 @@ def test_after_a_fault_the_message_arrives_exactly_once(api: SlackApi, outbox: O
     assert api.texts == [text_of("a"), text_of("b")]
 
 
-def test_a_clock_that_was_ahead_when_it_was_tried_neither_delays_a_message_nor_doubles_it(
+def test_a_clock_that_was_ahead_at_an_attempt_neither_delays_nor_doubles_a_message(
     api: SlackApi, outbox: Outbox
 ) -> None:
     api.faults = ["cut"]  # it arrives, and the answer is lost

@@ -7,6 +7,7 @@ message: whether to repeat one is decided where the history of attempts is known
 import logging
 import re
 import socket
+from html import escape, unescape
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.error import URLError
@@ -30,7 +31,6 @@ PAGE = 200
 UNSURE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
 """Errors after which Slack may nevertheless have posted the message."""
 
-
 ICONS: dict[Level, str] = {
     "information": ":information_source:",
     "warning": ":warning:",
@@ -40,7 +40,6 @@ ICONS: dict[Level, str] = {
 }
 LEVELS = {icon: level for level, icon in ICONS.items()}
 RENDERED = re.compile(rf"\*({'|'.join(LEVELS)}) ([^*]*)\*\n(.*)\n<([^|]*)\|Open in Dagster>", re.DOTALL)
-ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))  # what Slack's markup asks for
 
 
 class AlertSlack(SlackResource):
@@ -63,12 +62,9 @@ class AlertSlack(SlackResource):
 
         quiet = logging.getLogger(f"{__name__}.client")
         quiet.setLevel(logging.WARNING)  # its debug level shows bodies of requests and answers
+        base_url = self.base_url or environment.slack_base_url()
         return WebClient(
-            self._token(),
-            base_url=self.base_url or environment.slack_base_url(),
-            timeout=self.timeout_seconds,
-            retry_handlers=[],
-            logger=quiet,
+            self._token(), base_url=base_url, timeout=self.timeout_seconds, retry_handlers=[], logger=quiet
         )
 
     def post(self, message: Message) -> None:
@@ -86,11 +82,7 @@ class AlertSlack(SlackResource):
         while True:
             try:
                 page = self._ask(
-                    "conversations_history",
-                    oldest=f"{since:.6f}",
-                    include_all_metadata=True,
-                    limit=PAGE,
-                    cursor=cursor,
+                    "conversations_history", oldest=f"{since:.6f}", include_all_metadata=True, limit=PAGE, cursor=cursor
                 )
             except NotDelivered as error:
                 if not error.certain or error.retry_after_seconds is not None:
@@ -129,30 +121,18 @@ class AlertSlack(SlackResource):
 
 def render(message: Message) -> str:
     """Return the message in Slack's markup."""
-    title = f"*{ICONS[message.level]} {_escaped(message.title)}*" if message.title else ""
+    title = f"*{ICONS[message.level]} {escape(message.title, quote=False)}*" if message.title else ""
     link = f"<{message.link}|Open in Dagster>" if message.link else ""
-    return "\n".join(part for part in (title, _escaped(message.sentence), link) if part)
+    return "\n".join(part for part in (title, escape(message.sentence, quote=False), link) if part)
 
 
 def parse(id: str, key: str, stamp: str, kind: str, text: str) -> Message:
     """Return the message that ``render`` made ``text`` of: earlier versions journalled the markup."""
     found = RENDERED.fullmatch(text)
     if found is None:
-        return Message(id, key, stamp, kind, "information", "", _unescaped(text), "")
+        return Message(id, key, stamp, kind, "information", "", unescape(text), "")
     icon, title, sentence, link = found.groups()
-    return Message(id, key, stamp, kind, LEVELS[icon], _unescaped(title), _unescaped(sentence), link)
-
-
-def _escaped(text: str) -> str:
-    for plain, escaped in ESCAPES:
-        text = text.replace(plain, escaped)
-    return text
-
-
-def _unescaped(text: str) -> str:
-    for plain, escaped in reversed(ESCAPES):
-        text = text.replace(escaped, plain)
-    return text
+    return Message(id, key, stamp, kind, LEVELS[icon], unescape(title), unescape(sentence), link)
 
 
 def _not_delivered(error: Any) -> NotDelivered:
