@@ -84,15 +84,15 @@ def digest(path: Path) -> str:
         return hashlib.sha256(table.write_ipc(None, compression="uncompressed").getvalue()).hexdigest()
     content = json.loads(path.read_text())
     if path.name == "trials.json":  # in the order of their ids, which name code
-        content = sorted(json.dumps(list(numbers(trial))) for trial in content["trials"])
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        trials = sorted(json.dumps(list(numbers(trial))) for trial in content["trials"])
+        return hashlib.sha256(json.dumps(trials).encode()).hexdigest()
     return hashlib.sha256(json.dumps(list(numbers(content))).encode()).hexdigest()
 
 
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float | bool | None]]:
     """The numbers of a JSON value with their places, in the order of the keys; texts are left out."""
     if isinstance(value, dict):
-        named = {RENAMED_KEYS.get(key, key): item for key, item in value.items()}
+        named = {RENAMED_KEYS.get(str(key), str(key)): item for key, item in value.items()}
         for key in sorted(named):
             yield from numbers(named[key], f"{place}.{key}")
     elif isinstance(value, list):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks._result import ROOT
 from campaigns.faults.worker import start
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 
 YEAR = "2019"
 FOLD = (*NETWORKS, "baselines", "ensemble", "backtest")

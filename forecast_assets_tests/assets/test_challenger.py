@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
-from forecast_assets.champion.retraining import lost_names
+from forecast_assets.champion.retraining import lost_tickers
 from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.graph import Graph
@@ -135,7 +135,7 @@ def test_a_failed_challenger_never_serves_and_a_promoted_one_does_from_the_same_
 def test_names_that_the_panel_has_lost_are_named() -> None:
     panel = random_panel(tickers=3, sessions=40)
     known = {"ticker": {"T00": 1, "T02": 2, "T09": 3}, "sector": {"Even": 1, "Prime": 2}, "exchange": {"XNYS": 1}}
-    assert lost_names(known, panel) == ["T09", "Prime"]
+    assert lost_tickers(known, panel) == ["T09", "Prime"]
 
 
 def test_the_book_of_now_is_the_one_the_backtest_ends_with(smoke_graph: Graph) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.assets.framework.stage import _refuse_mixed
+from forecast_assets.assets.framework.materialise import refuse_mixed
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.models.names import CANDIDATES
+from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.framework.gated import ASSET
 from forecast_assets_tests.helpers.graph import Graph
@@ -91,14 +91,14 @@ def test_a_year_is_not_put_together_from_two_panels(tmp_path: Path) -> None:
     old, new = (publish(store, {"f": text}, asset="windowed_tensors") for text in ("old", "new"))
     fit = publish(store, {"f": "w"}, asset="b1_tft", partition="2019", parents={"windowed_tensors": old.data_version})
     parents = {"b1_tft": fit, "windowed_tensors": old}
-    _refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
+    refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
     sentence = (
         "ensemble/2019: b1_tft/2019 was made from another windowed_tensors than the current one, which came in between; "
         "run b1_tft/2019 again first"
     )
     parents["windowed_tensors"] = new
     with pytest.raises(BadInput) as refused:
-        _refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
+        refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
     assert str(refused.value) == sentence
 
 
