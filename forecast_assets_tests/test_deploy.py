@@ -1,4 +1,4 @@
-"""The files of deploy/: valid by the keys they use, in agreement with each other and with the package."""
+"""The files of deploy/ have valid keys and agree with each other and with the package."""
 
 import json
 import re

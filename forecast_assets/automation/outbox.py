@@ -111,7 +111,7 @@ class Outbox:
         attempts = [r for r in records if r["what"] == "trying"]
         failed = {r["number"]: r for r in records if r["what"] == "failed"}
         last = failed.get(len(attempts))
-        # An attempt that is still to come is that of a clock since set back: it says nothing about when to try again.
+        # A clock since set back leaves an attempt in the future: its waiting time does not count.
         if last is not None and last["at"] <= now < last["not_before"]:
             return f"{last['why']}; next attempt in {last['not_before'] - now:.0f} s"
         unsure = [r for r in attempts if not failed.get(r["number"], {"certain": False})["certain"]]

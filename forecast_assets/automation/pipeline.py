@@ -177,7 +177,7 @@ def _run_job(
             event.is_job_failure and _is_interrupted(event.job_failure_data.error)
         ):
             where = f"{event.step_key or name} {partition or ''}".strip()
-            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to go on")
+            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to continue")
         if event.is_step_failure:
             described = event.step_failure_data.user_failure_data
             failures.append(_failed(event.step_failure_data.error, partition, str(event.step_key), described))

@@ -58,8 +58,6 @@ def command(keep: int, dry_run: bool) -> None:
     size = sum(entry.bytes for version in gone for entry in version.manifest.files.values()) / 2**20
     for asset in sorted({version.asset for version in gone}):
         click.echo(f"{asset}: {sum(version.asset == asset for version in gone)} versions")
-    what, shared = (
-        "would be removed" if dry_run else "removed",
-        "; files that other versions share stay" if gone else "",
-    )
+    what = "would be removed" if dry_run else "removed"
+    shared = "; files that other versions share stay" if gone else ""
     click.echo(f"{root}/store: {len(gone)} versions {what}, {size:.1f} MiB{shared}")

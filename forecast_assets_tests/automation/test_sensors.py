@@ -115,7 +115,7 @@ def test_a_panel_that_could_not_be_read_is_reported_if_the_night_needed_it(
     tick(tmp_path, instance)
     assert api.texts == []
     ended("panel", instance, well=False, tags=night)
-    ended("panel", instance)  # by hand: the night has still not been tried again
+    ended("panel", instance)  # by hand: the night has still not been started again
     tick(tmp_path, instance)
     ended("panel", instance, tags=night)
     tick(tmp_path, instance)

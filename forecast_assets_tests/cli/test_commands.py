@@ -211,12 +211,12 @@ def test_verify_scores_the_forecasts_again_and_names_losses_that_are_not_theirs(
     assert loss_problems(smoke_graph.store, smoke_graph.version("backtest", "2019")) == []
     shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
     store = Store(tmp_path / "store")
-    book = store.current("backtest", "2019")
-    losses = book.path("losses.parquet")
+    published = store.current("backtest", "2019")
+    losses = published.path("losses.parquet")
     pl.read_parquet(losses).with_columns(pl.col("pinball") * 0.99).write_parquet(losses)
-    entry = book.manifest.files["losses.parquet"].model_copy(update={"bytes": losses.stat().st_size})
-    files = {**book.manifest.files, "losses.parquet": entry}
-    forged = replace(book, manifest=book.manifest.model_copy(update={"files": files}))
+    entry = published.manifest.files["losses.parquet"].model_copy(update={"bytes": losses.stat().st_size})
+    files = {**published.manifest.files, "losses.parquet": entry}
+    forged = replace(published, manifest=published.manifest.model_copy(update={"files": files}))
     assert loss_problems(store, forged) == [
         "backtest/2019: losses.parquet does not hold the losses of the forecasts it was made from"
     ]

@@ -1,4 +1,4 @@
-"""The Slack channel: renders a message, posts it or looks it up; every failure says whether it can have arrived.
+"""The Slack channel: renders, posts and looks up a message; an error states whether it can have arrived.
 
 slack_sdk's own retries are off. ``chat.postMessage`` takes no idempotency key, so a repeated request may be a second
 message: whether to repeat one is decided where the history of attempts is known (automation/outbox.py).

@@ -10,5 +10,5 @@ CHANNELS: tuple[Callable[[], Channel], ...] = (AlertSlack,)
 
 
 def open_channels() -> list[Channel]:
-    """Open every channel of the table; whether it is set up is its own to say."""
+    """Open every channel of the table, also those that are not set up."""
     return [channel() for channel in CHANNELS]
