@@ -115,7 +115,7 @@ def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -
     ("arguments", "sentence"),
     [
         (["--profile", "huge"], "FORECAST_PROFILE: there is no profile 'huge'; choose one of demo, full, smoke"),
-        (["--set", "backtest.cost_bp=1"], "there is no knob 'backtest.cost_bp'; the nearest is backtest.cost_bps"),
+        (["--set", "backtest.cost_bp=1"], "there is no setting 'backtest.cost_bp'; the nearest is backtest.cost_bps"),
         (["--as-of", "yesterday"], "FORECAST_AS_OF: 'yesterday' is not a date; write it like 2025-07-24"),
     ],
 )
