@@ -50,7 +50,7 @@ def measure_report(options: Namespace) -> Figures:
     resource = StoreResource(data_dir=options.data_dir)
     facts = resource.store().current("backtest_report").manifest.facts
     started = time.perf_counter()
-    problems = report_problems(resource)
+    problems = report_problems(resource.store(), resource.root())
     seconds = time.perf_counter() - started
     if problems:
         raise SystemExit(f"report_seconds: the report is not what its artefacts give: {problems[0]}")
