@@ -18,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
+from tools.results import ROOT, record
 
 BINARY = (".safetensors",)
 RENAMED = {"losses_of_young_names.parquet": "losses_of_new_listings.parquet"}
@@ -92,7 +92,7 @@ def digest(path: Path) -> str:
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float | bool | None]]:
     """The numbers of a JSON value with their places, in the order of the keys; texts are left out."""
     if isinstance(value, dict):
-        named = {RENAMED_KEYS.get(key, key): item for key, item in value.items()}
+        named: dict[str, Any] = {RENAMED_KEYS.get(key, key): item for key, item in value.items()}
         for key in sorted(named):
             yield from numbers(named[key], f"{place}.{key}")
     elif isinstance(value, list):

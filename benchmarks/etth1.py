@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.models.patchtst import PatchTstForecaster
 from forecast_assets.core.models.patchtst_layers import EncoderSizes
 from forecast_assets.core.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from tools.results import ROOT, record
 
 FIGURE = "patchtst_etth1_96_mse"
 DATA = ROOT.parent / "shared" / "data" / "ETTh1.csv"

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from tools.readme import README, markers, reports, section
+from tools.results import ROOT, record
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 SESSIONS_PER_YEAR = 252.0

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 
-from benchmarks._result import record
 from forecast_assets.core.specs import FoldSpec, TftSpec, WindowSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict
 from forecast_assets.core.windows.folds import make_fold
@@ -28,6 +27,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
+from tools.results import record
 
 YEAR = 2025
 MODEL = "b3_tft_sector"

@@ -19,11 +19,11 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.builders import panel_spec
+from tools.results import ROOT, record
 
 REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 WINDOW = 120

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.malformed import cases, judge, mutated
+from tools.results import record
 
 MUTATED = 1_000
 

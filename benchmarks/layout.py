@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 
-from benchmarks._result import ROOT, commit, record
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
@@ -38,6 +37,7 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
+from tools.results import ROOT, commit, record
 
 MODEL = "b2_tft_ticker"
 REAL_PANEL = ROOT.parent / "shared" / "data" / "panel_40.csv"

@@ -30,7 +30,6 @@ from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data import MultiNormalizer, TorchNormalizer
 from torch import Tensor, nn
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import make_batch
 from forecast_assets.core.models.tft.model import embedding_size
@@ -42,6 +41,7 @@ from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.tensors import random_panel
 from forecast_assets_tests.helpers.tft_oracle import columns, oracle, oracle_inputs, oracle_raw, ours
+from tools.results import ROOT, record
 
 Figures = dict[str, dict[str, Any]]
 Inputs = tuple[Tensor, Tensor, Tensor]

@@ -26,7 +26,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks._result import record
 from forecast_assets.core.monitoring.coverage import (
     calibrate_limits,
     coverage_alarm,
@@ -38,6 +37,7 @@ from forecast_assets.core.monitoring.persistence import persistent
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.store import Store
+from tools.results import record
 
 TICKERS, YEAR, HISTORY, STRIDE = 20, 252, 1512, 10
 PERSISTENCE = {"white": 0.0, "short": 0.5, "long": 0.9, "longest": 0.97}

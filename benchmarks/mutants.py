@@ -6,9 +6,9 @@ python -m benchmarks.mutants
 import tempfile
 from pathlib import Path
 
-from benchmarks._result import record
 from forecast_assets_tests.helpers.mutants import MUTANTS
 from forecast_assets_tests.helpers.seeding import run_proofs
+from tools.results import record
 
 
 def main() -> None:

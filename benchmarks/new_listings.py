@@ -30,7 +30,6 @@ from arch.bootstrap import IIDBootstrap
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks._result import record
 from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.horizons import HORIZONS
@@ -44,6 +43,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
+from tools.results import record
 
 MODELS = {
     "b1_tft": "no embedding",

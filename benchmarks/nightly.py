@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
+from tools.results import record
 
 REPLAYED = 250
 NIGHT = ("serving_model", "nightly_forecast")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._result import ROOT, record
+from tools.results import ROOT, record
 
 REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 STAGES = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")

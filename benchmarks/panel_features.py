@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
@@ -30,6 +29,7 @@ from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.resources.settings import compose_settings
+from tools.results import ROOT, record
 
 TICKERS, SESSIONS, ROUNDS = 500, 5_000, 5
 REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"

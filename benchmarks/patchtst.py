@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks._result import ROOT, record
 from benchmarks.etth1 import HORIZON, SIZES
 from forecast_assets.core.models.patchtst import PatchTstForecaster
 from forecast_assets.core.models.patchtst_layers import EncoderSizes
 from forecast_assets.core.specs import PatchTstSpec
+from tools.results import ROOT, record
 
 FIGURE = "patchtst_train_vs_neuralforecast"
 ROUNDS, WARM_UP = 5, 2

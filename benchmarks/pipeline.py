@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks._result import ROOT, record
+from tools.results import ROOT, record
 
 CORES = 2
 IMPORT_ROUNDS = 7

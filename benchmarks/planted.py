@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.scores.rank import rank_ic
@@ -25,6 +24,7 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.tensors import VOLATILITY, autoregressive, panel_of, weekdays
+from tools.results import record
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
 NOISE, DRIFT, LAG = VOLATILITY, 0.005, 3

@@ -33,7 +33,6 @@ import torch
 from scipy import stats as distributions
 from torch import Tensor
 
-from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.scores.quantile import mean_pinball
@@ -45,6 +44,7 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers import coefficients, contagion, regime
 from forecast_assets_tests.helpers.tensors import VOLATILITY
+from tools.results import record
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 10, 2024
 SEEDS, EPOCHS, VISITS = 3, 8, 20_000

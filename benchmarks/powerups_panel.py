@@ -17,7 +17,6 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.assets.fold.candidates import SKIPPED
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
@@ -29,6 +28,7 @@ from forecast_assets.core.specs import AblationSpec
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
+from tools.results import record
 
 B3, BASELINE = "b3_tft_sector", "ewma"
 SPEC = AblationSpec()

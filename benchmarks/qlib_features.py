@@ -20,10 +20,10 @@ from statistics import median
 import numpy as np
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.panel.blocks import rolling_in_blocks
 from forecast_assets.core.panel.features import number_rows
 from forecast_assets.core.panel.sessions import sessions
+from tools.results import ROOT, record
 
 STOCKS, ROUNDS = 800, 5
 FIRST, LAST = "2007-01-01", "2020-12-31"

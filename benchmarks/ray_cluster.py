@@ -27,7 +27,6 @@ import psutil
 import torch
 from safetensors.torch import save
 
-from benchmarks._result import ROOT, record
 from forecast_assets.assets.fold.fold_work import Fitted, FoldWork
 from forecast_assets.core.training.fit import Hardware
 from forecast_assets.resources.engine import LocalEngine, Needs, Say, in_order
@@ -35,6 +34,7 @@ from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.cluster import TwoNodes
 from forecast_assets_tests.helpers.graph import Graph
+from tools.results import ROOT, record
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")

@@ -21,7 +21,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks._result import ROOT, record
 from benchmarks.signal_ranks import ALL, FEW, HORIZONS, decisions, inner_panel
 from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.comparison import beta_hedge
@@ -32,6 +31,7 @@ from forecast_assets.core.evaluation.overfitting import backtest_overfitting, de
 from forecast_assets.core.evaluation.significance import sharpe_interval
 from forecast_assets.core.scores.trading import annual_volatility, break_even_cost_bps, sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec
+from tools.results import ROOT, record
 
 PANEL = ROOT.parent / "shared" / "data" / "panel.parquet"
 FIRST_YEAR, YEARS = 2012, range(2013, 2019)

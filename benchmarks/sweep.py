@@ -20,9 +20,9 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.resources.trial_log import trial_journal
 from forecast_assets.store.store import Store
+from tools.results import ROOT, record
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 TRIALS = 24

@@ -14,13 +14,13 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.cli.report_problems import report_problems
 from forecast_assets.core.evaluation.daily_losses import daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
 from tools.readme import ABLATION, METRICS
+from tools.results import ROOT, record
 
 PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 ENSEMBLE = "ensemble"

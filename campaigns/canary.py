@@ -30,8 +30,8 @@ from urllib.parse import quote
 
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
+from tools.results import record
 
 PROJECT = Path(__file__).parent.parent
 NOWHERE = "127.0.0.1:9"

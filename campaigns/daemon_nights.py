@@ -37,7 +37,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.automation.jobs import PANEL
 from forecast_assets.automation.schedules import nightly_schedule
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
@@ -49,6 +48,7 @@ from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.clock import MovedClock
 from forecast_assets_tests.helpers.server import FINISHED, DagsterDeployment, DagsterServer
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
+from tools.results import record
 
 EXCHANGES = (("XNYS", ""), ("XSTO", ".ST"), ("XTKS", ".T"))
 HISTORY_ENDS = dt.date(2019, 10, 24)

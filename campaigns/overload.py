@@ -30,8 +30,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from benchmarks._result import record
-from benchmarks.serve import TICKERS, Client, get, open_decisions, start
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
@@ -47,6 +45,8 @@ from forecast_assets_tests.helpers.service import (
     publish_night,
     publish_panel,
 )
+from forecast_assets_tests.helpers.service_process import TICKERS, Client, computable_origins, get, start_service
+from tools.results import record
 
 SECONDS, FACTOR = 30.0, 4
 RATE, BATCH, WAITING, RUN_SECONDS = 150, 4, 32, 0.03
@@ -207,7 +207,7 @@ def main() -> None:
         store, tensors = Store(root), panel(TICKERS)
         publish_panel(store, tensors)
         publish_model(store, tensors)
-        decisions = open_decisions(folder, opened_by=open_stub)
+        decisions = computable_origins(folder, opened_by=open_stub)
         publish_night(store, tensors.tickers, DAYS[-1], mean=0.001)
         computed = [f"/predict?ticker={ticker}&date={date}" for ticker, date in decisions if date < DAYS[-1]]
         random.Random(0).shuffle(computed)
@@ -216,7 +216,7 @@ def main() -> None:
             "model": computed[:DECISIONS],
         }
         for part, limits in PARTS.items():
-            process, port = start(folder, opened_by=open_slow_stub, limits=limits)
+            process, port = start_service(folder, opened_by=open_slow_stub, limits=limits)
             try:
                 found[part] = asyncio.run(overload(part, port, paths[part], seconds=arguments.seconds))
             finally:

@@ -25,8 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._result import record
-from benchmarks.serve import TICKERS, Client, fuzzed, get, open_decisions, post, start
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
@@ -34,6 +32,16 @@ from forecast_assets.serving.model import open_model
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.service import open_stub, panel, publish_model, publish_night, publish_panel
+from forecast_assets_tests.helpers.service_process import (
+    TICKERS,
+    Client,
+    computable_origins,
+    fuzzed,
+    get,
+    post,
+    start_service,
+)
+from tools.results import record
 
 HOUR, RATE, CONNECTIONS = 3600, 40.0, 8
 WARM_MINUTES = 5
@@ -53,7 +61,7 @@ class Soak:
         self.opened_by = open_model if real else open_stub
         tensors = PanelTensors.load(store.current("windowed_tensors").path("panel.safetensors"))
         self.tickers, self.day = tensors.tickers, to_date(int(tensors.date.max()))
-        self.decisions = open_decisions(str(root), opened_by=self.opened_by)
+        self.decisions = computable_origins(str(root), opened_by=self.opened_by)
         self.wrong = fuzzed(2000)
         self.pick = random.Random(0)
         self.night = 0
@@ -61,7 +69,7 @@ class Soak:
         self.asked = Counter[str]()
         self.failed = Counter[str]()
         self.took: list[float] = []
-        self.memory: list[tuple[float, float]] = []  # (seconds since the start, MiB)
+        self.memory: list[tuple[float, float]] = []  # (seconds since the start_service, MiB)
 
     def request(self, kind: str) -> bytes:
         """One request of a kind."""
@@ -200,7 +208,7 @@ def main() -> None:
             publish_model(store, tensors)
         soak = Soak(store, root, real=bool(arguments.store), rate=arguments.rate)
         soak.commit(minute=1)
-        process, port = start(str(root), opened_by=soak.opened_by, limits=Limits())
+        process, port = start_service(str(root), opened_by=soak.opened_by, limits=Limits())
         try:
             asyncio.run(soak.run(process.pid, port, arguments.seconds))
         finally:

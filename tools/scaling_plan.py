@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from benchmarks._result import RESULTS, ROOT
+from tools.results import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "scaling.md"
 BEGIN, END = "<!-- plan: begin -->", "<!-- plan: end -->"

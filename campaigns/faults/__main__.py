@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks._result import commit, record
 from campaigns.faults import daemon, steps, writer
 from campaigns.faults.chains import prepare
 from campaigns.faults.subjects import Part, Subject, Writer, subjects
 from campaigns.faults.worker import warm_up
+from tools.results import commit, record
 
 SEED = 20191231
 STEP_TRIALS = {"kill": 250, "aimed": 50, "term": 50, "disk_full": 20, "double": 10, "corruption": 20}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks._result import ROOT
 from campaigns.faults.worker import start
 from forecast_assets.core.models.names import NETWORKS
+from tools.results import ROOT
 
 YEAR = "2019"
 FOLD = (*NETWORKS, "baselines", "ensemble", "backtest")
