@@ -31,10 +31,11 @@ from torch.nn import functional
 from forecast_assets.core.models.patchtst import PatchTstForecaster
 from forecast_assets.core.models.patchtst_layers import EncoderSizes
 from forecast_assets.core.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from forecast_assets_tests.helpers.paths import REFERENCE
 from tools.results import ROOT, record
 
 FIGURE = "patchtst_etth1_96_mse"
-DATA = ROOT.parent / "shared" / "data" / "ETTh1.csv"
+DATA = REFERENCE / "ETTh1.csv"
 CHECKPOINTS = ROOT / "checkpoints" / "etth1"
 
 MONTH = 30 * 24

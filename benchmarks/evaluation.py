@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.readme import README, markers, reports, section
 from tools.results import ROOT, record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 SESSIONS_PER_YEAR = 252.0
 COVERAGE_SIMULATIONS, COVERAGE_SESSIONS, COVERAGE_SAMPLES = 500, 1650, 500
 PROCESSES = {"weak": 0.05, "strong": 0.25}

@@ -23,18 +23,18 @@ from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.builders import panel_spec
-from tools.results import ROOT, record
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from tools.results import record
 
-REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 WINDOW = 120
 SPEC = GraphSpec(observed=("log_return",), known=())
 
 
 def reference_panel(tickers: int | None) -> PanelTensors:
     """The closes of the reference panel as tensors; quotes on days that an exchange calls closed are there too."""
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE}: the reference panel is not there")
-    table = pl.read_parquet(REFERENCE).select("Date", "Ticker", close=pl.col("Closing Price").cast(pl.Float64))
+    if not FULL_PANEL.exists():
+        raise SystemExit(f"{FULL_PANEL}: the reference panel is not there")
+    table = pl.read_parquet(FULL_PANEL).select("Date", "Ticker", close=pl.col("Closing Price").cast(pl.Float64))
     names = table["Ticker"].unique().sort().to_list()[:tickers]
     table = table.filter(pl.col("Ticker").is_in(names), pl.col("close") > 0).sort("Ticker", "Date")
     of_suffix = panel_spec().exchanges

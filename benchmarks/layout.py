@@ -37,10 +37,10 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.results import ROOT, commit, record
 
 MODEL = "b2_tft_ticker"
-REAL_PANEL = ROOT.parent / "shared" / "data" / "panel_40.csv"
 YEARS = {"planted": 2021, "real": 2023}
 """Panel -> test year of the fold that is trained and validated on."""
 
@@ -53,7 +53,7 @@ def panel_of(name: str, settings: Settings, folder: Path) -> PanelTensors:
     """The panel's tensors, made once per work folder."""
     path = folder / f"{name}.safetensors"
     if not path.exists():
-        drop = REAL_PANEL
+        drop = PANEL_40
         if name == "planted":
             drop = folder / "planted.csv"
             write_demo_csv(drop, settings.demo)
@@ -120,8 +120,8 @@ def main() -> None:
     parser.add_argument("--layouts", nargs="+", metavar="ENDSxSTRIDE", help="only these, beside random windows")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "forecast_assets_layout"))
     options = parser.parse_args()
-    if not REAL_PANEL.exists():
-        sys.exit(f"{REAL_PANEL}: the reference panel is not there; this experiment needs it")
+    if not PANEL_40.exists():
+        sys.exit(f"{PANEL_40}: the reference panel is not there; this experiment needs it")
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     torch.set_num_threads(1)

@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ from forecast_assets.core.monitoring.persistence import persistent
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.store import Store
-from tools.results import record
+from tools.results import ROOT, record
 
 TICKERS, YEAR, HISTORY, STRIDE = 20, 252, 1512, 10
 PERSISTENCE = {"white": 0.0, "short": 0.5, "long": 0.9, "longest": 0.97}
@@ -213,7 +212,7 @@ def main() -> None:
         }
     print(figures)
     path = record("monitors", figures, command=f"python -m benchmarks.monitors --only {' '.join(given.only)}")
-    print(path.relative_to(Path(__file__).parent.parent))
+    print(path.relative_to(ROOT))
 
 
 def simulate(one: Callable[[int, DriftSpec], Any], seeds: range, spec: DriftSpec, workers: int) -> list[Any]:

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from forecast_assets_tests.helpers.paths import FULL_PANEL
 from tools.results import ROOT, record
 
-REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 STAGES = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 GROWTH = (1, 2, 4, 8)
 BIG_TICKERS, BIG_SESSIONS = 10_000, 7_500
@@ -40,9 +40,9 @@ def measure_growth(scale: float) -> Figures:
 
     The time is the process's own, user and system, which other load on the machine hardly moves.
     """
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE}: the reference panel is not there, so its growth can't be measured")
-    panel = pl.read_parquet(REFERENCE).head(math.ceil(scale * 2_029_376))
+    if not FULL_PANEL.exists():
+        raise SystemExit(f"{FULL_PANEL}: the reference panel is not there, so its growth can't be measured")
+    panel = pl.read_parquet(FULL_PANEL).head(math.ceil(scale * 2_029_376))
     sizes = []
     with tempfile.TemporaryDirectory() as folder:
         for copies in GROWTH:

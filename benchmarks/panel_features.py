@@ -29,10 +29,10 @@ from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.resources.settings import compose_settings
-from tools.results import ROOT, record
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from tools.results import record
 
 TICKERS, SESSIONS, ROUNDS = 500, 5_000, 5
-REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 
 Figures = dict[str, dict[str, Any]]
 
@@ -154,10 +154,10 @@ def measure_pandas() -> Figures:
 
 def measure_incremental() -> Figures:
     """The reference panel grows by its last five sessions, one after the other, and by a revised row; then anew."""
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE}: the reference panel is not there, so incremental runs can't be measured")
+    if not FULL_PANEL.exists():
+        raise SystemExit(f"{FULL_PANEL}: the reference panel is not there, so incremental runs can't be measured")
     panel, spec = compose_settings("full", []).panel, FeatureSpec()
-    raw = read_drops([REFERENCE], spec=panel).accepted
+    raw = read_drops([FULL_PANEL], spec=panel).accepted
     raw, _ = apply_corrections(raw, corrections=panel.corrections)
     days = raw["date"].unique().sort()
     revised = pl.when((pl.col("date") == days[-500]) & (pl.col("ticker") == "AAPL")).then(1.01 * pl.col("close"))

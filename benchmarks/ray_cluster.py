@@ -34,9 +34,9 @@ from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.cluster import TwoNodes
 from forecast_assets_tests.helpers.graph import Graph
-from tools.results import ROOT, record
+from forecast_assets_tests.helpers.paths import PANEL_40
+from tools.results import record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 MODEL, YEAR, LOOKBACK = "b3_tft_sector", 2024, 60
 SLOTS, FITS, ROUNDS, VISITS = 2, 4, 2, 3_000

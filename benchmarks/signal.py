@@ -31,9 +31,9 @@ from forecast_assets.core.evaluation.overfitting import backtest_overfitting, de
 from forecast_assets.core.evaluation.significance import sharpe_interval
 from forecast_assets.core.scores.trading import annual_volatility, break_even_cost_bps, sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec
-from tools.results import ROOT, record
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from tools.results import record
 
-PANEL = ROOT.parent / "shared" / "data" / "panel.parquet"
 FIRST_YEAR, YEARS = 2012, range(2013, 2019)
 """The first year is traded to have something to choose by; the verdict is on the others."""
 
@@ -209,11 +209,11 @@ def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, An
 def main() -> None:
     """Search, and record what was found on the reference panel."""
     parser = argparse.ArgumentParser(description="Searches the inner years for a mean signal worth trading.")
-    parser.add_argument("--panel", type=Path, default=PANEL, help="another panel: a trial, which is not recorded")
+    parser.add_argument("--panel", type=Path, default=FULL_PANEL, help="another panel: a trial, which is not recorded")
     options = parser.parse_args()
     figures = run(options.panel)
     print(json.dumps(figures, indent=1), flush=True)
-    if options.panel == PANEL:
+    if options.panel == FULL_PANEL:
         record("signal", figures, command="python -m benchmarks.signal")
 
 

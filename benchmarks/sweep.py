@@ -22,9 +22,9 @@ import polars as pl
 
 from forecast_assets.resources.trial_log import trial_journal
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.results import ROOT, record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 TRIALS = 24
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 POLL_SECONDS = 1.0

@@ -19,10 +19,10 @@ from forecast_assets.core.evaluation.daily_losses import daily_losses, join_loss
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.readme import ABLATION, METRICS
-from tools.results import ROOT, record
+from tools.results import record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 ENSEMBLE = "ensemble"
 
 Figures = dict[str, dict[str, Any]]

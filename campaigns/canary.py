@@ -31,9 +31,8 @@ from urllib.parse import quote
 import polars as pl
 
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
-from tools.results import record
+from tools.results import ROOT, record
 
-PROJECT = Path(__file__).parent.parent
 NOWHERE = "127.0.0.1:9"
 SECRETS = {
     "SLACK_BOT_TOKEN": TOKEN,
@@ -158,7 +157,7 @@ class Canary:
             keep
             | given
             | {
-                "PYTHONPATH": str(PROJECT),
+                "PYTHONPATH": str(ROOT),
                 "DAGSTER_HOME": str(root / "home"),
                 "FORECAST_PROFILE": "smoke",
                 "FORECAST_DATA_DIR": str(root / "data"),

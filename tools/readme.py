@@ -6,14 +6,13 @@
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from tools.results import RESULTS, ROOT
+
 README = ROOT / "README.md"
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 ABLATION = METRICS.with_name("panel_ablation.json")
-RESULTS = ROOT / "benchmarks" / "results"
 POWER_UPS = {"moe": "b5_moe", "graph": "b6_graph", "maml": "b7_maml"}
 
 

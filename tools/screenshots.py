@@ -24,9 +24,10 @@ from forecast_assets.serving.model import open_model
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
 from forecast_assets_tests.helpers.live_service import LiveService
-from forecast_assets_tests.helpers.server import PROJECT, DagsterServer
+from forecast_assets_tests.helpers.server import DagsterServer
+from tools.results import ROOT
 
-IMAGES = PROJECT / "docs" / "images"
+IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 COLOURS = 128
 PATIENCE_MS = 60_000
@@ -54,14 +55,14 @@ def materialise(root: Path) -> None:
     """``forecast-assets run`` on the smoke profile, in a data root and a Dagster home that the server goes on with."""
     home = root / "dagster_home"
     home.mkdir()
-    shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
+    shutil.copyfile(ROOT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
     variables = {
         "DAGSTER_HOME": str(home),
         "FORECAST_DATA_DIR": str(root / "data"),
         "WANDB_MODE": "disabled",
     }
     command = [sys.executable, "-m", "forecast_assets.cli", "run", "--profile", "smoke"]
-    subprocess.run(command, cwd=PROJECT, env={**os.environ, **variables}, check=True)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=True)
 
 
 def picture_lineage(browser: Browser, url: str) -> None:
@@ -121,7 +122,7 @@ def save(page: Page, name: str) -> None:
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     shot.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
-    print(f"{path.relative_to(PROJECT)}: {size:,} bytes")
+    print(f"{path.relative_to(ROOT)}: {size:,} bytes")
     if size > MOST_BYTES:
         raise SystemExit(f"{path.name} has {size:,} bytes; at most {MOST_BYTES:,}. Make its window smaller.")
 

@@ -24,7 +24,8 @@ from campaigns.faults.chains import YEAR, lay_out, unfinished_runs
 from campaigns.faults.steps import Outcome
 from campaigns.faults.worker import variables
 from forecast_assets.store.store import Store
-from forecast_assets_tests.helpers.server import PROJECT, DagsterServer
+from forecast_assets_tests.helpers.server import DagsterServer
+from tools.results import ROOT
 
 SETTLED_SECONDS = 300.0
 ENDING_SECONDS = 20.0
@@ -254,7 +255,7 @@ def _second_daemon(bench: Bench) -> Iterator[None]:
     with (bench.root / "second_daemon.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
-            cwd=PROJECT,
+            cwd=ROOT,
             env=os.environ | variables(bench.root),
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from campaigns.faults.__main__ import DAEMON_TRIALS, STEP_TRIALS, figures, plan
+from forecast_assets_tests.helpers.paths import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 TRIALS = 2
 
 

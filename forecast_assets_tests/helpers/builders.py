@@ -11,10 +11,9 @@ import yaml
 import forecast_assets
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import PanelSpec
+from forecast_assets_tests.helpers.paths import REFERENCE as REFERENCE
 
 CONF = Path(forecast_assets.__file__).parent / "conf"
-REFERENCE = Path(__file__).parents[3] / "shared" / "data"
-"""The reference panels, where the checkout has them beside it."""
 
 MONDAY = dt.date(2024, 4, 8)
 """A Monday followed by six weeks without a holiday in New York."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PROJECT = Path(__file__).parents[2]
+from forecast_assets_tests.helpers.paths import PROJECT
+
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 

@@ -16,9 +16,8 @@ from forecast_assets.core.models.names import CANDIDATES
 from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.framework.gated import ASSET
 from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.store.builders import publish
-
-PROJECT = Path(__file__).parents[3]
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 240) -> None:
