@@ -84,8 +84,8 @@ def digest(path: Path) -> str:
         return hashlib.sha256(table.write_ipc(None, compression="uncompressed").getvalue()).hexdigest()
     content = json.loads(path.read_text())
     if path.name == "trials.json":  # in the order of their ids, which name code
-        content = sorted(json.dumps(list(numbers(trial))) for trial in content["trials"])
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        trials = sorted(json.dumps(list(numbers(trial))) for trial in content["trials"])
+        return hashlib.sha256(json.dumps(trials).encode()).hexdigest()
     return hashlib.sha256(json.dumps(list(numbers(content))).encode()).hexdigest()
 
 

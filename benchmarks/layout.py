@@ -29,7 +29,7 @@ from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.panel.ingest import read_drops
-from forecast_assets.core.specs import Settings
+from forecast_assets.core.settings import Settings
 from forecast_assets.core.training.fit import Hardware, fit
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.folds import make_fold

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from forecast_assets.core.horizons import QUANTILES
-from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.scores.rank import rank_ic
 from forecast_assets.core.specs import FitSpec, FoldSpec
 from forecast_assets.core.training.fit import Hardware, fit, predict

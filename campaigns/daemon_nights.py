@@ -40,7 +40,7 @@ import polars as pl
 from forecast_assets.automation.jobs import PANEL
 from forecast_assets.automation.schedules import nightly_schedule
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.store.artefact_files import TABLE

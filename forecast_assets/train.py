@@ -9,7 +9,6 @@ asset's own settings are counted once, whoever trained them.
 """
 
 import datetime as dt
-import difflib
 import logging
 import shutil
 import sys
@@ -21,10 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
-from forecast_assets.core.models.names import EXPERIMENTS, Network
-from forecast_assets.core.specs import FitSpec, Settings
+from forecast_assets.core.models.catalogue import EXPERIMENTS, Model
+from forecast_assets.core.nearest import nearest_name
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import FitSpec
 from forecast_assets.resources import environment
-from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe
+from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe, validated
 
 GROUPS = ("model", "data", "horizon", "profile", "corrections", "verdict")
 ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
@@ -39,22 +40,19 @@ def train(config: DictConfig) -> float:
     content: Any = OmegaConf.to_container(config, resolve=True)
     own = {key: content.pop(key) for key in OWN}
     experiment = experiment_of(own["exp_id"], own["family"])
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        raise BadSetting(describe(error)) from error
-    spec = with_fit(getattr(settings, experiment.asset), own["fit"])
-    settings = settings.model_copy(update={experiment.asset: spec})
+    settings = validated(content)
+    spec = with_fit(settings.network(experiment.key), own["fit"])
+    settings = settings.model_copy(update={experiment.key: spec})
     folder = Path(output_folder())
-    trained = train_asset(experiment.asset, settings, year=own["year"], folder=folder)
-    click.echo(f"{experiment.asset} {own['year']}: validation pinball {trained:.5f}; {folder}")
+    trained = train_asset(experiment.key, settings, year=own["year"], folder=folder)
+    click.echo(f"{experiment.key} {own['year']}: validation pinball {trained:.5f}; {folder}")
     return trained
 
 
-def experiment_of(exp_id: Any, family: str | None) -> Network:
+def experiment_of(exp_id: Any, family: str | None) -> Model:
     """The network of ``exp_id``; a BadSetting names the nearest where there is none, or those of another ``family``."""
     if exp_id not in EXPERIMENTS:
-        raise BadSetting(f"exp_id: there is no {exp_id!r}; the nearest is {_nearest(str(exp_id), EXPERIMENTS)}")
+        raise BadSetting(f"exp_id: there is no {exp_id!r}; the nearest is {nearest_name(str(exp_id), EXPERIMENTS)}")
     found = EXPERIMENTS[exp_id]
     if family is not None and found.family != family:
         of_family = [name for name, experiment in EXPERIMENTS.items() if experiment.family == family]
@@ -67,7 +65,7 @@ def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
     for name in fit:
         if name not in type(spec).model_fields:
             raise BadSetting(
-                f"settings: there is no knob 'fit.{name}'; the nearest is fit.{_nearest(name, type(spec).model_fields)}"
+                f"settings: there is no knob 'fit.{name}'; the nearest is fit.{nearest_name(name, type(spec).model_fields)}"
             )
     try:
         return type(spec).model_validate(dict(spec) | fit)
@@ -156,7 +154,7 @@ def checked(arguments: list[str]) -> list[str]:
             options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
             for option in value.split(","):
                 if option not in options:
-                    raise BadSetting(f"{key}: there is no {option!r}; the nearest is {_nearest(option, options)}")
+                    raise BadSetting(f"{key}: there is no {option!r}; the nearest is {nearest_name(option, options)}")
         elif key not in OWN and not key.startswith(("fit.", "hydra.")):
             check_setting(key, also=(*GROUPS, "exp_id", "year"))
     missing = [name for name in ("exp_id", "year") if name not in given]
@@ -171,10 +169,6 @@ def checked(arguments: list[str]) -> list[str]:
     flags = [argument for argument in arguments if argument not in overrides]
     # Which knobs ``fit`` takes depends on the network, so Hydra knows none of them and has to be told to add them.
     return [*flags, *profile, *tuned, *(f"++{o}" if o.startswith("fit.") else o for o in overrides)]
-
-
-def _nearest(name: str, known: Any) -> str:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0)[0]
 
 
 def _task(config: DictConfig) -> float:

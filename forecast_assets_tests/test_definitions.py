@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 
 HEAVY = (
     "torch",

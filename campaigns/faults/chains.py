@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from campaigns.faults.worker import start
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 from tools.results import ROOT
 
 YEAR = "2019"

@@ -9,7 +9,7 @@ from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import CheckSpec, stage
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.models.names import MLP_BASELINE
+from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, WindowSpec
 from forecast_assets.store.artefact_files import FITS, POSITIONS, TABLE, TENSORS, TRADES, TRAINING, VARIANTS
 from forecast_assets.store.versions import Version

@@ -15,7 +15,7 @@ from forecast_assets.assets.fold.candidates import Candidates, trained
 from forecast_assets.assets.fold.losses import read_daily
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import Parameters, stage
-from forecast_assets.core.models.names import CANDIDATES, MLP_BASELINE
+from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 
 PANEL_ASSETS = (
     *("raw_panel", "rejected_rows", "calendar_panel"),

@@ -18,7 +18,7 @@ from forecast_assets.automation.alerts import (
 )
 from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
 from forecast_assets.automation.outbox import Outbox
-from forecast_assets.core.specs import Settings
+from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.slack import AlertSlack

@@ -28,7 +28,8 @@ from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.base import ForecastModel, told
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.models.tft.explain import Explanation
-from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, Settings
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations

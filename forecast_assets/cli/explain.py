@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -38,8 +38,8 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     from safetensors.torch import load_file
 
     from forecast_assets.core.models.attribution import attributions
-    from forecast_assets.core.models.registry import MODELS
-    from forecast_assets.core.specs import FoldSpec, Settings, WindowSpec
+    from forecast_assets.core.models.catalogue import MODELS
+    from forecast_assets.core.specs import FoldSpec, WindowSpec
     from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.folds import make_fold
@@ -53,8 +53,10 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     if version.manifest.parents["windowed_tensors"] != tensors.seen_by(day.year):
         raise BadInput(f"{version.label} was trained on another panel than the current one; materialise it again")
     config = version.manifest.config
-    kind: Any = Settings.model_fields[model].annotation
-    spec, lookback = kind.model_validate(config[model]), WindowSpec.model_validate(config["windows"]).lookback
+    spec, lookback = (
+        MODELS[model].spec.model_validate(config[model]),
+        WindowSpec.model_validate(config["windows"]).lookback,
+    )
     panel = PanelTensors.load(tensors.path(TENSORS))
     if ticker not in panel.tickers:
         near = nearest_names(ticker, panel.tickers)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import click
 
 from forecast_assets.cli.common import set_option, user_command
-from forecast_assets.core.specs import Settings, Spec
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import Spec
 
 
 def setting_lines(settings: Settings) -> Iterator[str]:

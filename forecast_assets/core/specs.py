@@ -1,4 +1,4 @@
-"""Every knob of the project, declared once: frozen, typed, described.
+"""Every setting of the project, declared once: frozen, typed, described.
 
 Profiles (``conf/profile``), the command line and the Dagster launchpad all fill these same specs. A spec is data: what it
 means is written next to the code that reads it. This module imports nothing heavier than pydantic, so that loading the
@@ -14,11 +14,11 @@ from forecast_assets.core.credentials import has_password
 from forecast_assets.core.errors import BadSetting
 
 
-def refuse_password(value: str, *, knob: str) -> None:
-    """Raise BadSetting, without the value, for a URL with a password in it: knobs stand on run pages and in logs."""
+def refuse_password(value: str, *, setting: str) -> None:
+    """Raise BadSetting, without the value, for a URL with a password in it: settings stand on run pages and in logs."""
     if has_password(value):
         raise BadSetting(
-            f"settings: {knob}: the URL holds a password, and a knob is shown on run pages; leave it to PGPASSWORD or "
+            f"settings: {setting}: the URL holds a password, and a setting is shown on run pages; leave it to PGPASSWORD or "
             "~/.pgpass, or to what else the database's driver reads."
         )
 
@@ -267,7 +267,7 @@ class SweepSpec(Spec):
     @field_validator("storage")
     @classmethod
     def _no_password(cls, value: str) -> str:
-        refuse_password(value, knob="sweep.storage")
+        refuse_password(value, setting="sweep.storage")
         return value
 
 
@@ -405,31 +405,3 @@ class DemoSpec(Spec):
     start: dt.date = dt.date(2015, 1, 2)
     end: dt.date = dt.date(2021, 12, 31)
     seed: int = Field(default=7, ge=0)
-
-
-class Settings(Spec):
-    """All of a run's knobs: what a profile file holds."""
-
-    panel: PanelSpec
-    features: FeatureSpec = FeatureSpec()
-    windows: WindowSpec = WindowSpec()
-    folds: FoldSpec = FoldSpec()
-    b0_mlp: MlpSpec = MlpSpec()
-    b1_tft: TftSpec
-    b2_tft_ticker: TftSpec
-    b3_tft_sector: TftSpec
-    b4_patchtst: PatchTstSpec
-    b5_moe: MoeSpec
-    b6_graph: GraphSpec
-    b7_maml: MamlSpec
-    sweep: SweepSpec = SweepSpec()
-    ensemble: EnsembleSpec = EnsembleSpec()
-    calibration: CalibrationSpec = CalibrationSpec()
-    backtest: BacktestSpec = BacktestSpec()
-    verdict: VerdictSpec = VerdictSpec()
-    ablation: AblationSpec = AblationSpec()
-    serving: ServingSpec = ServingSpec()
-    drift: DriftSpec = DriftSpec()
-    nightly: NightlySpec = NightlySpec()
-    alerts: AlertSpec = AlertSpec()
-    demo: DemoSpec = DemoSpec()

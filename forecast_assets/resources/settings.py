@@ -1,17 +1,19 @@
 """Compose a run's settings from conf/ with Hydra."""
 
-import difflib
 import functools
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from forecast_assets.core.errors import BadSetting
-from forecast_assets.core.specs import Settings, Spec, refuse_password
+from forecast_assets.core.models.catalogue import CATALOGUE, FAMILIES
+from forecast_assets.core.nearest import nearest_name
+from forecast_assets.core.settings import Settings, section_type
+from forecast_assets.core.specs import Spec, refuse_password
 from forecast_assets.resources import environment
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -42,63 +44,80 @@ def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
         raise BadSetting(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
     add_spec_defaults()
     for override in overrides:
-        knob, _, value = override.lstrip("+~").partition("=")
-        check_setting(knob)
-        refuse_password(value, knob=knob)  # before Hydra, whose errors quote what they can't read
+        setting, _, value = override.lstrip("+~").partition("=")
+        check_setting(setting)
+        refuse_password(value, setting=setting)  # before Hydra, whose errors quote what they can't read
     try:
         with initialize_config_dir(str(CONF)):
             composed = compose("config", overrides=[f"profile={profile}", *overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise BadSetting(f"settings: {_first_line(error)}; `forecast-assets knobs` lists what can be set") from error
     content: Any = OmegaConf.to_container(composed, resolve=True)
+    return validated(content)
+
+
+def validated(content: dict[str, Any]) -> Settings:
+    """Return what Hydra composed, resolved, as settings. Raises BadSetting for a value that does not fit."""
+    sections = {name: section for name, section in content.items() if name not in FAMILIES}
     try:
-        return Settings.model_validate(content)
+        return Settings.model_validate(sections)
     except ValidationError as error:
         raise BadSetting(describe(error)) from error
 
 
 def add_spec_defaults() -> None:
-    """Tell Hydra every knob's default, as the config ``specs`` that conf/config.yaml begins with."""
+    """Tell Hydra every setting's default, as the config ``specs`` that conf/config.yaml begins with."""
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store("specs", _spec_defaults(), replace=True)
 
 
 def check_setting(key: str, *, also: Sequence[str] = ()) -> None:
-    """Raise BadSetting, with the nearest name, for a knob that does not exist.
+    """Raise BadSetting, with the nearest name, for a setting that does not exist.
 
     Hydra's groups are its own to check, unless ``also`` says which top-level keys there are.
     """
     section, dot, _ = key.partition(".")
     if section == "hydra" or (not dot and not also):
         return
-    known = [f"{name}.{knob}" for name, of in Settings.model_fields.items() for knob in of.annotation.model_fields]  # type: ignore[union-attr]
+    known = [f"{name}.{setting}" for name in Settings.model_fields for setting in section_type(name).model_fields]
+    known += [f"{family}.{setting}" for family, spec in _families().items() for setting in spec.model_fields]
     known += also
     if key not in known and not any(key.startswith(f"{name}.") for name in known):
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
-        raise BadSetting(f"settings: there is no knob {key!r}; the nearest is {nearest}")
+        raise BadSetting(f"settings: there is no setting {key!r}; the nearest is {nearest_name(key, known)}")
+
+
+def _families() -> dict[str, type[Spec]]:
+    """Family -> the spec of its first network, which the others extend."""
+    return {family: next(model.spec for model in CATALOGUE if model.family == family) for family in FAMILIES}
 
 
 def _spec_defaults() -> dict[str, Any]:
-    """Every knob that has a default, so that Hydra knows its name and a profile need not repeat it."""
-    defaults: dict[str, Any] = {}
-    for section, holder in Settings.model_fields.items():
-        spec = holder.annotation
-        if not inspect.isclass(spec) or not issubclass(spec, Spec):
-            raise TypeError(f"Settings.{section}: a section of the settings is a Spec")
-        known = {name: field for name, field in spec.model_fields.items() if not field.is_required()}
-        defaults[section] = TypeAdapter(dict[str, Any]).dump_python(
-            {name: field.get_default() for name, field in known.items()}, mode="json"
-        )
+    """Return every setting that has a default, so that Hydra knows its name and a profile need not repeat it.
+
+    A network takes from the section of its family what it shares with it, unless it is set for the network itself.
+    """
+    families = _families()
+    defaults = {family: _defaults(spec.model_fields) for family, spec in families.items()}
+    for section in Settings.model_fields:
+        defaults[section] = _defaults(section_type(section).model_fields)
+    for model in CATALOGUE:
+        shared = families[model.family].model_fields
+        defaults[model.key] |= {name: f"${{{model.family}.{name}}}" for name in shared}
     return defaults
 
 
+def _defaults(fields: dict[str, FieldInfo]) -> dict[str, Any]:
+    known = {name: field.get_default() for name, field in fields.items() if not field.is_required()}
+    return TypeAdapter(dict[str, Any]).dump_python(known, mode="json")
+
+
 def describe(error: ValidationError) -> str:
-    """A pydantic error as one sentence: which knob, what is wrong with it, what it was given."""
+    """Return a pydantic error as one sentence: which setting, what is wrong with it, what it was given."""
     first = error.errors()[0]
-    knob = ".".join(str(part) for part in first["loc"])
+    setting = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"settings: {knob}: {first['msg']}, got {first['input']!r}{more}"
+    return f"settings: {setting}: {first['msg']}, got {first['input']!r}{more}"
 
 
 def _first_line(error: Exception) -> str:
@@ -106,7 +125,7 @@ def _first_line(error: Exception) -> str:
 
 
 class SettingsResource(dg.ConfigurableResource):
-    """The knobs of a run. In the launchpad: a profile, and Hydra overrides on top of it."""
+    """The settings of a run. In the launchpad: a profile, and Hydra overrides on top of it."""
 
     profile: str = Field(default="", description="a file in conf/profile; empty: FORECAST_PROFILE, else demo")
     overrides: list[str] = Field(default=[], description="Hydra overrides, such as b2_tft_ticker.epochs=5")

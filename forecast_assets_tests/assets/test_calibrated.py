@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.core.models.names import CANDIDATES
+from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.store.artefact_files import CALIBRATION_STATE, FITS, RAW_FORECASTS
 from forecast_assets_tests.helpers.graph import Graph

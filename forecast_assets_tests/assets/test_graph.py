@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from upath import UPath
 
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.store.artefact_files import TABLE, TENSORS
 from forecast_assets_tests.helpers.graph import Graph, copied
 

@@ -22,7 +22,7 @@ from forecast_assets.champion.bundle import (
 )
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.attribution import attributions
-from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.calibrate import (
     CalibrationState,
@@ -88,7 +88,7 @@ def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
     torch.manual_seed(3)
     weights = []
     for name, spec in FITS.items():
-        network = MODELS[name](spec, stats=stats, lookback=LOOKBACK)
+        network = MODELS[name].build(spec, stats=stats, lookback=LOOKBACK)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
         weights.append(network.state_dict())

@@ -1,7 +1,7 @@
 import pytest
 
 from forecast_assets.core.errors import BadSetting
-from forecast_assets.core.specs import Settings
+from forecast_assets.core.settings import Settings
 from forecast_assets.resources.settings import compose_settings, profiles
 
 

@@ -4,21 +4,23 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast_assets.assets.framework.stage import Parameters
 from forecast_assets.core.specs import FitSpec, FoldSpec, WindowSpec
-from forecast_assets.core.training.fit import Fit, Hardware
-from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.stats import FoldStats
-from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.engine import Engine, Needs, Say, fit_needs
-from forecast_assets.resources.tracking import TrackingResource
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.training.fit import Fit, Hardware
+    from forecast_assets.core.windows.folds import Fold
+    from forecast_assets.core.windows.stats import FoldStats
+    from forecast_assets.core.windows.tensors import PanelTensors
+    from forecast_assets.resources.tracking import TrackingResource
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import dagster as dg
 
 from forecast_assets.champion.promotion import NIGHT, current_champion, find_next_champion
 from forecast_assets.core.errors import CorruptArtefact
-from forecast_assets.core.specs import Settings
+from forecast_assets.core.settings import Settings
 from forecast_assets.store.versions import Version
 
 SERVICES = {

@@ -50,7 +50,8 @@ from forecast_assets.assets.framework.output import StageOutput, write_content
 from forecast_assets.assets.framework.previous_version import find_previous
 from forecast_assets.assets.framework.tuned_settings import SWEEP, tuned_overrides
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact, UserError
-from forecast_assets.core.specs import Settings, Spec
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared, disk_errors_as_user_errors

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from forecast_assets.core.models.names import EXPERIMENTS
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.specs import SweepSpec
 
 
@@ -14,7 +14,6 @@ def wandb_sweep(spec: SweepSpec, *, profile: str, year: int) -> str:
     A run is one fit of the fold of ``year``, an inner year. What is tried is what ``spec`` names; the objective is the
     validation pinball, which a single run has.
     """
-    ids = {experiment.asset: name for name, experiment in EXPERIMENTS.items()}
     fixed = [f"profile={profile}", f"year={year}", "fit.fits=1"]
     fixed += [f"fit.epochs={spec.epochs}", f"fit.samples_per_epoch={spec.samples_per_epoch}"]
     content: dict[str, Any] = {
@@ -31,7 +30,7 @@ def wandb_sweep(spec: SweepSpec, *, profile: str, year: int) -> str:
             "${args_no_hyphens}",
         ],
         "parameters": {
-            "exp_id": {"values": [ids[model] for model in spec.models]},
+            "exp_id": {"values": [MODELS[key].experiment for key in spec.models]},
             "fit.hidden": {"values": list(spec.hidden)},
             "fit.learning_rate": {"values": list(spec.learning_rate)},
             "windows.lookback": {"values": list(spec.lookback)},

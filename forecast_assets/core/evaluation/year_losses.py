@@ -7,7 +7,7 @@ import polars as pl
 
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, forecast_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table, quantile_array
-from forecast_assets.core.models.names import NETWORKS
+from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.training.calibrate import calibrate_split
 
 RAW, SPLIT = "ensemble_raw", "ensemble_split"

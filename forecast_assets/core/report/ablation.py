@@ -9,19 +9,14 @@ import polars as pl
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.evaluation.year_losses import AGES
+from forecast_assets.core.models.catalogue import CATALOGUE
 from forecast_assets.core.report.evidence import comparisons
 from forecast_assets.core.report.summary import plain
 from forecast_assets.core.report.verdicts import pinball_verdict, ratio_interval
 from forecast_assets.core.specs import ResamplingSpec
 
 STEPS: tuple[tuple[str, str, str], ...] = (
-    ("b1_tft", "b0_mlp", "A Temporal Fusion Transformer in place of the friend's MLP"),
-    ("b2_tft_ticker", "b1_tft", "An embedding of the ticker"),
-    ("b3_tft_sector", "b2_tft_ticker", "An embedding of the sector"),
-    ("b4_patchtst", "b3_tft_sector", "A PatchTST encoder in place of the TFT's"),
-    ("b5_moe", "b3_tft_sector", "A mixture of experts, weighed by VIX and interest rates"),
-    ("b6_graph", "b3_tft_sector", "Messages from the most correlated names"),
-    ("b7_maml", "b3_tft_sector", "A head adapted to each ticker's last sessions, in place of its embedding"),
+    *((model.key, model.step.against, model.step.adds) for model in CATALOGUE if model.step),
     ("ensemble", "best_member", "The best five fits combined, in place of the best one"),
     ("ensemble", "harx", "Networks on top of the volatility regression they start from"),
     ("ensemble", "ensemble_raw", "Online calibration, in place of none"),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from forecast_assets.core.models.attribution import Neighbours, influence
 from forecast_assets.core.models.base import Batch, ForecastModel, make_batch, message_columns, standardised_pinball
-from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.tft.explain import Explanation, explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.specs import FitSpec
@@ -283,7 +283,7 @@ def fit(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = MODELS[name](spec, stats=stats, lookback=lookback)
+        model = MODELS[name].build(spec, stats=stats, lookback=lookback)
         for ends in (fold.train, fold.origins):
             check_windows(panel, ends, lookback=lookback, columns=panel.columns(model.required))
         if start is not None:
@@ -349,7 +349,7 @@ def trained_model(
     name: str, spec: FitSpec, weights: Mapping[str, Tensor], *, stats: FoldStats, lookback: int
 ) -> ForecastModel:
     """Model ``name`` with the ``weights`` of a fit, in evaluation mode."""
-    model = MODELS[name](spec, stats=stats, lookback=lookback)
+    model = MODELS[name].build(spec, stats=stats, lookback=lookback)
     model.load_state_dict(dict(weights))
     return model.eval()
 

@@ -12,7 +12,7 @@ import pytest
 
 from forecast_assets.assets.framework.stage import _refuse_mixed
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.models.names import CANDIDATES
+from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.framework.gated import ASSET
 from forecast_assets_tests.helpers.graph import Graph

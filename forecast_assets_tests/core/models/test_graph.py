@@ -12,8 +12,8 @@ from torch import nn
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.attribution import Neighbours, attributions, influence
 from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
-from forecast_assets.core.models.registry import MODELS
 from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
 from forecast_assets.core.training.fit import Hardware, fit, neighbours_of, predict, single_batch, trained_model
@@ -115,7 +115,7 @@ def test_a_fall_along_a_negative_edge_is_a_rise_along_a_positive_one(batch: Batc
 
 
 def test_an_untrained_network_forecasts_the_base_distribution(batch: Batch, stats: FoldStats) -> None:
-    model = MODELS["b6_graph"](SPEC, stats=stats, lookback=LOOKBACK).eval()
+    model = MODELS["b6_graph"].build(SPEC, stats=stats, lookback=LOOKBACK).eval()
     torch.testing.assert_close(model(batch), stats.base_quantiles * batch.scale[..., None], rtol=1e-4, atol=1e-6)
 
 
@@ -125,7 +125,7 @@ def test_a_panel_without_a_graph_is_an_error_and_who_reads_none_is_given_none(
     bare = replace(planted.panel, graph=None)
     with pytest.raises(ValueError, match="the panel has no graph"):
         single_batch(speaking(stats), fold.validation[:2], panel=bare, stats=stats)
-    b3 = MODELS["b3_tft_sector"](TFT, stats=stats, lookback=LOOKBACK)
+    b3 = MODELS["b3_tft_sector"].build(TFT, stats=stats, lookback=LOOKBACK)
     assert single_batch(b3, fold.validation[:2], panel=planted.panel, stats=stats).neighbours is None
 
 

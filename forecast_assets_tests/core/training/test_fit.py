@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
-from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
 from forecast_assets.core.windows.folds import Fold, make_fold

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from forecast_assets.core.evaluation.champion_challenger import challenger_scores
-from forecast_assets.core.models.registry import MODELS
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, fit, predict
 from forecast_assets.core.windows.days import EPOCH

@@ -1,0 +1,79 @@
+"""All settings of a run, as a profile holds them: one section per spec, and one for each network of the catalogue."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import create_model
+
+from forecast_assets.core.models.catalogue import CATALOGUE
+from forecast_assets.core.specs import (
+    AblationSpec,
+    AlertSpec,
+    BacktestSpec,
+    CalibrationSpec,
+    DemoSpec,
+    DriftSpec,
+    EnsembleSpec,
+    FeatureSpec,
+    FitSpec,
+    FoldSpec,
+    NightlySpec,
+    PanelSpec,
+    ServingSpec,
+    Spec,
+    SweepSpec,
+    VerdictSpec,
+    WindowSpec,
+)
+
+
+class _Sections(Spec):
+    """The sections beside the networks'."""
+
+    panel: PanelSpec
+    features: FeatureSpec = FeatureSpec()
+    windows: WindowSpec = WindowSpec()
+    folds: FoldSpec = FoldSpec()
+    sweep: SweepSpec = SweepSpec()
+    ensemble: EnsembleSpec = EnsembleSpec()
+    calibration: CalibrationSpec = CalibrationSpec()
+    backtest: BacktestSpec = BacktestSpec()
+    verdict: VerdictSpec = VerdictSpec()
+    ablation: AblationSpec = AblationSpec()
+    serving: ServingSpec = ServingSpec()
+    drift: DriftSpec = DriftSpec()
+    nightly: NightlySpec = NightlySpec()
+    alerts: AlertSpec = AlertSpec()
+    demo: DemoSpec = DemoSpec()
+
+    def network(self, key: str) -> FitSpec:
+        """Return the settings of the network ``key``."""
+        return cast(FitSpec, getattr(self, key))
+
+
+if TYPE_CHECKING:
+
+    class Settings(_Sections):
+        """All sections; those of the networks are named by their keys."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _NETWORKS = {model.key: (model.spec, ...) for model in CATALOGUE}
+    Settings = create_model("Settings", __base__=_Sections, __module__=__name__, **_NETWORKS)
+
+
+def section_type(section: str) -> type[Spec]:
+    """Return the spec of a section."""
+    return cast(type[Spec], Settings.model_fields[section].annotation)
+
+
+@cache
+def section_of(spec: type[Spec]) -> str:
+    """Return the one section of the settings that is of type ``spec``. Raises ValueError where there are several or none."""
+    found = [name for name in Settings.model_fields if section_type(name) is spec]
+    if len(found) != 1:
+        raise ValueError(
+            f"{spec.__name__}: {len(found)} sections of the settings are of this type {found}; name the one"
+        )
+    return found[0]
