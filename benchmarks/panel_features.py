@@ -1,4 +1,4 @@
-"""The feature set against the same in pandas, and incremental runs against full ones.
+"""Speed of the features against pandas, and incremental runs of the feature panel against full ones.
 
 python -m benchmarks.panel_features
 python -m benchmarks.panel_features --only features_vs_pandas
@@ -38,7 +38,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 def prices(tickers: int, sessions: int, *, seed: int = 0) -> pl.DataFrame:
-    """Random walks with High and Low, sorted by ticker and date."""
+    """Return random walks with high and low, sorted by ticker and date."""
     rng = np.random.default_rng(seed)
     rows = tickers * sessions
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, (tickers, sessions)), axis=1)).ravel()
@@ -61,14 +61,14 @@ def prices(tickers: int, sessions: int, *, seed: int = 0) -> pl.DataFrame:
 
 
 def ours(rows: pl.DataFrame) -> pl.DataFrame:
-    """All features of observed rows."""
+    """Return all features of observed rows."""
     numbered = number_rows(rows).with_columns(position=pl.col("row"))
     spec = FeatureSpec()
     return add_cross(add_own_features(numbered, spec=spec), spec=spec)
 
 
 def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same features, each as a pandas user would write it: groupby, rolling, ewm."""
+    """Return the same features, each as a pandas user would write it: groupby, rolling, ewm."""
     out = pd.DataFrame(index=rows.index)
     ticker = rows["ticker"]
     log_close, log_open = np.log(rows["close"]), np.log(rows["open"])
@@ -120,7 +120,7 @@ def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_pandas() -> Figures:
-    """Interleaved rounds of both on the same rows; equality first."""
+    """Check that both agree, then time them in interleaved rounds on the same rows."""
     rows = prices(TICKERS, SESSIONS)
     frame = rows.to_pandas()
     mine, theirs = ours(rows), in_pandas(frame)
@@ -153,9 +153,9 @@ def measure_pandas() -> Figures:
 
 
 def measure_incremental() -> Figures:
-    """The reference panel grows by its last five sessions, one after the other, and by a revised row; then anew."""
+    """Extend the reference panel by its last five sessions, one by one, and by a revised row; compare with a full run."""
     if not FULL_PANEL.exists():
-        raise SystemExit(f"{FULL_PANEL}: the reference panel is not there, so incremental runs can't be measured")
+        raise SystemExit(f"{FULL_PANEL}: the reference panel does not exist, so incremental runs can't be measured")
     panel, spec = compose_settings("full", []).panel, FeatureSpec()
     raw = read_drops([FULL_PANEL], spec=panel).accepted
     raw, _ = apply_corrections(raw, corrections=panel.corrections)

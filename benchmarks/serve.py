@@ -1,13 +1,13 @@
-"""The prediction service under load, from a second process on loopback.
+"""Latency of the prediction service under load, hot swaps and fuzzed requests, from a second process on loopback.
 
     python -m benchmarks.serve                       everything below, recorded
     python -m benchmarks.serve --requests 2000 ...   a trial run, printed and not recorded
 
-A store of 557 tickers with a committed night is served by ``forecast_assets.serving`` in a process of its own, with the
-rate limit out of the way. 16 clients hold one connection each and send the next request when the last is answered:
-latencies are closed-loop, from the first byte sent to the last byte read. ``--store`` names a real store instead, whose
-``serving_model`` then answers computed forecasts (``predict_computed_p99_ms``): decisions after its cutoff that no night or
-fold has issued, so a store that holds serving_model and windowed_tensors alone gives the most of them.
+A store of 557 tickers with a committed night is served by ``forecast_assets.serving`` in a process of its own, without a
+rate limit. 16 clients hold one connection each and send the next request when the last is answered: latencies are
+closed-loop, from the first byte sent to the last byte read. ``--store`` names a real store instead, whose ``serving_model``
+then computes forecasts (``predict_computed_p99_ms``): those after its cutoff that no night or fold has issued, so a store
+that holds serving_model and windowed_tensors alone has the most of them.
 """
 
 import argparse
@@ -42,7 +42,7 @@ REQUESTS, COMPUTED, SWAPS, FUZZED = 100_000, 2_000, 100, 10_000
 
 
 async def load(port: int, requests: list[bytes]) -> tuple[list[float], list[int], float]:
-    """(milliseconds, statuses, seconds in all) of ``requests`` from ``CLIENTS`` clients; a dropped one has status 0."""
+    """Send ``requests`` from ``CLIENTS`` clients; return (milliseconds, statuses, total seconds). Status 0: dropped."""
     waiting, took, statuses = iter(requests), list[float](), list[int]()
 
     async def one() -> None:
@@ -64,7 +64,7 @@ async def load(port: int, requests: list[bytes]) -> tuple[list[float], list[int]
 
 
 async def swap(port: int, store: Store, swaps: int) -> dict[str, Any]:
-    """Commit ``swaps`` nights while all clients ask for batches; night k says model "m<k>" and mean k / 100,000."""
+    """Commit ``swaps`` nights while all clients send batches; night k has model "m<k>" and mean k / 100,000."""
     tickers = panel(TICKERS).tickers
     body = json.dumps({"requests": [{"ticker": tickers[k]} for k in range(0, TICKERS, 60)]}).encode()
     seen: set[str] = set()
@@ -102,7 +102,7 @@ async def swap(port: int, store: Store, swaps: int) -> dict[str, Any]:
 
 
 def schema_fuzzed(port: int, examples: int) -> tuple[int, int]:
-    """(requests, 5xx answers) of schemathesis on the OpenAPI document."""
+    """Return (requests, 5xx answers) of schemathesis on the OpenAPI document."""
     import schemathesis
     from hypothesis import HealthCheck, given, settings
 
@@ -128,7 +128,7 @@ def schema_fuzzed(port: int, examples: int) -> tuple[int, int]:
 
 
 def latency(took: list[float], statuses: list[int], seconds: float) -> dict[str, Any]:
-    """The 99th percentile and what stands behind it."""
+    """Return the 99th percentile of the latency with its details."""
     p50, p99 = np.percentile(took, [50, 99])
     facts = {"requests": len(took), "clients": CLIENTS, "errors": sum(status != 200 for status in statuses)}
     return {
@@ -140,7 +140,7 @@ def latency(took: list[float], statuses: list[int], seconds: float) -> dict[str,
 
 
 def synthetic(root: Path, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Figures that need no trained model."""
+    """Measure the figures that need no trained model."""
     store, tensors = Store(root), panel(TICKERS)
     publish_panel(store, tensors)
     publish_model(store, tensors)
@@ -167,9 +167,9 @@ def synthetic(root: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
 
 
 def computed(root: str, count: int) -> dict[str, dict[str, Any]]:
-    """Decisions that the model of a real store is asked about."""
-    pick, decisions = random.Random(0), computable_origins(root, opened_by=open_model)
-    chosen = [pick.choice(decisions) for _ in range(count)]
+    """Measure forecasts that the model of a real store has to compute."""
+    pick, origins = random.Random(0), computable_origins(root, opened_by=open_model)
+    chosen = [pick.choice(origins) for _ in range(count)]
     process, port = start_service(root, opened_by=open_model)
     try:
         requests = [get(f"/predict?ticker={ticker}&date={date}") for ticker, date in chosen]
@@ -181,7 +181,7 @@ def computed(root: str, count: int) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure; record where nothing was cut short."""
+    """Measure; record unless the counts were reduced."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", help="a real store with a serving_model: measures computed forecasts alone")
     parser.add_argument("--requests", type=int, default=REQUESTS)

@@ -1,9 +1,8 @@
-"""Take the README's screenshots anew: the whole graph on the smoke panel, then the real server, report and service.
+"""Take the README's screenshots: the whole graph on the smoke panel, then the real server, report and service.
 
     python -m tools.screenshots
 
-Beside ``tools.readme``, which writes the README's numbers: what the README shows is made by a command. Pictures go
-to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
+Pictures go to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
 """
 
 import io
@@ -30,12 +29,12 @@ from tools.results import ROOT
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 COLOURS = 128
-PATIENCE_MS = 60_000
-SETTLE_MS = 3_000  # the UI's own fades and counters
+TIMEOUT_MS = 60_000
+SETTLE_MS = 3_000  # for the UI's animations
 
 
 def main() -> None:
-    """Make the store, take five pictures."""
+    """Make the store and take five pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         root = Path(folder)
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def materialise(root: Path) -> None:
-    """``forecast-assets run`` on the smoke profile, in a data root and a Dagster home that the server goes on with."""
+    """Run ``forecast-assets run`` on the smoke profile, in the data root and the Dagster home of the server."""
     home = root / "dagster_home"
     home.mkdir()
     shutil.copyfile(ROOT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
@@ -66,14 +65,14 @@ def materialise(root: Path) -> None:
 
 
 def picture_lineage(browser: Browser, url: str) -> None:
-    """The night and what it reads, all of it made."""
+    """Take the lineage of the night, all of it materialised."""
     with opened(browser, f"{url}/locations/forecast_assets/asset-groups/night", width=1600, height=850) as page:
         page.get_by_text("target_positions", exact=True).first.wait_for()
         save(page, "lineage")
 
 
 def picture_plot(browser: Browser, url: str) -> None:
-    """The report's page with one of its plots."""
+    """Take the report's page with one of its plots."""
     with opened(browser, f"{url}/assets/backtest_report") as page:
         row = page.locator("tr", has_text="plot-coverage")
         row.get_by_text("Show Markdown").click()
@@ -82,7 +81,7 @@ def picture_plot(browser: Browser, url: str) -> None:
 
 
 def picture_backfill(browser: Browser, url: str) -> None:
-    """The dialog that backfills years; nothing is launched."""
+    """Take the dialog that backfills years, without launching it."""
     with opened(browser, f"{url}/assets/ensemble?view=partitions") as page:
         page.get_by_text("2018", exact=True).first.wait_for()
         page.locator("button:has-text('Materialize')").first.click()
@@ -93,13 +92,13 @@ def picture_backfill(browser: Browser, url: str) -> None:
 
 
 def picture_report(browser: Browser, report: Path) -> None:
-    """The verdict, as the report begins."""
+    """Take the beginning of the report."""
     with opened(browser, report.as_uri(), width=1000, height=1000) as page:
         save(page, "report")
 
 
 def picture_service(browser: Browser, url: str) -> None:
-    """The service's page for a ticker."""
+    """Take the service's page for a ticker."""
     with opened(browser, url, width=900, height=850) as page:
         page.locator("svg").wait_for()
         save(page, "fan")
@@ -107,16 +106,16 @@ def picture_service(browser: Browser, url: str) -> None:
 
 @contextmanager
 def opened(browser: Browser, url: str, *, width: int = 1300, height: int = 800) -> Iterator[Page]:
-    """A page that is closed again."""
+    """Open a page, and close it afterwards."""
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
     page.goto(url)
     yield page
     page.close()
 
 
 def save(page: Page, name: str) -> None:
-    """What the page shows now, with few colours."""
+    """Save what the page shows, with few colours."""
     page.wait_for_timeout(SETTLE_MS)
     path = IMAGES / f"{name}.png"
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

@@ -34,7 +34,7 @@ class Client:
         self._writer: asyncio.StreamWriter | None = None
 
     async def send(self, request: bytes) -> tuple[int, bytes]:
-        """(status, body) of one request; a dropped connection raises."""
+        """Send one request; return (status, body). Raises where the connection is dropped."""
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         assert self._reader is not None
@@ -54,18 +54,18 @@ class Client:
 
 
 def get(path: str) -> bytes:
-    """The bytes of a GET request."""
+    """Return the bytes of a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
 def post(body: bytes) -> bytes:
-    """The bytes of POST /predict."""
+    """Return the bytes of POST /predict."""
     head = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def run_service(root: str, port: int, opened_by: Callable[[Version], Model], limits: Limits) -> None:
-    """The second process."""
+    """Serve until stopped; the main function of the service's process."""
     loader = Loader(Store(root), opened_by)
     serve(loader, host="127.0.0.1", port=port, token=None, limits=limits, poll_seconds=0.05)
 
@@ -73,7 +73,7 @@ def run_service(root: str, port: int, opened_by: Callable[[Version], Model], lim
 def start_service(
     root: str, *, opened_by: Callable[[Version], Model] = open_stub, limits: Limits = UNBOUNDED
 ) -> tuple[Any, int]:
-    """The service's process and port, ready."""
+    """Start the service in a process of its own; return process and port once it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = multiprocessing.get_context("spawn").Process(
@@ -96,7 +96,7 @@ def start_service(
 
 
 def computable_origins(root: str, *, opened_by: Callable[[Version], Model]) -> list[tuple[str, dt.date]]:
-    """(ticker, session) that the model has to be asked about: after its cutoff, and issued by no night or fold."""
+    """Return (ticker, session) of the forecasts that the model has to compute: after its cutoff, and not issued yet."""
     snapshot = Loader(Store(root), opened_by).refresh()
     if snapshot is None or snapshot.history is None or snapshot.model is None:
         raise SystemExit(f"{root}: no serving_model and windowed_tensors to compute from")
@@ -111,12 +111,12 @@ def computable_origins(root: str, *, opened_by: Callable[[Version], Model]) -> l
                 except HttpError:
                     continue
     if not found:
-        raise SystemExit(f"{root}: every decision after the cutoff has been issued; nothing is left to compute")
+        raise SystemExit(f"{root}: every forecast after the cutoff has been issued; nothing is left to compute")
     return found
 
 
 def fuzzed(count: int, *, seed: int = 0) -> list[bytes]:
-    """Requests that are nearly right, or not at all."""
+    """Return invalid requests, many of them nearly valid."""
     pick = random.Random(seed)
     odd = [
         "",

@@ -1,3 +1,5 @@
+"""Result files: figures are merged, machines are not mixed."""
+
 import json
 from pathlib import Path
 
