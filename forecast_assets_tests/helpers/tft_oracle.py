@@ -13,7 +13,7 @@ from forecast_assets.core.models.tft.network import TftNetwork, TftSizes
 
 
 class OracleTft(TemporalFusionTransformer):
-    """Stopped at its linear output layers: scaling back is the head's part."""
+    """Returns the numbers of its linear output layers, without scaling them back."""
 
     def transform_output(self, prediction: list[Tensor], target_scale: object, loss: object = None) -> list[Tensor]:
         return prediction
@@ -24,7 +24,7 @@ def columns(sizes: TftSizes) -> tuple[str, ...]:
 
 
 def oracle(sizes: TftSizes, *, seed: int = 0) -> OracleTft:
-    """Every parameter random, none at its initial zero or one, so that each of them counts."""
+    """Return a network with every parameter random, none at its initial zero or one, so that each one matters."""
     reals, static = columns(sizes), list(sizes.static)
     with warnings.catch_warnings(), torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -53,7 +53,7 @@ def oracle(sizes: TftSizes, *, seed: int = 0) -> OracleTft:
 
 
 def ours(network: OracleTft, sizes: TftSizes) -> TftNetwork:
-    """Our network with the oracle's weights."""
+    """Return our network with the oracle's weights."""
     made = TftNetwork(sizes).to(network.dtype)
     made.load_state_dict(translated(dict(network.state_dict()), sizes))
     return made
@@ -65,8 +65,8 @@ def translated(state: dict[str, Tensor], sizes: TftSizes) -> dict[str, Tensor]:
 
 
 def oracle_inputs(rows: Tensor, offsets: Tensor, ids: Tensor, *, lookback: int) -> dict[str, Tensor]:
-    """The windows of runs, copied out one by one: what pytorch-forecasting's dataloader would have built."""
-    windows = torch.stack([run[end - lookback + 1 : end + 1] for run in rows for end in offsets.tolist()])
+    """Return the windows of contiguous blocks one by one, as pytorch-forecasting's dataloader builds them."""
+    windows = torch.stack([block[end - lookback + 1 : end + 1] for block in rows for end in offsets.tolist()])
     of_window = ids.repeat_interleave(len(offsets), dim=0)
     size = len(windows)
     return {
@@ -81,5 +81,5 @@ def oracle_inputs(rows: Tensor, offsets: Tensor, ids: Tensor, *, lookback: int) 
 
 
 def oracle_raw(network: OracleTft, inputs: dict[str, Any]) -> Tensor:
-    """The output layers' numbers, (B, 3, 7)."""
+    """Return the output layers' numbers, (B, 3, 7)."""
     return torch.cat(network(inputs)["prediction"], dim=1)
