@@ -4,8 +4,8 @@
     python -m forecast_assets.train exp_id=B3 year=2025 fit.hidden=16,32 --multirun
 
 It trains what the asset of that network trains, from the same settings on the store's own tensors, and leaves the store as
-it is: results go to a folder of their own below the data root. Every fit is a trial and goes to the trial ledger; the
-asset's own settings are counted once, whoever trained them.
+it is: results go to a folder of their own below the data root. Every fit is a trial and is entered into the trial log; the
+asset's own settings are counted once, however often they are trained.
 """
 
 import datetime as dt
@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
-from forecast_assets.core.models.catalogue import EXPERIMENTS, Model
+from forecast_assets.core.models.catalogue import EXPERIMENTS, MODELS, Model
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import FitSpec
@@ -61,12 +61,11 @@ def experiment_of(exp_id: Any, family: str | None) -> Model:
 
 
 def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
-    """``spec`` with the knobs of ``fit`` over it."""
+    """``spec`` with the settings of ``fit`` over it."""
     for name in fit:
         if name not in type(spec).model_fields:
-            raise BadSetting(
-                f"settings: there is no knob 'fit.{name}'; the nearest is fit.{nearest_name(name, type(spec).model_fields)}"
-            )
+            nearest = nearest_name(name, type(spec).model_fields)
+            raise BadSetting(f"settings: there is no setting 'fit.{name}'; the nearest is fit.{nearest}")
     try:
         return type(spec).model_validate(dict(spec) | fit)
     except ValidationError as error:
@@ -76,7 +75,7 @@ def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
 def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> float:
     """Train ``asset``'s fold of ``year`` on the store's current tensors into ``folder``; the best validation pinball.
 
-    Raises MissingArtefact where the tensors are not there yet, BadInput where they lack what the network's gate reads.
+    Raises MissingArtefact where the tensors are not there yet, BadInput where they lack columns that the network needs.
     """
     from forecast_assets.assets.fold.candidates import SKIPPED
     from forecast_assets.assets.fold.fold_work import FoldInputs
@@ -89,15 +88,15 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
     from forecast_assets.resources.trial_log import fit_trial, trial_journal
-    from forecast_assets.store.artefact_files import TRAINING
+    from forecast_assets.store.artefact_files import TRAINING, plot_file
 
     store = StoreResource()
     tensors = store.store().current("windowed_tensors")
-    calibration = None if asset == "b0_mlp" else settings.calibration
-    knobs: dict[str, Any] = {asset: getattr(settings, asset), "folds": settings.folds, "windows": settings.windows}
+    calibration = settings.calibration if MODELS[asset].candidate else None
+    sections: dict[str, Any] = {asset: settings.network(asset), "folds": settings.folds, "windows": settings.windows}
     if calibration is not None:
-        knobs["calibration"] = calibration
-    key = fold_key(asset, year, specs=knobs, parents=[tensors])
+        sections["calibration"] = calibration
+    key = fold_key(asset, year, specs=sections, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
     inputs = FoldInputs(
         windowed_tensors=tensors,
@@ -110,22 +109,22 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         tracking=TrackingResource(),
         log=log,
     )
-    product = train_fold(asset, getattr(settings, asset), inputs, calibration=calibration)
-    if why := product.facts.get(SKIPPED):
+    output = train_fold(asset, settings.network(asset), inputs, calibration=calibration)
+    if why := output.facts.get(SKIPPED):
         raise BadInput(str(why))
     folder.mkdir(parents=True, exist_ok=True)
-    settings_used = {name: knob.model_dump(mode="json") for name, knob in knobs.items()}
+    settings_used = {name: spec.model_dump(mode="json") for name, spec in sections.items()}
     write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / "settings.json")
-    for name, content in product.files.items():
+    for name, content in output.files.items():
         write_content(content, folder / name)
-    for name, figure in product.plots.items():
-        write_content(to_png(figure), folder / f"plot-{name}.png")
-    training: Any = product.files[TRAINING]
+    for name, figure in output.plots.items():
+        write_content(to_png(figure), folder / plot_file(name))
+    training: Any = output.files[TRAINING]
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     trials: list[Trial] = [
         fit_trial(asset, str(year), input_key=key, config=settings_used, fit=fit, when=now) for fit in training["fits"]
     ]
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # what they were kept for is done
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # no longer needed
     trial_journal(store.root()).append(trial.as_record() for trial in trials)
     return float(min(fit["validation_pinball"] for fit in training["fits"]))
 
@@ -161,13 +160,13 @@ def checked(arguments: list[str]) -> list[str]:
     if missing and not ABOUT & set(arguments):
         raise BadSetting(f"{missing[0]} is missing; such as exp_id=B3 year=2025")
     tuned = [
-        knob
-        for knob in tuned_overrides(StoreResource().store())
-        if not ("data" in given and knob.startswith("windows.lookback="))
+        setting
+        for setting in tuned_overrides(StoreResource().store())
+        if not ("data" in given and setting.startswith("windows.lookback="))
     ]
     profile = [] if "profile" in given else [f"profile={environment.profile_name()}"]
     flags = [argument for argument in arguments if argument not in overrides]
-    # Which knobs ``fit`` takes depends on the network, so Hydra knows none of them and has to be told to add them.
+    # Which settings ``fit`` takes depends on the network, so Hydra knows none of them and has to be told to add them.
     return [*flags, *profile, *tuned, *(f"++{o}" if o.startswith("fit.") else o for o in overrides)]
 
 

@@ -110,7 +110,7 @@ def test_missing_years_are_backfilled_from_the_dialog_with_purged_splits(
     assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [2019]
     page.goto(f"{server.url}/assets/b0_mlp?view=checks")
     page.get_by_text("purged", exact=True).first.click()
-    page.get_by_text(re.compile("labels end .* days before the next split decides")).first.wait_for()
+    page.get_by_text(re.compile("labels end .* days before the next split")).first.wait_for()
     page.get_by_text("Passed", exact=True).wait_for()
 
 

@@ -1,4 +1,4 @@
-"""B0 to the ensemble, one against the other."""
+"""The ablation report: B0 to the ensemble, one against the other."""
 
 import json
 from typing import Any
@@ -8,6 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.backtest_report import BASELINE, ReportInputs, publish_files, run_facts
 from forecast_assets.assets.fold.losses import read_daily, read_new_listings
+from forecast_assets.assets.framework.inputs import ProfileName
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import AblationSpec
@@ -21,8 +22,8 @@ def publish_ablation(version: Version, _instance: dg.DagsterInstance, data_root:
 
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_ablation)
-def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) -> StageOutput:
-    """What each step from the friend's MLP to the ensemble is worth: HTML report and numbers, over the years at hand."""
+def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: ProfileName) -> StageOutput:
+    """What each step from the MLP baseline to the ensemble is worth: HTML report and numbers, over the years at hand."""
     from forecast_assets.core.report.figure_style import to_svg
     from forecast_assets.core.report.html import render_ablation_report
     from forecast_assets.core.report.report_figures import ablation_figures
@@ -45,7 +46,7 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: str) 
 
 
 def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) -> dict[str, Any]:
-    """Everything the report says, from the artefacts alone."""
+    """Return everything the report says, from the artefacts alone."""
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.year_losses import SHOWN
     from forecast_assets.core.report.ablation import ablation as compare

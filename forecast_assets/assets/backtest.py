@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
+from forecast_assets.assets.framework.inputs import Year
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, WindowSpec
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.backtest.accounting import Simulation
     from forecast_assets.core.evaluation.year_losses import YearLosses
 
-RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every ledger")
+RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = change of equity, in every account")
 TOLERANCE = 1e-9
 
 
@@ -28,7 +30,7 @@ def backtest(
     calendar_panel: Version,
     backtest_spec: BacktestSpec,
     windows: WindowSpec,
-    year: int,
+    year: Year,
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     beside them the daily losses of all forecasts.
@@ -46,7 +48,7 @@ def backtest(
     forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, *networks)}
     walk = pl.read_parquet(inputs.baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})
-    # B0 as a friend would trade it: its own one-session forecast, every day, without smoothing.
+    # The MLP baseline traded daily: its own one-session forecast, without smoothing.
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
     traded = {
         "ensemble": (forecasts["ensemble"], backtest_spec),
@@ -68,7 +70,7 @@ def backtest(
         forecasts["ensemble"], panel, year=year, spec=backtest_spec, unconditional_mean=mean, delay_sessions=1
     )
     variants = {f"ensemble{LATE}": late}
-    for network in (inputs.b0_mlp, inputs.candidates.b2_tft_ticker):
+    for network in (inputs.b0_mlp, inputs.candidates["b2_tft_ticker"]):
         for (fit,), table in pl.read_parquet(network.path(FITS)).group_by("model", maintain_order=True):
             variants[str(fit)] = simulate(table, panel, year=year, spec=backtest_spec, unconditional_mean=mean)
     error = max(reconcile(book) for book in (*books.values(), *variants.values()))
@@ -85,14 +87,14 @@ def backtest(
             VARIANTS: candidates,
             **losses_files(losses),
         },
-        facts={"strategies": len(books), "trades": trades.height, "ledger_error": error},
+        facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
         checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
     )
 
 
 def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
-    """The losses of a year, from its forecasts."""
+    """Return the losses of a year's forecasts."""
     from forecast_assets.core.evaluation.year_losses import new_listing_origins, year_losses
     from forecast_assets.core.windows.tensors import PanelTensors
 

@@ -1,20 +1,22 @@
-"""The verdict over all years at hand."""
+"""The backtest report: the verdict over all years at hand."""
 
 import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.candidates import Candidates, trained
+from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.framework.inputs import ProfileName, Trials
 from forecast_assets.assets.framework.output import StageOutput
-from forecast_assets.assets.framework.stage import Parameters, stage
+from forecast_assets.assets.framework.parameters import Networks, Parameters
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
@@ -39,22 +41,22 @@ if TYPE_CHECKING:
 
 
 MODEL, BASELINE = "ensemble", "ewma"
-RIVALS = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+COMPARED = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
 def reports_folder(data_root: str) -> UPath:
-    """Where the latest reports are, below a data root."""
+    """Return the folder of the latest reports below a data root."""
     return UPath(data_root) / "reports" / "latest"
 
 
 def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
-    """Put the report where people look for it; the version in the store stays the original."""
+    """Copy the report to the folder of the latest reports; the version in the store stays the original."""
     publish_files(version, data_root, (BACKTEST_PAGE, BACKTEST_METRICS))
 
 
 def publish_files(version: Version, data_root: str, names: Iterable[str]) -> None:
-    """Copies of a version's files in the folder of the latest reports, each whole or not there."""
+    """Copy a version's files to the folder of the latest reports, each whole or not at all."""
     folder = reports_folder(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -73,7 +75,7 @@ class ReportInputs(Parameters):
     calendar_panel: Version
     baselines: dict[str, Version]
     b0_mlp: dict[str, Version]
-    candidates: Candidates[dict[str, Version]]
+    candidates: Annotated[dict[str, dict[str, Version]], Networks(CANDIDATES)]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
 
@@ -91,7 +93,7 @@ class ReportInputs(Parameters):
     @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
-        return [self.b0_mlp, *self.candidates.each()]
+        return [self.b0_mlp, *self.candidates.values()]
 
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
@@ -111,7 +113,7 @@ class ReportContent:
 
 @stage(group="verdict", kinds={"matplotlib"}, after=publish_report)
 def backtest_report(
-    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: str, trials: Any
+    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: ProfileName, trials: Trials
 ) -> StageOutput:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
     from forecast_assets.core.report.figure_style import to_svg
@@ -119,9 +121,9 @@ def backtest_report(
     from forecast_assets.core.report.report_figures import backtest_figures
 
     years = inputs.years
-    content = report_content(inputs, ledger=trials, spec=backtest_spec, rules=verdict, profile=profile)
+    content = report_content(inputs, log=trials, spec=backtest_spec, rules=verdict, profile=profile)
     summary = content.summary
-    last = [of[years[-1]] for of in inputs.candidates.each()]
+    last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
         forecasts=content.forecasts,
         daily=content.joined,
@@ -146,9 +148,9 @@ def backtest_report(
 
 
 def report_content(
-    inputs: ReportInputs, *, ledger: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
+    inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
-    """Everything the report says, from the artefacts and the trial ledger alone."""
+    """Return everything the report says, from the artefacts and the trial log alone."""
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.daily_losses import join_losses
@@ -184,10 +186,10 @@ def report_content(
         spec=spec,
         model=MODEL,
         baseline=BASELINE,
-        rivals=RIVALS,
+        rivals=COMPARED,
         caveats=[],
         evidence=evidence(
-            losses=losses, books=books, ledger=ledger, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=losses, books=books, ledger=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
         importance=importance(weights),
         neighbours=_moved(inputs),
@@ -197,22 +199,22 @@ def report_content(
 
 
 def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Who moved whose forecast on the last day, by a network that reads neighbours; empty where there is none."""
+    """Return the attribution of the last day's forecasts to neighbours; empty where no network reads any."""
     from forecast_assets.core.evaluation.neighbours import most_moved
 
-    for fold in trained(of[inputs.years[-1]] for of in inputs.candidates.each()):
+    for fold in trained(of[inputs.years[-1]] for of in inputs.candidates.values()):
         if NEIGHBOURS in fold.manifest.files:
             return most_moved(pl.read_parquet(fold.path(NEIGHBOURS)))
     return []
 
 
 def _weights(fold: Version) -> Any:
-    """What the fold's network looked at, or None where it was published without."""
+    """The selection weights of the fold's network, or None where it was published without."""
     return fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
 
 
 def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
-    """What a report says of the run it comes from."""
+    """Return the provenance that a report prints: versions, seeds, data, counts."""
     panel, years = inputs.raw_panel.manifest.facts, inputs.years
     versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in inputs.yearly for year in years)]
     return {

@@ -1,11 +1,10 @@
-"""What a network must beat."""
-
-from typing import Any
+"""The forecast baselines: what a network must beat."""
 
 import polars as pl
 
 from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.assets.framework.causality_checks import PURGED, purge_check
+from forecast_assets.assets.framework.inputs import Log, Year
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
@@ -15,10 +14,9 @@ from forecast_assets.store.versions import Version
 
 
 @stage(group="models", kinds={"numpy"}, partitions=years, checks=(PURGED,), tuned=True)
-def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: int, log: Any) -> StageOutput:
-    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t and 20-day momentum, on the networks' own decisions.
-
-    And ``harx``, the volatility forecast that the networks start from: what they add to it is theirs.
+def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, year: Year, log: Log) -> StageOutput:
+    """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t, 20-day momentum and HAR-X (``harx``), the volatility
+    regression that the networks start from, at the networks' own forecast origins.
     """
     import time
 

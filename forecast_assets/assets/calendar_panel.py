@@ -1,12 +1,12 @@
 """The panel on its exchanges' sessions."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
 from forecast_assets.assets.framework.column_lineage import calendar_columns
+from forecast_assets.assets.framework.inputs import OutputFolder
 from forecast_assets.assets.framework.output import StageOutput, write_table
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import PanelSpec
@@ -14,7 +14,7 @@ from forecast_assets.store.artefact_files import CORRECTIONS, TABLE
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
-def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: Path) -> StageOutput:
+def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: OutputFolder) -> StageOutput:
     """One row per ticker and session of its exchange; short holes filled and flagged, long ones end the segment."""
     from forecast_assets.core.panel.calendar import reindex_parts
     from forecast_assets.core.panel.digests import YearDigests

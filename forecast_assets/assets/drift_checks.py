@@ -1,4 +1,4 @@
-"""What is watched every night."""
+"""The nightly drift checks: features, coverage, PIT."""
 
 import datetime as dt
 
@@ -6,9 +6,11 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import drift_columns
+from forecast_assets.assets.framework.inputs import Day, EarlierNights, IssuedNights
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import days
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.artefact_files import COVERAGE_BY_DAY, DRIFT_VERDICT, TABLE
@@ -31,10 +33,10 @@ from forecast_assets.store.versions import Version
 def drift_checks(
     feature_panel: pl.LazyFrame,
     ensemble: dict[str, Version],
-    ledger: dict[str, Version],
-    earlier: dict[str, Version],
+    issued: IssuedNights,
+    earlier: EarlierNights,
     drift: DriftSpec,
-    day: str,
+    day: Day,
 ) -> StageOutput:
     """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
     from forecast_assets.core.monitoring.coverage import (
@@ -55,13 +57,13 @@ def drift_checks(
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
     forecasts = matured_forecasts(
-        pl.concat(walked(version) for version in ensemble.values()),
-        [pl.read_parquet(ledger[night].path(TABLE)) for night in sorted(ledger)],
+        pl.concat(test_forecasts(version) for version in ensemble.values()),
+        [pl.read_parquet(issued[night].path(TABLE)) for night in sorted(issued)],
         feature_panel=feature_panel.select("date", "ticker", *TARGETS).collect(),
         as_of=as_of,
     )
     coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
-    # The limits know nothing of the days that are on trial. A short panel has too little history for any.
+    # The limits are set without the days that are judged. A short panel has too little history for any.
     past = coverage.head(max(0, coverage.height - drift.recent_sessions))
     limits = calibrate_limits(past, spec=drift) if past.height >= 5 * drift.alarm_block_sessions else None
     verdict = drift_verdict(
@@ -81,7 +83,7 @@ def drift_checks(
         facts={
             "level": verdict["level"],
             "verdict": " ".join(verdict["sentences"]),
-            "nights_in_ledger": len(ledger),
+            "nights_issued": len(issued),
             "largest_ks_distance": float(moved["ks_distance"].max() or 0.0),  # type: ignore[arg-type]
             "features_moved": int(moved["alert"].sum()),
             "coverage_95_last_day": float(coverage["coverage_95"][-1]) if coverage.height else "none matured",
@@ -98,11 +100,11 @@ def drift_checks(
 
 
 def first_session(feature_panel: pl.LazyFrame, drift: DriftSpec, as_of: dt.date) -> dt.date:
-    """The first of the sessions that drift is judged on; what lies before is not read."""
+    """Return the first session that drift is judged on; earlier ones are not read."""
     sessions = feature_panel.filter(pl.col("date") <= as_of).select(pl.col("date").unique().sort()).collect()["date"]
     return sessions[-min(len(sessions), drift.recent_sessions + drift.reference_sessions)] if len(sessions) else as_of
 
 
-def walked(fold: Version) -> pl.DataFrame:
-    """A fold's forecasts of its test year."""
+def test_forecasts(fold: Version) -> pl.DataFrame:
+    """Return a fold's forecasts of its test year."""
     return pl.scan_parquet(fold.path(TABLE)).filter(pl.col("split") == "test").collect()

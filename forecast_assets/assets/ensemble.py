@@ -1,16 +1,19 @@
 """The ensemble of a fold's best fits, calibrated."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.assets.fold.candidates import Candidates, trained
+from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
+from forecast_assets.assets.framework.inputs import Year
 from forecast_assets.assets.framework.output import Content, StageOutput
+from forecast_assets.assets.framework.parameters import Networks
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.core.specs import CalibrationSpec, EnsembleSpec, FoldSpec, WindowSpec
 from forecast_assets.store.artefact_files import (
     BEST_MEMBER,
@@ -31,13 +34,13 @@ if TYPE_CHECKING:
 
 @stage(group="models", kinds={"numpy"}, partitions=years, tuned=True)
 def ensemble(
-    candidates: Candidates[Version],
+    candidates: Annotated[dict[str, Version], Networks(CANDIDATES)],
     windowed_tensors: Version,
     ensemble_spec: EnsembleSpec,
     calibration: CalibrationSpec,
     folds: FoldSpec,
     windows: WindowSpec,
-    year: int,
+    year: Year,
 ) -> StageOutput:
     """Median of means of the fold's best fits by raw validation pinball, calibrated online; B0 is never a member."""
     from forecast_assets.core.evaluation.calibration_effect import calibration_effect
@@ -49,7 +52,7 @@ def ensemble(
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.tensors import PanelTensors
 
-    folds_at_hand = trained(candidates.each())
+    folds_at_hand = trained(candidates.values())
     fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in folds_at_hand)
     records = [version.json(TRAINING) for version in folds_at_hand]
     scores = {fit["fit"]: fit["validation_pinball"] for record in records for fit in record["fits"]}

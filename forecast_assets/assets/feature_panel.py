@@ -1,14 +1,15 @@
 """Features and targets."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
 from forecast_assets.assets.framework.column_lineage import feature_columns
+from forecast_assets.assets.framework.inputs import OutputFolder, Previous
 from forecast_assets.assets.framework.output import StageOutput, write_table
-from forecast_assets.assets.framework.previous_version import Previous
+from forecast_assets.assets.framework.previous_version import PreviousVersion
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.store.artefact_files import TABLE
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
 def feature_panel(
-    calendar_panel: Version, macro_series: pl.LazyFrame, features: FeatureSpec, previous: Any, folder: Path
+    calendar_panel: Version, macro_series: pl.LazyFrame, features: FeatureSpec, previous: Previous, folder: OutputFolder
 ) -> StageOutput:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
     from forecast_assets.core.panel.build import columns, feature_parts, with_macro
@@ -58,7 +59,7 @@ class Before:
         self._sessions, self._features = pl.scan_parquet(sessions), pl.scan_parquet(features)
 
     @classmethod
-    def of(cls, previous: Previous | None) -> "Before | None":
+    def of(cls, previous: PreviousVersion | None) -> "Before | None":
         """None where there was none, or where the calendar panel it was made from is gone."""
         if previous is None or "calendar_panel" not in previous.parents:
             return None

@@ -1,13 +1,13 @@
 """VIX and interest rates, if the user has them."""
 
+from forecast_assets.assets.framework.inputs import RawMacro
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.resources.source import MacroFile
 from forecast_assets.store.artefact_files import TABLE
 
 
 @stage(group="panel", kinds={"polars"})
-def macro_series(macro: MacroFile) -> StageOutput:
+def macro_series(macro: RawMacro) -> StageOutput:
     """VIX and US yields with the time from which each value was known; empty where FORECAST_MACRO names no file."""
     from forecast_assets.core.panel.macro import no_macro, read_macro
 

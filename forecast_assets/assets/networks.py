@@ -1,70 +1,43 @@
-"""The trained models: one asset per model, one fold per year, several fits per fold."""
+"""The trained networks: one asset for each entry of the catalogue, one fold per year, several fits per fold."""
+
+from typing import Annotated
+
+import dagster as dg
 
 from forecast_assets.assets.fold.fold_work import FoldInputs
 from forecast_assets.assets.fold.train_fold import train_fold
 from forecast_assets.assets.framework.causality_checks import PURGED
 from forecast_assets.assets.framework.output import StageOutput
+from forecast_assets.assets.framework.parameters import Section
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.specs import (
-    CalibrationSpec,
-    GraphSpec,
-    MamlSpec,
-    MlpSpec,
-    MoeSpec,
-    PatchTstSpec,
-    TftSpec,
-)
-
-network = stage(group="models", kinds={"torch"}, partitions=years, checks=(PURGED,), pool="gpu", tuned=True)
+from forecast_assets.core.models.catalogue import CATALOGUE, Model
+from forecast_assets.core.specs import CalibrationSpec, FitSpec
 
 
-@network
-def b0_mlp(b0_mlp_spec: MlpSpec, inputs: FoldInputs) -> StageOutput:
-    """B0, the rival: the friend's 3-layer probabilistic MLP on 4 lagged returns, Normal output."""
-    return train_fold("b0_mlp", b0_mlp_spec, inputs, calibration=None)
+def network_asset(model: Model) -> dg.AssetsDefinition:
+    """Make the asset of a network; the baseline's forecasts are published as they come, the others' calibrated."""
+    decorate = stage(
+        name=model.key,
+        description=model.description,
+        group="models",
+        kinds={"torch"},
+        partitions=years,
+        checks=(PURGED,),
+        pool="gpu",
+        tuned=True,
+        models=(model.key,),
+    )
+
+    def calibrated(
+        spec: Annotated[FitSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
+    ) -> StageOutput:
+        return train_fold(model.key, spec, inputs, calibration=calibration)
+
+    def raw(spec: Annotated[FitSpec, Section(model.key)], inputs: FoldInputs) -> StageOutput:
+        return train_fold(model.key, spec, inputs, calibration=None)
+
+    return decorate(calibrated if model.candidate else raw)
 
 
-@network
-def b1_tft(b1_tft_spec: TftSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B1: the Temporal Fusion Transformer without an embedding of the ticker, 3 horizons, 7 quantiles."""
-    return train_fold("b1_tft", b1_tft_spec, inputs, calibration=calibration)
-
-
-@network
-def b2_tft_ticker(b2_tft_ticker_spec: TftSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles."""
-    return train_fold("b2_tft_ticker", b2_tft_ticker_spec, inputs, calibration=calibration)
-
-
-@network
-def b3_tft_sector(b3_tft_sector_spec: TftSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B3: the Temporal Fusion Transformer with embeddings of ticker and sector, 3 horizons, 7 quantiles."""
-    return train_fold("b3_tft_sector", b3_tft_sector_spec, inputs, calibration=calibration)
-
-
-@network
-def b4_patchtst(b4_patchtst_spec: PatchTstSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B4: a PatchTST encoder over the same variables, static context, the same quantile head."""
-    return train_fold("b4_patchtst", b4_patchtst_spec, inputs, calibration=calibration)
-
-
-@network
-def b5_moe(b5_moe_spec: MoeSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B5: B3 with a mixture of experts that VIX and interest rates choose from; skipped, with the reason, without them."""
-    return train_fold("b5_moe", b5_moe_spec, inputs, calibration=calibration)
-
-
-@network
-def b6_graph(b6_graph_spec: GraphSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B6: B3 with messages of the most correlated names, along a graph of the last 60 sessions as known at each decision."""
-    return train_fold("b6_graph", b6_graph_spec, inputs, calibration=calibration)
-
-
-@network
-def b7_maml(b7_maml_spec: MamlSpec, calibration: CalibrationSpec, inputs: FoldInputs) -> StageOutput:
-    """B7: the TFT without a ticker embedding, with a head that adapts to the ticker's last sessions by meta-learnt steps."""
-    return train_fold("b7_maml", b7_maml_spec, inputs, calibration=calibration)
-
-
-NETWORK_ASSETS = [b0_mlp, b1_tft, b2_tft_ticker, b3_tft_sector, b4_patchtst, b5_moe, b6_graph, b7_maml]
+NETWORK_ASSETS = [network_asset(model) for model in CATALOGUE]

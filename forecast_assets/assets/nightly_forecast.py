@@ -1,4 +1,4 @@
-"""The night's forecasts: one row per live ticker and horizon, committed once."""
+"""The nightly forecasts: one row per live ticker and horizon, committed once."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import nightly_columns
+from forecast_assets.assets.framework.inputs import Day, IssuedNights
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LIVE_DAYS = 10
-"""Calendar days without a decision after which a ticker is not forecast any more."""
+"""Calendar days without a forecast origin after which a ticker is not forecast any more."""
 
 
 @stage(group="night", kinds={"torch"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, once=True)
@@ -34,8 +35,8 @@ def nightly_forecast(
     ensemble: dict[str, Version],
     calibration: CalibrationSpec,
     features: FeatureSpec,
-    ledger: dict[str, Version],
-    day: str,
+    issued: IssuedNights,
+    day: Day,
 ) -> StageOutput:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
     from forecast_assets.champion.bundle import Bundle
@@ -46,10 +47,10 @@ def nightly_forecast(
     today = dt.date.fromisoformat(day)
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     bundle = Bundle.open(serving_model)
-    earlier = {night: version for night, version in ledger.items() if night < day}
+    earlier = {night: version for night, version in issued.items() if night < day}
     rows = latest_origins(panel, today, lookback=bundle.card.lookback)
     bundle.check_features(panel, features)
-    refuse_hindsight(day, serving_model, cutoff=bundle.card.cutoff)
+    reject_hindsight(day, serving_model, cutoff=bundle.card.cutoff)
     state = state_of(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
     forecast = bundle.forecast(panel, rows, state=state)
     made = forecast_table(
@@ -82,23 +83,23 @@ def nightly_forecast(
     )
 
 
-def refuse_hindsight(day: str, champion: Version, *, cutoff: dt.date) -> None:
-    """Raise BadInput where the champion could not have forecast this night: it has seen labels, or took over, later."""
+def reject_hindsight(day: str, champion: Version, *, cutoff: dt.date) -> None:
+    """Raise BadInput where the champion was trained on labels after this night, or promoted after it."""
     advice = "replay a later night, or in a store of its own with the walk-forward of an earlier panel"
     if str(cutoff) >= day:
         raise BadInput(
-            f"nightly_forecast {day}: the champion has seen labels up to {cutoff}, so this night would be in sample; "
+            f"nightly_forecast {day}: the champion was trained on labels up to {cutoff}, so this night would be in sample; "
             + advice
         )
-    took_over = max((label.partition("/")[2] for label in champion.manifest.parents if "/" in label), default="")
-    if took_over > day:
+    promoted = max((label.partition("/")[2] for label in champion.manifest.parents if "/" in label), default="")
+    if promoted > day:
         raise BadInput(
-            f"nightly_forecast {day}: the champion was chosen on {took_over} by outcomes that came later; {advice}"
+            f"nightly_forecast {day}: the champion was promoted on {promoted} by outcomes that came later; {advice}"
         )
 
 
 def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "Tensor":
-    """Row of each live ticker's latest decision up to a day, (B,); raises BadInput where there is none."""
+    """Return the row of each live ticker's latest forecast origin up to a day, (B,). Raises BadInput where there is none."""
     import torch
 
     from forecast_assets.core.windows.days import to_day
@@ -108,15 +109,15 @@ def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "
     ends = ends[(panel.date[ends] <= last) & (panel.date[ends] > last - LIVE_DAYS)]
     if not len(ends):
         raise BadInput(
-            f"nightly_forecast {today}: no ticker has a decision in the {LIVE_DAYS} days up to it; drop newer prices"
+            f"nightly_forecast {today}: no ticker has a complete window in the {LIVE_DAYS} days up to it; add newer prices"
         )
     code = panel.ticker[ends]
     return ends[torch.cat([code[1:] != code[:-1], torch.ones(1, dtype=torch.bool)])]
 
 
 def committed_first(table: pl.DataFrame, nights: Mapping[str, Version]) -> pl.DataFrame:
-    """``table`` with the rows of decisions that an earlier night forecast already, as that night did: a ticker whose
-    exchange was shut has the same latest decision as the night before.
+    """Return ``table`` with the rows of forecast origins that an earlier night forecast already as that night issued them:
+    a ticker whose exchange was closed has the same latest origin as the night before.
     """
     keys = ["date", "ticker", "horizon"]
     oldest = str(table["date"].min())

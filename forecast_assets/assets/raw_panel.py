@@ -1,4 +1,4 @@
-"""The raw panel and the rows it did not accept: one reading of the drops, published as one version."""
+"""The raw panel and the rows it did not accept: one reading of the files, published as one version."""
 
 import tempfile
 from pathlib import Path
@@ -6,16 +6,17 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from forecast_assets.assets.framework.inputs import OutputFolder, RawFiles
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, years
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FoldSpec, PanelSpec
-from forecast_assets.resources.source import InputFiles
 from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISIONS, TABLE
 from forecast_assets.store.versions import Version
 
 RECENT_SESSIONS = 30
-"""Sessions whose nights can be asked for: an outage of six weeks is caught up with."""
+"""Sessions whose nights can be asked for: enough to catch up after an outage of six weeks."""
 
 
 def register_partitions(version: Version, instance: dg.DagsterInstance, _data_root: str) -> None:
@@ -34,12 +35,12 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
     ),
     after=register_partitions,
 )
-def raw_panel(drops: InputFiles, panel: PanelSpec, folds: FoldSpec, folder: Path) -> StageOutput:
+def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder) -> StageOutput:
     """Typed, de-duplicated rows of the raw panel: one per ticker and date."""
     from forecast_assets.core.panel.ingest import Reading
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        reading = Reading(drops.files, spec=panel, scratch=Path(scratch), until=drops.as_of)
+        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=files.as_of)
         write_table(reading.parts(), folder / TABLE)
     rejected, flags = reading.rejected, reading.flags
     table = pl.scan_parquet(folder / TABLE)

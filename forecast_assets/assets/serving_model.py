@@ -1,12 +1,14 @@
-"""The champion as one artefact."""
+"""The serving model: the champion as one artefact."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from forecast_assets.assets.framework.inputs import Successor
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
-from forecast_assets.assets.framework.stage import CheckSpec, stage
+from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec, ServingSpec
 from forecast_assets.store.artefact_files import (
     MODEL_PROGRAM,
@@ -32,7 +34,7 @@ PARITY = "reproduces_the_walk_forward"
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
     follows=("ensemble", "windowed_tensors", "challenger"),
 )
-def serving_model(next_champion: Any, serving: ServingSpec, features: FeatureSpec) -> StageOutput:
+def serving_model(next_champion: Successor, serving: ServingSpec, features: FeatureSpec) -> StageOutput:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
     from forecast_assets.champion.assemble import of_challenger, of_fold
     from forecast_assets.champion.bundle import Bundle

@@ -1,4 +1,4 @@
-"""The orders of the next open."""
+"""The target positions: the book and the orders for the next open."""
 
 import datetime as dt
 
@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import position_columns
+from forecast_assets.assets.framework.inputs import Day, IssuedNights
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
@@ -21,8 +22,8 @@ def target_positions(
     serving_model: Version,
     ensemble: dict[str, Version],
     backtest_spec: BacktestSpec,
-    ledger: dict[str, Version],
-    day: str,
+    issued: IssuedNights,
+    day: Day,
 ) -> StageOutput:
     """The book that the simulation's rules hold after the next open, with trades and their expected cost.
 
@@ -34,15 +35,15 @@ def target_positions(
 
     card = Card.model_validate(serving_model.json(CARD))
     until = dt.date.fromisoformat(day)
-    earlier = [version for night, version in sorted(ledger.items()) if night < day]
-    # Who forecast a decision first is who traded it; a later night repeats a name whose exchange was shut.
-    issued = pl.concat(
+    earlier = [version for night, version in sorted(issued.items()) if night < day]
+    # The first forecast of an origin is the one that was traded; a later night repeats a ticker whose exchange was closed.
+    forecasts = pl.concat(
         pl.read_parquet(version.path(TABLE)) for version in (*earlier, nightly_forecast, ensemble[str(card.fold)])
     ).unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
     columns = ["date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region"]
     panel = pl.read_parquet(calendar_panel.path(TABLE), columns=columns)
     book = next_book(
-        issued,
+        forecasts,
         panel,
         until=until,
         year=until.year,
@@ -53,7 +54,7 @@ def target_positions(
         files={TABLE: book},
         columns=position_columns(),
         facts={
-            "names": book.height,
+            "tickers": book.height,
             "gross_exposure": float(book["weight_target"].abs().sum()),
             "net_exposure": float(book["weight_target"].sum()),
             "turnover": float(book["trade"].abs().sum()),

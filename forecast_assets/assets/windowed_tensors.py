@@ -1,10 +1,9 @@
-"""The panel as tensors."""
-
-from pathlib import Path
+"""The panel as tensors: features, codes, window ends."""
 
 import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
+from forecast_assets.assets.framework.inputs import OutputFolder
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
@@ -14,7 +13,7 @@ from forecast_assets.store.versions import Version
 
 
 @stage(group="panel", kinds={"torch"}, checks=CAUSAL)
-def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Path) -> StageOutput:
+def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: OutputFolder) -> StageOutput:
     """One contiguous, unscaled feature tensor, static codes and the index of valid window ends; no window is copied."""
     import torch
     from safetensors.torch import save_file

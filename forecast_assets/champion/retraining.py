@@ -112,7 +112,7 @@ def _shadow_forecasts(
     return made.double().numpy()
 
 
-def lost_names(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:
+def lost_tickers(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:
     """Names with an embedding that no row of the panel has: the members' shapes could not be told from it."""
     return [
         name for kind, known in vocabularies.items() for name in sorted(known.keys() - {*getattr(panel, f"{kind}s")})

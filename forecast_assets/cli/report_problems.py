@@ -10,7 +10,7 @@ from forecast_assets.assets.ablation_report import ablation_content
 from forecast_assets.assets.backtest import score_forecasts
 from forecast_assets.assets.backtest_report import ReportInputs, report_content, reports_folder
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
-from forecast_assets.assets.framework.stage import Parameters, leaves, put_together
+from forecast_assets.assets.framework.parameters import Parameters, Values, arguments, needs_of, parameters_of
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
@@ -95,7 +95,7 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
 def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
     content = report_content(
         inputs,
-        ledger=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
+        log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         profile=profile,
@@ -114,12 +114,12 @@ def _inputs(store: Store, report: Version) -> ReportInputs:
 
 def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
     """What ``child`` read, of which ``bundle`` is all or a part."""
-    names = list(leaves(bundle))
+    parameters = parameters_of(bundle)
+    names = list(needs_of(parameters).parents)
     parents = _parents(store, child, names)
     if absent := [name for name in names if name not in parents]:
         raise MissingArtefact(f"{child.label}: was made by older code, without {absent}; run the graph again.")
-    opened: Inputs = put_together(bundle, parents)
-    return opened
+    return bundle(**arguments(parameters, Values(parents, {}, {})))
 
 
 def _parents(store: Store, child: Version, assets: Sequence[str]) -> dict[str, Any]:

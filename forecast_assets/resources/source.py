@@ -50,7 +50,7 @@ class PanelSource(dg.ConfigurableResource):
 
     panel: str = Field(default="", description="a CSV or Parquet file or a folder of drops; empty: FORECAST_PANEL")
 
-    def drops(self, demo: DemoSpec) -> InputFiles:
+    def input_files(self, demo: DemoSpec) -> InputFiles:
         """The panel's files; a demo profile without a panel of its own writes the synthetic one first.
 
         Raises BadInput where there is none.

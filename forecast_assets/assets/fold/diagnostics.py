@@ -1,4 +1,4 @@
-"""What a trained network lets be seen: files, facts and plots that a fold publishes beside its forecasts."""
+"""Diagnostics of a trained network that a fold publishes beside its forecasts: files, facts and plots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 EXPLAINED = 256
-"""Test decisions, evenly spaced, whose explanations are averaged."""
+"""Test forecasts, evenly spaced, whose selection weights are averaged."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Diagnostics:
 def diagnostics(
     model: "ForecastModel", *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
 ) -> Diagnostics:
-    """Those of a trained ``model`` on the test decisions of its ``fold``."""
+    """Return the diagnostics of a trained ``model`` on the test forecasts of its ``fold``."""
     from forecast_assets.core.models.moe import Moe
 
-    seen = looked_at(model, panel=panel, fold=fold, stats=stats)
+    weights = selection_weights(model, panel=panel, fold=fold, stats=stats)
     shown = Diagnostics(
-        files={IMPORTANCE: seen},
-        plots={"importance": importance_plot(f"{title}: what it looks at", seen)} if seen else {},
+        files={IMPORTANCE: weights},
+        plots={"importance": importance_plot(f"{title}: selection weights", weights)} if weights else {},
     )
     if model.messages:
         neighbours(model, shown, title=title, panel=panel, fold=fold, stats=stats)
@@ -48,8 +48,10 @@ def diagnostics(
     return shown
 
 
-def looked_at(model: "ForecastModel", *, panel: "PanelTensors", fold: "Fold", stats: "FoldStats") -> dict[str, Any]:
-    """The variables a model selected and the sessions it attended to in the test year; empty if it can't tell.
+def selection_weights(
+    model: "ForecastModel", *, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
+) -> dict[str, Any]:
+    """Return the selection weights of variables and the attention to sessions in the test year; empty for a model without.
 
     ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
     1 (or is empty). ``decisions`` is how many are averaged.
@@ -72,20 +74,20 @@ def looked_at(model: "ForecastModel", *, panel: "PanelTensors", fold: "Fold", st
     }
 
 
-def importance_plot(title: str, seen: Mapping[str, Any]) -> "Figure":
-    """``looked_at``, drawn."""
+def importance_plot(title: str, weights: Mapping[str, Any]) -> "Figure":
+    """Draw the ``selection_weights``."""
     from forecast_assets.core.report.explanation_figure import explanation_figure, ranked
 
-    variables = seen["variables"]
+    variables = weights["variables"]
     return explanation_figure(
-        title, variables=ranked(list(variables.values()), list(variables)), attention=seen["attention"]
+        title, variables=ranked(list(variables.values()), list(variables)), attention=weights["attention"]
     )
 
 
 def experts(
     model: "Moe", shown: Diagnostics, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
 ) -> dict[str, int | float | str]:
-    """Puts the use of a mixture's experts into ``shown``; returns its figures: the share of each, and their balance."""
+    """Add the use of a mixture's experts to ``shown``; return its facts: the share of each expert, and their balance."""
     from forecast_assets.core.evaluation.experts import expert_balance, expert_shares
     from forecast_assets.core.models.moe import gate_shares
     from forecast_assets.core.panel.macro import MACRO_NAMES
@@ -104,7 +106,7 @@ def experts(
 def neighbours(
     model: "ForecastModel", shown: Diagnostics, *, title: str, panel: "PanelTensors", fold: "Fold", stats: "FoldStats"
 ) -> None:
-    """Puts who moved the forecasts of the fold's last day into ``shown``."""
+    """Add the attribution of the last day's forecasts to neighbours to ``shown``."""
     import polars as pl
 
     from forecast_assets.core.evaluation.neighbours import neighbour_table
@@ -116,10 +118,10 @@ def neighbours(
     found = neighbours_of(model, ends, panel=panel, stats=stats)
     if found is None:
         return
-    heard = attributions(found, ticker=panel.ticker, names=panel.tickers)
+    by_ticker = attributions(found, ticker=panel.ticker, names=panel.tickers)
     table = neighbour_table(
         date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
-        heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),
+        heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], by_ticker, strict=True)),
     )
     shown.files[NEIGHBOURS] = table
-    shown.plots["neighbours"] = neighbours_figure(f"{title}: who moved whose forecast", table)
+    shown.plots["neighbours"] = neighbours_figure(f"{title}: attribution to neighbours", table)

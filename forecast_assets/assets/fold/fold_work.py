@@ -1,6 +1,5 @@
 """The fits of one model on one fold, as work that any machine can do."""
 
-import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_assets.assets.framework.stage import Parameters
+from forecast_assets.assets.framework.inputs import Checkpoints, FitEngine, Log, Tracking, TrainingHardware, Year
+from forecast_assets.assets.framework.parameters import Parameters
 from forecast_assets.core.specs import FitSpec, FoldSpec, WindowSpec
-from forecast_assets.resources.engine import Engine, Needs, Say, fit_needs
+from forecast_assets.resources.engine import Needs, Say, fit_needs
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.versions import Version
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.folds import Fold
     from forecast_assets.core.windows.stats import FoldStats
     from forecast_assets.core.windows.tensors import PanelTensors
-    from forecast_assets.resources.tracking import TrackingResource
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,12 @@ class FoldInputs(Parameters):
     windowed_tensors: Version
     folds: FoldSpec
     windows: WindowSpec
-    year: int
-    hardware: "Hardware"
-    engine: Engine
-    checkpoints: Path
-    tracking: "TrackingResource"
-    log: logging.Logger
+    year: Year
+    hardware: TrainingHardware
+    engine: FitEngine
+    checkpoints: Checkpoints
+    tracking: Tracking
+    log: Log
 
 
 class FoldData(NamedTuple):

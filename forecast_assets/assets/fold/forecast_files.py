@@ -1,4 +1,4 @@
-"""A fold's forecasts as the table that every model publishes."""
+"""The forecast table and the calibration files that every model publishes."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def fold_table(panel: "PanelTensors", fold: "Fold", quantiles: NDArray[np.float64], *, model: str) -> pl.DataFrame:
-    """Forecast table of the fold's decisions; ``quantiles`` (validation + test, 3, 7) in their order."""
+    """Return the forecast table of the fold's forecast origins; ``quantiles`` (validation + test, 3, 7) in their order."""
     from forecast_assets.core.evaluation.forecast_table import forecast_table
 
     rows = fold.origins
@@ -33,7 +33,7 @@ def fold_table(panel: "PanelTensors", fold: "Fold", quantiles: NDArray[np.float6
 def calibrated_files(
     panel: "PanelTensors", fold: "Fold", raw: NDArray[np.float64], calibrated: "Calibrated", *, model: str
 ) -> dict[str, Content]:
-    """What a calibrated model publishes: its table, the raw forecasts beside it, and the state for what comes next."""
+    """Return the files of a calibrated model: its table, the raw forecasts, and the state of the calibration."""
     return {
         TABLE: fold_table(panel, fold, calibrated.quantiles, model=model),
         RAW_FORECASTS: fold_table(panel, fold, raw, model=model),

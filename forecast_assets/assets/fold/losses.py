@@ -1,13 +1,14 @@
-"""A year's forecasts, and the files that their losses are published in and read back from."""
+"""The forecasts of a year, and the files of their losses."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 
-from forecast_assets.assets.fold.candidates import Candidates, trained
-from forecast_assets.assets.framework.stage import Parameters
+from forecast_assets.assets.fold.candidates import trained
+from forecast_assets.assets.framework.parameters import Networks, Parameters
+from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.artefact_files import BEST_MEMBER, DAILY_LOSSES, NEW_LISTING_LOSSES, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
@@ -22,23 +23,23 @@ class YearForecasts(Parameters):
 
     ensemble: Version
     b0_mlp: Version
-    candidates: Candidates[Version]
+    candidates: Annotated[dict[str, Version], Networks(CANDIDATES)]
     baselines: Version
     windowed_tensors: Version
 
     @property
     def networks(self) -> list[Version]:
-        """Those that could be trained."""
-        return trained([self.b0_mlp, *self.candidates.each()])
+        """Those that were trained."""
+        return trained([self.b0_mlp, *self.candidates.values()])
 
     def tables(self) -> Iterator[pl.DataFrame]:
-        """The forecast tables, one after the other."""
+        """Yield the forecast tables, one after the other."""
         for version in (*self.networks, self.baselines, self.ensemble):
             yield pl.read_parquet(version.path(TABLE))
         yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
 
     def uncalibrated(self) -> pl.DataFrame | None:
-        """The ensemble before calibration; None where nothing was calibrated."""
+        """Return the ensemble before calibration; None where nothing was calibrated."""
         return (
             pl.read_parquet(self.ensemble.path(RAW_FORECASTS))
             if RAW_FORECASTS in self.ensemble.manifest.files

@@ -1,10 +1,10 @@
-"""The proofs of causality as asset checks, decided on the user's own panel whenever a table is made."""
+"""The leakage checks as asset checks, run on the user's own panel whenever a table is made."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check
-from forecast_assets.assets.framework.stage import CheckSpec
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.leakage_checks import LeakageCheck
@@ -16,32 +16,43 @@ CAUSAL = (
     CheckSpec("poison", "rows up to a day come out the same, value for value, when all later ones are garbage"),
 )
 
-PURGED = CheckSpec("purged", "every label ends before the next split's first decision, at both borders")
+PURGED = CheckSpec("purged", "every label ends before the next split's first forecast origin, at both borders")
 
 
-def causal_checks(proofs: Mapping[str, "LeakageCheck"]) -> dict[str, Check]:
-    """One check per proof; a failed one names the columns that knew the future."""
-    return {name: _check(proof) for name, proof in proofs.items()}
+def causal_checks(results: Mapping[str, "LeakageCheck"]) -> dict[str, Check]:
+    """Return one asset check per leakage check; a failed one names the columns that depend on the future."""
+    return {name: _check(result) for name, result in results.items()}
 
 
-def _check(proof: "LeakageCheck") -> Check:
-    where = f"{proof.rows} rows of {proof.tickers} tickers up to {proof.cut}"
-    found = ", ".join(f"{column} ({count} rows)" for column, count in proof.changed.items())
-    said = f"{where} are the same" if proof.holds else f"of {where}, changed: {found or 'there are none to compare'}"
+def _check(result: "LeakageCheck") -> Check:
+    where = f"{result.rows} rows of {result.tickers} tickers up to {result.cut}"
+    found = ", ".join(f"{column} ({count} rows)" for column, count in result.changed.items())
+    sentence = (
+        f"{where} are the same" if result.holds else f"of {where}, changed: {found or 'there are none to compare'}"
+    )
     return Check(
-        proof.holds,
-        said,
-        {"cut": str(proof.cut), "tickers": proof.tickers, "rows": proof.rows, "columns_changed": len(proof.changed)},
+        result.holds,
+        sentence,
+        {
+            "cut": str(result.cut),
+            "tickers": result.tickers,
+            "rows": result.rows,
+            "columns_changed": len(result.changed),
+        },
     )
 
 
 def purge_check(panel: "PanelTensors", fold: "Fold") -> dict[str, Check]:
-    """The check ``PURGED`` of one fold, with the days that lie between at each border."""
+    """Return the check ``PURGED`` of one fold, with the days between labels and forecast origins at each border."""
     from forecast_assets.core.windows.folds import borders
 
     found = borders(fold, date=panel.date, label_end=panel.label_end)
-    gaps = {split: decides - ends for split, (ends, decides) in found.items()}
-    said = "; ".join(f"{split} labels end {gap} days before the next split decides" for split, gap in gaps.items())
+    gaps = {split: begins - ends for split, (ends, begins) in found.items()}
+    sentence = "; ".join(
+        f"{split} labels end {gap} days before the next split's first forecast origin" for split, gap in gaps.items()
+    )
     return {
-        PURGED.name: Check(min(gaps.values()) > 0, said, {f"days_after_{split}": gap for split, gap in gaps.items()})
+        PURGED.name: Check(
+            min(gaps.values()) > 0, sentence, {f"days_after_{split}": gap for split, gap in gaps.items()}
+        )
     }

@@ -2,26 +2,43 @@
 
 import ast
 import importlib.util
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from forecast_assets.store.keys import code_digest
+from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
 
-ROOT = "forecast_assets.core"
-ROOTS = (f"{ROOT}.", "forecast_assets.champion.", "forecast_assets.assets.fold.", "forecast_assets.assets.tuning.")
-IRRELEVANT = frozenset({f"{ROOT}.specs", f"{ROOT}.errors"})
+CORE = "forecast_assets.core"
+CATALOGUE = f"{CORE}.models.catalogue"
+ROOTS = (f"{CORE}.", "forecast_assets.champion.", "forecast_assets.assets.fold.", "forecast_assets.assets.tuning.")
+IRRELEVANT = frozenset({f"{CORE}.specs", f"{CORE}.settings", f"{CORE}.errors"})
 """Settings enter an input key by value, and the text of an error message changes no artefact."""
 
 
-def code_version(module: str) -> str:
-    """Digest of ``module`` and of every module of ``ROOTS`` that it imports, directly or not."""
-    reached, waiting = {module}, [module]
+def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
+    """Digest of ``module`` and of every module of ``ROOTS`` that it imports, directly or not.
+
+    The catalogue counts by what it says of ``models`` (None: of all): their modules and how they are constructed. A new
+    network, or a change of another one, leaves a network's code version as it is.
+    """
+    reached = _reached({module})
+    if CATALOGUE not in reached:
+        return code_digest(*sorted(reached))
+    entries = [MODELS[key] for key in (MODELS if models is None else models)]
+    reached = _reached(reached | {entry.module for entry in entries}) - {CATALOGUE}
+    constructed = {entry.key: [entry.constructor, dict(entry.options), entry.needs] for entry in entries}
+    return sha256_text(canonical_json([code_digest(*sorted(reached)), constructed]))
+
+
+def _reached(modules: set[str]) -> set[str]:
+    reached, waiting = set(modules), list(modules)
     while waiting:
         for name in _imported(waiting.pop()):
             if name not in reached:
                 reached.add(name)
                 waiting.append(name)
-    return code_digest(*sorted(reached))
+    return reached
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the columns of the panel tables are and where they come from, out of the features' declarations."""
+"""Descriptions and lineage of the columns of published tables, for the Dagster UI."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 CALENDAR_COLUMNS = {
     "date": "session",
-    "ticker": "name, as delivered",
+    "ticker": "symbol, as delivered",
     "exchange": "MIC of its exchange",
     "sector": "of its last quote",
     "open": "null on a filled row",
@@ -42,15 +42,17 @@ def nightly_columns() -> dict[str, Column]:
         for name, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True)
     }
     return {
-        "date": Column("session whose close the decision is made at", (("windowed_tensors", "date"),)),
-        "ticker": Column("name, as delivered", (("windowed_tensors", "ticker"),)),
+        "date": Column(
+            "forecast origin: the session at whose close the forecast is made", (("windowed_tensors", "date"),)
+        ),
+        "ticker": Column("symbol, as delivered", (("windowed_tensors", "ticker"),)),
         "horizon": Column("own sessions ahead: 1, 5 or 20"),
         **issued,
         "mean": Column("of the log return, from the quantiles", made),
         "sigma": Column("standard deviation of the log return, from the quantiles", made),
         "y": Column("realised log return; null, since nothing has matured yet"),
         "split": Column("test: out of sample"),
-        "model": Column("ensemble: who serves is the ensemble, or has taken over from it"),
+        "model": Column("ensemble: the champion is a fold's ensemble, or a challenger promoted from it"),
     }
 
 
@@ -60,7 +62,7 @@ def position_columns() -> dict[str, Column]:
     prices = (("calendar_panel", "open"), ("calendar_panel", "close"))
     held = (*forecast, *prices)
     return {
-        "ticker": Column("name that is held or traded", (("nightly_forecast", "ticker"),)),
+        "ticker": Column("symbol that is held or traded", (("nightly_forecast", "ticker"),)),
         "region": Column("of its exchange; the book is neutral within it", (("calendar_panel", "region"),)),
         "weight_now": Column("fraction of equity held, as prices have moved it up to the last close", held),
         "weight_target": Column("fraction of equity to hold after the next open", held),
@@ -71,7 +73,7 @@ def position_columns() -> dict[str, Column]:
 
 
 def challenger_columns() -> dict[str, Column]:
-    """Columns of a night's shadow scores."""
+    """Columns of a night's champion-challenger comparison."""
     read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
     sides = ("champion", "challenger")
     return {
@@ -116,16 +118,18 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     columns = {name: Column("as in calendar_panel", panel(name)) for name in kept}
     for feature in (*declare(spec), *declare_cross(spec), declare_scale(spec)):
         columns[feature.name] = Column(f"{feature.formula} [{feature.unit}]; {feature.source}", panel(*feature.reads))
-    for known in MACRO:
+    for series in MACRO:
         reads = tuple(
-            ("macro_series", name) for name in ("known_from", *SERIES) if name == "known_from" or name in known.formula
+            ("macro_series", name) for name in ("known_from", *SERIES) if name == "known_from" or name in series.formula
         )
-        columns[known.name] = Column(f"{known.formula} [{known.unit}], as known at the close; {known.source}", reads)
+        columns[series.name] = Column(
+            f"{series.formula} [{series.unit}], as known at the close; {series.source}", reads
+        )
     for name in KNOWN:
         columns[name] = Column("of the session ahead, by the exchange's published calendar", panel("date", "exchange"))
     for name, horizon in zip(TARGETS, HORIZONS, strict=True):
-        said = f"log(close {horizon} own sessions later / close) [log return]"
-        columns[name] = Column(said, panel("close", "is_missing", "segment"))
+        formula = f"log(close {horizon} own sessions later / close) [log return]"
+        columns[name] = Column(formula, panel("close", "is_missing", "segment"))
     columns["label_end"] = Column(
         "date of the furthest valid target's last session", panel("date", "is_missing", "segment")
     )

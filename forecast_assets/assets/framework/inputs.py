@@ -1,83 +1,94 @@
-"""What a stage can ask for by the name of a parameter, beside its parents and settings; see stage.py for what each is."""
+"""What a stage can ask for beside parents and settings: an annotation each, with how it is made and what enters the key.
 
-from collections.abc import Callable, Collection
-from typing import Any
+A stage names one as the annotation of a parameter: ``def raw_panel(files: RawFiles, folder: OutputFolder)``.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 
-from forecast_assets.champion.promotion import NIGHT, current_champion, find_next_champion
+from forecast_assets.assets.framework.previous_version import PreviousVersion, find_previous
+from forecast_assets.champion.promotion import NIGHT, NextChampion, current_champion, find_next_champion
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.settings import Settings
+from forecast_assets.resources import environment
+from forecast_assets.resources.engine import Engine
+from forecast_assets.resources.source import InputFiles, MacroFile
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.staging import Staging
+from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-SERVICES = {
-    "year",
-    "day",
-    "hardware",
-    "engine",
-    "drops",
-    "macro",
-    "profile",
-    "tracking",
-    "log",
-    "folder",
-    "checkpoints",
-    "previous",
-    "trials",
-    "ledger",
-    "earlier",
-    "data_root",
-    "champion",
-    "next_champion",
-}
-"""``folder``, ``checkpoints`` and ``previous`` are the stage's own to give, once it knows its input key."""
+if TYPE_CHECKING:
+    from forecast_assets.core.evaluation.trials import TrialLog
+    from forecast_assets.core.training.fit import Hardware
+    from forecast_assets.resources.tracking import TrackingResource
 
 EARLIER_NIGHTS = 60
 """A quarter of a year of an asset's own nights: what a plot over time shows."""
 
 
-def offered(
-    names: Collection[str], context: dg.AssetExecutionContext, settings: Settings, partition: str | None
-) -> dict[str, Any]:
-    """Those of ``names`` that can be had before the input key is known."""
-    offers: dict[str, Callable[[], Any]] = {
-        "year": lambda: int(partition or 0),
-        "day": lambda: partition,
-        "hardware": lambda: context.resources.compute.hardware(),
-        "engine": lambda: context.resources.compute.engine(),
-        "drops": lambda: context.resources.source.drops(settings.demo),
-        "macro": lambda: context.resources.source.macro(),
-        "profile": lambda: context.resources.settings.profile_name(),
-        "tracking": lambda: context.resources.tracking,
-        "log": lambda: context.log,
-        "trials": lambda: _trials(context),
-        "ledger": lambda: _ledger(context, partition),
-        "earlier": lambda: _earlier(context, partition),
-        "data_root": lambda: str(context.resources.store.root()),
-        "champion": lambda: current_champion(context.resources.store.store(), context.resources.store.root()),
-        "next_champion": lambda: find_next_champion(context.resources.store.store(), context.resources.store.root()),
-    }
-    return {name: offers[name]() for name in names if name in offers}
+@dataclass(frozen=True)
+class StageContext:
+    """Where a stage runs."""
+
+    asset: str
+    partition: str | None
+    dagster: dg.AssetExecutionContext
+    settings: Settings
+
+    @property
+    def store(self) -> Store:
+        store: Store = self.dagster.resources.store.store()
+        return store
+
+    @property
+    def data_root(self) -> str:
+        return str(self.dagster.resources.store.root())
 
 
-def _trials(context: dg.AssetExecutionContext) -> Any:
-    from forecast_assets.resources.trial_log import collect_trials  # the definitions load without it
+@dataclass(frozen=True)
+class NewVersion:
+    """What is known once a stage has its input key, and is to compute a new version."""
 
-    return collect_trials(context.resources.store.store(), context.resources.store.root())
+    key: str
+    code_version: str
+    config: Mapping[str, Any]
+    staging: Staging
 
 
-def _ledger(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Version]:
-    """The nights' forecasts up to ``day``, checked. Read from the store, since a first night has none to depend on."""
-    store = context.resources.store.store()
+@dataclass(frozen=True, eq=False)
+class Injected:
+    """Marks an input that is made from the context before the input key is known."""
+
+    make: Callable[[StageContext], Any]
+    seen: Callable[[Any], Mapping[str, str]] = lambda _: {}
+    """What enters the input key and the manifest as parents do: label -> data version."""
+
+
+@dataclass(frozen=True, eq=False)
+class InjectedLate:
+    """Marks an input that is made only where a version has to be computed."""
+
+    make: Callable[[StageContext, NewVersion], Any]
+
+
+def _issued_nights(context: StageContext) -> dict[str, Version]:
+    """The nightly forecasts up to the stage's day, checked. Read from the store: a first night has none to depend on."""
+    store, day = context.store, context.partition
     versions = {key: store.current(NIGHT, key) for key in store.partitions(NIGHT) if day is None or key <= day}
     for version in versions.values():
         version.check()
     return versions
 
 
-def _earlier(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Version]:
-    """This asset's last nights before ``day``, checked. They are for showing: a damaged one is left out, with a warning."""
-    store, asset = context.resources.store.store(), context.asset_key.path[-1]
+def _earlier_nights(context: StageContext) -> dict[str, Version]:
+    """The asset's last nights before the stage's day, checked. A damaged one is left out, with a warning: they are shown."""
+    store, asset, day = context.store, context.asset, context.partition
     sound = {}
     for key in [key for key in store.partitions(asset) if day is None or key < day][-EARLIER_NIGHTS:]:
         try:
@@ -85,5 +96,98 @@ def _earlier(context: dg.AssetExecutionContext, day: str | None) -> dict[str, Ve
             sound[key].check()
         except CorruptArtefact as error:
             sound.pop(key, None)
-            context.log.warning(f"{error} It is left out of what is shown.")
+            context.dagster.log.warning(f"{error} It is left out of what is shown.")
     return sound
+
+
+def _trials(context: StageContext) -> "TrialLog":
+    from forecast_assets.resources.trial_log import collect_trials  # the definitions load without it
+
+    return collect_trials(context.store, context.data_root)
+
+
+def _checkpoint_folder(context: StageContext, new: NewVersion) -> Path:
+    return environment.checkpoint_folder() / context.asset / (context.partition or "all") / new.key[:16]
+
+
+def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
+    return find_previous(
+        context.store, context.asset, context.partition, code_version=new.code_version, config=new.config
+    )
+
+
+def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
+    return {version.label: version.seen_by(None) for version in versions.values()}
+
+
+YEAR = Injected(lambda context: int(context.partition or 0))
+HARDWARE = Injected(lambda context: context.dagster.resources.compute.hardware())
+CHECKPOINTS = InjectedLate(_checkpoint_folder)
+OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
+
+Year = Annotated[int, YEAR]
+"""The test year of a fold."""
+
+Day = Annotated[str, Injected(lambda context: context.partition)]
+"""The day of a night, ISO."""
+
+Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
+
+TrainingHardware = Annotated["Hardware", HARDWARE]
+"""Device, precision and threads of fits and forecasts; one process at a time uses a device."""
+
+FitEngine = Annotated[Engine, Injected(lambda context: context.dagster.resources.compute.engine())]
+"""Where fits and trials run: here, or on a Ray cluster."""
+
+RawFiles = Annotated[
+    InputFiles,
+    Injected(
+        lambda context: context.dagster.resources.source.input_files(context.settings.demo),
+        seen=lambda files: {"drops": files.digest()},
+    ),
+]
+"""The files of the raw panel."""
+
+RawMacro = Annotated[
+    MacroFile,
+    Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
+]
+"""The file of macro series, which may be none."""
+
+ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
+
+Tracking = Annotated["TrackingResource", Injected(lambda context: context.dagster.resources.tracking)]
+"""Experiment tracking (W&B)."""
+
+DataRoot = Annotated[str, Injected(lambda context: context.data_root)]
+"""The data root, for a stage that appends to the trial log."""
+
+Trials = Annotated[
+    "TrialLog",
+    Injected(_trials, seen=lambda log: {"trials": sha256_text(canonical_json([trial.id for trial in log.trials]))}),
+]
+"""The trial log as it is now: a new trial makes a new report."""
+
+IssuedNights = Annotated[dict[str, Version], Injected(_issued_nights, seen=_versions_seen)]
+"""Forecasts issued by the nights up to the stage's own, by day."""
+
+EarlierNights = Annotated[dict[str, Version], Injected(_earlier_nights, seen=_versions_seen)]
+"""This asset's own last nights before this one, by day."""
+
+Champion = Annotated[Version | None, Injected(lambda context: current_champion(context.store, context.data_root))]
+"""The bundle that serves now; None before the first."""
+
+Successor = Annotated[
+    NextChampion,
+    Injected(lambda context: find_next_champion(context.store, context.data_root), seen=lambda champion: champion.seen),
+]
+"""Who serves next."""
+
+OutputFolder = Annotated[Path, OUTPUT_FOLDER]
+"""Where the new version is being written, for files too large to be held in memory."""
+
+Checkpoints = Annotated[Path, CHECKPOINTS]
+"""A local folder that outlives a killed run and is found again by the next one with the same input key."""
+
+Previous = Annotated[PreviousVersion | None, InjectedLate(_previous)]
+"""What was made last time, for what need not be computed again; None where code or settings changed."""

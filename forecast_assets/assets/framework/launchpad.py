@@ -1,4 +1,4 @@
-"""The specs of a stage as Dagster launchpad fields, made from the specs themselves: a knob is declared once."""
+"""The specs of a stage as Dagster launchpad fields, made from the specs themselves: a setting is declared once."""
 
 import types
 from collections.abc import Mapping

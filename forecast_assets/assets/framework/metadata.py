@@ -1,4 +1,4 @@
-"""What people see of a version in the Dagster UI: facts, a preview of the table, plots, checks."""
+"""Metadata of a version for the Dagster UI: facts, a preview of the table, plots, checks."""
 
 import base64
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ def version_metadata(
 ) -> dict[str, Any]:
     """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``)."""
     if isinstance(source, Version):
-        names = sorted(source.manifest.files)
-        paths = {name: source.path(name) for name in names if name == TABLE or name.startswith("plot-")}
+        files = sorted(source.manifest.files)
+        paths = {name: source.path(name) for name in files if name == TABLE or name.startswith("plot-")}
         facts = {k: v for k, v in source.manifest.facts.items() if k not in ("checks", "columns")}
         columns = {name: Column(**content) for name, content in source.manifest.facts.get("columns", {}).items()}
     else:
@@ -57,7 +57,7 @@ def _lineage(columns: Mapping[str, Column]) -> dg.TableColumnLineage:
 
 
 def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckResult]:
-    """The checks of a product, or those a version was published with."""
+    """Return the checks of a stage output, or those that a version was published with."""
     checks = source if not isinstance(source, Version) else _published_checks(source)
     return [
         dg.AssetCheckResult(
@@ -76,7 +76,7 @@ def _published_checks(version: Version) -> dict[str, Check]:
 
 
 _AS_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "[": "&#91;", "|": "&#124;", "`": "&#96;"}
-"""What a sector or a rejected row may hold and Markdown or HTML would read as more than text."""
+"""Characters of a sector or a rejected row that Markdown or HTML would read as more than text."""
 
 
 def _markdown(frame: pl.DataFrame) -> str:

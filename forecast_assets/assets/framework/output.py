@@ -1,4 +1,4 @@
-"""What a stage hands over for publication, and how each kind of content is written."""
+"""The output of a stage, and how each kind of content is written."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True)
 class StageOutput:
-    """Everything one materialisation leaves behind, beside what the stage itself wrote to its ``folder``."""
+    """Everything that one materialisation publishes, beside what the stage itself wrote to its output folder."""
 
     files: Mapping[str, Content] = field(default_factory=dict)
     facts: Mapping[str, int | float | str] = field(default_factory=dict)  # small numbers for people
@@ -47,7 +47,7 @@ class StageOutput:
     checks: Mapping[str, Check] = field(default_factory=dict)
     slices: Mapping[str, str] = field(default_factory=dict)  # digest of each year's rows
     seeds: tuple[int, ...] = ()
-    columns: Mapping[str, "Column"] = field(default_factory=dict)  # of the main table, what there is to say of them
+    columns: Mapping[str, "Column"] = field(default_factory=dict)  # of the main table
 
 
 def write_table(parts: Iterable[pl.DataFrame], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a stage made last time, for the stages that need not compute everything again."""
+"""The previous version of a stage, for stages that need not compute everything again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from forecast_assets.store.versions import Version
 
 
 @dataclass(frozen=True)
-class Previous:
+class PreviousVersion:
     """The current version of an asset, and what it was made from as far as that is still there."""
 
     version: Version
@@ -19,9 +19,9 @@ class Previous:
 
 def find_previous(
     store: Store, asset: str, partition: str | None, *, code_version: str, config: Mapping[str, Any]
-) -> Previous | None:
-    """The current version where it is sound and the same code made it from the same settings: its parents are all that
-    has changed since. None otherwise, and a stage then starts from nothing.
+) -> PreviousVersion | None:
+    """Return the current version where its bytes are as published and code and settings are the same: only its parents have
+    changed since. None otherwise: the stage computes everything.
     """
     try:
         current = store.current(asset, partition)
@@ -35,4 +35,4 @@ def find_previous(
         made = [v for v in store.versions(*label.split("/")) if v.data_version == seen and v.is_whole()]
         if made:
             parents[label] = made[-1]
-    return Previous(current, parents)
+    return PreviousVersion(current, parents)

@@ -1,4 +1,4 @@
-"""One process's share of a sweep: it claims settings, walks them through the inner years, and tells what came out."""
+"""One process's share of a search: it claims trials, runs them through the inner years, and enters their results."""
 
 import datetime as dt
 import logging
@@ -39,7 +39,7 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Tensors:
-    """The file of a version, to be opened where it is read."""
+    """A tensor file of a version, opened where it is read."""
 
     version: Version
     name: str
@@ -56,7 +56,7 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Search:
-    """What the processes of one sweep share; it can be sent to another process."""
+    """A search for settings, as all its processes share it; it can be sent to another process."""
 
     name: str
     folder: Path
@@ -70,7 +70,7 @@ class Search:
 
     @property
     def space(self) -> dict[str, list[Any]]:
-        """What is searched: the knobs of a network."""
+        """The search space: setting -> values."""
         spec = self.spec
         return {
             "model": list(spec.models),
@@ -85,13 +85,13 @@ class Search:
         return self.spec.epochs * len(self.budget.years)
 
     def panel(self) -> "PanelTensors":
-        """The names that settings are tried on."""
+        """Return the sample of tickers that settings are tried on."""
         from forecast_assets.core.training.inner import sample_of_tickers
 
         return sample_of_tickers(self.tensors.load(), tickers=self.spec.max_tickers)
 
     def study(self) -> Study:
-        """The study, opened by this process."""
+        """Open the study in this process."""
         return Study(
             self.name,
             folder=self.folder,
@@ -104,7 +104,7 @@ class Search:
         )
 
     def candidate(self, params: Mapping[str, Any]) -> "Candidate":
-        """The settings of a trial: the profile's with the searched ones over them."""
+        """Return the settings of a trial: the profile's with the searched ones over them."""
         from forecast_assets.core.training.inner import Candidate
 
         spec = self.fit_specs[params["model"]]
@@ -119,27 +119,27 @@ class Search:
         return Candidate(params["model"], type(spec).model_validate(dict(spec) | searched), lookback=params["lookback"])
 
 
-def search(worker: "Worker", engine: Engine) -> Iterator[None]:
-    """Try settings until as many as asked for are tried; yields whenever a trial came to an end."""
+def run_trials(worker: "Worker", engine: Engine) -> Iterator[None]:
+    """Run trials until all are done; yields whenever one has ended."""
     while not worker.is_orphaned:
         yield from worker.run(engine)
         if not worker.study.running():
             return
-        time.sleep(POLL_SECONDS)  # what another process is at may come back
+        time.sleep(POLL_SECONDS)  # another process may give its trial back
 
 
-def search_in_process(given: Search, parent: int) -> None:
+def run_in_process(search: Search, parent: int) -> None:
     """Entry point of a further process."""
     import torch
 
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(1)
-    for _ in search(Worker(given, parent=parent), LocalEngine()):
+    for _ in run_trials(Worker(search, parent=parent), LocalEngine()):
         pass
 
 
 class TrialInput(NamedTuple):
-    """One trial's settings, and a folder for its checkpoints."""
+    """One trial's settings, and the folder of its checkpoints."""
 
     params: dict[str, Any]
     folder: Path
@@ -147,109 +147,107 @@ class TrialInput(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What came of a trial: a score and the forecasts it stands on, or neither."""
+    """The outcome of a trial: its score and the forecasts behind it, or neither."""
 
     seconds: float
     score: "InnerScore | None" = None
     forecasts: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     """Raw quantiles of each inner year, (validation + test, 3, 7)."""
     error: str = ""
-    """Why these settings have no score: they diverge. Empty for a trial that was pruned."""
+    """Why there is no score: training diverged. Empty for a trial that was pruned."""
 
 
 @dataclass(frozen=True)
 class TrialRunner:
-    """The work on a trial, on any machine: its settings through the inner years. Says the progress after each epoch, and
-    is answered whether to go on.
-    """
+    """Runs a trial through the inner years, on any machine. Reports each epoch; the answer says whether to continue."""
 
-    given: Search
+    search: Search
 
     @cached_property
     def panel(self) -> "PanelTensors":
-        return self.given.panel()
+        return self.search.panel()
 
     @cached_property
     def graphed(self) -> "PanelTensors":
-        """The panel with the graph of the networks that read one: no knob of it is searched, so there is one."""
+        """The panel with the graph of the networks that read one: no setting of it is searched, so there is one."""
         from forecast_assets.core.windows.graph import with_graph
 
-        (spec,) = (spec for spec in self.given.fit_specs.values() if isinstance(spec, GraphSpec))
+        (spec,) = (spec for spec in self.search.fit_specs.values() if isinstance(spec, GraphSpec))
         return with_graph(self.panel, spec)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"given": self.given}
+        return {"search": self.search}
 
     def needs(self) -> Needs:
-        """What a trial takes of a machine."""
-        return fit_needs(self.given.hardware, tensor_bytes=self.given.tensors.bytes)
+        """Return the resources that a trial takes."""
+        return fit_needs(self.search.hardware, tensor_bytes=self.search.tensors.bytes)
 
-    def __call__(self, tried: TrialInput, say: Say) -> TrialOutcome:
+    def __call__(self, given: TrialInput, say: Say) -> TrialOutcome:
         from forecast_assets.core.training.fit import Resumable
         from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
 
-        given, started = self.given, time.perf_counter()
+        search, started = self.search, time.perf_counter()
 
         def report(progress: "Progress") -> None:
             if not say(progress):
                 raise Pruned(f"at step {progress.step}")
 
         try:
-            candidate = given.candidate(tried.params)
+            candidate = search.candidate(given.params)
             years = inner_walk_forward(
                 candidate,
-                given.budget,
+                search.budget,
                 panel=self.graphed if isinstance(candidate.spec, GraphSpec) else self.panel,
-                hardware=given.hardware,
+                hardware=search.hardware,
                 report=report,
-                checkpoint=Resumable(tried.folder, key=tried.folder.name),
+                checkpoint=Resumable(given.folder, key=given.folder.name),
             )
         except Pruned:
             return TrialOutcome(time.perf_counter() - started)
-        except FloatingPointError as error:  # these settings diverge: an outcome, and none to try again
+        except FloatingPointError as error:  # training diverges: a result, and no reason to repeat it
             return TrialOutcome(time.perf_counter() - started, error=str(error))
-        score = inner_score(years, panel=self.panel, calibration=given.budget.calibration)
+        score = inner_score(years, panel=self.panel, calibration=search.budget.calibration)
         forecasts = {year.fold.year: year.quantiles for year in years}
         return TrialOutcome(time.perf_counter() - started, score, forecasts)
 
 
 @dataclass
 class Worker:
-    """One process that claims trials and hears them, wherever they are walked."""
+    """One process that claims trials and follows them, wherever they run."""
 
-    given: Search
+    search: Search
     parent: int | None = None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
 
     @cached_property
     def study(self) -> Study:
-        return self.given.study()
+        return self.search.study()
 
     @cached_property
     def tracking(self) -> "TrackingResource":
         from forecast_assets.resources.tracking import TrackingResource
 
-        return TrackingResource(**self.given.tracking)  # type: ignore[arg-type]
+        return TrackingResource(**self.search.tracking)  # type: ignore[arg-type]
 
     def run(self, engine: Engine) -> Iterator[None]:
-        """Try what there is to claim; yields whenever a trial came to an end. However it ends, study and ledger know."""
-        walk, at_work, numbers = TrialRunner(self.given), dict[int, RunningTrial](), count()
+        """Run the trials that can be claimed; yields whenever one has ended, which study and trial log then hold."""
+        runner, running, numbers = TrialRunner(self.search), dict[int, RunningTrial](), count()
 
         def begin() -> Iterator[TrialInput]:
             while not self.is_orphaned and (claim := self.study.claim()) is not None:
-                at_work[next(numbers)] = trying = RunningTrial(self, claim)
-                yield trying.tried
+                running[next(numbers)] = trial = RunningTrial(self, claim)
+                yield trial.input
 
         def hear(position: int, message: "Progress") -> bool:
-            return at_work[position].hear(message)
+            return running[position].hear(message)
 
         try:
-            for position, walked in engine.each(walk, begin(), needs=walk.needs(), hear=hear):
-                at_work.pop(position).end(walked)
+            for position, outcome in engine.each(runner, begin(), needs=runner.needs(), hear=hear):
+                running.pop(position).end(outcome)
                 yield
         except BaseException:
-            for trying in at_work.values():
-                trying.give_up()
+            for trial in running.values():
+                trial.give_up()
             raise
 
     @property
@@ -259,30 +257,30 @@ class Worker:
 
 
 class RunningTrial:
-    """A claimed trial while it is walked: what is reported of it, and what its end leaves behind."""
+    """A claimed trial while it runs: what is reported of it, and what it leaves behind at its end."""
 
     def __init__(self, worker: Worker, claim: Claim) -> None:
-        self.worker, self.claim, self.given = worker, claim, worker.given
-        self.candidate = self.given.candidate(claim.params)
+        self.worker, self.claim, self.search = worker, claim, worker.search
+        self.candidate = self.search.candidate(claim.params)
         self.reached: dict[int, float] = {}
         self._answers: dict[int, bool] = {}
         self._stack = ExitStack()
         config = {**claim.params, "trial": claim.trial.number, **self.candidate.spec.model_dump(mode="json")}
         run = worker.tracking.run(
-            name=f"sweep/{claim.trial.number}", group=self.given.name, config=config, log=worker.log
+            name=f"sweep/{claim.trial.number}", group=self.search.name, config=config, log=worker.log
         )
         self.record: Log = self._stack.enter_context(run)
 
     @property
-    def tried(self) -> TrialInput:
+    def input(self) -> TrialInput:
         return TrialInput(self.claim.params, self.claim.folder)
 
     def give_up(self) -> None:
-        """Close what was opened, in the words of the error at hand. The trial is tried again by whoever finds it."""
+        """Close the tracked run with the error at hand. Another process will run the trial again."""
         self._stack.__exit__(*sys.exc_info())
 
     def hear(self, progress: "Progress") -> bool:
-        """Whether the trial is to go on. A step that is told again, by a machine that began again, is answered again."""
+        """Whether the trial is to continue. A step that is reported again, after a restart, gets the same answer."""
         if progress.step not in self._answers:
             trial = self.claim.trial
             self.reached[progress.year] = progress.best
@@ -293,30 +291,30 @@ class RunningTrial:
             self._answers[progress.step] = not trial.should_prune()
         return self._answers[progress.step]
 
-    def end(self, walked: TrialOutcome) -> None:
-        """Enter what came of the trial: ledger first, then the study."""
+    def end(self, outcome: TrialOutcome) -> None:
+        """Enter the outcome: into the trial log first, then into the study."""
         from optuna.trial import TrialState
 
-        trial, score = self.claim.trial, walked.score
-        if walked.error:
-            trial.set_user_attr("error", walked.error)
+        trial, score = self.claim.trial, outcome.score
+        if outcome.error:
+            trial.set_user_attr("error", outcome.error)
         elif score is None:
             self.record({"pruned": 1.0})
-        trial.set_user_attr("seconds", walked.seconds)
+        trial.set_user_attr("seconds", outcome.seconds)
         if score is not None:
-            save_forecasts(self.claim.folder / TRIAL_FORECASTS, walked.forecasts)
+            save_forecasts(self.claim.folder / TRIAL_FORECASTS, outcome.forecasts)
             self._judge(score)
             self.record({"mae_1d": score.mae_1d, **scores_of(score)})
         self._enter(pruned=score is None)
         state = TrialState.PRUNED if score is None else TrialState.COMPLETE
         self.worker.study.optuna.tell(trial, None if score is None else score.mae_1d, state=state)
         self._stack.close()
-        for year in self.given.budget.years:
-            # What the checkpoints were kept for is done.
+        for year in self.search.budget.years:
+            # The checkpoints have served their purpose.
             shutil.rmtree(self.claim.folder / str(year), ignore_errors=True)
 
     def _judge(self, score: "InnerScore") -> None:
-        spec = self.given.spec
+        spec = self.search.spec
         for name, value in scores_of(score).items():
             self.claim.trial.set_user_attr(name, value)
         for horizon, share in zip(HORIZONS, score.coverage_95, strict=True):
@@ -324,8 +322,8 @@ class RunningTrial:
             self.claim.trial.set_constraint(f"coverage_95_{horizon}d", off)
 
     def _enter(self, *, pruned: bool) -> None:
-        """Every fit that was begun goes to the trial ledger, before the study is told: a kill between the two counts it
-        once all the same, since the settings are then tried again under the same ids.
+        """Enter every fit that was begun into the trial log, before the study has the result: after a kill between the two
+        the trial runs again under the same ids, so it is counted once.
         """
         from forecast_assets.core.evaluation.trials import Trial
         from forecast_assets.resources.trial_log import trial_journal
@@ -336,11 +334,11 @@ class RunningTrial:
         last = max(self.reached, default=None)
         fits = [
             Trial(
-                id=sha256_text(canonical_json([self.given.name, self.claim.folder.name, year]))[:32],
+                id=sha256_text(canonical_json([self.search.name, self.claim.folder.name, year]))[:32],
                 kind="fit",
                 model=candidate.model,
                 spec=spec[:16],
-                seed=self.given.budget.seed,
+                seed=self.search.budget.seed,
                 fold=str(year),
                 score=best,
                 pruned=pruned and year == last,
@@ -348,11 +346,11 @@ class RunningTrial:
             )
             for year, best in self.reached.items()
         ]
-        trial_journal(self.given.data_root).append(fit.as_record() for fit in fits)
+        trial_journal(self.search.data_root).append(fit.as_record() for fit in fits)
 
 
 def scores_of(score: "InnerScore") -> dict[str, float]:
-    """The scores of a trial by name."""
+    """Return the scores of a trial by name."""
     named = {}
     for k, horizon in enumerate(HORIZONS):
         named[f"pinball_{horizon}d"] = score.pinball[k]
@@ -361,7 +359,7 @@ def scores_of(score: "InnerScore") -> dict[str, float]:
 
 
 def save_forecasts(path: Path, quantiles: Mapping[int, NDArray[np.float64]]) -> None:
-    """Raw quantiles of each inner year, whole or not at all."""
+    """Write the raw quantiles of each inner year, whole or not at all."""
     from safetensors.numpy import save
 
     from forecast_assets.store.durable import replace_bytes
@@ -370,7 +368,7 @@ def save_forecasts(path: Path, quantiles: Mapping[int, NDArray[np.float64]]) -> 
 
 
 def load_forecasts(path: Path) -> dict[int, NDArray[np.float64]]:
-    """Year -> raw forecasts (validation + test, 3, 7) of a trial that ran to its end."""
+    """Return year -> raw forecasts (validation + test, H, Q) of a completed trial."""
     from safetensors.numpy import load_file
 
     return {int(year): quantiles for year, quantiles in load_file(path).items()}

@@ -1,11 +1,11 @@
-"""Inputs of a stage."""
+"""Injected inputs of a stage."""
 
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
-from forecast_assets.assets.framework.inputs import offered
+from forecast_assets.assets.framework.inputs import StageContext, _earlier_nights
 from forecast_assets.store.store import Store
 from forecast_assets_tests.store.builders import publish
 
@@ -16,9 +16,9 @@ def test_earlier_nights_leave_out_later_ones_and_damaged_ones_with_a_warning(tmp
         publish(store, {"table": day}, partition=day)
     store.current("panel", "2025-07-02").path("table").write_text("2025-07-03")
     resources = SimpleNamespace(store=SimpleNamespace(store=lambda: store))
-    context: Any = SimpleNamespace(resources=resources, asset_key=SimpleNamespace(path=["panel"]), log=log)
+    dagster: Any = SimpleNamespace(resources=resources, log=log)
     nothing: Any = None
-    found = offered(["earlier"], context, nothing, "2025-07-04")["earlier"]
+    found = _earlier_nights(StageContext("panel", "2025-07-04", dagster, nothing))
     assert list(found) == ["2025-07-01", "2025-07-03"]
     (warning,) = log.warning.call_args.args
     assert "panel/2025-07-02" in warning

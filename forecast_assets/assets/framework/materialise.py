@@ -1,0 +1,257 @@
+"""Materialise a stage: find the version with its input key, else run the stage and prepare a new one for publication.
+
+Dagster never skips by itself, so this does: where the store holds a version made by the same code from the same settings and
+parents, it is returned as it is, from the command line, a click and a backfill alike.
+
+One process at a time makes an asset and partition: a second one (an orphaned step's retry, a double launch) waits for the
+lock and then finds what the first one published. A stage reads what is current once it has the lock, and a year's parents
+must have been made from the same panel: two runs side by side are never mixed.
+"""
+
+import resource
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from pydantic import ValidationError
+
+from forecast_assets.assets.framework.code_version import code_version
+from forecast_assets.assets.framework.inputs import (
+    CHECKPOINTS,
+    HARDWARE,
+    YEAR,
+    Injected,
+    InjectedLate,
+    NewVersion,
+    StageContext,
+)
+from forecast_assets.assets.framework.launchpad import with_overrides
+from forecast_assets.assets.framework.metadata import check_results, version_metadata
+from forecast_assets.assets.framework.output import StageOutput, write_content
+from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
+from forecast_assets.assets.framework.tuned_settings import tuned_overrides
+from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import Spec
+from forecast_assets.resources.settings import describe
+from forecast_assets.resources.store_io import After, Prepared
+from forecast_assets.store.artefact_files import plot_file
+from forecast_assets.store.keys import input_key
+from forecast_assets.store.locks import Turn
+from forecast_assets.store.staging import Staging
+from forecast_assets.store.versions import Version
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """An asset check whose outcome the stage itself returns."""
+
+    name: str
+    description: str
+    blocking: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage function and how it is materialised; see ``stage.stage``."""
+
+    function: Callable[..., StageOutput]
+    asset: str
+    parameters: Mapping[str, Any]  # name -> annotation
+    checks: Sequence[CheckSpec]
+    after: After | None
+    tuned: bool
+    once: bool
+    partitioned: bool
+    models: Sequence[str] | None
+
+    @cached_property
+    def needs(self) -> Needs:
+        return needs_of(self.parameters)
+
+    def materialise(self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any]) -> Any:
+        """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
+        partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
+        store = dagster.resources.store.store()
+        lock = store.turn(self.asset, partition, told=dagster.log.info)
+        try:
+            settings = dagster.resources.settings.settings(tuned_overrides(store) if self.tuned else ())
+            context = StageContext(self.asset, partition, dagster, settings)
+            result = _Materialisation(self, context, config, lock, _current(context, parents)).result()
+        except BaseException:
+            lock.release()
+            raise
+        if result.value is None:  # found, so there is nothing to publish
+            lock.release()
+        return result
+
+
+@dataclass(frozen=True)
+class _Materialisation:
+    """One materialisation, under the lock."""
+
+    stage: Stage
+    context: StageContext
+    launchpad: Any
+    lock: Turn
+    parents: Mapping[str, Any]
+
+    def result(self) -> Any:
+        stage, context = self.stage, self.context
+        values = Values(
+            self.parents,
+            _sections(stage.needs, context.settings, self.launchpad),
+            {marker: marker.make(context) for marker in stage.needs.early},
+        )
+        seen = self._seen(values)
+        config = {name: spec.model_dump(mode="json") for name, spec in values.sections.items()}
+        code = code_version(stage.function.__module__, models=stage.models)
+        key = input_key(asset=stage.asset, partition=context.partition, code_version=code, config=config, parents=seen)
+        found = self._found(key)
+        if found is not None:
+            return self._as_found(found)
+        staging = context.store.stage(stage.asset, context.partition, input_key=key)
+        try:
+            return self._compute(values, NewVersion(key, code, config, staging), seen)
+        except BaseException:
+            staging.discard()
+            raise
+
+    def _seen(self, values: Values) -> dict[str, str]:
+        """Label -> data version of all that is read."""
+        year = int(self.context.partition) if YEAR in self.stage.needs.early and self.context.partition else None
+        seen: dict[str, str] = {}
+        for value in values.parents.values():
+            for version in value.values() if isinstance(value, dict) else [value]:
+                seen[version.label] = version.seen_by(year)
+        if year is not None:
+            refuse_mixed(f"{self.stage.asset}/{self.context.partition}", self.context.partition, self.parents, seen)
+        for marker in self.stage.needs.early:
+            seen |= marker.seen(values.injected[marker])
+        return seen
+
+    def _found(self, key: str) -> Version | None:
+        """The version to return as it is; one whose bytes are not as published is made again, with a warning."""
+        store, asset, partition = self.context.store, self.stage.asset, self.context.partition
+        stands = self.stage.once and store.has(asset, partition)
+        found = store.current(asset, partition) if stands else store.find(asset, partition, key)
+        if found is None:
+            return None
+        try:
+            found.check()
+        except CorruptArtefact as error:
+            self.context.dagster.log.warning(f"{error} It is computed again.")
+            return None
+        return found
+
+    def _as_found(self, found: Version) -> Any:
+        context = self.context
+        context.store.promote(found)
+        context.dagster.log.debug(f"{self.stage.asset} {context.partition or ''}: unchanged, version {found.id}")
+        if self.stage.after:
+            self.stage.after(found, context.dagster.instance, context.data_root)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(found.data_version),
+            metadata={**version_metadata(found), "computed": False},
+            check_results=check_results(found),
+        )
+
+    def _compute(self, values: Values, new: NewVersion, seen: Mapping[str, str]) -> Any:
+        stage, started = self.stage, time.perf_counter()
+        late: dict[Injected | InjectedLate, Any] = {
+            marker: marker.make(self.context, new) for marker in stage.needs.late
+        }
+        values = replace(values, injected={**values.injected, **late})
+        with self._device():
+            output = stage.function(**arguments(stage.parameters, values))
+        if undeclared := set(output.checks) ^ {check.name for check in stage.checks}:
+            raise ValueError(f"{stage.asset}: checks declared and checks made differ: {sorted(undeclared)}")
+        facts = {
+            **output.facts,
+            "seconds": round(time.perf_counter() - started, 3),
+            "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
+        _write(output, new.staging)
+        fields = {
+            "parents": dict(seen),
+            "config": dict(new.config),
+            "code_version": new.code_version,
+            "seeds": list(output.seeds),
+            "slices": dict(output.slices),
+            "facts": {
+                **facts,
+                "checks": {name: vars(check) for name, check in output.checks.items()},
+                "columns": {name: vars(column) for name, column in output.columns.items()},
+            },
+        }
+        prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once)  # type: ignore[arg-type]
+        data_version = new.staging.seal()
+        if CHECKPOINTS in late:
+            shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed
+        return dg.MaterializeResult(
+            value=prepared,
+            data_version=dg.DataVersion(data_version),
+            metadata={**version_metadata(new.staging.path, facts=facts, columns=output.columns), "computed": True},
+            check_results=check_results(output.checks),
+        )
+
+    def _device(self) -> AbstractContextManager[Any]:
+        """The lock of the device, for a stage that trains or predicts on one: an orphan does not use it beside anybody."""
+        if HARDWARE not in self.stage.needs.early:
+            return nullcontext()
+        device: AbstractContextManager[Any] = self.context.dagster.resources.compute.turn(
+            told=self.context.dagster.log.info
+        )
+        return device
+
+
+def refuse_mixed(label: str, partition: str | None, parents: Mapping[str, Any], seen: Mapping[str, str]) -> None:
+    """Raise BadInput where a parent of the same year was made from another version of what this stage reads too."""
+    for parent in parents.values():
+        if isinstance(parent, dict) or parent.partition != partition:
+            continue
+        for read, made_from in parent.manifest.parents.items():
+            if seen.get(read, made_from) != made_from:
+                raise BadInput(
+                    f"{label}: {parent.label} was made from another {read} than the current one, which came in between; "
+                    f"run {parent.label} again first"
+                )
+
+
+def _write(output: StageOutput, staging: Staging) -> None:
+    for name, content in output.files.items():
+        write_content(content, staging.path / name)
+    for name, figure in output.plots.items():
+        from forecast_assets.core.report.figure_style import to_png
+
+        write_content(to_png(figure), staging.path / plot_file(name))
+
+
+def _current(context: StageContext, parents: Mapping[str, Any]) -> dict[str, Any]:
+    """The parents as they are now: another run may have published while this one waited for the lock."""
+
+    def current(version: Version) -> Version:
+        now = context.store.current(version.asset, version.partition)
+        if now.id != version.id:
+            now.check()
+        return now
+
+    return {
+        name: {key: current(version) for key, version in value.items()} if isinstance(value, dict) else current(value)
+        for name, value in parents.items()
+    }
+
+
+def _sections(needs: Needs, settings: Settings, launchpad: Any) -> dict[str, Spec]:
+    chosen = {}
+    for name in needs.sections:
+        try:
+            chosen[name] = with_overrides(getattr(settings, name), getattr(launchpad, name, None))
+        except ValidationError as error:
+            raise BadSetting(describe(error)) from error
+    return chosen

@@ -1,0 +1,84 @@
+"""What a search found, as tables, settings and plots."""
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from forecast_assets.assets.tuning.search import Search
+    from forecast_assets.resources.study import Study
+
+
+def trial_table(study: "Study", search: "Search") -> pl.DataFrame:
+    """Return one row per trial that ended."""
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            **trial.params,
+            "mae_1d": trial.value if trial.state.name == "COMPLETE" else None,
+            "feasible": trial.state.name == "COMPLETE" and all(v <= 0 for v in trial.constraints.values()),
+            "steps": len(trial.intermediate_values),
+            "all_steps": search.steps,
+            **{k: v for k, v in trial.user_attrs.items() if k.startswith(("pinball", "coverage"))},
+            "seconds": trial.user_attrs.get("seconds"),
+            "error": trial.user_attrs.get("error"),
+        }
+        for trial in study.finished()
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def effort(trials: pl.DataFrame) -> dict[str, Any]:
+    """Return how many trials were run, and the share of their epochs that pruning saved."""
+    run, whole = int(trials["steps"].sum()), int(trials["all_steps"].sum())
+    return {
+        "trials": trials.height,
+        "finished": trials.filter(pl.col("state") == "complete").height,
+        "pruned": trials.filter(pl.col("state") == "pruned").height,
+        "share_of_epochs_pruned": round(1 - run / whole, 4),
+        "trial_seconds": round(float(trials["seconds"].sum()), 1),
+    }
+
+
+def network_settings(study: "Study") -> dict[str, Any]:
+    """Return setting -> value for every network with a feasible trial, from its best one; one lookback for all."""
+    best = study.best()
+    assert best is not None
+    found: dict[str, Any] = {"windows.lookback": best.params["lookback"]}
+    for network in sorted({trial.params["model"] for trial in study.feasible()}):
+        own = [trial for trial in study.feasible() if trial.params["model"] == network]
+        winner = min(own, key=lambda trial: (trial.value, trial.number))
+        found |= {f"{network}.{setting}": winner.params[setting] for setting in ("hidden", "learning_rate")}
+    return found
+
+
+def study_plots(study: "Study") -> "dict[str, Figure]":
+    """Return Optuna's plots: best value so far, importance of each setting, parallel coordinates."""
+    import warnings
+
+    import matplotlib.pyplot as plt
+    from optuna import visualization
+    from optuna.exceptions import ExperimentalWarning
+
+    complete = [trial for trial in study.finished() if trial.state.name == "COMPLETE"]
+    draw: dict[str, Any] = {"history": visualization.matplotlib.plot_optimization_history}
+    if len({trial.value for trial in complete}) > 1:  # importance of what made no difference is not defined
+        draw["importance"] = visualization.matplotlib.plot_param_importances
+        draw["parallel"] = visualization.matplotlib.plot_parallel_coordinate
+    figures = {}
+    if not complete:
+        return {}
+    with warnings.catch_warnings(), plt.rc_context():  # Optuna sets a style for the whole process
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Attempting to set identical")  # the axis of a setting with one value
+        for name, plot in draw.items():
+            figure = plot(study.optuna)
+            figure = figure.figure
+            figure.set_size_inches(9, 5)
+            figure.tight_layout()
+            plt.close(figure)
+            figures[name] = figure
+    return figures

@@ -1,0 +1,132 @@
+"""Settings chosen on the forecasts of the best trial: the rate of the calibration and the trading settings."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from forecast_assets.assets.fold.forecast_files import fold_table
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.store.artefact_files import TABLE, TRIAL_FORECASTS
+from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    import optuna
+
+    from forecast_assets.assets.tuning.search import Search
+    from forecast_assets.core.training.inner import InnerYear
+    from forecast_assets.core.windows.tensors import PanelTensors
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The best trial of a search, and the settings that are chosen on its forecasts."""
+
+    search: "Search"
+    best: "optuna.trial.FrozenTrial"
+    panel: "PanelTensors"
+    calendar_panel: Version
+    backtest: BacktestSpec
+
+    def years(self) -> "list[InnerYear]":
+        """Return the best trial's raw forecasts of each inner year."""
+        from forecast_assets.assets.tuning.search import load_forecasts, save_forecasts
+        from forecast_assets.core.training.inner import inner_walk_forward, inner_years
+        from forecast_assets.resources.study import folder_of
+
+        stored = self.search.folder / folder_of(self.best.params) / TRIAL_FORECASTS
+        if not stored.exists():  # another machine ran the trial: the same settings and seed give the same forecasts
+            years = inner_walk_forward(
+                self.search.candidate(self.best.params),
+                self.search.budget,
+                panel=self.panel,
+                hardware=self.search.hardware,
+                report=lambda _: None,
+            )
+            stored.parent.mkdir(exist_ok=True)
+            save_forecasts(stored, {year.fold.year: year.quantiles for year in years})
+        raw = load_forecasts(stored)
+        return inner_years(raw, panel=self.panel, folds=self.search.budget.folds, lookback=self.best.params["lookback"])
+
+    def calibration_rate(self) -> tuple[pl.DataFrame, float]:
+        """Return all rates with their scores, and the best: the smallest calibrated pinball relative to the first rate's."""
+        from forecast_assets.core.training.inner import inner_score
+
+        scores: dict[float, float] = {}
+        first: tuple[float, ...] | None = None
+        for rate in self.search.spec.calibration_rate:
+            spec = self.search.budget.calibration.model_copy(update={"rate": rate, "enabled": True})
+            pinball = inner_score(self.years(), panel=self.panel, calibration=spec).pinball
+            first = first or pinball
+            scores[rate] = sum(p / f for p, f in zip(pinball, first, strict=True)) / len(first)
+        table = pl.DataFrame([{"knob": "calibration.rate", "rate": r, "score": s} for r, s in scores.items()])
+        return table, min(scores, key=lambda rate: scores[rate])
+
+    def trading(self, rate: float) -> tuple[pl.DataFrame, dict[str, Any]]:
+        """Return all trading settings with their scores, and the best: the largest net Sharpe ratio over the inner
+        years, one book a year from cash.
+        """
+        from forecast_assets.core.backtest.simulate import simulate
+        from forecast_assets.core.training.calibrate import calibrate_fold
+
+        spec = self.search.spec
+        calibration = self.search.budget.calibration.model_copy(update={"rate": rate, "enabled": True})
+        years = self.years()
+        last = max(year.fold.year for year in years)
+        quotes = pl.scan_parquet(self.calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= last).collect()
+        tables = []
+        for year in years:
+            online = calibrate_fold(year.quantiles, panel=self.panel, fold=year.fold, spec=calibration)
+            tables.append(fold_table(self.panel, year.fold, online.quantiles, model="sweep"))
+        rows: list[dict[str, Any]] = []
+        for smoothing in spec.smoothing:
+            for kelly in spec.kelly_fraction:
+                rules = self.backtest.model_copy(update={"smoothing": smoothing, "kelly_fraction": kelly})
+                column = HORIZONS.index(rules.horizon_sessions)
+                net = pl.concat(
+                    simulate(
+                        table,
+                        quotes,
+                        year=year.fold.year,
+                        spec=rules,
+                        unconditional_mean=year.unconditional_mean[column],
+                    ).daily["net_return"]
+                    for table, year in zip(tables, years, strict=True)
+                )
+                deviation = float(net.std() or 0.0)  # type: ignore[arg-type]
+                sharpe = float(net.mean() or 0.0) / deviation if deviation > 0 else float("-inf")  # type: ignore[arg-type]
+                rows.append({"knob": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
+        self._log_evaluations(rows, years=[year.fold.year for year in years])
+        best = max(rows, key=lambda row: row["score"])
+        chosen = {f"backtest.{setting}": best[setting] for setting in ("smoothing", "kelly_fraction")}
+        return pl.DataFrame(rows), chosen
+
+    def _log_evaluations(self, rows: list[dict[str, Any]], *, years: list[int]) -> None:
+        """Enter every simulated inner year into the trial log."""
+        import datetime as dt
+
+        from forecast_assets.core.evaluation.trials import Trial
+        from forecast_assets.resources.trial_log import trial_journal
+
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        evaluations = []
+        for row in rows:
+            tried = {**self.backtest.model_dump(mode="json"), **{k: v for k, v in row.items() if k != "score"}}
+            rules = sha256_text(canonical_json(tried))
+            for year in years:
+                evaluations.append(
+                    Trial(
+                        id=sha256_text(canonical_json([self.search.name, rules, year]))[:32],
+                        kind="look",
+                        model="sweep",
+                        spec=rules[:16],
+                        seed=None,
+                        fold=str(year),
+                        score=None,
+                        pruned=False,
+                        when=now,
+                    )
+                )
+        trial_journal(self.search.data_root).append(trial.as_record() for trial in evaluations)
