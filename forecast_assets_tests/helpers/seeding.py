@@ -70,7 +70,7 @@ def run_tests(tests: tuple[str, ...], folder: Path, *, mutant: Mutant | None) ->
 def make_change(change: Change, folder: Path) -> list[str]:
     """Make ``change`` in a copy of the package below ``folder`` and run its check there; return the files it touched.
 
-    Raises RuntimeError where the check fails.
+    The check may import ``forecast_assets_tests.helpers``. Raises RuntimeError where it fails.
     """
     copy_packages(folder, "forecast_assets")
     package = folder / "forecast_assets"
@@ -80,7 +80,7 @@ def make_change(change: Change, folder: Path) -> list[str]:
         (package / name).write_text(text, encoding="utf-8")
     for name, edits in change.edited.items():
         replace_once(package / name, edits, what=change.name)
-    done = _python(folder, "-c", change.check)
+    done = _python(folder, "-c", change.check, PYTHONPATH=f"{folder}{os.pathsep}{PROJECT}")
     if done.returncode:
         raise RuntimeError(f"{change.what}: the check failed: {done.stdout}{done.stderr}")
     return sorted({*change.added, *change.edited})
