@@ -2,7 +2,7 @@
 
     python -m campaigns.daemon_nights          about half an hour on two cores
 
-Webserver, daemon and code server run with their wall clock moved (forecast_assets_tests/helpers/clock.py) and the nightly
+Webserver, daemon and code server run with their wall clock moved (campaigns/clock.py) and the nightly
 schedule switched on. Each session's rows arrive as a file before 22:00 New York, except as listed below, and nothing is
 started by hand. Alerts go to a Slack server on loopback.
 
@@ -37,6 +37,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from campaigns.clock import MovedClock
 from forecast_assets.automation.jobs import PANEL
 from forecast_assets.automation.schedules import nightly_schedule
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
@@ -45,7 +46,6 @@ from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
-from forecast_assets_tests.helpers.clock import MovedClock
 from forecast_assets_tests.helpers.server import FINISHED, DagsterDeployment, DagsterServer
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
 from tools.results import record

@@ -12,18 +12,18 @@ from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldWork
 from forecast_assets.core.specs import FoldSpec, MlpSpec
 from forecast_assets.core.training import fit as module
+from forecast_assets.core.training.fit import Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.resources.tracking import TrackingResource
-from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
 from forecast_assets_tests.helpers.offline_runs import offline_runs
 from forecast_assets_tests.helpers.tensors import random_panel
 
 FOLDS = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-log = logging.getLogger("networks")
-
-
+CPU = Hardware(accelerator="cpu", precision="32-true")
+LOOKBACK = 10
 NOTHING: Any = None
+log = logging.getLogger("networks")
 
 
 def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int = 64, times: int = 1) -> Fitted:

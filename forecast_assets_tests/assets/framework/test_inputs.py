@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 from forecast_assets.assets.framework.inputs import StageContext, _earlier_nights
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import publish
+from forecast_assets_tests.helpers.published import publish
 
 
 def test_earlier_nights_leave_out_later_ones_and_damaged_ones_with_a_warning(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.framework.gated import ASSET
 from forecast_assets_tests.helpers.graph import Graph
 from forecast_assets_tests.helpers.paths import PROJECT
-from forecast_assets_tests.store.builders import publish
+from forecast_assets_tests.helpers.published import publish
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 240) -> None:

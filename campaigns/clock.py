@@ -1,4 +1,4 @@
-"""A wall clock that a test moves for the processes it starts; see moved_clock/sitecustomize.py."""
+"""A wall clock that a campaign moves for the processes it starts; see moved_clock/sitecustomize.py."""
 
 import datetime as dt
 import os
