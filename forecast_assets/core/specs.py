@@ -91,7 +91,7 @@ class FoldSpec(Spec):
     """Yearly walk-forward: where time is cut."""
 
     first_test_year: int = Field(default=2019, ge=1900)
-    validation_sessions: int = Field(default=126, ge=1, description="union sessions of validation decisions")
+    validation_sessions: int = Field(default=126, ge=1, description="union sessions of validation forecast origins")
     purge_sessions: int = Field(default=21, ge=0, description="union sessions left out before the test year")
 
 
@@ -101,12 +101,16 @@ class FitSpec(Spec):
     fits: int = Field(default=1, ge=1, description="independent fits (seeds)")
     seed: int = Field(default=0, ge=0, description="seed of the first fit; the others follow")
     epochs: int = Field(default=3, ge=1)
-    samples_per_epoch: int = Field(default=20_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
+    samples_per_epoch: int = Field(
+        default=20_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers"
+    )
     batch_size: int = Field(default=256, ge=1, description="windows of a training step")
     ends_per_block: int = Field(
-        default=1, ge=1, description="windows of a step that end in one stretch of a ticker's history and share work"
+        default=1,
+        ge=1,
+        description="windows of a step that end in one contiguous block of a ticker's history and share work",
     )
-    stride_sessions: int = Field(default=1, ge=1, description="sessions between neighbouring window ends of a run")
+    stride_sessions: int = Field(default=1, ge=1, description="sessions between neighbouring window ends of a block")
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
@@ -114,7 +118,7 @@ class FitSpec(Spec):
 
 
 class MlpSpec(FitSpec):
-    """B0, the friend's probabilistic MLP: lagged returns in, one Normal per horizon out."""
+    """B0, the MLP baseline: lagged returns in, one Normal per horizon out."""
 
     lags: int = Field(default=4, ge=1)
     hidden: int = Field(default=64, ge=1)
@@ -124,12 +128,14 @@ class TftSpec(FitSpec):
     """The Temporal Fusion Transformer family (B1-B3)."""
 
     ends_per_block: int = Field(
-        default=16, ge=1, description="windows of a step that end in one stretch of a ticker's history and share work"
+        default=16,
+        ge=1,
+        description="windows of a step that end in one contiguous block of a ticker's history and share work",
     )
     stride_sessions: int = Field(
         default=8,
         ge=1,
-        description="sessions between neighbouring window ends of a run; close ones are nearly the same",
+        description="sessions between neighbouring window ends of a block; close ones are nearly the same sample",
     )
     hidden: int = Field(default=32, ge=1)
     hidden_continuous: int = Field(default=16, ge=1, description="width each real variable is embedded to")
@@ -141,21 +147,24 @@ class TftSpec(FitSpec):
         default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
     )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
-    observed: tuple[str, ...] = Field(description="feature columns known only up to the decision")
-    known: tuple[str, ...] = Field(description="calendar columns known in advance")
+    observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin")
+    known: tuple[str, ...] = Field(description="known-future calendar columns")
 
 
 class MoeSpec(TftSpec):
-    """B5: B3 with a mixture of experts on its last hidden state, weighed by the macro regime alone."""
+    """B5: B3 with a mixture of experts on its last hidden state, gated by the macro regime alone."""
 
     regime: tuple[str, ...] = Field(
         default=("vix", "vix_change_5", "us10y_change_5", "term_slope"),
         min_length=1,
-        description="feature columns that the gate reads, as known at the decision",
+        description="feature columns that the gate reads, as known at the forecast origin",
     )
     experts: int = Field(default=4, ge=2)
     active: int = Field(
-        default=4, ge=1, validate_default=True, description="experts mixed for a decision, the likeliest"
+        default=4,
+        ge=1,
+        validate_default=True,
+        description="experts mixed for a forecast, those with the largest gate weights",
     )
     gate_hidden: int = Field(default=16, ge=1, description="width of the gate's hidden layer")
     balance_weight: float = Field(
@@ -171,19 +180,21 @@ class MoeSpec(TftSpec):
 
 
 class GraphSpec(TftSpec):
-    """B6: B3 with what the most correlated names have just done among its observed variables."""
+    """B6: B3 with the last returns of the most correlated tickers among its observed variables."""
 
     messages: tuple[str, ...] = Field(
         default=("log_return", "return_5"),
         min_length=1,
-        description="feature columns that a neighbour tells: returns, since a negative correlation turns their sign",
+        description="feature columns of a neighbour's message: returns, since a negative correlation flips their sign",
     )
-    neighbours: int = Field(default=8, ge=1, description="most correlated names that speak to a name on a session")
-    window_sessions: int = Field(default=60, ge=5, description="sessions of a name's exchange that a correlation is of")
+    neighbours: int = Field(
+        default=8, ge=1, description="most correlated tickers whose messages a ticker gets on a session"
+    )
+    window_sessions: int = Field(default=60, ge=5, description="sessions of the ticker's exchange behind a correlation")
     min_pairs: int = Field(
-        default=40, ge=5, validate_default=True, description="returns that two names need in common there"
+        default=40, ge=5, validate_default=True, description="returns that two tickers need in common there"
     )
-    message_width: int = Field(default=4, ge=1, description="numbers that the neighbours' messages add up to")
+    message_width: int = Field(default=4, ge=1, description="width of the aggregated messages")
     edge_hidden: int = Field(default=8, ge=1, description="width of the network that weighs an edge's message")
 
     @field_validator("min_pairs")
@@ -195,23 +206,23 @@ class GraphSpec(TftSpec):
 
 
 class MamlSpec(TftSpec):
-    """B7: the TFT without an embedding of the ticker, and a head that each decision adapts to its ticker's own past."""
+    """B7: the TFT without an embedding of the ticker, with a head adapted to the ticker's own past."""
 
     support_sessions: int = Field(
         default=60,
         ge=1,
-        description="sessions before the decision whose outcomes, as far as known by then, adapt the head",
+        description="sessions before the forecast origin whose outcomes, as far as matured, adapt the head",
     )
     inner_steps: int = Field(default=10, ge=1, description="gradient steps of the adaptation")
     inner_rate: float = Field(
         default=0.2, gt=0, lt=2, description="step of the adaptation that training begins with; steps are learned"
     )
     prior_sessions: float = Field(
-        default=20, gt=0, description="outcomes that the head before adaptation counts for at first; learned"
+        default=20, gt=0, description="outcomes that the head before adaptation counts for initially; learned"
     )
     description_width: int = Field(default=8, ge=1, description="numbers that describe a session to the adapted head")
     new_listing_share: float = Field(
-        default=0.5, ge=0, le=1, description="share of training decisions shown with less past, as of a new listing"
+        default=0.5, ge=0, le=1, description="share of training samples with a shortened past, like a new listing's"
     )
 
 
@@ -234,8 +245,8 @@ class PatchTstSpec(FitSpec):
         default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
     )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
-    observed: tuple[str, ...] = Field(description="feature columns known only up to the decision: the channels")
-    known: tuple[str, ...] = Field(description="calendar columns known in advance")
+    observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin: the channels")
+    known: tuple[str, ...] = Field(description="known-future calendar columns")
 
 
 class SweepSpec(Spec):
@@ -248,8 +259,8 @@ class SweepSpec(Spec):
     learning_rate: tuple[float, ...] = Field(default=(3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
     lookback: tuple[int, ...] = Field(default=(60, 120, 250))
     epochs: int = Field(default=3, ge=1)
-    samples_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch of an inner year")
-    max_tickers: int = Field(default=60, ge=1, description="names that settings are tried on, where a panel has more")
+    samples_per_epoch: int = Field(default=4_000, ge=1, description="samples (windows) per epoch of an inner year")
+    max_tickers: int = Field(default=60, ge=1, description="tickers that settings are tried on, where a panel has more")
     coverage_low: float = Field(default=0.92, description="settings whose 95 % band covers less, at any horizon, ...")
     coverage_high: float = Field(default=0.98, description="... or more, are not feasible")
     calibration_rate: tuple[float, ...] = Field(default=(0.005, 0.01, 0.02, 0.05))
@@ -303,9 +314,9 @@ class BacktestSpec(ResamplingSpec):
     )
     cost_bps: float = Field(default=5.0, ge=0, description="cost of a trade, basis points of its value, each side")
     kelly_fraction: float = Field(default=0.5, gt=0, le=1)
-    name_cap: float = Field(default=0.05, gt=0, description="largest |weight| of a name")
+    name_cap: float = Field(default=0.05, gt=0, description="largest |weight| of a ticker")
     gross_cap: float = Field(default=2.0, gt=0, description="largest sum of |weights|")
-    sigma_floor: float = Field(default=0.005, gt=0, description="smallest one-session sigma that is believed")
+    sigma_floor: float = Field(default=0.005, gt=0, description="lower bound of the one-session sigma")
     smoothing: float = Field(default=0.9, ge=0, lt=1, description="a in w = a w_prev + (1 - a) target")
     book: Literal["neutral", "directional"] = Field(default="neutral", description="neutral: demeaned within region")
     max_wait_sessions: int = Field(
@@ -314,41 +325,41 @@ class BacktestSpec(ResamplingSpec):
 
 
 class DeclaredTrial(Spec):
-    """A strategy that was tried on the same data outside the store, and whose result was seen."""
+    """A strategy that was evaluated on the same data outside the store."""
 
     name: str
     sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, where it is known")
 
 
 class VerdictSpec(Spec):
-    """How the report judges what was found."""
+    """Rules of the report's verdicts."""
 
-    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials that the ledger cannot know")
+    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials that are not in the trial log")
     overfitting_blocks: int = Field(
         default=10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
     )
 
 
 class AblationSpec(ResamplingSpec):
-    """How sure the comparison of the models is. Settings of its own: what a trade costs has no part in it."""
+    """Confidence of the comparison of the models. Settings of its own: trading costs have no part in it."""
 
 
 class ServingSpec(Spec):
-    """What the champion is exported as."""
+    """The formats of the champion's export."""
 
     program: bool = Field(default=True, description="also as a torch.export program, model.pt2; takes half a minute")
 
 
 class DriftSpec(Spec):
-    """When a drift is worth somebody's attention."""
+    """Thresholds of the drift checks."""
 
     recent_sessions: int = Field(default=60, ge=5, description="sessions compared with the reference period")
     reference_sessions: int = Field(default=750, ge=50)
     false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
     bootstrap_samples: int = Field(default=200, ge=20)
-    coverage_low: float = Field(default=0.80, description="the plan's rule: 95 % band below this ...")
+    coverage_low: float = Field(default=0.80, description="coverage rule: 95 % band below this ...")
     coverage_high: float = Field(default=0.99, description="... or above this ...")
-    coverage_days: int = Field(default=3, ge=1, description="... on this many decision days in a row")
+    coverage_days: int = Field(default=3, ge=1, description="... on this many forecast days in a row")
     alarm_decay: float = Field(
         default=0.9, gt=0, lt=1, description="decay of the coverage that the calibrated alarm watches"
     )
@@ -373,16 +384,20 @@ class NightlySpec(ResamplingSpec):
     """The nightly retraining: how far back it looks, how much it trains, and when a challenger is not worse."""
 
     comparison_sessions: int = Field(
-        default=40, ge=1, description="latest union sessions of matured decisions that champion and challenger share"
+        default=40,
+        ge=1,
+        description="latest union sessions of matured forecasts that champion and challenger are compared on",
     )
     validation_sessions: int = Field(
-        default=20, ge=1, description="union sessions before them, whose decisions pick a challenger's epoch"
+        default=20, ge=1, description="union sessions before them, whose forecasts select a challenger's epoch"
     )
     train_sessions: int = Field(
-        default=500, ge=1, description="union sessions before those, whose decisions a challenger is trained on"
+        default=500, ge=1, description="union sessions before those, whose forecast origins a challenger is trained on"
     )
     epochs: int = Field(default=1, ge=1, description="epochs of a warm-started member")
-    samples_per_epoch: int = Field(default=4_000, ge=1, description="windows drawn in an epoch, evenly over tickers")
+    samples_per_epoch: int = Field(
+        default=4_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers"
+    )
     learning_rate: float = Field(default=1e-4, gt=0, description="of the cosine decay's start; a warm start needs less")
     coverage_tolerance: float = Field(
         default=0.01, ge=0, description="how much further from nominal a challenger's coverage may lie"
@@ -390,7 +405,7 @@ class NightlySpec(ResamplingSpec):
 
 
 class AlertSpec(Spec):
-    """When a night is late, and where a message leads."""
+    """When a night is late, and where a message links to."""
 
     deadline_hours: float = Field(
         default=12.0, gt=0, description="hours after a session's last close by which its night must be done"
