@@ -227,7 +227,7 @@ class Canary:
             api.faults = ["refused", "broken", "hangs"]
             self.run("slack", "-c", ALERT, "queue", SLACK_BASE_URL=api.url, HTTPS_PROXY="")
             self.run(
-                "slack refuses", "-c", ALERT, "refused", SLACK_BASE_URL=api.url, SLACK_CHANNEL="C1", HTTPS_PROXY=""
+                "slack rejects", "-c", ALERT, "refused", SLACK_BASE_URL=api.url, SLACK_CHANNEL="C1", HTTPS_PROXY=""
             )
         nowhere = f"http://{LOGIN}@{NOWHERE}/api/"
         self.run("slack unreachable", "-c", ALERT, "unreachable", SLACK_BASE_URL=nowhere, HTTPS_PROXY="")
