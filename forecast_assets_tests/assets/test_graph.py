@@ -148,7 +148,7 @@ def test_a_setting_recomputes_only_what_reads_it(smoke_graph: Graph) -> None:
         smoke_graph.run()
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
-    assert test_set_evaluations(smoke_graph) == 2 * len(YEARS)  # both costs count as test-set evaluations
+    assert evaluations_of_the_test_set(smoke_graph) == 2 * len(YEARS)  # both costs count as test-set evaluations
 
 
 def ablation_numbers(graph: Graph) -> dict[str, object]:
@@ -156,7 +156,7 @@ def ablation_numbers(graph: Graph) -> dict[str, object]:
     return {key: value for key, value in found.items() if key != "facts"}
 
 
-def test_set_evaluations(graph: Graph) -> int:
+def evaluations_of_the_test_set(graph: Graph) -> int:
     metrics = graph.version("backtest_report").json("metrics.json")
     return int(metrics["evidence"]["selection"]["trials"]["looks"])
 
