@@ -46,7 +46,7 @@ def measure(panel: PanelTensors, *, years: range, models: list[str], rates: list
         y, date, ended = arrays.targets[origins], panel.date[origins].numpy().astype(np.int64), ends[origins]
         validation = np.arange(len(origins)) < len(fold.validation)
         for model in models:
-            raw = BASELINES[model](arrays, train=fold.train.numpy(), decide=origins)
+            raw = BASELINES[model](arrays, train=fold.train.numpy(), origins=origins)
             variants = {"none": raw, "split": calibrate_split(raw, y=y, validation=validation)}
             for rate in rates:
                 online = calibrate_online(

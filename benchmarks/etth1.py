@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from forecast_assets.core.models.patchtst import PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes
 from forecast_assets.core.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 from forecast_assets_tests.helpers.paths import REFERENCE
 from tools.results import ROOT, record
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from forecast_assets.core.specs import FoldSpec, TftSpec, WindowSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -49,7 +49,7 @@ def train_and_forecast(panel: PanelTensors, *, year: int, lookback: int, spec: T
     """Make one fit of a fold, from its tensors to its forecasts."""
     fold = make_fold(panel, year=year, spec=FoldSpec(), lookback=lookback)
     stats = fit_stats(panel, fold)
-    found = fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=0, hardware=HARDWARE)
+    found = FoldTrainer(MODEL, spec, panel, fold, stats, lookback, HARDWARE).fit(0)
     predict(MODEL, spec, found.weights, panel=panel, ends=fold.origins, stats=stats, lookback=lookback, device="cpu")
 
 
@@ -87,7 +87,7 @@ def epoch(tensors: Path, *, samples: int | None) -> dict[str, Any]:
     wanted = samples or len(fold.train)
     spec = spec_of(samples_per_epoch=wanted)
     started = time.perf_counter()
-    fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=0, hardware=HARDWARE)
+    FoldTrainer(MODEL, spec, panel, fold, stats, lookback, HARDWARE).fit(0)
     minutes = (time.perf_counter() - started) / 60
     return {
         "value": round(minutes, 2),

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.malformed import cases, judge, mutated
+from forecast_assets_tests.helpers.reading import read_files
 from tools.results import record
 
 MUTATED = 1_000
@@ -23,8 +23,8 @@ def main() -> None:
     spec = compose_settings("full", []).panel
 
     def read(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-        result = read_drops([path], spec=spec)
-        return result.accepted, result.rejected, result.rows_read
+        accepted, reading = read_files([path], spec=spec)
+        return accepted, reading.rejected, reading.rows_read
 
     files = cases() + [mutated(random.Random(f"mutated {seed}"), 1 + seed % 6) for seed in range(MUTATED)]
     counts: collections.Counter[str] = collections.Counter(case.category for case in files)

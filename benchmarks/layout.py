@@ -28,9 +28,8 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.core.panel.features import feature_names
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.settings import Settings
-from forecast_assets.core.training.fit import Hardware, fit
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
@@ -38,6 +37,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.paths import PANEL_40
+from forecast_assets_tests.helpers.reading import read_files
 from tools.results import ROOT, commit, record
 
 MODEL = "b2_tft_ticker"
@@ -57,7 +57,7 @@ def panel_of(name: str, settings: Settings, folder: Path) -> PanelTensors:
         if name == "planted":
             file = folder / "planted.csv"
             write_demo_csv(file, settings.demo)
-        raw = read_drops([file], spec=settings.panel).accepted
+        raw, _ = read_files([file], spec=settings.panel)
         corrected, _ = apply_corrections(raw, corrections=settings.panel.corrections)
         frame = feature_panel(reindex(corrected, spec=settings.panel), features=settings.features)
         build_tensors(frame, feature_names=feature_names(frame)).save(path)
@@ -72,7 +72,7 @@ def trained(panel: PanelTensors, settings: Settings, *, year: int, layout: Layou
     stats = fit_stats(panel, fold)
     start = time.process_time()
     hardware = Hardware(accelerator="cpu", precision="32-true")
-    done = fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=seed, hardware=hardware)
+    done = FoldTrainer(MODEL, spec, panel, fold, stats, lookback, hardware).fit(seed)
     return {
         "validation_pinball": done.validation_pinball,
         "best_epoch": done.best_epoch,

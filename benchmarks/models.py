@@ -34,8 +34,9 @@ from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import make_batch
 from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.models.tft.network import TftSizes
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
@@ -221,12 +222,12 @@ def measure_gather() -> Figures:
     ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
     stats = fit_stats(panel, Fold(year=0, train=ends, validation=ends, test=ends))
     single, generator = Layout(1, 1), torch.Generator().manual_seed(0)
-    sampler, every = RunSampler.over(panel, ends, layout=single), panel.columns(panel.feature_names[:features])
+    sampler, reads = WindowSampler.over(panel, ends, layout=single), Reads(panel.feature_names[:features])
     batches = loader_batches(sizes)
 
     def gather() -> None:
         drawn = sampler.draw(BATCH, generator=generator)
-        make_batch(panel, drawn, layout=single, stats=stats, columns=every, lookback=LOOKBACK)
+        make_batch(panel, drawn, layout=single, stats=stats, reads=reads, lookback=LOOKBACK)
 
     milliseconds = interleaved({"ours": gather, "theirs": lambda: next(batches)})
     return {"gather_vs_pytorch_forecasting_loader": figure(milliseconds["ours"], milliseconds["theirs"], batch=BATCH)}

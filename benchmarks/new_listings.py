@@ -35,10 +35,10 @@ from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FitSpec, FoldSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.graph import as_read_by
+from forecast_assets.core.windows.graph import with_graph_if_read
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
@@ -112,10 +112,12 @@ def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
         stats = fit_stats(others, fold)
         for model in MODELS:
             spec, started = spec_of(model, samples=samples), time.perf_counter()
-            reads = as_read_by(spec, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
-            done = fit(model, spec, panel=reads, fold=fold, stats=stats, lookback=LOOKBACK, seed=SEED,
-                       hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
-            reads = as_read_by(spec, panel, ends=asked, lookback=LOOKBACK)
+            reads = with_graph_if_read(
+                spec.reads, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK
+            )
+            hardware = Hardware(accelerator="cpu", precision="32-true")
+            done = FoldTrainer(model, spec, reads, fold, stats, LOOKBACK, hardware).fit(SEED)
+            reads = with_graph_if_read(spec.reads, panel, ends=asked, lookback=LOOKBACK)
             quantiles = predict(
                 model, spec, done.weights, panel=reads, ends=asked, stats=stats, lookback=LOOKBACK, device="cpu"
             )

@@ -26,10 +26,10 @@ from forecast_assets.core.panel.features import (
     number_rows,
 )
 from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.paths import FULL_PANEL
+from forecast_assets_tests.helpers.reading import read_files
 from tools.results import record
 
 TICKERS, SESSIONS, ROUNDS = 500, 5_000, 5
@@ -157,7 +157,7 @@ def measure_incremental() -> Figures:
     if not FULL_PANEL.exists():
         raise SystemExit(f"{FULL_PANEL}: the reference panel does not exist, so incremental runs can't be measured")
     panel, spec = compose_settings("full", []).panel, FeatureSpec()
-    raw = read_drops([FULL_PANEL], spec=panel).accepted
+    raw, _ = read_files([FULL_PANEL], spec=panel)
     raw, _ = apply_corrections(raw, corrections=panel.corrections)
     days = raw["date"].unique().sort()
     revised = pl.when((pl.col("date") == days[-500]) & (pl.col("ticker") == "AAPL")).then(1.01 * pl.col("close"))

@@ -28,9 +28,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.etth1 import HORIZON, SIZES
-from forecast_assets.core.models.patchtst import PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes
 from forecast_assets.core.specs import PatchTstSpec
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 from tools.results import ROOT, record
 
 FIGURE = "patchtst_train_vs_neuralforecast"

@@ -18,7 +18,7 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.scores.rank import rank_ic
 from forecast_assets.core.specs import FitSpec, FoldSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -70,7 +70,7 @@ def share_of_oracle(name: str, samples: int) -> dict[str, float]:
     fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=LOOKBACK)
     stats = fit_stats(panel, fold)
     spec, hardware = spec_of(name, samples), Hardware(accelerator="cpu", precision="32-true")
-    done = fit(name, spec, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0, hardware=hardware)
+    done = FoldTrainer(name, spec, panel, fold, stats, LOOKBACK, hardware).fit(0)
     quantiles = predict(
         name, spec, done.weights, panel=panel, ends=fold.test, stats=stats, lookback=LOOKBACK, device="cpu"
     )

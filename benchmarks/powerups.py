@@ -34,14 +34,14 @@ from torch import Tensor
 
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.panel.macro import MACRO_NAMES
-from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, MamlSpec, MoeSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers import coefficients, contagion, regime
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 from tools.results import record
 
@@ -165,16 +165,8 @@ def measure(extension: Extension, seed: int, *, samples: int, epochs: int) -> di
     for label, (name, spec) in networks.items():
         asked = spec.model_copy(update={"samples_per_epoch": samples, "epochs": epochs})
         started = time.process_time()
-        done = fit(
-            name,
-            asked,
-            panel=panel,
-            fold=fold,
-            stats=stats,
-            lookback=extension.lookback,
-            seed=seed,
-            hardware=Hardware(accelerator="cpu", precision="32-true"),
-        )
+        hardware = Hardware(accelerator="cpu", precision="32-true")
+        done = FoldTrainer(name, asked, panel, fold, stats, extension.lookback, hardware).fit(seed)
         seconds = time.process_time() - started
         quantiles = predict(
             name, asked, done.weights, panel=panel, ends=test, stats=stats, lookback=extension.lookback, device="cpu"

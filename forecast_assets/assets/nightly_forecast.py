@@ -14,6 +14,7 @@ from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import CalibrationSpec, FeatureSpec
 from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
 from forecast_assets.store.versions import Version
@@ -77,7 +78,7 @@ def nightly_forecast(
         columns=nightly_columns(),
         facts={
             "tickers": len(rows),
-            "decided_today": int((table["date"] == today).sum()) // 3,
+            "decided_today": int((table["date"] == today).sum()) // len(HORIZONS),
             "model_version": bundle.card.model_version,
         },
     )

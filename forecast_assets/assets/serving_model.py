@@ -72,10 +72,10 @@ def parity(bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | 
     given = bundle.forecast(panel, published.rows)
     with torch.inference_mode():
         inputs = bundle.inputs(panel, published.rows, regime=given.regime, state=bundle.state)
-        eager = bundle.trained.module()(*inputs.given())[0].numpy()
+        eager = bundle.trained.module()(*inputs.arguments())[0].numpy()
         others = [given.quantiles]
         if program is not None:
-            others.append(torch.export.load(io.BytesIO(program)).module()(*inputs.given())[0].numpy())
+            others.append(torch.export.load(io.BytesIO(program)).module()(*inputs.arguments())[0].numpy())
     off = max(float(np.abs(other - eager).max()) for other in others)
     if next_champion.challenger is None:
         off = max(off, float(np.abs(given.raw - published.quantiles).max()))

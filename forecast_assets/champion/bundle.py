@@ -25,11 +25,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
-from forecast_assets.core.models.base import ForecastModel, told
+from forecast_assets.core.models.base import ForecastModel, neighbour_messages
+from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
-from forecast_assets.core.models.tft.explain import Explanation
+from forecast_assets.core.reads import Reads, union
 from forecast_assets.core.settings import Settings
-from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec
+from forecast_assets.core.specs import FeatureSpec, FitSpec
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations
@@ -68,18 +69,6 @@ class Member(BaseModel):
         kind: Any = Settings.model_fields[self.model].annotation
         return kind.model_validate(self.settings)
 
-    @property
-    def graph(self) -> GraphSpec | None:
-        """Its settings, where it reads what neighbours tell."""
-        spec = self.spec
-        return spec if isinstance(spec, GraphSpec) else None
-
-    @property
-    def support_sessions(self) -> int:
-        """Sessions before a decision whose outcomes it looks at."""
-        spec = self.spec
-        return spec.support_sessions if isinstance(spec, MamlSpec) else 0
-
 
 class Card(BaseModel):
     """What a bundle says of itself."""
@@ -101,23 +90,9 @@ class Card(BaseModel):
     model_version: str = ""  # digest of all else and of the weights
 
     @property
-    def graph(self) -> GraphSpec | None:
-        """Settings of the graph that members read, None where none does; ValueError where they read several."""
-        specs = [member.graph for member in self.members if member.graph is not None]
-        if len({(spec.window_sessions, spec.min_pairs, spec.neighbours) for spec in specs}) > 1:
-            raise ValueError(f"fold {self.fold}: its members read different graphs; a bundle has room for one")
-        return specs[0] if specs else None
-
-    @property
-    def messages(self) -> tuple[str, ...]:
-        """Columns of neighbours that any member reads, in the order of their first reader."""
-        specs = [member.graph for member in self.members if member.graph is not None]
-        return tuple(dict.fromkeys(name for spec in specs for name in spec.messages))
-
-    @property
-    def support_sessions(self) -> int:
-        """Sessions before a decision whose outcomes any member looks at."""
-        return max(member.support_sessions for member in self.members)
+    def reads(self) -> Reads:
+        """What its members read together; ValueError where they read different graphs."""
+        return union([member.spec.reads for member in self.members])
 
 
 class Forecast(NamedTuple):
@@ -162,7 +137,7 @@ class Trained:
         binary = io.BytesIO()
         with _tracing(), torch.no_grad():
             # Whether the trace is right is checked on real decisions by whoever publishes it.
-            traced = torch.jit.trace(self.module(), _example(self.card, self.state).given(), check_trace=False)
+            traced = torch.jit.trace(self.module(), _example(self.card, self.state).arguments(), check_trace=False)
             torch.jit.save(traced, binary)
         return {
             MODEL_BINARY: binary.getvalue(),
@@ -181,7 +156,7 @@ class Trained:
         if len(shapes) > others:
             shapes = (*shapes[:others], shapes[others:])
         with torch.no_grad():
-            exported = torch.export.export(self.module(), example.given(), dynamic_shapes=shapes)
+            exported = torch.export.export(self.module(), example.arguments(), dynamic_shapes=shapes)
         content = io.BytesIO()
         torch.export.save(exported, content)
         return content.getvalue()
@@ -255,10 +230,10 @@ class Bundle:
         steps = torch.arange(1 - self.card.history_sessions, 1)
         shown = rows[:, None] + steps  # (B, H)
         features = panel.features[shown.clamp(min=0)][:, :, self._columns(panel)]  # (B, H, F)
-        neighbours, edges = None, None
-        if messages := self.card.messages:
+        neighbours, edges, reads = None, None, self.card.reads
+        if reads.messages:
             window = shown[:, -self.card.lookback :]  # (B, L)
-            neighbours, edges = told(self.with_edges(panel), window, panel.columns(messages))
+            neighbours, edges = neighbour_messages(self.with_edges(panel), window, panel.columns(reads.messages))
         known = (steps > -complete[:, None])[..., None]
         ids = [self._ids(panel, name)[getattr(panel, name)[rows].long()] for name in VOCABULARIES]
         return Inputs(
@@ -270,17 +245,17 @@ class Bundle:
             log_factor=torch.from_numpy(state.log_factor),
             neighbours=neighbours,
             edges=edges,
-            quoted=panel.observed[shown.clamp(min=0)] & known[..., 0] if self.card.support_sessions else None,
+            quoted=panel.observed[shown.clamp(min=0)] & known[..., 0] if reads.support_sessions else None,
         )
 
     def with_edges(self, panel: PanelTensors) -> PanelTensors:
         """``panel`` with the graph that members read, found for the rows that are asked about; as it is where none does."""
-        spec = self.card.graph
-        if spec is None:
+        graph = self.card.reads.graph
+        if graph is None:
             return panel
         edges = self._edges
         if edges is None or edges.panel is not panel:
-            edges = self._edges = Correlations.of_spec(panel, spec)
+            edges = self._edges = Correlations.of_spec(panel, graph)
         return replace(panel, graph=edges)
 
     def regime(self, panel: PanelTensors, rows: Tensor) -> NDArray[np.int64]:
@@ -306,7 +281,7 @@ class Bundle:
         """
         stats, panel, end = self.stats_for(panel), self.with_edges(panel), torch.tensor([row])
         for member, network in sorted(
-            zip(self.card.members, self._networks, strict=True), key=lambda pair: not pair[1].messages
+            zip(self.card.members, self._networks, strict=True), key=lambda pair: not pair[1].reads.messages
         ):
             found = explain_forecasts(network, end, panel=panel, stats=stats)
             if found is not None:
@@ -400,7 +375,8 @@ def _named(given: Inputs) -> Iterator[tuple[str, Tensor]]:
 
 def _example(card: Card, state: CalibrationState) -> Inputs:
     """Inputs to trace with: any will do, since nothing in the module depends on values."""
-    count, sessions, graph = 3, max(card.history_sessions, card.lookback), card.graph
+    count, sessions, reads = 3, max(card.history_sessions, card.lookback), card.reads
+    edges = torch.zeros(count, card.lookback, reads.graph.neighbours) if reads.graph else None
     return Inputs(
         features=torch.zeros(count, sessions, len(card.features)),
         complete=torch.full((count,), sessions),
@@ -408,9 +384,9 @@ def _example(card: Card, state: CalibrationState) -> Inputs:
         ids=torch.zeros(count, len(VOCABULARIES), dtype=torch.int64),
         regime=torch.ones(count, dtype=torch.int64),
         log_factor=torch.from_numpy(state.log_factor),
-        neighbours=torch.zeros(count, card.lookback, graph.neighbours, len(card.messages)) if graph else None,
-        edges=torch.zeros(count, card.lookback, graph.neighbours) if graph else None,
-        quoted=torch.ones(count, sessions, dtype=torch.bool) if card.support_sessions else None,
+        neighbours=None if edges is None else torch.zeros(*edges.shape, len(reads.messages)),
+        edges=edges,
+        quoted=torch.ones(count, sessions, dtype=torch.bool) if reads.support_sessions else None,
     )
 
 
@@ -418,7 +394,7 @@ def sessions_needed(lookback: int, members: Sequence[Member]) -> int:
     """Sessions of features that one decision needs: those of its window, of the volatility forecast, and of the past that
     members adapt to.
     """
-    return max(lookback, history_sessions(), *(member.support_sessions + 1 for member in members))
+    return max(lookback, history_sessions(), *(member.spec.reads.support_sessions + 1 for member in members))
 
 
 def _other_features(panel: PanelTensors, card: Card) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast_assets.champion.bundle import Bundle, Member
+from forecast_assets.champion.bundle import Bundle
 from forecast_assets.core.specs import NightlySpec
 from forecast_assets.core.training.ensemble import median_of_means
-from forecast_assets.core.training.fit import START, Hardware, fit, predict
+from forecast_assets.core.training.fit import START, FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.graph import as_read_by
-from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.graph import with_graph_if_read
 from forecast_assets.core.windows.tensors import PanelTensors
 
 
@@ -40,37 +38,18 @@ def retrain(
 ) -> Retrained:
     """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
     card, stats = bundle.card, bundle.stats_for(panel)
-    if card.graph is not None:
-        panel = as_read_by(card.graph, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
+    panel = with_graph_if_read(card.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
     knobs = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.weights, strict=True):
         spec, seed = member.spec.model_copy(update=knobs), int(member.fit.partition("/")[2])
-        forecasts = partial(
-            _shadow_forecasts,
-            member,
-            panel=panel,
-            ends=fold.test,
-            stats=stats,
-            lookback=card.lookback,
-            hardware=hardware,
-        )
-        trained = fit(
-            member.model,
-            spec,
-            panel=panel,
-            fold=fold,
-            stats=stats,
-            lookback=card.lookback,
-            seed=seed,
-            hardware=hardware,
-            start=start,
-        )
-        before = forecasts(start)
+        trainer = FoldTrainer(member.model, spec, panel, fold, stats, card.lookback, hardware)
+        trained = trainer.fit(seed, start=start)
+        before = trainer.predict(start, fold.test)
         kept = trained.best_epoch == START
         done.weights.append(trained.weights)
         done.champion.append(before)
-        done.challenger.append(before if kept else forecasts(trained.weights))
+        done.challenger.append(before if kept else trainer.predict(trained.weights, fold.test))
         done.members.append(
             {
                 "fit": member.fit,
@@ -86,30 +65,6 @@ def retrain(
             + f" ({trained.curve[-1]['seconds']:.1f} s)"
         )
     return done
-
-
-def _shadow_forecasts(
-    member: Member,
-    weights: Mapping[str, Tensor],
-    *,
-    panel: PanelTensors,
-    ends: Tensor,
-    stats: FoldStats,
-    lookback: int,
-    hardware: Hardware,
-) -> NDArray[np.float64]:
-    """Quantiles of one member with ``weights`` at rows ``ends`` (M,), (M, 3, 7)."""
-    made = predict(
-        member.model,
-        member.spec,
-        weights,
-        panel=panel,
-        ends=ends,
-        stats=stats,
-        lookback=lookback,
-        device=hardware.accelerator,
-    )
-    return made.double().numpy()
 
 
 def lost_tickers(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:

@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from forecast_assets.cli.common import common_options, export
+from forecast_assets.core.horizons import horizons_text
 
 COMMANDS = {
     "run": "run",
@@ -40,11 +41,15 @@ class Commands(click.Group):
         return found
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=f"Calibrated {horizons_text(mark='-')}session return forecasts from a raw price panel.",
+)
 @common_options
 @click.pass_context
 def cli(context: click.Context, debug: bool, data_dir: str | None, profile: str | None, as_of: str | None) -> None:
-    """Calibrated 1-, 5- and 20-session return forecasts from a raw price panel."""
+    """Run one of the commands; the options before it hold for each of them."""
     context.obj = {"debug": debug}
     export(FORECAST_DATA_DIR=data_dir, FORECAST_PROFILE=profile, FORECAST_AS_OF=as_of)
 

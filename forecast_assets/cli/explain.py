@@ -43,7 +43,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.folds import make_fold
-    from forecast_assets.core.windows.graph import as_read_by
+    from forecast_assets.core.windows.graph import with_graph_if_read
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -72,7 +72,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
     weights = load_file(version.path(weights_file(best["seed"])))
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
-    panel = as_read_by(spec, panel, ends=chosen, lookback=lookback)
+    panel = with_graph_if_read(spec.reads, panel, ends=chosen, lookback=lookback)
     found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=stats)
     told = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
@@ -82,7 +82,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
         ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
-        neighbours=[] if told is None else attributions(told, ticker=panel.ticker, names=panel.tickers)[0],
+        neighbours=[] if told is None else attributions(told, ticker=panel.ticker, tickers=panel.tickers)[0],
     )
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.models.attribution import Neighbours, attributions
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -80,7 +81,7 @@ def create_app(
     app = FastAPI(
         title="forecast_assets",
         version="1",
-        description="Calibrated 1-, 5- and 20-session log-return forecasts, out of sample only.",
+        description=f"Calibrated {horizons_text(mark='-')}session log-return forecasts, out of sample only.",
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere; /docs below needs no network
         redoc_url=None,
@@ -203,7 +204,7 @@ def told_apart(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neigh
     """The tickers that moved the explained forecast most, where the member reads any."""
     if neighbours is None:
         return []
-    (heard,) = attributions(neighbours, ticker=panel.ticker, names=panel.tickers)
+    (heard,) = attributions(neighbours, ticker=panel.ticker, tickers=panel.tickers)
     return [Neighbour(**one._asdict()) for one in heard[:SHOWN_NEIGHBOURS]]
 
 

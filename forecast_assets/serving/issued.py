@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 class Forecast(NamedTuple):
-    """Three horizons of one decision."""
+    """All horizons of one decision."""
 
     quantiles: Floats  # (3, 7)
     mean: Floats  # (3,)

@@ -51,7 +51,7 @@ def test_without_a_champion_no_challenger_is_trained_and_the_night_goes_on(smoke
     version = smoke_graph.version("challenger", day(smoke_graph))
     assert version.json("challenger.json") == {
         "promoted": False,
-        "why": ["there is no champion yet to go on from"],
+        "why": ["there is no champion yet to start from"],
         "champion": None,
     }
     assert version.manifest.facts["checks"]["not_worse"]["passed"]

@@ -85,7 +85,7 @@ def test_a_forecast_of_a_champion_with_neighbour_messages_can_be_explained(graph
     assert found is not None
     assert found[0].startswith("b6_graph/")
     assert found[1].neighbours is not None
-    found_neighbours = attributions(found[1].neighbours, ticker=panel.ticker, names=panel.tickers)[0]
+    found_neighbours = attributions(found[1].neighbours, ticker=panel.ticker, tickers=panel.tickers)[0]
     assert 0 < len({one.ticker for one in found_neighbours} & set(night["ticker"])) == len(found_neighbours)
     assert night["ticker"][0] not in {one.ticker for one in found_neighbours}
 

@@ -11,8 +11,7 @@ import torch
 from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldWork
 from forecast_assets.core.specs import FoldSpec, MlpSpec
-from forecast_assets.core.training import fit as module
-from forecast_assets.core.training.fit import Hardware
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.resources.tracking import TrackingResource
@@ -65,15 +64,15 @@ def test_the_opened_data_are_not_sent_with_the_work(tmp_path: Path) -> None:
 def test_a_batch_that_does_not_fit_into_memory_is_halved_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sizes, whole = [], module.fit
+    sizes, whole = [], FoldTrainer.fit
 
-    def fit(name: str, spec: MlpSpec, **kwargs: Any) -> Any:
-        sizes.append(spec.batch_size)
-        if spec.batch_size > 16:
+    def fit(trainer: FoldTrainer, seed: int, **kwargs: Any) -> Any:
+        sizes.append(trainer.spec.batch_size)
+        if trainer.spec.batch_size > 16:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(name, spec, **kwargs)
+        return whole(trainer, seed, **kwargs)
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(FoldTrainer, "fit", fit)
     assert len(fitted(tmp_path, 7, mode="disabled").fit.curve) == 3
     assert sizes == [64, 32, 16]
     messages = [record.getMessage() for record in caplog.records if record.name == "networks"]
@@ -86,6 +85,6 @@ def test_a_single_window_that_does_not_fit_into_memory_is_an_error(
     def fit(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(FoldTrainer, "fit", fit)
     with pytest.raises(torch.OutOfMemoryError):
         fitted(tmp_path, 7, mode="disabled", batch_size=1)

@@ -163,7 +163,7 @@ def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, m
     program = torch.export.load(io.BytesIO(some.program())).module()
     for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
         given = bundle.inputs(panel, rows, regime=bundle.regime(panel, rows), state=made.state)
-        for ours, eager in zip(program(*given.given()), some.module()(*given.given()), strict=True):
+        for ours, eager in zip(program(*given.arguments()), some.module()(*given.arguments()), strict=True):
             torch.testing.assert_close(ours, eager, rtol=0, atol=1e-6)
 
 
@@ -255,7 +255,7 @@ def test_a_bundle_explains_by_its_best_member_that_can(panel: PanelTensors, bund
     assert fit == "b6_graph/0"  # which can also tell whom it heard from
     assert float(seen.encoder.sum()) == pytest.approx(1, abs=1e-5)
     assert seen.neighbours is not None
-    (heard,) = attributions(seen.neighbours, ticker=panel.ticker, names=panel.tickers)
+    (heard,) = attributions(seen.neighbours, ticker=panel.ticker, tickers=panel.tickers)
     assert {one.ticker for one in heard} <= {"T00", "T01", "T02", "T03", "T04"}  # the decision is the last ticker's
     assert sum(one.correlation is not None for one in heard) == GRAPH.neighbours
     assert max(abs(one.added) for one in heard) > 0

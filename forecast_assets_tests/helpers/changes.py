@@ -73,7 +73,7 @@ class MaskedTft(Tft):
 from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import Hardware, fit
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.definitions import defs
@@ -90,12 +90,11 @@ settings = compose_settings("smoke", ["b8_masked.hidden=6"])
 spec = settings.network("b8_masked")
 assert spec.hidden == 6
 assert spec.observed == settings.network("b3_tft_sector").observed
-spec = spec.model_copy(update={"observed": ("log_return",), "known": ("noise_1",)})
+spec = spec.model_copy(update={"observed": ("log_return",), "known": ("noise_1",), "samples_per_epoch": 32})
 panel = random_panel(tickers=3, sessions=620)
 fold = make_fold(panel, year=2019, spec=FoldSpec(validation_sessions=40), lookback=20)
 hardware = Hardware(accelerator="cpu", precision="32-true")
-stats = fit_stats(panel, fold)
-done = fit("b8_masked", spec, panel=panel, fold=fold, stats=stats, lookback=20, seed=0, hardware=hardware)
+done = FoldTrainer("b8_masked", spec, panel, fold, fit_stats(panel, fold), 20, hardware).fit(0)
 assert done.validation_pinball > 0
 """,
 )

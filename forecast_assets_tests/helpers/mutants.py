@@ -99,7 +99,7 @@ MUTANTS = (
         "rank_among_later_closes",
         "a European ticker is ranked among American ones that close hours later",
         "panel/features.py",
-        ((".cast(pl.Int64) * NAMES + exchange)", ".cast(pl.Int64) * NAMES)"),),
+        ((".cast(pl.Int64) * CODES + exchange)", ".cast(pl.Int64) * CODES)"),),
         PANEL,
     ),
     Mutant(
@@ -120,7 +120,7 @@ MUTANTS = (
         "labels_left_as_they_were",
         "an incremental run does not complete the labels that its new rows mature",
         "panel/incremental.py",
-        (("LABEL_ROWS = 60", "LABEL_ROWS = 0"),),
+        (("LABEL_ROWS = LOOK_AHEAD.days", "LABEL_ROWS = 0"),),
         ("core/panel/test_incremental.py",),
     ),
     Mutant(

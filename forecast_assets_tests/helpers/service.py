@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.models.tft.explain import Explanation
+from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.training.calibrate import CalibrationState

@@ -1,6 +1,6 @@
 """The fits of one model on one fold, as work that any machine can do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -74,13 +74,15 @@ class FoldWork:
         import torch
 
         from forecast_assets.core.windows.folds import make_fold
-        from forecast_assets.core.windows.graph import as_read_by
+        from forecast_assets.core.windows.graph import with_graph_if_read
         from forecast_assets.core.windows.stats import fit_stats
         from forecast_assets.core.windows.tensors import PanelTensors
 
         panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
         fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
-        panel = as_read_by(self.spec, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback)
+        panel = with_graph_if_read(
+            self.spec.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback
+        )
         return FoldData(panel, fold, fit_stats(panel, fold))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -96,20 +98,13 @@ class FoldWork:
         """
         import torch
 
-        from forecast_assets.core.training.fit import Resumable, fit, predict
+        from forecast_assets.core.training.fit import FoldTrainer, Resumable
 
-        spec, (panel, fold, stats), lookback = self.spec, self.data, self.lookback
+        trainer, spec = FoldTrainer(self.name, self.spec, *self.data, self.lookback, self.hardware), self.spec
         while True:
             try:
-                trained = fit(
-                    self.name,
-                    spec,
-                    panel=panel,
-                    fold=fold,
-                    stats=stats,
-                    lookback=lookback,
-                    seed=seed,
-                    hardware=self.hardware,
+                trained = replace(trainer, spec=spec).fit(
+                    seed,
                     on_epoch=say,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
                     checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
@@ -122,14 +117,4 @@ class FoldWork:
                 say(
                     f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
-        quantiles = predict(
-            self.name,
-            self.spec,
-            trained.weights,
-            panel=panel,
-            ends=fold.origins,
-            stats=stats,
-            lookback=lookback,
-            device=self.hardware.accelerator,
-        )
-        return Fitted(trained, quantiles.double().numpy())
+        return Fitted(trained, trainer.predict(trained.weights, self.data.fold.origins))

@@ -90,12 +90,6 @@ def sharpes(table: Floats, sessions_per_year: float) -> Floats:
     return np.where(defined, table.mean(axis=0) / np.where(defined, deviation, 1.0), NAN) * np.sqrt(sessions_per_year)
 
 
-def mean_interval(returns: ArrayLike, *, sessions_per_year: float, samples: int, seed: int) -> Interval:
-    """Annualised arithmetic mean of (T,) daily returns (or differences of returns) with its 95 % interval."""
-    per_year = sessions_per_year
-    return bootstrap_interval(returns, lambda table: float(table.mean() * per_year), samples=samples, seed=seed)
-
-
 def diebold_mariano(loss_difference: ArrayLike, *, horizon_sessions: int) -> DieboldMariano:
     """Diebold and Mariano 1995 with the small-sample correction of Harvey, Leybourne and Newbold 1997.
 

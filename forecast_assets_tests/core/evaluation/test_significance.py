@@ -7,7 +7,6 @@ import statsmodels.api as sm  # type: ignore[import-untyped]
 from forecast_assets.core.evaluation.significance import (
     bootstrap_interval,
     diebold_mariano,
-    mean_interval,
     optimal_block,
     sharpe_interval,
 )
@@ -31,12 +30,12 @@ def test_blocks_grow_with_dependence() -> None:
     assert optimal_block(independent[:10]) == 1
 
 
-def test_the_mean_interval_of_dependent_data_covers_where_an_independent_one_would_not() -> None:
+def test_an_interval_of_dependent_data_covers_where_an_independent_one_would_not() -> None:
     rng = np.random.default_rng(0)
     inside, naive, runs = 0, 0, 60
     for seed in range(runs):
         series = autoregression(0.8, sessions=600, rng=rng)
-        interval = mean_interval(series, sessions_per_year=1.0, samples=200, seed=seed)
+        interval = bootstrap_interval(series, lambda table: float(table.mean()), samples=200, seed=seed)
         inside += interval.low <= 0 <= interval.high
         naive += abs(series.mean()) <= 1.96 * series.std() / 600**0.5
     assert inside / runs >= 0.85
@@ -54,7 +53,8 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 def test_a_zero_position_has_no_interval() -> None:
     assert np.isnan(sharpe_interval(np.zeros(100), sessions_per_year=252, samples=10, seed=0)).all()
-    assert mean_interval(np.zeros(100), sessions_per_year=252, samples=10, seed=0) == (0.0, 0.0, 0.0)
+    zero = bootstrap_interval(np.zeros(100), lambda table: float(table.mean()), samples=10, seed=0)
+    assert zero == (0.0, 0.0, 0.0)
 
 
 def test_paired_columns_are_resampled_together() -> None:
