@@ -1,4 +1,4 @@
-"""Malformed raw panels: 14 categories of 25 generated files, and 1,000 mutated ones.
+"""Malformed raw panels: how many are misread, of 14 categories of 25 generated files and 1,000 mutated ones.
 
 python -m benchmarks.ingest
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.malformed import cases, judge, mutated
 from forecast_assets_tests.helpers.reading import read_files
+from tools.results import record
 
 MUTATED = 1_000
 
@@ -31,8 +31,8 @@ def main() -> None:
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(files):
-            if said := judge(case, Path(folder, "panel.csv"), read):
-                wrong.append({"file": number, "category": case.category, "what": said})
+            if found := judge(case, Path(folder, "panel.csv"), read):
+                wrong.append({"file": number, "category": case.category, "what": found})
                 print(json.dumps(wrong[-1]), flush=True)
     figure = {"value": len(wrong), "files": len(files), "categories": dict(counts), "wrong": wrong}
     print(record("ingest", {"malformed_silent_changes": figure}, command="python -m benchmarks.ingest"))

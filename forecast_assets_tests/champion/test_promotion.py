@@ -7,7 +7,7 @@ from forecast_assets.store.asset_keys import SERVING_MODEL
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, KEY_C, publish
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, publish
 
 
 def damage(version: Version) -> None:

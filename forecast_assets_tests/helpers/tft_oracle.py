@@ -21,7 +21,7 @@ def columns(sizes: TftSizes) -> tuple[str, ...]:
 
 
 def oracle(sizes: TftSizes, *, seed: int = 0) -> Any:
-    """Every parameter random, none at its initial zero or one, so that each of them counts."""
+    """Return a network with every parameter random, none at its initial zero or one, so that each one matters."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = reference_network(hyperparameters(sizes, variables=columns(sizes)))
@@ -32,7 +32,7 @@ def oracle(sizes: TftSizes, *, seed: int = 0) -> Any:
 
 
 def ours(network: Any, sizes: TftSizes) -> TftNetwork:
-    """Our network with the oracle's weights."""
+    """Return our network with the oracle's weights."""
     made = TftNetwork(sizes).to(network.dtype)
     made.load_state_dict(translated(dict(network.state_dict()), sizes))
     return made
@@ -44,5 +44,5 @@ def translated(state: dict[str, Tensor], sizes: TftSizes) -> dict[str, Tensor]:
 
 
 def oracle_raw(network: Any, inputs: dict[str, Any]) -> Tensor:
-    """The output layers' numbers, (B, 3, 7)."""
+    """Return the output layers' numbers, (B, 3, 7)."""
     return torch.cat(network(inputs)["prediction"], dim=1)

@@ -13,7 +13,7 @@ from dagster_shared.serdes import serialize_value
 from forecast_assets.cli.materialise import prepare_home
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.run_storage import postgres_storage
-from forecast_assets_tests.helpers.postgres import PostgresServer, needs_postgres
+from forecast_assets_tests.resources.postgres import PostgresServer, needs_postgres
 
 CROWD = 8
 

@@ -8,7 +8,7 @@ from forecast_assets.core.evaluation.trials import Trial
 from forecast_assets.resources.trial_log import collect_trials, trial_journal
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, KEY_C, publish
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, publish
 
 
 def train(store: Store, key: str, *, seeds: tuple[int, ...] = (0, 1), partition: str = "2019") -> None:

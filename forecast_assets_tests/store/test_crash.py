@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, fields, publish, write
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, fields, publish, write
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, KEY_C, fields, publish, write
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, fields, publish, write
 
 
 def test_a_version_is_written_and_read_in_its_own_folder(disk_store: Store, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from upath import UPath
 
 from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, NEVER, fields, publish, write
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, NEVER, fields, publish, write
 
 
 @pytest.fixture(params=["memory", "s3"], name="root")

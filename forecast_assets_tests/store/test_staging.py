@@ -7,7 +7,7 @@ import pytest
 from forecast_assets.core.errors import BadInput
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, fields, publish, write
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, fields, publish, write
 
 
 @pytest.fixture

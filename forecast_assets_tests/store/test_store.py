@@ -8,7 +8,7 @@ from upath import UPath
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact, MissingArtefact
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import KEY_A, KEY_B, KEY_C, fields, publish, write
+from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, fields, publish, write
 
 
 def test_what_was_committed_is_what_is_read(store: Store) -> None:

@@ -13,8 +13,8 @@ from forecast_assets.core.panel.digests import year_digests
 from forecast_assets.core.panel.features import FEATURES, SCALE, cross_names
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 START = dt.date(2023, 9, 1)
 CUT = dt.date(2024, 2, 15)

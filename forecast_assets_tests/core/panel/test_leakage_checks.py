@@ -19,8 +19,8 @@ from forecast_assets.core.panel.leakage_checks import (
     sample,
 )
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 START = dt.date(2023, 9, 1)
 

@@ -13,8 +13,8 @@ from forecast_assets.core.windows.build import Vocabulary, build_tensors, part_t
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.writer import create
 from forecast_assets_tests.core.panel.test_leakage import features
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 
 @pytest.fixture(scope="module")
