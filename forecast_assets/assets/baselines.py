@@ -43,6 +43,6 @@ def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, y
     log.info(f"baselines {year}: {', '.join(f'{name} {s} s' for name, s in seconds.items())}")
     return StageOutput(
         files={TABLE: pl.concat(tables), TRAINING: {"unconditional_mean": list(stats.unconditional_mean)}},
-        facts={"models": len(tables), "decisions": len(fold.origins), **seconds},
+        facts={"models": len(tables), "origins": len(fold.origins), **seconds},
         checks=purge_check(panel, fold),
     )

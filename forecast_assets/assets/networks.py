@@ -5,6 +5,7 @@ from typing import Annotated
 import dagster as dg
 
 from forecast_assets.assets.fold.fold_work import FoldInputs
+from forecast_assets.assets.fold.reference_check import REFERENCE
 from forecast_assets.assets.fold.train_fold import train_fold
 from forecast_assets.assets.framework.causality_checks import PURGED
 from forecast_assets.assets.framework.output import StageOutput
@@ -23,7 +24,7 @@ def network_asset(model: Model) -> dg.AssetsDefinition:
         group="models",
         kinds={"torch"},
         partitions=years,
-        checks=(PURGED,),
+        checks=(PURGED, REFERENCE) if model.family == "tft" else (PURGED,),
         pool="gpu",
         tuned=True,
         models=(model.key,),

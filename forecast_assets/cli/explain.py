@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.cli.published_fit import best_fit
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.nearest import nearest_names
-from forecast_assets.store.artefact_files import TENSORS, TRAINING, weights_file
 from forecast_assets.store.store import Store
 
 if TYPE_CHECKING:
@@ -35,29 +35,14 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     changed since the model was trained.
     """
     import torch
-    from safetensors.torch import load_file
 
     from forecast_assets.core.models.attribution import attributions
-    from forecast_assets.core.models.catalogue import MODELS
-    from forecast_assets.core.specs import FoldSpec, WindowSpec
-    from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
+    from forecast_assets.core.training.fit import explain_forecasts, neighbours_of
     from forecast_assets.core.windows.days import to_day
-    from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.graph import with_graph_if_read
-    from forecast_assets.core.windows.stats import fit_stats
-    from forecast_assets.core.windows.tensors import PanelTensors
 
-    if model not in MODELS:
-        raise BadInput(f"{model}: no such network; choose from {', '.join(MODELS)}")
-    version, tensors = store.current(model, str(day.year)), store.current("windowed_tensors")
-    if version.manifest.parents["windowed_tensors"] != tensors.seen_by(day.year):
-        raise BadInput(f"{version.label} was trained on another panel than the current one; materialise it again")
-    config = version.manifest.config
-    spec, lookback = (
-        MODELS[model].spec.model_validate(config[model]),
-        WindowSpec.model_validate(config["windows"]).lookback,
-    )
-    panel = PanelTensors.load(tensors.path(TENSORS))
+    fit = best_fit(store, model, day.year)
+    panel, network, lookback = fit.panel, fit.network, fit.lookback
     if ticker not in panel.tickers:
         near = nearest_names(ticker, panel.tickers)
         raise BadInput(
@@ -67,18 +52,13 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == to_day(day))]
     if not len(chosen):
         raise BadInput(f"{ticker} has no forecast on {day}: no quote, or fewer than {lookback} sessions of history")
-    fold = make_fold(panel, year=day.year, spec=FoldSpec.model_validate(config["folds"]), lookback=lookback)
-    stats = fit_stats(panel, fold)
-    best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
-    weights = load_file(version.path(weights_file(best["seed"])))
-    network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
-    panel = with_graph_if_read(spec.reads, panel, ends=chosen, lookback=lookback)
-    found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=stats)
-    effects = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    panel = with_graph_if_read(network.reads, panel, ends=chosen, lookback=lookback)
+    found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=fit.stats)
+    effects = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=fit.stats)
     if found is None:
         raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
     return ForecastExplanation(
-        fit=best["fit"],
+        fit=fit.name,
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
         known_future=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),

@@ -36,7 +36,7 @@ def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int 
     with FitMonitor(work, [seed], tracking=tracking, log=log) as monitor:
         for _ in range(times):
             done = work(seed, lambda message: monitor.on_message(0, message))
-        monitor.over(seed, done.fit)
+        monitor.on_fit_end(seed, done.fit)
     return done
 
 

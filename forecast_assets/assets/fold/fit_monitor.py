@@ -1,4 +1,4 @@
-"""What the fits of a fold tell while they run, wherever that is: their epochs are logged and tracked here."""
+"""Log and track the epochs of a fold's fits while they run, wherever that is."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class FitMonitor:
-    """Hears the fits of one model on one fold. Each fit is a tracked run, each epoch is told once.
+    """Follows the fits of one model on one fold: each fit is a tracked run, each epoch is logged once.
 
-    A fit that begins again on another machine tells its finished epochs again; with another batch, it has new ones.
+    A fit that restarts on another machine reports its finished epochs again; with another batch size, it has new ones.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class FitMonitor:
     ) -> None:
         self._work, self._seeds, self._tracking, self._log = work, seeds, tracking, log
         self._runs: dict[int, tuple[ExitStack, Log]] = {}
-        self._told: dict[int, int] = {}
+        self._reported: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -35,25 +35,25 @@ class FitMonitor:
             stack.__exit__(kind, error, trace)
 
     def on_message(self, position: int, message: Mapping[str, float] | str) -> None:
-        """An epoch of the fit at ``position``, or a warning."""
+        """Log an epoch's metrics, or a warning, of the fit at ``position``."""
         seed = self._seeds[position]
         name = f"{self._work.name} {self._work.year} seed {seed}"
         if isinstance(message, str):
-            self._told.pop(seed, None)
+            self._reported.pop(seed, None)
             self._log.warning(f"{name}: {message}")
             return
         epoch = int(message["epoch"])
-        if epoch <= self._told.get(seed, -1):
+        if epoch <= self._reported.get(seed, -1):
             return
-        self._told[seed] = epoch
+        self._reported[seed] = epoch
         self._record(seed)(message)
         self._log.debug(
             f"{name}: epoch {epoch + 1} of {self._work.spec.epochs}, "
             f"validation pinball {message['validation_pinball']:.5f}, {message['seconds']:.0f} s"
         )
 
-    def over(self, seed: int, trained: "Fit") -> None:
-        """The fit of ``seed`` came to its end."""
+    def on_fit_end(self, seed: int, trained: "Fit") -> None:
+        """Log the result of the fit of ``seed`` and close its tracked run."""
         if seed in self._runs:
             self._runs.pop(seed)[0].close()
         self._log.info(

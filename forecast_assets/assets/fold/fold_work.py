@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldInputs(Parameters):
-    """What every network is trained with on a fold, and where that is told."""
+    """What every network is trained with on a fold, and where it is logged."""
 
     windowed_tensors: Version
     folds: FoldSpec
@@ -56,7 +56,7 @@ class Fitted(NamedTuple):
 class FoldWork:
     """The fits of one model on one fold: from a seed to a ``Fitted``, on any machine.
 
-    It is sent by name: what it reads is opened where it runs, once, and stays behind when it is sent on.
+    Only references are sent: what it reads is opened where it runs, once.
     """
 
     name: str
@@ -70,7 +70,7 @@ class FoldWork:
 
     @cached_property
     def data(self) -> FoldData:
-        """The fold and what it is trained with, read from the store."""
+        """The fold and its training data, read from the store."""
         import torch
 
         from forecast_assets.core.windows.folds import make_fold
@@ -89,13 +89,11 @@ class FoldWork:
         return {name: value for name, value in vars(self).items() if name != "data"}
 
     def needs(self) -> Needs:
-        """What a fit takes of a machine."""
+        """Return the resources that a fit takes."""
         return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
 
     def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
-        """One fit, which says each epoch (a mapping) and what is worth a warning (a text); where the device's memory
-        does not suffice, with half the batch.
-        """
+        """Run one fit and report each epoch (a mapping) and warnings (texts); halve the batch where the device's memory is short."""
         import torch
 
         from forecast_assets.core.training.fit import FoldTrainer, Resumable
