@@ -93,7 +93,7 @@ class FoldWork:
         return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
 
     def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
-        """Run one fit and report each epoch (a mapping) and warnings (texts); halve the batch where the device's memory is short."""
+        """Run one fit, report its epochs (mappings) and warnings (texts), halve the batch where memory is short."""
         import torch
 
         from forecast_assets.core.training.fit import FoldTrainer, Resumable
