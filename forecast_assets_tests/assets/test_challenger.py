@@ -97,7 +97,7 @@ def test_a_harmful_step_size_leaves_the_champion_as_it_is(night: Graph) -> None:
 def test_too_short_a_history_is_a_night_without_a_contest(night: Graph) -> None:
     verdict = contest(night, "nightly.train_sessions=1", "nightly.validation_sessions=100000").json("challenger.json")
     assert not verdict["promoted"]
-    assert "no training decision" in verdict["why"][0]
+    assert "no training forecast origin" in verdict["why"][0]
 
 
 def judged(graph: Graph, version: Version, *, promoted: bool) -> Version:

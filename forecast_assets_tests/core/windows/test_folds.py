@@ -80,5 +80,5 @@ def test_a_year_without_enough_history_says_what_is_missing() -> None:
 
 def test_a_year_outside_the_panel_says_so() -> None:
     panel = random_panel(tickers=2, sessions=700)
-    with pytest.raises(BadInput, match="fold 2025: no test decision"):
+    with pytest.raises(BadInput, match="fold 2025: no test forecast origin"):
         make_fold(panel, year=2025, spec=SPEC, lookback=20)

@@ -87,10 +87,10 @@ def test_a_decision_without_a_label_over_every_horizon_is_in_no_split() -> None:
 @pytest.mark.parametrize(
     ("session", "after", "message"),
     [
-        (30, None, "recent window up to 2017-02-13: no shadow decision has 20 complete sessions"),
-        (60, None, "no validation decision has"),
-        (90, None, "no training decision has"),
-        (300, 281, "no shadow decision that was taken after 2018-01-30 has"),
+        (30, None, "recent window up to 2017-02-13: no comparison forecast origin has 20 complete sessions"),
+        (60, None, "no validation forecast origin has"),
+        (90, None, "no training forecast origin has"),
+        (300, 281, "no comparison forecast origin after 2018-01-30 has"),
     ],
 )
 def test_an_empty_split_says_which_and_why(session: int, after: int | None, message: str) -> None:

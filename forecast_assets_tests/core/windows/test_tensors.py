@@ -87,5 +87,5 @@ def test_a_decisions_row_is_found_by_ticker_and_date() -> None:
     dates = panel.date[rows].numpy().astype("datetime64[D]")
     assert panel.rows_of(tickers, dates).tolist() == rows.tolist()
     assert panel.find(["T01", "GONE", "T02"], dates[:3]).tolist() == [57, -1, 110]
-    with pytest.raises(ValueError, match="1 of 2 decisions have no row"):
+    with pytest.raises(ValueError, match="1 of 2 forecast origins have no row"):
         panel.rows_of(["T00", "GONE"], dates[:2])

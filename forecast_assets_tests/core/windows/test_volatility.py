@@ -145,5 +145,5 @@ def test_a_stale_price_has_a_volatility_all_the_same() -> None:
 
 def test_no_usable_decision_is_an_error() -> None:
     panel = random_panel(tickers=1, sessions=SESSIONS)
-    with pytest.raises(ValueError, match="no training decision has a 20-session label"):
+    with pytest.raises(ValueError, match="no training forecast origin has a 20-session label"):
         fit_volatility(panel, torch.tensor([SESSIONS - 10]))
