@@ -46,7 +46,7 @@ def test_a_panel_written_ticker_by_ticker_loads_as_the_panel_built_whole(rows: p
         assert set(file_.keys()) == set(whole.tensors())
 
 
-def test_more_or_fewer_rows_than_declared_are_refused(rows: pl.DataFrame, tmp_path: Path) -> None:
+def test_more_or_fewer_rows_than_declared_are_rejected(rows: pl.DataFrame, tmp_path: Path) -> None:
     whole = build_tensors(rows, feature_names=feature_names(rows))
     with (
         pytest.raises(ValueError, match="fewer rows were written"),
