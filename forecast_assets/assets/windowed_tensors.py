@@ -26,12 +26,12 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Output
 
     table = pl.scan_parquet(feature_panel.path(TABLE))
     columns = feature_names(table.head(0).collect())
-    names, rows = Vocabulary.of(table), sum(part_sizes(table))
-    empty = part_tensors(table.head(0).collect(), feature_names=columns, names=names)
+    vocabulary, rows = Vocabulary.of(table), sum(part_sizes(table))
+    empty = part_tensors(table.head(0).collect(), feature_names=columns, vocabulary=vocabulary)
     ends, written, complete = [], 0, False
     with create(folder / TENSORS, empty, rows=rows) as file:
         for part in ticker_parts(table):
-            tensors = part_tensors(part, feature_names=columns, names=names)
+            tensors = part_tensors(part, feature_names=columns, vocabulary=vocabulary)
             file.append(tensors.tensors())
             ends.append(tensors.ends(windows.lookback) + written)
             written += tensors.rows

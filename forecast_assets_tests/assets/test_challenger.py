@@ -99,7 +99,7 @@ def test_a_harmful_learning_rate_leaves_the_champion_unchanged(night: Graph) -> 
 def test_with_too_short_a_history_no_challenger_is_trained(night: Graph) -> None:
     verdict = retrained(night, "nightly.train_sessions=1", "nightly.validation_sessions=100000").json("challenger.json")
     assert not verdict["promoted"]
-    assert "no training decision" in verdict["why"][0]
+    assert "no training forecast origin" in verdict["why"][0]
 
 
 def with_verdict(graph: Graph, version: Version, *, promoted: bool) -> Version:

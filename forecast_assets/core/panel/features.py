@@ -238,10 +238,10 @@ def declare_scale(spec: FeatureSpec) -> Feature:
 def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
     """Return the cross-sectional features: within date and exchange, so that no later close enters an earlier forecast."""
     volatility = f"volatility_{spec.volatility_window}"
-    formula = "(rank of {} among the observed names of the exchange on the date - 1/2) / names - 1/2"
+    formula = "(rank of {} among the observed tickers of the exchange on the date - 1/2) / tickers - 1/2"
     unit, source = "-1/2 to 1/2", "Gu, Kelly, Xiu (2020)"
     mean, plain = (
-        "mean log_return of the observed names of the exchange{} on the date",
+        "mean log_return of the observed tickers of the exchange{} on the date",
         "Campbell, Lo, MacKinlay (1997)",
     )
     day, sector = "day", "day_sector"  # see add_cross
@@ -278,7 +278,7 @@ def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
     variances = (
         Feature(
             "market_variance",
-            f"log of the mean log_return^2 of the observed names of the exchange on the date, at least log {ind.FLOOR}^2",
+            f"log of the mean log_return^2 of the observed tickers of the exchange on the date, at least log {ind.FLOOR}^2",
             "log variance per session",
             1,
             "cross-sectional second moment",
@@ -289,7 +289,7 @@ def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
         ),
         Feature(
             "market_volatility",
-            f"mean log of {volatility} of the observed names of the exchange on the date",
+            f"mean log of {volatility} of the observed tickers of the exchange on the date",
             "log volatility per session",
             spec.volatility_window,
             "the level that volatilities share",

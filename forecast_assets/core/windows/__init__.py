@@ -1,1 +1,1 @@
-"""From the feature panel to tensors, window indices, samplers and walk-forward folds."""
+"""From the feature panel to tensors, window batches, samplers and walk-forward folds."""

@@ -1,4 +1,4 @@
-"""The feature panel as tensors."""
+"""Turn the feature panel into tensors, whole or part by part."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ NO_COMPLETE_ROW = (
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a panel's codes index: its tickers, sectors and exchanges, each sorted."""
+    """Tickers, sectors and exchanges of a panel, each sorted: what its integer codes index."""
 
     tickers: tuple[str, ...]
     sectors: tuple[str, ...]
@@ -28,7 +28,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, feature_panel: pl.LazyFrame) -> "Vocabulary":
-        """The names in a whole feature panel."""
+        """Return the vocabulary of a whole feature panel."""
         sector = pl.col("sector").fill_null(UNKNOWN_SECTOR)
         found = feature_panel.select("ticker", sector, "exchange").unique().collect(engine="streaming")
         return cls(*(tuple(found[name].unique().sort()) for name in ("ticker", "sector", "exchange")))
@@ -40,20 +40,20 @@ def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]
     A row is complete when all features but the macro ones, and the volatility scale, are finite. Raises BadInput when no
     row is.
     """
-    panel = part_tensors(feature_panel, feature_names=feature_names, names=Vocabulary.of(feature_panel.lazy()))
+    panel = part_tensors(feature_panel, feature_names=feature_names, vocabulary=Vocabulary.of(feature_panel.lazy()))
     if not (panel.run_length > 0).any():
         raise BadInput(NO_COMPLETE_ROW)
     return panel
 
 
-def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], names: Vocabulary) -> PanelTensors:
-    """The tensors of some whole tickers of a panel whose codes index ``names``; see ``build_tensors``."""
+def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], vocabulary: Vocabulary) -> PanelTensors:
+    """Return the tensors of some whole tickers of a panel with this ``vocabulary``; see ``build_tensors``."""
     frame = part.sort("ticker", "date")
-    # A macro feed may stop or begin late: only a model that reads it may be stopped by that, never all decisions.
+    # A macro feed may stop or begin late: that may stop only a model that reads it.
     numbers = [*(name for name in feature_names if name not in MACRO_NAMES), "ewma_vol"]
     complete = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in numbers)
     frame = frame.with_columns(complete.alias("complete")).with_columns(
-        # Rows since the last incomplete one: a cumulative count within each unbroken stretch of a segment.
+        # Number of incomplete rows before: constant within each sequence of complete rows of a segment.
         breaks=(~pl.col("complete")).cum_sum().over("ticker", "segment"),
         segment_start=pl.int_range(pl.len()).over("ticker", "segment") == 0,
     )
@@ -66,16 +66,16 @@ def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], names: V
         scale=_float32(frame.select("ewma_vol")).squeeze(1),
         date=_days(frame["date"]),
         label_end=_days(frame["label_end"]),
-        ticker=_codes(frame["ticker"], names.tickers),
-        sector=_codes(frame["sector"].fill_null(UNKNOWN_SECTOR), names.sectors),
-        exchange=_codes(frame["exchange"], names.exchanges),
+        ticker=_codes(frame["ticker"], vocabulary.tickers),
+        sector=_codes(frame["sector"].fill_null(UNKNOWN_SECTOR), vocabulary.sectors),
+        exchange=_codes(frame["exchange"], vocabulary.exchanges),
         observed=torch.from_numpy((~frame["is_missing"]).to_numpy().copy()),
         segment_start=torch.from_numpy(frame["segment_start"].to_numpy().copy()),
         run_length=torch.from_numpy(frame["run_length"].cast(pl.Int32).to_numpy().copy()),
         feature_names=feature_names,
-        tickers=names.tickers,
-        sectors=names.sectors,
-        exchanges=names.exchanges,
+        tickers=vocabulary.tickers,
+        sectors=vocabulary.sectors,
+        exchanges=vocabulary.exchanges,
     )
 
 
@@ -88,6 +88,6 @@ def _days(dates: pl.Series) -> torch.Tensor:
     return torch.from_numpy(dates.cast(pl.Int32).fill_null(NO_DATE).to_numpy().copy())
 
 
-def _codes(values: pl.Series, names: tuple[str, ...]) -> torch.Tensor:
-    codes = values.replace_strict(list(names), range(len(names)), return_dtype=pl.Int32)
+def _codes(values: pl.Series, vocabulary: tuple[str, ...]) -> torch.Tensor:
+    codes = values.replace_strict(list(vocabulary), range(len(vocabulary)), return_dtype=pl.Int32)
     return torch.from_numpy(codes.to_numpy().copy())

@@ -1,4 +1,4 @@
-"""When each exchange decides and when its rows are known to the others, as points in time."""
+"""Times of each exchange's forecast origins, and when its rows become known to other exchanges."""
 
 from typing import NamedTuple
 
@@ -12,23 +12,23 @@ from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 
 DAY = 86_400_000_000
-"""Microseconds of a day."""
+"""Microseconds in a day."""
 
 
 class Times(NamedTuple):
-    """The days (S,) on which an exchange of a panel has rows, ascending, with two instants of each, microseconds UTC.
+    """The days (S,) on which an exchange of a panel has rows, ascending, and two times of each, microseconds UTC.
 
-    Both are the exchange's close, early where it closes early. A day that its calendar does not have (a special session)
-    is decided at its first moment and known to others from its end, since nobody says when it closed.
+    Both are the exchange's close, early on half days. On a day that its calendar does not have (a special session, whose
+    close is unknown) the forecast origin is the day's first moment, and other exchanges know the row from its end.
     """
 
     day: NDArray[np.int64]  # days since 1970-01-01
-    decided: NDArray[np.int64]
-    known: NDArray[np.int64]
+    origin: NDArray[np.int64]  # of the forecast
+    known: NDArray[np.int64]  # to other exchanges
 
 
 def exchange_times(panel: PanelTensors) -> list[Times]:
-    """The times of each of ``panel.exchanges``, in their order. Raises BadInput as ``sessions.closes``."""
+    """Return the times of each of ``panel.exchanges``, in their order. Raises BadInput as ``sessions.closes``."""
     found = []
     for code, exchange in enumerate(panel.exchanges):
         day = torch.unique(panel.date[panel.exchange == code]).numpy().astype(np.int64)
@@ -44,6 +44,6 @@ def _times(exchange: str, day: NDArray[np.int64]) -> Times:
     close = calendar["close"].cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
     place = np.minimum(np.searchsorted(session, day), len(session) - 1) if len(session) else np.zeros_like(day)
     listed = session[place] == day if len(session) else np.zeros(len(day), dtype=bool)
-    decided, known = day * DAY, (day + 1) * DAY
-    decided[listed] = known[listed] = close[place[listed]]
-    return Times(day, decided, known)
+    origin, known = day * DAY, (day + 1) * DAY
+    origin[listed] = known[listed] = close[place[listed]]
+    return Times(day, origin, known)

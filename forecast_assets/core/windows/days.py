@@ -1,4 +1,4 @@
-"""Dates as the tensors hold them: days since 1970-01-01."""
+"""Convert dates to and from days since 1970-01-01, as the tensors hold them."""
 
 import datetime as dt
 
@@ -6,10 +6,10 @@ EPOCH = dt.date(1970, 1, 1)
 
 
 def to_day(date: dt.date) -> int:
-    """Days since 1970-01-01."""
+    """Return days since 1970-01-01."""
     return (date - EPOCH).days
 
 
 def to_date(day: int) -> dt.date:
-    """Its inverse."""
+    """Return the date of ``day`` days since 1970-01-01."""
     return EPOCH + dt.timedelta(days=day)

@@ -1,5 +1,6 @@
-"""Where time is cut: yearly walk-forward folds and the recent window of a night, purged by label end. Nobody else compares
-a date to a year.
+"""Walk-forward folds by year and the recent window of a night, purged by label end.
+
+No other module cuts time: no other one compares a date to a year.
 """
 
 import datetime as dt
@@ -16,7 +17,7 @@ from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 @dataclass(frozen=True)
 class Fold:
-    """One test year Y, or a recent window named by the year it ends in. Each split is row numbers of decisions,
+    """A test year, or a recent window named by the year it ends in. A split is row numbers of forecast origins,
     ascending, int64.
 
     Invariants, asserted: ``max(train.label_end) < min(validation.date)`` and
@@ -35,12 +36,12 @@ class Fold:
 
 
 def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) -> Fold:
-    """The fold that tests ``year``.
+    """Return the fold that tests ``year``.
 
-    Test decisions lie in the year; validation decisions in the ``validation_sessions`` union sessions that end
-    ``purge_sessions`` before it; training decisions are all whose labels end before the first validation decision.
-    A validation decision whose label reaches into the test year (twenty own sessions can span more union sessions
-    than the purge) is left out. Raises BadInput where a split would be empty.
+    Test origins lie in the year; validation origins in the ``validation_sessions`` union sessions that end
+    ``purge_sessions`` before it; training origins are all whose labels end before the first validation origin.
+    Validation origins whose label reaches into the test year (the sessions of the longest horizon can span more union
+    sessions than the purge) are left out. Raises BadInput where a split would be empty.
     """
     ends = panel.ends(lookback)
     date, label_end = panel.date[ends], panel.label_end[ends]
@@ -64,7 +65,7 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
     for name, split in (("training", train), ("validation", validation), ("test", test)):
         if not split.any():
             raise BadInput(
-                f"fold {year}: no {name} decision with {lookback} complete sessions behind it; "
+                f"fold {year}: no {name} forecast origin with {lookback} complete sessions behind it; "
                 "give more history or shorten windows.lookback"
             )
     fold = Fold(year=year, train=ends[train], validation=ends[validation], test=ends[test])
@@ -75,14 +76,13 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
 def recent_fold(
     panel: PanelTensors, *, until: dt.date, spec: NightlySpec, lookback: int, after: dt.date | None = None
 ) -> Fold:
-    """The latest window whose labels have all ended by ``until``, that day included.
+    """Return the latest window whose labels have all ended by ``until``, that day included.
 
-    From the end backwards, in union sessions that hold such decisions: the test split is the ``comparison_sessions`` last
-    ones, of decisions later than ``after`` where that is given; validation the ``validation_sessions`` last ones whose
-    labels end before the first test decision; training the ``train_sessions`` last ones whose labels end before the
-    first validation decision. Every split takes only decisions with a label over every horizon: what a shorter one
-    alone would admit depends on rows after ``until``, and a replayed night must cut as it was cut then. Raises BadInput
-    where a split would be empty.
+    From the end backwards, in union sessions that hold such origins: the test split is the ``comparison_sessions`` last
+    ones, of origins later than ``after`` where that is given; validation the ``validation_sessions`` last ones whose
+    labels end before the first test origin; training the ``train_sessions`` last ones whose labels end before the first
+    validation origin. All origins have a label over every horizon: which ones have only the shorter ones depends on rows
+    after ``until``, and a replayed night has to cut as the original did. Raises BadInput where a split would be empty.
     """
     ends = panel.ends(lookback)
     ends = ends[panel.date[ends] <= to_day(until)]
@@ -90,41 +90,41 @@ def recent_fold(
     date, label_end = panel.date[ends], panel.label_end[ends]
     before, splits = to_day(until) + 1, {}
     lengths = {
-        "shadow": spec.comparison_sessions,
+        "comparison": spec.comparison_sessions,
         "validation": spec.validation_sessions,
         "training": spec.train_sessions,
     }
     for name, length in lengths.items():
         candidates = label_end < before
         later = ""
-        if name == "shadow" and after is not None:
+        if name == "comparison" and after is not None:
             candidates &= date > to_day(after)
-            later = f" that was taken after {after}"
+            later = f" after {after}"
         sessions = date[candidates].unique()  # (S,) ascending
         if not len(sessions):
             raise BadInput(
-                f"recent window up to {until}: no {name} decision{later} has {lookback} complete sessions behind it and "
-                f"labels that end before {to_date(before)}; give more history, or shorten the windows "
+                f"recent window up to {until}: no {name} forecast origin{later} has {lookback} complete sessions behind it "
+                f"and labels that end before {to_date(before)}; give more history, or shorten the windows "
                 "(nightly.comparison_sessions, nightly.validation_sessions)"
             )
         chosen = candidates & (date >= sessions[-length:][0])
         splits[name] = ends[chosen]
         before = int(date[chosen].min())
-    fold = Fold(year=until.year, train=splits["training"], validation=splits["validation"], test=splits["shadow"])
+    fold = Fold(year=until.year, train=splits["training"], validation=splits["validation"], test=splits["comparison"])
     check_purged(fold, date=panel.date, label_end=panel.label_end)
     return fold
 
 
 def check_purged(fold: Fold, *, date: Tensor, label_end: Tensor) -> None:
-    """Raise AssertionError unless every label ends before the next split's first decision."""
+    """Raise AssertionError unless every label ends before the next split's first origin."""
     for name, (ends, begins) in borders(fold, date=date, label_end=label_end).items():
         if ends >= begins:
             raise AssertionError(
-                f"fold {fold.year}: a {name} label ends on day {ends}, the next split decides on {begins}"
+                f"fold {fold.year}: a {name} label ends on day {ends}, the next split begins on {begins}"
             )
 
 
 def borders(fold: Fold, *, date: Tensor, label_end: Tensor) -> dict[str, tuple[int, int]]:
-    """Split -> (day its last label ends, day of the next split's first decision), for training and validation."""
+    """Return split -> (day its last label ends, day of the next split's first origin), for training and validation."""
     pairs = {"train": (fold.train, fold.validation), "validation": (fold.validation, fold.test)}
     return {name: (int(label_end[early].max()), int(date[late].min())) for name, (early, late) in pairs.items()}

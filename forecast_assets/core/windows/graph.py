@@ -1,13 +1,13 @@
-"""The rolling correlation graph of a panel: who has lately moved with whom, as known at each decision.
+"""Rolling correlation graph of a panel: the most correlated tickers of each row, as known at its close.
 
 An edge into a row of ticker i on session t comes from one of the k tickers whose returns had the largest absolute
 correlation with i's over the last sessions of i's exchange, t included; its weight is that correlation, sign kept. Returns
-are taken from one decision of i's exchange to the next, from the log prices known at them, so what another exchange did
-while i's was closed adds up. What is known is a matter of closing times (``core.windows.clock``): a name of the same
-exchange is known up to t itself, a name of another up to its last close at or before the decision.
+are taken from one forecast origin of i's exchange to the next, from the log prices known then, so they add up what
+another exchange did while i's was closed. What is known depends on closing times (``core.windows.clock``): a ticker of the
+same exchange is known up to t itself, a ticker of another one up to its last close at or before the origin.
 
-A ticker with no new quote since the exchange's previous session has nothing to say on t, is missing from that session's
-pairs, and sends no edge into it.
+A ticker with no new quote since the exchange's previous session has no return on t: it is missing from that session's
+pairs, and no edge on t comes from it.
 """
 
 from dataclasses import replace
@@ -23,10 +23,10 @@ from forecast_assets.core.windows.clock import Times, exchange_times
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
 
 BLOCK = 1 << 20
-"""Correlations, and numbers of the windows that they are of, computed at a time, about."""
+"""About how many correlations, and how many numbers of their windows, are computed at a time."""
 
 FLAT = 1e-5
-"""Share of a sum of squares below which what is left of it around the mean is rounding: a series that does not vary."""
+"""Share of a sum of squares below which the rest around the mean is rounding: the series is constant."""
 
 
 def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
@@ -40,15 +40,15 @@ def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookb
 def with_graph(
     panel: PanelTensors, spec: GraphSpec | GraphSettings, *, since: int | None = None, until: int | None = None
 ) -> PanelTensors:
-    """``panel`` with the graph of ``spec``; rows outside the days ``since`` to ``until`` (days since 1970-01-01), where they
+    """Return ``panel`` with the graph of ``spec``; rows outside ``since`` to ``until`` (days since 1970-01-01), where they
     are given, get no edges.
     """
-    asked = torch.ones(panel.rows, dtype=torch.bool)
+    inside = torch.ones(panel.rows, dtype=torch.bool)
     if since is not None:
-        asked &= panel.date >= since
+        inside &= panel.date >= since
     if until is not None:
-        asked &= panel.date <= until
-    rows = torch.nonzero(asked).squeeze(1)
+        inside &= panel.date <= until
+    rows = torch.nonzero(inside).squeeze(1)
     found = Correlations.of_spec(panel, spec).of(rows)
     neighbour = torch.full((panel.rows, spec.neighbours), -1, dtype=torch.int32).index_copy_(0, rows, found.neighbour)
     weight = torch.zeros(panel.rows, spec.neighbours).index_copy_(0, rows, found.weight)
@@ -56,7 +56,7 @@ def with_graph(
 
 
 class Correlations:
-    """Finds the edges into the rows of a panel that it is asked about; an ``Edges``.
+    """Computes the edges into given rows of a panel; an ``Edges``.
 
     Needs the feature ``log_return``. A pair counts with at least ``min_pairs`` returns in common.
     """
@@ -70,7 +70,7 @@ class Correlations:
 
     @classmethod
     def of_spec(cls, panel: PanelTensors, spec: GraphSpec | GraphSettings) -> "Correlations":
-        """As ``spec`` says, with the closing times of the panel's exchanges."""
+        """Return the correlations that ``spec`` declares, with the closing times of the panel's exchanges."""
         return cls(
             panel,
             exchange_times(panel),
@@ -80,13 +80,13 @@ class Correlations:
         )
 
     def to(self, device: torch.device | str) -> "Correlations":
-        """Itself; raises ValueError for a device that the panel is not on."""
+        """Return itself; raises ValueError for a device that the panel is not on."""
         if torch.device(device) != self.panel.features.device:
             raise ValueError(f"correlations are computed where the panel is; make a graph before it moves to {device}")
         return self
 
     def of(self, rows: Tensor) -> Graph:
-        """The edges into ``rows`` (...): tensors (..., k)."""
+        """Return the edges into ``rows`` (...): tensors (..., k)."""
         asked, place = torch.unique(rows, return_inverse=True)
         neighbour = torch.full((len(asked), self.neighbours), -1, dtype=torch.int32)
         weight = torch.zeros(len(asked), self.neighbours)
@@ -149,7 +149,7 @@ def _correlations(seen: Tensor, members: Tensor, *, least: int) -> Tensor:
 
 
 class _Histories:
-    """Each ticker's quotes, one stretch of rows after the other."""
+    """Each ticker's quoted rows with their cumulative log price."""
 
     def __init__(self, panel: PanelTensors) -> None:
         codes = panel.ticker.numpy()
@@ -164,16 +164,16 @@ class _Histories:
         breaks = panel.segment_start.numpy() | (is_quote & ~np.isfinite(change))
         change = np.where(is_quote & np.isfinite(change), change, 0.0)
         self._quotes = [np.flatnonzero(is_quote[b:e]) + b for b, e in zip(self._begin, self._end, strict=True)]
-        # Of each ticker by itself: what another's future holds must not reach it, not even by rounding.
-        self._price, self._stretch = np.zeros(len(codes)), np.zeros(len(codes), dtype=np.int64)
+        # Of each ticker by itself: another ticker's future must not change it, not even by rounding.
+        self._price, self._block = np.zeros(len(codes)), np.zeros(len(codes), dtype=np.int64)
         for b, e in zip(self._begin, self._end, strict=True):
             self._price[b:e] = np.cumsum(change[b:e])
-            self._stretch[b:e] = np.cumsum(breaks[b:e])
+            self._block[b:e] = np.cumsum(breaks[b:e])
 
     def known(self, times: list[Times], *, code: int, sessions: slice) -> NDArray[np.int64]:
-        """Row of each ticker's last quote known at the decisions of exchange ``code``, (S, N); -1 where there is none."""
+        """Return the row of each ticker's last quote known at the origins of exchange ``code``, (S, N); -1 without one."""
         own = times[code]
-        decided, day = own.decided[sessions], own.day[sessions]
+        origin, day = own.origin[sessions], own.day[sessions]
         found = np.full((len(day), len(self.exchange)), -1, dtype=np.int64)
         for ticker, quotes in enumerate(self._quotes):
             if not len(quotes):
@@ -184,15 +184,15 @@ class _Histories:
                 count = np.searchsorted(dates, day, side="right")
             else:
                 known = times[other].known[np.searchsorted(times[other].day, dates)]
-                count = np.searchsorted(known, decided, side="right")
+                count = np.searchsorted(known, origin, side="right")
             found[:, ticker] = np.where(count > 0, quotes[np.maximum(count - 1, 0)], -1)
         return found
 
     def returns(self, known: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Log returns from each session's known price to the next one's, (S, N); NaN where there is no new quote."""
+        """Return log returns from each session's known price to the next one's, (S, N); NaN without a new quote."""
         found = np.full(known.shape, np.nan, dtype=np.float32)
         last, now = known[:-1], known[1:]
         moved = (now > last) & (last >= 0)
-        moved &= self._stretch[now] == self._stretch[last]
+        moved &= self._block[now] == self._block[last]
         found[1:][moved] = self._price[now[moved]] - self._price[last[moved]]
         return found

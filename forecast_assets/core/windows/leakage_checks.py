@@ -1,4 +1,4 @@
-"""The proof, on the panel at hand, that no window knows what comes after it; see ``core.panel.proofs``."""
+"""Leakage check of the window tensors: no window may depend on later data; see ``core.panel.leakage_checks``."""
 
 import datetime as dt
 
@@ -13,10 +13,10 @@ from forecast_assets.core.windows.tensors import PanelTensors
 
 
 def window_leakage(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, LeakageCheck]:
-    """Truncation and poison of the tensors: every row up to the cut, its static codes, and which rows end a window.
+    """Check the tensors by truncation and poison: every row up to the cut, its codes, and which rows end a window.
 
-    Targets are no part of it: they are what comes after. The poison is NaN in every number after the cut. The cut is
-    placed among the sessions that end a window; where no row ends one there is nothing to prove, and the proof holds.
+    Targets, which look ahead, are left out. The poison is NaN in every number after the cut. The cut lies among the
+    sessions that end a window.
     """
     rows = sample(feature_panel).sort(KEY)
     names = feature_names(rows)
@@ -37,8 +37,8 @@ def window_leakage(feature_panel: pl.LazyFrame, *, lookback: int) -> dict[str, L
 
 
 def _compare(whole: PanelTensors, other: PanelTensors, *, cut: dt.date, lookback: int, tickers: int) -> LeakageCheck:
-    ours = _past(whole, cut=cut, lookback=lookback, names=whole)
-    theirs = _past(other, cut=cut, lookback=lookback, names=whole)
+    ours = _past(whole, cut=cut, lookback=lookback, like=whole)
+    theirs = _past(other, cut=cut, lookback=lookback, like=whole)
     rows = len(ours["date"])
     if rows != len(theirs["date"]):
         return LeakageCheck(cut, tickers, rows, {"rows": abs(rows - len(theirs["date"]))})
@@ -50,8 +50,8 @@ def _compare(whole: PanelTensors, other: PanelTensors, *, cut: dt.date, lookback
     return LeakageCheck(cut, tickers, rows, changed)
 
 
-def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, names: PanelTensors) -> dict[str, torch.Tensor]:
-    """What a model can see of the rows up to ``cut``, codes translated to those of ``names``."""
+def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, like: PanelTensors) -> dict[str, torch.Tensor]:
+    """Return what a model reads of the rows up to ``cut``, with the codes of ``like``."""
     early = panel.date <= to_day(cut)
     is_end = torch.zeros(panel.rows, dtype=torch.bool)
     is_end[panel.ends(lookback)] = True
@@ -65,7 +65,7 @@ def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, names: PanelTenso
         "window_ends": is_end,
     }
     for code, vocabulary in (("ticker", "tickers"), ("sector", "sectors"), ("exchange", "exchanges")):
-        # A name that lists later shifts the codes: what counts is which name a code stands for.
-        shared = [getattr(names, vocabulary).index(name) for name in getattr(panel, vocabulary)]
+        # A ticker that lists later shifts the codes, so codes are compared by what they stand for.
+        shared = [getattr(like, vocabulary).index(name) for name in getattr(panel, vocabulary)]
         past[code] = torch.tensor(shared)[getattr(panel, code).long()]
     return {name: values[early] for name, values in past.items()}

@@ -1,7 +1,6 @@
-"""What became of a ticker's sessions, as far as it is known at a decision: labels of the past, from returns alone.
+"""Realised outcomes of past sessions that are known at a forecast origin, computed from returns alone.
 
-Training has labels of its own; what a model reads of the past has to be there at night and in the service too, where there
-is nothing but the decision's history.
+A model that reads them needs them at night and in the service too, where only the history up to the origin is given.
 """
 
 from typing import NamedTuple
@@ -13,18 +12,18 @@ from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.windows.tensors import PanelTensors
 
 LOG_RETURN = "log_return"
-"""Feature that outcomes add up: of an observed session the return since the quote before it."""
+"""Feature whose sums are the outcomes: of an observed session the return since the quote before it."""
 
 
 class Past(NamedTuple):
-    """Sessions of K runs and what is needed to tell their outcomes; sessions that may not be looked at are not quoted."""
+    """Returns of the T sessions of K blocks; sessions that must not be used count as not quoted."""
 
     log_return: Tensor  # (K, T) raw, 0 where not quoted
     quoted: Tensor  # (K, T) bool
 
 
 def past_of(panel: PanelTensors, rows: Tensor, *, first: Tensor) -> Past:
-    """The past of runs that show ``rows`` (K, T), which may begin before ``first`` (K,), their earliest row that counts."""
+    """Return the past of blocks of ``rows`` (K, T), which may begin before ``first`` (K,), the earliest row to be used."""
     counts = rows >= first[:, None]
     at = torch.maximum(rows, first[:, None])
     quoted = counts & panel.observed[at]
@@ -33,13 +32,13 @@ def past_of(panel: PanelTensors, rows: Tensor, *, first: Tensor) -> Past:
 
 
 def outcomes(past: Past, offsets: Tensor, *, sessions: int) -> Tensor:
-    """Log returns over each horizon after the ``sessions`` sessions before each decision, (K, T) -> (K M, sessions, 3).
+    """Return log returns over H horizons after each of ``sessions`` sessions before an origin: (K M, sessions, H).
 
-    ``offsets`` (M,) are the decisions' positions. NaN where an outcome was not known
-    at the decision's close, or its first or last session was not quoted; a filled session between them is one of its
-    sessions. These are the panel's targets wherever every row is a session of the ticker's own exchange.
+    ``offsets`` (M,) are the origins' positions in a block. NaN where an outcome was not known at the origin's close, or
+    its first or last session was not quoted; a filled session between them counts as a session. These are the panel's
+    targets wherever every row is a session of the ticker's own exchange.
     """
-    price = past.log_return.cumsum(dim=1)  # (K, T) log price, from the run's first row on
+    price = past.log_return.cumsum(dim=1)  # (K, T) log price, from the block's first row on
     at = offsets[:, None] + torch.arange(-sessions, 0, device=offsets.device)  # (M, S)
     columns = []
     for horizon in HORIZONS:

@@ -1,4 +1,4 @@
-"""Which training windows an epoch shows: as many of each ticker, however long its history, and each as often."""
+"""Sample the training windows of an epoch: as many of each ticker, and each window of a ticker equally often."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,9 @@ OVERSAMPLING_CAP = 10.0
 
 
 def ticker_shares(counts: Tensor) -> Tensor:
-    """Share of an epoch that each ticker gets: equal, but at most the cap times its share of windows.
+    """Return each ticker's share of an epoch, (T,) float64: equal, but at most the cap times its share of windows.
 
-    ``counts``: (T,) windows per ticker. Returns (T,) float64 that sum to 1; what capped tickers give up goes evenly to
-    the others.
+    ``counts``: (T,) windows per ticker. What capped tickers give up goes evenly to the others.
     """
     shares = torch.zeros(len(counts), dtype=torch.float64)
     limit = OVERSAMPLING_CAP * counts.double() / counts.sum()
@@ -34,23 +33,23 @@ def ticker_shares(counts: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class WindowSampler:
-    """Draws runs whose windows are spread over training ends as single windows would be.
+    """Draws contiguous blocks whose windows are spread over training ends as single windows would be.
 
-    A run may be anchored anywhere that puts at least its last slot at or after a stretch's first end, so each end is in
-    exactly M of the anchors, one per slot: with one weight for all anchors of a ticker every end of it is as likely.
-    What this costs are runs that reach over the edges of a stretch, whose outer slots are empty.
+    A block of M ends may be anchored anywhere that puts at least its last slot at or after the first end of a sequence of
+    complete rows, so each end is in exactly M of the anchors, one per slot: with one weight for all anchors of a ticker,
+    each of its ends is equally likely. The cost: blocks that reach over the edges of a sequence have empty outer slots.
     """
 
     layout: Layout
-    first: Tensor  # (S,) first and last end of each stretch: an unbroken sequence of complete rows
+    first: Tensor  # (S,) first and last training end of each sequence of complete rows
     last: Tensor  # (S,)
-    cumulative: Tensor  # (S,) float64, of the stretches' shares in all draws
-    windows_per_block: float  # expected windows of a run that are training ends
+    cumulative: Tensor  # (S,) float64, of the sequences' shares in all draws
+    windows_per_block: float  # expected windows of a block that are training ends
 
     @classmethod
     def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "WindowSampler":
-        """``ends``: (M,) rows of training decisions, ascending. Each ticker gets its ``ticker_shares``."""
-        start = ends.int() - panel.run_length[ends]  # the row before the stretch
+        """Return a sampler over ``ends`` (M,), ascending; each ticker gets its ``ticker_shares``."""
+        start = ends.int() - panel.run_length[ends]  # the row before the sequence
         _, counts = start.unique_consecutive(return_counts=True)
         final = counts.cumsum(0) - 1
         first, last = ends[final - counts + 1], ends[final]
@@ -64,11 +63,11 @@ class WindowSampler:
         """Return the number of blocks that hold ``windows`` training windows, in expectation."""
         return max(1, round(windows / self.windows_per_block))
 
-    def draw(self, runs: int, *, generator: torch.Generator) -> WindowBatch:
-        """``runs`` runs with replacement: a stretch by its share, then one of its anchors uniformly."""
-        # Inverse transform sampling: torch.multinomial refuses more than 2**24 categories.
-        points = torch.rand(runs, dtype=torch.float64, generator=generator) * self.cumulative[-1]
-        stretch = torch.searchsorted(self.cumulative, points, right=True).clamp(max=len(self.cumulative) - 1)
-        first, last = self.first[stretch], self.last[stretch]
-        place = torch.rand(runs, dtype=torch.float64, generator=generator) * (last - first + 1 + self.layout.span)
+    def draw(self, blocks: int, *, generator: torch.Generator) -> WindowBatch:
+        """Draw ``blocks`` blocks with replacement: a sequence by its share, then one of its anchors uniformly."""
+        # Inverse transform sampling: torch.multinomial takes at most 2**24 categories.
+        points = torch.rand(blocks, dtype=torch.float64, generator=generator) * self.cumulative[-1]
+        sequence = torch.searchsorted(self.cumulative, points, right=True).clamp(max=len(self.cumulative) - 1)
+        first, last = self.first[sequence], self.last[sequence]
+        place = torch.rand(blocks, dtype=torch.float64, generator=generator) * (last - first + 1 + self.layout.span)
         return WindowBatch(first - self.layout.span + place.long(), first, last)

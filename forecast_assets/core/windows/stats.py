@@ -1,4 +1,4 @@
-"""What a fold fits on its training rows before any network sees them: scaling, vocabularies, base distribution."""
+"""Statistics of a fold, fitted on its training rows: feature scaling, vocabularies, volatility, base distribution."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, log_excess, volatility
 
 UNKNOWN_ID = 0
-"""Embedding id of every ticker or sector that the fold was not trained on."""
+"""Embedding id of a ticker, sector or exchange that is not among the training rows."""
 
 CLIP = 8.0
 """Standardised features are clipped to this many standard deviations: one bad print must not saturate a network."""
@@ -22,38 +22,38 @@ CLIP = 8.0
 
 @dataclass(frozen=True)
 class FoldStats:
-    """Statistics of one fold, from its training decisions and the rows up to the last of them; nothing later."""
+    """Statistics of one fold, from its training origins and the rows up to the last of them; H horizons."""
 
     mean: Tensor  # (F,) of each feature
     std: Tensor  # (F,)
-    volatility_weights: Tensor  # (3, 1 + R) of the volatility forecast, see fit_volatility
-    volatility_residual: Tensor  # (3,) variance of the log variance around it
-    base_quantiles: Tensor  # (3, 7) pooled empirical quantiles of target / volatility forecast
-    target_mean: Tensor  # (3,) of the log-return targets
-    target_std: Tensor  # (3,)
-    unconditional_mean: tuple[float, ...]  # (3,) mean simple return over each horizon
+    volatility_weights: Tensor  # (H, 1 + R) of the volatility forecast, see fit_volatility
+    volatility_residual: Tensor  # (H,) variance of the log variance around it
+    base_quantiles: Tensor  # (H, 7) pooled empirical quantiles of target / volatility forecast
+    target_mean: Tensor  # (H,) of the log-return targets
+    target_std: Tensor  # (H,)
+    unconditional_mean: tuple[float, ...]  # (H,) mean simple return over each horizon
     ticker_ids: Tensor  # (tickers,) int64, panel code -> embedding id, UNKNOWN_ID if untrained
     sector_ids: Tensor  # (sectors,) int64
     exchange_ids: Tensor  # (exchanges,) int64
 
     def count(self, name: str) -> int:
-        """Size of the vocabulary of ``name`` (ticker, sector or exchange), the unknown id included."""
+        """Return the vocabulary size of ``name`` (ticker, sector or exchange), the unknown id included."""
         return int(getattr(self, f"{name}_ids").max()) + 1
 
     def standardise(self, window: Tensor, columns: Tensor) -> Tensor:
-        """(..., C) raw -> (..., C) standardised and clipped, a new tensor."""
+        """Return raw values (..., C) standardised and clipped, a new tensor."""
         return (window - self.mean[columns]).div_(self.std[columns]).clamp_(-CLIP, CLIP)
 
     def volatility(self, panel: PanelTensors, rows: Tensor) -> Tensor:
-        """Volatility forecast over each horizon at rows ``rows``, log-return units: (B,) -> (B, 3)."""
+        """Return the volatility forecast over each horizon at rows ``rows`` (B,), log-return units, (B, H)."""
         return volatility(panel, rows, weights=self.volatility_weights)
 
     def log_excess(self, panel: PanelTensors, rows: Tensor, *, forecast: Tensor) -> Tensor:
-        """Log of realised volatility over its ``forecast`` (B, 3) at rows ``rows`` (B,), (B, 3); see ``volatility``."""
+        """Return log realised volatility over its ``forecast`` (B, H) at rows ``rows`` (B,), (B, H); see ``volatility``."""
         return log_excess(panel, rows, forecast=forecast, residual=self.volatility_residual)
 
     def to(self, device: torch.device | str) -> "FoldStats":
-        """The same statistics with their tensors on ``device``."""
+        """Return the same statistics with their tensors on ``device``."""
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return FoldStats(**{**vars(self), **moved})
 
@@ -61,8 +61,8 @@ class FoldStats:
 def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
     """Fit the statistics of ``fold``.
 
-    Features are scaled with the complete rows up to the last training decision: those are the rows that training
-    windows show. Ids are given in the order of names, so they do not depend on tickers that list later.
+    Features are scaled with the complete rows up to the last training origin, the rows of the training windows. Ids are
+    given in alphabetical order, so they do not depend on tickers that list later.
     """
     seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
     mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
@@ -84,11 +84,11 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 
 def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64, a block of rows at a time.
+    """Return mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64.
 
-    Complete rows have all features but the macro ones, whose feed may begin late: their moments are those of what is there.
+    Complete rows may lack macro features, whose feed may begin late; missing values are left out.
     """
-    # Into one sum each: results kept of every block would lie between the blocks' temporaries and pin the heap.
+    # Added up block by block: a list of the blocks' results would fragment the heap between their temporaries.
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
     squares, count = torch.zeros_like(total), torch.zeros_like(total)
     for block in rows.split(BLOCK_ROWS):
@@ -102,7 +102,7 @@ def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Outcomes(NamedTuple):
-    """Of one horizon's training targets."""
+    """Statistics of one horizon's training targets."""
 
     quantiles: NDArray[np.float64]  # (7,) of target / volatility forecast
     mean: float
@@ -111,7 +111,7 @@ class _Outcomes(NamedTuple):
 
 
 def _of_horizon(panel: PanelTensors, rows: Tensor, weights: Tensor, horizon: int) -> _Outcomes:
-    """One horizon at a time and in place, so that no more than a column of the training targets is copied."""
+    """Compute one horizon's statistics, in place, so that only one column of the targets is copied."""
     known = rows[torch.isfinite(panel.targets[rows, horizon])]
     target = panel.targets[known, horizon].double().numpy()
     mean, std, simple = float(target.mean()), float(target.std()), float(np.expm1(target).mean())
@@ -123,6 +123,6 @@ def _of_horizon(panel: PanelTensors, rows: Tensor, weights: Tensor, horizon: int
 
 def _ids(codes: Tensor, *, size: int) -> Tensor:
     ids = torch.full((size,), UNKNOWN_ID, dtype=torch.int64)
-    seen = codes.unique().long()  # ascending codes are ascending names
+    seen = codes.unique().long()  # codes ascend with the names
     ids[seen] = torch.arange(1, len(seen) + 1)
     return ids

@@ -1,10 +1,10 @@
-"""The volatility forecast that targets are measured in: a regression of the log variance of the sessions ahead.
+"""Volatility forecast that targets are standardised by: a regression of the log variance of the sessions ahead.
 
-HAR (Corsi 2009) in logs, one regression per horizon for all tickers, with what else the past says: last sessions and
-weeks one by one, the means of the last half year and of the last two, the EWMA variance, losses in units of volatility
-(the leverage effect, Corsi and Reno 2012), unusual volume, fat tails, and how volatile the names of the exchange are
-together. The last are date-level regressors, which have few dates to be learnt from; linear and few, they lowered the
-pinball loss in every year from 2014 to 2018. All was chosen on those years, before the first test year.
+HAR (Corsi 2009) in logs, one regression per horizon for all tickers, with further regressors: the last sessions and
+weeks one by one, the means of the last half year and of the last two years, the EWMA variance, losses in units of
+volatility (the leverage effect, Corsi and Reno 2012), unusual volume, fat tails, and the common volatility of the tickers
+of the exchange. The last are date-level regressors, with few dates to be learnt from; linear and few, they lowered the
+pinball loss in every year from 2014 to 2018. All were chosen on those years, before the first test year.
 """
 
 from typing import Protocol
@@ -16,13 +16,13 @@ from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.windows.tensors import PanelTensors
 
 LAGS = {"har_1": (0, 1, 2, 3, 4), "har_5": (0, 5, 10), "har_22": (0,)}
-"""Log variances of a day, a week and a month, each as it was this many sessions ago."""
+"""Log variances of a day, a week and a month -> lags in sessions."""
 
 LONG_LAGS = ((22, 44, 66, 88), tuple(range(110, 507, 44)))
-"""Months whose means are the long memory: half a year, and two years."""
+"""Lags of the monthly log variance whose means are the long memory: half a year, and two years."""
 
 MARKET_LAGS = {"market_variance": ((0,), (0, 1, 2, 3, 4)), "market_volatility": ((0,), (20, 40, 60, 80))}
-"""The exchange's own volatility: means over these lags."""
+"""The exchange's volatility -> groups of lags that it is averaged over."""
 
 RETURNS = {"log_return": 1, "return_5": 5, "return_20": 20}
 """Returns whose losses raise volatility -> their sessions."""
@@ -31,17 +31,17 @@ MAX_LOSS = 5.0
 """Losses are clipped to this many standard deviations."""
 
 OTHERS = ("volume_z_", "kurt_")
-"""Beginnings of the names of further features, whatever window they are computed over."""
+"""Prefixes of further features, whose names end in their window."""
 
 FLOOR = 1e-4
-"""Smallest one-session volatility that is believed: a stale price would otherwise stand for certainty."""
+"""Smallest one-session volatility: a stale price would otherwise have none."""
 
 BLOCK_ROWS = 1 << 14
 """Rows of the regression held at once."""
 
 
 class Histories(Protocol):
-    """What the forecast reads of a panel: of each of N rows its features, its EWMA volatility, complete rows up to it."""
+    """What the forecast reads of a panel's N rows: features, EWMA volatility, consecutive complete rows."""
 
     @property
     def features(self) -> Tensor: ...  # (N, F)
@@ -57,25 +57,25 @@ class Histories(Protocol):
 
 
 def history_sessions() -> int:
-    """Complete rows, the decision's own included, that a forecast looks back on at most."""
+    """Return the largest number of complete rows, the origin's own included, that a forecast reads."""
     lags = (*LAGS.values(), *LONG_LAGS, *(lags for groups in MARKET_LAGS.values() for lags in groups))
     return 1 + max(lag for group in lags for lag in group)
 
 
 def volatility(panel: Histories, rows: Tensor, *, weights: Tensor) -> Tensor:
-    """Volatility of the log return over each horizon after rows ``rows`` (B,), log-return units, (B, 3).
+    """Forecast the volatility of the log return over each of H horizons after rows ``rows`` (B,): (B, H).
 
-    ``weights`` (3, 1 + R) are those of ``fit_volatility``. The rows have to be complete.
+    ``weights`` (H, 1 + R) are those of ``fit_volatility``. The rows have to be complete.
     """
-    log_variance = _regressors(panel, rows).to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, 3)
+    log_variance = _regressors(panel, rows).to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, H)
     return torch.exp(0.5 * log_variance).clamp(min=FLOOR) * _root(weights)
 
 
 def log_excess(panel: PanelTensors, rows: Tensor, *, forecast: Tensor, residual: Tensor) -> Tensor:
-    """Log of realised volatility over its ``forecast`` (B, 3), in expectation zero, (B, 3); NaN as realised.
+    """Return log realised volatility over its ``forecast`` (B, H), expectation zero, (B, H); NaN as realised.
 
-    A label of what the forecast leaves to be explained. ``residual`` (3,): residual variance of the log variance, half of
-    which the forecast holds.
+    A label for a network's scale. ``residual`` (H,): residual variance of the log variance, half of which the forecast
+    includes.
     """
     expected = 2 * (forecast / _root(forecast)).log() - 0.5 * residual
     return 0.5 * (realised_log_variance(panel, rows) - expected)
@@ -86,11 +86,11 @@ def _root(like: Tensor) -> Tensor:
 
 
 def fit_volatility(panel: PanelTensors, train: Tensor) -> tuple[Tensor, Tensor]:
-    """Each horizon's regression over the decisions at rows ``train``: weights (3, 1 + R) and residual variance (3,).
+    """Fit each horizon's regression at rows ``train``: weights (H, 1 + R) and residual variance (H,), both float64.
 
-    Both float64. The intercept, the first weight, holds half the residual variance: the mean of a log-normal variance. A
-    decision counts for a horizon where it has a valid label: where it has, the sessions that the outcome is made of lie
-    before the next split. Raises ValueError without a usable decision.
+    The intercept, the first weight, includes half the residual variance: the mean of a log-normal variance. An origin
+    counts for a horizon where it has a valid label: the sessions of that label lie before the next split. Raises
+    ValueError without a usable origin.
     """
     size = 1 + _regressors(panel, train[:1]).shape[1]
     normal = torch.zeros(len(HORIZONS), size, size, dtype=torch.float64)
@@ -109,35 +109,37 @@ def fit_volatility(panel: PanelTensors, train: Tensor) -> tuple[Tensor, Tensor]:
             count[k] += len(y)
     if not bool((count > 0).all()):
         horizon = HORIZONS[int((count > 0).long().argmin())]
-        raise ValueError(f"volatility: no training decision has a {horizon}-session label and a variance after it")
+        raise ValueError(
+            f"volatility: no training forecast origin has a {horizon}-session label and a variance after it"
+        )
     # Least squares of least norm: a panel without volume has a constant regressor.
-    weights = torch.linalg.lstsq(normal, moment[..., None], driver="gelsd").solution[..., 0]  # (3, 1 + R)
+    weights = torch.linalg.lstsq(normal, moment[..., None], driver="gelsd").solution[..., 0]  # (H, 1 + R)
     residual = (square - (weights * moment).sum(dim=1)).clamp(min=0.0) / count
     weights[:, 0] += 0.5 * residual
     return weights, residual
 
 
 def realised_log_variance(panel: PanelTensors, rows: Tensor) -> Tensor:
-    """Log of the mean one-session variance over the sessions that each label at ``rows`` (B,) spans, (B, 3).
+    """Return the log of the mean one-session variance over the sessions of each label at ``rows`` (B,), (B, H).
 
-    The one-session variance is ``exp(har_1)``; a filled session has none and is passed over. NaN where a label is not
-    valid, or none of its sessions was observed. This looks ahead, as labels do: it is one.
+    The one-session variance is ``exp(har_1)``; filled sessions are left out. NaN where a label is not valid, or none of
+    its sessions was observed. A label itself: it looks ahead.
     """
     ahead = torch.arange(1, max(HORIZONS) + 1, device=rows.device)
-    at = (rows[:, None] + ahead).clamp(max=panel.rows - 1)  # (B, 20); a valid label ends within its segment
+    at = (rows[:, None] + ahead).clamp(max=panel.rows - 1)  # (B, longest); a valid label ends within its segment
     log_variance = panel.features[at, panel.feature_names.index("har_1")]
     counted = panel.observed[at] & torch.isfinite(log_variance)
     variance = torch.where(counted, log_variance, -torch.inf).exp()
     ends = torch.tensor(HORIZONS, device=rows.device) - 1
-    total, sessions = variance.cumsum(dim=1)[:, ends], counted.cumsum(dim=1)[:, ends]  # (B, 3)
+    total, sessions = variance.cumsum(dim=1)[:, ends], counted.cumsum(dim=1)[:, ends]  # (B, H)
     known = torch.isfinite(panel.targets[rows]) & (total > 0)
     return torch.where(known, (total / sessions.clamp(min=1)).log(), float("nan"))
 
 
 def _regressors(panel: Histories, rows: Tensor) -> Tensor:
-    """What volatility is forecast from at rows ``rows``, (B, R), in the features' precision.
+    """Return the regressors at rows ``rows``, (B, R), in the features' precision.
 
-    Where a history is shorter than a lag, its oldest complete row stands for what was before.
+    Where a history is shorter than a lag, its oldest complete row is used.
     """
     reach = panel.run_length[rows].long() - 1  # complete rows before each
 

@@ -1,4 +1,4 @@
-"""Tensors written part by part to one safetensors file, so that a panel need not fit in memory to be stored.
+"""Write tensors part by part to one safetensors file, so that a panel need not fit in memory.
 
 The format (https://github.com/huggingface/safetensors): the header's length as a little-endian uint64, a JSON header with
 type, shape and byte range of every tensor, then the bytes of the tensors, row-major.
@@ -27,7 +27,7 @@ class TensorFile:
     def __init__(self, path: Path, like: Mapping[str, Tensor], *, rows: int, metadata: Mapping[str, str]) -> None:
         header: dict[str, object] = {"__metadata__": dict(metadata)}
         self._row_bytes: dict[str, int] = {}
-        self._next: dict[str, int] = {}  # where the next row of each goes, and where its rows end
+        self._next: dict[str, int] = {}  # offset of the next row of each tensor
         self._end: dict[str, int] = {}
         end = 0
         # Largest element first, as the format's own writer: no tensor is then misaligned.
@@ -49,7 +49,7 @@ class TensorFile:
         self._file.truncate(self._begin + end)
 
     def append(self, part: Mapping[str, Tensor]) -> None:
-        """Write the next rows of every tensor. Raises ValueError where they do not fit what was declared."""
+        """Write the next rows of every tensor. Raises ValueError where they do not fit the declared shape."""
         for name, tensor in part.items():
             size = len(tensor) * self._row_bytes[name]
             if self._next[name] + size > self._end[name] or tensor.numel() * tensor.element_size() != size:
@@ -59,7 +59,7 @@ class TensorFile:
             self._next[name] += size
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file unfinished."""
         self._file.close()
 
     def close(self) -> None:
@@ -71,9 +71,9 @@ class TensorFile:
 
 @contextmanager
 def create(path: Path, like: PanelTensors, *, rows: int) -> Iterator[TensorFile]:
-    """A file for ``rows`` rows of panels like ``like`` (same features and names), as ``PanelTensors.load`` reads it.
+    """Open a file for ``rows`` rows of panels like ``like`` (same features and names), for ``PanelTensors.load``.
 
-    On an exception the file stays behind unfinished: it is the caller's to remove.
+    After an exception the unfinished file is left for the caller to remove.
     """
     file = TensorFile(path, like.tensors(), rows=rows, metadata=like.metadata())
     try:

@@ -81,7 +81,7 @@ def test_an_exchange_that_joins_later_changes_no_earlier_row_of_a_union() -> Non
     assert joined.filter(before).equals(alone.filter(before))
 
 
-def test_what_a_calendar_cannot_say_is_bad_input() -> None:
+def test_an_exchange_without_a_calendar_or_region_is_bad_input() -> None:
     with pytest.raises(BadInput, match="XBOM: its calendar covers"):
         sessions("XBOM", dt.date(2024, 1, 1), dt.date(2099, 1, 1))
     with pytest.raises(BadInput, match="XXXX: no trading calendar of that name"):
@@ -94,7 +94,7 @@ def test_what_a_calendar_cannot_say_is_bad_input() -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(quoted=st.lists(st.booleans(), min_size=1, max_size=40), max_fill=st.integers(0, 6))
-def test_reindexing_equals_a_walk_over_the_sessions(quoted: list[bool], max_fill: int) -> None:
+def test_reindexing_equals_a_loop_over_the_sessions(quoted: list[bool], max_fill: int) -> None:
     closes = [float(k + 1) if there else None for k, there in enumerate(quoted)]
     if not any(quoted):
         return

@@ -1,4 +1,4 @@
-"""A table that breaks its contract is named with what was found."""
+"""An error names the table that breaks its contract and what was found."""
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""Declared corrections apply where the data shows the declared error and nowhere else."""
+"""Declared corrections apply where the panel has the declared error and nowhere else."""
 
 import datetime as dt
 import math

@@ -1,4 +1,4 @@
-"""The synthetic panel holds what its docstring promises."""
+"""The synthetic panel has what its docstring describes."""
 
 import datetime as dt
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert not demo_panel(small).equals(demo_panel(small.model_copy(update={"seed": 8})))
 
 
-def test_every_messy_row_is_sorted_out(read: tuple[pl.DataFrame, Reading]) -> None:
+def test_every_messy_row_is_rejected_with_its_reason(read: tuple[pl.DataFrame, Reading]) -> None:
     assert read[1].rejected["class"].value_counts().sort("class").rows() == [("duplicate", 3), ("invalid", 5)]
     kinds = (
         read[1]
@@ -46,7 +46,7 @@ def test_every_messy_row_is_sorted_out(read: tuple[pl.DataFrame, Reading]) -> No
     assert read[0]["exchange"].unique().sort().to_list() == ["XETR", "XNYS", "XTKS"]
 
 
-def test_the_histories_of_their_own_are_there(read: tuple[pl.DataFrame, Reading]) -> None:
+def test_the_irregular_histories_are_there(read: tuple[pl.DataFrame, Reading]) -> None:
     calendar = reindex(read[0], spec=panel_spec())
     flags = dict(read[1].flags.select("flag", "ticker").iter_rows())
     assert flags == {"new_ticker": "SYN01.DE", "ended_ticker": "SYN02.T", "sector_missing": "SYN05.T"}
@@ -60,7 +60,7 @@ def test_the_planted_signal_is_there_and_only_there(read: tuple[pl.DataFrame, Re
     pairs = table.drop_nulls(["signal", "target_1d"])
     ranks = pairs.select(pl.corr("signal", "target_1d", method="spearman")).item()
     assert 0.03 < ranks < 0.08
-    # It lives between the next open and the next close: the next gap knows nothing of it.
+    # It acts between the next open and the next close: the next gap is independent of it.
     following = table.with_columns(pl.col("overnight_gap", "intraday_return").shift(-1).over("ticker")).drop_nulls()
     assert following.select(pl.corr("signal", "intraday_return", method="spearman")).item() > 0.04
     assert abs(following.select(pl.corr("signal", "overnight_gap", method="spearman")).item()) < 0.02

@@ -120,7 +120,7 @@ def test_ranks_are_within_the_date_and_exchange() -> None:
 
 
 @pytest.mark.parametrize("lengths", [{"macd_fast": 26}, {"macd_fast": 20, "macd_slow": 12}])
-def test_a_slow_average_that_is_not_the_slower_one_is_refused(lengths: dict[str, int]) -> None:
+def test_a_slow_average_that_is_not_the_slower_one_is_rejected(lengths: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="has to be longer than macd_fast"):
         FeatureSpec(**lengths)
 

@@ -1,4 +1,4 @@
-"""A feature panel that goes on from the one before is the one computed anew."""
+"""A feature panel updated from an earlier one equals one computed anew."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 from forecast_assets_tests.helpers.random_walks import walk
 
-# Short memories and blocks, so that a few hundred rows have a past that is not looked at again.
+# Short memories and blocks, so that most of a few hundred rows are not computed again.
 SPEC = FeatureSpec(rsi_window=2, macd_fast=2, macd_slow=3, macd_signal=2, moment_window=10, ewma_decay=0.5)
 RECURSIVE = ["rsi_2", "macd", "macd_signal", "ewma_vol"]
 START = dt.date(2022, 1, 3)
@@ -95,7 +95,7 @@ def test_a_panel_that_is_mostly_new_is_computed_anew(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("rows_per_part", [1, 10_000])
-@pytest.mark.parametrize("ticker", ["AAA", "BBB", "ZZZ"])  # before, between and after those that stay
+@pytest.mark.parametrize("ticker", ["AAA", "BBB", "ZZZ"])  # before, between and after those that remain
 def test_a_ticker_that_is_gone_no_longer_counts_in_the_ranks(ticker: str, rows_per_part: int) -> None:
     old = panel(world(), walk(ticker, 200, seed=9, start=START))
     found = extended(old, world(), calendar="exchange", rows_per_part=rows_per_part)
@@ -107,7 +107,7 @@ def test_a_part_of_new_tickers_only_is_computed() -> None:
     assert_same(extended(old, world(), calendar="exchange"), full(world(), calendar="exchange"))
 
 
-def test_a_price_that_has_long_stood_still_shows_no_move_from_before_the_rows_looked_at() -> None:
+def test_the_rsi_of_a_long_constant_price_does_not_depend_on_earlier_moves() -> None:
     still = [10.0, 11.0, 10.5, 12.0, *[11.0] * 300]
     new = panel(raw("AAPL", still, start=START), walk("MSFT", len(still), seed=1, start=START))
     old = new.filter(pl.col("date") < new["date"].max())
@@ -117,8 +117,10 @@ def test_a_price_that_has_long_stood_still_shows_no_move_from_before_the_rows_lo
 
 
 @pytest.mark.parametrize("came", [True, False])
-@pytest.mark.parametrize("own", [True, False])  # quoted by one that stays, or by one that comes and goes with it
-def test_a_special_session_moves_the_labels_of_the_exchange_s_other_names(came: bool, own: bool) -> None:
+@pytest.mark.parametrize(
+    "own", [True, False]
+)  # quoted by a ticker that remains, or by one that is added and removed with it
+def test_a_special_session_moves_the_labels_of_the_exchanges_other_tickers(came: bool, own: bool) -> None:
     alone = walk("ZZZ", 300, seed=9, start=dt.date(2022, 6, 1))
     plain = world()
     special = with_special_session(plain) if own else panel(plain, with_special_session(alone, "ZZZ"))

@@ -55,7 +55,7 @@ def test_a_quote_with_volume_on_a_closed_day_is_a_special_session(tmp_path: Path
     assert ("AAPL", dt.date(2024, 7, 4), "special_session") in reading.flags.select("ticker", "date", "flag").rows()
 
 
-def test_an_exact_repeat_is_a_duplicate_and_a_contradiction_makes_all_its_rows_invalid(tmp_path: Path) -> None:
+def test_an_exact_repeat_is_a_duplicate_and_conflicting_rows_are_all_invalid(tmp_path: Path) -> None:
     other = "2024-04-09,AAPL,Technology,170,171,1000"
     accepted, reading = read(csv(tmp_path / "p.csv", GOOD, other, GOOD, other.replace("171", "999")))
     assert reading.rejected.select("line", "class", "reason").rows() == [
@@ -66,7 +66,7 @@ def test_an_exact_repeat_is_a_duplicate_and_a_contradiction_makes_all_its_rows_i
     assert accepted["date"].to_list() == [dt.date(2024, 4, 8)]
 
 
-def test_a_later_drop_revises_an_earlier_row_and_repeats_the_rest(tmp_path: Path) -> None:
+def test_a_later_file_revises_an_earlier_row_and_repeats_the_rest(tmp_path: Path) -> None:
     second = "2024-04-09,AAPL,Technology,172,173,1000"
     first_drop = csv(tmp_path / "2024-04-09.csv", GOOD, second)
     next_drop = csv(tmp_path / "2024-04-10.csv", GOOD, second.replace("173", "173.5"), second.replace("-09", "-10"))
@@ -80,7 +80,7 @@ def test_a_later_drop_revises_an_earlier_row_and_repeats_the_rest(tmp_path: Path
     assert (revision["old_close"], revision["new_close"], revision["new_line"]) == (173.0, 173.5, 3)
 
 
-def test_a_value_revised_twice_keeps_the_last_and_an_invalid_row_never_supersedes(tmp_path: Path) -> None:
+def test_the_last_of_two_revisions_counts_and_an_invalid_row_never_supersedes(tmp_path: Path) -> None:
     files = [csv(tmp_path / f"{n}.csv", GOOD.replace("171", close)) for n, close in enumerate(["171", "172", "171"])]
     files.append(csv(tmp_path / "3.csv", GOOD.replace("171", "0"), GOOD.replace("AAPL", "MSFT")))
     accepted, reading = read(*files)
@@ -92,7 +92,7 @@ def test_a_value_revised_twice_keeps_the_last_and_an_invalid_row_never_supersede
     assert accepted.filter(pl.col("ticker") == "AAPL")["close"].to_list() == [171.0]
 
 
-def test_a_drop_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: Path) -> None:
+def test_a_file_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: Path) -> None:
     days = [f"2024-04-{day:02d}" for day in (8, 9, 10, 11, 12)]
     closes = [100.0, 103.0, 99.0, 101.0, 104.0]
     rows = [f"{day},AAPL,T,{close},{close + 1},1000" for day, close in zip(days, closes, strict=True)]
@@ -113,7 +113,7 @@ def test_a_ticker_that_changes_its_exchange_is_rejected_from_then_on(tmp_path: P
     assert reading.rejected["reason"].to_list() == ["SAP is on XNYS, but on XETR before; give it another ticker"]
 
 
-def test_what_is_kept_but_odd_is_flagged(tmp_path: Path) -> None:
+def test_odd_rows_that_are_accepted_are_flagged(tmp_path: Path) -> None:
     rows = [
         "2024-04-08,AAA,Tech,10,10,5,10,10",
         "2024-04-09,AAA,Tech,10,16,0,16,10",
@@ -149,7 +149,7 @@ RAGGED = st.sampled_from(["", "2024-04-08,AAPL", 'a,"b', "1,2,3,4,5,6,7,8"])
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(drops=st.lists(st.lists(st.one_of(LINES, RAGGED), max_size=12), min_size=1, max_size=3))
-def test_every_row_of_any_drops_is_accounted_for(
+def test_every_row_of_any_input_files_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, drops: list[list[str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("drops")

@@ -1,4 +1,4 @@
-"""What is known in advance and what is to be forecast, on literal calendars."""
+"""Known-future columns and targets, on literal calendars."""
 
 import datetime as dt
 import math
@@ -22,7 +22,7 @@ def known_on(day: dt.date, exchange: str = "XNYS") -> dict[str, int]:
     return {name: frame[name][0] for name in KNOWN_FUTURE}
 
 
-def test_known_columns_describe_the_sessions_ahead() -> None:
+def test_known_future_columns_describe_the_sessions_ahead() -> None:
     # From Wednesday 2024-03-27: t+1 is Thursday 03-28, the quarter's last session (Good Friday follows); t+5 is Thursday
     # 04-04, t+20 Thursday 04-25.
     assert known_on(dt.date(2024, 3, 27)) == {

@@ -1,4 +1,4 @@
-"""No row knows what comes after it: the proofs at unit level."""
+"""Leakage checks at unit level: no row depends on later data."""
 
 import datetime as dt
 
@@ -34,7 +34,7 @@ def holes(frame: pl.DataFrame, ticker: str, first: int, count: int) -> pl.DataFr
 
 @pytest.fixture(scope="module")
 def world() -> pl.DataFrame:
-    """Two exchanges; one name with a halt, one with a broken segment, one that lists after the cut."""
+    """Two exchanges; one ticker with a halt, one with a broken segment, one that lists after the cut."""
     parts = panel(
         walk("AAPL", 180, seed=1, start=START),
         walk("MSFT", 180, seed=2, start=START),
@@ -67,7 +67,7 @@ def test_garbage_after_a_cut_changes_nothing_before_it(world: pl.DataFrame) -> N
     assert features(poisoned).filter(BEFORE).select(PAST).equals(features(world).filter(BEFORE).select(PAST))
 
 
-def test_adjacent_tickers_do_not_touch_each_other(world: pl.DataFrame) -> None:
+def test_adjacent_tickers_do_not_change_each_other(world: pl.DataFrame) -> None:
     alone = features(world.filter(pl.col("ticker") == "MSFT"))
     among = features(world).filter(pl.col("ticker") == "MSFT")
     columns = [name for name in among.columns if name not in CROSS]

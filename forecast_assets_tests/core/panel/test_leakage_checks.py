@@ -1,4 +1,4 @@
-"""The proofs hold on a panel with halts and breaks, and fail, naming the column, on planted bugs."""
+"""The leakage checks pass on a panel with halts and breaks, and fail, naming the column, on planted bugs."""
 
 import datetime as dt
 from dataclasses import replace
@@ -27,7 +27,7 @@ START = dt.date(2023, 9, 1)
 
 @pytest.fixture(scope="module")
 def raw_panel() -> pl.DataFrame:
-    """Two exchanges, a hole over the cut, a name that lists after it."""
+    """Two exchanges, a hole over the cut, a ticker that lists after it."""
     parts = panel(
         walk("AAPL", 150, seed=1, start=START),
         walk("MSFT", 150, seed=2, start=START),
@@ -49,14 +49,14 @@ def proofs_of_features(rows: pl.DataFrame) -> dict[str, LeakageCheck]:
 
 
 @pytest.mark.parametrize("kind", ["exchange", "union"])
-def test_sessions_and_fills_know_nothing_of_what_comes_after(raw_panel: pl.DataFrame, kind: str) -> None:
+def test_sessions_and_fills_do_not_depend_on_later_data(raw_panel: pl.DataFrame, kind: str) -> None:
     found = calendar_leakage(raw_panel.lazy(), spec=panel_spec(calendar=kind))
     assert list(found) == ["truncation", "poison"]
     assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
     assert all(proof.holds and proof.rows > 250 for proof in found.values())
 
 
-def test_features_know_nothing_of_what_comes_after(calendar_rows: pl.DataFrame) -> None:
+def test_features_do_not_depend_on_later_data(calendar_rows: pl.DataFrame) -> None:
     found = proofs_of_features(calendar_rows)
     assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
     assert found["poison"].rows == calendar_rows.filter(pl.col("date") <= found["poison"].cut).height > 250
@@ -85,7 +85,7 @@ RETURN = pl.col("log_return")
         ("macd", pl.col("close") / pl.col("close").last()),
     ],
 )
-def test_a_feature_that_knows_the_future_fails_the_proofs_and_is_named(
+def test_a_feature_that_looks_ahead_fails_the_leakage_checks_and_is_named(
     calendar_rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, name: str, bug: pl.Expr
 ) -> None:
     plant(monkeypatch, name, bug)
@@ -99,7 +99,7 @@ def test_a_feature_that_knows_the_future_fails_the_proofs_and_is_named(
     assert name in found["poison"].changed
 
 
-def test_a_label_that_reaches_past_the_cut_is_no_leak_but_one_that_ends_before_it_may_not_change(
+def test_a_label_may_change_only_where_it_reaches_past_the_cut(
     calendar_rows: pl.DataFrame,
 ) -> None:
     def make(rows: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +111,7 @@ def test_a_label_that_reaches_past_the_cut_is_no_leak_but_one_that_ends_before_i
     assert "target_1d" in found["poison"].changed
 
 
-def test_a_fill_that_takes_the_next_close_fails_the_proof(
+def test_a_fill_with_the_next_close_fails_the_leakage_checks(
     raw_panel: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = calendar.reindex
@@ -126,7 +126,7 @@ def test_a_fill_that_takes_the_next_close_fails_the_proof(
     assert found["poison"].changed == {"close": 2}
 
 
-def test_rows_that_come_or_go_are_counted(calendar_rows: pl.DataFrame) -> None:
+def test_added_and_removed_rows_are_counted(calendar_rows: pl.DataFrame) -> None:
     def busiest(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.filter(pl.col("ticker") != rows.sort("volume", nulls_last=False)["ticker"][-1])
 

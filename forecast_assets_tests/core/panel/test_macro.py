@@ -1,4 +1,4 @@
-"""Macro series are read strictly, and no decision sees a value before it was known."""
+"""Macro series are read strictly, and no forecast uses a value before it was published."""
 
 import datetime as dt
 import math
@@ -48,19 +48,19 @@ def test_a_value_is_known_two_hours_after_the_close_in_new_york(macro: pl.DataFr
 
 
 @pytest.mark.parametrize("exchange", ["XNYS", "XETR", "XLON", "XTKS"])
-def test_no_decision_of_a_day_sees_that_days_value(macro: pl.DataFrame, exchange: str) -> None:
+def test_no_forecast_origin_of_a_day_has_that_days_value(macro: pl.DataFrame, exchange: str) -> None:
     for day in (dt.date(2024, 3, 6), dt.date(2024, 7, 10)):
         before = int((day > DAYS).sum()) - 1
         assert seen(macro, exchange, day) == pytest.approx(10 + before)
 
 
-def test_the_day_after_a_half_day_sees_its_value_everywhere(macro: pl.DataFrame) -> None:
+def test_the_day_after_a_half_day_has_its_value_everywhere(macro: pl.DataFrame) -> None:
     at = DAYS.to_list().index(dt.date(2024, 7, 3))
     assert seen(macro, "XETR", dt.date(2024, 7, 4)) == pytest.approx(10 + at)
     assert seen(macro, "XETR", dt.date(2024, 7, 3)) == pytest.approx(10 + at - 1)
 
 
-def test_a_feed_that_stopped_is_not_the_state_of_the_world(macro: pl.DataFrame) -> None:
+def test_values_of_a_feed_that_stopped_become_missing(macro: pl.DataFrame) -> None:
     assert seen(macro, "XETR", dt.date(2025, 1, 8)) == pytest.approx(10 + len(DAYS) - 1)
     assert seen(macro, "XETR", dt.date(2025, 1, 15)) is None
 
@@ -91,7 +91,7 @@ def test_a_bad_macro_file_is_one_sentence(tmp_path: Path, lines: tuple[str, ...]
         read_macro(tmp_path / "other.csv")
 
 
-def test_a_missing_value_is_that_of_the_day_before_and_nothing_after_the_clock_is_read(tmp_path: Path) -> None:
+def test_a_missing_value_is_filled_and_nothing_after_the_clock_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "macro.csv", "2024-01-02,13,4,4", "2024-01-03,,4.5,", "2024-01-04,15,4,4")
     table = read_macro(path, until=dt.date(2024, 1, 3))
     assert table["VIX"].to_list() == [13, 13]
@@ -99,7 +99,7 @@ def test_a_missing_value_is_that_of_the_day_before_and_nothing_after_the_clock_i
     assert read_macro(path, until=dt.date(2023, 1, 1)).equals(no_macro())
 
 
-def test_features_with_macro_columns_know_nothing_of_what_comes_after(macro: pl.DataFrame) -> None:
+def test_features_with_macro_columns_do_not_depend_on_later_data(macro: pl.DataFrame) -> None:
     start = dt.date(2024, 2, 1)
     raw = panel(walk("AAPL", 150, seed=1, start=start), walk("SAP.DE", 150, seed=2, start=start, exchange="XETR"))
     rows = reindex(raw, spec=panel_spec())
@@ -113,7 +113,7 @@ def test_features_with_macro_columns_know_nothing_of_what_comes_after(macro: pl.
     ]
 
 
-def test_a_macro_feed_that_stopped_stops_no_decision(macro: pl.DataFrame) -> None:
+def test_a_macro_feed_that_stopped_removes_no_forecast_origin(macro: pl.DataFrame) -> None:
     raw = walk("AAPL", 150, seed=1, start=dt.date(2024, 9, 3))
     frame = feature_panel(reindex(raw, spec=panel_spec()), features=FeatureSpec(), macro=macro)
     assert frame["vix"].null_count() > 10

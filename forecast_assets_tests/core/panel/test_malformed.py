@@ -1,4 +1,4 @@
-"""No malformed file is misread: rows come through as they were meant, or are rejected with a reason."""
+"""No malformed file is misread: rows are read as they were meant, or rejected with a reason."""
 
 import random
 from pathlib import Path
@@ -63,7 +63,7 @@ def good_case() -> Case:
         lambda accepted, rejected, count: 1 / 0,
     ],
 )
-def test_the_judge_sees_a_reader_that_does_wrong(wrong: object, tmp_path: Path) -> None:
+def test_the_judge_finds_a_reader_that_is_wrong(wrong: object, tmp_path: Path) -> None:
     assert callable(wrong)
     assert judge(good_case(), tmp_path / "panel.csv", read) is None
     assert judge(good_case(), tmp_path / "panel.csv", lambda path: wrong(*read(path))) is not None

@@ -1,4 +1,4 @@
-"""A panel that comes in parts is the panel that came whole."""
+"""A panel read in parts equals the panel read whole."""
 
 import datetime as dt
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_ticker_is_found_whole_where_the_scan_is_cut(
     assert part_sizes(raw_panel.lazy(), rows_per_part=1) == whole == [60, 47, 60, 30]
 
 
-def test_a_table_in_another_order_is_refused(raw_panel: pl.DataFrame) -> None:
+def test_a_table_in_another_order_is_rejected(raw_panel: pl.DataFrame) -> None:
     with pytest.raises(ValueError, match="not sorted by ticker"):
         part_sizes(raw_panel.sort("date", "ticker").lazy())
 

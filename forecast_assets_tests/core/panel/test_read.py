@@ -1,4 +1,4 @@
-"""Files that can't be used say so in one sentence; files that can are read whatever they look like."""
+"""A file that can't be used is one clear sentence; a usable one is read whatever its notation."""
 
 import datetime as dt
 from pathlib import Path
@@ -117,9 +117,7 @@ def test_files_that_are_no_tables_are_bad_input(tmp_path: Path) -> None:
         "Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1,2,812.345\n2024-04-09,AAPL,1,2,1812.5\n",
     ],
 )
-def test_decimals_of_three_digits_are_read_where_the_file_shows_that_they_are_some(
-    tmp_path: Path, content: str
-) -> None:
+def test_decimals_of_three_digits_are_read_where_the_file_is_unambiguous(tmp_path: Path, content: str) -> None:
     path = tmp_path / "panel.csv"
     path.write_text(content)
     accepted = read_one(path)
@@ -127,7 +125,7 @@ def test_decimals_of_three_digits_are_read_where_the_file_shows_that_they_are_so
     assert [list(row) for row in accepted.select("open", "close", "volume").iter_rows()] == wanted
 
 
-def test_a_slip_of_the_pen_does_not_make_thousands_decimals(tmp_path: Path) -> None:
+def test_a_few_slips_do_not_make_thousands_decimals(tmp_path: Path) -> None:
     days = sessions("XNYS", MONDAY, MONDAY + dt.timedelta(days=60))
     rows = [f"{day},AAPL,1,2,{'12.34' if k == 0 else '12.345'}" for k, day in enumerate(days)]
     with pytest.raises(BadInput, match=r"volumes like 12\.345 may be decimal or thousands"):
@@ -153,7 +151,7 @@ def test_a_slip_of_the_pen_does_not_make_thousands_decimals(tmp_path: Path) -> N
         ("Date,Ticker,Open,Close,Volume", "the date is missing or not an ISO date"),
     ],
 )
-def test_what_cannot_be_meant_is_rejected(tmp_path: Path, row: str, reason: str) -> None:
+def test_malformed_dates_numbers_and_tickers_are_rejected(tmp_path: Path, row: str, reason: str) -> None:
     good = ["2024-04-08,AAPL,1.5,2.5,3", "2024-04-10,AAPL,1.5,2.5,3"]
     accepted, reading = read_files(
         [csv(tmp_path / "p.csv", good[0], row, good[1], header="Date,Ticker,Open,Close,Volume")], spec=panel_spec()
@@ -206,7 +204,7 @@ def test_a_file_read_in_blocks_is_the_file_read_whole(
     assert parts.rows_read == whole.rows_read == len(rows) - 1
 
 
-def test_tickers_settled_one_at_a_time_are_the_panel_settled_whole(tmp_path: Path) -> None:
+def test_tickers_resolved_one_at_a_time_give_the_whole_panel(tmp_path: Path) -> None:
     days = sessions("XNYS", MONDAY, MONDAY + dt.timedelta(days=20))
     first = csv(tmp_path / "1.csv", *(f"{day},{t},T,1,2,3" for day in days for t in ("B", "A", "C")))
     second = csv(tmp_path / "2.csv", *(f"{day},{t},T,1,2.5,3" for day in days[3:5] for t in ("B", "C")))

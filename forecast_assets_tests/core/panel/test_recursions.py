@@ -27,7 +27,7 @@ def test_the_start_has_its_share_left_when_the_memory_is_over() -> None:
     assert 0.5 ** (ema.memory - ema.first) <= 1e-16 < 0.5 ** (ema.memory - ema.first - 1)
 
 
-def test_an_average_of_one_value_is_the_value_and_has_nothing_to_forget() -> None:
+def test_an_average_of_one_value_is_the_value_and_has_no_memory() -> None:
     ema = Ema("x", window=1, alpha=1.0, first=2)
     assert exponential_averages(rows([1.0, 2.0, 3.0, 4.0]), {"ema": ema})["ema"].to_list() == [None, None, 3.0, 4.0]
     assert ema.memory == 2

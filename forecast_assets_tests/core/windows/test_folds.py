@@ -18,7 +18,7 @@ def years_of(days: torch.Tensor) -> set[int]:
     return {(EPOCH + dt.timedelta(days=day)).year for day in days.tolist()}
 
 
-def test_the_test_split_is_every_decision_of_the_year() -> None:
+def test_the_test_split_is_every_forecast_origin_of_the_year() -> None:
     panel = random_panel(tickers=3, sessions=700)
     fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
     assert years_of(panel.date[fold.test]) == {2019}
@@ -26,7 +26,7 @@ def test_the_test_split_is_every_decision_of_the_year() -> None:
     assert len(fold.test) == len(in_year)
 
 
-def test_validation_is_the_asked_number_of_union_sessions_that_end_a_purge_before_the_year() -> None:
+def test_validation_is_the_given_number_of_union_sessions_a_purge_before_the_year() -> None:
     panel = random_panel(tickers=2, sessions=700)
     fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
     sessions = panel.date.unique()
@@ -34,7 +34,7 @@ def test_validation_is_the_asked_number_of_union_sessions_that_end_a_purge_befor
     assert panel.date[fold.validation].unique().tolist() == before[-81:-21]
 
 
-def test_labels_end_before_the_next_split_decides_at_both_borders() -> None:
+def test_labels_end_before_the_next_split_begins_at_both_borders() -> None:
     panel = random_panel(tickers=3, sessions=700)
     fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
     assert panel.label_end[fold.train].max() < panel.date[fold.validation].min()
@@ -52,20 +52,20 @@ def replace_spec(**changes: int) -> FoldSpec:
     return FoldSpec.model_validate(SPEC.model_dump() | changes)
 
 
-def test_a_fold_whose_labels_overlap_is_refused() -> None:
+def test_a_fold_whose_labels_overlap_is_rejected() -> None:
     panel = random_panel(tickers=1, sessions=100)
     overlapping = Fold(2019, train=torch.arange(50), validation=torch.arange(60, 70), test=torch.arange(95, 100))
     with pytest.raises(AssertionError, match="a train label ends on day"):
         check_purged(overlapping, date=panel.date, label_end=panel.label_end)
 
 
-def test_a_decision_needs_a_full_lookback_and_an_observed_row() -> None:
+def test_a_forecast_origin_needs_a_full_lookback_and_an_observed_row() -> None:
     panel = random_panel(tickers=1, sessions=30)
     panel = replace(panel, observed=torch.arange(30) != 25)
     assert panel.ends(20).tolist() == [19, 20, 21, 22, 23, 24, 26, 27, 28, 29]
 
 
-def test_decisions_without_a_label_yet_are_forecast_but_not_trained_on() -> None:
+def test_origins_without_a_label_yet_are_forecast_but_not_trained_on() -> None:
     panel = random_panel(tickers=2, sessions=700)
     fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
     assert (panel.label_end[fold.train] != NO_DATE).all()
@@ -80,5 +80,5 @@ def test_a_year_without_enough_history_says_what_is_missing() -> None:
 
 def test_a_year_outside_the_panel_says_so() -> None:
     panel = random_panel(tickers=2, sessions=700)
-    with pytest.raises(BadInput, match="fold 2025: no test decision"):
+    with pytest.raises(BadInput, match="fold 2025: no test forecast origin"):
         make_fold(panel, year=2025, spec=SPEC, lookback=20)

@@ -1,4 +1,4 @@
-"""The rolling correlation graph: against a naive loop in pandas, causal, and it finds what was planted."""
+"""The rolling correlation graph: equal to a naive loop in pandas, causal, and it finds planted edges."""
 
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ def panel() -> PanelTensors:
 
 
 def naive(panel: PanelTensors) -> list[dict[int, float]]:
-    """Of each row: row of a possible neighbour -> correlation, by loops over sessions and names."""
+    """Of each row: row of a possible neighbour -> correlation, by loops over sessions and tickers."""
     span = (to_date(int(panel.date.min())), to_date(int(panel.date.max())))
     at = {
         (code, day): close.timestamp()
@@ -109,7 +109,7 @@ def naive(panel: PanelTensors) -> list[dict[int, float]]:
     return found
 
 
-def test_it_is_what_a_loop_over_sessions_and_names_finds(panel: PanelTensors) -> None:
+def test_it_equals_a_loop_over_sessions_and_tickers(panel: PanelTensors) -> None:
     graph = graph_of(panel)
     edges = 0
     for row, of_row in enumerate(naive(panel)):
@@ -124,7 +124,7 @@ def test_it_is_what_a_loop_over_sessions_and_names_finds(panel: PanelTensors) ->
     assert (graph.weight < -0.3).any()
 
 
-def test_what_comes_later_changes_no_edge(panel: PanelTensors) -> None:
+def test_later_rows_change_no_edge(panel: PanelTensors) -> None:
     """Truncation and poison."""
     graph, cut = graph_of(panel), int(panel.date.min()) + 80
     early = panel.date <= cut
@@ -141,7 +141,7 @@ def test_what_comes_later_changes_no_edge(panel: PanelTensors) -> None:
     assert (graph.neighbour[early] >= 0).sum() > 300
 
 
-def test_an_american_close_of_the_same_day_speaks_to_no_european_or_asian_decision(panel: PanelTensors) -> None:
+def test_an_american_close_has_no_edge_into_the_same_day_in_europe_or_asia(panel: PanelTensors) -> None:
     graph = graph_of(panel)
     row, slot = torch.nonzero(graph.neighbour >= 0, as_tuple=True)
     other = graph.neighbour[row, slot].long()
@@ -169,7 +169,7 @@ def test_edges_into_some_rows_are_those_of_the_whole_graph(panel: PanelTensors) 
         torch.testing.assert_close(part.weight, whole.weight[rows], rtol=0, atol=1e-6)
 
 
-def test_a_graph_since_a_day_leaves_what_is_before_it_without_edges(panel: PanelTensors) -> None:
+def test_a_graph_since_a_day_has_no_edges_into_earlier_rows(panel: PanelTensors) -> None:
     spec = GraphSpec(observed=("log_return",), known=(), window_sessions=WINDOW, min_pairs=LEAST, neighbours=NEIGHBOURS)
     since = int(panel.date.min()) + 70
     late = panel.date >= since
@@ -182,7 +182,7 @@ def test_a_graph_since_a_day_leaves_what_is_before_it_without_edges(panel: Panel
 
 
 def test_it_finds_the_planted_edges_with_their_signs() -> None:
-    """Two neighbours each among 19 names, over 60 sessions."""
+    """Two neighbours each among 19 tickers, over 60 sessions."""
     panel, _, sign = contagion_panel(tickers=20, sessions=400, seed=1)
     finder = Correlations(panel, exchange_times(panel), window_sessions=60, min_pairs=40, neighbours=2)
     graph = finder.of(torch.arange(panel.rows))

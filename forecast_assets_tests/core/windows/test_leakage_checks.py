@@ -1,4 +1,4 @@
-"""The proofs on tensors hold, and fail on planted bugs."""
+"""The leakage checks of tensors pass, and fail on planted bugs."""
 
 import datetime as dt
 
@@ -21,7 +21,7 @@ START = dt.date(2023, 9, 1)
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
-    """Two names, and one that lists after the cut and comes first in the order of names."""
+    """Two tickers, and one that lists after the cut and comes first in alphabetical order."""
     parts = panel(
         walk("AAPL", 180, seed=1, start=START),
         walk("SAP.DE", 180, seed=3, start=START, exchange="XETR"),
@@ -30,7 +30,7 @@ def rows() -> pl.DataFrame:
     return feature_panel(reindex(parts, spec=panel_spec()), features=FeatureSpec())
 
 
-def test_windows_know_nothing_of_what_comes_after(rows: pl.DataFrame) -> None:
+def test_windows_do_not_depend_on_later_data(rows: pl.DataFrame) -> None:
     found = window_leakage(rows.lazy(), lookback=20)
     assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
     assert all(proof.holds and proof.rows > 200 for proof in found.values())
@@ -51,7 +51,7 @@ def counted_backwards(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(("bug", "what"), [(scaled, "features"), (counted_backwards, "run_length")])
-def test_tensors_that_know_the_future_fail_the_proof(
+def test_tensors_that_look_ahead_fail_the_leakage_checks(
     rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, bug: object, what: str
 ) -> None:
     monkeypatch.setattr(proofs, "build_tensors", bug)

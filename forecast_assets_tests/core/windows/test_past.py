@@ -1,4 +1,4 @@
-"""Outcomes of the past are the panel's targets where these were known, and nothing else."""
+"""Past outcomes are the panel's targets where these had matured, and missing elsewhere."""
 
 import datetime as dt
 
@@ -25,7 +25,7 @@ START = dt.date(2023, 9, 1)
 
 @pytest.fixture(scope="module")
 def tensors() -> PanelTensors:
-    """Two names; the second has holes of one and of three sessions, which are filled, and one that ends a segment."""
+    """Two tickers; the second has holes of one and of three sessions, which are filled, and one that ends a segment."""
     second = walk("SAP.DE", 300, seed=3, start=START, exchange="XETR").with_row_index()
     gone = pl.col("index").is_in([100, 110, 111, 112]) | pl.col("index").is_between(130, 145)
     rows = panel(walk("AAPL", 300, seed=1, start=START), second.filter(~gone).drop("index"))
@@ -34,13 +34,13 @@ def tensors() -> PanelTensors:
 
 
 def of_singles(tensors: PanelTensors, ends: Tensor) -> Tensor:
-    """Outcomes of the sessions before each of ``ends``, every decision a run of its own: (B, S, 3)."""
+    """Outcomes of the sessions before each of ``ends``, each in a block of its own: (B, S, 3)."""
     rows = single_windows(ends).rows(Layout(1, 1), lookback=SESSIONS + 1)
     past = past_of(tensors, rows, first=ends - tensors.run_length[ends] + 1)
     return outcomes(past, torch.tensor([SESSIONS]), sessions=SESSIONS)
 
 
-def test_they_are_the_targets_that_had_matured_by_the_decision(tensors: PanelTensors) -> None:
+def test_they_are_the_targets_that_had_matured_by_the_forecast_origin(tensors: PanelTensors) -> None:
     """Against a loop over the panel's own targets."""
     ends = tensors.ends(2)
     found = of_singles(tensors, ends)
@@ -65,17 +65,17 @@ def test_a_first_session_has_no_past_and_a_second_one_the_return_between_them(te
     torch.testing.assert_close(second[:, -1, 0], tensors.column("log_return")[first + 1])
 
 
-def test_decisions_that_share_a_run_see_what_each_would_alone(tensors: PanelTensors) -> None:
+def test_origins_that_share_a_block_have_the_outcomes_of_each_alone(tensors: PanelTensors) -> None:
     ends = tensors.ends(2)
-    layout, runs, place = cover(tensors, ends, longest=40)
-    rows = runs.rows(layout, lookback=SESSIONS + 1)
-    past = past_of(tensors, rows, first=runs.last - tensors.run_length[runs.last] + 1)
+    layout, batch, place = cover(tensors, ends, longest=40)
+    rows = batch.rows(layout, lookback=SESSIONS + 1)
+    past = past_of(tensors, rows, first=batch.last - tensors.run_length[batch.last] + 1)
     shared = outcomes(past, layout.offsets(SESSIONS + 1, device=ends.device), sessions=SESSIONS)[place]
     torch.testing.assert_close(shared, of_singles(tensors, ends), rtol=0, atol=1e-6, equal_nan=True)
 
 
 def test_by_hand() -> None:
-    """Six sessions of which the third was not quoted, decisions at the fifth and sixth; four sessions before each."""
+    """Six sessions of which the third was not quoted, origins at the fifth and sixth; four sessions before each."""
     past = Past(torch.tensor([[0.9, 0.1, 0.0, 0.2, 0.4, 0.8]]), torch.tensor([[True, True, False, True, True, True]]))
     nan = float("nan")
     found = outcomes(past, torch.tensor([4, 5]), sessions=4)

@@ -1,4 +1,4 @@
-"""The recent window: which decisions a night may train on, and that later rows have no say in it."""
+"""The recent window: which origins a night may train on; later rows change nothing."""
 
 import datetime as dt
 from dataclasses import replace
@@ -28,7 +28,7 @@ def sessions_of(panel: PanelTensors, rows: torch.Tensor) -> list[int]:
 
 
 def as_known_on(panel: PanelTensors, session: int) -> PanelTensors:
-    """The panel as its source would give it at the close of a session: no later row, no label that reaches past it."""
+    """The panel as of the close of a session: no later row, no label that reaches past it."""
     per_ticker = len(panel.date.unique())
     last = int(panel.date[session])
     keep = panel.date <= last
@@ -54,7 +54,7 @@ def test_splits_are_the_last_sessions_whose_labels_end_before_the_next_split() -
     assert [len(rows) for rows in (fold.train, fold.validation, fold.test)] == [300, 75, 45]
 
 
-def test_shadow_decisions_lie_after_the_champions_cutoff() -> None:
+def test_comparison_origins_lie_after_the_champions_cutoff() -> None:
     panel = random_panel(tickers=2, sessions=400)
     fold = recent_fold(panel, until=day_of(panel, 300), spec=SPEC, lookback=LOOKBACK, after=day_of(panel, 275))
     assert sessions_of(panel, fold.test) == list(range(276, 281))
@@ -67,16 +67,16 @@ def test_a_replayed_night_cuts_as_the_panel_of_that_night_would() -> None:
     assert known.rows == 3 * 301
     replayed, live = (recent_fold(p, until=day_of(panel, 300), spec=SPEC, lookback=LOOKBACK) for p in (panel, known))
 
-    def decisions(p: PanelTensors, fold: Fold) -> list[list[tuple[int, int]]]:
+    def origins(p: PanelTensors, fold: Fold) -> list[list[tuple[int, int]]]:
         return [
             sorted(zip(p.date[rows].tolist(), p.ticker[rows].tolist(), strict=True))
             for rows in (fold.train, fold.validation, fold.test)
         ]
 
-    assert decisions(panel, replayed) == decisions(known, live)
+    assert origins(panel, replayed) == origins(known, live)
 
 
-def test_a_decision_without_a_label_over_every_horizon_is_in_no_split() -> None:
+def test_an_origin_without_a_label_over_every_horizon_is_in_no_split() -> None:
     panel = random_panel(tickers=2, sessions=400)
     targets = panel.targets.clone()
     targets[[150, 230, 270], 2] = float("nan")  # of the first ticker: one in each split
@@ -87,10 +87,10 @@ def test_a_decision_without_a_label_over_every_horizon_is_in_no_split() -> None:
 @pytest.mark.parametrize(
     ("session", "after", "message"),
     [
-        (30, None, "recent window up to 2017-02-13: no shadow decision has 20 complete sessions"),
-        (60, None, "no validation decision has"),
-        (90, None, "no training decision has"),
-        (300, 281, "no shadow decision that was taken after 2018-01-30 has"),
+        (30, None, "recent window up to 2017-02-13: no comparison forecast origin has 20 complete sessions"),
+        (60, None, "no validation forecast origin has"),
+        (90, None, "no training forecast origin has"),
+        (300, 281, "no comparison forecast origin after 2018-01-30 has"),
     ],
 )
 def test_an_empty_split_says_which_and_why(session: int, after: int | None, message: str) -> None:

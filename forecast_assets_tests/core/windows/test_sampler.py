@@ -46,9 +46,11 @@ def two_tickers() -> tuple[PanelTensors, torch.Tensor]:
     return panel, ends[(ends < 12) | ((ends >= 62) & (ends < 108))]
 
 
-def drawn_windows(panel: PanelTensors, ends: torch.Tensor, layout: Layout, *, runs: int, seed: int = 0) -> torch.Tensor:
-    """Row of every window that counts in ``runs`` drawn runs."""
-    drawn = WindowSampler.over(panel, ends, layout=layout).draw(runs, generator=torch.Generator().manual_seed(seed))
+def drawn_windows(
+    panel: PanelTensors, ends: torch.Tensor, layout: Layout, *, blocks: int, seed: int = 0
+) -> torch.Tensor:
+    """Row of every window that counts in ``blocks`` drawn blocks."""
+    drawn = WindowSampler.over(panel, ends, layout=layout).draw(blocks, generator=torch.Generator().manual_seed(seed))
     slots, counts = drawn.ends(layout)
     is_end = torch.zeros(panel.rows, dtype=torch.bool)
     is_end[ends] = True
@@ -62,7 +64,7 @@ LAYOUTS = [Layout(1, 1), Layout(4, 1), Layout(4, 3), Layout(16, 8)]
 def test_windows_are_even_over_tickers_and_over_the_ends_of_a_ticker(layout: Layout) -> None:
     panel, ends = two_tickers()
     first = ends < 60
-    # Windows of one run are drawn together: one slot of each run is as good as independent draws.
+    # Windows of one block are drawn together: one slot of each block is as good as independent draws.
     for slot in {0, layout.ends - 1}:
         drawn = WindowSampler.over(panel, ends, layout=layout).draw(
             60_000, generator=torch.Generator().manual_seed(slot)
@@ -77,14 +79,14 @@ def test_windows_are_even_over_tickers_and_over_the_ends_of_a_ticker(layout: Lay
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_as_many_windows_are_drawn_as_asked_for(layout: Layout) -> None:
     panel, ends = two_tickers()
-    runs = WindowSampler.over(panel, ends, layout=layout).blocks_for(40_000)
-    assert len(drawn_windows(panel, ends, layout, runs=runs)) == pytest.approx(40_000, rel=0.02)
+    blocks = WindowSampler.over(panel, ends, layout=layout).blocks_for(40_000)
+    assert len(drawn_windows(panel, ends, layout, blocks=blocks)) == pytest.approx(40_000, rel=0.02)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_every_window_that_counts_is_a_training_end_within_one_segment(layout: Layout) -> None:
     panel, ends = two_tickers()
-    windows = drawn_windows(panel, ends, layout, runs=2_000)
+    windows = drawn_windows(panel, ends, layout, blocks=2_000)
     assert set(windows.tolist()) == set(ends.tolist())
     border = torch.nonzero(panel.segment_start).flatten()
     for end in set(windows.tolist()):
@@ -92,7 +94,7 @@ def test_every_window_that_counts_is_a_training_end_within_one_segment(layout: L
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_no_run_shows_a_row_after_the_last_training_end_of_its_stretch(layout: Layout) -> None:
+def test_no_block_reads_a_row_after_the_last_training_end_of_its_sequence(layout: Layout) -> None:
     panel, ends = two_tickers()
     drawn = WindowSampler.over(panel, ends, layout=layout).draw(2_000, generator=torch.Generator().manual_seed(0))
     rows = drawn.rows(layout, lookback=LOOKBACK)
@@ -101,8 +103,8 @@ def test_no_run_shows_a_row_after_the_last_training_end_of_its_stretch(layout: L
     assert (segment == segment[:, :1]).all()
 
 
-def test_a_seed_draws_the_same_runs_and_another_seed_others() -> None:
+def test_a_seed_draws_the_same_blocks_and_another_seed_others() -> None:
     panel, ends = two_tickers()
-    first, again, other = (drawn_windows(panel, ends, Layout(4, 3), runs=100, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (drawn_windows(panel, ends, Layout(4, 3), blocks=100, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -18,7 +18,7 @@ def stats_of(panel: PanelTensors):  # type: ignore[no-untyped-def]
     return fold, fit_stats(panel, fold)
 
 
-def test_scaling_uses_the_rows_up_to_the_last_training_decision() -> None:
+def test_scaling_uses_the_rows_up_to_the_last_training_origin() -> None:
     panel = random_panel(tickers=3, sessions=700)
     fold, stats = stats_of(panel)
     rows = panel.features[panel.date <= panel.date[fold.train].max()].double()
@@ -26,7 +26,7 @@ def test_scaling_uses_the_rows_up_to_the_last_training_decision() -> None:
     assert stats.std[:3].tolist() == pytest.approx(rows.std(dim=0)[:3].tolist(), rel=1e-5)  # the others are constant
 
 
-def test_nothing_after_the_last_training_decision_and_label_changes_a_statistic() -> None:
+def test_nothing_after_the_last_training_origin_and_label_changes_a_statistic() -> None:
     panel = random_panel(tickers=3, sessions=700)
     fold, stats = stats_of(panel)
     features, targets = panel.features.clone(), panel.targets.clone()
@@ -57,7 +57,7 @@ def test_the_base_distribution_is_the_pooled_quantiles_of_standardised_targets()
         assert stats.base_quantiles[column, 6] == pytest.approx(np.quantile(standardised, 0.975), abs=1e-3)
 
 
-def test_a_constant_feature_is_centred_and_not_blown_up() -> None:
+def test_a_constant_feature_is_centred_and_not_scaled() -> None:
     panel = random_panel(tickers=2, sessions=700)
     features = panel.features.clone()
     features[:, 1] = 5.0

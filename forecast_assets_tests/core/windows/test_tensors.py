@@ -30,7 +30,7 @@ def frame(**changes: list[object]) -> pl.DataFrame:
     return table.with_columns(pl.col("date", "label_end").str.to_date())
 
 
-def test_runs_of_complete_rows_stop_at_tickers_segments_and_missing_features() -> None:
+def test_sequences_of_complete_rows_end_at_tickers_segments_and_missing_features() -> None:
     panel = build_tensors(frame(), feature_names=("x",))
     assert panel.run_length.tolist() == [0, 1, 2, 1, 2, 1, 2]
     assert torch.nonzero(panel.segment_start).flatten().tolist() == [0, 3, 5]
@@ -47,7 +47,7 @@ def test_rows_keep_their_dates_codes_and_labels() -> None:
     assert panel.targets[:, 0].nan_to_num(-1).tolist() == pytest.approx([0.1, -1, -1, 0.4, -1, 0.6, -1])
 
 
-def test_a_hole_in_a_feature_breaks_the_run() -> None:
+def test_a_missing_feature_ends_the_sequence() -> None:
     panel = build_tensors(frame(x=[1.0, None, 3.0, 4.0, float("nan"), 6.0, 7.0]), feature_names=("x",))
     assert panel.run_length.tolist() == [1, 0, 1, 1, 0, 1, 2]
 
@@ -80,12 +80,12 @@ def test_what_is_saved_comes_back_whole(tmp_path: Path) -> None:
         assert torch.equal(getattr(loaded, name).nan_to_num(7), getattr(panel, name).nan_to_num(7)), name
 
 
-def test_a_decisions_row_is_found_by_ticker_and_date() -> None:
+def test_the_row_of_a_forecast_origin_is_found_by_ticker_and_date() -> None:
     panel = random_panel(tickers=3, sessions=50)
     rows = torch.tensor([7, 149, 60, 0])
     tickers = [panel.tickers[code] for code in panel.ticker[rows]]
     dates = panel.date[rows].numpy().astype("datetime64[D]")
     assert panel.rows_of(tickers, dates).tolist() == rows.tolist()
     assert panel.find(["T01", "GONE", "T02"], dates[:3]).tolist() == [57, -1, 110]
-    with pytest.raises(ValueError, match="1 of 2 decisions have no row"):
+    with pytest.raises(ValueError, match="1 of 2 forecast origins have no row"):
         panel.rows_of(["T00", "GONE"], dates[:2])

@@ -108,7 +108,7 @@ def test_the_fit_is_least_squares_and_the_forecast_the_mean_of_a_log_normal_vari
         assert actual[b].tolist() == pytest.approx((np.exp(log_variance / 2) * np.sqrt(HORIZONS)).tolist(), rel=1e-5)
 
 
-def test_what_the_forecast_leaves_is_zero_in_the_mean_over_its_training_rows() -> None:
+def test_the_mean_log_excess_over_the_training_rows_is_zero() -> None:
     panel, train = noisy_panel(), torch.arange(100, 190)
     weights, residual = fit_volatility(panel, train)
     excess = log_excess(panel, train, forecast=volatility(panel, train, weights=weights), residual=residual)
@@ -116,7 +116,7 @@ def test_what_the_forecast_leaves_is_zero_in_the_mean_over_its_training_rows() -
     assert (2 * excess).square().nanmean(dim=0).tolist() == pytest.approx(residual.tolist(), rel=1e-4)
 
 
-def test_no_row_after_a_decision_changes_its_forecast() -> None:
+def test_no_row_after_a_forecast_origin_changes_its_forecast() -> None:
     panel = noisy_panel()
     weights, _ = fit_volatility(panel, torch.arange(100, 300))
     rows = torch.arange(120, 200)
@@ -136,14 +136,14 @@ def test_another_ticker_does_not_change_the_fit() -> None:
     assert torch.equal(*fits)
 
 
-def test_a_stale_price_has_a_volatility_all_the_same() -> None:
+def test_a_stale_price_has_a_volatility_above_zero() -> None:
     panel = random_panel(tickers=1, sessions=SESSIONS)
     weights = torch.zeros_like(fit_volatility(panel, torch.arange(100, 300))[0])
     weights[:, 0] = -40.0
     assert volatility(panel, torch.tensor([300]), weights=weights)[0, 0].item() == pytest.approx(FLOOR)
 
 
-def test_no_usable_decision_is_an_error() -> None:
+def test_no_usable_forecast_origin_is_an_error() -> None:
     panel = random_panel(tickers=1, sessions=SESSIONS)
-    with pytest.raises(ValueError, match="no training decision has a 20-session label"):
+    with pytest.raises(ValueError, match="no training forecast origin has a 20-session label"):
         fit_volatility(panel, torch.tensor([SESSIONS - 10]))

@@ -31,11 +31,11 @@ def rows() -> pl.DataFrame:
 
 def test_a_panel_written_ticker_by_ticker_loads_as_the_panel_built_whole(rows: pl.DataFrame, tmp_path: Path) -> None:
     columns = feature_names(rows)
-    names = Vocabulary.of(rows.lazy())
-    empty = part_tensors(rows.head(0), feature_names=columns, names=names)
+    vocabulary = Vocabulary.of(rows.lazy())
+    empty = part_tensors(rows.head(0), feature_names=columns, vocabulary=vocabulary)
     with create(tmp_path / "panel.safetensors", empty, rows=rows.height) as file:
         for part in ticker_parts(rows.lazy(), rows_per_part=1):
-            file.append(part_tensors(part, feature_names=columns, names=names).tensors())
+            file.append(part_tensors(part, feature_names=columns, vocabulary=vocabulary).tensors())
     loaded, whole = PanelTensors.load(tmp_path / "panel.safetensors"), build_tensors(rows, feature_names=columns)
     assert loaded.metadata() == whole.metadata()
     assert whole.run_length.max() > 20
@@ -46,7 +46,7 @@ def test_a_panel_written_ticker_by_ticker_loads_as_the_panel_built_whole(rows: p
         assert set(file_.keys()) == set(whole.tensors())
 
 
-def test_more_or_fewer_rows_than_declared_are_refused(rows: pl.DataFrame, tmp_path: Path) -> None:
+def test_more_or_fewer_rows_than_declared_are_rejected(rows: pl.DataFrame, tmp_path: Path) -> None:
     whole = build_tensors(rows, feature_names=feature_names(rows))
     with (
         pytest.raises(ValueError, match="fewer rows were written"),
