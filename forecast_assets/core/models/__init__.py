@@ -1,1 +1,1 @@
-"""One forecast interface, many models: networks in ``registry``, the methods they must beat in ``baselines``."""
+"""Forecast models: networks, and the baselines that they must beat."""

@@ -1,1 +1,1 @@
-"""How good a forecast or a return series is: numbers in, numbers out."""
+"""Scores of forecasts and return series: numbers in, numbers out."""

@@ -50,5 +50,5 @@ def test_a_horizon_without_labels_is_named() -> None:
 def test_a_forecast_origin_in_the_warm_up_is_an_error() -> None:
     scale = np.ones((400, 3))
     scale[[151, 160]] = np.nan
-    with pytest.raises(ValueError, match=r"2 of 60 decisions .* .the first is row 151"):
+    with pytest.raises(ValueError, match=r"2 of 60 forecast origins .* .the first is row 151"):
         location_scale_quantiles(PANEL, location=np.zeros((400, 3)), scale=scale, train=TRAIN, origins=ORIGINS)
