@@ -1,12 +1,12 @@
 """Coverage and pinball loss of EWMA and HAR without calibration, with split conformal, and with online calibration.
 
     python -m benchmarks.calibration --store data/store                     test years 2019-2025, printed
-    python -m benchmarks.calibration --store data/store --years 2016 2018 --rates 0.01 0.02 0.04     the choice of the rate
+    python -m benchmarks.calibration --store data/store --years 2016 2018 --rates 0.01 0.02 0.04     to choose the rate
 
 Reads the ``windowed_tensors`` of a finished store and fits both baselines per fold; one thread, a few minutes on the full
-panel. Split conformal takes its factors from the fold's validation decisions, online calibration starts there. Ratios are to
-EWMA without calibration, mean over horizons of each one's ratio; coverage is that of the 95 % band, its worst over year and
-horizon in brackets. Nothing here is a figure of the ensemble.
+panel. Split conformal takes its factors from the fold's validation forecasts, online calibration starts there. Ratios are to
+EWMA without calibration, averaged over horizons; coverage is that of the 95 % band, with its range over years and horizons
+in brackets. None of it concerns the ensemble.
 """
 
 import argparse
@@ -28,25 +28,25 @@ Scores = dict[str, list[tuple[Floats, Floats, Floats]]]  # variant -> per year: 
 
 
 def score(quantiles: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Summed pinball loss, outcomes inside the 95 % band and matured outcomes, each (3,)."""
-    known = np.isfinite(y)
+    """Return summed pinball loss, outcomes inside the 95 % band and matured outcomes, each (3,)."""
+    matured = np.isfinite(y)
     loss = np.nansum(pinball(y, quantiles, levels=QUANTILES).mean(axis=-1), axis=0)
-    inside = (known & (y >= quantiles[..., 0]) & (y <= quantiles[..., -1])).sum(axis=0)
-    return loss, inside.astype(np.float64), known.sum(axis=0).astype(np.float64)
+    inside = (matured & (y >= quantiles[..., 0]) & (y <= quantiles[..., -1])).sum(axis=0)
+    return loss, inside.astype(np.float64), matured.sum(axis=0).astype(np.float64)
 
 
 def measure(panel: PanelTensors, *, years: range, models: list[str], rates: list[float], lookback: int) -> Scores:
-    """Scores of every model and variant on the test decisions of ``years``."""
+    """Score every model and variant on the test forecasts of ``years``."""
     arrays, ends = PanelArrays.from_tensors(panel), label_dates(panel)
     scores: Scores = {}
     for year in years:
         fold = make_fold(panel, year=year, spec=FoldSpec(), lookback=lookback)
-        decide = fold.origins.numpy()
-        regime = volatility_regimes(panel, train=fold.train.numpy())[decide]
-        y, date, ended = arrays.targets[decide], panel.date[decide].numpy().astype(np.int64), ends[decide]
-        validation = np.arange(len(decide)) < len(fold.validation)
+        origins = fold.origins.numpy()
+        regime = volatility_regimes(panel, train=fold.train.numpy())[origins]
+        y, date, ended = arrays.targets[origins], panel.date[origins].numpy().astype(np.int64), ends[origins]
+        validation = np.arange(len(origins)) < len(fold.validation)
         for model in models:
-            raw = BASELINES[model](arrays, train=fold.train.numpy(), decide=decide)
+            raw = BASELINES[model](arrays, train=fold.train.numpy(), origins=origins)
             variants = {"none": raw, "split": calibrate_split(raw, y=y, validation=validation)}
             for rate in rates:
                 online = calibrate_online(
@@ -59,12 +59,12 @@ def measure(panel: PanelTensors, *, years: range, models: list[str], rates: list
 
 
 def table(scores: Scores) -> list[str]:
-    """One line per model and variant."""
+    """Return one line per model and variant."""
     totals = {name: [np.sum(part, axis=0) for part in zip(*years, strict=True)] for name, years in scores.items()}
     reference = totals["ewma none"][0] / totals["ewma none"][2]
     lines = [f"{'':20}{'all':>8}" + "".join(f"{f'h={h}':>8}" for h in HORIZONS) + "   coverage of the 95 % band"]
-    for name, (loss, inside, known) in totals.items():
-        ratio, coverage = loss / known / reference, inside / known
+    for name, (loss, inside, matured) in totals.items():
+        ratio, coverage = loss / matured / reference, inside / matured
         yearly = np.array([hits / labels for _, hits, labels in scores[name]])
         lines.append(
             f"{name:20}{ratio.mean():8.4f}" + "".join(f"{r:8.4f}" for r in ratio) + "   "

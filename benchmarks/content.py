@@ -1,11 +1,11 @@
-"""What two runs of the graph published, compared: every table, weight and number, without ids, versions and texts.
+"""Compare what two runs of the graph published: every table, weight and number, without ids, versions and texts.
 
     python -m benchmarks.content BEFORE AFTER                two data roots; prints what differs
     python -m benchmarks.content BEFORE AFTER --record       also writes the figure ``demo_results_changed``
 
-For a change that is to change no result: run the demo with the code before it and with the code after it, into a data root
-each. Tables are compared cell by cell, weights bit by bit, JSON files number by number under the same keys. Texts may have
-been reworded, and ids name code.
+Shows that a refactoring changed no result: run the demo with the code before and after it, each into a data root of its
+own. Tables are compared cell by cell, weights bit by bit, JSON files number by number under the same keys. Texts may have
+been reworded, and ids depend on the code.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
+from tools.results import ROOT, record
 
 BINARY = (".safetensors",)
 RENAMED = {"losses_of_young_names.parquet": "losses_of_new_listings.parquet"}
-"""Files that have another name since."""
+"""Files that were renamed: old name -> new one."""
 
 RENAMED_KEYS = {
     "visits_per_epoch": "samples_per_epoch",
@@ -32,7 +32,7 @@ RENAMED_KEYS = {
     "young_share": "new_listing_share",
     "shadow_sessions": "comparison_sessions",
 }
-"""Settings that have another name since."""
+"""Settings that were renamed: old name -> new one."""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def pairs(before: Store, after: Store) -> Iterator[tuple[str, Path | None, Path | None]]:
-    """Every file that is compared, by asset and partition, with its path in either store."""
+    """Yield every compared file, by asset and partition, with its path in either store."""
     slots = sorted(
         {(asset, slot or "") for store in (before, after) for asset in store.assets() for slot in store.slots(asset)}
     )
@@ -68,13 +68,13 @@ def pairs(before: Store, after: Store) -> Iterator[tuple[str, Path | None, Path 
 
 
 def files(version: Version) -> dict[str, Path]:
-    """Tables, weights and JSON files of a version, by name."""
+    """Return tables, weights and JSON files of a version, by name."""
     wanted = [name for name in version.manifest.files if Path(name).suffix in (".parquet", ".json", *BINARY)]
     return {RENAMED.get(name, name): version.path(name) for name in wanted}
 
 
 def digest(path: Path) -> str:
-    """Of the content of a file: cells with their types, bytes of weights, numbers with their places."""
+    """Hash the content of a file: cells with their types, bytes of weights, numbers with their places."""
     if path.suffix in BINARY:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if path.suffix == ".parquet":
@@ -83,14 +83,14 @@ def digest(path: Path) -> str:
             table = table.drop("seconds")
         return hashlib.sha256(table.write_ipc(None, compression="uncompressed").getvalue()).hexdigest()
     content = json.loads(path.read_text())
-    if path.name == "trials.json":  # in the order of their ids, which name code
+    if path.name == "trials.json":  # in the order of their ids, which depend on the code
         trials = sorted(json.dumps(list(numbers(trial))) for trial in content["trials"])
         return hashlib.sha256(json.dumps(trials).encode()).hexdigest()
     return hashlib.sha256(json.dumps(list(numbers(content))).encode()).hexdigest()
 
 
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float | bool | None]]:
-    """The numbers of a JSON value with their places, in the order of the keys; texts are left out."""
+    """Yield the numbers of a JSON value with their places, in the order of the keys, without texts."""
     if isinstance(value, dict):
         named = {RENAMED_KEYS.get(str(key), str(key)): item for key, item in value.items()}
         for key in sorted(named):

@@ -1,18 +1,18 @@
-"""PatchTST on ETTh1, 96 steps ahead, against its paper: mean squared error over all test windows.
+"""Our PatchTST on ETTh1, 96 steps ahead, against its paper: mean squared error over all test windows.
 
-    python -m benchmarks.etth1                 about an hour on one core; goes on where it was stopped
+    python -m benchmarks.etth1                 about an hour on one core; resumable
     python -m benchmarks.etth1 --epochs 2      a trial, printed and not recorded
 
 The paper's supervised PatchTST/42 as its script for ETTh1 sets it (``scripts/PatchTST/etth1.sh`` of yuqinie98/PatchTST):
 window 336, patches of 16 every 8 steps, width 16, 4 heads, 3 layers, feed-forward 128, dropout 0.3, residual attention,
 batches of 128, Adam at 1e-4, from the fifth epoch on 0.9 times the rate of the epoch before (its "type3"), 100 epochs, the
 epoch with the best validation error. Its patience of 100 stops nothing. Its code also builds a one-cycle schedule that
-"type3" never steps, whose constructor alone sets Adam's first beta to 0.95 and the first epoch's rate to a 25th; so do we.
+"type3" never steps, but whose constructor sets Adam's first beta to 0.95 and the first epoch's rate to a 25th; so do we.
 Split 12 / 4 / 4 months of 30 days, channels standardised with the training months; errors are in those units, as in the
 paper (0.375, and 0.370 at window 512).
 
-Two things differ from its code, both towards using all the data: validation and test go over every window, where its
-loaders drop the last incomplete batch (``mse_of_whole_batches`` is the error its test loader would see).
+One thing differs from its code: validation and test use every window, where its loaders drop the last incomplete batch
+(``mse_of_whole_batches`` is the error without that batch).
 """
 
 import argparse
@@ -28,13 +28,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks._result import ROOT, record
-from forecast_assets.core.models.patchtst import PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes
 from forecast_assets.core.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
+from forecast_assets_tests.helpers.paths import REFERENCE
+from tools.results import ROOT, record
 
 FIGURE = "patchtst_etth1_96_mse"
-DATA = ROOT.parent / "shared" / "data" / "ETTh1.csv"
+DATA = REFERENCE / "ETTh1.csv"
 CHECKPOINTS = ROOT / "checkpoints" / "etth1"
 
 MONTH = 30 * 24
@@ -55,14 +56,14 @@ BATCH, EPOCHS, LEARNING_RATE, BETAS, SEED = 128, 100, 1e-4, (0.95, 0.999), 2021
 
 
 def read_series(path: Path) -> Tensor:
-    """The seven channels, standardised with the training months, (T, 7) float32."""
+    """Return the seven channels, standardised with the training months, (T, 7) float32."""
     values = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(1, 8))
     train = values[:TRAIN_END]
     return torch.from_numpy((values - train.mean(axis=0)) / train.std(axis=0)).float()
 
 
 def windows(series: Tensor, *, begin: int, end: int) -> Tensor:
-    """All windows whose targets lie in ``begin`` to ``end``: (N, LOOKBACK + HORIZON, C), a view.
+    """Return all windows whose targets lie in ``begin`` to ``end``: (N, LOOKBACK + HORIZON, C), a view.
 
     As in the benchmark's standard split, a window's inputs may reach back before ``begin``.
     """
@@ -72,7 +73,7 @@ def windows(series: Tensor, *, begin: int, end: int) -> Tensor:
 
 @torch.no_grad()
 def errors(model: PatchTstForecaster, data: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared and mean absolute error of each window, 2 x (N,) float64."""
+    """Return mean squared and mean absolute error of each window, 2 x (N,) float64."""
     model.eval()
     squared, absolute = [], []
     for part in data.split(BATCH):
@@ -84,12 +85,12 @@ def errors(model: PatchTstForecaster, data: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def factor(epoch: int) -> float:
-    """Learning rate of an epoch, 0 being the first, as a multiple of the initial one."""
+    """Return the learning rate of an epoch, the first being 0, as a multiple of the initial one."""
     return 1 / 25 if epoch == 0 else 0.9 ** max(0, epoch - 3)
 
 
 def train(series: Tensor, *, epochs: int, folder: Path, key: str) -> dict[str, Any]:
-    """Train, or go on training; the curve, the best epoch's weights and the CPU seconds it took."""
+    """Train or resume; return the curve, the best epoch's weights and the CPU seconds."""
     torch.manual_seed(SEED)
     shuffle = torch.Generator().manual_seed(SEED)
     model = PatchTstForecaster(SIZES, horizon=HORIZON)
@@ -128,7 +129,7 @@ def train(series: Tensor, *, epochs: int, folder: Path, key: str) -> dict[str, A
 
 
 def evaluate(series: Tensor, run: dict[str, Any]) -> dict[str, Any]:
-    """The figure: errors of the best epoch over all test windows."""
+    """Return the figure: errors of the best epoch over all test windows."""
     model = PatchTstForecaster(SIZES, horizon=HORIZON)
     model.load_state_dict(run["best"]["weights"])
     squared, absolute = errors(model, windows(series, begin=VALIDATION_END, end=TEST_END))
@@ -151,11 +152,13 @@ def main() -> None:
     """Train to the end, score the test months once, and write ``benchmarks/results/etth1.json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[FIGURE], default=FIGURE, help="there is one figure")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="fewer than the paper's are a trial")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="fewer than the paper's: a trial")
     parser.add_argument("--data", type=Path, default=DATA, help="ETTh1.csv of zhouhaoyi/ETDataset")
     given = parser.parse_args()
     if not given.data.exists():
-        sys.exit(f"{given.data}: not there; give the path of ETTh1.csv (github.com/zhouhaoyi/ETDataset) with --data")
+        sys.exit(
+            f"{given.data} does not exist; give the path of ETTh1.csv (github.com/zhouhaoyi/ETDataset) with --data"
+        )
     torch.set_num_threads(1)
     series = read_series(given.data)
     rates = [LEARNING_RATE * factor(epoch) for epoch in range(EPOCHS)]

@@ -1,4 +1,4 @@
-"""How far the verdict can be trusted, and what it costs to give it.
+"""Checks of the evaluation: bootstrap coverage, shuffled targets, the simulation against vectorbt, time of the report.
 
     python -m benchmarks.evaluation                                            everything
     python -m benchmarks.evaluation --only bootstrap_coverage_low              one figure, merged into the file
@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._result import ROOT, record
+from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.readme import README, markers, reports, section
+from tools.results import ROOT, record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 SESSIONS_PER_YEAR = 252.0
 COVERAGE_SIMULATIONS, COVERAGE_SESSIONS, COVERAGE_SAMPLES = 500, 1650, 500
 PROCESSES = {"weak": 0.05, "strong": 0.25}
@@ -41,7 +41,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 def measure_report(options: Namespace) -> Figures:
-    """The report of a finished store, from its stored artefacts to metrics, in a process of its own: `verify`'s part."""
+    """Measure the report of a finished store, derived again from its artefacts in this process, as `verify` does."""
     from forecast_assets.cli.report_problems import report_problems
     from forecast_assets.resources.store_io import StoreResource
 
@@ -50,10 +50,10 @@ def measure_report(options: Namespace) -> Figures:
     resource = StoreResource(data_dir=options.data_dir)
     facts = resource.store().current("backtest_report").manifest.facts
     started = time.perf_counter()
-    problems = report_problems(resource)
+    problems = report_problems(resource.store(), resource.root())
     seconds = time.perf_counter() - started
     if problems:
-        raise SystemExit(f"report_seconds: the report is not what its artefacts give: {problems[0]}")
+        raise SystemExit(f"report_seconds: the report differs from its artefacts: {problems[0]}")
     return {
         "report_seconds": {
             "value": facts["seconds"],
@@ -64,7 +64,7 @@ def measure_report(options: Namespace) -> Figures:
 
 
 def measure_coverage(options: Namespace) -> Figures:
-    """How often the 95 % interval of the Sharpe ratio holds the true one: AR(1) returns with GARCH(1,1) shocks."""
+    """Measure how often the 95 % interval of the Sharpe ratio covers the true one: AR(1) returns, GARCH(1,1) shocks."""
     from forecast_assets.core.evaluation.significance import sharpe_interval
 
     simulations = max(1, round(options.scale * COVERAGE_SIMULATIONS))
@@ -87,7 +87,7 @@ def measure_coverage(options: Namespace) -> Figures:
 
 
 def simulated_returns(rho: float, *, sessions: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Returns (T,) and their true annual Sharpe ratio: mean 4 bp, GARCH shocks of 1 % a day, autoregression ``rho``."""
+    """Simulate returns (T,) of known annual Sharpe ratio: mean 4 bp, GARCH shocks of 1 % a day, autoregression ``rho``."""
     alpha, beta, variance, mean, burn = 0.08, 0.90, 1e-4, 4e-4, 500
     z = rng.standard_normal(sessions + burn)
     now, shock, deviation = variance, 0.0, np.empty(sessions + burn)
@@ -102,7 +102,7 @@ def simulated_returns(rho: float, *, sessions: int, rng: np.random.Generator) ->
 
 
 def measure_shuffled(options: Namespace) -> Figures:
-    """Realised next-session returns, permuted across tickers within a day, traded as forecasts in a neutral book."""
+    """Trade realised next-session returns, permuted across tickers within a day, as forecasts in a neutral book."""
     from forecast_assets.core.backtest.simulate import simulate
     from forecast_assets.core.scores.trading import sessions_per_year, sharpe
     from forecast_assets.core.specs import BacktestSpec
@@ -122,13 +122,15 @@ def measure_shuffled(options: Namespace) -> Figures:
             sharpes.append(gross)
     mean = float(np.mean(sharpes))
     if truth < 3:
-        raise SystemExit(f"the unshuffled targets earn a Sharpe ratio of {truth:.2f} only: the book can't trade them")
+        raise SystemExit(
+            f"the unshuffled targets earn a Sharpe ratio of {truth:.2f} only: the simulation does not trade them"
+        )
     details = {"mean": mean, "standard_deviation": float(np.std(sharpes)), "seeds": len(sharpes), "unshuffled": truth}
     return {"shuffled_gross_sharpe_abs_mean": {"value": abs(mean), **details}}
 
 
 def reference_panel() -> pl.DataFrame:
-    """The 40-ticker panel as the simulation wants it: quoted days only, one segment, two regions."""
+    """Return the 40-ticker panel as the simulation reads it: quoted days only, one segment, two regions."""
     if not PANEL_40.exists():
         raise SystemExit(f"{PANEL_40}: the reference panel is not there")
     return (
@@ -151,7 +153,7 @@ def reference_panel() -> pl.DataFrame:
 
 
 def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int | None) -> pl.DataFrame:
-    """A forecast per quote whose mean is what its open-to-open return will be (``shuffle``: another ticker's)."""
+    """Forecast each quote with its realised open-to-open return as the mean (``shuffle``: another ticker's)."""
     change = pl.col("open").log().diff().shift(-2).over("ticker", order_by="date")
     rows = panel.with_columns(y=change).drop_nulls("y").sort("date", "ticker")
     if shuffle is not None:
@@ -170,7 +172,7 @@ def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int |
 
 
 def measure_vectorbt(options: Namespace) -> Figures:
-    """One strategy's bookkeeping, same targets and prices, ours and vectorbt's, in turns; the final equity must agree."""
+    """Time one strategy's accounting, ours and vectorbt's alternately; the final equity must agree."""
     from forecast_assets.core.backtest.accounting import keep_book
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.market import Market
@@ -199,8 +201,8 @@ def measure_vectorbt(options: Namespace) -> Figures:
     smoothing = np.zeros((days, tickers))
 
     def ours() -> float:
-        ledger = keep_book(market, target, smoothing=smoothing, costs=Costs(cost_bps))
-        return float(np.prod(1.0 + ledger.pnl.sum(axis=1) - ledger.cost.sum(axis=1)))
+        accounts = keep_book(market, target, smoothing=smoothing, costs=Costs(cost_bps))
+        return float(np.prod(1.0 + accounts.pnl.sum(axis=1) - accounts.cost.sum(axis=1)))
 
     final = ours()
     mine, theirs, other = [], [], {}
@@ -233,8 +235,9 @@ def measure_vectorbt(options: Namespace) -> Figures:
 
 
 def measure_readme(_options: Namespace) -> Figures:
-    """Numbers of the README's result block that do not come from the committed metrics: those that no number or text
-    of the file rounds to, and all of a line that the file does not give word for word.
+    """Count numbers of the README's results that are not in the committed metrics.
+
+    They are those that no number or text of the file rounds to, and all numbers of a line that is not made from the file.
     """
     metrics, ablation = reports()
     begin, end = markers("results")
@@ -247,7 +250,7 @@ def measure_readme(_options: Namespace) -> Figures:
 
 
 def unverified(text: str, metrics: Any) -> tuple[list[str], int]:
-    """The numbers in ``text`` (names in backticks aside) that no value of ``metrics`` rounds to, and how many it has."""
+    """Return numbers in ``text``, without code in backticks, that no value of ``metrics`` rounds to, and their total."""
     plain = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text).replace("\u2212", "-")
     tokens = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", plain)
     values, words = [], set()
@@ -256,18 +259,18 @@ def unverified(text: str, metrics: Any) -> tuple[list[str], int]:
             words |= {token.lstrip("-") for token in re.findall(r"\d+(?:\.\d+)?", value)}
         else:
             values += [abs(value), abs(100 * value)]
-    known = np.array(values)
+    given = np.array(values)
     unknown = []
     for token in tokens:
         digits, number = len(token.partition(".")[2]), abs(float(token))
-        near = np.abs(known - number) <= 0.5 * 10.0**-digits * (1 + 1e-9)
+        near = np.abs(given - number) <= 0.5 * 10.0**-digits * (1 + 1e-9)
         if token.lstrip("-") not in words and not near.any():
             unknown.append(token)
     return unknown, len(tokens)
 
 
 def leaves(value: Any) -> Iterator[str | float]:
-    """Every text and number of a JSON value."""
+    """Yield every text and number of a JSON value."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -288,7 +291,7 @@ MEASUREMENTS: dict[str, Callable[[Namespace], Figures]] = {
 
 def main() -> None:
     """Measure the figures asked for, and merge them into ``benchmarks/results/evaluation.json``."""
-    parser = argparse.ArgumentParser(description="Measures how far the verdict can be trusted, and what it costs.")
+    parser = argparse.ArgumentParser(description="Check the evaluation and time the report.")
     parser.add_argument("--only", metavar="FIGURE", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     parser.add_argument("--scale", type=float, default=1.0, help="below 1: a trial, which is not recorded")
     parser.add_argument("--data-dir", help="data root with a materialised graph")

@@ -1,4 +1,4 @@
-"""What the last fold of the whole reference panel takes: memory beside its tensors, and an epoch over every window.
+"""Cost of the last fold of the whole reference panel: memory beside its tensors, and an epoch over every window.
 
     python -m benchmarks.fold --store data/store                          both; about a quarter of an hour on two cores
     python -m benchmarks.fold --store data/store --only fold_peak_vs_base_tensors
@@ -19,15 +19,15 @@ from typing import Any
 
 import torch
 
-from benchmarks._result import record
 from forecast_assets.core.specs import FoldSpec, TftSpec, WindowSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
+from tools.results import record
 
 YEAR = 2025
 MODEL = "b3_tft_sector"
@@ -40,23 +40,23 @@ HARDWARE = Hardware(accelerator="cpu", precision="32-true")
 
 
 def spec_of(**update: Any) -> TftSpec:
-    """The full profile's network, one epoch of it."""
+    """Return the full profile's settings of the network, for one epoch."""
     spec: TftSpec = getattr(compose_settings("full", []), MODEL)
     return spec.model_copy(update={"fits": 1, "epochs": 1, **update})
 
 
 def train_and_forecast(panel: PanelTensors, *, year: int, lookback: int, spec: TftSpec) -> None:
-    """A fold from its tensors to its forecasts, one fit."""
+    """Make one fit of a fold, from its tensors to its forecasts."""
     fold = make_fold(panel, year=year, spec=FoldSpec(), lookback=lookback)
     stats = fit_stats(panel, fold)
-    found = fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=0, hardware=HARDWARE)
+    found = FoldTrainer(MODEL, spec, panel, fold, stats, lookback, HARDWARE).fit(0)
     predict(MODEL, spec, found.weights, panel=panel, ends=fold.origins, stats=stats, lookback=lookback, device="cpu")
 
 
 def fold_bytes(tensors: Path, *, rows: int | None = None) -> dict[str, int]:
-    """Peak resident memory of a fold on the panel's first ``rows`` rows (None: all), and the size of those tensors.
+    """Measure the peak memory of a fold on the panel's first ``rows`` rows (None: all), and the size of its tensors.
 
-    The panel is one half of a process; the other, libraries and the network at work, is the same for any ``rows``.
+    The rest of the process, libraries and network, takes the same memory for any ``rows``.
     """
     panel = PanelTensors.load(tensors)
     if rows is not None:
@@ -68,7 +68,7 @@ def fold_bytes(tensors: Path, *, rows: int | None = None) -> dict[str, int]:
 
 
 def memory(small: dict[str, int], whole: dict[str, int]) -> dict[str, Any]:
-    """Peak of the whole panel's fold less that of model and libraries, over the tensors' size."""
+    """Return the peak of the whole panel's fold less that of model and libraries, over the tensors' size."""
     model = small["peak"] - small["base"]
     return {
         "value": round((whole["peak"] - model) / whole["base"], 4),
@@ -79,7 +79,7 @@ def memory(small: dict[str, int], whole: dict[str, int]) -> dict[str, Any]:
 
 
 def epoch(tensors: Path, *, samples: int | None) -> dict[str, Any]:
-    """Minutes of one training epoch with as many samples as there are windows, validation at its end included."""
+    """Measure one training epoch with as many samples as there are windows, with its validation, in minutes."""
     panel = PanelTensors.load(tensors)
     lookback = WindowSpec().lookback
     fold = make_fold(panel, year=YEAR, spec=FoldSpec(), lookback=lookback)
@@ -87,7 +87,7 @@ def epoch(tensors: Path, *, samples: int | None) -> dict[str, Any]:
     wanted = samples or len(fold.train)
     spec = spec_of(samples_per_epoch=wanted)
     started = time.perf_counter()
-    fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=0, hardware=HARDWARE)
+    FoldTrainer(MODEL, spec, panel, fold, stats, lookback, HARDWARE).fit(0)
     minutes = (time.perf_counter() - started) / 60
     return {
         "value": round(minutes, 2),
@@ -101,12 +101,12 @@ def epoch(tensors: Path, *, samples: int | None) -> dict[str, Any]:
 
 
 def high_water() -> int:
-    """Peak resident memory of this process in bytes."""
+    """Return the peak resident memory of this process in bytes."""
     return _status("VmHWM")
 
 
 def _status(name: str) -> int:
-    """Bytes, from the kernel's account of this process."""
+    """A field of this process's status, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

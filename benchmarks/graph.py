@@ -1,12 +1,12 @@
-"""The rolling correlation graph of the reference panel: seconds and memory for all of it, and for one decision.
+"""Cost of the rolling correlation graph of the reference panel: seconds and memory for all of it, and for one origin.
 
     python -m benchmarks.graph                one thread, recorded
     python -m benchmarks.graph --tickers 50   a trial, printed and not recorded
 
-``graph_seconds`` is the graph of every row, 8 neighbours over 60 sessions, names on their own exchanges; ``peak``: what the
-process grew by meanwhile, the graph itself included. ``graph_decision_ms``: the edges into the 120 sessions of one window,
-as the service finds them for a request, with the panel's price histories at hand. Both are the process's own time on one
-thread, which other load on the machine hardly moves.
+``graph_seconds`` is the graph of every row, 8 neighbours over 60 sessions, tickers on their own exchanges; ``peak_mib`` is
+the growth of the process meanwhile, the graph included. ``graph_decision_ms``: the edges into the 120 sessions of one
+window, as the service finds them for a request, with the panel's price histories loaded. Both are the process's own time
+on one thread, which other load on the machine hardly changes.
 """
 
 import argparse
@@ -19,31 +19,31 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.builders import panel_spec
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from tools.results import record
 
-REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 WINDOW = 120
 SPEC = GraphSpec(observed=("log_return",), known=())
 
 
 def reference_panel(tickers: int | None) -> PanelTensors:
-    """The closes of the reference panel as tensors; quotes on days that an exchange calls closed are there too."""
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE}: the reference panel is not there")
-    table = pl.read_parquet(REFERENCE).select("Date", "Ticker", close=pl.col("Closing Price").cast(pl.Float64))
-    names = table["Ticker"].unique().sort().to_list()[:tickers]
-    table = table.filter(pl.col("Ticker").is_in(names), pl.col("close") > 0).sort("Ticker", "Date")
+    """Return the closes of the reference panel as tensors, quotes on days without a session included."""
+    if not FULL_PANEL.exists():
+        raise SystemExit(f"{FULL_PANEL}: the reference panel does not exist")
+    table = pl.read_parquet(FULL_PANEL).select("Date", "Ticker", close=pl.col("Closing Price").cast(pl.Float64))
+    kept = table["Ticker"].unique().sort().to_list()[:tickers]
+    table = table.filter(pl.col("Ticker").is_in(kept), pl.col("close") > 0).sort("Ticker", "Date")
     of_suffix = panel_spec().exchanges
-    home = {name: of_suffix["." + name.rpartition(".")[2] if "." in name else ""] for name in names}
+    home = {name: of_suffix["." + name.rpartition(".")[2] if "." in name else ""] for name in kept}
     exchanges = sorted(set(home.values()))
     change = table.select(pl.col("close").log().diff().over("Ticker").fill_null(float("nan")))["close"]
-    code = table["Ticker"].replace_strict(names, range(len(names)), return_dtype=pl.Int32)
+    code = table["Ticker"].replace_strict(kept, range(len(kept)), return_dtype=pl.Int32)
     exchange = table["Ticker"].replace_strict(
-        names, [exchanges.index(home[name]) for name in names], return_dtype=pl.Int32
+        kept, [exchanges.index(home[name]) for name in kept], return_dtype=pl.Int32
     )
     rows = table.height
     starts = torch.from_numpy((code != code.shift(1).fill_null(-1)).to_numpy().copy())
@@ -61,16 +61,16 @@ def reference_panel(tickers: int | None) -> PanelTensors:
         segment_start=starts,
         run_length=nothing,
         feature_names=("log_return",),
-        tickers=tuple(names),
+        tickers=tuple(kept),
         sectors=("",),
         exchanges=tuple(exchanges),
     )
 
 
 def measure(tickers: int | None) -> dict[str, dict[str, Any]]:
-    """See the module."""
+    """Time the graph of all rows and that of one window."""
     panel = reference_panel(tickers)
-    Correlations.of_spec(panel, SPEC)  # calendars are built once per process, by whoever needs them first
+    Correlations.of_spec(panel, SPEC)  # calendars are built once per process, at the first use
     before = _peak_mib()
     started = time.process_time()
     finder = Correlations.of_spec(panel, SPEC)
@@ -102,7 +102,7 @@ def _peak_mib() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tickers", type=int, help="only so many names")
+    parser.add_argument("--tickers", type=int, help="use only this many tickers")
     given = parser.parse_args()
     torch.set_num_threads(1)
     figures = measure(given.tickers)

@@ -1,14 +1,14 @@
-"""Does training on runs of windows cost accuracy? Batch layouts against random windows, at equal samples.
+"""Accuracy of training on contiguous blocks of windows against random windows, at equal samples.
 
     python -m benchmarks.layout                                        the experiment, about 20 minutes on one core
-    python -m benchmarks.layout --samples 2000 --epochs 2 --seeds 1     a quick look; records nothing
+    python -m benchmarks.layout --samples 2000 --epochs 2 --seeds 1     a trial; records nothing
 
-The windows of a run overlap, so a step sees fewer different ones; the closer its ends, the fewer. Two panels, the synthetic
-one with its planted signal and the real one (40 tickers), go through the same core functions as the assets use; the model
-is ``b2_tft_ticker`` of the profile ``full`` with a lookback of 120. Every layout starts from the same weights per seed and
-samples as many windows; the figure is the mean over seeds of the ratio of validation pinball, each at its best epoch.
+The windows of a block overlap, so a step trains on fewer distinct ones; the closer their ends, the fewer. Two panels, the
+synthetic one with its planted signal and the real one (40 tickers), pass through the core functions that the assets use; the
+model is ``b2_tft_ticker`` of the profile ``full`` with a lookback of 120. Every layout starts from the same weights per seed
+and draws as many windows; the figure is the mean over seeds of the ratio of validation pinball, each at its best epoch.
 
-Fits already done at the same size are kept in ``--work`` and not done again, so a stopped run goes on where it was.
+Fits already done at the same size are kept in ``--work`` and not done again, so a stopped run can be resumed.
 """
 
 import argparse
@@ -23,24 +23,24 @@ from typing import Any
 
 import torch
 
-from benchmarks._result import ROOT, commit, record
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.core.panel.features import feature_names
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.settings import Settings
-from forecast_assets.core.training.fit import Hardware, fit
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.helpers.paths import PANEL_40
+from forecast_assets_tests.helpers.reading import read_files
+from tools.results import ROOT, commit, record
 
 MODEL = "b2_tft_ticker"
-REAL_PANEL = ROOT.parent / "shared" / "data" / "panel_40.csv"
 YEARS = {"planted": 2021, "real": 2023}
 """Panel -> test year of the fold that is trained and validated on."""
 
@@ -50,14 +50,14 @@ KEY = "tft_layout_pinball_vs_random"
 
 
 def panel_of(name: str, settings: Settings, folder: Path) -> PanelTensors:
-    """The panel's tensors, made once per work folder."""
+    """Return the panel's tensors, made once per work folder."""
     path = folder / f"{name}.safetensors"
     if not path.exists():
-        drop = REAL_PANEL
+        file = PANEL_40
         if name == "planted":
-            drop = folder / "planted.csv"
-            write_demo_csv(drop, settings.demo)
-        raw = read_drops([drop], spec=settings.panel).accepted
+            file = folder / "planted.csv"
+            write_demo_csv(file, settings.demo)
+        raw, _ = read_files([file], spec=settings.panel)
         corrected, _ = apply_corrections(raw, corrections=settings.panel.corrections)
         frame = feature_panel(reindex(corrected, spec=settings.panel), features=settings.features)
         build_tensors(frame, feature_names=feature_names(frame)).save(path)
@@ -65,14 +65,14 @@ def panel_of(name: str, settings: Settings, folder: Path) -> PanelTensors:
 
 
 def trained(panel: PanelTensors, settings: Settings, *, year: int, layout: Layout, seed: int) -> dict[str, Any]:
-    """Validation pinball and cost of one fit."""
+    """Fit once; return validation pinball and CPU time."""
     spec = settings.b2_tft_ticker.model_copy(update={"ends_per_block": layout.ends, "stride_sessions": layout.stride})
     lookback = settings.windows.lookback
     fold = make_fold(panel, year=year, spec=settings.folds, lookback=lookback)
     stats = fit_stats(panel, fold)
     start = time.process_time()
     hardware = Hardware(accelerator="cpu", precision="32-true")
-    done = fit(MODEL, spec, panel=panel, fold=fold, stats=stats, lookback=lookback, seed=seed, hardware=hardware)
+    done = FoldTrainer(MODEL, spec, panel, fold, stats, lookback, hardware).fit(seed)
     return {
         "validation_pinball": done.validation_pinball,
         "best_epoch": done.best_epoch,
@@ -84,7 +84,7 @@ def trained(panel: PanelTensors, settings: Settings, *, year: int, layout: Layou
 def experiment(
     settings: Settings, *, panels: list[str], layouts: list[Layout], seeds: int, folder: Path
 ) -> dict[str, Any]:
-    """Every panel x seed x layout, (panel, ends, stride, seed) -> result; what ``folder`` holds is not computed again."""
+    """Fit every panel x seed x layout; results that ``folder`` holds are not computed again."""
     results = {}
     todo = [(name, seed, layout) for seed in range(seeds) for name in panels for layout in layouts]
     for number, (name, seed, layout) in enumerate(todo, start=1):
@@ -102,7 +102,7 @@ def experiment(
 
 
 def ratios(results: dict[str, Any], *, name: str, layout: Layout, seeds: int) -> list[float]:
-    """Validation pinball of ``layout`` / random windows, per seed."""
+    """Return validation pinball of ``layout`` / random windows, per seed."""
     pinball = {key: result["validation_pinball"] for key, result in results.items()}
     return [
         round(pinball[f"{name} {layout.ends}x{layout.stride} seed {s}"] / pinball[f"{name} 1x1 seed {s}"], 5)
@@ -111,7 +111,7 @@ def ratios(results: dict[str, Any], *, name: str, layout: Layout, seeds: int) ->
 
 
 def main() -> None:
-    """Run what is missing, print all ratios, record the figure of the layout that the settings choose."""
+    """Run the missing fits, print all ratios, record the figure of the layout that the settings choose."""
     parser = argparse.ArgumentParser(description="Batch layouts against random windows, at equal samples.")
     parser.add_argument("--only", choices=[KEY], default=KEY)
     parser.add_argument("--samples", type=int, default=8_000, help="windows of an epoch")
@@ -120,8 +120,8 @@ def main() -> None:
     parser.add_argument("--layouts", nargs="+", metavar="ENDSxSTRIDE", help="only these, beside random windows")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "forecast_assets_layout"))
     options = parser.parse_args()
-    if not REAL_PANEL.exists():
-        sys.exit(f"{REAL_PANEL}: the reference panel is not there; this experiment needs it")
+    if not PANEL_40.exists():
+        sys.exit(f"{PANEL_40}: the reference panel does not exist; this experiment needs it")
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     torch.set_num_threads(1)
@@ -146,7 +146,7 @@ def main() -> None:
         return
     figure = {
         "value": round(mean(table[f"real {chosen.ends}x{chosen.stride}"]), 4),
-        "layout": f"{chosen.ends} ends per run, {chosen.stride} sessions apart",
+        "layout": f"{chosen.ends} ends per block, {chosen.stride} sessions apart",
         "ratios_by_seed": table,
         "samples": options.samples * options.epochs,
         "model": f"{MODEL}, profile full, hidden {settings.b2_tft_ticker.hidden}, lookback 120",

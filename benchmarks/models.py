@@ -1,12 +1,12 @@
-"""Our Temporal Fusion Transformer against pytorch-forecasting's and neuralforecast's: speed, memory, same numbers.
+"""Speed and memory of our Temporal Fusion Transformer against pytorch-forecasting's and neuralforecast's, and parity.
 
     python -m benchmarks.models --peers .venv-peers/bin/python           everything; see requirements-peers.txt
     python -m benchmarks.models --only tft_parity_max_abs_diff           one figure, merged into the file
 
 One thread on one core. The sizes are those of ``b2_tft_ticker``'s defaults: its hidden size, heads, columns and batch
-layout, lookback 120, 40 tickers. Rivals take turns, round by round; a figure is the ratio of median CPU times per window.
+layout, lookback 120, 40 tickers. Rounds of both alternate; a figure is the ratio of median CPU times per window.
 A training step is forward, mean pinball, backward and AdamW, with dropout; inference is eval mode without gradients, ours
-on runs of 250 consecutive ends (a year of one ticker). The batch is built beforehand unless the figure says loader.
+on blocks of 250 consecutive ends (a year of one ticker). The batch is built beforehand unless the figure says loader.
 """
 
 import argparse
@@ -30,18 +30,19 @@ from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data import MultiNormalizer, TorchNormalizer
 from torch import Tensor, nn
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import make_batch
 from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.models.tft.network import TftSizes
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.tensors import random_panel
 from forecast_assets_tests.helpers.tft_oracle import columns, oracle, oracle_inputs, oracle_raw, ours
+from tools.results import ROOT, record
 
 Figures = dict[str, dict[str, Any]]
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -51,8 +52,8 @@ YEAR = Layout(ends=250, stride=1)
 
 
 def spec_sizes() -> tuple[TftSizes, Layout]:
-    """The network and the batch layout that ``b2_tft_ticker`` has by default."""
-    # The profile changes sizes to its budget; the knobs' own defaults are what is compared.
+    """Return the network sizes and the batch layout that ``b2_tft_ticker`` has by default."""
+    # The profile chooses sizes for its budget; the settings' own defaults are compared.
     given = compose_settings("full", []).b2_tft_ticker
     spec = type(given)(observed=given.observed, known=given.known)
     sizes = TftSizes(
@@ -68,16 +69,16 @@ def spec_sizes() -> tuple[TftSizes, Layout]:
     return sizes, Layout(spec.ends_per_block, spec.stride_sessions)
 
 
-def runs_of(sizes: TftSizes, layout: Layout, *, windows: int) -> Inputs:
-    """Random rows, offsets and ids of ``windows`` windows."""
-    runs, generator = windows // layout.ends, torch.Generator().manual_seed(0)
-    rows = torch.randn(runs, LOOKBACK + layout.span, sizes.observed + sizes.known, generator=generator)
-    ids = torch.randint(TICKERS + 1, (runs, 1), generator=generator)
+def blocks_of(sizes: TftSizes, layout: Layout, *, windows: int) -> Inputs:
+    """Return random rows, offsets and ids of ``windows`` windows."""
+    blocks, generator = windows // layout.ends, torch.Generator().manual_seed(0)
+    rows = torch.randn(blocks, LOOKBACK + layout.span, sizes.observed + sizes.known, generator=generator)
+    ids = torch.randint(TICKERS + 1, (blocks, 1), generator=generator)
     return rows, layout.offsets(LOOKBACK, device=torch.device("cpu")), ids
 
 
 def training_step(network: nn.Module, raw: Callable[[], Tensor]) -> Callable[[], None]:
-    """One step of ``network``, whose output ``raw`` computes."""
+    """Return a training step of ``network``, whose output ``raw`` computes."""
     optimizer, levels = torch.optim.AdamW(network.parameters()), torch.tensor(QUANTILES)
 
     def step() -> None:
@@ -90,11 +91,11 @@ def training_step(network: nn.Module, raw: Callable[[], Tensor]) -> Callable[[],
     return step
 
 
-def interleaved(rivals: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median CPU milliseconds of each rival over ``ROUNDS`` rounds, after one round that doesn't count."""
-    samples: dict[str, list[float]] = {name: [] for name in rivals}
+def interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return the median CPU milliseconds of each call over ``ROUNDS`` rounds, after a warm-up round."""
+    samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(1 + ROUNDS):
-        for name, run in rivals.items():
+        for name, run in calls.items():
             start = time.process_time()
             run()
             samples[name].append(1000 * (time.process_time() - start))
@@ -104,17 +105,17 @@ def interleaved(rivals: dict[str, Callable[[], Any]]) -> dict[str, float]:
 def figure(
     ours_ms: float, theirs_ms: float, *, windows: tuple[int, int] = (BATCH, BATCH), **details: Any
 ) -> dict[str, Any]:
-    """Their CPU time per window / ours; ``windows``: ours and theirs in a call."""
+    """Return their CPU time per window / ours; ``windows``: ours and theirs in a call."""
     ours_rate, theirs_rate = (1000 * w / ms for w, ms in zip(windows, (ours_ms, theirs_ms), strict=True))
     rates = {"ours_windows_per_cpu_second": round(ours_rate), "theirs_windows_per_cpu_second": round(theirs_rate)}
     return {"value": round(ours_rate / theirs_rate, 2), **rates, **details}
 
 
 def measure_training() -> Figures:
-    """Our step at the chosen layout, pytorch-forecasting's on a prebuilt batch and fed by its own dataloader."""
+    """Time our step at the chosen layout, and pytorch-forecasting's on a prebuilt batch and with its own dataloader."""
     sizes, layout = spec_sizes()
     theirs = oracle(sizes)
-    mine, inputs = ours(theirs, sizes), runs_of(sizes, layout, windows=BATCH)
+    mine, inputs = ours(theirs, sizes), blocks_of(sizes, layout, windows=BATCH)
     windows, batches = oracle_inputs(*inputs, lookback=LOOKBACK), loader_batches(sizes)
     milliseconds = interleaved(
         {
@@ -124,7 +125,7 @@ def measure_training() -> Figures:
         }
     )
     at: dict[str, Any] = {
-        "layout": f"{layout.ends} ends per run, {layout.stride} sessions apart",
+        "layout": f"{layout.ends} ends per block, {layout.stride} sessions apart",
         "batch": BATCH,
         "hidden": sizes.hidden,
     }
@@ -135,11 +136,11 @@ def measure_training() -> Figures:
 
 
 def measure_inference() -> Figures:
-    """Eval mode without gradients."""
+    """Time inference in eval mode without gradients."""
     sizes, layout = spec_sizes()
     theirs = oracle(sizes).eval()
-    mine, year = ours(theirs, sizes).eval(), runs_of(sizes, YEAR, windows=4 * YEAR.ends)
-    windows = oracle_inputs(*runs_of(sizes, layout, windows=BATCH), lookback=LOOKBACK)
+    mine, year = ours(theirs, sizes).eval(), blocks_of(sizes, YEAR, windows=4 * YEAR.ends)
+    windows = oracle_inputs(*blocks_of(sizes, layout, windows=BATCH), lookback=LOOKBACK)
     with torch.no_grad():
         milliseconds = interleaved({"ours": lambda: mine(*year), "theirs": lambda: oracle_raw(theirs, windows)})
     made = figure(
@@ -149,9 +150,9 @@ def measure_inference() -> Figures:
 
 
 def measure_parity() -> Figures:
-    """Largest difference of raw outputs with the same weights, in single precision."""
+    """Measure the largest difference of raw outputs with the same weights, in single precision."""
     sizes, layout = spec_sizes()
-    theirs, inputs = oracle(sizes).eval(), runs_of(sizes, layout, windows=BATCH)
+    theirs, inputs = oracle(sizes).eval(), blocks_of(sizes, layout, windows=BATCH)
     with torch.no_grad():
         expected = oracle_raw(theirs, oracle_inputs(*inputs, lookback=LOOKBACK))
         difference = float((ours(theirs, sizes).eval()(*inputs) - expected).abs().max())
@@ -160,7 +161,7 @@ def measure_parity() -> Figures:
 
 
 def measure_memory() -> Figures:
-    """Peak resident memory of a training step above what model and batch hold, each in a process of its own."""
+    """Measure the peak memory of a training step above model and batch, each in a process of its own."""
     ours_mib, theirs_mib = (
         float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
         for command in (
@@ -173,10 +174,10 @@ def measure_memory() -> Figures:
 
 
 def step_memory(who: str) -> float:
-    """MiB that two training steps need at their peak, above what was resident before."""
+    """Return the MiB that two training steps need at their peak, above what was resident before."""
     sizes, layout = spec_sizes()
     theirs = oracle(sizes)
-    inputs = runs_of(sizes, layout, windows=BATCH)
+    inputs = blocks_of(sizes, layout, windows=BATCH)
     if who == "ours":
         mine = ours(theirs, sizes)
         step = training_step(mine, lambda: mine(*inputs))
@@ -184,18 +185,18 @@ def step_memory(who: str) -> float:
         windows = oracle_inputs(*inputs, lookback=LOOKBACK)
         step = training_step(theirs, lambda: oracle_raw(theirs, windows))
     before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     step()
     step()
     return (_status("VmHWM") - before) / 1024
 
 
 def measure_neuralforecast(peers: Path | None) -> Figures:
-    """Its TFT forecasts one target per model; ours all three horizons."""
+    """Time our step against neuralforecast's, whose TFT forecasts one target per model; ours forecasts three horizons."""
     if peers is None:
         sys.exit("tft_train_vs_neuralforecast needs --peers PYTHON, see benchmarks/requirements-peers.txt")
     sizes, layout = spec_sizes()
-    mine, inputs = ours(oracle(sizes), sizes), runs_of(sizes, layout, windows=BATCH)
+    mine, inputs = ours(oracle(sizes), sizes), blocks_of(sizes, layout, windows=BATCH)
     step = training_step(mine, lambda: mine(*inputs))
     wanted = json.dumps(asdict(sizes) | {"batch": BATCH, "quantiles": QUANTILES, "rounds": 1})
     command = [str(peers), "-W", "ignore", str(ROOT / "benchmarks" / "neuralforecast_tft.py"), wanted]
@@ -213,7 +214,7 @@ def measure_neuralforecast(peers: Path | None) -> Figures:
 
 
 def measure_gather() -> Figures:
-    """Windows that reach a model per CPU-second, drawing included: single random windows against the dataloader."""
+    """Time how fast windows reach a model, drawing included: single random windows against the dataloader."""
     sizes, _ = spec_sizes()
     features = sizes.observed + sizes.known
     panel = random_panel(tickers=TICKERS, sessions=SESSIONS, features=features)
@@ -221,23 +222,23 @@ def measure_gather() -> Figures:
     ends = ends[torch.isfinite(panel.targets[ends]).all(dim=1)]
     stats = fit_stats(panel, Fold(year=0, train=ends, validation=ends, test=ends))
     single, generator = Layout(1, 1), torch.Generator().manual_seed(0)
-    sampler, every = RunSampler.over(panel, ends, layout=single), panel.columns(panel.feature_names[:features])
+    sampler, reads = WindowSampler.over(panel, ends, layout=single), Reads(panel.feature_names[:features])
     batches = loader_batches(sizes)
 
     def gather() -> None:
         drawn = sampler.draw(BATCH, generator=generator)
-        make_batch(panel, drawn, layout=single, stats=stats, columns=every, lookback=LOOKBACK)
+        make_batch(panel, drawn, layout=single, stats=stats, reads=reads, lookback=LOOKBACK)
 
     milliseconds = interleaved({"ours": gather, "theirs": lambda: next(batches)})
     return {"gather_vs_pytorch_forecasting_loader": figure(milliseconds["ours"], milliseconds["theirs"], batch=BATCH)}
 
 
 def loader_batches(sizes: TftSizes) -> Iterator[dict[str, Tensor]]:
-    """Training batches of pytorch-forecasting's own dataloader over a random panel, for ever."""
+    """Yield training batches of pytorch-forecasting's own dataloader over a random panel, without end."""
     generator = np.random.default_rng(0)
     names, targets = columns(sizes), [f"target_{h}d" for h in HORIZONS]
     numbers = generator.normal(size=(TICKERS * SESSIONS, len(names) + len(targets)))
-    # It wraps read-only pandas arrays in tensors, and only reads them.
+    # It wraps read-only pandas arrays in tensors, but never writes to them.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
     frame = pd.DataFrame(numbers, columns=[*names, *targets])
     frame["ticker"] = np.repeat([f"T{i:02d}" for i in range(TICKERS)], SESSIONS)
@@ -260,7 +261,7 @@ def loader_batches(sizes: TftSizes) -> Iterator[dict[str, Tensor]]:
 
 
 def _status(field: str) -> float:
-    """KiB of ``field`` of this process."""
+    """A field of this process's status, in KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith(f"{field}:")))
 
@@ -279,7 +280,7 @@ WITH_PEERS = "tft_train_vs_neuralforecast"
 
 def main() -> None:
     """Measure the figures asked for, and merge them into ``benchmarks/results/models.json``."""
-    parser = argparse.ArgumentParser(description="Measures the networks against their rivals.")
+    parser = argparse.ArgumentParser(description="Measure our TFT against the peers'.")
     parser.add_argument("--only", metavar="FIGURE", nargs="+", choices=[*MEASUREMENTS, WITH_PEERS])
     parser.add_argument("--peers", type=Path, help="interpreter of the environment with neuralforecast")
     parser.add_argument("--step-memory", choices=["ours", "theirs"], help=argparse.SUPPRESS)

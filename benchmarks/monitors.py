@@ -1,14 +1,14 @@
-"""How often the monitors cry wolf, how soon they notice that volatility has doubled, and what they did in 2020.
+"""False alert rate of the monitors, how fast they detect a doubling of volatility, and their alerts in 2020.
 
     python -m benchmarks.monitors --workers 2                    both figures
     python -m benchmarks.monitors --only replay --data data      2020, from a finished data root
 
 A null simulation is a panel of 20 tickers without drift: four features that are AR(1) (0, .5, .9, .97) and share half
-of their variance, and a 95 % band on returns that share half of theirs, under a volatility that errs by AR(.9). Limits
-are set on the six years before; then one year runs, and the episodes of every monitor that sends a warning are added up.
-Features are looked at every ``STRIDE`` sessions instead of every night, and a warning needs the looks within
-``feature_confirm_nights`` to agree: that many nights in a row contain that many looks (quiet ones likewise), so there are
-no fewer episodes than nightly looks would have given. Progress goes to standard error.
+of their variance, and a 95 % band on returns that share half of theirs, with an AR(.9) error of the volatility. Limits
+are calibrated on the six years before; then one year is monitored, and the episodes of all monitors that send a warning are
+added up. Features are checked every ``STRIDE`` sessions instead of every night, and a warning needs the checks within
+``feature_confirm_nights`` to agree: that many nights in a row contain that many checks (the same holds for a release), so
+there are no fewer episodes than nightly checks would have given. Progress goes to standard error.
 """
 
 import argparse
@@ -19,14 +19,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks._result import record
 from forecast_assets.core.monitoring.coverage import (
     calibrate_limits,
     coverage_alarm,
@@ -38,6 +36,7 @@ from forecast_assets.core.monitoring.persistence import persistent
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.store import Store
+from tools.results import ROOT, record
 
 TICKERS, YEAR, HISTORY, STRIDE = 20, 252, 1512, 10
 PERSISTENCE = {"white": 0.0, "short": 0.5, "long": 0.9, "longest": 0.97}
@@ -45,7 +44,7 @@ DAY_ZERO = dt.date(2000, 1, 1)
 
 
 def ar1(generator: np.random.Generator, *, sessions: int, columns: int, coefficient: float) -> NDArray[np.float64]:
-    """Unit-variance AR(1) paths (sessions, columns)."""
+    """Simulate unit-variance AR(1) paths, (sessions, columns)."""
     noise = generator.standard_normal((sessions, columns))
     path = np.empty_like(noise)
     path[0] = noise[0]
@@ -55,7 +54,7 @@ def ar1(generator: np.random.Generator, *, sessions: int, columns: int, coeffici
 
 
 def feature_panel(generator: np.random.Generator, *, sessions: int) -> pl.DataFrame:
-    """Rows of a panel without drift: date, is_missing, four features."""
+    """Simulate rows of a panel without drift: date, is_missing, four features."""
     columns = {
         name: np.sqrt(0.5)
         * (
@@ -73,7 +72,7 @@ def feature_panel(generator: np.random.Generator, *, sessions: int) -> pl.DataFr
 def daily_coverage(
     generator: np.random.Generator, *, sessions: int, doubled_from: int | None = None, tickers: int = 100
 ) -> pl.DataFrame:
-    """What ``coverage_by_day`` gives for a band that knows volatility up to a persistent error."""
+    """Simulate what ``coverage_by_day`` returns for a band whose volatility has a persistent error."""
     wrong = np.exp(0.1 * ar1(generator, sessions=sessions, columns=1, coefficient=0.9))  # (sessions, 1)
     if doubled_from is not None:
         wrong[doubled_from:] *= 2
@@ -90,17 +89,17 @@ def daily_coverage(
 
 
 def openings(on: NDArray[np.bool_]) -> int:
-    """Episodes that began in a series of looks."""
+    """Count the episodes that began in a series of checks."""
     return int(on[:1].sum() + (on[1:] & ~on[:-1]).sum())
 
 
-def looks_of(spec: DriftSpec) -> tuple[int, int]:
-    """Looks that every run of ``feature_confirm_nights``, and of ``feature_release_nights``, contains."""
+def checks_of(spec: DriftSpec) -> tuple[int, int]:
+    """Return the checks that fall into any ``feature_confirm_nights``, and ``feature_release_nights``, in a row."""
     return max(1, spec.feature_confirm_nights // STRIDE), max(1, spec.feature_release_nights // STRIDE)
 
 
 def null_year(seed: int, spec: DriftSpec) -> tuple[int, int, float]:
-    """Warnings of the features, warnings of the coverage alarm, and share of looks at which a feature had moved."""
+    """Return warnings of the features, warnings of the coverage alarm, and the share of checks that found drift."""
     generator = np.random.default_rng(seed)
     before = spec.reference_sessions + spec.recent_sessions
     panel = feature_panel(generator, sessions=before + YEAR)
@@ -109,17 +108,17 @@ def null_year(seed: int, spec: DriftSpec) -> tuple[int, int, float]:
         periods = split_periods(panel, spec=spec, as_of=DAY_ZERO + dt.timedelta(days=day))
         moved = feature_drift(periods.reference, periods.recent, features=list(PERSISTENCE), spec=spec)
         fired.append(bool(moved["alert"].any()))
-    looks = np.array(fired)
-    confirm, release = looks_of(spec)
-    features = openings(persistent(looks, confirm=confirm, release=release))
+    checks = np.array(fired)
+    confirm, release = checks_of(spec)
+    features = openings(persistent(checks, confirm=confirm, release=release))
     coverage = daily_coverage(generator, sessions=HISTORY + YEAR)
     limits = calibrate_limits(coverage.head(HISTORY), spec=spec)
     alarms = coverage_alarm(coverage.tail(YEAR), limits=limits).height
-    return features, alarms, float(looks.mean())
+    return features, alarms, float(checks.mean())
 
 
 def doubling_detected(seed: int, spec: DriftSpec) -> bool:
-    """Whether the alarm opens, below, within ten matured sessions of a doubling; one already open does not count."""
+    """Return whether the alarm opens, below, within ten matured sessions of a doubling; one already open does not count."""
     coverage = daily_coverage(np.random.default_rng(seed), sessions=HISTORY + 60 + 10, doubled_from=HISTORY + 60)
     limits = calibrate_limits(coverage.head(HISTORY), spec=spec)
     change = coverage["date"][HISTORY + 60]
@@ -128,7 +127,7 @@ def doubling_detected(seed: int, spec: DriftSpec) -> bool:
 
 
 def replay(root: str, spec: DriftSpec, *, year: int = 2020) -> dict[str, Any]:
-    """When each alarm was on in a year of the walk-forward; limits come from the days before each month only."""
+    """Return when each alarm was on in a year of the walk-forward; limits come from the days before each month only."""
     store = Store(f"{root}/store")
     tables = [
         pl.read_parquet(store.current("ensemble", key).path("table.parquet"))
@@ -154,18 +153,18 @@ def replay(root: str, spec: DriftSpec, *, year: int = 2020) -> dict[str, Any]:
         .filter(pl.col("date").is_between(dt.date(year - 4, 9, 1), dt.date(year, 12, 31)))
         .collect()
     )
-    looks = panel.filter(pl.col("date").dt.year() == year)["date"].unique().sort().to_list()[::STRIDE]
+    checks = panel.filter(pl.col("date").dt.year() == year)["date"].unique().sort().to_list()[::STRIDE]
     moved, started = {}, time.monotonic()
-    for number, day in enumerate(looks, start=1):
+    for number, day in enumerate(checks, start=1):
         periods = split_periods(panel, spec=spec, as_of=day)
         found = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=spec)
         moved[str(day)] = found.filter("alert")["feature"].to_list()
-        tell("replay of features", number, len(looks), started)
-    confirm, release = looks_of(spec)
+        report_progress("replay of features", number, len(checks), started)
+    confirm, release = checks_of(spec)
     warned = persistent(np.array([bool(names) for names in moved.values()]), confirm=confirm, release=release)
     return {
         "value": len(on) + openings(warned),
-        "looks_with_a_feature_warning_on": [str(day) for day, on_then in zip(looks, warned, strict=True) if on_then],
+        "looks_with_a_feature_warning_on": [str(day) for day, on_then in zip(checks, warned, strict=True) if on_then],
         "coverage_alarm_opened": on,
         "plan_rule_episodes": [f"{row['start']} to {row['end']} {row['side']}" for row in rule.iter_rows(named=True)],
         "features_moved_by_look": {day: len(names) for day, names in moved.items()},
@@ -173,7 +172,7 @@ def replay(root: str, spec: DriftSpec, *, year: int = 2020) -> dict[str, Any]:
     }
 
 
-def tell(what: str, done: int, total: int, started: float) -> None:
+def report_progress(what: str, done: int, total: int, started: float) -> None:
     left = (time.monotonic() - started) / done * (total - done)
     print(f"{what}: {done}/{total}, about {left:.0f} s left", file=sys.stderr, flush=True)
 
@@ -200,7 +199,7 @@ def main() -> None:
         }
     if "null" in given.only:
         years = simulate(null_year, range(given.simulations), spec, given.workers)
-        features, alarms, looks = (np.array(column, dtype=float) for column in zip(*years, strict=True))
+        features, alarms, checks = (np.array(column, dtype=float) for column in zip(*years, strict=True))
         total = features + alarms
         figures["false_alerts_per_year"] = {
             "value": round(float(total.mean()), 4),
@@ -208,22 +207,22 @@ def main() -> None:
             "simulations": given.simulations,
             "features": round(float(features.mean()), 4),
             "coverage_alarm": round(float(alarms.mean()), 4),
-            "share_of_looks_with_a_moved_feature": round(float(looks.mean()), 4),
+            "share_of_looks_with_a_moved_feature": round(float(checks.mean()), 4),
             "sessions_between_looks": STRIDE,
         }
     print(figures)
     path = record("monitors", figures, command=f"python -m benchmarks.monitors --only {' '.join(given.only)}")
-    print(path.relative_to(Path(__file__).parent.parent))
+    print(path.relative_to(ROOT))
 
 
 def simulate(one: Callable[[int, DriftSpec], Any], seeds: range, spec: DriftSpec, workers: int) -> list[Any]:
-    """Outcomes of one simulation per seed, in the order of the seeds, with progress."""
+    """Return the outcomes of one simulation per seed, in the order of the seeds; report progress."""
     found, started = [], time.monotonic()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for outcome in pool.map(one, seeds, [spec] * len(seeds)):
             found.append(outcome)
             if len(found) % 25 == 0:
-                tell(one.__name__, len(found), len(seeds), started)
+                report_progress(one.__name__, len(found), len(seeds), started)
     return found
 
 

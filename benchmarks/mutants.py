@@ -1,4 +1,4 @@
-"""Seeded leaks that the proofs catch, and which test caught each.
+"""Leaks seeded in a copy of the package: which test catches each.
 
 python -m benchmarks.mutants
 """
@@ -6,16 +6,16 @@ python -m benchmarks.mutants
 import tempfile
 from pathlib import Path
 
-from benchmarks._result import record
 from forecast_assets_tests.helpers.mutants import MUTANTS
-from forecast_assets_tests.helpers.seeding import run_proofs
+from forecast_assets_tests.helpers.seeding import run_tests
+from tools.results import record
 
 
 def main() -> None:
     caught: dict[str, str] = {}
     for mutant in MUTANTS:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = run_proofs(mutant.proofs, Path(folder), mutant=mutant)
+            outcome = run_tests(mutant.tests, Path(folder), mutant=mutant)
         caught[mutant.name] = outcome.by
         print(f"{mutant.name}: {outcome.by or 'MISSED'}", flush=True)
     missed = sorted(name for name, by in caught.items() if not by)

@@ -1,7 +1,7 @@
-"""neuralforecast's PatchTST, run by ``benchmarks.patchtst`` with the interpreter of another environment.
+"""Training steps of neuralforecast's PatchTST, run by ``benchmarks.patchtst`` with the interpreter of another environment.
 
-Reads sizes as JSON from the first argument. First writes weights, a batch and its forecast in eval mode to the file of the
-second argument, then answers every line on standard input with the CPU milliseconds of one training step.
+Reads sizes as JSON from the first argument, and writes weights, a batch and its forecast in eval mode to the file of the
+second. Then each line on standard input is answered with the CPU milliseconds of one training step.
 """
 
 import json
@@ -14,7 +14,7 @@ from neuralforecast.models import PatchTST  # type: ignore[import-not-found]
 
 
 def main() -> None:
-    """Set up as the paper's code is: mean and deviation of the window, post-norm, residual attention if asked for."""
+    """Build the paper's model (RevIN with the mean, post-norm, residual attention if asked for) and time its steps."""
     sizes, path = json.loads(sys.argv[1]), sys.argv[2]
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from neuralforecast.models import TFT  # type: ignore[import-not-found]
 
 
 def main() -> None:
-    """One target, seven quantiles; the batch is built beforehand, a step is forward, pinball, backward and AdamW."""
+    """Time steps for one target and seven quantiles, the batch built beforehand: forward, pinball, backward, AdamW."""
     sizes = json.loads(sys.argv[1])
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -1,20 +1,21 @@
-"""What is forecast of names that list after training, by what a model knows of a name: nothing, its sector, its neighbours,
-or what its own first sessions have taught it.
+"""Forecasts of new listings, tickers that list after training, by what a model knows of them.
+
+That is nothing, the sector, the neighbours in the correlation graph, or the ticker's own first sessions.
 
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
         --select raw_panel,calendar_panel,macro_series,feature_panel,windowed_tensors
     python -m benchmarks.new_listings --store data/store                      about five minutes on one core
     python -m benchmarks.new_listings --store data/store --samples 1000        a trial, printed and not recorded
 
-The cohort is every name whose first row is later than 2015. The names of Euronext that begin on its first sessions of 2015
-are no listings: that is where their data begin. No row of the cohort is trained on, standardises a feature or makes a
-vocabulary. For each of three spans, models are trained on 100 of the other names, on labels that end before it, and
-forecast the cohort's first 60 decisions in it; these names and the cohort are all that the graph knows. The window is of 20
-sessions, so that names are new_listings at their first one: features need 60 sessions, so that is about the 80th; with the
-product's 120 it would be about the 180th.
+The cohort is every ticker whose first row is later than 2015; the Euronext tickers that begin on its first sessions of 2015
+are no new listings, their data begin there. No row of the cohort is used for training, for standardising a feature or for a
+vocabulary. For each of three spans, models are trained on 100 of the other tickers, on labels that end before the span, and
+forecast the cohort's first 60 forecast origins in it; the graph holds these tickers and the cohort. The window is 20
+sessions long so that the first forecast comes early: features need 60 sessions, so it comes at about the 80th; with the
+product's window of 120 it would come at about the 180th.
 
-Ratios are of pinball losses over those of B2, to which all of these names are the unknown one; the mean over horizons of
-the ratio of sums. Names, each with all its decisions, are drawn anew for the intervals: outcomes of one name overlap.
+A ratio is of pinball losses over those of B2, to which all of these tickers are the unknown one: the mean over horizons of
+the ratio of sums. Intervals resample tickers, each with all its forecasts, since outcomes of one ticker overlap.
 """
 
 import argparse
@@ -30,20 +31,20 @@ from arch.bootstrap import IIDBootstrap
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks._result import record
 from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FitSpec, FoldSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.folds import Fold, make_fold
-from forecast_assets.core.windows.graph import as_read_by
+from forecast_assets.core.windows.graph import with_graph_if_read
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
+from tools.results import record
 
 MODELS = {
     "b1_tft": "no embedding",
@@ -53,36 +54,36 @@ MODELS = {
     "b7_maml": "the sector, and its own first sessions",
 }
 UNKNOWN = "b2_tft_ticker"
-"""What all are held against."""
+"""The model that all are compared with."""
 LISTED_AFTER = np.datetime64("2015-12-31")
 SPANS = ((2016, 2018), (2019, 2021), (2022, 2025))
 LOOKBACK, FIRST, GROUPS = 20, 60, (5, 20, 60)
-SAMPLE, EPOCHS, VISITS, SEED = 100, 3, 6_000, 0
+OTHERS, EPOCHS, SAMPLES, SEED = 100, 3, 6_000, 0
 FOLDS = FoldSpec(validation_sessions=63)
-SAMPLES = 2_000
+RESAMPLES = 2_000
 
 
 def spec_of(model: str, *, samples: int) -> FitSpec:
-    """The full profile's settings, at a smaller budget."""
+    """Return the full profile's settings, at a smaller budget."""
     spec: FitSpec = getattr(compose_settings("full", []), model)
     return spec.model_copy(update={"epochs": EPOCHS, "samples_per_epoch": samples, "patience": EPOCHS})
 
 
 def listed_late(panel: PanelTensors) -> Tensor:
-    """Whether a row's ticker is one of the cohort, (N,) bool."""
+    """Return whether each row's ticker is one of the cohort, (N,) bool."""
     first = torch.full((len(panel.tickers),), torch.iinfo(torch.int32).max, dtype=torch.int32)
     first = first.scatter_reduce(0, panel.ticker.long(), panel.date, reduce="amin")
     return (first > to_day(LISTED_AFTER.astype(object)))[panel.ticker.long()]
 
 
 def rows_of(panel: PanelTensors, kept: Tensor) -> PanelTensors:
-    """The panel's rows where ``kept`` (N,), whole tickers; codes stay what they are."""
+    """Return the panel's rows where ``kept`` (N,) holds, whole tickers; codes stay as they are."""
     chosen: dict[str, Any] = {name: tensor[kept] for name, tensor in panel.tensors().items()}
     return replace(panel, **chosen)
 
 
-def first_decisions(panel: PanelTensors, late: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of the cohort's first ``FIRST`` decisions, and which of its ticker's each one is, from 1 on: 2 x (M,)."""
+def first_origins(panel: PanelTensors, late: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows of the cohort's first ``FIRST`` forecast origins, and the rank of each in its ticker from 1: 2 x (M,)."""
     ends = panel.ends(LOOKBACK)
     ends = ends[late[ends]]
     _, counts = panel.ticker[ends].unique_consecutive(return_counts=True)
@@ -91,18 +92,18 @@ def first_decisions(panel: PanelTensors, late: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sampled(panel: PanelTensors, late: Tensor) -> Tensor:
-    """Rows of the cohort, and of ``SAMPLE`` other names, (N,) bool."""
+    """Return which rows belong to the cohort or to one of ``OTHERS`` other tickers, (N,) bool."""
     codes = panel.ticker[~late].unique()
-    chosen = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(SEED))[:SAMPLE]]
+    chosen = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(SEED))[:OTHERS]]
     return late | torch.isin(panel.ticker, chosen)
 
 
 def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
-    """Losses of all models' forecasts of the cohort's first decisions, and ``order``, which of its ticker's each one is."""
+    """Return the losses of all models at the cohort's first forecast origins; ``order`` is the rank in the ticker."""
     panel = rows_of(panel, sampled(panel, listed_late(panel)))
     late = listed_late(panel)
     others = rows_of(panel, ~late)
-    ends, order = first_decisions(panel, late)
+    ends, order = first_origins(panel, late)
     years = panel.date[ends].numpy().astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
     tables = []
     for first, last in SPANS:
@@ -111,19 +112,19 @@ def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
         stats = fit_stats(others, fold)
         for model in MODELS:
             spec, started = spec_of(model, samples=samples), time.perf_counter()
-            reads = as_read_by(spec, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK)
-            done = fit(model, spec, panel=reads, fold=fold, stats=stats, lookback=LOOKBACK, seed=SEED,
-                       hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
-            reads = as_read_by(spec, panel, ends=asked, lookback=LOOKBACK)
+            reads = with_graph_if_read(
+                spec.reads, others, ends=torch.cat([fold.train, fold.validation]), lookback=LOOKBACK
+            )
+            hardware = Hardware(accelerator="cpu", precision="32-true")
+            done = FoldTrainer(model, spec, reads, fold, stats, LOOKBACK, hardware).fit(SEED)
+            reads = with_graph_if_read(spec.reads, panel, ends=asked, lookback=LOOKBACK)
             quantiles = predict(
                 model, spec, done.weights, panel=reads, ends=asked, stats=stats, lookback=LOOKBACK, device="cpu"
             )
-            told = Fold(first, train=fold.train, validation=asked[:0], test=asked)
-            tables.append(forecast_losses(fold_table(panel, told, quantiles.double().numpy(), model=model)))
+            asked_fold = Fold(first, train=fold.train, validation=asked[:0], test=asked)
+            tables.append(forecast_losses(fold_table(panel, asked_fold, quantiles.double().numpy(), model=model)))
             seconds = time.perf_counter() - started
-            print(
-                f"{first} {model}: {len(asked)} decisions, {done.validation_pinball:.5f}, {seconds:.0f} s", flush=True
-            )
+            print(f"{first} {model}: {len(asked)} origins, {done.validation_pinball:.5f}, {seconds:.0f} s", flush=True)
     which = pl.DataFrame(
         {
             "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
@@ -135,7 +136,7 @@ def forecasts(panel: PanelTensors, *, samples: int) -> pl.DataFrame:
 
 
 def against_unknown(losses: pl.DataFrame, model: str, *, first: int) -> dict[str, Any]:
-    """Pinball of ``model`` over B2's on each name's ``first`` decisions, with its interval, and by horizon."""
+    """Return the pinball of ``model`` over B2's on each ticker's ``first`` origins, with its interval, and by horizon."""
     sums = (
         losses.filter(pl.col("model").is_in([model, UNKNOWN]), pl.col("order") <= first)
         .pivot(on="model", index=["ticker", "date", "horizon"], values="pinball", aggregate_function="sum")
@@ -146,14 +147,14 @@ def against_unknown(losses: pl.DataFrame, model: str, *, first: int) -> dict[str
         .sort("ticker")
     )
     columns = [f"{name}_{horizon}" for name in (model, UNKNOWN) for horizon in HORIZONS]
-    table = sums.select(columns).to_numpy()  # (names, 6)
+    table = sums.select(columns).to_numpy()  # (tickers, 6)
 
-    def ratios(names: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = names.sum(axis=0)
+    def ratios(tickers: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = tickers.sum(axis=0)
         by_horizon = total[: len(HORIZONS)] / total[len(HORIZONS) :]
         return np.append(by_horizon.mean(), by_horizon)
 
-    draws = IIDBootstrap(table, seed=np.random.default_rng(SEED)).apply(ratios, SAMPLES)
+    draws = IIDBootstrap(table, seed=np.random.default_rng(SEED)).apply(ratios, RESAMPLES)
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
     found = [[round(float(x), 5) for x in triple] for triple in zip(ratios(table), low, high, strict=True)]
     return {
@@ -165,7 +166,7 @@ def against_unknown(losses: pl.DataFrame, model: str, *, first: int) -> dict[str
 
 
 def figures_of(losses: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """What is recorded of each model: coverage, and its pinball over B2's on the first 5, 20 and 60 decisions."""
+    """Return for each model its coverage, and its pinball over B2's on the first 5, 20 and 60 forecast origins."""
     figures: dict[str, dict[str, Any]] = {}
     for model, knows in MODELS.items():
         own = losses.filter(pl.col("model") == model)
@@ -182,15 +183,15 @@ def figures_of(losses: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", type=Path, required=True, help="one that holds the panel's windowed_tensors")
-    parser.add_argument("--samples", type=int, default=VISITS, help="window samples an epoch")
+    parser.add_argument("--store", type=Path, required=True, help="a store that holds the panel's windowed_tensors")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="window samples an epoch")
     given = parser.parse_args()
     torch.set_num_threads(1)
     panel = PanelTensors.load(Path(Store(given.store).current("windowed_tensors").path(TENSORS)))
     figures = figures_of(forecasts(panel, samples=given.samples))
     for key, figure in figures.items():
         print(key, figure["value"], figure.get("interval_95", ""))
-    if given.samples == VISITS:
+    if given.samples == SAMPLES:
         print(record("new_listings", figures, command="python -m benchmarks.new_listings --store data/store"))
 
 

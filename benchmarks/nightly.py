@@ -3,13 +3,13 @@
     python -m benchmarks.nightly --data data --panel ../shared/data/panel.parquet      a night; some ten minutes
     python -m benchmarks.nightly --replay                                             250 nights of the synthetic panel
 
-A night: the store below ``--data`` holds a finished walk-forward of the panel (full profile) and is not written to; a
-copy of it lives through two nights before the panel's last one, whose tables the store may hold already: the first to have
-a champion and tables to extend, the second timed as ``forecast-assets nightly``, a process of its own.
+A night: the store below ``--data`` holds a finished walk-forward of the panel (full profile) and is not written to. Two
+nights before the panel's last one, whose tables the store may already hold, are run on a copy: the first makes a champion
+and tables to extend, the second is timed as ``forecast-assets nightly``, in a process of its own.
 
-The replay: each session of the smoke profile's last year, one after the other, from a panel that is cut off at the last
-session of its week. A session is right if it has one committed night, whose own decisions are within 1e-6 of what the
-walk-forward, which saw the whole panel, says of them.
+The replay: each session of the smoke profile's last year, one after the other, from a panel that ends with the session's
+week. A session is right if it has one committed night whose forecasts of that day are within 1e-6 of those of the
+walk-forward, which read the whole panel.
 """
 
 import argparse
@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
+from tools.results import record
 
 REPLAYED = 250
 NIGHT = ("serving_model", "nightly_forecast")
@@ -40,7 +40,7 @@ ROUNDS = 5
 
 
 def night(data: Path, panel: Path, *, keep: Path | None) -> dict[str, dict[str, Any]]:
-    """Minutes and memory of the panel's last night but one, and seconds to forecast every ticker."""
+    """Measure minutes and memory of the panel's last night but one, and seconds to forecast every ticker."""
     days = pl.scan_parquet(panel).select(pl.col("Date").unique().sort()).collect().to_series()
     with nullcontext(keep) if keep else tempfile.TemporaryDirectory(dir=data.parent) as folder:
         root = Path(folder) / "data"
@@ -74,13 +74,13 @@ def run(root: Path, panel: Path, *, as_of: str) -> None:
 
 
 def stage_seconds(store: Store) -> dict[str, float]:
-    """Where a night's time goes: seconds of each stage's last version."""
+    """Return the seconds of each stage's last version."""
     assets = (*PANEL, "challenger", *NIGHT, "target_positions", "drift_checks")
     return {asset: store.current(asset, store.slots(asset)[-1]).manifest.facts["seconds"] for asset in assets}
 
 
 def forecast_all(store: Store) -> dict[str, Any]:
-    """Seconds from an open bundle to the calibrated quantiles of every live ticker."""
+    """Measure seconds from an open bundle to the calibrated quantiles of every live ticker."""
     import datetime as dt
 
     from forecast_assets.assets.nightly_forecast import latest_origins
@@ -101,46 +101,46 @@ def forecast_all(store: Store) -> dict[str, Any]:
 
 
 def replay(sessions: int) -> dict[str, Any]:
-    """Sessions of the last year whose night is missing, doubled or not the walk-forward's."""
+    """Count sessions of the last year whose night is missing, committed twice or differs from the walk-forward."""
     from forecast_assets_tests.helpers.graph import Graph
 
     with tempfile.TemporaryDirectory() as folder, Graph(Path(folder)) as graph:
         outcome = graph.run()
         if outcome.failures:
             raise SystemExit(outcome.failures[0].message)
-        drop = graph.root / "raw" / "demo_panel.csv"
-        walked = graph.table("ensemble", "2019").filter(pl.col("split") == "test")
+        panel = graph.root / "raw" / "demo_panel.csv"
+        expected = graph.table("ensemble", "2019").filter(pl.col("split") == "test")
         days = graph.table("calendar_panel").filter(~pl.col("is_missing"))["date"].unique().sort()
         days = days.filter(days.dt.year() == 2019)[-sessions:]
         for asset in ("challenger", "nightly_forecast", "target_positions", "drift_checks"):
             shutil.rmtree(graph.root / "store" / asset)
         started = time.perf_counter()
         weeks = pl.DataFrame({"day": days}).group_by_dynamic("day", every="1w").agg(last=pl.col("day").max())["last"]
-        for cut in [days[0], *weeks]:  # nothing precedes the first night, so it alone has nothing to catch up with
-            failures = graph.run(*PANEL, *NIGHT, panel=drop, as_of=str(cut)).failures
+        for cut in [days[0], *weeks]:  # no night precedes the first one, so it has none to make up for
+            failures = graph.run(*PANEL, *NIGHT, panel=panel, as_of=str(cut)).failures
             print(f"{cut}: {len(graph.store.partitions('nightly_forecast'))} of {len(days)} nights", flush=True)
             if failures:
                 raise SystemExit(failures[0].message)
-        wrong = [day for day in map(str, days) if not is_right(graph.store, day, walked)]
+        wrong = [day for day in map(str, days) if not is_right(graph.store, day, expected)]
         return {
             "value": len(wrong) + len(set(graph.store.partitions("nightly_forecast")) - set(map(str, days))),
             "sessions": len(days),
             "wrong": wrong,
-            "tickers": walked["ticker"].n_unique(),
+            "tickers": expected["ticker"].n_unique(),
             "minutes": round((time.perf_counter() - started) / 60, 1),
         }
 
 
-def is_right(store: Store, day: str, walked: pl.DataFrame) -> bool:
-    """One committed night with exactly the walk-forward's decisions of the day, and its quantiles."""
+def is_right(store: Store, day: str, expected: pl.DataFrame) -> bool:
+    """Return whether the day has one committed night, with the walk-forward's forecast origins and quantiles."""
     if len(store.versions("nightly_forecast", day)) != 1:
         return False
     of_day = pl.col("date") == pl.lit(day).str.to_date()
     own = pl.read_parquet(store.current("nightly_forecast", day).path(TABLE)).filter(of_day)
-    both = own.join(walked.filter(of_day), on=["date", "ticker", "horizon"], suffix="_walked")
-    if not both.height == own.height == walked.filter(of_day).height:
+    both = own.join(expected.filter(of_day), on=["date", "ticker", "horizon"], suffix="_expected")
+    if not both.height == own.height == expected.filter(of_day).height:
         return False
-    return all(np.abs((both[q] - both[f"{q}_walked"]).to_numpy()).max(initial=0.0) <= 1e-6 for q in QUANTILE_COLUMNS)
+    return all(np.abs((both[q] - both[f"{q}_expected"]).to_numpy()).max(initial=0.0) <= 1e-6 for q in QUANTILE_COLUMNS)
 
 
 def main() -> None:

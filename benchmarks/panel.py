@@ -1,4 +1,4 @@
-"""From raw CSV to features and tensors: time and memory as the panel grows.
+"""Time and memory from raw CSV to features and tensors, as the panel grows.
 
     python -m benchmarks.panel                                        everything: about 40 minutes and 40 GB of disk
     python -m benchmarks.panel --only big_panel_peak_gib              one figure, merged into the file
@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._result import ROOT, record
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from tools.results import ROOT, record
 
-REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 STAGES = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 GROWTH = (1, 2, 4, 8)
 BIG_TICKERS, BIG_SESSIONS = 10_000, 7_500
@@ -36,13 +36,13 @@ Figures = dict[str, dict[str, Any]]
 
 
 def measure_growth(scale: float) -> Figures:
-    """Raw CSV to feature_panel at 1, 2, 4, 8 times the full panel, its tickers relabelled: slope of log time, log rows.
+    """Fit the slope of log time over log rows, raw CSV to feature_panel, at 1, 2, 4, 8 copies of the full panel.
 
-    The time is the process's own, user and system, which other load on the machine hardly moves.
+    The time is the process's own, user and system, which other load on the machine hardly changes.
     """
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE}: the reference panel is not there, so its growth can't be measured")
-    panel = pl.read_parquet(REFERENCE).head(math.ceil(scale * 2_029_376))
+    if not FULL_PANEL.exists():
+        raise SystemExit(f"{FULL_PANEL}: the reference panel does not exist, so its growth can't be measured")
+    panel = pl.read_parquet(FULL_PANEL).head(math.ceil(scale * 2_029_376))
     sizes = []
     with tempfile.TemporaryDirectory() as folder:
         for copies in GROWTH:
@@ -66,7 +66,7 @@ def measure_growth(scale: float) -> Figures:
 
 
 def measure_big(scale: float) -> Figures:
-    """A generated panel of 10,000 tickers x 7,500 sessions from CSV to tensors: the process's peak memory."""
+    """Measure the peak memory of a generated panel of 10,000 tickers x 7,500 sessions, from CSV to tensors."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "panel.csv")
         started = time.perf_counter()
@@ -83,7 +83,7 @@ MEASUREMENTS: dict[str, Callable[[float], Figures]] = {
 
 
 def write_big(path: Path, *, tickers: int, sessions: int) -> None:
-    """Random walks on the latest ``sessions`` sessions of four exchanges, a two-decimal CSV sorted by ticker."""
+    """Write random walks on the latest ``sessions`` sessions of four exchanges, a CSV sorted by ticker."""
     from forecast_assets.core.panel.sessions import sessions as calendar
     from forecast_assets.core.specs import PanelSpec
     from forecast_assets.resources.settings import compose_settings
@@ -97,11 +97,11 @@ def write_big(path: Path, *, tickers: int, sessions: int) -> None:
     }
     with path.open("wb") as file:
         for first in range(0, tickers, CHUNK_TICKERS):
-            chunk = [_walk(code, days) for code in range(first, min(first + CHUNK_TICKERS, tickers))]
+            chunk = [_random_walk(code, days) for code in range(first, min(first + CHUNK_TICKERS, tickers))]
             pl.concat(chunk).write_csv(file, include_header=first == 0, float_precision=4)
 
 
-def _walk(code: int, days: dict[str, pl.Series]) -> pl.DataFrame:
+def _random_walk(code: int, days: dict[str, pl.Series]) -> pl.DataFrame:
     rng = np.random.default_rng(code)
     suffix = SUFFIXES[code * len(SUFFIXES) // BIG_TICKERS % len(SUFFIXES)]
     dates = days[suffix]
@@ -120,7 +120,7 @@ def _walk(code: int, days: dict[str, pl.Series]) -> pl.DataFrame:
 
 
 def _run(panel: Path, folder: Path, stages: tuple[str, ...]) -> dict[str, Any]:
-    """Seconds, peak memory and what each stage took, of one run on a fresh store."""
+    """Run the stages on a fresh store; return seconds, peak memory and what each stage took."""
     with tempfile.TemporaryDirectory(dir=folder) as data:
         home = Path(data, "home")
         home.mkdir()

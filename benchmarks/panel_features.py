@@ -1,4 +1,4 @@
-"""The feature set against the same in pandas, and incremental runs against full ones.
+"""Speed of the features against pandas, and incremental runs of the feature panel against full ones.
 
 python -m benchmarks.panel_features
 python -m benchmarks.panel_features --only features_vs_pandas
@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
@@ -27,18 +26,19 @@ from forecast_assets.core.panel.features import (
     number_rows,
 )
 from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from forecast_assets_tests.helpers.reading import read_files
+from tools.results import record
 
 TICKERS, SESSIONS, ROUNDS = 500, 5_000, 5
-REFERENCE = ROOT.parent / "shared" / "data" / "panel.parquet"
 
 Figures = dict[str, dict[str, Any]]
 
 
 def prices(tickers: int, sessions: int, *, seed: int = 0) -> pl.DataFrame:
-    """Random walks with High and Low, sorted by ticker and date."""
+    """Return random walks with high and low, sorted by ticker and date."""
     rng = np.random.default_rng(seed)
     rows = tickers * sessions
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, (tickers, sessions)), axis=1)).ravel()
@@ -61,14 +61,14 @@ def prices(tickers: int, sessions: int, *, seed: int = 0) -> pl.DataFrame:
 
 
 def ours(rows: pl.DataFrame) -> pl.DataFrame:
-    """All features of observed rows."""
+    """Return all features of observed rows."""
     numbered = number_rows(rows).with_columns(position=pl.col("row"))
     spec = FeatureSpec()
     return add_cross(add_own_features(numbered, spec=spec), spec=spec)
 
 
 def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same features, each as a pandas user would write it: groupby, rolling, ewm."""
+    """Return the same features, each as a pandas user would write it: groupby, rolling, ewm."""
     out = pd.DataFrame(index=rows.index)
     ticker = rows["ticker"]
     log_close, log_open = np.log(rows["close"]), np.log(rows["open"])
@@ -120,7 +120,7 @@ def in_pandas(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_pandas() -> Figures:
-    """Interleaved rounds of both on the same rows; equality first."""
+    """Check that both agree, then time them in interleaved rounds on the same rows."""
     rows = prices(TICKERS, SESSIONS)
     frame = rows.to_pandas()
     mine, theirs = ours(rows), in_pandas(frame)
@@ -153,11 +153,11 @@ def measure_pandas() -> Figures:
 
 
 def measure_incremental() -> Figures:
-    """The reference panel grows by its last five sessions, one after the other, and by a revised row; then anew."""
-    if not REFERENCE.exists():
-        raise SystemExit(f"{REFERENCE}: the reference panel is not there, so incremental runs can't be measured")
+    """Extend the reference panel by its last five sessions, one by one, and by a revised row; compare with a full run."""
+    if not FULL_PANEL.exists():
+        raise SystemExit(f"{FULL_PANEL}: the reference panel does not exist, so incremental runs can't be measured")
     panel, spec = compose_settings("full", []).panel, FeatureSpec()
-    raw = read_drops([REFERENCE], spec=panel).accepted
+    raw, _ = read_files([FULL_PANEL], spec=panel)
     raw, _ = apply_corrections(raw, corrections=panel.corrections)
     days = raw["date"].unique().sort()
     revised = pl.when((pl.col("date") == days[-500]) & (pl.col("ticker") == "AAPL")).then(1.01 * pl.col("close"))

@@ -1,10 +1,10 @@
-"""Our PatchTST against neuralforecast's: training windows per CPU-second, with the same weights the same numbers.
+"""Training speed of our PatchTST against neuralforecast's, checked to give the same forecasts with the same weights.
 
     python -m benchmarks.patchtst --peers .venv-peers/bin/python              both sizes; see requirements-peers.txt
     python -m benchmarks.patchtst --peers .venv-peers/bin/python --trial      small batches, printed and not recorded
 
-A window is one series, as neuralforecast takes it. One thread on one core; the two take turns, step by step, each in a
-process of its own, and a figure is the ratio of median CPU times. A step is forward, mean squared error, backward and
+A window is one series, as neuralforecast reads it. One thread on one core; steps of the two alternate, each in a process of
+its own, and a figure is the ratio of median CPU times. A step is forward, mean squared error, backward and
 Adam, with dropout, on a batch built beforehand. The figure's sizes are the paper's for ETTh1; ``at_b4_sizes`` has those of
 ``b4_patchtst`` by default. Nothing is recorded unless the forecasts agree: their weights are copied into ours first.
 """
@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks._result import ROOT, record
 from benchmarks.etth1 import HORIZON, SIZES
-from forecast_assets.core.models.patchtst import PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes
 from forecast_assets.core.specs import PatchTstSpec
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
+from tools.results import ROOT, record
 
 FIGURE = "patchtst_train_vs_neuralforecast"
 ROUNDS, WARM_UP = 5, 2
@@ -41,7 +41,7 @@ LOOKBACK = 120
 
 
 def b4_sizes() -> EncoderSizes:
-    """The encoder that ``b4_patchtst`` has by default."""
+    """Return the encoder sizes that ``b4_patchtst`` has by default."""
     spec = PatchTstSpec(observed=(), known=())
     return EncoderSizes(
         lookback=LOOKBACK,
@@ -57,7 +57,7 @@ def b4_sizes() -> EncoderSizes:
 
 
 def from_neuralforecast(state: Mapping[str, Tensor], sizes: EncoderSizes) -> dict[str, Tensor]:
-    """``state_dict`` of neuralforecast's PatchTST -> one of ``PatchTstForecaster``: renaming and stacking, no more."""
+    """Convert a ``state_dict`` of neuralforecast's PatchTST to one of ``PatchTstForecaster``: rename and stack."""
     ours = {
         "encoder.position": state["model.backbone.W_pos"],
         "output.bias": state["model.head.linear.bias"],
@@ -84,12 +84,12 @@ def from_neuralforecast(state: Mapping[str, Tensor], sizes: EncoderSizes) -> dic
     return ours
 
 
-class Rival:
-    """neuralforecast in its own process, one training step at a time."""
+class Neuralforecast:
+    """neuralforecast's model in a process of its own, one training step at a time."""
 
     def __init__(self, python: Path, sizes: EncoderSizes, *, horizon: int, batch: int, folder: Path) -> None:
         wanted = json.dumps(asdict(sizes) | {"horizon": horizon, "batch": batch})
-        script, self._file = ROOT / "benchmarks" / "neuralforecast_patchtst.py", folder / "rival.npz"
+        script, self._file = ROOT / "benchmarks" / "neuralforecast_patchtst.py", folder / "neuralforecast.npz"
         self._process = subprocess.Popen(
             [str(python), "-W", "ignore", str(script), wanted, str(self._file)],
             stdin=subprocess.PIPE,
@@ -101,12 +101,12 @@ class Rival:
             pass
 
     def arrays(self) -> dict[str, Tensor]:
-        """Its weights after one step, a batch ``window`` and its ``forecast``."""
+        """Return its weights after one step, a batch ``window`` and its ``forecast``."""
         with np.load(self._file) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
     def step(self) -> float:
-        """CPU milliseconds of one training step."""
+        """Return the CPU milliseconds of one training step."""
         assert self._process.stdin is not None
         self._process.stdin.write("step\n")
         self._process.stdin.flush()
@@ -127,10 +127,10 @@ class Rival:
 
 
 def compare(python: Path, sizes: EncoderSizes, *, horizon: int, batch: int) -> dict[str, Any]:
-    """Largest difference of forecasts with the same weights, and the ratio of the training steps' CPU times."""
+    """Return the largest difference of forecasts with the same weights, and the ratio of the training steps' CPU times."""
     with tempfile.TemporaryDirectory() as folder:
-        rival = Rival(python, sizes, horizon=horizon, batch=batch, folder=Path(folder))
-        arrays = rival.arrays()
+        peer = Neuralforecast(python, sizes, horizon=horizon, batch=batch, folder=Path(folder))
+        arrays = peer.arrays()
         window, forecast = arrays.pop("window"), arrays.pop("forecast")
         model = PatchTstForecaster(sizes, horizon=horizon)
         model.load_state_dict(from_neuralforecast(arrays, sizes))
@@ -147,8 +147,8 @@ def compare(python: Path, sizes: EncoderSizes, *, horizon: int, batch: int) -> d
             functional.mse_loss(model(window), target).backward()
             optimizer.step()
             ours.append(1000 * (time.process_time() - start))
-            theirs.append(rival.step())
-        rival.close()
+            theirs.append(peer.step())
+        peer.close()
     own, other = (1000 * batch / median(samples[WARM_UP:]) for samples in (ours, theirs))
     return {
         "value": round(own / other, 2),

@@ -1,4 +1,4 @@
-"""How long the everyday commands take: loading the definitions, ``make all`` twice, ``make test``.
+"""Time of the everyday commands: loading the definitions, ``make all`` twice, ``make test``.
 
     python -m benchmarks.pipeline                                           everything
     python -m benchmarks.pipeline --only definitions_import_vs_dagster      one figure, merged into the file
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks._result import ROOT, record
+from tools.results import ROOT, record
 
 CORES = 2
 IMPORT_ROUNDS = 7
@@ -27,7 +27,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 def measure_imports() -> Figures:
-    """Import time of the definitions against that of Dagster alone, each in processes of their own, interleaved."""
+    """Time importing the definitions against importing Dagster alone, each in its own process, interleaved."""
     seconds: dict[str, list[float]] = {"dagster": [], "forecast_assets.definitions": []}
     for module in seconds:
         _import_seconds(module)  # byte-compiles and warms the disk cache
@@ -40,7 +40,7 @@ def measure_imports() -> Figures:
 
 
 def measure_demo() -> Figures:
-    """``make all`` on the demo panel in a fresh data root, then again with nothing changed."""
+    """Time ``make all`` on the demo panel in a fresh data root, then again with nothing changed."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "dagster_home")
         home.mkdir()
@@ -54,7 +54,7 @@ def measure_demo() -> Figures:
 
 
 def measure_tests() -> Figures:
-    """``make test``: lint, contracts, types and the suite."""
+    """Time ``make test``: lint, contracts, types and the suite."""
     return {"test_suite_minutes": {"value": round(_make("test") / 60, 2)}}
 
 
@@ -74,7 +74,7 @@ def _import_seconds(module: str) -> float:
 
 
 def _make(*arguments: str, environment: dict[str, str] | None = None) -> float:
-    """Wall seconds of one ``make``. Settings of the caller's own runs do not leak into it."""
+    """Wall seconds of one ``make``, without the caller's settings."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("FORECAST_", "MAKE", "MFLAGS"))}
     start = time.perf_counter()
     subprocess.run(["make", *arguments], cwd=ROOT, env=inherited | (environment or {}), check=True)
@@ -83,7 +83,7 @@ def _make(*arguments: str, environment: dict[str, str] | None = None) -> float:
 
 def main() -> None:
     """Measure the figures asked for, and merge them into ``benchmarks/results/pipeline.json``."""
-    parser = argparse.ArgumentParser(description="Measures how long the everyday commands take.")
+    parser = argparse.ArgumentParser(description="Time the everyday commands.")
     parser.add_argument("--only", metavar="FIGURE", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     only = parser.parse_args().only
 

@@ -1,10 +1,10 @@
-"""What share of a planted non-linear signal each network recovers, as rank IC against the oracle that knows it.
+"""Share of a planted non-linear signal that each network recovers: its rank IC over that of the oracle.
 
     python -m benchmarks.planted                        all networks, about half an hour on one core
     python -m benchmarks.planted --models b2_tft_ticker --samples 20000      a trial, printed and not recorded
 
-Tomorrow's drift is ``tanh(2 slow)`` of three sessions ago while ``gate`` is above zero today, else nothing: who sees no gate
-reaches at most 71 % of the oracle, and the lagged returns that the friend's MLP sees say next to nothing.
+The next session's drift is ``tanh(2 slow)`` of three sessions ago while ``gate`` is above zero today, else zero. Without the
+gate a model reaches at most 71 % of the oracle; the lagged returns that the MLP baseline reads hold almost no signal.
 """
 
 import argparse
@@ -14,26 +14,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.scores.rank import rank_ic
 from forecast_assets.core.specs import FitSpec, FoldSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.tensors import VOLATILITY, autoregressive, panel_of, weekdays
+from tools.results import record
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 20, 2024
 NOISE, DRIFT, LAG = VOLATILITY, 0.005, 3
 FEATURES = ("log_return", "slow", "gate", "noise", "calendar")
-VISITS, EPOCHS = 60_000, 8
+SAMPLES, EPOCHS = 60_000, 8
 
 
 def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
-    """A panel whose returns carry the signal, and the drift of the next session known to the oracle, (N,)."""
+    """Return a panel whose returns carry the signal, and the oracle's forecast, the drift of the next session, (N,)."""
     rng = np.random.default_rng(seed)
     days = weekdays(SESSIONS)
     returns, columns, drifts = [], [], []
@@ -50,7 +50,7 @@ def planted_panel(seed: int = 0) -> tuple[PanelTensors, torch.Tensor]:
 
 
 def spec_of(name: str, samples: int) -> FitSpec:
-    """The model's own knobs, on the planted variables."""
+    """Return the model's own settings, on the planted variables."""
     spec: FitSpec = getattr(compose_settings("full", []), name)
     update: dict[str, Any] = {"fits": 1, "epochs": EPOCHS, "samples_per_epoch": samples, "batch_size": 256}
     fields = type(spec).model_fields
@@ -58,19 +58,19 @@ def spec_of(name: str, samples: int) -> FitSpec:
         update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3, "patience": EPOCHS}
     if "regime" in fields:
         update |= {"regime": ("gate",)}
-    # The profile fits sizes to its budget and the location to real returns; the knobs' own defaults are asked here.
+    # The profile chooses sizes for its budget and shrinks the location for real returns; here the defaults are measured.
     own = ("hidden", "hidden_continuous", "location_shrink")
     update |= {name: fields[name].default for name in own if name in fields}
     return spec.model_copy(update=update)
 
 
 def share_of_oracle(name: str, samples: int) -> dict[str, float]:
-    """Mean daily rank IC of the model's one-session median over the test year, the oracle's, and their ratio."""
+    """Return the mean daily rank IC of the one-session median over the test year, the oracle's, and their ratio."""
     panel, drift = planted_panel()
     fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=LOOKBACK)
     stats = fit_stats(panel, fold)
     spec, hardware = spec_of(name, samples), Hardware(accelerator="cpu", precision="32-true")
-    done = fit(name, spec, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0, hardware=hardware)
+    done = FoldTrainer(name, spec, panel, fold, stats, LOOKBACK, hardware).fit(0)
     quantiles = predict(
         name, spec, done.weights, panel=panel, ends=fold.test, stats=stats, lookback=LOOKBACK, device="cpu"
     )
@@ -83,16 +83,16 @@ def share_of_oracle(name: str, samples: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=sorted(MODELS), choices=sorted(MODELS))
-    parser.add_argument("--samples", type=int, default=VISITS, help="window samples an epoch")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="window samples an epoch")
     given = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
     for name in given.models:
         found[name] = share_of_oracle(name, given.samples)
         print(json.dumps({name: found[name]}), flush=True)
-    if set(given.models) == set(MODELS) and given.samples == VISITS:
+    if set(given.models) == set(MODELS) and given.samples == SAMPLES:
         weakest = min(found[name]["share"] for name in found if "tft" in name)
-        figure = {"value": weakest, "models": found, "samples": VISITS * EPOCHS, "lookback": LOOKBACK}
+        figure = {"value": weakest, "models": found, "samples": SAMPLES * EPOCHS, "lookback": LOOKBACK}
         print(record("planted", {"planted_ic_share_of_oracle": figure}, command="python -m benchmarks.planted"))
 
 

@@ -1,24 +1,23 @@
-"""How much of an oracle's gain over B3 a power-up makes, on a panel where its very assumption holds.
+"""Share of an oracle's gain over B3 that B5, B6 and B7 reach, each on a planted panel where its assumption holds.
 
-    python -m benchmarks.powerups                   three seeds of B3 and each power-up, recorded
-    python -m benchmarks.powerups --only maml       those of one of them
+    python -m benchmarks.powerups                   three seeds of B3 and each extension, recorded
+    python -m benchmarks.powerups --only maml       those of one extension
     python -m benchmarks.powerups --seeds 1         a trial, printed and not recorded
 
-``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.helpers.regime``). B3 sees the ticker's own
-columns, as it does in the graph of assets; what B5 has more is the gate, which reads the macro columns, and the experts.
-``informed``: a B3 with the macro columns among its observed variables, for what the mixture adds to knowing them.
-``graph``: a ticker follows its neighbours' last returns (``helpers.contagion``). B3 sees the ticker's own;
-what B6 has more is the graph, found from the returns, and the messages along it. ``maml``: each ticker answers a signal with
-a coefficient of its own (``helpers.coefficients``). What B7 has more is the head that adapts; both are asked
-about names that list after training, from their 20th session on, and about a few sessions around the 5th, 20th and 60th
-(``at_session``). There ``knowable`` is the share of whoever knows how coefficients are distributed, and the ticker's
-history: more can't be had honestly.
+``moe``: momentum turns into reversal where VIX is high (``forecast_assets_tests.helpers.regime``). B3 reads the ticker's own
+columns, as in the graph of assets; B5 adds the gate, which reads the macro columns, and the experts. ``informed`` is a B3
+with the macro columns among its observed variables: what the mixture adds to their information. ``graph``: a ticker follows
+its neighbours' last returns (``helpers.contagion``). B3 reads the ticker's own; B6 adds the graph, found from the returns,
+and the messages along it. ``maml``: each ticker responds to a signal with its own coefficient (``helpers.coefficients``). B7
+adds the head that adapts; both forecast new listings from their 20th session on, and a few sessions around the 5th, 20th and
+60th (``at_session``). There ``knowable`` is the share of the Bayesian forecast from the coefficients' distribution and the
+ticker's history, the best possible one.
 
-Both have the same knobs, budget and learning rate as their B3. A panel and an initialisation belong to a seed. Pinball
-is that of the one-session forecast in the test year, in units of volatility; the oracle knows the drift and forecasts its
-normal distribution. ``base``: that of what both start from. ``learning``: the validation pinball of the last three
-epochs, for whether a network could still have gained by going on. Windows a second are those of the process's own time on
-one thread, which other load on the machine hardly moves.
+An extension has the settings, budget and learning rate of its B3. Each seed has its panel and initialisation. Pinball is
+that of the one-session forecast in the test year, in units of volatility; the oracle forecasts the normal distribution
+around the true drift. ``base``: the pinball of the base distribution. ``learning``: the validation pinball of the last three
+epochs, which shows whether longer training could still gain. Windows a second are of the process's own time on one
+thread, which other load on the machine hardly changes.
 """
 
 import argparse
@@ -33,29 +32,29 @@ import torch
 from scipy import stats as distributions
 from torch import Tensor
 
-from benchmarks._result import record
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.panel.macro import MACRO_NAMES
-from forecast_assets.core.scores.quantile import mean_pinball
 from forecast_assets.core.specs import FoldSpec, GraphSpec, MamlSpec, MoeSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers import coefficients, contagion, regime
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
+from tools.results import record
 
 TICKERS, SESSIONS, LOOKBACK, TEST_YEAR = 40, 2_000, 10, 2024
-SEEDS, EPOCHS, VISITS = 3, 8, 20_000
+SEEDS, EPOCHS, SAMPLES = 3, 8, 20_000
 B3 = "b3_tft_sector"
 
 
 def b3_spec(*, observed: tuple[str, ...], known: str, **others: float) -> TftSpec:
-    """What B3 and a power-up have in common."""
+    """Return the settings that B3 and an extension share."""
     return TftSpec(
         epochs=EPOCHS,
-        samples_per_epoch=VISITS,
+        samples_per_epoch=SAMPLES,
         patience=EPOCHS,
         learning_rate=3e-3,
         hidden=16,
@@ -70,8 +69,8 @@ class Truth(NamedTuple):
     """A planted panel of N rows; drifts are those of each row's next session."""
 
     panel: PanelTensors
-    drift: Tensor  # (N,) as the oracle forecasts it
-    knowable: Tensor | None = None  # (N,) as whoever knows the panel's law, but not its draws, does
+    drift: Tensor  # (N,) the true one, the oracle's forecast
+    knowable: Tensor | None = None  # (N,) its Bayesian forecast from the panel's distribution and the ticker's history
 
 
 MOE = MoeSpec(**b3_spec(observed=regime.OWN, known=regime.CALENDAR).model_dump())
@@ -79,24 +78,24 @@ INFORMED = b3_spec(observed=(*regime.OWN, *MACRO_NAMES), known=regime.CALENDAR)
 GRAPH = GraphSpec(
     **b3_spec(observed=contagion.OWN, known=contagion.CALENDAR).model_dump(), messages=("log_return",), neighbours=4
 )
-MAML = MamlSpec(  # the location is all there is to learn, so nothing shrinks it, B3's neither
+MAML = MamlSpec(  # only the location is to be learned, so it is not shrunk, in B3 neither
     **b3_spec(observed=coefficients.OWN, known=coefficients.CALENDAR, location_shrink=1.0).model_dump()
 )
 
 
 def switching(seed: int) -> Truth:
-    """The panel whose dynamics switch with VIX."""
+    """Return the panel whose dynamics switch with VIX."""
     return Truth(*regime.regime_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed))
 
 
 def contagious(seed: int) -> Truth:
-    """The panel of contagion with its graph, that B3 does not look at."""
+    """Return the panel of contagion with its graph, which B3 does not read."""
     panel, drift, _ = contagion.contagion_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)
     return Truth(with_graph(panel, GRAPH), drift)
 
 
-def personal(seed: int) -> Truth:
-    """The panel of coefficients: 40 names to train on, 150 that list in the test year."""
+def own_coefficients(seed: int) -> Truth:
+    """Return the panel of coefficients: 40 tickers to train on, 150 that list in the test year."""
     made = coefficients.coefficient_panel(tickers=TICKERS, new=150, sessions=SESSIONS, listing=120, seed=seed)
     return Truth(made.panel, made.drift, made.bayes)
 
@@ -106,20 +105,20 @@ Rows = Callable[[PanelTensors], Tensor]
 
 
 def every(panel: PanelTensors) -> Tensor:
-    """All rows."""
+    """Return True for all rows."""
     return torch.ones(panel.rows, dtype=torch.bool)
 
 
 def new_listings(first: int, last: int) -> Rows:
-    """Those that list late, between two sessions after listing, both included."""
+    """Select new listings between two sessions after listing, both included."""
     return lambda panel: (panel.ticker >= TICKERS) & (panel.run_length >= first) & (panel.run_length <= last)
 
 
 @dataclass(frozen=True)
-class PowerUp:
-    """A model and the panel that is planted for it, by seed; which rows it is asked about, and groups of rows besides.
+class Extension:
+    """A model and the panel planted for it, by seed. ``asked``: the rows it forecasts; ``at_session``: other groups of rows.
 
-    ``informed``: settings of a B3 that is shown what the model knows more, where B3 can be shown it.
+    ``informed``: settings of a B3 that reads the model's further columns, where there are any.
     """
 
     model: str
@@ -131,13 +130,13 @@ class PowerUp:
     informed: TftSpec | None = None
 
 
-POWER_UPS = {
-    "moe": PowerUp("b5_moe", MOE, switching, informed=INFORMED),
-    "graph": PowerUp("b6_graph", GRAPH, contagious),
-    "maml": PowerUp(
+EXTENSIONS = {
+    "moe": Extension("b5_moe", MOE, switching, informed=INFORMED),
+    "graph": Extension("b6_graph", GRAPH, contagious),
+    "maml": Extension(
         "b7_maml",
         MAML,
-        personal,
+        own_coefficients,
         lookback=5,
         asked=new_listings(20, SESSIONS),
         at_session={"5": new_listings(5, 7), "20": new_listings(18, 22), "60": new_listings(58, 62)},
@@ -145,10 +144,10 @@ POWER_UPS = {
 }
 
 
-def measure(power: PowerUp, seed: int, *, samples: int, epochs: int) -> dict[str, Any]:
-    """One-session pinball of B3, the power-up and the oracle in the test year, and training windows a second."""
-    panel, drift, knowable = power.planted(seed)
-    fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=power.lookback)
+def measure(extension: Extension, seed: int, *, samples: int, epochs: int) -> dict[str, Any]:
+    """Measure the one-session pinball of B3, the extension and the oracle in the test year, and the training speed."""
+    panel, drift, knowable = extension.planted(seed)
+    fold = make_fold(panel, year=TEST_YEAR, spec=FoldSpec(validation_sessions=126), lookback=extension.lookback)
     stats = fit_stats(panel, fold)
     test = fold.test[torch.isfinite(panel.targets[fold.test, 0])]
     normal = torch.from_numpy(VOLATILITY * distributions.norm.ppf(QUANTILES))
@@ -159,26 +158,18 @@ def measure(power: PowerUp, seed: int, *, samples: int, epochs: int) -> dict[str
     if knowable is not None:
         forecasts["knowable"] = knowable[test].double()[:, None] + normal
     found: dict[str, Any] = {}
-    b3 = TftSpec(**{name: getattr(power.spec, name) for name in TftSpec.model_fields})
-    networks = {B3: (B3, b3), power.model: (power.model, power.spec)}
-    if power.informed is not None:
-        networks["informed"] = (B3, power.informed)
+    b3 = TftSpec(**{name: getattr(extension.spec, name) for name in TftSpec.model_fields})
+    networks = {B3: (B3, b3), extension.model: (extension.model, extension.spec)}
+    if extension.informed is not None:
+        networks["informed"] = (B3, extension.informed)
     for label, (name, spec) in networks.items():
         asked = spec.model_copy(update={"samples_per_epoch": samples, "epochs": epochs})
         started = time.process_time()
-        done = fit(
-            name,
-            asked,
-            panel=panel,
-            fold=fold,
-            stats=stats,
-            lookback=power.lookback,
-            seed=seed,
-            hardware=Hardware(accelerator="cpu", precision="32-true"),
-        )
+        hardware = Hardware(accelerator="cpu", precision="32-true")
+        done = FoldTrainer(name, asked, panel, fold, stats, extension.lookback, hardware).fit(seed)
         seconds = time.process_time() - started
         quantiles = predict(
-            name, asked, done.weights, panel=panel, ends=test, stats=stats, lookback=power.lookback, device="cpu"
+            name, asked, done.weights, panel=panel, ends=test, stats=stats, lookback=extension.lookback, device="cpu"
         )
         forecasts[label] = quantiles[:, 0].double()
         found[label] = {
@@ -195,45 +186,45 @@ def measure(power: PowerUp, seed: int, *, samples: int, epochs: int) -> dict[str
             for name, of in forecasts.items()
         }
 
-    def share(of: dict[str, float], name: str, *, rival: str = B3) -> float:
-        return (of[rival] - of[name]) / (of[rival] - of["oracle"])
+    def share(of: dict[str, float], name: str, *, over: str = B3) -> float:
+        return (of[over] - of[name]) / (of[over] - of["oracle"])
 
-    for name, value in (loss := losses(power.asked)).items():
+    for name, value in (loss := losses(extension.asked)).items():
         found[name] = {"pinball": value, **found[name]} if name in found else value
-    found["share"] = share(loss, power.model)
-    if power.informed is not None:
-        found["share_over_informed"] = share(loss, power.model, rival="informed")
+    found["share"] = share(loss, extension.model)
+    if extension.informed is not None:
+        found["share_over_informed"] = share(loss, extension.model, over="informed")
     if knowable is not None:
         found["knowable_share"] = share(loss, "knowable")
-    for session, rows in power.at_session.items():
+    for session, rows in extension.at_session.items():
         of = losses(rows)
-        shares = {name: share(of, name) for name in (power.model, "knowable") if name in of}
+        shares = {name: share(of, name) for name in (extension.model, "knowable") if name in of}
         found.setdefault("at_session", {})[session] = shares
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=POWER_UPS, help="one power-up")
+    parser.add_argument("--only", choices=EXTENSIONS, help="one extension")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--samples", type=int, default=VISITS, help="window samples an epoch")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="window samples an epoch")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for name, power in POWER_UPS.items():
+    for name, extension in EXTENSIONS.items():
         if given.only not in (None, name):
             continue
         runs = []
         for seed in range(given.seeds):
-            runs.append(measure(power, seed, samples=given.samples, epochs=given.epochs))
+            runs.append(measure(extension, seed, samples=given.samples, epochs=given.epochs))
             print(json.dumps({"power_up": name, "seed": seed, **runs[-1]}), flush=True)
-        if (given.seeds, given.samples, given.epochs) == (SEEDS, VISITS, EPOCHS):
-            figures = figures_of(name, runs, model=power.model)
+        if (given.seeds, given.samples, given.epochs) == (SEEDS, SAMPLES, EPOCHS):
+            figures = figures_of(name, runs, model=extension.model)
             print(record("powerups", figures, command=f"python -m benchmarks.powerups --only {name}"))
 
 
 def figures_of(name: str, runs: list[dict[str, Any]], *, model: str) -> dict[str, dict[str, Any]]:
-    """What is recorded: the mean share over seeds with its Student-t interval, and the power-up's speed against B3's."""
+    """Return the mean share over seeds with its Student-t interval, and the extension's speed against B3's."""
     shares = np.array([run["share"] for run in runs])
     half = distributions.t.ppf(0.975, len(shares) - 1) * shares.std(ddof=1) / np.sqrt(len(shares))
     speed = [run[model]["windows_per_cpu_second"] / run[B3]["windows_per_cpu_second"] for run in runs]

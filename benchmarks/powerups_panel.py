@@ -1,4 +1,4 @@
-"""The power-ups against B3 on a real panel: what each adds to the forecasts, with intervals, read from a finished store.
+"""B5, B6 and B7, the extensions of B3, against it on a real panel: pinball ratios with intervals, from a finished store.
 
     export FORECAST_MACRO=../shared/data/macro.csv
     forecast-assets run --profile full --panel ../shared/data/panel_40.csv --years 2021,2022,2023,2024,2025 \\
@@ -6,8 +6,8 @@
     python -m benchmarks.powerups_panel --data-dir data
 
 The forecasts are those of each year's best fit by validation pinball, calibrated, as the assets publish them. Ratios are of
-pinball losses on the decisions both made, over all horizons and by horizon, days resampled in blocks; Diebold-Mariano on
-the daily mean losses of the decisions that all made. What each costs is in ``powerups.json``.
+pinball losses on the forecasts that both made, over all horizons and by horizon, days resampled in blocks; Diebold-Mariano
+on the daily mean losses of the forecasts that all made. The training cost of each is in ``powerups.json``.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets.assets.fold.candidates import SKIPPED
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
@@ -29,14 +28,15 @@ from forecast_assets.core.specs import AblationSpec
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
+from tools.results import record
 
 B3, BASELINE = "b3_tft_sector", "ewma"
 SPEC = AblationSpec()
-POWER_UPS = [model for model, rival, _ in STEPS if rival == B3 and model != "b4_patchtst"]
+EXTENSIONS = [model for model, rival, _ in STEPS if rival == B3 and model != "b4_patchtst"]
 
 
 def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
-    """Daily losses of the models and the baseline over the years."""
+    """Return daily losses of the models and the baseline over the years."""
 
     def tables(year: str) -> Iterator[pl.DataFrame]:
         for model in models:
@@ -47,7 +47,7 @@ def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
 
 
 def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:
-    """Pinball over B3's with its interval, by horizon, and Diebold-Mariano p values."""
+    """Return pinball over B3's with its interval, by horizon, and Diebold-Mariano p values."""
     pair = losses.pair(model, B3)
     overall = ratio_interval(pair, horizons=HORIZONS, spec=SPEC)
     by_horizon = {h: ratio_interval(pair, horizons=[h], spec=SPEC) for h in HORIZONS}
@@ -69,16 +69,16 @@ def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compare what is at hand; record it."""
+    """Compare the models that the store holds; record the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     options = parser.parse_args()
     store = StoreResource(data_dir=str(options.data_dir)).store()
-    power_ups = [model for model in POWER_UPS if store.partitions(model)]
-    years = sorted(set.intersection(*(set(store.partitions(model)) for model in (B3, *power_ups))))
-    power_ups = [m for m in power_ups if not any(SKIPPED in store.current(m, y).manifest.facts for y in years)]
-    losses = losses_of(store, [B3, *power_ups], years)
-    fits = {model: len(store.current(model, years[0]).manifest.seeds) for model in (B3, *power_ups)}
+    extensions = [model for model in EXTENSIONS if store.partitions(model)]
+    years = sorted(set.intersection(*(set(store.partitions(model)) for model in (B3, *extensions))))
+    extensions = [m for m in extensions if not any(SKIPPED in store.current(m, y).manifest.facts for y in years)]
+    losses = losses_of(store, [B3, *extensions], years)
+    fits = {model: len(store.current(model, years[0]).manifest.seeds) for model in (B3, *extensions)}
     panel = store.current("raw_panel").manifest.facts
     code = {model: store.current(model, years[-1]).manifest.code_version[:16] for model in fits}
     context = {
@@ -88,7 +88,7 @@ def main() -> None:
         "tickers": panel["tickers"],
         "panel_last": panel["last_session"],
     }
-    figures = {f"{model}_pinball_vs_b3": against_b3(losses, model) | context for model in power_ups}
+    figures = {f"{model}_pinball_vs_b3": against_b3(losses, model) | context for model in extensions}
     for key, figure in figures.items():
         print(key, figure["value"], figure.get("interval_95", ""), figure.get("verdict", ""))
     print(record("powerups_panel", figures, command="python -m benchmarks.powerups_panel --data-dir data"))

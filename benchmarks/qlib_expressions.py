@@ -1,4 +1,4 @@
-"""Runs in an environment with pyqlib: its expression engine on the fields given, without expression or dataset cache.
+"""Time qlib's expression engine on the fields given, without expression or dataset cache; run where pyqlib is installed.
 
     python qlib_expressions.py PROVIDER FIELDS.json OUT.parquet
 

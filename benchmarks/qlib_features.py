@@ -3,8 +3,8 @@
     python -m benchmarks.qlib_features --qlib .venv-qlib/bin/python
     (python3.11 -m venv .venv-qlib && .venv-qlib/bin/pip install pyqlib==0.9.7)
 
-Both start from files of their own (qlib's binary store, our Parquet) and end with a table in memory, one thread each, no
-cache. Prices are random walks in single precision, since that is what qlib stores; values have to agree.
+Both start from their own files (qlib's binary store, our Parquet) and end with a table in memory, one thread each, without
+a cache. Prices are random walks in single precision, as qlib stores them; values have to agree.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from statistics import median
 import numpy as np
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.core.panel.blocks import rolling_in_blocks
 from forecast_assets.core.panel.features import number_rows
 from forecast_assets.core.panel.sessions import sessions
+from tools.results import ROOT, record
 
 STOCKS, ROUNDS = 800, 5
 FIRST, LAST = "2007-01-01", "2020-12-31"
@@ -46,7 +46,7 @@ FACTORS = {
 
 
 def stock_panel() -> pl.DataFrame:
-    """Random walks on the sessions of New York, single precision."""
+    """Return random walks on the sessions of New York, in single precision."""
     days = sessions("XNYS", pl.Series([FIRST]).str.to_date()[0], pl.Series([LAST]).str.to_date()[0])
     rng = np.random.default_rng(0)
     shape = (STOCKS, len(days))
@@ -70,7 +70,7 @@ def stock_panel() -> pl.DataFrame:
 
 
 def write_qlib_store(panel: pl.DataFrame, folder: Path) -> None:
-    """qlib's binary format: a calendar, the instruments, and per field the index of its first day and its values."""
+    """Write qlib's binary format: a calendar, the instruments, and per field the index of its first day and its values."""
     days = panel["date"].unique().sort()
     for name in ("calendars", "instruments", "features"):
         (folder / name).mkdir(parents=True)
@@ -86,7 +86,7 @@ def write_qlib_store(panel: pl.DataFrame, folder: Path) -> None:
 
 
 def ours(path: Path) -> pl.DataFrame:
-    """The same factors from Parquet; windows at the start of a history are shorter, as in qlib."""
+    """Return the same factors from Parquet; windows at the start of a history are shorter, as in qlib."""
     rows = number_rows(pl.read_parquet(path)).with_columns(position=pl.col("row"))
     col, close = pl.col, pl.col("close")
     windows = {
@@ -144,10 +144,10 @@ def main() -> None:
         panel.write_parquet(folder / "panel.parquet")
         write_qlib_store(panel, folder / "qlib")
         (folder / "fields.json").write_text(json.dumps(FACTORS))
-        rivals = Path(__file__).with_name("qlib_expressions.py")
+        script = Path(__file__).with_name("qlib_expressions.py")
         command = [
             given.qlib,
-            str(rivals),
+            str(script),
             str(folder / "qlib"),
             str(folder / "fields.json"),
             str(folder / "out.parquet"),
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def compare(mine: pl.DataFrame, theirs: pl.DataFrame) -> float:
-    """Largest difference relative to the size of the values; SystemExit where factors disagree beyond single precision."""
+    """Return the largest difference relative to the values. Raises SystemExit where it exceeds single precision."""
     theirs = theirs.sort("instrument", "datetime")
     worst = 0.0
     for name in FACTORS:

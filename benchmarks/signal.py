@@ -1,13 +1,12 @@
-"""Is there a mean signal worth trading? 24 linear cross-sectional models, judged on the years before the first test year.
+"""Search for a tradable mean signal: 24 linear cross-sectional models on the years before the first test year.
 
     python -m benchmarks.signal                      the reference panel up to 2018; about three minutes of one core
     python -m benchmarks.signal --panel other.csv    a trial, printed and not recorded
 
 The rule was fixed before any result was seen. Ranks and outcomes are those of `benchmarks.signal_ranks`, demeaned. A model
-is fitted for each year on all decisions whose labels end before it, and traded by the simulation that trades every other
-book here. Each year of ``YEARS`` trades the variant with the best beta-hedged Sharpe ratio over the years before it. That
-passes with a Sharpe ratio of ``NEEDED``, an interval above 0 and a deflated probability above ``SURE``, all variants
-counted.
+is fitted for each year on all forecast origins whose labels end before it, and traded by the project's simulation. Each year
+of ``YEARS`` trades the variant with the best beta-hedged Sharpe ratio over the years before it. The search passes with a
+Sharpe ratio of ``NEEDED``, an interval above 0 and a deflated probability above ``SURE``, all variants counted.
 """
 
 import argparse
@@ -21,8 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks._result import ROOT, record
-from benchmarks.signal_ranks import ALL, FEW, HORIZONS, decisions, inner_panel
+from benchmarks.signal_ranks import ALL, FEW, HORIZONS, inner_panel, origins
 from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.comparison import beta_hedge
 from forecast_assets.core.backtest.metrics import strategy_metrics
@@ -32,21 +30,22 @@ from forecast_assets.core.evaluation.overfitting import backtest_overfitting, de
 from forecast_assets.core.evaluation.significance import sharpe_interval
 from forecast_assets.core.scores.trading import annual_volatility, break_even_cost_bps, sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec
+from forecast_assets_tests.helpers.paths import FULL_PANEL
+from tools.results import record
 
-PANEL = ROOT.parent / "shared" / "data" / "panel.parquet"
 FIRST_YEAR, YEARS = 2012, range(2013, 2019)
-"""The first year is traded to have something to choose by; the verdict is on the others."""
+"""The first year is traded so that there is a past to choose by; the result is that of the others."""
 
 DEMEANED_WITHIN = {"region": ("date", "region", "close"), "sector": ("date", "region", "close", "sector")}
 FEATURES = {"few": FEW, "all": ALL}
 PENALTIES: dict[str, float | None] = {"ridge 0.1": 0.1, "ridge 10": 10.0, "fixed": None}
-"""Of the ridge regression, in units of the features' mean sum of squares; None: equal weights with the signs above."""
+"""Ridge penalties, in units of the features' mean sum of squares; None: equal weights with the signs of ``FEW``, ``ALL``."""
 
 LEVERAGE = 20.0
-"""Gross size before caps: so much that the gross cap decides how large the book is, every day and in every variant."""
+"""Gross size before caps: large enough that the gross cap sets the size of the book, every day and in every variant."""
 
 ENTRY_SESSIONS = 126
-"""Decisions before a year that the book it begins with is made from."""
+"""Sessions before a year from whose forecasts the opening book is made."""
 
 NEEDED, SURE = 0.5, 0.95
 SPEC = BacktestSpec(smoothing=0.98)
@@ -70,7 +69,7 @@ VARIANTS = [Variant(*point) for point in product(HORIZONS, DEMEANED_WITHIN, FEAT
 
 
 class Design:
-    """All decisions as a regression, demeaned within one kind of group."""
+    """All forecast origins as a regression, demeaned within one kind of group."""
 
     def __init__(self, table: pl.DataFrame, within: str) -> None:
         names = DEMEANED_WITHIN[within]
@@ -81,7 +80,7 @@ class Design:
         self.group = table.select(pl.struct(names).rank("dense")).to_series().to_numpy().astype(np.intp) - 1  # (M,)
 
     def score(self, variant: Variant, year: int) -> Floats:
-        """Expected return of every decision in units of volatility, (M,), fitted on labels that end before ``year``."""
+        """Return expected returns of all origins in units of volatility, (M,), fitted on labels that end before ``year``."""
         signs = FEATURES[variant.features]
         chosen = [list(ALL).index(name) for name in signs]
         penalty = PENALTIES[variant.weights]
@@ -98,16 +97,16 @@ class Design:
 
 
 class Search:
-    """The decisions, and every variant traded year by year in the simulation."""
+    """The forecast origins, and every variant traded year by year in the simulation."""
 
     def __init__(self, panel: pl.DataFrame) -> None:
-        self.panel, self.table = panel, decisions(panel)
+        self.panel, self.table = panel, origins(panel)
         self.designs = {within: Design(self.table, within) for within in DEMEANED_WITHIN}
         books = [equal_weight(self._year(y, pl.lit(1.0)), panel, year=y, spec=SPEC) for y in [FIRST_YEAR, *YEARS]]
         self.market = pl.concat([book.daily for book in books])
 
     def trade(self, variant: Variant, year: int, *, before: Simulation | None) -> Simulation:
-        """One year of one variant, from the book that the year ``before`` ended with (None: cash)."""
+        """Trade one year of one variant, from the book that the year ``before`` ended with (None: cash)."""
         score = pl.Series("score", self.designs[variant.within].score(variant, year))
         return trade_sizes(
             self._year(year, score / self.table["sigma"]),
@@ -119,12 +118,12 @@ class Search:
         )
 
     def hedged(self, daily: pl.DataFrame, years: range = YEARS) -> pl.DataFrame:
-        """date, net_return of a joined series less its past beta times the market's, over ``years``."""
+        """Return date, net_return of a joined series less its past beta times the market's, over ``years``."""
         hedged = beta_hedge(daily, self.market, cost_bps=SPEC.cost_bps)
         return hedged.filter(pl.col("date").dt.year().is_between(years[0], years[-1]))
 
     def _year(self, year: int, size: pl.Series | pl.Expr) -> pl.DataFrame:
-        """Decisions of a year and of ``ENTRY_SESSIONS`` before it, with sizes that add up to ``LEVERAGE`` per date."""
+        """Origins of a year and of ``ENTRY_SESSIONS`` before it, with sizes that add up to ``LEVERAGE`` per date."""
         dates = self.table["date"].unique().sort()
         first = dates.filter(dates.dt.year() < year)[-ENTRY_SESSIONS]
         sized = self.table.select("date", "ticker", size=size, horizon=pl.lit(SPEC.horizon_sessions))
@@ -135,15 +134,15 @@ class Search:
 
 
 def ratio(hedged: pl.DataFrame) -> float:
-    """Annual Sharpe ratio of date, net_return."""
+    """Return the annual Sharpe ratio of date, net_return."""
     return sharpe(hedged["net_return"].to_numpy(), sessions_per_year=sessions_per_year(hedged["date"].to_numpy()))
 
 
 def run(path: Path) -> dict[str, dict[str, Any]]:
-    """The whole search as figures."""
+    """Run the whole search; return its figures."""
     started = time.perf_counter()
     search = Search(inner_panel(path))
-    print(f"{search.table.height} decisions, {time.perf_counter() - started:.0f} s", flush=True)
+    print(f"{search.table.height} forecast origins, {time.perf_counter() - started:.0f} s", flush=True)
     daily = {}
     for variant in VARIANTS:
         book, parts = None, []
@@ -181,16 +180,16 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, Any]:
-    """Net beta-hedged Sharpe over ``YEARS`` with its interval and per year, what trading took, and the book unhedged.
+    """Return the net beta-hedged Sharpe over ``YEARS`` with its interval and per year, trading costs, and the book unhedged.
 
-    The break-even cost is that of the book's own trades; what the hedge costs stays paid.
+    The break-even cost is that of the book's own trades, at the given cost of the hedge.
     """
     hedged = search.hedged(daily)
     returns, per_year = hedged["net_return"].to_numpy(), sessions_per_year(hedged["date"].to_numpy())
     interval = sharpe_interval(returns, sessions_per_year=per_year, samples=SPEC.bootstrap_samples, seed=SPEC.seed)
-    judged = daily.filter(pl.col("date").dt.year().is_in(YEARS))
-    cost, turnover = judged["cost"].to_numpy(), judged["turnover"].to_numpy()
-    book = strategy_metrics(judged, market=None, cost_bps=SPEC.cost_bps, samples=1, seed=SPEC.seed)
+    evaluated = daily.filter(pl.col("date").dt.year().is_in(YEARS))
+    cost, turnover = evaluated["cost"].to_numpy(), evaluated["turnover"].to_numpy()
+    book = strategy_metrics(evaluated, market=None, cost_bps=SPEC.cost_bps, samples=1, seed=SPEC.seed)
     names = ("sharpe", "gross_sharpe", "annual_volatility", "max_drawdown", "gross_exposure", "break_even_cost_bps")
     return {
         "value": interval.estimate,
@@ -207,13 +206,13 @@ def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, An
 
 
 def main() -> None:
-    """Search, and record what was found on the reference panel."""
-    parser = argparse.ArgumentParser(description="Searches the inner years for a mean signal worth trading.")
-    parser.add_argument("--panel", type=Path, default=PANEL, help="another panel: a trial, which is not recorded")
+    """Search, and record the figures of the reference panel."""
+    parser = argparse.ArgumentParser(description="Search the inner years for a tradable mean signal.")
+    parser.add_argument("--panel", type=Path, default=FULL_PANEL, help="another panel: a trial, which is not recorded")
     options = parser.parse_args()
     figures = run(options.panel)
     print(json.dumps(figures, indent=1), flush=True)
-    if options.panel == PANEL:
+    if options.panel == FULL_PANEL:
         record("signal", figures, command="python -m benchmarks.signal")
 
 

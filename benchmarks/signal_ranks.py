@@ -1,8 +1,7 @@
-"""What `benchmarks.signal` forecasts from and what it forecasts: ranks and outcomes of the years before the first test year.
+"""Features and outcomes of `benchmarks.signal`: cross-sectional ranks and returns of the years before the first test year.
 
-Features are ranks within date and region among the names that close at the same moment, so that none looks at a later
-close. The outcome is what a book could have earned: the return from the next open to the open h sessions after it, in
-units of volatility.
+Features are ranks within date and region among the tickers that close at the same moment, so that none uses a later
+close. The outcome is tradable: the return from the next open to the open h sessions after it, in units of volatility.
 """
 
 import datetime as dt
@@ -46,13 +45,13 @@ MAX_OUTCOME = 5.0
 """Outcomes are clipped to this many standard deviations."""
 
 SIGMA_FLOOR = 0.005
-"""Smallest one-session volatility that is believed."""
+"""Lower bound of the one-session volatility."""
 
 
 def inner_panel(path: Path) -> pl.DataFrame:
-    """The calendar panel up to ``LAST``, errors that are declared corrected."""
+    """Return the calendar panel up to ``LAST``, with the declared corrections."""
     if not path.exists():
-        raise SystemExit(f"{path}: the panel is not there; name one by --panel")
+        raise SystemExit(f"{path}: the panel does not exist; name one by --panel")
     spec = compose_settings("full", []).panel
     with tempfile.TemporaryDirectory() as scratch:
         raw = list(Reading([path], spec=spec, scratch=Path(scratch), until=LAST).parts())
@@ -61,8 +60,8 @@ def inner_panel(path: Path) -> pl.DataFrame:
     return panel
 
 
-def decisions(panel: pl.DataFrame) -> pl.DataFrame:
-    """Per ticker and quoted session with a year behind it: ranks of ``ALL``, sigma, outcome_h and end_h of ``HORIZONS``.
+def origins(panel: pl.DataFrame) -> pl.DataFrame:
+    """Return per ticker and quoted session with a year of history: ranks of ``ALL``, sigma, y_h and end_h of ``HORIZONS``.
 
     Windows count quoted sessions and stay within a segment. The last date is the last on which labels of
     all exchanges end by ``LAST``; a label is null where its ticker ends before.
@@ -117,13 +116,13 @@ def decisions(panel: pl.DataFrame) -> pl.DataFrame:
             sector_relative_5=pl.col("return_5") - pl.col("sector_5"),
             sigma=pl.col("volatility_60").clip(lower_bound=SIGMA_FLOOR),
         )
-        .drop_nulls(["moment", *ALL])  # a session that no calendar has is nobody's close
+        .drop_nulls(["moment", *ALL])  # a session that no calendar has closes no exchange
     )
     ends = [f"end_{h}" for h in HORIZONS]
     labelled = found.drop_nulls(ends).group_by("exchange").agg(pl.max("date"))
-    known = found.filter(pl.col("date") <= labelled["date"].min())
-    assert known.select(pl.max_horizontal(pl.col(ends).max())).item() <= LAST
-    return known.select(
+    complete = found.filter(pl.col("date") <= labelled["date"].min())
+    assert complete.select(pl.max_horizontal(pl.col(ends).max())).item() <= LAST
+    return complete.select(
         *("date", "ticker", "region", "sector", "sigma", *ends),
         *(((pl.col(name).rank() - 0.5) / pl.len() - 0.5).over(group).alias(name) for name in ALL),
         *((pl.col(f"y_{h}") / (pl.col("sigma") * h**0.5)).clip(-MAX_OUTCOME, MAX_OUTCOME) for h in HORIZONS),

@@ -1,9 +1,9 @@
-"""A sweep of 24 trials on the 40-ticker panel, killed in the middle and gone on with.
+"""A sweep of 24 trials on the 40-ticker panel, killed in the middle and resumed: trials lost or doubled, minutes.
 
     python -m benchmarks.sweep                  kill -9 at half of the trials, then the same command again
     python -m benchmarks.sweep --trials 4       a trial run, printed and not recorded
 
-The profile's search space with its capped window samples. The kill takes the whole process group, workers included.
+The search space is the profile's, with its capped window samples. The whole process group is killed, workers included.
 """
 
 import argparse
@@ -20,18 +20,18 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.resources.trial_log import trial_journal
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.paths import PANEL_40
+from tools.results import ROOT, record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 TRIALS = 24
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 POLL_SECONDS = 1.0
 
 
 def measure(root: Path, *, trials: int, workers: int) -> dict[str, dict[str, Any]]:
-    """Run, kill, run again; what the trial table and the ledger say of it."""
+    """Run, kill and resume; return the figures of the trial table and the trial log."""
     environment = {
         **os.environ,
         "FORECAST_DATA_DIR": str(root),
@@ -61,40 +61,40 @@ def measure(root: Path, *, trials: int, workers: int) -> dict[str, dict[str, Any
 
 
 def fits(root: Path) -> list[dict[str, Any]]:
-    """The trial ledger's fits; none before the first."""
+    """Return the fits in the trial log."""
     journal = root / "ledger" / "trials.jsonl"
     return [row for row in trial_journal(str(root)).read() if row["kind"] == "fit"] if journal.exists() else []
 
 
 def ended(root: Path) -> int:
-    """Trials that the ledger knows: it is written as a trial ends, once for each of its years."""
+    """Count the trials in the trial log, which is written when a trial ends, once for each of its years."""
     return len({(row["model"], row["spec"]) for row in fits(root)})
 
 
 def figures(
     table: pl.DataFrame,
-    ledger: list[dict[str, Any]],
+    logged: list[dict[str, Any]],
     *,
     trials: int,
     before: int,
     minutes: float,
     facts: dict[str, Any],
 ) -> dict[str, dict[str, Any]]:
-    """Trials that are missing, there twice, or not in the ledger exactly once per year they ran."""
-    known = ["model", "hidden", "learning_rate", "lookback"]
-    doubled = table.height - table.select(known).n_unique()
+    """Count trials that are missing, doubled, or not in the trial log exactly once per year they ran."""
+    settings = ["model", "hidden", "learning_rate", "lookback"]
+    doubled = table.height - table.select(settings).n_unique()
     lost = trials - table.filter(pl.col("state").is_in(["complete", "pruned"])).height
-    ledger_doubled = sum(count - 1 for count in Counter(row["id"] for row in ledger).values())
-    ledger_lost = table.height - len({(row["model"], row["spec"]) for row in ledger})
+    log_doubled = sum(count - 1 for count in Counter(row["id"] for row in logged).values())
+    log_lost = table.height - len({(row["model"], row["spec"]) for row in logged})
     return {
         "sweep_resume_lost_or_doubled": {
-            "value": abs(lost) + doubled + ledger_doubled + abs(ledger_lost),
+            "value": abs(lost) + doubled + log_doubled + abs(log_lost),
             "trials": table.height,
             "ended_before_the_kill": before,
             "lost": lost,
             "doubled": doubled,
-            "ledger_doubled": ledger_doubled,
-            "ledger_lost": ledger_lost,
+            "ledger_doubled": log_doubled,
+            "ledger_lost": log_lost,
         },
         "sweep_minutes": {"value": round(minutes, 2), "unit": "min, both runs together", "trials": trials},
         "sweep_share_of_epochs_pruned": {
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if not PANEL_40.exists():
-        raise SystemExit(f"{PANEL_40} is not there: the reference panel is needed")
+        raise SystemExit(f"{PANEL_40} does not exist: the reference panel is needed")
     with tempfile.TemporaryDirectory() as root:
         measured = measure(Path(root), trials=options.trials, workers=options.workers)
     print(json.dumps(measured, indent=2))

@@ -1,4 +1,4 @@
-"""Run by a Python that has vectorbt: the same targets at the same prices through ``Portfolio.from_orders``.
+"""Time vectorbt's ``Portfolio.from_orders`` on given targets and prices; run by a Python that has vectorbt.
 
     python vectorbt_orders.py orders.npz rounds
 
@@ -15,7 +15,7 @@ import vectorbt as vbt  # type: ignore[import-not-found]
 
 
 def trade(price: np.ndarray, target: np.ndarray, cost_bps: float) -> float:
-    """Final value. Sells come first within a row, so that cash is there for what is bought."""
+    """Return the final value. Sells come first within a row, so that there is cash for the purchases."""
     portfolio = vbt.Portfolio.from_orders(
         close=price,
         size=target,
@@ -33,7 +33,7 @@ def trade(price: np.ndarray, target: np.ndarray, cost_bps: float) -> float:
 
 
 def main() -> None:
-    """Time it."""
+    """Time the rounds and print the result as JSON."""
     orders = np.load(sys.argv[1])
     arguments = orders["price"], orders["target"], float(orders["cost_bps"])
     final = trade(*arguments)

@@ -1,9 +1,9 @@
-"""The figures of the verdict, read from a finished walk-forward; its metrics become the committed ones.
+"""Figures of a finished walk-forward on the reference panel: coverage, pinball ratios, returns; commits its metrics.
 
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0     (hours; resumable)
     python -m benchmarks.verdict --data-dir data
 
-The report's numbers are derived again from its artefacts first; a report that is not what they give is refused.
+The report's numbers are derived again from its artefacts first; a report that differs from them is an error.
 """
 
 import argparse
@@ -14,22 +14,22 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks._result import ROOT, record
 from forecast_assets.cli.report_problems import report_problems
 from forecast_assets.core.evaluation.daily_losses import daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.readme import ABLATION, METRICS
+from tools.results import record
 
-PANEL_40 = ROOT.parent / "shared" / "data" / "panel_40.csv"
 ENSEMBLE = "ensemble"
 
 Figures = dict[str, dict[str, Any]]
 
 
 def panel_figures(metrics: dict[str, Any]) -> Figures:
-    """Coverage, pinball ratios and the return difference of the whole panel's walk-forward."""
+    """Return coverage, pinball ratios and the return differences of the whole panel's walk-forward."""
     scores = {(row["model"], row["horizon"]): row for row in metrics["forecasts"]}
     own = {horizon: row for (model, horizon), row in scores.items() if model == ENSEMBLE}
     yearly = {
@@ -52,17 +52,17 @@ def panel_figures(metrics: dict[str, Any]) -> Figures:
     figures["pinball_vs_har_worst_horizon"] = against(metrics, scores, "har")
     figures["pinball_vs_b0_worst_horizon"] = against(metrics, scores, "b0_mlp")
     figures["ensemble_vs_best_single"] = interval(forecast_verdict(metrics, "best_member"))
-    victories = {entry["version"]: entry for entry in metrics["verdicts"] if "version" in entry}
-    figures["victory_naive_points"] = points(victories["naive"])
-    figures["victory_naive_ci_low"] = {"value": 100 * victories["naive"]["low"]}
-    figures["victory_same_rule_points"] = points(victories["same rule"])
+    differences = {entry["version"]: entry for entry in metrics["verdicts"] if "version" in entry}
+    figures["victory_naive_points"] = points(differences["naive"])
+    figures["victory_naive_ci_low"] = {"value": 100 * differences["naive"]["low"]}
+    figures["victory_same_rule_points"] = points(differences["same rule"])
     book = next(row for row in metrics["strategies"] if row["strategy"] == ENSEMBLE)
     figures["ensemble_hedged_sharpe"] = {"value": book["hedged_sharpe"], "unhedged": book["sharpe"]}
     return figures
 
 
 def garch_figure(store: Store, years: Sequence[str]) -> Figures:
-    """Pinball over GARCH(1,1)-t's at the worst horizon, on the tickers of the 40-ticker panel."""
+    """Return pinball over GARCH(1,1)-t's at the worst horizon, on the tickers of the 40-ticker panel."""
     tickers = pl.scan_csv(PANEL_40).select(pl.col("Ticker").unique()).collect()["Ticker"].to_list()
 
     def tables(year: str) -> Iterator[pl.DataFrame]:
@@ -77,22 +77,22 @@ def garch_figure(store: Store, years: Sequence[str]) -> Figures:
     return {"pinball_vs_garch_worst_horizon": figure}
 
 
-def against(metrics: dict[str, Any], scores: dict[tuple[str, int], dict[str, Any]], rival: str) -> dict[str, Any]:
-    """Pinball over a rival's at the worst horizon, with each horizon's Diebold-Mariano p value."""
+def against(metrics: dict[str, Any], scores: dict[tuple[str, int], dict[str, Any]], other: str) -> dict[str, Any]:
+    """Return pinball over another model's at the worst horizon, with each horizon's Diebold-Mariano p value."""
     horizons = [horizon for model, horizon in scores if model == ENSEMBLE]
-    ratios = {str(h): scores[ENSEMBLE, h]["pinball"] / scores[rival, h]["pinball"] for h in horizons}
+    ratios = {str(h): scores[ENSEMBLE, h]["pinball"] / scores[other, h]["pinball"] for h in horizons}
     p_values = {
         str(entry["horizon"]): test["p_value"]
         for entry in metrics["evidence"]["comparisons"]
         for test in entry["diebold_mariano"]
-        if test["rival"] == rival
+        if test["rival"] == other
     }
     return {"value": max(ratios.values()), "by_horizon": ratios, "diebold_mariano_p_values": p_values}
 
 
-def forecast_verdict(metrics: dict[str, Any], rival: str) -> dict[str, Any]:
-    """The report's entry on the ensemble's forecasts against a rival's."""
-    return next(entry for entry in metrics["verdicts"] if entry.get("rival") == rival)
+def forecast_verdict(metrics: dict[str, Any], other: str) -> dict[str, Any]:
+    """Return the report's entry on the ensemble's forecasts against another model's."""
+    return next(entry for entry in metrics["verdicts"] if entry.get("rival") == other)
 
 
 def interval(entry: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def interval(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def points(entry: dict[str, Any]) -> dict[str, Any]:
-    """A difference of annual returns in percentage points."""
+    """Return a difference of annual returns in percentage points."""
     return {"value": 100 * entry["estimate"], "low": 100 * entry["low"], "high": 100 * entry["high"]}
 
 
@@ -110,8 +110,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     options = parser.parse_args()
     resource = StoreResource(data_dir=str(options.data_dir))
-    if problems := report_problems(resource):
-        raise SystemExit(f"the report is not what its artefacts give: {problems[0]}")
+    if problems := report_problems(resource.store(), resource.root()):
+        raise SystemExit(f"the report differs from its artefacts: {problems[0]}")
     store = resource.store()
     metrics = store.current("backtest_report").json("metrics.json")
     figures = panel_figures(metrics) | garch_figure(store, [str(year) for year in metrics["years"]])

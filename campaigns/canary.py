@@ -1,4 +1,4 @@
-"""Fake secrets in every secret variable, failures everywhere, and a search of every byte that was left behind.
+"""Canary secrets: fake ones in every secret variable, failures everywhere, and a search of every byte left behind.
 
     python -m campaigns.canary          all failures, recorded
 
@@ -30,10 +30,9 @@ from urllib.parse import quote
 
 import polars as pl
 
-from benchmarks._result import record
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
+from tools.results import ROOT, record
 
-PROJECT = Path(__file__).parent.parent
 NOWHERE = "127.0.0.1:9"
 SECRETS = {
     "SLACK_BOT_TOKEN": TOKEN,
@@ -50,13 +49,15 @@ LOGIN = f"user:{SECRETS['url password']}"
 ALERT = """
 import datetime as dt, logging, sys
 logging.basicConfig(level=logging.DEBUG)
-from forecast_assets.automation.outbox import Message, Outbox
-from forecast_assets.resources.slack import AlertSlack
-outbox = Outbox(sys.argv[1])
-outbox.enqueue([Message("a.b.opened", "a", "b", "opened", "text")], now=dt.datetime.now(dt.UTC))
+from forecast_assets.automation.outbox import Outbox
+from forecast_assets.resources.channels.channel import Message
+from forecast_assets.resources.channels.slack import AlertSlack
+outbox = Outbox(sys.argv[1], [AlertSlack(timeout_seconds=1)])
+message = Message("a.b.opened", "a", "b", "opened", "warning", "title", "text", "http://ui.test/")
+outbox.enqueue([message], now=dt.datetime.now(dt.UTC))
 for hour in range(4):
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2 * hour)
-    print(outbox.deliver(AlertSlack(timeout_seconds=1), now=later))
+    print(outbox.deliver(now=later))
 """
 BUG = """
 import fastapi.testclient
@@ -80,11 +81,11 @@ with fastapi.testclient.TestClient(create_app(loader, token=token), raise_server
 
 
 def forms(secret: str) -> dict[str, bytes]:
-    """The spellings that a secret is looked for in."""
+    """Return the encodings that a secret is searched in."""
     plain = secret.encode()
     found = {"plain": plain, "url": quote(secret, safe="").encode(), "json": json.dumps(secret)[1:-1].encode()}
     found["hex"] = plain.hex().encode()
-    for shift in range(3):  # how many bytes stand before it; the characters that they share are cut off
+    for shift in range(3):  # alignments by the bytes before it; characters shared with them are cut off
         text = base64.b64encode(b"\0" * shift + plain)
         cut = text[4 if shift else 0 : -4]
         found[f"base64 {shift}"] = cut
@@ -93,7 +94,7 @@ def forms(secret: str) -> dict[str, bytes]:
 
 
 def contents(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, and of what is packed in it."""
+    """Yield the bytes of a file, and of what is packed in it."""
     data = path.read_bytes()
     yield data
     if data[:2] == b"\x1f\x8b":
@@ -103,7 +104,7 @@ def contents(path: Path) -> Iterator[bytes]:
             for name in packed.namelist():
                 yield name.encode() + packed.read(name)
     if data[:16] == b"SQLite format 3\0":
-        with tempfile.TemporaryDirectory() as folder:  # a copy, so that looking changes nothing
+        with tempfile.TemporaryDirectory() as folder:  # a copy, since reading may change the file
             copy = Path(folder) / path.name
             for suffix in ("", "-wal", "-shm"):
                 if Path(f"{path}{suffix}").exists():
@@ -129,7 +130,7 @@ def _png_texts(data: bytes) -> Iterator[bytes]:
 
 
 def leaks(root: Path) -> tuple[list[str], int]:
-    """(one line per file, secret and spelling found, files searched) below ``root``."""
+    """Search all files below ``root``; return (a line per file, secret and encoding found, files searched)."""
     wanted = {name: forms(secret) for name, secret in SECRETS.items()}
     found, files = [], 0
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
@@ -143,7 +144,7 @@ def leaks(root: Path) -> tuple[list[str], int]:
 
 
 class Canary:
-    """Makes failures below ``root``; ``logs`` holds what each printed or answered."""
+    """Causes failures below ``root``; ``logs`` holds what each printed or answered."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -158,7 +159,7 @@ class Canary:
             keep
             | given
             | {
-                "PYTHONPATH": str(PROJECT),
+                "PYTHONPATH": str(ROOT),
                 "DAGSTER_HOME": str(root / "home"),
                 "FORECAST_PROFILE": "smoke",
                 "FORECAST_DATA_DIR": str(root / "data"),
@@ -173,7 +174,7 @@ class Canary:
         )
 
     def run(self, name: str, *arguments: str, **variables: str) -> None:
-        """One process; its output becomes a log."""
+        """Run one process; its output becomes a log."""
         with (self.logs / f"{name}.txt").open("wb") as log:
             done = subprocess.run(
                 [sys.executable, *arguments],
@@ -187,11 +188,11 @@ class Canary:
         self.codes[name] = done.returncode
 
     def command(self, name: str, *arguments: str, **variables: str) -> None:
-        """``forecast-assets --debug ...``."""
+        """Run ``forecast-assets --debug ...``."""
         self.run(name, "-m", "forecast_assets.cli", "--debug", *arguments, **variables)
 
-    def refused_urls(self) -> None:
-        """Credentials where they do not belong."""
+    def urls_with_credentials(self) -> None:
+        """Pass credentials in URLs where they do not belong."""
         self.command("data url", "run", "--select", "raw_panel", FORECAST_DATA_DIR=f"s3://{LOGIN}@bucket/x")
         self.command("data url option", "status", "--data-dir", f"https://host/x?token={SECRETS['url password']}")
         self.command("panel url", "run", "--select", "raw_panel", "--panel", f"https://{LOGIN}@host/p.csv")
@@ -199,17 +200,17 @@ class Canary:
         self.command("macro url", "run", "--select", "macro_series", FORECAST_MACRO=macro)
         url = f"postgresql://{LOGIN}@{NOWHERE}/db"
         self.command("study", "sweep", "--storage", url)
-        self.command("study knob", "run", "--select", "raw_panel", "--set", f"sweep.storage={url}")
+        self.command("study setting", "run", "--select", "raw_panel", "--set", f"sweep.storage={url}")
         for name, wrong in (("postgres", url), ("postgres scheme", f"mysql://{LOGIN}@host/db")):
             self.command(name, "run", "--select", "raw_panel", FORECAST_DAGSTER_POSTGRES_URL=wrong)
         self.run("train", "-m", "forecast_assets.train", "model=tft", "exp_id=B3", "year=2019", f"sweep.storage={url}")
 
     def unreachable(self) -> None:
-        """Servers that refuse."""
+        """Use servers that refuse connections."""
         self.command("s3", "run", "--select", "raw_panel", FORECAST_DATA_DIR="s3://bucket/root")
 
     def stages(self) -> None:
-        """Stages that fail by a user's mistake and by a bug, and a fit whose tracking fails."""
+        """Run stages that fail by a user's mistake and by a bug, and a fit whose tracking fails."""
         (self.root / "bad.csv").write_text("Date,Ticker\n2020-01-02,A\n")
         self.command("ingest", "run", "--select", "raw_panel", "--panel", "bad.csv")
         panel = "raw_panel,macro_series,calendar_panel,feature_panel,windowed_tensors"
@@ -223,23 +224,23 @@ class Canary:
         self.command("tracking offline", "run", "--select", "b1_tft", "--years", "2019")
 
     def slack(self) -> None:
-        """Slack refusing, failing, answering late and not at all."""
+        """Send alerts while Slack rejects, fails, answers late or not at all."""
         with SlackApi() as api:
             api.faults = ["refused", "broken", "hangs"]
             self.run("slack", "-c", ALERT, "queue", SLACK_BASE_URL=api.url, HTTPS_PROXY="")
             self.run(
-                "slack refuses", "-c", ALERT, "refused", SLACK_BASE_URL=api.url, SLACK_CHANNEL="C1", HTTPS_PROXY=""
+                "slack rejects", "-c", ALERT, "refused", SLACK_BASE_URL=api.url, SLACK_CHANNEL="C1", HTTPS_PROXY=""
             )
         nowhere = f"http://{LOGIN}@{NOWHERE}/api/"
         self.run("slack unreachable", "-c", ALERT, "unreachable", SLACK_BASE_URL=nowhere, HTTPS_PROXY="")
         self.run("slack behind a proxy", "-c", ALERT, "proxy")
 
     def bug(self) -> None:
-        """The service with a bug."""
+        """Serve with a bug."""
         self.run("service bug", "-c", BUG)
 
     def service(self) -> None:
-        """The service: no token, a wrong one, nothing to serve, a path that is none."""
+        """Request from the service without a token, with a wrong one, without data, on unknown paths."""
         port, token = "18991", SECRETS["FORECAST_API_TOKEN"]
         with (self.logs / "service.txt").open("wb") as log:
             process = subprocess.Popen(
@@ -262,7 +263,7 @@ class Canary:
             process.wait(60)
 
     def dagster(self) -> None:
-        """A run that fails under ``dagster dev``: its events, configuration, compute logs and pages."""
+        """Fail a run under ``dagster dev``; keep its events, configuration, compute logs and pages."""
         from forecast_assets_tests.helpers.server import DagsterServer
 
         with _environment(self.environment | {"FORECAST_PANEL": str(self.root / "bad.csv")}):
@@ -295,7 +296,7 @@ class Canary:
 
 
 def ask(url: str, headers: dict[str, str]) -> tuple[int, str]:
-    """(status, everything that was answered); 0 where nothing was."""
+    """Return (status, headers and body); status 0 without an answer."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
             return answer.status, f"{answer.headers}{answer.read().decode(errors='replace')}"
@@ -325,13 +326,13 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def main() -> None:
-    """Fail everywhere; search; record."""
+    """Cause all failures, search, record."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         canary = Canary(root)
         for failures in (
-            canary.refused_urls,
+            canary.urls_with_credentials,
             canary.unreachable,
             canary.stages,
             canary.slack,

@@ -1,10 +1,10 @@
-"""Ten nights through the real daemon: three exchanges, both clock changes, a half-day, holidays, and a data feed as it is.
+"""Ten nights through the real daemon: three exchanges, both clock changes, a half-day, holidays and an unreliable data feed.
 
     python -m campaigns.daemon_nights          about half an hour on two cores
 
-Webserver, daemon and code server run with their wall clock moved (forecast_assets_tests/helpers/clock.py) and the nightly
-schedule switched on, as a user leaves it. Each session's rows arrive as a file before
-22:00 New York, but for what the story below says, and nothing is ever started by hand. Told to a Slack on loopback.
+Webserver, daemon and code server run with their wall clock moved (campaigns/clock.py) and the nightly
+schedule switched on. Each session's rows arrive as a file before 22:00 New York, except as listed below, and nothing is
+started by hand. Alerts go to a Slack server on loopback.
 
     Fri 25 Oct 2019   an ordinary night; Europe's clocks change on Sunday
     Mon 28            an ordinary night; then the machine loses power (kill -9 of everything)
@@ -15,10 +15,10 @@ schedule switched on, as a user leaves it. Each session's rows arrive as a file 
     Wed  6            they arrive, with a revised close of Monday
     Thu  7            an ordinary night
 
-A session is right if it has one committed night, whose own decisions are those of the tickers whose rows had arrived, each
-within 1e-6 of what ``forecast-assets nightly`` makes of the same files, one command after the other without a daemon, and
-until the revision also of what the walk-forward says that saw the whole panel. (After it there is no such walk: the nights
-before have issued other forecasts than it would have, and calibration follows what was issued.)
+A session is right if it has one committed night whose forecasts of that day are those of the tickers whose rows had arrived,
+each within 1e-6 of what ``forecast-assets nightly`` makes of the same files, one command after the other without a daemon,
+and until the revision also of the walk-forward over the whole panel. (After it no walk-forward is comparable: calibration
+follows the forecasts that the nights before had issued.)
 """
 
 import argparse
@@ -37,7 +37,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from benchmarks._result import record
+from campaigns.clock import MovedClock
 from forecast_assets.automation.jobs import PANEL
 from forecast_assets.automation.schedules import nightly_schedule
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
@@ -46,9 +46,9 @@ from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
-from forecast_assets_tests.helpers.clock import MovedClock
 from forecast_assets_tests.helpers.server import FINISHED, DagsterDeployment, DagsterServer
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
+from tools.results import record
 
 EXCHANGES = (("XNYS", ""), ("XSTO", ".ST"), ("XTKS", ".T"))
 HISTORY_ENDS = dt.date(2019, 10, 24)
@@ -69,16 +69,16 @@ UP_TO_ENSEMBLE = (
     *("baselines", *NETWORKS, "ensemble"),
 )
 QUIET = 60
-"""Looks, half a second apart, at a server that starts nothing, before a night counts as over."""
+"""Checks, half a second apart, without a new run, before a night counts as over."""
 
 
 def at(day: dt.date, hour: int, minute: int = 0) -> dt.datetime:
-    """A wall-clock time in New York."""
+    """Return a wall-clock time in New York."""
     return dt.datetime.combine(day, dt.time(hour, minute), NEW_YORK)
 
 
 class Feed:
-    """A data vendor: one panel, of which a folder of drops gets a session at a time."""
+    """A data vendor: one panel, delivered to a folder of input files a session at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,13 +92,13 @@ class Feed:
         self._write("history", self.panel.filter(pl.col("Date") <= HISTORY_ENDS))
 
     def complete(self, folder: Path) -> Path:
-        """A folder with the whole panel, never revised, as one file."""
+        """Write the whole panel, never revised, as one file into a folder; return the folder."""
         folder.mkdir()
         self.panel.write_csv(folder / "panel.csv")
         return folder
 
     def deliver(self, day: dt.date) -> None:
-        """The file of a session, as far as the vendor has it; nothing where it is there already."""
+        """Write the file of a session, as far as the vendor has it, unless it was delivered before."""
         if day in self.delivered:
             return
         self.delivered.add(day)
@@ -111,7 +111,7 @@ class Feed:
         self._write(str(day), rows)
 
     def tickers(self, day: dt.date) -> list[str]:
-        """Those that traded on ``day`` and whose rows were there in the night."""
+        """Return the tickers that traded on ``day`` and whose rows had arrived by the night."""
         rows = self.panel.filter(pl.col("Date") == day)
         if day == MISSING:
             rows = rows.filter(~pl.col("Ticker").str.ends_with(".ST"))
@@ -119,15 +119,15 @@ class Feed:
 
     def _write(self, name: str, rows: pl.DataFrame) -> None:
         rows.write_csv(self.folder / f"{name}.part")
-        (self.folder / f"{name}.part").rename(self.folder / f"{name}.csv")  # a feed that appears whole
+        (self.folder / f"{name}.part").rename(self.folder / f"{name}.csv")  # so that the file appears complete
 
 
 class Nights:
-    """A machine with its clock, its feed and its Slack."""
+    """A machine with its clock, its data feed and its Slack."""
 
     def __init__(self, root: Path, slack: SlackApi) -> None:
         self.root = root
-        self.feed = Feed(root / "drops")
+        self.feed = Feed(root / "input_files")
         self.clock = MovedClock(root / "clock", at(HISTORY_ENDS, 23))
         self.store = Store(root / "data" / "store")
         self.slack = slack
@@ -143,31 +143,31 @@ class Nights:
             "SLACK_BASE_URL": self.slack.url,
         }
 
-    def command(self, root: Path, drops: Path, *words: str) -> Store:
-        """A ``forecast-assets`` command on a data root of its own; its store."""
+    def command(self, root: Path, files: Path, *words: str) -> Store:
+        """Run a ``forecast-assets`` command on a data root of its own; return its store."""
         (root / "home").mkdir(parents=True, exist_ok=True)
         places = {"DAGSTER_HOME": str(root / "home"), "FORECAST_DATA_DIR": str(root / "data")}
-        panel = {"FORECAST_PROFILE": "smoke", "FORECAST_PANEL": str(drops)}
+        panel = {"FORECAST_PROFILE": "smoke", "FORECAST_PANEL": str(files)}
         command = [sys.executable, "-m", "forecast_assets.cli", *words, "--set", "sweep.trials=0"]
         subprocess.run(command, env={**os.environ, **self.variables, **places, **panel}, check=True)
         return Store(root / "data" / "store")
 
     def machine(self) -> DagsterServer:
-        """Dagster's services on the machine."""
+        """Return Dagster's services on the machine."""
         return DagsterDeployment(self.root, **self.variables)
 
     def pass_day(self, server: DagsterServer, day: dt.date, *, late: bool = False) -> None:
-        """From just before the tick of a session's evening to the end of what it started."""
+        """Live from just before the tick of a session's evening to the end of what it started."""
         if not late:
             self.feed.deliver(day)
         before = Counter(run["jobName"] for run in server.runs())
         self.clock.move_to(at(day, 21, 59) + dt.timedelta(seconds=50))
-        self._say("the tick")
+        self._log("the tick")
         server.wait("the tick", lambda: self._count(server, PANEL.name) > before[PANEL.name], seconds=TIMEOUT_SECONDS)
         self.settle(server, until=None if late else day)
 
     def settle(self, server: DagsterServer, *, until: dt.date | None) -> None:
-        """Until the night of ``until`` is there and nothing runs, or is started any more."""
+        """Wait until the night of ``until`` is committed and no run is active or started."""
         if until is not None:
             server.wait(f"the night of {until}", lambda: self.is_done(until), seconds=TIMEOUT_SECONDS)
         quiet: list[int] = []
@@ -178,25 +178,25 @@ class Nights:
             return len(quiet) > QUIET and quiet[-1] >= 0 and len(set(quiet[-QUIET:])) == 1
 
         server.wait("quiet", is_quiet, seconds=TIMEOUT_SECONDS)
-        self._say(f"nights {self.store.partitions('nightly_forecast')[-3:]}, {dict(self.outcomes(server))}")
+        self._log(f"nights {self.store.partitions('nightly_forecast')[-3:]}, {dict(self.outcomes(server))}")
 
     def is_done(self, day: dt.date) -> bool:
-        """Whether the whole night, up to what it watches, is committed."""
+        """Return whether the whole night, its drift checks included, is committed."""
         return str(day) in self.store.partitions("drift_checks")
 
     def outcomes(self, server: DagsterServer) -> Counter[str]:
-        """Runs by job and how they ended."""
+        """Count the runs by job and how they ended."""
         return Counter(f"{run['jobName']} {run['status']}" for run in server.runs())
 
     def _count(self, server: DagsterServer, job: str) -> int:
         return sum(run["jobName"] == job for run in server.runs())
 
-    def _say(self, what: str) -> None:
+    def _log(self, what: str) -> None:
         print(f"{self.clock.now.astimezone(NEW_YORK):%a %d %b %H:%M} {what}", flush=True)
 
 
 def live(nights: Nights) -> dict[str, Any]:
-    """The story of the module's docstring; what the daemon ran and what Slack was told."""
+    """Live through the days of the module's docstring; return what the daemon ran and the alerts sent to Slack."""
     nights.command(nights.root / PREPARED, nights.feed.folder, "run")
     shutil.copytree(nights.root / PREPARED / "data", nights.root / "data")
     with nights.machine() as server:
@@ -221,16 +221,16 @@ def live(nights: Nights) -> dict[str, Any]:
 
 
 def judge(nights: Nights) -> dict[str, str]:
-    """What is wrong with a session's night, by session; nothing where all is right."""
+    """Return what is wrong with a session's night, by session; empty where all is right."""
     replayed = replay(nights)
-    drops = nights.feed.complete(nights.root / "panel")
+    files = nights.feed.complete(nights.root / "panel")
     select = [word for asset in UP_TO_ENSEMBLE for word in ("--select", asset)]
-    walk = nights.command(nights.root / "walk", drops, "run", *select)
-    walked = pl.read_parquet(walk.current("ensemble", str(SESSIONS[0].year)).path(TABLE))
+    walk_forward = nights.command(nights.root / "walk_forward", files, "run", *select)
+    expected = pl.read_parquet(walk_forward.current("ensemble", str(SESSIONS[0].year)).path(TABLE))
     wrong = {}
     for day in SESSIONS:
         references = [pl.read_parquet(replayed.current("nightly_forecast", str(day)).path(TABLE))]
-        references += [walked.filter(pl.col("split") == "test")] if day < REVISING else []
+        references += [expected.filter(pl.col("split") == "test")] if day < REVISING else []
         found = judge_night(nights, day, references)
         if found:
             wrong[str(day)] = found
@@ -239,8 +239,8 @@ def judge(nights: Nights) -> dict[str, str]:
 
 
 def replay(nights: Nights) -> Store:
-    """The same files in the same order, each time with the command; two arrivals at once make up for lost nights."""
-    feed, root = Feed(nights.root / "replayed_drops"), nights.root / PREPARED
+    """Run the nightly command on the same files in the same order; two files at once make up for lost nights."""
+    feed, root = Feed(nights.root / "replayed_files"), nights.root / PREPARED
     store = Store(root / "data" / "store")
     for arrivals in (
         [SESSIONS[0]],
@@ -258,7 +258,7 @@ def replay(nights: Nights) -> Store:
 
 
 def judge_night(nights: Nights, day: dt.date, references: Sequence[pl.DataFrame]) -> str | None:
-    """What is wrong with the night of ``day``, held against other forecasts of its decisions."""
+    """Return what is wrong with the night of ``day``, compared with other forecasts of the same origins."""
     versions = nights.store.versions("nightly_forecast", str(day))
     if len(versions) != 1:
         return f"{len(versions)} committed results"
@@ -266,11 +266,11 @@ def judge_night(nights: Nights, day: dt.date, references: Sequence[pl.DataFrame]
     own = pl.read_parquet(versions[0].path(TABLE)).filter(of_day)
     expected = nights.feed.tickers(day)
     if own["ticker"].unique().sort().to_list() != expected:
-        return f"decisions of {own['ticker'].unique().sort().to_list()}, expected {expected}"
+        return f"forecasts of {own['ticker'].unique().sort().to_list()}, expected {expected}"
     for reference in references:
         both = own.join(reference.filter(of_day), on=["ticker", "horizon"], suffix="_other")
         if both.height != own.height:
-            return f"{own.height} decisions, {both.height} of them elsewhere"
+            return f"{own.height} forecasts, {both.height} of them in the reference"
         apart = max(np.abs((both[q] - both[f"{q}_other"]).to_numpy()).max() for q in QUANTILE_COLUMNS)
         if apart > TOLERANCE:
             return f"quantiles differ by {apart:.2e}"
@@ -278,7 +278,7 @@ def judge_night(nights: Nights, day: dt.date, references: Sequence[pl.DataFrame]
 
 
 def main() -> None:
-    """Live through the ten nights, judge them and record."""
+    """Live through the ten nights, judge and record them."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder, SlackApi() as slack:
         nights = Nights(Path(folder), slack)

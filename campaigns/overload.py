@@ -1,15 +1,15 @@
-"""Four times as many requests as the service can answer, and what it does with them.
+"""Overload of the service: four times as many requests as it can answer, and how it rejects the rest.
 
     python -m campaigns.overload                        both parts, recorded
     python -m campaigns.overload --seconds 5            a trial run, printed and not recorded
 
 ``rate``: the latest forecasts, with the limit of one client address set to ``RATE`` a second; more get 429. ``model``:
-forecasts that the model has to compute; what does not fit into its line gets 503. Service and client share the machine's
-cores, so that four times what the cores give can't be offered from them: the capacity is pinned, in ``rate`` by the limit
-and in ``model`` by a stub that takes ``RUN_SECONDS`` for a run of at most ``BATCH`` decisions, and measured, closed loop,
+forecasts that the model has to compute; what does not fit into its queue gets 503. Service and client share the machine's
+cores, so the client cannot offer four times what the cores can serve. The capacity is therefore bounded, in ``rate`` by the
+limit and in ``model`` by a stub that takes ``BATCH_SECONDS`` for at most ``BATCH`` forecasts, and measured, closed loop,
 before the load. Four times as much is then offered open loop from a second process: each request is sent at its time on a
-connection that is free or new, whatever became of those before. A rejection's latency is from its bytes being written to
-its last byte read; how late the client itself wrote stands beside it. Every accepted answer is compared with the one given
+free or new connection, whatever became of those before. A rejection's latency is from its bytes being written to its last
+byte read; the delay of the client's own writes is reported beside it. Every accepted answer is compared with the one given
 before the load. Where other work takes the cores, ``chrt --rr 1`` before the command keeps it out of the figure; the
 scheduling is recorded.
 """
@@ -30,8 +30,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from benchmarks._result import record
-from benchmarks.serve import TICKERS, Client, get, open_decisions, start
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
@@ -47,11 +45,13 @@ from forecast_assets_tests.helpers.service import (
     publish_night,
     publish_panel,
 )
+from forecast_assets_tests.helpers.service_process import TICKERS, Client, computable_origins, get, start_service
+from tools.results import record
 
 SECONDS, FACTOR = 30.0, 4
-RATE, BATCH, WAITING, RUN_SECONDS = 150, 4, 32, 0.03
+RATE, BATCH, WAITING, BATCH_SECONDS = 150, 4, 32, 0.03
 CLOSED_CLIENTS, CLOSED_SECONDS = 16, 5.0
-DECISIONS = 500
+PATHS = 500
 QUIET_PROBES, PROBE_SECONDS, RECOVERY_SECONDS = 20, 0.05, 15.0
 PARTS = {
     "rate": Limits(rate_per_second=RATE, burst=RATE),
@@ -61,20 +61,20 @@ PARTS = {
 
 @dataclass(frozen=True)
 class SlowModel(StubModel):
-    """A stub whose runs take their time, without taking a core."""
+    """A stub whose batches take ``BATCH_SECONDS`` without using a core."""
 
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Forecast:
-        time.sleep(RUN_SECONDS)
+        time.sleep(BATCH_SECONDS)
         return super().forecast(panel, rows, state=state)
 
 
 def open_slow_stub(version: Version) -> SlowModel:
-    """What ``publish_model`` wrote."""
+    """Open what ``publish_model`` wrote."""
     return SlowModel(**vars(open_stub(version)))
 
 
 class Sent(NamedTuple):
-    """One request's fate."""
+    """The outcome of one request."""
 
     status: int  # 0 for a dropped connection
     milliseconds: float
@@ -84,15 +84,15 @@ class Sent(NamedTuple):
 
 @dataclass
 class Load:
-    """Requests to one port, by path, and the answers that they should get."""
+    """Sends requests to one port and compares each answer with the first one of its path."""
 
     port: int
-    known: dict[str, bytes] = field(default_factory=dict)
+    expected: dict[str, bytes] = field(default_factory=dict)
     free: list[Client] = field(default_factory=list)
     opened: int = 0
 
     async def one(self, path: str, *, due: float) -> Sent:
-        """Send a request now, on a free connection or a new one."""
+        """Send a request now, on a free or a new connection."""
         if not self.free:
             self.opened += 1
             self.free.append(Client(self.port))
@@ -108,11 +108,11 @@ class Load:
         return Sent(status, 1000 * took, 1000 * (begin - due), status != 200 or self._is_right(path, body))
 
     def _is_right(self, path: str, body: bytes) -> bool:
-        """As the first answer to the same question."""
-        return body == self.known.setdefault(path, body)
+        """Whether the answer equals the first one of the path."""
+        return body == self.expected.setdefault(path, body)
 
     async def closed(self, paths: list[str], *, seconds: float) -> list[Sent]:
-        """``CLOSED_CLIENTS`` clients, each sending its next request when the last one is answered."""
+        """Send from ``CLOSED_CLIENTS`` clients, each its next request when the last one is answered."""
         made, end = list[Sent](), time.perf_counter() + seconds
 
         async def client(pick: random.Random) -> None:
@@ -123,7 +123,7 @@ class Load:
         return made
 
     async def open(self, paths: list[str], *, rate: float, seconds: float) -> list[Sent]:
-        """``rate`` requests a second, whatever becomes of them."""
+        """Send ``rate`` requests a second, whatever becomes of them."""
         begin, sending = time.perf_counter(), []
         for place in range(round(rate * seconds)):
             due = begin + place / rate
@@ -133,7 +133,7 @@ class Load:
         return await asyncio.gather(*sending)
 
     async def recovery(self, paths: list[str], *, normal_ms: float) -> float:
-        """Seconds from now to the first of ``QUIET_PROBES`` probes in a row that are answered as fast as before."""
+        """Return the seconds from now to the first of ``QUIET_PROBES`` probes in a row answered as fast as before."""
         begin, quiet_since, quiet = time.perf_counter(), 0.0, 0
         for place in range(10_000):
             now = time.perf_counter() - begin
@@ -151,9 +151,9 @@ class Load:
 
 
 async def overload(part: str, port: int, paths: list[str], *, seconds: float) -> dict[str, Any]:
-    """Measure the capacity, offer ``FACTOR`` times as much, and see the service recover."""
+    """Measure the capacity, offer ``FACTOR`` times as much, and time the recovery."""
     load, limits = Load(port), PARTS[part]
-    for path in paths:  # the answers that all others are compared with, slower than any limit
+    for path in paths:  # the expected answers, requested slower than any limit
         sent = await load.one(path, due=time.perf_counter())
         if sent.status != 200:
             raise SystemExit(f"{path} was answered {sent.status} before any load")
@@ -161,7 +161,7 @@ async def overload(part: str, port: int, paths: list[str], *, seconds: float) ->
     closed = await load.closed(paths, seconds=CLOSED_SECONDS)
     answered = sum(one.status == 200 for one in closed)
     capacity = float(RATE) if part == "rate" else answered / CLOSED_SECONDS
-    await asyncio.sleep(limits.burst / limits.rate_per_second + 0.5)  # the bucket fills again
+    await asyncio.sleep(limits.burst / limits.rate_per_second + 0.5)  # until the rate limit's bucket is full
     normal = [(await load.one(path, due=time.perf_counter())).milliseconds for path in paths[:100]]
     await asyncio.sleep(1)
     begin = time.perf_counter()
@@ -181,7 +181,7 @@ async def overload(part: str, port: int, paths: list[str], *, seconds: float) ->
 
 
 def facts(made: list[Sent]) -> dict[str, Any]:
-    """Statuses, and latencies of rejections and of answers."""
+    """Return counts of statuses, and latencies of rejections and of answers."""
 
     def percentiles(values: list[float]) -> dict[str, float]:
         ranks = {"p50": 50, "p99": 99, "max": 100}
@@ -197,7 +197,7 @@ def facts(made: list[Sent]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Overload; record where nothing was cut short."""
+    """Overload; record unless the duration was reduced."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     arguments = parser.parse_args()
@@ -207,16 +207,16 @@ def main() -> None:
         store, tensors = Store(root), panel(TICKERS)
         publish_panel(store, tensors)
         publish_model(store, tensors)
-        decisions = open_decisions(folder, opened_by=open_stub)
+        origins = computable_origins(folder, opened_by=open_stub)
         publish_night(store, tensors.tickers, DAYS[-1], mean=0.001)
-        computed = [f"/predict?ticker={ticker}&date={date}" for ticker, date in decisions if date < DAYS[-1]]
+        computed = [f"/predict?ticker={ticker}&date={date}" for ticker, date in origins if date < DAYS[-1]]
         random.Random(0).shuffle(computed)
         paths = {
-            "rate": [f"/predict?ticker={name}" for name in tensors.tickers][:DECISIONS],
-            "model": computed[:DECISIONS],
+            "rate": [f"/predict?ticker={ticker}" for ticker in tensors.tickers][:PATHS],
+            "model": computed[:PATHS],
         }
         for part, limits in PARTS.items():
-            process, port = start(folder, opened_by=open_slow_stub, limits=limits)
+            process, port = start_service(folder, opened_by=open_slow_stub, limits=limits)
             try:
                 found[part] = asyncio.run(overload(part, port, paths[part], seconds=arguments.seconds))
             finally:

@@ -1,13 +1,13 @@
-"""An hour of everything that the service is asked, while it changes what it serves: does its memory grow?
+"""Soak test of the service: an hour of mixed requests and hot swaps, and the growth of its memory.
 
     python -m campaigns.soak [--store STORE]             an hour, recorded
     python -m campaigns.soak --seconds 120 --rate 20     a trial run, printed and not recorded
 
 The service runs in a process of its own with its default limits; this process offers ``--rate`` requests a second, open
-loop: the latest forecast, forecasts that the model has to compute, /explain, /chart, batches, /metrics, and requests that
-are wrong. Every minute a night is committed, every third minute the model again, every fifth the panel's tensors, and
-the service swaps to each. ``--store`` names a real store to copy and serve, champion included; without it a stub stands
-for the model. Growth is the median resident memory of the last three minutes against that of minutes 5 to 7.
+loop: the latest forecast, forecasts that the model has to compute, /explain, /chart, batches, /metrics, and invalid
+requests. Every minute a night is committed, every third minute the model again, every fifth the panel's tensors, and
+the service swaps to each. ``--store`` names a real store to copy and serve, champion included; without it the model is a
+stub. Growth is the median resident memory of the last three minutes against that of minutes 5 to 7.
 """
 
 import argparse
@@ -25,8 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._result import record
-from benchmarks.serve import TICKERS, Client, fuzzed, get, open_decisions, post, start
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
@@ -34,26 +32,36 @@ from forecast_assets.serving.model import open_model
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.service import open_stub, panel, publish_model, publish_night, publish_panel
+from forecast_assets_tests.helpers.service_process import (
+    TICKERS,
+    Client,
+    computable_origins,
+    fuzzed,
+    get,
+    post,
+    start_service,
+)
+from tools.results import record
 
 HOUR, RATE, CONNECTIONS = 3600, 40.0, 8
 WARM_MINUTES = 5
 MODEL_MINUTES, PANEL_MINUTES = 3, 5
 BATCH = 20
 SERVED = ("windowed_tensors", "calendar_panel", "serving_model")
-"""Of a real store; without its nights and folds most decisions are left to the model."""
+"""What is copied of a real store; without its nights and folds the model computes most forecasts."""
 
 SHARES = {"latest": 40, "computed": 22, "explain": 8, "chart": 8, "batch": 8, "metrics": 2, "wrong": 12}
 
 
 class Soak:
-    """Offers the mix, commits what the service swaps to, and reads the memory of its process."""
+    """Sends the mix of requests, commits what the service swaps to, and reads the memory of its process."""
 
     def __init__(self, store: Store, root: Path, *, real: bool, rate: float) -> None:
         self.store, self.real, self.rate = store, real, rate
         self.opened_by = open_model if real else open_stub
         tensors = PanelTensors.load(store.current("windowed_tensors").path("panel.safetensors"))
         self.tickers, self.day = tensors.tickers, to_date(int(tensors.date.max()))
-        self.decisions = open_decisions(str(root), opened_by=self.opened_by)
+        self.origins = computable_origins(str(root), opened_by=self.opened_by)
         self.wrong = fuzzed(2000)
         self.pick = random.Random(0)
         self.night = 0
@@ -61,11 +69,11 @@ class Soak:
         self.asked = Counter[str]()
         self.failed = Counter[str]()
         self.took: list[float] = []
-        self.memory: list[tuple[float, float]] = []  # (seconds since the start, MiB)
+        self.memory: list[tuple[float, float]] = []  # (seconds since the start_service, MiB)
 
     def request(self, kind: str) -> bytes:
-        """One request of a kind."""
-        ticker, (asked, date) = self.pick.choice(self.tickers), self.pick.choice(self.decisions)
+        """Make a request of a kind."""
+        ticker, (asked, date) = self.pick.choice(self.tickers), self.pick.choice(self.origins)
         match kind:
             case "latest":
                 return get(f"/predict?ticker={ticker}")
@@ -76,7 +84,7 @@ class Soak:
             case "chart":
                 return get(f"/chart?ticker={ticker}")
             case "batch":
-                some = [self.pick.choice(self.decisions) for _ in range(BATCH)]
+                some = [self.pick.choice(self.origins) for _ in range(BATCH)]
                 items = [{"ticker": name, "date": str(day)} for name, day in some]
                 return post(json.dumps({"requests": items}).encode())
             case "metrics":
@@ -84,7 +92,7 @@ class Soak:
         return self.pick.choice(self.wrong)
 
     def is_right(self, kind: str, status: int, body: bytes) -> bool:
-        """A forecast of a night names the night's model and mean; nothing but a wrong request is refused."""
+        """Return whether an answer is right: model and mean are of one night, and only invalid requests are rejected."""
         if kind == "wrong":
             return 200 <= status < 500 and status != 429
         if kind == "latest":
@@ -97,7 +105,7 @@ class Soak:
         return status == 200 or (kind == "explain" and status == 404 and b"no_explanation" in body)
 
     async def offer(self, port: int, connection: int, seconds: float) -> None:
-        """Every ``CONNECTIONS``-th request of the schedule, each at its time or, when late, at once."""
+        """Send every ``CONNECTIONS``-th request of the schedule, each at its time or, when late, at once."""
         client = Client(port)
         kinds, weights = list(SHARES), list(SHARES.values())
         begin, place = time.monotonic(), connection
@@ -118,16 +126,16 @@ class Soak:
         client.close()
 
     def commit(self, minute: int) -> None:
-        """What the service shall swap to."""
+        """Commit what the service is to swap to."""
         self.night += 1
         publish_night(self.store, self.tickers, self.day, mean=self.night / 100_000, model=f"m{self.night}")
         self.swaps["night"] += 1
         for asset, every in (("serving_model", MODEL_MINUTES), ("windowed_tensors", PANEL_MINUTES)):
             if minute % every == 0:
-                again(self.store, asset)
+                commit_again(self.store, asset)
                 self.swaps[asset] += 1
 
-    async def look(self, process: int, seconds: float) -> None:
+    async def watch(self, process: int, seconds: float) -> None:
         """Commit every minute; read the memory every five seconds."""
         begin, minute = time.monotonic(), 0
         while (now := time.monotonic() - begin) < seconds:
@@ -138,12 +146,12 @@ class Soak:
             await asyncio.sleep(5)
 
     async def run(self, process: int, port: int, seconds: float) -> None:
-        """The whole hour."""
+        """Send requests, commit and watch for ``seconds``."""
         offers = [self.offer(port, connection, seconds) for connection in range(CONNECTIONS)]
-        await asyncio.gather(self.look(process, seconds), *offers)
+        await asyncio.gather(self.watch(process, seconds), *offers)
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """The growth, and what was done meanwhile."""
+        """Return the growth with what was done meanwhile."""
         minutes = [[mib for at, mib in self.memory if at // 60 == k] for k in range(int(self.memory[-1][0] // 60) + 1)]
         series = [round(statistics.median(minute), 1) for minute in minutes if minute]
         warm = statistics.median(series[WARM_MINUTES - 1 : WARM_MINUTES + 2] or series)  # a trial is shorter
@@ -166,7 +174,7 @@ class Soak:
         return {"soak_memory_growth": growth}
 
 
-def again(store: Store, asset: str) -> None:
+def commit_again(store: Store, asset: str) -> None:
     """Commit the current version of ``asset`` once more, as another version."""
     version = store.current(asset)
     staging = store.stage(asset, input_key=sha256_text(f"{asset} {time.time_ns()}"))
@@ -176,13 +184,13 @@ def again(store: Store, asset: str) -> None:
 
 
 def resident_mib(process: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def main() -> None:
-    """Soak; record where it was a whole hour."""
+    """Soak; record a whole hour."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", help="a real store with a serving_model, copied before it is served")
     parser.add_argument("--seconds", type=float, default=HOUR)
@@ -200,7 +208,7 @@ def main() -> None:
             publish_model(store, tensors)
         soak = Soak(store, root, real=bool(arguments.store), rate=arguments.rate)
         soak.commit(minute=1)
-        process, port = start(str(root), opened_by=soak.opened_by, limits=Limits())
+        process, port = start_service(str(root), opened_by=soak.opened_by, limits=Limits())
         try:
             asyncio.run(soak.run(process.pid, port, arguments.seconds))
         finally:

@@ -1,1 +1,1 @@
-"""Calibrated 1-, 5- and 20-session return forecasts from a raw price panel, as Dagster assets."""
+"""Calibrated return forecasts over several horizons from a raw price panel, as Dagster assets."""

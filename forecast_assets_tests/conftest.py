@@ -1,6 +1,6 @@
 """Fixtures shared by the whole suite: a clean environment, and the smoke graph materialised once.
 
-What takes seconds to import is imported by the fixture that needs it: each mutant's proofs load this file anew.
+What takes seconds to import is imported by the fixture that needs it: the tests of each mutant load this file again.
 """
 
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the user's own settings."""
+    """Remove the user's own settings."""
     for name in list(os.environ):
         if name.startswith("FORECAST_"):
             monkeypatch.delenv(name)
@@ -33,7 +33,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """A headless Chromium; the module says ``needs_chromium``."""
+    """A headless Chromium; the module is marked ``needs_chromium``."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -46,7 +46,7 @@ def browser() -> Iterator["Browser"]:
 def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator["Graph"]:
     """The whole graph on the smoke profile's synthetic panel, materialised once; tests only read it.
 
-    With ``pytest -n 2``, whichever process needs it first makes it, and each works on a copy of its own.
+    With ``pytest -n 2``, the process that needs it first makes it, and each works on a copy of its own.
     """
     from forecast_assets_tests.helpers.graph import copied
 
@@ -61,7 +61,7 @@ def smoke_graph(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
                 materialise(root / "made")
                 (root / "made").rename(made)
     with copied(made, root / "graph") as graph:
-        graph.run("raw_panel")  # computes nothing: it tells Dagster of the years
+        graph.run("raw_panel")  # computes nothing, but registers the years with Dagster
         yield graph
 
 
@@ -75,7 +75,7 @@ def materialise(root: Path) -> None:
 
 @pytest.fixture
 def empty_graph(tmp_path: Path) -> Iterator["Graph"]:
-    """A graph of its own, nothing materialised."""
+    """A graph of its own with nothing materialised."""
     from forecast_assets_tests.helpers.graph import Graph
 
     with Graph(tmp_path) as graph:

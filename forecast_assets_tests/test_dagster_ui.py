@@ -1,6 +1,7 @@
-"""The Dagster UI as people use it, clicked in a real Chromium on a real server.
+"""The Dagster UI as users operate it: clicked in a real Chromium on a real server.
 
-One server for all: its store has what the smoke graph made, but for the panel and one model, which are made by clicking.
+All tests share a server. Its store has what the smoke graph made, but for the panel and one model, which are materialised
+by clicking.
 """
 
 import re
@@ -21,7 +22,7 @@ from forecast_assets_tests.helpers.server import DagsterServer
 pytestmark = needs_chromium
 
 YEARS = ["2018", "2019"]
-WIDE = 2400  # pixels: what lies outside of the view, the lineage does not draw
+WIDE = 2400  # pixels: the lineage does not draw what is outside of the view
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def server(root: Path) -> Iterator[DagsterServer]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window of a laptop's size, patient with a busy machine."""
+    """A window of a laptop's size, with timeouts for a busy machine."""
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
     opened.set_default_timeout(60_000)
     yield opened
@@ -90,7 +91,7 @@ def test_an_asset_names_its_owner_and_its_deadline(page: Page, server: DagsterSe
     page.get_by_text(re.compile("Deadline: At 10:00 AM")).wait_for()
 
 
-def test_missing_years_are_backfilled_from_the_dialog_without_leaks_between_their_splits(
+def test_missing_years_are_backfilled_from_the_dialog_with_purged_splits(
     page: Page, server: DagsterServer, root: Path, panel: dict[str, str]
 ) -> None:
     before = len(server.runs())
@@ -113,7 +114,7 @@ def test_missing_years_are_backfilled_from_the_dialog_without_leaks_between_thei
     page.get_by_text("Passed", exact=True).wait_for()
 
 
-def test_a_partition_key_that_leads_elsewhere_runs_into_a_refusal_and_writes_nothing(
+def test_a_partition_key_that_is_a_path_fails_its_run_and_writes_nothing(
     server: DagsterServer, root: Path, panel: dict[str, str]
 ) -> None:
     def written() -> set[str]:
@@ -131,7 +132,7 @@ def test_a_partition_key_that_leads_elsewhere_runs_into_a_refusal_and_writes_not
     tags = [{"key": "dagster/partition", "value": key}]
     launch = """mutation($p: ExecutionParams!){launchRun(executionParams: $p){__typename}}"""
     asked = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": tags}}
-    server.ask(launch, {"p": asked})  # Dagster takes it: the key is looked at where a file would be named after it
+    server.ask(launch, {"p": asked})  # Dagster accepts it: the store checks the key when it names a folder
     run, *_ = server.wait_for_runs(runs + 1, seconds=120)
     assert run["status"] == "FAILURE"
     assert written() == before
@@ -151,6 +152,6 @@ def test_the_reports_plots_are_a_click_away(page: Page, server: DagsterServer, p
 
 
 def materialise(page: Page) -> None:
-    """Click the asset's button, and confirm that Dagster itself has not made what this server's store came with."""
+    """Click the asset's button, and confirm Dagster's warning that it has not materialised the inputs itself."""
     page.locator("button:has-text('Materialize')").first.click()
     page.locator("button:has-text('Confirm')").click()

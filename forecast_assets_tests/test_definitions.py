@@ -1,4 +1,4 @@
-"""Loading the definitions: what it must not load, what must resolve."""
+"""The definitions load fast, validate, and have descriptions, owners and deadlines."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def test_loading_the_definitions_loads_nothing_heavy() -> None:
 
 
 def test_asset_selections_resolve_from_strings() -> None:
-    """An older antlr, pinned by an older Hydra, makes every one of them raise TypeError."""
+    """With an older antlr, pinned by an older Hydra, each of them raises TypeError."""
     from forecast_assets.definitions import defs
 
     graph = defs.resolve_asset_graph()
@@ -43,7 +43,7 @@ def test_the_definitions_validate() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def test_each_knob_of_a_stage_stands_in_its_launchpad_with_its_description() -> None:
+def test_each_setting_of_a_stage_is_in_its_launchpad_with_its_description() -> None:
     from forecast_assets.core.specs import TftSpec
     from forecast_assets.definitions import defs
 

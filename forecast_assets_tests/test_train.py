@@ -19,7 +19,7 @@ from forecast_assets.train import checked, experiment_of
 from forecast_assets_tests.helpers.graph import Graph
 
 SCHEMA = Path(__file__).parent / "data" / "wandb_sweep_schema.json"
-"""Of W&B's ``sweeps`` 0.3.0 (MIT licence); the package itself can't be installed beside numpy 2."""
+"""From W&B's ``sweeps`` 0.3.0 (MIT licence); the package itself can't be installed beside numpy 2."""
 
 
 def environment(graph: Graph) -> dict[str, str]:
@@ -53,7 +53,7 @@ def test_it_trains_what_the_asset_trains_and_the_trial_is_counted_once(smoke_gra
     assert not (folder / "checkpoints").exists()
 
 
-def test_without_macro_series_the_mixture_of_experts_is_not_trained_and_says_so(smoke_graph: Graph) -> None:
+def test_without_macro_series_the_mixture_of_experts_is_an_error_with_the_reason(smoke_graph: Graph) -> None:
     done = train(smoke_graph, "exp_id=B5", "year=2019")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("forecast-assets: b5_moe: the panel has no vix, vix_change_5, us10y")
@@ -88,14 +88,14 @@ def test_an_unknown_key_or_value_is_one_sentence_with_the_nearest_name(
         checked(arguments)
 
 
-def test_an_experiment_of_another_family_is_refused() -> None:
+def test_an_experiment_of_another_family_is_an_error() -> None:
     with pytest.raises(BadSetting, match="B3 is a tft; model=patchtst has B4"):
         experiment_of("B3", "patchtst")
     with pytest.raises(BadSetting, match="there is no 'B33'; the nearest is B3"):
         experiment_of("B33", None)
 
 
-def test_an_unknown_knob_of_the_network_is_one_sentence_and_no_traceback(smoke_graph: Graph) -> None:
+def test_an_unknown_setting_of_the_network_is_one_sentence_and_no_traceback(smoke_graph: Graph) -> None:
     done = train(smoke_graph, "exp_id=B3", "year=2019", "fit.hiden=3")
     assert done.returncode == 1
     assert done.stderr.strip().endswith("there is no knob 'fit.hiden'; the nearest is fit.hidden")

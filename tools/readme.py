@@ -7,7 +7,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from forecast_assets.core.report.ablation import STEPS
@@ -15,12 +14,11 @@ from forecast_assets.core.report.evidence import selection_verdicts
 from forecast_assets.core.report.summary import general_caveats
 from forecast_assets.core.report.titles import NOTE, TITLES, title
 from forecast_assets.core.report.verdicts import return_difference_claim
+from tools.results import RESULTS, ROOT
 
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 ABLATION = METRICS.with_name("panel_ablation.json")
-RESULTS = ROOT / "benchmarks" / "results"
 POWER_UPS = {"moe": "b5_moe", "graph": "b6_graph", "maml": "b7_maml"}
 
 

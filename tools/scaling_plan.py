@@ -1,4 +1,4 @@
-"""What 100,000 tickers and 20 models would take, from measured unit costs; writes the tables of ``docs/scaling.md``.
+"""Estimate 100,000 tickers and 20 models from measured unit costs; writes the tables of ``docs/scaling.md``.
 
     python -m tools.scaling_plan
 
@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from benchmarks._result import RESULTS, ROOT
+from forecast_assets.core.horizons import HORIZONS
+from tools.results import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "scaling.md"
 BEGIN, END = "<!-- plan: begin -->", "<!-- plan: end -->"
@@ -19,18 +20,18 @@ HOUR, GIB = 3600.0, 2.0**30
 
 
 @dataclass(frozen=True)
-class Ask:
-    """The job, in the terms of the full profile."""
+class Job:
+    """The job to estimate, in the terms of the full profile."""
 
     tickers: int = 100_000
     models: int = 20
     years: int = 7
     fits: int = 3
     epochs: int = 3
-    visits_per_ticker: float = 20_000 / 557  # an epoch of the full profile on the reference panel
+    samples_per_ticker: float = 20_000 / 557  # an epoch of the full profile on the reference panel
     validation_sessions: int = 126
     test_sessions: int = 252
-    hours: float = 24.0  # in which the networks are to be trained
+    hours: float = 24.0  # to train the networks in
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Units:
 
     @classmethod
     def measured(cls) -> Self:
-        """From the committed results."""
+        """Read them from the committed results."""
         big, growth = figure("panel", "big_panel_peak_gib"), figure("panel", "ingest_growth_exponent")
         fold, epoch = figure("fold", "fold_peak_vs_base_tensors"), figure("fold", "full_panel_epoch_minutes")
         infer = figure("models", "tft_infer_vs_pytorch_forecasting")
@@ -72,7 +73,7 @@ class Units:
 
 
 class Line(NamedTuple):
-    """One line of the plan."""
+    """One line of a table."""
 
     what: str
     value: float
@@ -81,7 +82,7 @@ class Line(NamedTuple):
 
 
 def unit_costs(units: Units) -> list[Line]:
-    """What was measured, and the command that did."""
+    """Return what was measured, with the benchmark that measured it."""
     return [
         Line("sessions of a ticker", units.sessions_per_ticker, "rows", "panel"),
         Line("raw rows to tensors", units.panel_seconds_per_row * 1e6, "s per million rows, two cores", "panel"),
@@ -96,17 +97,17 @@ def unit_costs(units: Units) -> list[Line]:
     ]
 
 
-def plan(ask: Ask, units: Units) -> list[Line]:
-    """The job in rows, hours, cores and memory."""
-    rows = ask.tickers * units.sessions_per_ticker
+def plan(job: Job, units: Units) -> list[Line]:
+    """Return the job in rows, hours, cores and memory."""
+    rows = job.tickers * units.sessions_per_ticker
     tensors = rows * units.tensor_bytes_per_row / GIB
-    fits = ask.models * ask.years * ask.fits
-    samples = ask.tickers * ask.visits_per_ticker * ask.epochs
-    scored = ask.tickers * ask.validation_sessions * ask.epochs
-    decisions = ask.tickers * (ask.validation_sessions + ask.test_sessions)
+    fits = job.models * job.years * job.fits
+    samples = job.tickers * job.samples_per_ticker * job.epochs
+    scored = job.tickers * job.validation_sessions * job.epochs
+    forecasts = job.tickers * (job.validation_sessions + job.test_sessions)
     train = samples / units.train_windows_per_core_second / HOUR
-    infer = (scored + decisions) / units.infer_windows_per_core_second / HOUR
-    cores = fits * (train + infer) / ask.hours
+    infer = (scored + forecasts) / units.infer_windows_per_core_second / HOUR
+    cores = fits * (train + infer) / job.hours
     beside = (units.fold_over_tensors - 1) * tensors + units.fit_gib
     return [
         Line("rows", rows / 1e6, "million", "tickers x sessions"),
@@ -116,19 +117,19 @@ def plan(ask: Ask, units: Units) -> list[Line]:
         Line("training a fit", train, "core hours", "tickers x samples x epochs / windows per second"),
         Line("forecasting a fit", infer, "core hours", "validation per epoch, then validation and test"),
         Line("all fits", fits * (train + infer), "core hours", "fits x both"),
-        Line(f"cores for {ask.hours:.0f} hours", cores, "", "core hours / hours"),
+        Line(f"cores for {job.hours:.0f} hours", cores, "", "core hours / hours"),
         Line("memory of a machine", tensors, "GiB", "the mapped tensors, shared by its fits"),
         Line("and for each fit on it", beside, "GiB", "peak less tensors"),
-        Line("rows of one fit's forecasts", 3 * decisions / 1e6, "million", "decisions x horizons"),
-        Line("a night's panel", ask.tickers * units.night_panel_seconds_per_ticker / HOUR, "hours", "tickers x cost"),
+        Line("rows of one fit's forecasts", len(HORIZONS) * forecasts / 1e6, "million", "forecasts x horizons"),
+        Line("a night's panel", job.tickers * units.night_panel_seconds_per_ticker / HOUR, "hours", "tickers x cost"),
         Line(
-            "a night's forecasts", ask.tickers * units.night_forecast_seconds_per_ticker / 60, "min", "tickers x cost"
+            "a night's forecasts", job.tickers * units.night_forecast_seconds_per_ticker / 60, "min", "tickers x cost"
         ),
     ]
 
 
-def section(ask: Ask, units: Units) -> str:
-    """Both tables as Markdown."""
+def section(job: Job, units: Units) -> str:
+    """Return both tables as Markdown."""
     return "\n".join(
         [
             "| measured | cost | unit | by |",
@@ -138,25 +139,25 @@ def section(ask: Ask, units: Units) -> str:
                 for x in unit_costs(units)
             ),
             "",
-            f"| {ask.tickers:,} tickers, {ask.models} models | | | how |",
+            f"| {job.tickers:,} tickers, {job.models} models | | | how |",
             "|---|---|---|---|",
-            *(f"| {x.what} | {shown(x.value)} | {x.unit} | {x.how} |" for x in plan(ask, units)),
+            *(f"| {x.what} | {shown(x.value)} | {x.unit} | {x.how} |" for x in plan(job, units)),
         ]
     )
 
 
 def shown(value: float) -> str:
-    """Three digits that count, none invented."""
+    """Format with three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def with_plan(page: str) -> str:
-    """``page`` with its tables as the committed results make them; ValueError where the markers are missing."""
+    """Return ``page`` with the tables of the committed results. Raises ValueError where its markers are missing."""
     before, found, rest = page.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise ValueError(f"{PAGE.name}: the markers {BEGIN} and {END} must both be there, in this order")
-    return f"{before}{BEGIN}\n{section(Ask(), Units.measured())}\n{END}{after}"
+    return f"{before}{BEGIN}\n{section(Job(), Units.measured())}\n{END}{after}"
 
 
 @cache
@@ -165,7 +166,7 @@ def _results(name: str) -> dict[str, Any]:
 
 
 def figure(name: str, key: str) -> dict[str, Any]:
-    """One committed figure with its details."""
+    """Return one committed figure with its details."""
     return dict(_results(name)[key])
 
 

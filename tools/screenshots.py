@@ -1,9 +1,8 @@
-"""Take the README's screenshots anew: the whole graph on the smoke panel, then the real server, report and service.
+"""Take the README's screenshots: the whole graph on the smoke panel, then the real server, report and service.
 
     python -m tools.screenshots
 
-Beside ``tools.readme``, which writes the README's numbers: what the README shows is made by a command. Pictures go
-to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
+Pictures go to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
 """
 
 import io
@@ -24,17 +23,18 @@ from forecast_assets.serving.model import open_model
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
 from forecast_assets_tests.helpers.live_service import LiveService
-from forecast_assets_tests.helpers.server import PROJECT, DagsterServer
+from forecast_assets_tests.helpers.server import DagsterServer
+from tools.results import ROOT
 
-IMAGES = PROJECT / "docs" / "images"
+IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 COLOURS = 128
-PATIENCE_MS = 60_000
-SETTLE_MS = 3_000  # the UI's own fades and counters
+TIMEOUT_MS = 60_000
+SETTLE_MS = 3_000  # for the UI's animations
 
 
 def main() -> None:
-    """Make the store, take five pictures."""
+    """Make the store and take five pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         root = Path(folder)
@@ -51,28 +51,28 @@ def main() -> None:
 
 
 def materialise(root: Path) -> None:
-    """``forecast-assets run`` on the smoke profile, in a data root and a Dagster home that the server goes on with."""
+    """Run ``forecast-assets run`` on the smoke profile, in the data root and the Dagster home of the server."""
     home = root / "dagster_home"
     home.mkdir()
-    shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
+    shutil.copyfile(ROOT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
     variables = {
         "DAGSTER_HOME": str(home),
         "FORECAST_DATA_DIR": str(root / "data"),
         "WANDB_MODE": "disabled",
     }
     command = [sys.executable, "-m", "forecast_assets.cli", "run", "--profile", "smoke"]
-    subprocess.run(command, cwd=PROJECT, env={**os.environ, **variables}, check=True)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=True)
 
 
 def picture_lineage(browser: Browser, url: str) -> None:
-    """The night and what it reads, all of it made."""
+    """Take the lineage of the night, all of it materialised."""
     with opened(browser, f"{url}/locations/forecast_assets/asset-groups/night", width=1600, height=850) as page:
         page.get_by_text("target_positions", exact=True).first.wait_for()
         save(page, "lineage")
 
 
 def picture_plot(browser: Browser, url: str) -> None:
-    """The report's page with one of its plots."""
+    """Take the report's page with one of its plots."""
     with opened(browser, f"{url}/assets/backtest_report") as page:
         row = page.locator("tr", has_text="plot-coverage")
         row.get_by_text("Show Markdown").click()
@@ -81,7 +81,7 @@ def picture_plot(browser: Browser, url: str) -> None:
 
 
 def picture_backfill(browser: Browser, url: str) -> None:
-    """The dialog that backfills years; nothing is launched."""
+    """Take the dialog that backfills years, without launching it."""
     with opened(browser, f"{url}/assets/ensemble?view=partitions") as page:
         page.get_by_text("2018", exact=True).first.wait_for()
         page.locator("button:has-text('Materialize')").first.click()
@@ -92,13 +92,13 @@ def picture_backfill(browser: Browser, url: str) -> None:
 
 
 def picture_report(browser: Browser, report: Path) -> None:
-    """The verdict, as the report begins."""
+    """Take the beginning of the report."""
     with opened(browser, report.as_uri(), width=1000, height=1000) as page:
         save(page, "report")
 
 
 def picture_service(browser: Browser, url: str) -> None:
-    """The service's page for a ticker."""
+    """Take the service's page for a ticker."""
     with opened(browser, url, width=900, height=850) as page:
         page.locator("svg").wait_for()
         save(page, "fan")
@@ -106,22 +106,22 @@ def picture_service(browser: Browser, url: str) -> None:
 
 @contextmanager
 def opened(browser: Browser, url: str, *, width: int = 1300, height: int = 800) -> Iterator[Page]:
-    """A page that is closed again."""
+    """Open a page, and close it afterwards."""
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
     page.goto(url)
     yield page
     page.close()
 
 
 def save(page: Page, name: str) -> None:
-    """What the page shows now, with few colours."""
+    """Save what the page shows, with few colours."""
     page.wait_for_timeout(SETTLE_MS)
     path = IMAGES / f"{name}.png"
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     shot.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
-    print(f"{path.relative_to(PROJECT)}: {size:,} bytes")
+    print(f"{path.relative_to(ROOT)}: {size:,} bytes")
     if size > MOST_BYTES:
         raise SystemExit(f"{path.name} has {size:,} bytes; at most {MOST_BYTES:,}. Make its window smaller.")
 

@@ -1,1 +1,1 @@
-"""Faults on purpose: processes killed at random, disks that fill up, bytes that flip, launches that race."""
+"""Fault injection: processes killed at random, disks that fill up, bytes that flip, concurrent launches."""

@@ -1,10 +1,10 @@
-"""A campaign of faults against real processes on the smoke profile, and what it broke.
+"""Inject faults into real processes on the smoke profile and count the broken invariants.
 
-    python -m campaigns.faults --folder /path/to/scratch                  all of it; killed, it goes on where it stood
-    python -m campaigns.faults --folder /path/to/scratch --part steps     only the command line's (or: daemon)
+    python -m campaigns.faults --folder /path/to/scratch                  all of it; resumable
+    python -m campaigns.faults --folder /path/to/scratch --part steps     only those of the command line (or: daemon)
 
-Every trial draws from a generator of its own, seeded by its kind and number, and is a line of ``journal.jsonl`` in the
-folder once it is over. The figures are recorded when the last trial is. A full disk is a tmpfs, which takes root to mount.
+Every trial has a random generator of its own, seeded by its kind and number, and becomes a line of ``journal.jsonl`` in the
+folder when it ends. The figures are recorded after the last trial. A full disk is a tmpfs, which needs root to mount.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks._result import commit, record
 from campaigns.faults import daemon, steps, writer
-from campaigns.faults.chains import prepare
+from campaigns.faults.graph_parts import prepare
 from campaigns.faults.subjects import Part, Subject, Writer, subjects
 from campaigns.faults.worker import warm_up
+from tools.results import commit, record
 
 SEED = 20191231
 STEP_TRIALS = {"kill": 250, "aimed": 50, "term": 50, "disk_full": 20, "double": 10, "corruption": 20}
-PARTS = {"kill": 8, "aimed": 5, "term": 5, "disk_full": 4, "double": 2}
-"""Every how many-th trial disturbs a part of the graph; the others disturb a writer to the store, in a tenth of the time."""
+GRAPH_EVERY = {"kill": 8, "aimed": 5, "term": 5, "disk_full": 4, "double": 2}
+"""Of each kind, every n-th trial is on a part of the graph; the others are on a writer to the store, ten times as fast."""
 
 DAEMON_TRIALS = {"daemon_kill9": 50, "daemon_killed": 20, "daemon_double": 10}
 FIGURES = {
@@ -37,24 +37,25 @@ FIGURES = {
 
 
 def plan() -> list[tuple[str, int]]:
-    """The trials of the command line: first those on the writer, which are quick, then those on parts of the graph; kinds
-    mixed, so that a campaign cut short has seen all of them.
+    """Return the trials of the command line: first those on the writer, which are quick, then those on parts of the graph.
+
+    Kinds are mixed, so that an interrupted campaign has some of each.
     """
     trials = [(kind, number) for kind, count in STEP_TRIALS.items() for number in range(count)]
     return sorted(trials, key=lambda trial: (is_of_graph(*trial), trial[1] / STEP_TRIALS[trial[0]], trial))
 
 
 def is_of_graph(kind: str, number: int) -> bool:
-    """Whether a trial disturbs a part of the graph, and not the writer."""
-    return number % PARTS.get(kind, 1) == 0
+    """Return whether a trial is on a part of the graph, and not on the writer."""
+    return number % GRAPH_EVERY.get(kind, 1) == 0
 
 
 def run_steps(folder: Path, *, shard: int, shards: int) -> None:
-    """The trials that are not in the journal yet."""
+    """Run the trials that are not in the journal yet."""
     warm_up()
     prepare(folder / "reference")
-    known = done(folder)
-    waiting = [trial for k, trial in enumerate(plan()) if trial not in known and k % shards == shard]
+    finished = done(folder)
+    waiting = [trial for k, trial in enumerate(plan()) if trial not in finished and k % shards == shard]
     if not waiting:
         return
     root = folder / f"steps-{shard}"
@@ -62,18 +63,18 @@ def run_steps(folder: Path, *, shard: int, shards: int) -> None:
     written, parts = subjects(folder / "reference", root)
     for kind, number in waiting:
         started = time.perf_counter()
-        chance = random.Random(f"{SEED}/{kind}/{number}")
-        part = parts[(number // PARTS.get(kind, 1)) % len(parts)]
+        rng = random.Random(f"{SEED}/{kind}/{number}")
+        part = parts[(number // GRAPH_EVERY.get(kind, 1)) % len(parts)]
         subject = part if is_of_graph(kind, number) else written
-        outcome = one(kind, subject, chance)
+        outcome = one(kind, subject, rng)
         note(folder, kind, number, outcome, seconds=time.perf_counter() - started)
         if outcome.broken:
             keep(root, folder / "broken" / f"{kind}-{number}")
 
 
 def run_quick(folder: Path, count: int) -> int:
-    """So many trials of each kind on the writer alone; returns how many broke something."""
-    written = Writer("store", folder / "quick", expected=writer.undisturbed(folder / "quick"))
+    """Run ``count`` trials of each kind on the writer alone; return how many broke an invariant."""
+    written = Writer("store", folder / "quick", expected=writer.without_faults(folder / "quick"))
     written.calibrate()
     broken = 0
     for kind in ("kill", "aimed", "term", "double"):
@@ -84,25 +85,25 @@ def run_quick(folder: Path, count: int) -> int:
     return broken
 
 
-def one(kind: str, subject: Subject, chance: random.Random) -> steps.Outcome:
-    """A trial of a kind."""
+def one(kind: str, subject: Subject, rng: random.Random) -> steps.Outcome:
+    """Run a trial of a kind."""
     match kind:
         case "kill":
-            return steps.killed(subject, chance, number=signal.SIGKILL)
+            return steps.killed(subject, rng, number=signal.SIGKILL)
         case "term":
-            return steps.killed(subject, chance, number=signal.SIGTERM)
+            return steps.killed(subject, rng, number=signal.SIGTERM)
         case "aimed":
-            return steps.killed_inside_a_write(subject, chance)
+            return steps.killed_inside_a_write(subject, rng)
         case "disk_full":
-            return steps.disk_full(subject, chance)
+            return steps.disk_full(subject, rng)
         case "double":
-            return steps.launched_twice(subject, chance)
+            return steps.launched_twice(subject, rng)
     assert isinstance(subject, Part)
-    return steps.corrupted(subject, chance)
+    return steps.corrupted(subject, rng)
 
 
 def keep(root: Path, where: Path) -> None:
-    """What an invariant was broken in, to be looked at."""
+    """Keep the folder in which an invariant broke, for inspection."""
     where.parent.mkdir(exist_ok=True)
     if not where.exists():
         os.rename(root, where)
@@ -110,7 +111,7 @@ def keep(root: Path, where: Path) -> None:
 
 
 def note(folder: Path, kind: str, number: int, outcome: steps.Outcome, *, seconds: float) -> None:
-    """One line of the journal, flushed."""
+    """Append the outcome to the journal, durably."""
     line = {"kind": kind, "number": number, "seconds": round(seconds, 1), "commit": commit(), **vars(outcome)}
     with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
         journal.write(json.dumps(line) + "\n")
@@ -122,7 +123,7 @@ def note(folder: Path, kind: str, number: int, outcome: steps.Outcome, *, second
 
 
 def journal(folder: Path) -> Iterator[dict[str, Any]]:
-    """The trials so far; a line that a kill cut off is none."""
+    """Yield the trials so far; an incomplete last line is ignored."""
     path = folder / "journal.jsonl"
     for line in path.read_text().splitlines() if path.exists() else []:
         if line.endswith("}"):
@@ -134,7 +135,7 @@ def done(folder: Path) -> set[tuple[str, int]]:
 
 
 def figures(trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The two figures, with trials by kind and what broke."""
+    """Return the two figures, with trials by kind and violations."""
     found = {}
     for key, kinds in FIGURES.items():
         mine = [trial for trial in trials if trial["kind"] in kinds]
@@ -152,14 +153,16 @@ def figures(trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Go on with the campaign; record it when it is over."""
+    """Run or resume the campaign; record it when it is complete."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--part", choices=["all", "steps", "daemon"], default="all")
     parser.add_argument(
         "--quick", type=int, metavar="N", help="only N trials of each kind on the writer; records nothing"
     )
-    parser.add_argument("--shard", default="0/1", help="K/N: only every N-th trial, from the K-th on; for N at a time")
+    parser.add_argument(
+        "--shard", default="0/1", help="K/N: only every N-th trial, from the K-th on, to run N in parallel"
+    )
     options = parser.parse_args()
     shard, shards = map(int, options.shard.split("/"))
     folder = options.folder.absolute()
@@ -174,7 +177,7 @@ def main() -> None:
     trials = list(journal(folder))
     missing = {kind: n - sum(t["kind"] == kind for t in trials) for kind, n in wanted.items()}
     if any(missing.values()):
-        print(f"not over yet, nothing recorded; trials to come: {missing}")
+        print(f"incomplete, nothing recorded; trials to come: {missing}")
         return
     print(record("faults", figures(trials), command="python -m campaigns.faults --folder FOLDER"))
 

@@ -1,8 +1,8 @@
 """Trials on a real ``dagster dev``: its webserver, daemon, code server, run workers and steps, killed at random.
 
-One server and one data root serve all trials, as they would serve a year of nights; only what was killed is started again.
-A run that a worker's death has ended is tried again by Dagster; one that ended otherwise is launched once more, as the next
-night would be. More than five minutes in any other state breaks an invariant.
+One server and one data root serve all trials; only what was killed is started again. Dagster retries a run whose worker
+died; one that ended otherwise is launched once more, as the next night would be. A run that is in any other state for more
+than five minutes breaks an invariant.
 """
 
 import os
@@ -20,21 +20,22 @@ from typing import Any
 from urllib.error import URLError
 
 from campaigns.faults import invariants
-from campaigns.faults.chains import YEAR, lay_out, unfinished_runs
+from campaigns.faults.graph_parts import YEAR, lay_out, unfinished_runs
 from campaigns.faults.steps import Outcome
 from campaigns.faults.worker import variables
 from forecast_assets.store.store import Store
-from forecast_assets_tests.helpers.server import PROJECT, DagsterServer
+from forecast_assets_tests.helpers.server import DagsterServer
+from tools.results import ROOT
 
 SETTLED_SECONDS = 300.0
 ENDING_SECONDS = 20.0
 TARGETS = {"worker": 18, "step": 18, "code server": 4, "webserver": 4, "tree": 6}
-"""How many of fifty kills go where; the daemon's own are counted apart."""
+"""Targets of fifty kills; kills of the daemon are counted separately."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A job on some of its assets. ``seconds`` is about how long it takes, from the click to the end."""
+    """A job on some of its assets. ``seconds``: about how long it takes from launch to end."""
 
     job: str
     assets: tuple[str, ...]
@@ -52,8 +53,8 @@ def launches(reference: Path) -> list[Launch]:
     ]
 
 
-class Bench:
-    """The server under trial, and what is laid out below it."""
+class ServerUnderTest:
+    """The server under test, with its copy of the finished store."""
 
     def __init__(self, reference: Path, root: Path) -> None:
         self.reference, self.root = reference, root
@@ -61,7 +62,7 @@ class Bench:
         lay_out(reference, root, shared=False)
 
     def up(self) -> DagsterServer:
-        """The server, started where it is not there (any more)."""
+        """Return the server, started unless it runs."""
         if self.server is None or self.server.processes[0].poll() is not None:
             self.down()
             os.environ.update(variables(self.root))
@@ -70,9 +71,7 @@ class Bench:
         return self.server
 
     def ask(self, query: str, variables: dict[str, Any] | None = None) -> Any:
-        """The data of a GraphQL answer. A server that ends with what was killed, and no longer answers, is given its time,
-        then ended as by whoever looks after it.
-        """
+        """Return the data of a GraphQL answer; restart a server that has not answered for ``ENDING_SECONDS``."""
         until = time.monotonic() + ENDING_SECONDS
         while time.monotonic() < until:
             try:
@@ -83,7 +82,7 @@ class Bench:
         return self.up().ask(query, variables)
 
     def down(self) -> None:
-        """End what is left of it, without a word."""
+        """Kill what is left of it."""
         if self.server is not None:
             _kill_group(self.server.processes[0].pid)
             self.server.processes[0].wait()
@@ -94,7 +93,7 @@ class Bench:
             shutil.rmtree(self.root / "data" / "store" / asset / (launch.partition or "all"))
 
     def launch(self, launch: Launch, *, in_process: bool = False) -> str:
-        """Click on Materialize; the run's id."""
+        """Launch a run as the UI's Materialize does; return its id."""
         selector = {
             "repositoryLocationName": "forecast_assets",
             "repositoryName": "__repository__",
@@ -113,7 +112,7 @@ class Bench:
         return run
 
     def settle(self, runs: list[str]) -> list[str]:
-        """Wait until no run goes on; sentences for those that still do after five minutes."""
+        """Wait until no run is unfinished; return sentences for those that are after five minutes."""
         self.up()
         until, calm = time.monotonic() + SETTLED_SECONDS, 0
         while time.monotonic() < until:
@@ -126,13 +125,13 @@ class Bench:
         return [f"after {SETTLED_SECONDS:.0f} s run {run}" for run in unfinished_runs(self.root / "home")]
 
     def succeeded(self, run: str) -> bool:
-        """Whether the run, or a retry of it, succeeded."""
+        """Return whether the run, or a retry of it, succeeded."""
         query = "{runsOrError(limit: 20){... on Runs{results{runId rootRunId status}}}}"
         runs = self.ask(query)["runsOrError"]["results"]
         return any(r["status"] == "SUCCESS" and run in (r["runId"], r["rootRunId"]) for r in runs)
 
     def processes(self, target: str) -> list[int]:
-        """Pids of what ``target`` names, among the server's descendants."""
+        """Return the process ids of ``target`` among the server's descendants."""
         assert self.server is not None
         tree = _tree(self.server.processes[0].pid)
         commands = {pid: _command(pid) for pid in tree}
@@ -162,100 +161,100 @@ def run(
     shard: int,
     shards: int,
 ) -> None:
-    """The trials of ``counts`` that are not ``done``; ``note`` writes each one down."""
+    """Run the trials of ``counts`` that are not ``done``; ``note`` records each one."""
     waiting = [trial for k, trial in enumerate(_plan(counts)) if trial not in done and k % shards == shard]
     if not waiting:
         return
     root = folder / f"daemon-{shard}"
-    bench = Bench(folder / "reference", root)
+    tested = ServerUnderTest(folder / "reference", root)
     try:
         for kind, number in waiting:
             started = time.perf_counter()
-            outcome = _trial(bench, kind, number, random.Random(f"{seed}/{kind}/{number}"))
+            outcome = _trial(tested, kind, number, random.Random(f"{seed}/{kind}/{number}"))
             note(folder, kind, number, outcome, seconds=time.perf_counter() - started)
             if outcome.broken:
-                bench.down()
-                os.rename(bench.root, folder / f"broken-{kind}-{number}")
-                bench = Bench(folder / "reference", root)
+                tested.down()
+                os.rename(tested.root, folder / f"broken-{kind}-{number}")
+                tested = ServerUnderTest(folder / "reference", root)
     finally:
-        bench.down()
+        tested.down()
 
 
 def _plan(counts: dict[str, int]) -> Iterator[tuple[str, int]]:
-    """The kinds mixed."""
+    """All trials, the kinds mixed."""
     trials = [(kind, number) for kind, count in counts.items() for number in range(count)]
     yield from sorted(trials, key=lambda trial: (trial[1] / counts[trial[0]], trial[0]))
 
 
 def _target(number: int) -> str:
-    """Targets in turn, in the proportions of TARGETS."""
+    """The target of a trial, in the proportions of TARGETS."""
     places = [((k + 0.5) / count, target) for target, count in TARGETS.items() for k in range(count)]
     return sorted(places)[number % len(places)][1]
 
 
-def _trial(bench: Bench, kind: str, number: int, chance: random.Random) -> Outcome:
-    launch = chance.choice(launches(bench.reference))
+def _trial(tested: ServerUnderTest, kind: str, number: int, rng: random.Random) -> Outcome:
+    launch = rng.choice(launches(tested.reference))
     broken: list[str] = []
-    bench.up()
+    tested.up()
     if kind == "daemon_double":
-        return _race(bench, launch, number)
-    bench.remove(launch)
+        return _race(tested, launch, number)
+    tested.remove(launch)
     target = "daemon" if kind == "daemon_killed" else _target(number)
-    before = {*bench.processes("worker"), *bench.processes("step")}  # the last run's, about to leave
-    runs = [bench.launch(launch, in_process=target != "step" and chance.random() < 0.8)]
-    after = chance.uniform(0, launch.seconds)
-    how, broken = _kill(bench, target, after, before)
-    broken = [*broken, *invariants.store_problems(bench.root)]
-    broken += bench.settle(runs)
-    if not any(bench.succeeded(run) for run in runs):
+    before = {*tested.processes("worker"), *tested.processes("step")}  # of the last run, about to end
+    runs = [tested.launch(launch, in_process=target != "step" and rng.random() < 0.8)]
+    after = rng.uniform(0, launch.seconds)
+    how, broken = _kill(tested, target, after, before)
+    broken = [*broken, *invariants.store_problems(tested.root)]
+    broken += tested.settle(runs)
+    if not any(tested.succeeded(run) for run in runs):
         how += ", launched again"
-        again = bench.launch(launch)
-        broken += bench.settle([again])
-        broken += [] if bench.succeeded(again) else [f"the run after it, {again}, did not succeed"]
-    return Outcome(launch.job, how, [*broken, *_in_order(bench, launch)])
+        again = tested.launch(launch)
+        broken += tested.settle([again])
+        broken += [] if tested.succeeded(again) else [f"the run after it, {again}, did not succeed"]
+    return Outcome(launch.job, how, [*broken, *_violations(tested, launch)])
 
 
-def _in_order(bench: Bench, *launches: Launch) -> list[str]:
-    """All invariants, and that nothing was made twice."""
-    broken = invariants.after_rerun(bench.root, bench.reference)
-    store = Store(bench.root / "data" / "store")
+def _violations(tested: ServerUnderTest, *launches: Launch) -> list[str]:
+    """Check all invariants, and that nothing was made twice."""
+    broken = invariants.after_rerun(tested.root, tested.reference)
+    store = Store(tested.root / "data" / "store")
     for launch in launches:
         for asset in launch.assets:
             made = len(store.versions(asset, launch.partition))
-            broken += [f"{asset} was made {made} times: a step worked beside another"] if made > 1 else []
+            broken += [f"{asset} was made {made} times: two steps ran at once"] if made > 1 else []
     return broken
 
 
-def _race(bench: Bench, launch: Launch, number: int) -> Outcome:
-    """Two runs of one job at once; every third time under two daemons, and every third a backfill beside the nightly."""
-    night, year = launches(bench.reference)[-1], Launch("backfill", ("baselines",), YEAR, 10)
+def _race(tested: ServerUnderTest, launch: Launch, number: int) -> Outcome:
+    """Launch two runs of one job at once; every third time under two daemons, every third a backfill and the nightly."""
+    night, year = launches(tested.reference)[-1], Launch("backfill", ("baselines",), YEAR, 10)
     if number % 3 == 2:
         for made in (night, year):
-            bench.remove(made)
-        assert bench.server is not None
-        bench.server.backfill(list(year.assets), [YEAR])
-        run = bench.launch(night)
-        store = Store(bench.root / "data" / "store")
-        bench.server.wait("the backfill", lambda: store.has("baselines", YEAR), seconds=SETTLED_SECONDS)
-        broken = bench.settle([run])
-        return Outcome("backfill, nightly", "beside each other", [*broken, *_in_order(bench, night, year)])
-    bench.remove(launch)
-    with _second_daemon(bench) if number % 3 == 1 else nullcontext():
-        runs = [bench.launch(launch), bench.launch(launch)]
-        broken = bench.settle(runs)
-    broken += [] if all(map(bench.succeeded, runs)) else ["one of the two did not succeed"]
+            tested.remove(made)
+        assert tested.server is not None
+        tested.server.backfill(list(year.assets), [YEAR])
+        run = tested.launch(night)
+        store = Store(tested.root / "data" / "store")
+        tested.server.wait("the backfill", lambda: store.has("baselines", YEAR), seconds=SETTLED_SECONDS)
+        broken = tested.settle([run])
+        return Outcome("backfill, nightly", "at the same time", [*broken, *_violations(tested, night, year)])
+    tested.remove(launch)
+    with _second_daemon(tested) if number % 3 == 1 else nullcontext():
+        runs = [tested.launch(launch), tested.launch(launch)]
+        broken = tested.settle(runs)
+    broken += [] if all(map(tested.succeeded, runs)) else ["one of the two did not succeed"]
     how = "two runs at once" + (" under two daemons" if number % 3 == 1 else "")
-    return Outcome(launch.job, how, [*broken, *_in_order(bench, launch)])
+    return Outcome(launch.job, how, [*broken, *_violations(tested, launch)])
 
 
 @contextmanager
-def _second_daemon(bench: Bench) -> Iterator[None]:
-    """Another daemon on the same Dagster home, from its first heartbeat on."""
-    with (bench.root / "second_daemon.log").open("wb") as log:
+def _second_daemon(tested: ServerUnderTest) -> Iterator[None]:
+    """Run another daemon on the same Dagster home."""
+    with (tested.root / "second_daemon.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
-            cwd=PROJECT,
-            env=os.environ | variables(bench.root),
+            cwd=ROOT,
+            env=os.environ | variables(tested.root),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -269,26 +268,26 @@ def _second_daemon(bench: Bench) -> Iterator[None]:
         process.wait()
 
 
-def _kill(bench: Bench, target: str, after: float, before: set[int]) -> tuple[str, list[str]]:
-    """Kill -9 one process of the kind ``target`` once ``after`` seconds have passed and there is one."""
-    assert bench.server is not None
+def _kill(tested: ServerUnderTest, target: str, after: float, before: set[int]) -> tuple[str, list[str]]:
+    """Send SIGKILL to a process of the kind ``target`` once ``after`` seconds have passed and there is one."""
+    assert tested.server is not None
     time.sleep(after if target not in ("worker", "step") else 0)
     if target == "tree":
-        for pid in [*_tree(bench.server.processes[0].pid), bench.server.processes[0].pid]:
+        for pid in [*_tree(tested.server.processes[0].pid), tested.server.processes[0].pid]:
             _kill_one(pid)
         return f"whole tree after {after:.1f} s", []
     until = time.monotonic() + 60
-    while not (found := [pid for pid in bench.processes(target) if pid not in before]):
+    while not (found := [pid for pid in tested.processes(target) if pid not in before]):
         if time.monotonic() > until:
             return f"no {target} to kill", [f"no {target} was seen within 60 s"]
         time.sleep(0.05)
     if target in ("worker", "step"):
         time.sleep(after / 4)
     _kill_one(found[0])
-    if target in ("daemon", "webserver"):  # the server ends with it, or is ended as by whoever looks after it
+    if target in ("daemon", "webserver"):  # the server ends with it, or has to be ended
         with suppress(subprocess.TimeoutExpired):
-            bench.server.processes[0].wait(timeout=5)
-        bench.down()
+            tested.server.processes[0].wait(timeout=5)
+        tested.down()
     return f"{target} after {after:.1f} s", []
 
 
@@ -301,7 +300,7 @@ def _kill_group(pid: int) -> None:
     for process in [*_tree(pid), pid]:
         _kill_one(process)
     with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)  # whom the tree no longer leads to
+        os.killpg(pid, signal.SIGKILL)  # orphans that are no longer in the tree
 
 
 def _tree(root: int) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Faults at a durable step of this very process, and the count of its steps."""
+"""Kill this process at one of its durable steps, or count them; a durable step is a call that changes the disk."""
 
 import os
 import signal
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 DURABLE = ("mkdir", "fsync", "link", "replace", "rename")
-"""Calls of ``os`` after which a crash finds something else on the disk."""
+"""Functions of ``os`` that change what a crash leaves on the disk."""
 
 
 def at_each_step(action: Callable[[int, bool], None]) -> None:
-    """From now on, call ``action(step, late)`` before and after every durable step."""
+    """Call ``action(step, late)`` before and after every durable step from now on."""
     passed = 0
 
     def watched(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,7 +21,7 @@ def at_each_step(action: Callable[[int, bool], None]) -> None:
             action(step, False)
             try:
                 return real(*arguments, **options)
-            finally:  # a folder that is there already is a step too
+            finally:  # a folder that exists already is a step too
                 action(step, True)
 
         return call
@@ -31,7 +31,7 @@ def at_each_step(action: Callable[[int, bool], None]) -> None:
 
 
 def die_at(step: int, *, late: bool) -> None:
-    """Kill this process right before its step number ``step`` from now, or right after it."""
+    """Kill this process right before its step number ``step`` from now, or right after it (``late``)."""
 
     def action(now: int, after: bool) -> None:
         if (now, after) == (step, late):
@@ -41,7 +41,7 @@ def die_at(step: int, *, late: bool) -> None:
 
 
 def count_steps(path: Path) -> None:
-    """Keep the number of steps so far in a file."""
+    """Write the number of steps so far to a file."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
 
     def action(now: int, after: bool) -> None:

@@ -1,4 +1,4 @@
-"""What must hold after a fault, and after the run that follows it. Each function returns what does not, in sentences."""
+"""Invariants that must hold after a fault, and after the run that follows it; functions return violations as sentences."""
 
 import json
 import zipfile
@@ -6,7 +6,7 @@ from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
-from campaigns.faults.chains import unfinished_runs
+from campaigns.faults.graph_parts import unfinished_runs
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.names import MANIFEST
 from forecast_assets.store.store import Store
@@ -16,19 +16,19 @@ TIMED = ("sweep",)
 """Assets whose tables hold seconds, so that no two runs give the same bytes."""
 
 NAMED = "serving_model"
-"""What a night's record calls the version that it used; half of a version's name is drawn at random."""
+"""Key of a night's record that holds a version's name, half of which is random."""
 
 DEBUGGING = (".debug_pkl", "serialization_id")
-"""Members of a traced model that tell from where it was traced, and are read by nobody but torch's error messages."""
+"""Members of a traced model that hold source locations, which only torch's error messages read."""
 
 
 def store_problems(root: Path) -> list[str]:
-    """Every version as its manifest says, every CURRENT leading to one."""
+    """Check every version against its manifest, and that every CURRENT names one."""
     return [str(problem) for problem in Store(root / "data" / "store").verify()]
 
 
 def litter(root: Path) -> list[str]:
-    """Unpublished versions and temporary files."""
+    """Find unpublished versions and temporary files."""
     store = root / "data" / "store"
     unpublished = [path for path in store.glob("*/*/*-????????") if path.is_dir() and not (path / MANIFEST).exists()]
     temporary = list((root / "data").rglob(".*.tmp"))
@@ -36,7 +36,7 @@ def litter(root: Path) -> list[str]:
 
 
 def contents(root: Path) -> dict[str, str]:
-    """Digest of every current artefact's files."""
+    """Return the digest of every current artefact's files."""
     store = Store(root / "data" / "store")
     slots = [(asset, partition) for asset in store.assets() for partition in store.slots(asset)]
     current = [store.current(asset, partition) for asset, partition in slots if asset not in TIMED]
@@ -44,7 +44,7 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def _content(version: Version) -> str:
-    """As its manifest says (which `verify` has compared), but for what is not a result."""
+    """The digests of its manifest, which `verify` has checked, without what is not a result."""
     digests = {name: entry.sha256 for name, entry in version.manifest.files.items()}
     if "model.pt" in digests:
         with zipfile.ZipFile(version.path("model.pt")) as archive:
@@ -57,7 +57,7 @@ def _content(version: Version) -> str:
 
 
 def differences(root: Path, reference: Path) -> list[str]:
-    """Artefacts whose content is not that of the undisturbed run."""
+    """Find artefacts whose content differs from that of the run without faults."""
     here, there = contents(root), contents(reference)
     return [
         f"{label}: content {here.get(label)} is not {there.get(label)}"
@@ -67,10 +67,12 @@ def differences(root: Path, reference: Path) -> list[str]:
 
 
 def doubles(root: Path, reference: Path) -> list[str]:
-    """Trials counted twice or lost, nights committed twice."""
+    """Find trials counted twice or lost, and nights committed twice."""
     found = []
     ids = [json.loads(line)["id"] for line in _lines(root / "data" / "ledger" / "trials.jsonl")]
-    found += [f"trial {name} stands {count} times in the ledger" for name, count in Counter(ids).items() if count > 1]
+    found += [
+        f"trial {name} stands {count} times in the trial log" for name, count in Counter(ids).items() if count > 1
+    ]
     expected = {json.loads(line)["id"] for line in _lines(reference / "data" / "ledger" / "trials.jsonl")}
     found += [f"trial {name} is lost or foreign" for name in sorted(set(ids) ^ expected)]
     store = Store(root / "data" / "store")
@@ -81,7 +83,7 @@ def doubles(root: Path, reference: Path) -> list[str]:
 
 
 def after_rerun(root: Path, reference: Path) -> list[str]:
-    """All of it, once the graph has been run again."""
+    """Check all invariants, once the graph has been run again."""
     return [
         *store_problems(root),
         *differences(root, reference),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaigns.faults import invariants
-from campaigns.faults.chains import FOLD, NIGHT, PANEL, YEAR, lay_out
+from campaigns.faults.graph_parts import FOLD, NIGHT, PANEL, YEAR, lay_out
 from campaigns.faults.subjects import Part, Subject
 from campaigns.faults.worker import start
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
@@ -20,7 +20,7 @@ VICTIMS = ("CURRENT", "manifest.json", "table.parquet", "model.pt", ".safetensor
 
 @dataclass
 class Outcome:
-    """What a trial found; ``broken`` holds a sentence for each invariant that did not hold."""
+    """Result of a trial; ``broken`` holds a sentence for each invariant that did not hold."""
 
     chain: str
     how: str
@@ -28,12 +28,12 @@ class Outcome:
 
 
 ATTEMPTS = 30
-"""Signals sent, each in half the time of the one before, until one finds its process at work."""
+"""Signals sent, each after half the time of the one before, until one reaches a running process."""
 
 
-def killed(subject: Subject, chance: random.Random, *, number: int) -> Outcome:
-    """Signal ``number`` at a random moment; one that came too late is sent again, sooner."""
-    after = chance.uniform(0, subject.seconds)
+def killed(subject: Subject, rng: random.Random, *, number: int) -> Outcome:
+    """Send signal ``number`` at a random moment; where the process had ended, try again with half the delay."""
+    after = rng.uniform(0, subject.seconds)
     for _ in range(ATTEMPTS):
         subject.begin()
         worker = subject.start("faulty")
@@ -50,24 +50,24 @@ def killed(subject: Subject, chance: random.Random, *, number: int) -> Outcome:
     return _recovered(subject, f"{signal.Signals(number).name} after {after:.2f} s (exit {code})", broken)
 
 
-def killed_inside_a_write(subject: Subject, chance: random.Random) -> Outcome:
-    """Kill -9 right before or right after one of the durable steps."""
+def killed_inside_a_write(subject: Subject, rng: random.Random) -> Outcome:
+    """Send SIGKILL right before or right after one of the durable steps."""
     from campaigns.faults.injected import die_at
 
-    step, late = chance.randrange(subject.steps), chance.random() < 0.5
+    step, late = rng.randrange(subject.steps), rng.random() < 0.5
     subject.begin()
     code = subject.start("faulty", lambda: die_at(step, late=late)).wait()
     how = f"killed {'after' if late else 'before'} durable step {step} of {subject.steps} (exit {code})"
-    broken = [] if code == -signal.SIGKILL else [f"it was to die at step {step} and ended with {code}"]
+    broken = [] if code == -signal.SIGKILL else [f"it should have died at step {step} and ended with {code}"]
     return _recovered(subject, how, broken)
 
 
-def disk_full(subject: Subject, chance: random.Random) -> Outcome:
-    """The data root is a tmpfs with room for a part of what is to be written; then it is made larger."""
+def disk_full(subject: Subject, rng: random.Random) -> Outcome:
+    """Use a tmpfs with room for a part of what is written as the data root; then make it larger."""
     subject.begin()
     before = _used(subject.root / "data")
     if subject.start("measure").wait() != 0:
-        raise SystemExit(f"{subject.name}: undisturbed, it fails; see {subject.root}")
+        raise SystemExit(f"{subject.name}: without a fault it fails; see {subject.root}")
     needed = max(4096, _used(subject.root / "data") - before)
     subject.begin(shared=False)
     data, kept = subject.root / "data", subject.root / "kept"
@@ -78,24 +78,24 @@ def disk_full(subject: Subject, chance: random.Random) -> Outcome:
     try:
         shutil.copytree(kept, data, dirs_exist_ok=True)
         used = shutil.disk_usage(data).used
-        room = int(chance.random() * needed) // 4096 * 4096
+        room = int(rng.random() * needed) // 4096 * 4096
         _mount("mount", "-o", f"remount,size={used + max(4096, room)}", str(data))
         worker = subject.start("faulty")
         code = worker.wait()
-        told = worker.log.read_text()
-        broken = [] if code else ["it ended well on a full disk"]
-        if "No space left on device" not in told:
-            broken.append("it did not say that the disk is full")
+        printed = worker.log.read_text()
+        broken = [] if code else ["it succeeded on a full disk"]
+        if "No space left on device" not in printed:
+            broken.append("it did not report that the disk is full")
         _mount("mount", "-o", "remount,size=1g", str(data))
-        how = f"room for {room} of about {needed} bytes (exit {code}{', traceback' if 'Traceback' in told else ''})"
+        how = f"room for {room} of about {needed} bytes (exit {code}{', traceback' if 'Traceback' in printed else ''})"
         return _recovered(subject, how, broken)
     finally:
         _mount("umount", str(data))
 
 
-def launched_twice(subject: Subject, chance: random.Random) -> Outcome:
-    """The same command twice, the second one within the first one's time."""
-    after = chance.uniform(0, subject.seconds * 0.8)
+def launched_twice(subject: Subject, rng: random.Random) -> Outcome:
+    """Run the same command twice, the second one while the first one runs."""
+    after = rng.uniform(0, subject.seconds * 0.8)
     subject.begin()
     before = subject.versions()
     one = subject.start("one")
@@ -109,21 +109,21 @@ def launched_twice(subject: Subject, chance: random.Random) -> Outcome:
     return _recovered(subject, f"the second one {after:.2f} s later", broken)
 
 
-def corrupted(subject: Part, chance: random.Random) -> Outcome:
-    """One byte of a published file flipped: a reader says so in a sentence, and running its asset again repairs it."""
+def corrupted(subject: Part, rng: random.Random) -> Outcome:
+    """Flip one bit of a published file: reading reports it in one sentence, and running its asset again repairs it."""
     root, store = subject.root, subject.root / "data" / "store"
     lay_out(subject.reference, root, shared=False)
-    ending = chance.choice(VICTIMS)
+    ending = rng.choice(VICTIMS)
     files = sorted(
         path for path in store.rglob(f"*{ending}") if path.relative_to(store).parts[0] in {*FOLD, *PANEL, *NIGHT}
     )
-    victim = chance.choice(files)
+    victim = rng.choice(files)
     asset, partition = victim.relative_to(store).parts[:2]
     content = bytearray(victim.read_bytes())
-    place = chance.randrange(len(content))
-    content[place] ^= 1 << chance.randrange(8)
+    place = rng.randrange(len(content))
+    content[place] ^= 1 << rng.randrange(8)
     victim.write_bytes(bytes(content))
-    broken = _not_told(Store(store), asset, None if partition == "all" else partition)
+    broken = _not_reported(Store(store), asset, None if partition == "all" else partition)
     if not invariants.store_problems(root):
         broken.append("verify finds nothing")
     years = ("--years", partition) if partition.isdigit() else ("--years", YEAR)
@@ -134,16 +134,16 @@ def corrupted(subject: Part, chance: random.Random) -> Outcome:
     return Outcome("corruption", how, [*broken, *invariants.after_rerun(root, subject.reference)])
 
 
-def _not_told(store: Store, asset: str, partition: str | None) -> list[str]:
+def _not_reported(store: Store, asset: str, partition: str | None) -> list[str]:
     try:
         store.current(asset, partition).check()
     except (CorruptArtefact, MissingArtefact) as error:
         return [] if "\n" not in str(error) else [f"not one sentence: {error}"]
-    return ["a reader gets the damaged version without a word"]
+    return ["a reader gets the damaged version without an error"]
 
 
 def _recovered(subject: Subject, how: str, broken: list[str]) -> Outcome:
-    """The store right after the fault, the same again, and then all invariants."""
+    """Check the store right after the fault, run the same again, and check all invariants."""
     broken = [*broken, *invariants.store_problems(subject.root)]
     worker = subject.start("again")
     code = worker.wait()
@@ -154,13 +154,13 @@ def _recovered(subject: Subject, how: str, broken: list[str]) -> Outcome:
 
 
 def _used(folder: Path) -> int:
-    """Bytes in whole pages, as tmpfs counts them; a file with two names counts once."""
+    """Bytes in whole pages, as tmpfs counts them; a file with two hard links counts once."""
     files = {(s := path.stat()).st_ino: s.st_size for path in folder.rglob("*") if path.is_file()}
     return sum(-(-size // 4096) * 4096 for size in files.values())
 
 
 def release(root: Path) -> None:
-    """Unmount the small disk that a killed campaign left."""
+    """Unmount the small disk that a killed campaign left mounted."""
     if (root / "data").is_mount():
         _mount("umount", str(root / "data"))
 

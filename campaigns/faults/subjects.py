@@ -1,4 +1,4 @@
-"""What is disturbed, and how one sees that it has recovered: a writer to the store, or a part of the graph."""
+"""Subjects of the trials, a writer to the store or a part of the graph: how each starts and how its recovery is checked."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaigns.faults import invariants, writer
-from campaigns.faults.chains import CHAINS, Chain, lay_out
+from campaigns.faults.graph_parts import GRAPH_PARTS, GraphPart, lay_out
 from campaigns.faults.injected import count_steps
 from campaigns.faults.worker import Worker, fork, start
 from forecast_assets.store.store import Store
@@ -17,7 +17,7 @@ Before = Callable[[], None]
 
 @dataclass
 class Subject:
-    """What runs in a process of its own below ``root``; ``seconds`` and durable ``steps`` of one that is left alone."""
+    """A process below ``root``; ``seconds`` and durable ``steps`` are those of a run without faults."""
 
     name: str
     root: Path
@@ -25,18 +25,18 @@ class Subject:
     steps: int = 0
 
     def begin(self, *, shared: bool = True) -> None:
-        """Lay out what it starts from; ``shared``: as hard links where nothing is altered."""
+        """Make the files that it starts from; ``shared``: as hard links where nothing is altered."""
         raise NotImplementedError
 
     def start(self, log: str, before: Before | None = None) -> Worker:
         raise NotImplementedError
 
     def differences(self) -> list[str]:
-        """What is not as after an undisturbed run."""
+        """Return what differs from the state after a run without faults."""
         raise NotImplementedError
 
     def calibrate(self) -> None:
-        """Measure it, and see that it gives the same again when it is left alone."""
+        """Measure a run without faults, and check that it gives the same result."""
         self.begin()
         counted = self.root / "steps"
         started = time.perf_counter()
@@ -45,12 +45,12 @@ class Subject:
         self.seconds = time.perf_counter() - started
         problems = self.differences()
         if code != 0 or problems:
-            raise SystemExit(f"{self.name}: undisturbed, it ends with {code} and {problems}; see {worker.log}")
+            raise SystemExit(f"{self.name}: without a fault it ends with {code} and {problems}; see {worker.log}")
         self.steps = int(counted.read_text())
         print(f"{self.name}: {self.seconds:.1f} s, {self.steps} durable steps", flush=True)
 
     def versions(self) -> dict[str, int]:
-        """How many versions each slot of the store has."""
+        """Count the versions of each slot of the store."""
         store = Store(self.root / "data" / "store")
         return {
             f"{asset}/{partition or 'all'}": len(store.versions(asset, partition))
@@ -61,7 +61,7 @@ class Subject:
 
 @dataclass
 class Writer(Subject):
-    """`writer.work`."""
+    """The writer: `writer.work`."""
 
     expected: dict[str, object] = field(default_factory=dict)
 
@@ -82,33 +82,33 @@ class Writer(Subject):
 
 @dataclass
 class Part(Subject):
-    """A chain of the graph."""
+    """A part of the graph."""
 
-    chain: Chain = CHAINS["panel"]
+    part: GraphPart = GRAPH_PARTS["panel"]
     reference: Path = Path()
 
     def begin(self, *, shared: bool = True) -> None:
         lay_out(self.reference, self.root, shared=shared)
-        self.chain.remove(self.root)
+        self.part.remove(self.root)
 
     def start(self, log: str, before: Before | None = None) -> Worker:
-        return start(self.chain.arguments, root=self.root, log=log, before=before)
+        return start(self.part.arguments, root=self.root, log=log, before=before)
 
     def differences(self) -> list[str]:
         return invariants.after_rerun(self.root, self.reference)
 
 
 def subjects(reference: Path, root: Path) -> tuple[Subject, list[Subject]]:
-    """The writer, and the parts of the graph, all measured; what was measured before for this reference is taken."""
-    known = reference / "measured.json"
-    measured = json.loads(known.read_text()) if known.exists() else {}
-    written = Writer("store", root, expected=writer.undisturbed(root))
-    parts: list[Subject] = [Part(name, root, chain=chain, reference=reference) for name, chain in CHAINS.items()]
+    """Return the writer and the parts of the graph, measured now or, for the same reference, before."""
+    file = reference / "measured.json"
+    measured = json.loads(file.read_text()) if file.exists() else {}
+    written = Writer("store", root, expected=writer.without_faults(root))
+    parts: list[Subject] = [Part(name, root, part=part, reference=reference) for name, part in GRAPH_PARTS.items()]
     for subject in (written, *parts):
         if subject.name in measured:
             subject.seconds, subject.steps = measured[subject.name]
         else:
             subject.calibrate()
             measured[subject.name] = [subject.seconds, subject.steps]
-            known.write_text(json.dumps(measured))
+            file.write_text(json.dumps(measured))
     return written, parts

@@ -1,8 +1,8 @@
-"""`forecast-assets` as a process of its own, forked rather than started: seven of its eight seconds are imports.
+"""Run `forecast-assets` as a forked process: imports take seven of the eight seconds of a start.
 
-`warm_up` imports what the graph needs and what starts no thread of Python's (polars is left to each child, and so is the
-project itself); the process that forks does nothing else. A child is a session leader with its log, its own environment
-and file descriptors: to a signal, a lock and the disk it is what the shell would have started.
+`warm_up` imports what the graph needs and what starts no Python thread (each child imports polars and the project itself);
+the process that forks does nothing else. A child is a session leader with its own log, environment and file descriptors:
+for signals, locks and the disk it is like a process started by a shell.
 """
 
 import os
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 300.0
-"""Longer than any chain takes on a busy machine: who is still there hangs."""
+HANGS_AFTER_SECONDS = 300.0
+"""Longer than any part takes on a busy machine."""
 
 
 def warm_up() -> None:
@@ -38,7 +38,7 @@ def warm_up() -> None:
 
 
 def variables(root: Path) -> dict[str, str]:
-    """The environment of a trial whose data and Dagster home lie below ``root``."""
+    """Return the environment of a trial whose data and Dagster home lie below ``root``."""
     return {
         "DAGSTER_HOME": str(root / "home"),
         "FORECAST_DATA_DIR": str(root / "data"),
@@ -63,8 +63,8 @@ class Worker:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def wait(self, seconds: float = PATIENCE_SECONDS) -> int | None:
-        """The exit code; None where it hangs, and then it is killed."""
+    def wait(self, seconds: float = HANGS_AFTER_SECONDS) -> int | None:
+        """Return the exit code; None where it hangs and was killed."""
         until = time.monotonic() + seconds
         while self.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -76,12 +76,12 @@ class Worker:
         return self.returncode
 
     def signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended by itself."""
+        """Send it a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def survivors(self) -> list[int]:
-        """Processes of its session that live on, but for those that copy its output: they look for it and leave."""
+        """Return the processes of its session that still run, except those that copy its output, which end by themselves."""
         found = []
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == self.pid:
@@ -125,7 +125,7 @@ def fork(action: Callable[[], object], *, root: Path, log: str, before: Callable
     code: Any = 70
     try:
         os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started the campaign may have it ignored
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may ignore it
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for standard in (1, 2):
             os.dup2(descriptor, standard)

@@ -32,7 +32,7 @@ def baselines(windowed_tensors: Version, folds: FoldSpec, windows: WindowSpec, y
     tables, seconds = [], {}
     for name, fit_predict in BASELINES.items():
         started = time.perf_counter()
-        quantiles = fit_predict(arrays, train=fold.train.numpy(), decide=fold.origins.numpy())
+        quantiles = fit_predict(arrays, train=fold.train.numpy(), origins=fold.origins.numpy())
         seconds[f"seconds_{name}"] = round(time.perf_counter() - started, 3)
         tables.append(fold_table(panel, fold, quantiles, model=name))
     started = time.perf_counter()

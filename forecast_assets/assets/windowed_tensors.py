@@ -20,13 +20,13 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Output
 
     from forecast_assets.core.panel.features import feature_names
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
-    from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Names, part_tensors
+    from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Vocabulary, part_tensors
     from forecast_assets.core.windows.leakage_checks import window_leakage
     from forecast_assets.core.windows.writer import create
 
     table = pl.scan_parquet(feature_panel.path(TABLE))
     columns = feature_names(table.head(0).collect())
-    names, rows = Names.of(table), sum(part_sizes(table))
+    names, rows = Vocabulary.of(table), sum(part_sizes(table))
     empty = part_tensors(table.head(0).collect(), feature_names=columns, names=names)
     ends, written, complete = [], 0, False
     with create(folder / TENSORS, empty, rows=rows) as file:

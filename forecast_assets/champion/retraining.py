@@ -1,8 +1,7 @@
-"""Warm-started retraining of the champion's members, and both forecasts of the shared matured decisions."""
+"""Warm-started retraining of the champion's members into a challenger, and the forecasts to compare the two by."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,27 +9,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast_assets.champion.bundle import Bundle, Member
+from forecast_assets.champion.bundle import Bundle
 from forecast_assets.core.specs import NightlySpec
 from forecast_assets.core.training.ensemble import median_of_means
-from forecast_assets.core.training.fit import START, Hardware, fit, predict
+from forecast_assets.core.training.fit import START, FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.graph import as_read_by
-from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.graph import with_graph_if_read
 from forecast_assets.core.windows.tensors import PanelTensors
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """The members after the night's training, best first as in the champion."""
+    """The retrained members, in the champion's order (best first)."""
 
     weights: list[dict[str, Tensor]]
     members: list[dict[str, Any]]  # fit, seed, best_epoch, validation_pinball, curve
-    champion: list[NDArray[np.float64]]  # of each member, (M, 3, 7) on the shadow decisions
+    champion: list[NDArray[np.float64]]  # of each member, (M, 3, 7) on the comparison rows
     challenger: list[NDArray[np.float64]]
 
-    def shadow(self, *, groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The forecasts of champion and challenger, combined as the champion combines them, 2 x (M, 3, 7)."""
+    def combined(self, *, groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ensemble forecasts of champion and challenger, 2 x (M, 3, 7)."""
         before, after = (median_of_means(np.stack(of), groups=groups) for of in (self.champion, self.challenger))
         return before, after
 
@@ -38,39 +36,20 @@ class Retrained:
 def retrain(
     bundle: Bundle, panel: PanelTensors, fold: Fold, *, nightly: NightlySpec, hardware: Hardware, log: Any
 ) -> Retrained:
-    """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
+    """Train every member on from the champion's weights; forecast the comparison rows before and after."""
     card, stats = bundle.card, bundle.stats_for(panel)
-    if card.graph is not None:
-        panel = as_read_by(card.graph, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
-    knobs = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
+    panel = with_graph_if_read(card.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
+    settings = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.weights, strict=True):
-        spec, seed = member.spec.model_copy(update=knobs), int(member.fit.partition("/")[2])
-        forecasts = partial(
-            _shadow_forecasts,
-            member,
-            panel=panel,
-            ends=fold.test,
-            stats=stats,
-            lookback=card.lookback,
-            hardware=hardware,
-        )
-        trained = fit(
-            member.model,
-            spec,
-            panel=panel,
-            fold=fold,
-            stats=stats,
-            lookback=card.lookback,
-            seed=seed,
-            hardware=hardware,
-            start=start,
-        )
-        before = forecasts(start)
+        spec, seed = member.spec.model_copy(update=settings), int(member.fit.partition("/")[2])
+        trainer = FoldTrainer(member.model, spec, panel, fold, stats, card.lookback, hardware)
+        trained = trainer.fit(seed, start=start)
+        before = trainer.predict(start, fold.test)
         kept = trained.best_epoch == START
         done.weights.append(trained.weights)
         done.champion.append(before)
-        done.challenger.append(before if kept else forecasts(trained.weights))
+        done.challenger.append(before if kept else trainer.predict(trained.weights, fold.test))
         done.members.append(
             {
                 "fit": member.fit,
@@ -82,38 +61,12 @@ def retrain(
         )
         log.info(
             f"challenger, {member.fit}: "
-            + ("stays as it was" if kept else f"validation pinball {trained.validation_pinball:.5f}")
+            + ("unchanged" if kept else f"validation pinball {trained.validation_pinball:.5f}")
             + f" ({trained.curve[-1]['seconds']:.1f} s)"
         )
     return done
 
 
-def _shadow_forecasts(
-    member: Member,
-    weights: Mapping[str, Tensor],
-    *,
-    panel: PanelTensors,
-    ends: Tensor,
-    stats: FoldStats,
-    lookback: int,
-    hardware: Hardware,
-) -> NDArray[np.float64]:
-    """Quantiles of one member with ``weights`` at rows ``ends`` (M,), (M, 3, 7)."""
-    made = predict(
-        member.model,
-        member.spec,
-        weights,
-        panel=panel,
-        ends=ends,
-        stats=stats,
-        lookback=lookback,
-        device=hardware.accelerator,
-    )
-    return made.double().numpy()
-
-
-def lost_tickers(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:
-    """Names with an embedding that no row of the panel has: the members' shapes could not be told from it."""
-    return [
-        name for kind, known in vocabularies.items() for name in sorted(known.keys() - {*getattr(panel, f"{kind}s")})
-    ]
+def names_missing_from_panel(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:
+    """Return the tickers, sectors and exchanges that have an embedding but are not in the panel."""
+    return [name for kind, ids in vocabularies.items() for name in sorted(ids.keys() - {*getattr(panel, f"{kind}s")})]

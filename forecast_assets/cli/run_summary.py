@@ -1,4 +1,4 @@
-"""The end of a run: where the report is, and its numbers in short."""
+"""Print the report's numbers in short, and its path, at the end of a run."""
 
 import json
 from typing import Any
@@ -8,13 +8,12 @@ from rich.table import Table
 
 from forecast_assets.assets.backtest_report import reports_folder
 from forecast_assets.core.report.titles import title
-from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, BACKTEST_PAGE
 
 
-def print_verdict(resource: StoreResource) -> None:
+def print_summary(root: str) -> None:
     """Print the verdicts, one line per strategy and per model, and the report's path; nothing without a report."""
-    folder = reports_folder(resource.root())
+    folder = reports_folder(root)
     path = folder / BACKTEST_METRICS
     if not path.exists():
         return

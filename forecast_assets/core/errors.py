@@ -1,8 +1,8 @@
-"""The errors a user can cause or repair; every other exception is a bug and keeps its traceback."""
+"""Errors that a user can cause or repair; every other exception is a bug and keeps its traceback."""
 
 
 class UserError(Exception):
-    """Something the user can put right. The message is one sentence: what, where, what to do."""
+    """Base class. The message is one sentence: what is wrong, where, what to do."""
 
 
 class BadInput(UserError):
@@ -18,7 +18,7 @@ class MissingArtefact(UserError):
 
 
 class CorruptArtefact(UserError):
-    """An artefact whose bytes differ from its manifest. Never the same thing as a missing one."""
+    """An artefact whose bytes differ from its manifest; distinct from a missing one."""
 
 
 class Unwritable(UserError):
@@ -26,8 +26,8 @@ class Unwritable(UserError):
 
 
 class Unreachable(UserError):
-    """An object store that doesn't answer, or that lets nobody in."""
+    """An object store that does not answer or denies access."""
 
 
 class Stopped(UserError):
-    """A run that was told to stop, by Ctrl-C or whoever looks after the process."""
+    """A run that was interrupted, by Ctrl-C or a signal."""

@@ -7,6 +7,7 @@ Dagster definitions stays quick.
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -14,6 +15,8 @@ from pydantic_core import PydanticKnownError
 
 from forecast_assets.core.credentials import has_password
 from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.horizons import HORIZONS, horizons_text
+from forecast_assets.core.reads import GraphSettings, Reads
 
 
 def refuse_password(value: str, *, setting: str) -> None:
@@ -23,6 +26,10 @@ def refuse_password(value: str, *, setting: str) -> None:
             f"settings: {setting}: the URL holds a password, and a setting is shown on run pages; leave it to PGPASSWORD or "
             "~/.pgpass, or to what else the database's driver reads."
         )
+
+
+DEFAULT_KNOWN = ("day_of_week_1d", "month_1d", *(f"quarter_end_{h}d" for h in HORIZONS))
+"""Known-future columns that a network reads where its settings name none."""
 
 
 class Spec(BaseModel):
@@ -94,7 +101,9 @@ class FoldSpec(Spec):
 
     first_test_year: int = Field(default=2019, ge=1900)
     validation_sessions: int = Field(default=126, ge=1, description="union sessions of validation forecast origins")
-    purge_sessions: int = Field(default=21, ge=0, description="union sessions left out before the test year")
+    purge_sessions: int = Field(
+        default=HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year"
+    )
 
 
 class FitSpec(Spec):
@@ -118,12 +127,22 @@ class FitSpec(Spec):
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
 
+    @property
+    def reads(self) -> Reads:
+        """What the network reads."""
+        raise NotImplementedError
+
 
 class MlpSpec(FitSpec):
     """B0, the MLP baseline: lagged returns in, one Normal per horizon out."""
 
     lags: int = Field(default=4, ge=1)
     hidden: int = Field(default=64, ge=1)
+
+    @property
+    def reads(self) -> Reads:
+        """The lagged returns."""
+        return Reads(("log_return",))
 
 
 class TftSpec(FitSpec):
@@ -150,7 +169,12 @@ class TftSpec(FitSpec):
     )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin")
-    known: tuple[str, ...] = Field(description="known-future calendar columns")
+    known: tuple[str, ...] = Field(default=DEFAULT_KNOWN, description="known-future calendar columns")
+
+    @property
+    def reads(self) -> Reads:
+        """The observed columns, then the known ones."""
+        return Reads((*self.observed, *self.known))
 
 
 class MoeSpec(TftSpec):
@@ -180,6 +204,11 @@ class MoeSpec(TftSpec):
             raise ValueError(f"has to be at most experts ({info.data['experts']})")
         return value
 
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, then the regime: a macro feed may pause."""
+        return replace(super().reads, optional=self.regime)
+
 
 class GraphSpec(TftSpec):
     """B6: B3 with the last returns of the most correlated tickers among its observed variables."""
@@ -206,6 +235,12 @@ class GraphSpec(TftSpec):
             raise ValueError(f"has to be at most window_sessions ({info.data['window_sessions']})")
         return value
 
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, and the messages of neighbours."""
+        graph = GraphSettings(self.window_sessions, self.min_pairs, self.neighbours)
+        return replace(super().reads, messages=self.messages, graph=graph)
+
 
 class MamlSpec(TftSpec):
     """B7: the TFT without an embedding of the ticker, with a head adapted to the ticker's own past."""
@@ -226,6 +261,11 @@ class MamlSpec(TftSpec):
     new_listing_share: float = Field(
         default=0.5, ge=0, le=1, description="share of training samples with a shortened past, like a new listing's"
     )
+
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, and the outcomes of the support sessions."""
+        return replace(super().reads, support_sessions=self.support_sessions)
 
 
 class PatchTstSpec(FitSpec):
@@ -248,7 +288,12 @@ class PatchTstSpec(FitSpec):
     )
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin: the channels")
-    known: tuple[str, ...] = Field(description="known-future calendar columns")
+    known: tuple[str, ...] = Field(default=DEFAULT_KNOWN, description="known-future calendar columns")
+
+    @property
+    def reads(self) -> Reads:
+        """The observed columns, then the known ones."""
+        return Reads((*self.observed, *self.known))
 
 
 class SweepSpec(Spec):
@@ -315,8 +360,9 @@ class BacktestSpec(ResamplingSpec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 
     execution: Literal["next_open", "same_close"] = Field(default="next_open", description="same_close is optimistic")
-    horizon_sessions: Literal[1, 5, 20] = Field(
-        default=20, description="horizon whose forecast is traded, as that many tranches"
+    horizon_sessions: int = Field(
+        default=20 if 20 in HORIZONS else HORIZONS[-1],
+        description=f"horizon whose forecast is traded, as that many tranches: {horizons_text(last='or')}",
     )
     cost_bps: CostBps = Field(
         default=5.0,
@@ -332,6 +378,13 @@ class BacktestSpec(ResamplingSpec):
     max_wait_sessions: int = Field(
         default=5, ge=0, description="sessions an order waits for a quote before it is cancelled"
     )
+
+    @field_validator("horizon_sessions")
+    @classmethod
+    def _is_forecast(cls, value: int) -> int:
+        if value not in HORIZONS:
+            raise ValueError(f"has to be {horizons_text(last='or')}")
+        return value
 
     @field_validator("cost_bps", mode="before")
     @classmethod

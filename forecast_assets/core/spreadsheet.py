@@ -1,16 +1,16 @@
-"""Text that a spreadsheet would take for a formula, made text again (OWASP's advice on CSV injection)."""
+"""Guard texts that a spreadsheet would evaluate as a formula (OWASP's advice on CSV injection)."""
 
 import polars as pl
 
 _FORMULA = r"^(\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|[\t\r\n]|')"
-"""How a cell begins that some spreadsheet would evaluate, full-width signs and white space before them included. An
-apostrophe is among them so that taking one off again gives the text back, whatever it was."""
+"""Beginning of a cell that some spreadsheet evaluates, full-width signs and white space before them included. An
+apostrophe counts too, so that removing one leading apostrophe always gives the original text."""
 
 
 def guarded(table: pl.DataFrame) -> pl.DataFrame:
-    """``table`` with an apostrophe before every text that could be a formula; numbers and dates stay as they are.
+    """Return ``table`` with an apostrophe before every text that could be a formula; numbers and dates are unchanged.
 
-    To read it back as it was, take one leading apostrophe off wherever there is one. Column names are ours, not a user's.
+    To restore it, remove one leading apostrophe from every text that has one. Column names are never a user's text.
     """
     return table.with_columns(
         pl.when(text.str.contains(_FORMULA)).then(pl.lit("'") + text).otherwise(text).alias(name)

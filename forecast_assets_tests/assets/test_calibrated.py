@@ -13,14 +13,14 @@ KEYS = ["date", "ticker", "horizon", "split", "y", "model"]
 
 
 @pytest.mark.parametrize("asset", ["b2_tft_ticker", "ensemble"])
-def test_raw_and_calibrated_forecasts_stand_beside_each_other_and_differ(smoke_graph: Graph, asset: str) -> None:
+def test_raw_and_calibrated_forecasts_are_both_published_and_differ(smoke_graph: Graph, asset: str) -> None:
     version = smoke_graph.version(asset, "2019")
     calibrated, raw = smoke_graph.table(asset, "2019"), pl.read_parquet(version.path(RAW_FORECASTS))
     assert raw.schema == calibrated.schema
     assert raw.select(KEYS).equals(calibrated.select(KEYS))
-    assert raw["q50"].equals(calibrated["q50"])  # the median is left alone
+    assert raw["q50"].equals(calibrated["q50"])  # the median is not calibrated
     assert not raw["q975"].equals(calibrated["q975"])
-    # Before the first label has matured there is nothing to learn from.
+    # Before the first label has matured there is nothing to calibrate with.
     first = raw["date"] == raw["date"].min()
     assert raw.filter(first)["q975"].equals(calibrated.filter(first)["q975"])
     assert np.abs(CalibrationState.from_json(version.json(CALIBRATION_STATE)).log_factor).max() > 0

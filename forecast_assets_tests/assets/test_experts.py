@@ -1,6 +1,4 @@
-"""The power-ups in the graph: the mixture of experts with macro series, without them, and when the feed stops; whose moves
-are in whose forecast.
-"""
+"""B5 with macro series, without them and when their feed stops; attributions of B6, on the graph."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -22,12 +20,12 @@ NIGHT = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "featur
 
 
 def macro_file(path: Path, *, last: dt.date) -> Path:
-    """Made-up daily series up to ``last``; weekends and holidays are there too, as some vendors have them."""
+    """Write made-up daily series up to ``last``, weekends and holidays included, as some vendors have them."""
     days = pl.date_range(dt.date(2015, 6, 1), last, eager=True)
     rng = np.random.default_rng(3)
-    walk = np.cumsum(rng.normal(size=(len(days), 3)) * 0.02, axis=0)
+    levels = np.cumsum(rng.normal(size=(len(days), 3)) * 0.02, axis=0)
     table = pl.DataFrame(
-        {"Date": days, "VIX": 18 * np.exp(walk[:, 0]), "US10Y": 2 + walk[:, 1], "US2Y": 1 + walk[:, 2]}
+        {"Date": days, "VIX": 18 * np.exp(levels[:, 0]), "US10Y": 2 + levels[:, 1], "US2Y": 1 + levels[:, 2]}
     )
     table.write_csv(path)
     return path
@@ -43,7 +41,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
         yield graph
 
 
-def test_with_macro_series_it_is_trained_and_a_candidate_and_in_both_reports(graph: Graph) -> None:
+def test_with_macro_series_b5_is_trained_and_a_candidate_and_in_both_reports(graph: Graph) -> None:
     members = [m["fit"] for m in graph.version("ensemble", "2019").json("members.json")["members"]]
     assert {f"{name}/{seed}" for name in ("b5_moe", "b6_graph", "b7_maml") for seed in (0, 1)} <= set(members)
     assert "b5_moe" in set(graph.table("backtest", "2019")["strategy"])
@@ -52,7 +50,7 @@ def test_with_macro_series_it_is_trained_and_a_candidate_and_in_both_reports(gra
     assert claims["b5_moe"] == "A mixture of experts, weighed by VIX and interest rates"
 
 
-def test_how_much_of_each_expert_is_in_the_forecasts_of_a_date_is_published_and_drawn(graph: Graph) -> None:
+def test_the_gate_weights_of_the_experts_by_date_are_published_and_drawn(graph: Graph) -> None:
     fold = graph.version("b5_moe", "2019")
     shares = pl.read_parquet(fold.path(EXPERTS))
     columns = [name for name in shares.columns if name.startswith("expert_")]
@@ -64,7 +62,7 @@ def test_how_much_of_each_expert_is_in_the_forecasts_of_a_date_is_published_and_
     assert "plot-experts.png" in fold.manifest.files
 
 
-def test_who_moved_whose_forecast_on_the_last_day_is_published_drawn_and_reported(graph: Graph) -> None:
+def test_the_attributions_of_the_last_day_are_published_drawn_and_reported(graph: Graph) -> None:
     fold = graph.version("b6_graph", "2019")
     table = pl.read_parquet(fold.path(NEIGHBOURS))
     last = graph.table("b6_graph", "2019").filter(pl.col("split") == "test")["date"].max()
@@ -78,7 +76,7 @@ def test_who_moved_whose_forecast_on_the_last_day_is_published_drawn_and_reporte
     assert table.filter(pl.col("rank") == 1)["neighbour"][0] in html
 
 
-def test_a_night_of_a_champion_that_reads_neighbours_can_be_explained(graph: Graph) -> None:
+def test_a_forecast_of_a_champion_with_neighbour_messages_can_be_explained(graph: Graph) -> None:
     bundle = Bundle.open(graph.version("serving_model"))
     panel = PanelTensors.load(graph.version("windowed_tensors").path(TENSORS))
     night = graph.table("nightly_forecast", "2019-12-31")
@@ -87,12 +85,12 @@ def test_a_night_of_a_champion_that_reads_neighbours_can_be_explained(graph: Gra
     assert found is not None
     assert found[0].startswith("b6_graph/")
     assert found[1].neighbours is not None
-    heard = attributions(found[1].neighbours, ticker=panel.ticker, names=panel.tickers)[0]
-    assert 0 < len({one.ticker for one in heard} & set(night["ticker"])) == len(heard)
-    assert night["ticker"][0] not in {one.ticker for one in heard}
+    found_neighbours = attributions(found[1].neighbours, ticker=panel.ticker, tickers=panel.tickers)[0]
+    assert 0 < len({one.ticker for one in found_neighbours} & set(night["ticker"])) == len(found_neighbours)
+    assert night["ticker"][0] not in {one.ticker for one in found_neighbours}
 
 
-def test_a_feed_that_has_stopped_stops_no_night(graph: Graph) -> None:
+def test_the_night_is_forecast_although_the_macro_feed_has_stopped(graph: Graph) -> None:
     before = graph.table("nightly_forecast", "2019-12-31")
     stale = macro_file(graph.root / "stale.csv", last=dt.date(2019, 11, 29))
     with environment(FORECAST_MACRO=stale):
@@ -103,7 +101,7 @@ def test_a_feed_that_has_stopped_stops_no_night(graph: Graph) -> None:
     assert np.isfinite(quantiles).all()
 
 
-def test_without_macro_series_it_is_skipped_and_says_so_and_everything_else_is_made(smoke_graph: Graph) -> None:
+def test_without_macro_series_b5_is_skipped_with_the_reason_and_the_rest_is_made(smoke_graph: Graph) -> None:
     for year in ("2018", "2019"):
         fold = smoke_graph.version("b5_moe", year)
         assert "name a file of macro series with FORECAST_MACRO" in fold.manifest.facts[SKIPPED]

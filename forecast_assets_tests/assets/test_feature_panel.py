@@ -1,4 +1,4 @@
-"""What the feature panel's stage reads of the run before."""
+"""The feature panel reads the previous version by spans of tickers."""
 
 from pathlib import Path
 

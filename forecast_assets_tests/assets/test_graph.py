@@ -17,7 +17,7 @@ from forecast_assets.store.artefact_files import TABLE, TENSORS
 from forecast_assets_tests.helpers.graph import Graph, copied
 
 YEARS = ["2018", "2019"]
-TRAINED = tuple(name for name in NETWORKS if name != "b5_moe")  # which has no macro series here, see test_experts
+TRAINED = tuple(name for name in NETWORKS if name != "b5_moe")  # it has no macro series here, see test_experts
 MODELS = (*TRAINED, "ensemble")
 YEARLY = [*NETWORKS, "ensemble", "baselines", "backtest"]
 CUT = date(2018, 12, 31)
@@ -72,7 +72,7 @@ def test_forecast_tables_share_one_schema_and_their_quantiles_are_in_order(
     assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [int(year)]
 
 
-def test_all_models_forecast_the_same_decisions(smoke_graph: Graph) -> None:
+def test_all_models_forecast_the_same_origins(smoke_graph: Graph) -> None:
     keys = ["date", "ticker", "horizon", "split", "y"]
     reference = smoke_graph.table("ensemble", "2019").select(keys)
     for asset in TRAINED:
@@ -87,7 +87,7 @@ def test_no_forecast_is_made_on_a_filled_row(smoke_graph: Graph) -> None:
     assert smoke_graph.table("ensemble", "2019").join(filled, on=["date", "ticker"], how="semi").is_empty()
 
 
-def test_the_report_stands_where_people_look_for_it(smoke_graph: Graph) -> None:
+def test_the_report_is_published_in_reports_latest(smoke_graph: Graph) -> None:
     latest = smoke_graph.root / "reports" / "latest"
     summary = json.loads((latest / "metrics.json").read_text())
     assert summary["years"] == [2018, 2019]
@@ -97,7 +97,7 @@ def test_the_report_stands_where_people_look_for_it(smoke_graph: Graph) -> None:
     assert "https://" not in html
 
 
-def test_the_report_says_what_the_networks_look_at_and_which_of_them_cannot_tell(smoke_graph: Graph) -> None:
+def test_the_report_shows_the_selection_weights_and_which_networks_have_none(smoke_graph: Graph) -> None:
     found = smoke_graph.version("backtest_report").json("metrics.json")["importance"]
     tfts = {entry["model"]: entry for entry in found["networks"]}
     variables = {"b1_tft": 19, "b2_tft_ticker": 19, "b3_tft_sector": 19, "b7_maml": 19}
@@ -119,9 +119,9 @@ def test_the_report_says_what_the_networks_look_at_and_which_of_them_cannot_tell
 
 
 def test_the_whole_graph_runs_on_an_object_store_to_the_same_result(smoke_graph: Graph, tmp_path: Path) -> None:
-    drop = smoke_graph.root / "raw" / "demo_panel.csv"
+    file = smoke_graph.root / "raw" / "demo_panel.csv"
     with Graph(tmp_path, data="memory://graph") as graph:
-        assert graph.run(panel=drop).failures == []
+        assert graph.run(panel=file).failures == []
         assert graph.store.verify() == []
         for asset in ("windowed_tensors", "drift_checks"):
             slot = graph.store.slots(asset)[-1]
@@ -136,20 +136,19 @@ def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
     assert smoke_graph.ids() == before
 
 
-def test_a_knob_recomputes_only_what_it_touches(smoke_graph: Graph) -> None:
+def test_a_setting_recomputes_only_what_reads_it(smoke_graph: Graph) -> None:
     before, steps = smoke_graph.ids(), ablation_numbers(smoke_graph)
     try:
         assert smoke_graph.run(overrides=["backtest.cost_bps=50"]).failures == []
         changed = {asset for (asset, _), version in smoke_graph.ids().items() if before[asset, _] != version}
-        # The search and the book of the next open trade at these costs too; the ablation reads the year's losses, which
-        # cost nothing.
+        # The search and the target positions trade at these costs too; the ablation reads the year's losses, without costs.
         assert changed == {"sweep", "backtest", "backtest_report", "ablation_report", "target_positions"}
         assert ablation_numbers(smoke_graph) == steps
     finally:
         smoke_graph.run()
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
-    assert looks(smoke_graph) == 2 * len(YEARS)  # the rules that were tried and given up again were looked at
+    assert evaluations_of_the_test_set(smoke_graph) == 2 * len(YEARS)  # both costs count as test-set evaluations
 
 
 def ablation_numbers(graph: Graph) -> dict[str, object]:
@@ -157,7 +156,7 @@ def ablation_numbers(graph: Graph) -> dict[str, object]:
     return {key: value for key, value in found.items() if key != "facts"}
 
 
-def looks(graph: Graph) -> int:
+def evaluations_of_the_test_set(graph: Graph) -> int:
     metrics = graph.version("backtest_report").json("metrics.json")
     return int(metrics["evidence"]["selection"]["trials"]["looks"])
 
@@ -168,25 +167,25 @@ def test_cutting_the_panel_off_changes_no_weight_and_no_forecast_before_the_cut(
     short = write(empty_graph.root / "short.csv", smoke_graph.root / "raw" / "demo_panel.csv", until=CUT)
     assert empty_graph.run(panel=short).failures == []
     assert empty_graph.store.partitions("ensemble") == ["2018"]
-    same_decisions(smoke_graph, empty_graph)
-    same_weights(smoke_graph, empty_graph)
+    assert_same_forecasts(smoke_graph, empty_graph)
+    assert_same_weights(smoke_graph, empty_graph)
 
 
 def test_garbage_prices_after_a_day_change_no_weight_and_no_forecast_before_it(
     smoke_graph: Graph, empty_graph: Graph
 ) -> None:
-    drop = smoke_graph.root / "raw" / "demo_panel.csv"
-    poisoned = write(empty_graph.root / "poisoned.csv", drop, until=None, poison_after=CUT)
+    file = smoke_graph.root / "raw" / "demo_panel.csv"
+    poisoned = write(empty_graph.root / "poisoned.csv", file, until=None, poison_after=CUT)
     assert empty_graph.run(*PANEL, panel=poisoned).failures == []
     assert empty_graph.run(*NETWORKS, "ensemble", panel=poisoned, years=["2018"]).failures == []
     poisoned_prices = empty_graph.table("raw_panel").filter(pl.col("date") > CUT)["close"]
     assert (poisoned_prices == 123456).all()
-    same_decisions(smoke_graph, empty_graph, until=CUT)
-    same_weights(smoke_graph, empty_graph)
+    assert_same_forecasts(smoke_graph, empty_graph, until=CUT)
+    assert_same_weights(smoke_graph, empty_graph)
 
 
 def write(target: Path, source: Path, *, until: date | None, poison_after: date | None = None) -> Path:
-    """The panel's clean rows up to a day, or with garbage prices after one."""
+    """Write the panel's clean rows up to a day, or with garbage prices after one."""
     rows = pl.read_csv(source, infer_schema=False).filter(pl.col("Date").str.contains(r"^\d{4}-\d{2}-\d{2}$"))
     if until is not None:
         rows = rows.filter(pl.col("Date") <= str(until))
@@ -197,8 +196,8 @@ def write(target: Path, source: Path, *, until: date | None, poison_after: date 
     return target
 
 
-def same_decisions(one: Graph, other: Graph, *, until: date | None = None) -> None:
-    """The fold of 2018, on the decisions that ``other`` saw mature (``until``: whose labels end by a day)."""
+def assert_same_forecasts(one: Graph, other: Graph, *, until: date | None = None) -> None:
+    """Compare the fold of 2018 on the forecasts that matured in ``other`` (``until``: whose labels end by a day)."""
     keys, columns = ["date", "ticker", "horizon"], ["q025", "q50", "q975"]
     for asset in MODELS:
         left, right = (graph.table(asset, "2018") for graph in (one, other))
@@ -210,24 +209,24 @@ def same_decisions(one: Graph, other: Graph, *, until: date | None = None) -> No
         assert worst <= 1e-6, asset  # type: ignore[operator]
 
 
-def same_weights(one: Graph, other: Graph) -> None:
+def assert_same_weights(one: Graph, other: Graph) -> None:
     for name in ("weights-0.safetensors", "weights-1.safetensors"):
         left, right = (load_file(g.version("b2_tft_ticker", "2018").path(name)) for g in (one, other))
         assert all(left[key].equal(right[key]) for key in left), name
 
 
 def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(smoke_graph: Graph, empty_graph: Graph) -> None:
-    drop = write(empty_graph.root / "whole.csv", smoke_graph.root / "raw" / "demo_panel.csv", until=None)
-    assert empty_graph.run(*PANEL, panel=drop).failures == []
-    assert empty_graph.run("baselines", panel=drop).failures == []
+    file = write(empty_graph.root / "whole.csv", smoke_graph.root / "raw" / "demo_panel.csv", until=None)
+    assert empty_graph.run(*PANEL, panel=file).failures == []
+    assert empty_graph.run("baselines", panel=file).failures == []
     before = empty_graph.ids()
-    rows = pl.read_csv(drop, infer_schema=False)
+    rows = pl.read_csv(file, infer_schema=False)
     raised = pl.when((pl.col("Date") == "2019-06-03") & (pl.col("Ticker") == rows["Ticker"][0]))
     rows.with_columns(raised.then(pl.lit("77.7")).otherwise(pl.col("Closing Price")).alias("Closing Price")).write_csv(
-        drop
+        file
     )
-    assert empty_graph.run(*PANEL, panel=drop).failures == []
-    assert empty_graph.run("baselines", panel=drop).failures == []
+    assert empty_graph.run(*PANEL, panel=file).failures == []
+    assert empty_graph.run("baselines", panel=file).failures == []
     after = empty_graph.ids()
     assert after["baselines", "2018"] == before["baselines", "2018"]
     assert after["baselines", "2019"] != before["baselines", "2019"]
@@ -251,10 +250,10 @@ def test_fits_that_are_made_again_are_the_same_bytes_and_no_further_trials(
 
 @pytest.fixture(scope="module")
 def one_year(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """The graph of which only 2019 was asked for."""
+    """A graph of which only 2019 was materialised."""
     with Graph(tmp_path_factory.mktemp("one_year")) as graph:
-        drop = smoke_graph.root / "raw" / "demo_panel.csv"
-        assert graph.run(years=["2019"], panel=drop).failures == []
+        file = smoke_graph.root / "raw" / "demo_panel.csv"
+        assert graph.run(years=["2019"], panel=file).failures == []
         yield graph
 
 
@@ -263,16 +262,16 @@ def test_one_missing_year_makes_the_report_partial_and_names_it(one_year: Graph)
     assert "PARTIAL: years missing 2018" in html
 
 
-def test_an_altered_year_is_an_error_of_its_own_not_a_missing_one(
+def test_an_altered_year_is_another_error_than_a_missing_one(
     smoke_graph: Graph, one_year: Graph, tmp_path: Path
 ) -> None:
-    drop = smoke_graph.root / "raw" / "demo_panel.csv"
+    file = smoke_graph.root / "raw" / "demo_panel.csv"
     with copied(one_year.root, tmp_path) as graph:
         table = graph.version("backtest", "2019").path(TABLE)
         content = bytearray(table.read_bytes())
         content[len(content) // 2] ^= 0xFF
         table.write_bytes(bytes(content))
-        outcome = graph.run("raw_panel", "backtest_report", panel=drop)
+        outcome = graph.run("raw_panel", "backtest_report", panel=file)
     assert [failure.asset for failure in outcome.failures] == ["backtest_report"]
     assert "backtest/2019" in outcome.failures[0].message
     assert TABLE in outcome.failures[0].message

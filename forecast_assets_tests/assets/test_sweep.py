@@ -1,4 +1,4 @@
-"""The sweep as its user meets it: materialised, killed, gone on with, and heard by the stages after it."""
+"""The sweep: materialised, killed and resumed, and its settings used by later stages."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from forecast_assets_tests.helpers.graph import Graph, copied
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
-"""Any settings are feasible: the smoke panel's inner year is too short for a coverage to be right."""
+"""Every setting is feasible: on the smoke panel's short inner year no coverage can be accurate."""
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def panel_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def panel_graph(panel_root: Path, tmp_path: Path) -> Iterator[Graph]:
-    """A graph of its own, with the panel's assets and nothing else."""
+    """A graph of its own with only the panel's assets."""
     with copied(panel_root, tmp_path) as graph:
         yield graph
 
 
-def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(panel_graph: Graph) -> None:
+def test_the_networks_are_trained_with_the_settings_that_the_sweep_finds(panel_graph: Graph) -> None:
     chosen = [*WIDE, "sweep.learning_rate=[0.007]"]
     assert panel_graph.run(*PANEL, "sweep", "b2_tft_ticker", years=["2019"], overrides=chosen).failures == []
     found = panel_graph.version("sweep").json(TUNED_SETTINGS)
@@ -50,7 +50,7 @@ def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(panel_graph:
     assert found["trial"] == trials.sort("mae_1d", "trial")["trial"][0]
     trained = panel_graph.version("b2_tft_ticker", "2019").manifest.config
     assert trained["b2_tft_ticker"]["learning_rate"] == 0.007
-    assert trained["b2_tft_ticker"]["epochs"] == 1  # what was not searched stays the profile's
+    assert trained["b2_tft_ticker"]["epochs"] == 1  # a setting that was not searched is the profile's
     choices = pl.read_parquet(panel_graph.version("sweep").path(CHOICES))
     assert set(choices["knob"]) == {"calibration.rate", "trading"}
     by_hand = [*chosen, "b2_tft_ticker.learning_rate=0.02"]
@@ -58,7 +58,7 @@ def test_what_the_sweep_finds_is_what_the_networks_are_trained_with(panel_graph:
     assert panel_graph.version("b2_tft_ticker", "2019").manifest.config["b2_tft_ticker"]["learning_rate"] == 0.02
 
 
-def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(panel_graph: Graph) -> None:
+def test_without_a_feasible_trial_the_profiles_settings_are_used(panel_graph: Graph) -> None:
     impossible = ["sweep.coverage_low=0.999", "sweep.coverage_high=1.0"]
     assert panel_graph.run(*PANEL, "sweep", overrides=impossible).failures == []
     version = panel_graph.version("sweep")
@@ -66,8 +66,8 @@ def test_no_feasible_trial_is_an_outcome_and_the_profiles_settings_stand(panel_g
     assert "none of 2 finished trials" in str(version.manifest.facts["outcome"])
     assert version.manifest.facts["checks"]["feasible"]["passed"] is False
     assert panel_graph.table("sweep")["feasible"].to_list() == [False, False]
-    ledger = trial_journal(str(panel_graph.root)).read()
-    assert sorted(record["fold"] for record in ledger) == ["2017", "2017"]
+    logged = trial_journal(str(panel_graph.root)).read()
+    assert sorted(record["fold"] for record in logged) == ["2017", "2017"]
 
 
 def test_without_trials_nothing_is_searched(panel_graph: Graph) -> None:
@@ -75,7 +75,7 @@ def test_without_trials_nothing_is_searched(panel_graph: Graph) -> None:
     assert panel_graph.version("sweep").json(TUNED_SETTINGS)["settings"] == {}
 
 
-def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(panel_graph: Graph) -> None:
+def test_a_killed_sweep_is_resumed_with_no_trial_lost_or_doubled(panel_graph: Graph) -> None:
     assert panel_graph.run(*PANEL).failures == []
     root = panel_graph.root
     environment = {
@@ -85,12 +85,12 @@ def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(panel_graph: Graph
         "DAGSTER_HOME": str(root / "home"),
         "WANDB_MODE": "disabled",
     }
-    knobs = [f"--set={knob}" for knob in (*WIDE, "sweep.epochs=6", "sweep.samples_per_epoch=1024")]
-    command = [sys.executable, "-m", "forecast_assets.cli", "sweep", "--trials=4", "--workers=2", *knobs]
-    ledger = root / "ledger" / "trials.jsonl"
+    settings = [f"--set={setting}" for setting in (*WIDE, "sweep.epochs=6", "sweep.samples_per_epoch=1024")]
+    command = [sys.executable, "-m", "forecast_assets.cli", "sweep", "--trials=4", "--workers=2", *settings]
+    trial_log = root / "ledger" / "trials.jsonl"
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 180
-    while not ledger.exists() and time.monotonic() < deadline:
+    while not trial_log.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -100,12 +100,12 @@ def test_a_killed_sweep_goes_on_with_no_trial_lost_or_doubled(panel_graph: Graph
     trials = panel_graph.table("sweep")
     assert trials.height == 4
     assert trials.select("model", "learning_rate").n_unique() == 4
-    fits = [json.loads(line) for line in ledger.read_text().splitlines() if json.loads(line)["kind"] == "fit"]
+    fits = [json.loads(line) for line in trial_log.read_text().splitlines() if json.loads(line)["kind"] == "fit"]
     assert len(fits) == len({fit["id"] for fit in fits}) == 4
     assert [path.name for path in (root / "checkpoints").rglob("*.safetensors")] == ["forecasts.safetensors"]
 
 
-def test_another_cost_searches_nothing_again(panel_graph: Graph) -> None:
+def test_another_cost_repeats_no_fit_of_the_search(panel_graph: Graph) -> None:
     assert panel_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
     first, trials = panel_graph.version("sweep"), panel_graph.table("sweep")
     kept = sorted(path.name for path in Path(panel_graph.root, "checkpoints", "sweep").rglob("*") if path.is_file())
@@ -117,10 +117,10 @@ def test_another_cost_searches_nothing_again(panel_graph: Graph) -> None:
     assert panel_graph.table("sweep").equals(trials)
     after = counts(panel_graph)
     assert after["fit"] == before["fit"]
-    assert after["look"] == 2 * before["look"]  # the trading rules were tried again, at the new cost
+    assert after["look"] == 2 * before["look"]  # the trading rules were evaluated again, at the new cost
 
 
-def test_forecasts_that_are_not_here_are_made_again(panel_graph: Graph) -> None:
+def test_missing_forecasts_are_made_again(panel_graph: Graph) -> None:
     assert panel_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
     chosen = pl.read_parquet(panel_graph.version("sweep").path(CHOICES))
     (stored,) = Path(panel_graph.root, "checkpoints", "sweep").rglob("forecasts.safetensors")
@@ -135,7 +135,7 @@ def counts(graph: Graph) -> Counter[str]:
     return Counter(record["kind"] for record in trial_journal(str(graph.root)).read())
 
 
-def test_a_network_that_the_panel_has_nothing_for_is_not_searched_and_the_others_are(panel_graph: Graph) -> None:
+def test_a_network_without_its_columns_is_not_searched_and_the_others_are(panel_graph: Graph) -> None:
     models = "sweep.models=[b5_moe,b6_graph,b7_maml]"
     assert panel_graph.run("sweep", overrides=[models, "sweep.trials=4", *WIDE]).failures == []
     trials = panel_graph.table("sweep")

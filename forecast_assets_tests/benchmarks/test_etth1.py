@@ -1,3 +1,5 @@
+"""The ETTh1 benchmark has the split, the optimiser and the rates of the paper's script."""
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from benchmarks.etth1 import (
     windows,
 )
 
-HOURS = torch.arange(TEST_END + 3020, dtype=torch.float32)[:, None]  # the file goes on for 3,020 hours
+HOURS = torch.arange(TEST_END + 3020, dtype=torch.float32)[:, None]  # the file has 3,020 hours more
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def test_windows_are_the_standard_split_and_predict_their_own_months_only(begin:
     targets = found[:, LOOKBACK:]
     assert targets.min() == max(begin, LOOKBACK)
     assert targets.max() == end - 1
-    assert (found[:, 1:] - found[:, :-1] == 1).all()  # a window is a stretch of hours
+    assert (found[:, 1:] - found[:, :-1] == 1).all()  # a window is contiguous
 
 
 def test_optimiser_and_rates_are_those_of_the_papers_script() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks of the verdict lean on: they must be able to fail."""
+"""The parts that the benchmarks of the evaluation rest on can fail."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The search for a mean signal: what it may look at, and that it would find one."""
+"""The search for a mean signal: it reads the past alone, and finds a planted one."""
 
 import datetime as dt
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from benchmarks.signal import VARIANTS, Design, Variant
-from benchmarks.signal_ranks import ALL, LAST, decisions, inner_panel
+from benchmarks.signal_ranks import ALL, LAST, inner_panel, origins
 from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 
@@ -16,7 +16,7 @@ RIDGE = Variant(20, "region", "all", "ridge 0.1")
 
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    """Three inner years and half a year beyond of the synthetic panel, as the search reads it."""
+    """The synthetic panel, three inner years and half a year more, as the search reads it."""
     path = tmp_path_factory.mktemp("signal") / "demo.csv"
     demo_panel(DemoSpec(tickers=24, start=dt.date(2016, 1, 4), end=dt.date(2019, 6, 28))).write_csv(path)
     return inner_panel(path)
@@ -24,7 +24,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def table(panel: pl.DataFrame) -> pl.DataFrame:
-    return decisions(panel)
+    return origins(panel)
 
 
 def test_no_row_after_the_inner_years_is_read(panel: pl.DataFrame, table: pl.DataFrame) -> None:
@@ -35,9 +35,9 @@ def test_no_row_after_the_inner_years_is_read(panel: pl.DataFrame, table: pl.Dat
     assert last == dt.date(2018, 11, 26)  # 21 sessions of Tokyo, New York and Frankfurt before the end
 
 
-def test_ranks_look_at_the_past_alone(panel: pl.DataFrame, table: pl.DataFrame) -> None:
+def test_ranks_use_the_past_alone(panel: pl.DataFrame, table: pl.DataFrame) -> None:
     cut = dt.date(2018, 3, 15)
-    early = decisions(panel.filter(pl.col("date") <= cut))
+    early = origins(panel.filter(pl.col("date") <= cut))
     columns = ["date", "ticker", "sigma", *ALL]
     assert early.height > 1000
     assert early.select(columns).equals(

@@ -1,4 +1,4 @@
-"""The search finds a planted secret in every disguise; and the quick half of the failures leaves none behind."""
+"""The search finds a planted secret in every encoding; the quick failures leave none behind."""
 
 import base64
 import gzip
@@ -62,7 +62,7 @@ def test_a_planted_secret_is_found(tmp_path: Path, plant: Callable[[Path], objec
     assert files == 2
 
 
-def test_a_service_with_a_bug_and_a_url_with_a_password_tell_no_secret(tmp_path: Path) -> None:
+def test_a_service_with_a_bug_and_a_url_with_a_password_leak_no_secret(tmp_path: Path) -> None:
     canary = Canary(tmp_path)
     canary.bug()
     canary.command("url", "status", "--data-dir", f"s3://{LOGIN}@bucket/x")
@@ -70,24 +70,3 @@ def test_a_service_with_a_bug_and_a_url_with_a_password_tell_no_secret(tmp_path:
     assert canary.codes == {"service bug": 0, "url": 1, "study": 1}
     assert "500" in (tmp_path / "logs" / "service bug.txt").read_text()
     assert leaks(tmp_path)[0] == []
-
-
-@pytest.mark.parametrize(
-    ("text", "password", "credentials"),
-    [
-        ("s3://bucket/folder", False, False),
-        ("s3://AKIA:se/cr+et@bucket/folder", True, True),
-        ("postgresql://user@host/db", False, True),
-        ("postgresql://user:p@ss@host/db", True, True),
-        ("https://host/x?X-Amz-Signature=1", True, True),
-        ("abfs://c@account.dfs.core.windows.net/x", False, False),
-        ("https://account.blob.core.windows.net/x?sv=1&sig=abc", True, True),
-        ("sqlite:///C:/a@b.db", False, False),
-        ("gs://bucket/a?design=1", False, False),
-        ("data/demo", False, False),
-    ],
-)
-def test_credentials_are_told_by_their_shape(text: str, password: bool, credentials: bool) -> None:
-    from forecast_assets.core.credentials import has_credentials, has_password
-
-    assert (has_password(text), has_credentials(text)) == (password, credentials)

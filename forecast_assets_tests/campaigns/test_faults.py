@@ -1,26 +1,26 @@
-"""A short campaign: a writer to the store, killed, terminated and started twice; and the plan of the long one."""
+"""A short fault campaign on the writer to the store, and the plan of the long one."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 from campaigns.faults.__main__ import DAEMON_TRIALS, STEP_TRIALS, figures, plan
+from forecast_assets_tests.helpers.paths import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 TRIALS = 2
 
 
-def test_a_writer_that_is_killed_anywhere_leaves_a_sound_store_and_the_next_one_ends_what_it_began(
+def test_a_writer_killed_anywhere_leaves_a_sound_store_and_the_next_one_completes_it(
     tmp_path: Path,
 ) -> None:
     command = [sys.executable, "-m", "campaigns.faults", "--folder", str(tmp_path), "--quick", str(TRIALS)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(": all hold") == 4 * TRIALS
-    assert done.stdout.count("(exit -9)") >= TRIALS  # those aimed at a step have met it
+    assert done.stdout.count("(exit -9)") >= TRIALS  # those aimed at a step were killed there
 
 
-def test_the_campaign_holds_as_many_faults_of_each_kind_as_were_asked_for() -> None:
+def test_the_campaign_has_the_required_number_of_faults_of_each_kind() -> None:
     assert len(set(plan())) == len(plan()) == sum(STEP_TRIALS.values())
     counts = STEP_TRIALS | DAEMON_TRIALS
     assert counts["kill"] + counts["daemon_kill9"] == 300
@@ -35,7 +35,7 @@ def test_the_campaign_holds_as_many_faults_of_each_kind_as_were_asked_for() -> N
     ]
 
 
-def test_a_trial_that_broke_something_counts_and_says_what() -> None:
+def test_a_trial_that_broke_an_invariant_is_counted_with_the_reason() -> None:
     def trial(kind: str, *broken: str) -> dict[str, object]:
         return {"kind": kind, "number": 0, "seconds": 6.0, "commit": "c", "chain": "store", "broken": list(broken)}
 

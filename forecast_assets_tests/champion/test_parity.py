@@ -1,4 +1,4 @@
-"""What the service answers is what the members' own code gives: over HTTP, with the real champion of the smoke graph."""
+"""The service answers what the members' own code forecasts: over HTTP, with the champion of the smoke graph."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_an_answer_computed_on_demand_is_the_members_own(smoke_graph: Graph, tmp
     last = last[panel.date[last] == panel.date.max()]
     given = bundle.inputs(panel, last, regime=bundle.regime(panel, last), state=bundle.state)
     with torch.inference_mode():
-        eager = bundle.trained.module()(*given.given())[0].numpy()
+        eager = bundle.trained.module()(*given.arguments())[0].numpy()
     with LiveService(Loader(store, Bundle.open)) as service:
         for row, expected in zip(last.tolist(), eager, strict=True):
             ticker = panel.tickers[int(panel.ticker[row])]

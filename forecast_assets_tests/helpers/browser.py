@@ -1,4 +1,4 @@
-"""The system's Chromium, for tests that click and look; Debian's ``chromium`` is enough."""
+"""The system's Chromium, for tests in a browser; Debian's package ``chromium`` is enough."""
 
 import shutil
 

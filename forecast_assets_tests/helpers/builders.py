@@ -1,4 +1,4 @@
-"""Tiny literal panels."""
+"""Build tiny raw panels and their settings."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -11,23 +11,22 @@ import yaml
 import forecast_assets
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import PanelSpec
+from forecast_assets_tests.helpers.paths import REFERENCE as REFERENCE
 
 CONF = Path(forecast_assets.__file__).parent / "conf"
-REFERENCE = Path(__file__).parents[3] / "shared" / "data"
-"""The reference panels, where the checkout has them beside it."""
 
 MONDAY = dt.date(2024, 4, 8)
 """A Monday followed by six weeks without a holiday in New York."""
 
 
 def panel_spec(**changes: Any) -> PanelSpec:
-    """The panel settings that ship with the project, with ``changes``."""
+    """Return the panel settings that ship with the project, with ``changes``."""
     content = yaml.safe_load((CONF / "panel" / "default.yaml").read_text())
     return PanelSpec.model_validate(content | changes)
 
 
 def reference_corrections() -> list[dict[str, Any]]:
-    """The declared corrections of the reference panel."""
+    """Return the declared corrections of the reference panel."""
     return yaml.safe_load((CONF / "corrections" / "reference.yaml").read_text())["corrections"]
 
 
@@ -41,7 +40,7 @@ def raw(
     volumes: Sequence[float | None] | None = None,
     ranged: bool = False,
 ) -> pl.DataFrame:
-    """A raw panel of one ticker on consecutive sessions of ``exchange``; a close of None is a session without a quote.
+    """Return a raw panel of one ticker on consecutive sessions of ``exchange``; a close of None means no quote.
 
     Opens are the closes and volumes 1000 unless given; ``ranged`` adds a high 2 % above and a low 1 % below both.
     """
@@ -67,11 +66,11 @@ def raw(
 
 
 def panel(*parts: pl.DataFrame) -> pl.DataFrame:
-    """Several tickers' raw panels as one."""
+    """Join several tickers' raw panels."""
     return pl.concat(parts).sort("ticker", "date")
 
 
 def csv(path: Path, *lines: str, header: str = "Date,Ticker,Sector,Opening Price,Closing Price,Volume") -> Path:
-    """Write a raw CSV file; ``lines`` may leave the header to the default."""
+    """Write a raw CSV file of ``lines`` under ``header``."""
     path.write_text("\n".join([header, *lines]) + "\n")
     return path

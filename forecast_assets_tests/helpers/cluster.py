@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes with one core each, simulated on this machine and reachable from nowhere else."""
+"""A Ray cluster of two nodes with one core each, simulated on this machine and on loopback only."""
 
 import os
 from types import TracebackType
@@ -15,7 +15,7 @@ OBJECTS = 80 * 2**20
 
 
 class TwoNodes:
-    """Started with the environment at hand, which its workers get. One core each: equal to one local process's."""
+    """Two nodes of one core each; workers get the environment in which they were started."""
 
     def __enter__(self) -> Self:
         self._environment = environment(**LOOPBACK, OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"))
@@ -33,19 +33,19 @@ class TwoNodes:
         return str(self.cluster.address)
 
     def nodes(self) -> list[Any]:
-        """Ray's own handles on both nodes, the driver's first."""
+        """Return Ray's own handles of both nodes, the driver's first."""
         return [self.cluster.head_node, self.second]
 
     @property
     def second_id(self) -> str:
-        """What a task on the second node gets from Ray as its node's id."""
+        """The node id that Ray gives to tasks on the second node."""
         import ray
 
         (found,) = [node for node in ray.nodes() if node["RayletSocketName"] == self.second.raylet_socket_name]
         return str(found["NodeID"])
 
     def kill_second(self) -> None:
-        """End all processes of the node without the driver, at once, as a power cut would."""
+        """Kill all processes of the node without the driver at once, as a power cut would."""
         self.cluster.remove_node(self.second, allow_graceful=False)
 
     def add_second(self) -> None:

@@ -1,4 +1,4 @@
-"""A planted panel on which each ticker answers a signal in its own way: its coefficient is what is worth knowing of it."""
+"""A planted panel on which each ticker responds to a signal with a coefficient of its own."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,33 +19,31 @@ SPREAD = 0.5
 
 
 class Planted(NamedTuple):
-    """The panel and what only an oracle, or somebody who knows how it was made, can say of each row's next session."""
+    """The panel, and the best forecasts of each row's next session by two kinds of oracle."""
 
     panel: PanelTensors
-    drift: Tensor  # (N,) as who knows the coefficients would forecast it
-    bayes: (
-        Tensor  # (N,) as who knows their distribution, and has seen the ticker up to the row, would: the posterior mean
-    )
-    new: Tensor  # (N,) bool, rows of the tickers that list late
+    drift: Tensor  # (N,) the true one, from the coefficients
+    bayes: Tensor  # (N,) the posterior mean, from the coefficients' distribution and the ticker's past
+    new: Tensor  # (N,) bool, rows of new listings
 
 
 def coefficient_panel(*, tickers: int, new: int, sessions: int, listing: int, seed: int = 0) -> Planted:
-    """``tickers`` names over all ``sessions`` and ``new`` names that list ``listing`` sessions before the end.
+    """Return a panel of ``tickers`` over all ``sessions`` and ``new`` ones that list ``listing`` sessions before the end.
 
-    The drift of a ticker's next session is its coefficient x the session's signal, in units of ``VOLATILITY``, which is that
-    of what remains. Coefficients are drawn from a normal distribution around zero, so that on average, and for a name that
-    nothing is known of, the signal says nothing. The signal is white noise: one session is one observation.
+    The drift of a ticker's next session is its coefficient x the session's signal, in units of ``VOLATILITY``, the
+    volatility of the rest. Coefficients are normal around zero, so that on average, and for a ticker without history, the
+    signal predicts nothing. The signal is white noise: each session is one observation.
     """
     rng = np.random.default_rng(seed)
     days = weekdays(sessions)
     returns, columns, drifts, posteriors = [], [], [], []
-    for name in range(tickers + new):
+    for ticker in range(tickers + new):
         coefficient, signal = rng.normal(0, SPREAD), rng.normal(size=sessions)
         drifts.append(VOLATILITY * coefficient * signal)
         returns.append(rng.normal(0, VOLATILITY, sessions))
         returns[-1][1:] += drifts[-1][:-1]
         columns.append(np.column_stack([returns[-1], signal, rng.normal(size=sessions), days % 7]))
-        seen = slice(0 if name < tickers else sessions - listing, None)
+        seen = slice(0 if ticker < tickers else sessions - listing, None)
         posteriors.append(np.zeros(sessions))
         posteriors[-1][seen] = VOLATILITY * _posterior_means(signal[seen], returns[-1][seen]) * signal[seen]
     whole = panel_of(days, returns, columns, names=(*OWN, CALENDAR))
@@ -57,7 +55,7 @@ def coefficient_panel(*, tickers: int, new: int, sessions: int, listing: int, se
 
 
 def listed(panel: PanelTensors, *, since: Tensor) -> PanelTensors:
-    """The panel without the first ``since`` (N,) sessions of each row's ticker."""
+    """Return the panel without the first ``since`` (N,) sessions of each row's ticker."""
     kept = panel.run_length > since
     rest: dict[str, Any] = {name: tensor[kept] for name, tensor in panel.tensors().items()}
     length = (panel.run_length - since.int())[kept]

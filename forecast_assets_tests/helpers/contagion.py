@@ -1,4 +1,4 @@
-"""A planted panel with contagion: names of a group share shocks, with a sign each, and follow each other a session later."""
+"""A planted panel with contagion: tickers of a group share signed shocks and follow each other a session later."""
 
 from typing import NamedTuple
 
@@ -20,24 +20,24 @@ SHARED = 0.5
 """Share of a return's variance, before the drift, that comes from the group's shock."""
 
 GROUP = 4
-"""Tickers of a group: each is a neighbour of the three others, and of nobody else."""
+"""Tickers of a group: each is a neighbour of the three others only."""
 
 
 class Contagion(NamedTuple):
-    """What was planted."""
+    """The panel and what was planted in it."""
 
     panel: PanelTensors
-    drift: Tensor  # (N,) drift of each row's next session, as who knows the graph would forecast it
+    drift: Tensor  # (N,) true drift of each row's next session, as an oracle of the graph forecasts it
     sign: Tensor  # (tickers, tickers) 1 or -1 for neighbours, 0 for others
 
 
 def contagion_panel(*, tickers: int, sessions: int, seed: int = 0) -> Contagion:
-    """Tickers, a multiple of ``GROUP``, in groups that are drawn at random, as are their signs.
+    """Return a panel of ``tickers``, a multiple of ``GROUP``, with random groups and signs.
 
-    A return is the shock of the group with the ticker's sign, a rest of its own, and the drift: ``DRIFT`` x tanh(2 u), u the
-    sum of the neighbours' last returns, each with the edge's sign (the product of both ends'), in units of what it varies by
-    without the drift. Three eighths of u's variance are in a ticker's own last return, through the shared shock; the rest
-    only its neighbours show. The other own columns say nothing.
+    A return is the group's shock with the ticker's sign, a shock of its own, and the drift ``DRIFT`` x tanh(2 u), where u is
+    the sum of the neighbours' last returns, each with the edge's sign (the product of both ends'), standardised by its
+    deviation without the drift. A ticker's own last return explains three eighths of u's variance, through the shared shock;
+    the rest shows in its neighbours only. The other own columns predict nothing.
     """
     rng = np.random.default_rng(seed)
     group = rng.permutation(tickers) // GROUP

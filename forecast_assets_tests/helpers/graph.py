@@ -1,4 +1,4 @@
-"""The real graph in a folder of its own: definitions, store, Dagster instance; for tests that materialise."""
+"""The real graph in a folder of its own: definitions, store and Dagster instance, for tests that materialise."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ class Graph:
         self.root = root
         self.data = data or str(root)  # a local folder or an fsspec URL
         self.store = Store(f"{self.data}/store")
-        self.wandb_mode = "disabled"  # a run of it takes a second; what it does has tests of its own
+        self.wandb_mode = "disabled"  # a run takes a second, and tracking has tests of its own
 
     def __enter__(self) -> Self:
-        # In memory: SQLite's commits to disk took most of the time of a run that computes nothing. What Dagster keeps on
-        # disk is for the tests of the command line, of the server and of the run storage.
+        # In memory: SQLite's commits to disk took most of the time of a run that computes nothing. The tests of the
+        # command line, the server and the run storage use Dagster's files on disk.
         self.instance = dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}})
         return self
 
@@ -64,7 +64,7 @@ class Graph:
         return pl.read_parquet(self.version(asset, partition).path(TABLE))
 
     def ids(self) -> dict[tuple[str, str | None], str]:
-        """The current version of everything."""
+        """Return the current version of every slot."""
         return {
             (asset, partition): self.store.current(asset, partition).id
             for asset in self.store.assets()
@@ -74,9 +74,9 @@ class Graph:
 
 @contextmanager
 def copied(made: Path, root: Path) -> Iterator[Graph]:
-    """What another graph has materialised, in the folder ``root``, which may be there; to be gone on with.
+    """Copy what another graph has materialised to the folder ``root``, which may exist, and open it.
 
-    Dagster knows none of its years before ``raw_panel`` has run again, which computes nothing.
+    Dagster has none of its years before ``raw_panel`` has run again, which computes nothing.
     """
     shutil.copytree(made, root, dirs_exist_ok=True)
     with Graph(root) as graph:

@@ -1,8 +1,8 @@
-"""Malformed raw panels, and a judge of what was made of them that knows nothing of the code that reads them.
+"""Generate malformed raw panels, and judge what a reader made of them, independently of its code.
 
-Each file comes from one canonical panel. A reader may accept rows exactly as they were meant, or reject them (or the whole
-file) with a reason. Anything else, a changed value, a row that came from nowhere, went unaccounted for, or a traceback, is
-what must never happen. Changes that leave a well-formed other number (a digit for a digit) are not malformed, and are not
+Each file comes from one canonical panel. A reader may accept rows with exactly the canonical values, or reject them (or the
+whole file) with a reason. Everything else is an error: a changed value, an additional row, a row that is neither accepted
+nor rejected, a traceback. Changes that leave another well-formed number (a digit for a digit) are not malformed, and are not
 made.
 """
 
@@ -29,7 +29,7 @@ Reader = Callable[[Path], tuple[pl.DataFrame, pl.DataFrame, int]]
 
 @dataclass(frozen=True)
 class Case:
-    """One file. ``accepted``: whether every canonical row has to come through, since the file has one reading only."""
+    """One file. ``accepted``: whether every canonical row has to be accepted, since the file has one reading only."""
 
     category: str
     content: bytes
@@ -38,7 +38,7 @@ class Case:
 
 
 def canonical_rows(rng: random.Random, *, whole: bool = False) -> list[Row]:
-    """The panel as text; ``whole``: prices without decimals."""
+    """Return the panel as text; ``whole``: prices without decimals."""
     rows: list[Row] = []
     for ticker, level in TICKERS.items():
         for day in DAYS:
@@ -57,15 +57,17 @@ def text(rows: Sequence[Sequence[str]], *, header: Sequence[str] = HEADER, mark:
 
 
 def judge(case: Case, path: Path, read: Reader) -> str | None:
-    """None where the reader did right, else what it did wrong."""
+    """Return None where the reader did right, else what it did wrong."""
     path.write_bytes(case.content)
     try:
         accepted, rejected, rows_read = read(path)
     except BadInput as error:
         if case.accepted:
-            return f"refused a file that has one reading: {error}"
-        said = str(error)
-        return None if path.name in said and "\n" not in said.strip() else f"refused without a clear sentence: {said!r}"
+            return f"rejected a file that has one reading: {error}"
+        text = str(error)
+        return (
+            None if path.name in text and "\n" not in text.strip() else f"rejected without a clear sentence: {text!r}"
+        )
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     lines = case.content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
@@ -87,7 +89,7 @@ def judge(case: Case, path: Path, read: Reader) -> str | None:
 
 
 def cases() -> list[Case]:
-    """Fourteen categories, twenty-five files each; the same every time."""
+    """Return fourteen categories of twenty-five files each, always the same."""
     return [make(name, random.Random(f"{name} {seed}")) for name in CATEGORIES for seed in range(SEEDS_PER_CATEGORY)]
 
 
@@ -188,7 +190,7 @@ def _european(rng: random.Random, rows: list[Row]) -> bytes:
         for row in rows
     ]  # fmt: skip
     for k in rng.sample(range(len(lines)), rng.randint(0, 2)):
-        lines[k][5] = rng.choice(["12.34", "", "1.5"])  # a slip among them
+        lines[k][5] = rng.choice(["12.34", "", "1.5"])  # with a slip
         lines[k][3] = "x"
     return text(lines, mark=rng.choice([",", ";", "\t"])).encode()
 
@@ -303,7 +305,7 @@ NASTY = (
 
 
 def mutated(rng: random.Random, changes: int) -> Case:
-    """The canonical file with characters put in or separators taken out, lines joined, repeated, moved or cut."""
+    """Return the canonical file with characters inserted, separators removed, lines joined, repeated, moved or cut."""
     rows = canonical_rows(rng)
     lines = text(rows).rstrip("\n").split("\n")
     for _ in range(changes):

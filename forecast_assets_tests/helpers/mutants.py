@@ -1,7 +1,7 @@
-"""The seeded leaks, as edits of the package's own text.
+"""Mutants: look-ahead leaks as edits of the package's own text.
 
-Each is a mistake that somebody could make in good faith and that no type checker sees. ``proofs`` are the test files that
-have to notice; the first failing test is enough.
+Each is a mistake that somebody could make in good faith and that no type checker sees. ``tests`` are the test files that
+have to catch it; the first failing test is enough.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Mutant:
     what: str
     file: str
     edits: tuple[tuple[str, str], ...]
-    proofs: tuple[str, ...]
+    tests: tuple[str, ...]
 
 
 PANEL = ("core/panel/test_leakage.py",)
@@ -62,7 +62,7 @@ MUTANTS = (
     ),
     Mutant(
         "label_across_a_border",
-        "the last rows of a ticker are labelled with the first prices of the next",
+        "the last rows of a ticker are labelled with the first prices of the next one",
         "panel/targets.py",
         (('same = pl.col("segment_id").shift(-horizon) == pl.col("segment_id")', "same = observed.is_not_null()"),),
         TARGETS,
@@ -97,9 +97,9 @@ MUTANTS = (
     ),
     Mutant(
         "rank_among_later_closes",
-        "a European name is ranked among American ones that close hours later",
+        "a European ticker is ranked among American ones that close hours later",
         "panel/features.py",
-        ((".cast(pl.Int64) * NAMES + exchange)", ".cast(pl.Int64) * NAMES)"),),
+        ((".cast(pl.Int64) * CODES + exchange)", ".cast(pl.Int64) * CODES)"),),
         PANEL,
     ),
     Mutant(
@@ -120,26 +120,26 @@ MUTANTS = (
         "labels_left_as_they_were",
         "an incremental run does not complete the labels that its new rows mature",
         "panel/incremental.py",
-        (("LABEL_ROWS = 60", "LABEL_ROWS = 0"),),
+        (("LABEL_ROWS = LOOK_AHEAD.days", "LABEL_ROWS = 0"),),
         ("core/panel/test_incremental.py",),
     ),
     Mutant(
         "training_labels_overlap_validation",
-        "training is cut by the day of the decision, not by the end of its label",
+        "training is cut by the forecast origin, not by the end of its label",
         "windows/folds.py",
         (("& labelled & (label_end < validation_from)", "& labelled"),),
         FOLDS,
     ),
     Mutant(
         "validation_labels_reach_into_the_test_year",
-        "validation is cut by the day of the decision, not by the end of its label",
+        "validation is cut by the forecast origin, not by the end of its label",
         "windows/folds.py",
         (("& labelled & (label_end < first_test)", "& labelled"),),
         FOLDS,
     ),
     Mutant(
         "purge_never_checked",
-        "the fold no longer proves that its splits are apart",
+        "the fold no longer checks that its splits are apart",
         "windows/folds.py",
         (("if ends >= begins:", "if ends >= begins + 10_000:"),),
         FOLDS,
@@ -172,7 +172,7 @@ MUTANTS = (
     ),
     Mutant(
         "volatility_of_the_test_year",
-        "the volatility forecast is fitted on the decisions that it is judged by",
+        "the volatility forecast is fitted on the forecast origins of the test year",
         "windows/stats.py",
         (("fit_volatility(panel, fold.train)", "fit_volatility(panel, fold.origins)"),),
         STATS,
@@ -193,14 +193,14 @@ MUTANTS = (
     ),
     Mutant(
         "decides_on_a_filled_row",
-        "a forward-filled session is a decision like any other",
+        "a forward-filled session is a forecast origin like any other",
         "windows/tensors.py",
         (("self.observed & (self.run_length >= lookback)", "self.run_length >= lookback"),),
         TENSORS + FOLDS,
     ),
     Mutant(
         "best_epoch_by_the_test_year",
-        "the checkpoint is chosen by its score on the test decisions",
+        "the checkpoint is chosen by its score on the test year",
         "training/fit.py",
         (("loop.fold.validation", "loop.fold.test"),),
         FIT,
@@ -214,7 +214,7 @@ MUTANTS = (
     ),
     Mutant(
         "trades_are_free",
-        "the ledger charges nothing",
+        "the accounting charges nothing",
         "backtest/simulate.py",
         (("costs, previous = Costs.of(spec.cost_bps, calendar_panel), ", "costs, previous = Costs(0.0), "),),
         SIMULATION,

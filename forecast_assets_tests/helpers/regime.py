@@ -17,11 +17,11 @@ DRIFT = 0.5 * VOLATILITY
 
 
 def regime_panel(*, tickers: int, sessions: int, seed: int = 0) -> tuple[PanelTensors, Tensor]:
-    """The panel, and the drift of each row's next session, (N,), as who knows the regime would forecast it.
+    """Return the panel, and the true drift of each row's next session, (N,), as an oracle of the regime forecasts it.
 
-    The drift is ``DRIFT`` x tanh(2 momentum) where VIX is at most 0.2 and the same with a minus above. VIX, one for all
-    names, stays on a side for weeks and is above it half the time; the volatility of returns is the same throughout, and
-    the other macro columns say nothing. Without the regime, momentum is worth nothing: on average it cancels out.
+    The drift is ``DRIFT`` x tanh(2 momentum) where VIX is at most 0.2 and the same with a minus above. VIX, the same
+    for all tickers, stays on a side for weeks and is above half the time; the volatility of returns is the same throughout,
+    and the other macro columns predict nothing. Without the regime, momentum predicts nothing: it cancels out on average.
     """
     rng = np.random.default_rng(seed)
     days = weekdays(sessions)

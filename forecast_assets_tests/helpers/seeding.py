@@ -1,64 +1,98 @@
-"""Run the proofs on a copy of the package in which one leak was seeded."""
+"""Edit a copy of the package: seed a mutant and run the tests that must catch it, or make a change and see it work."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forecast_assets_tests.helpers.changes import Change
 from forecast_assets_tests.helpers.mutants import Mutant
+from forecast_assets_tests.helpers.paths import PROJECT
 
-ROOT = Path(__file__).resolve().parents[2]
 TESTS_FAILED = 1
 """pytest's exit code when tests ran and some failed; an import error or a usage error has another."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the proofs said of one copy."""
+    """Result of the tests on one copy."""
 
     caught: bool
     by: str  # the first test that failed; "" where all passed
     output: str
 
 
-def seed(mutant: Mutant, package: Path) -> None:
-    """Make the mutant's edits in a copy of the package. Raises ValueError where a text is not there exactly once."""
-    path = package / "core" / mutant.file
+def copy_packages(folder: Path, *names: str) -> None:
+    """Copy top-level packages of the project to ``folder``."""
+    for name in names:
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def replace_once(path: Path, edits: Sequence[tuple[str, str]], *, what: str) -> None:
+    """Replace each old text in a file by the new one. Raises ValueError where it is not there exactly once."""
     text = path.read_text(encoding="utf-8")
-    for old, new in mutant.edits:
+    for old, new in edits:
         if (found := text.count(old)) != 1:
-            raise ValueError(f"{mutant.name}: {old!r} stands {found} times in core/{mutant.file}; mend the catalogue")
+            raise ValueError(f"{what}: {old!r} stands {found} times in {path.name}; correct the edit")
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
 
 
-def run_proofs(proofs: tuple[str, ...], folder: Path, *, mutant: Mutant | None) -> Outcome:
-    """Copy package and tests to ``folder``, seed ``mutant`` (None: nothing) and run the proofs until one fails.
+def seed(mutant: Mutant, package: Path) -> None:
+    """Make the mutant's edits in a copy of the package."""
+    replace_once(package / "core" / mutant.file, mutant.edits, what=mutant.name)
 
-    Raises RuntimeError where they could not be run at all: a mutant that does not import proves nothing.
+
+def run_tests(tests: tuple[str, ...], folder: Path, *, mutant: Mutant | None) -> Outcome:
+    """Copy package and tests to ``folder``, seed ``mutant`` (None: nothing) and run ``tests`` until one fails.
+
+    Raises RuntimeError where they could not be run at all: a mutant that does not import is not caught.
     """
-    for name in ("forecast_assets", "forecast_assets_tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    copy_packages(folder, "forecast_assets", "forecast_assets_tests")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
     if mutant is not None:
         seed(mutant, folder / "forecast_assets")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--tb=line"]
-        + [f"forecast_assets_tests/{proof}" for proof in dict.fromkeys(proofs)],
+    done = _python(
+        folder,
+        *("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--tb=line"),
+        *(f"forecast_assets_tests/{path}" for path in dict.fromkeys(tests)),
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",  # the tests use none but the timeout, and loading all takes seconds
+    )
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    if done.returncode not in (0, TESTS_FAILED) or (done.returncode == TESTS_FAILED and not failed):
+        raise RuntimeError(f"the tests did not run: {done.stdout}{done.stderr}")
+    return Outcome(bool(failed), failed[0].removeprefix("forecast_assets_tests/") if failed else "", done.stdout)
+
+
+def make_change(change: Change, folder: Path) -> list[str]:
+    """Make ``change`` in a copy of the package below ``folder`` and run its check there; return the files it touched.
+
+    The check may import ``forecast_assets_tests.helpers``. Raises RuntimeError where it fails.
+    """
+    copy_packages(folder, "forecast_assets")
+    package = folder / "forecast_assets"
+    for name, text in change.added.items():
+        if (package / name).exists():
+            raise ValueError(f"{change.name}: {name} exists; correct the change")
+        (package / name).write_text(text, encoding="utf-8")
+    for name, edits in change.edited.items():
+        replace_once(package / name, edits, what=change.name)
+    done = _python(folder, "-c", change.check, PYTHONPATH=f"{folder}{os.pathsep}{PROJECT}")
+    if done.returncode:
+        raise RuntimeError(f"{change.what}: the check failed: {done.stdout}{done.stderr}")
+    return sorted({*change.added, *change.edited})
+
+
+def _python(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    paths = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments],
         cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(folder),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the proofs use none but the timeout, and loading all takes seconds
-        },
+        env={**os.environ, **paths, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
-    if done.returncode not in (0, TESTS_FAILED) or (done.returncode == TESTS_FAILED and not failed):
-        raise RuntimeError(f"the proofs did not run: {done.stdout}{done.stderr}")
-    return Outcome(bool(failed), failed[0].removeprefix("forecast_assets_tests/") if failed else "", done.stdout)

@@ -1,4 +1,4 @@
-"""A real Dagster webserver with its daemon, on loopback, for tests that use the graph as people do."""
+"""A real Dagster webserver with its daemon, on loopback, for tests that use the graph as users do."""
 
 import json
 import os
@@ -14,12 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PROJECT = Path(__file__).parents[2]
+from forecast_assets_tests.helpers.paths import PROJECT
+
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -28,7 +29,7 @@ def free_port() -> int:
 class DagsterServer:
     """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own.
 
-    A second one on the same ``root`` goes on with what the first one left. ``variables`` come over the environment.
+    A second one on the same ``root`` continues with the first one's files. ``variables`` are added to the environment.
     """
 
     def __init__(self, root: Path, *, home: str = "dagster_home", **variables: str) -> None:
@@ -38,7 +39,7 @@ class DagsterServer:
         self.log = root / "server.log"
 
     def __enter__(self) -> Self:
-        self.home.mkdir(exist_ok=True)  # a server that was killed is started again on what it left
+        self.home.mkdir(exist_ok=True)  # exists where a killed server is started again
         shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", self.home / "dagster.yaml")
         self.port = free_port()
         environment = {
@@ -65,11 +66,11 @@ class DagsterServer:
         return self
 
     def commands(self) -> list[list[str]]:
-        """Programs of the environment, with arguments; all of them end together."""
+        """Return the programs to start, with arguments; all of them end together."""
         return [["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]]
 
     def started(self, count: int) -> None:
-        """So many of the programs run: the place to wait for what the next one needs."""
+        """Wait for what the next program needs, once ``count`` programs were started."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -84,7 +85,7 @@ class DagsterServer:
             self.kill()
 
     def kill(self) -> None:
-        """The power goes: every process of it ends at once."""
+        """Kill all its processes at once, as a power cut would."""
         os.killpg(self.processes[0].pid, signal.SIGKILL)
         for process in self.processes:
             process.wait()
@@ -94,7 +95,7 @@ class DagsterServer:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, query: str, variables: dict[str, Any] | None = None) -> Any:
-        """The data of a GraphQL answer; an AssertionError with its errors."""
+        """Return the data of a GraphQL answer. Raises AssertionError with its errors."""
         body = json.dumps({"query": query, "variables": variables or {}}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -103,12 +104,12 @@ class DagsterServer:
         return content["data"]
 
     def runs(self) -> list[dict[str, Any]]:
-        """Newest first."""
+        """Return the runs, newest first."""
         query = "{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}"
         return self.ask(query)["runsOrError"]["results"]
 
     def switch_on(self, schedule: str) -> None:
-        """What the switch beside a schedule does."""
+        """Start a schedule, as its switch in the UI does."""
         query = """mutation($s: ScheduleSelector!){startSchedule(scheduleSelector: $s){__typename
             ... on ScheduleStateResult{scheduleState{status}} ... on PythonError{message}}}"""
         code = {"repositoryName": "__repository__", "repositoryLocationName": "forecast_assets"}
@@ -116,14 +117,14 @@ class DagsterServer:
         assert answer.get("scheduleState") == {"status": "RUNNING"}, answer
 
     def backfill(self, assets: list[str], partitions: list[str]) -> None:
-        """Launch what the UI's "Launch backfill" launches."""
+        """Launch a backfill, as the UI's button does."""
         parameters = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": partitions}
         query = """mutation($p: LaunchBackfillParams!){launchPartitionBackfill(backfillParams: $p){
             ... on LaunchBackfillSuccess{backfillId} ... on PythonError{message}}}"""
         assert "backfillId" in self.ask(query, {"p": parameters})["launchPartitionBackfill"]
 
     def wait_for_runs(self, count: int, *, seconds: float) -> list[dict[str, Any]]:
-        """Until that many runs exist and all have finished."""
+        """Wait until ``count`` runs exist and all have finished; return them."""
         done: list[dict[str, Any]] = []
 
         def finished() -> bool:
@@ -138,7 +139,7 @@ class DagsterServer:
         while not condition():
             ended = any(process.poll() is not None for process in self.processes)
             assert not ended, f"the server stopped:\n{self.log.read_text()[-2000:]}"
-            assert time.monotonic() < until, f"{what}: not there after {seconds} s\n{self.log.read_text()[-2000:]}"
+            assert time.monotonic() < until, f"{what}: timed out after {seconds} s\n{self.log.read_text()[-2000:]}"
             time.sleep(0.5)
 
     def _answers(self) -> bool:
@@ -151,7 +152,7 @@ class DagsterServer:
 class DagsterDeployment(DagsterServer):
     """Code server, webserver and daemon as processes of their own, as a machine's service manager runs them.
 
-    Unlike those of ``dagster dev``, they live on when the wall clock jumps: no heartbeat ties one to the other.
+    Unlike those of ``dagster dev``, they survive a jump of the wall clock: no heartbeat ties one to the other.
     """
 
     def commands(self) -> list[list[str]]:

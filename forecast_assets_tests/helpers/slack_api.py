@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks the part of Slack's Web API that alerts use."""
+"""An HTTP server on loopback with the part of Slack's Web API that alerts use."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ CHANNEL = "C0123456789"
 
 
 class SlackApi:
-    """Keeps what was posted. ``faults`` are taken one per chat.postMessage: a name of ``FAULTS``, or None for none."""
+    """Keeps what was posted. Each chat.postMessage takes the next of ``faults``: None, or what goes wrong with it."""
 
     def __init__(self) -> None:
         self.posted: list[dict[str, Any]] = []
@@ -32,7 +32,7 @@ class SlackApi:
             do_GET = do_POST  # noqa: N815 - likewise
 
             def log_message(self, format: str, *arguments: Any) -> None:
-                """Tests stay quiet."""
+                """Print nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -91,7 +91,7 @@ class SlackApi:
             return _reply(request, "<html>Bad gateway</html>", status=502)
         metadata = given["metadata"]
         metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-        # Slack's clock, far from the tests' own: the age of a message is no part of what is tested.
+        # Slack's clock, far from the tests' own: the age of a message is not tested.
         self.posted.append({"text": given["text"], "metadata": metadata, "ts": f"{4e9 + len(self.posted):.6f}"})
         if fault == "hangs":  # posted, but the answer never comes
             self.release.wait(30)

@@ -1,4 +1,4 @@
-"""Tiny synthetic ``PanelTensors``: random walks with a constant volatility, on weekdays."""
+"""Build tiny synthetic ``PanelTensors``: random walks of constant volatility, on weekdays."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,16 @@ REGRESSORS = {
     "return_5": 0.0,
     "return_20": 0.0,
 }
-"""What the volatility forecast reads, constant: the forecast is then VOLATILITY at every row."""
+"""Constant regressors of the volatility forecast, which is then VOLATILITY at every row."""
 
 
 def weekdays(sessions: int) -> np.ndarray:
-    """The first ``sessions`` weekdays from 2017 on, days since 1970, (T,)."""
+    """Return the first ``sessions`` weekdays from 2017 on, days since 1970, (T,)."""
     return np.array([day for day in range(FIRST_DAY, FIRST_DAY + 2 * sessions) if (day + 3) % 7 < 5][:sessions])
 
 
 def autoregressive(rng: np.random.Generator, decay: float, sessions: int) -> np.ndarray:
-    """An AR(1) of variance 1, (T,)."""
+    """Simulate an AR(1) of variance 1, (T,)."""
     values = rng.normal(size=sessions)
     for k in range(1, sessions):
         values[k] = decay * values[k - 1] + np.sqrt(1 - decay**2) * values[k]
@@ -41,8 +41,9 @@ def panel_of(
     names: Sequence[str],
     sectors: Sequence[str] = ("A", "B", "C", "D"),
 ) -> PanelTensors:
-    """A panel of tickers that trade on the same ``days`` (T,), each with its ``returns`` (T,) and ``columns`` (T, F), called
-    ``names``; the constant regressors of the volatility forecast follow.
+    """Return a panel of tickers that trade on the same ``days`` (T,), each with ``returns`` (T,) and ``columns`` (T, F).
+
+    ``names`` are those of the columns; the constant regressors of the volatility forecast follow.
     """
     tickers, sessions = len(returns), len(days)
     rows = tickers * sessions
@@ -75,7 +76,7 @@ def panel_of(
 
 
 def random_panel(*, tickers: int, sessions: int, features: int = 3, seed: int = 0) -> PanelTensors:
-    """``tickers`` names over the same ``sessions`` weekdays from 2017 on; ``log_return`` is the first feature.
+    """Return a panel of ``tickers`` over the same ``sessions`` weekdays from 2017 on; ``log_return`` is the first feature.
 
     ``features`` counts it and the noise features; the constant regressors of the volatility forecast follow.
     """

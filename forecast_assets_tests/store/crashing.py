@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast_assets.store.store import Store
-from forecast_assets_tests.store.builders import publish
+from forecast_assets_tests.helpers.published import publish
 
 SHARED = "s" * 50_000
 

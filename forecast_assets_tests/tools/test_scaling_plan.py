@@ -1,8 +1,8 @@
-"""The plan for a large panel: its arithmetic on round numbers, and the page that shows it."""
+"""The estimate for a large panel: its arithmetic on round numbers, and the page that shows it."""
 
 import pytest
 
-from tools.scaling_plan import PAGE, Ask, Units, plan, with_plan
+from tools.scaling_plan import PAGE, Job, Units, plan, with_plan
 
 ROUND = Units(
     sessions_per_ticker=1_000,
@@ -19,18 +19,18 @@ ROUND = Units(
 
 
 def test_the_arithmetic_on_round_numbers() -> None:
-    ask = Ask(
+    job = Job(
         tickers=1_048_576,
         models=2,
         years=5,
         fits=3,
         epochs=2,
-        visits_per_ticker=50,
+        samples_per_ticker=50,
         validation_sessions=100,
         test_sessions=200,
         hours=10,
     )
-    found = {line.what: line.value for line in plan(ask, ROUND)}
+    found = {line.what: line.value for line in plan(job, ROUND)}
     assert found["rows"] == pytest.approx(1_048.576)
     assert found["raw rows to tensors"] == pytest.approx(10.48576)
     assert found["tensors"] == pytest.approx(1_000)
@@ -50,6 +50,6 @@ def test_the_page_shows_what_the_committed_results_give() -> None:
     assert with_plan(page) == page
 
 
-def test_a_page_without_its_markers_is_refused() -> None:
+def test_a_page_without_its_markers_is_an_error() -> None:
     with pytest.raises(ValueError, match="markers"):
         with_plan("no tables here")

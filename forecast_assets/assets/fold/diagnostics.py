@@ -41,7 +41,7 @@ def diagnostics(
         files={IMPORTANCE: weights},
         plots={"importance": importance_plot(f"{title}: selection weights", weights)} if weights else {},
     )
-    if model.messages:
+    if model.reads.messages:
         neighbours(model, shown, title=title, panel=panel, fold=fold, stats=stats)
     if isinstance(model, Moe):
         shown.facts.update(experts(model, shown, title=title, panel=panel, fold=fold, stats=stats))
@@ -118,10 +118,10 @@ def neighbours(
     found = neighbours_of(model, ends, panel=panel, stats=stats)
     if found is None:
         return
-    by_ticker = attributions(found, ticker=panel.ticker, names=panel.tickers)
+    by_origin = attributions(found, ticker=panel.ticker, tickers=panel.tickers)
     table = neighbour_table(
         date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
-        attributions=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], by_ticker, strict=True)),
+        attributions=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], by_origin, strict=True)),
     )
     shown.files[NEIGHBOURS] = table
     shown.plots["neighbours"] = neighbours_figure(f"{title}: attribution to neighbours", table)

@@ -1,6 +1,6 @@
 """The fits of one model on one fold, as work that any machine can do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecast_assets.assets.framework.inputs import Checkpoints, FitEngine, Log, Tracking, TrainingHardware, Year
 from forecast_assets.assets.framework.parameters import Parameters
 from forecast_assets.core.specs import FitSpec, FoldSpec, WindowSpec
-from forecast_assets.resources.engine import Needs, Say, fit_needs
+from forecast_assets.resources.engine import Needs, ProgressCallback, fit_needs
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.versions import Version
 
@@ -74,13 +74,15 @@ class FoldWork:
         import torch
 
         from forecast_assets.core.windows.folds import make_fold
-        from forecast_assets.core.windows.graph import as_read_by
+        from forecast_assets.core.windows.graph import with_graph_if_read
         from forecast_assets.core.windows.stats import fit_stats
         from forecast_assets.core.windows.tensors import PanelTensors
 
         panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
         fold = make_fold(panel, year=self.year, spec=self.folds, lookback=self.lookback)
-        panel = as_read_by(self.spec, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback)
+        panel = with_graph_if_read(
+            self.spec.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=self.lookback
+        )
         return FoldData(panel, fold, fit_stats(panel, fold))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,27 +92,20 @@ class FoldWork:
         """What a fit takes of a machine."""
         return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
 
-    def __call__(self, seed: int, say: Say) -> Fitted:
+    def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
         """One fit, which says each epoch (a mapping) and what is worth a warning (a text); where the device's memory
         does not suffice, with half the batch.
         """
         import torch
 
-        from forecast_assets.core.training.fit import Resumable, fit, predict
+        from forecast_assets.core.training.fit import FoldTrainer, Resumable
 
-        spec, (panel, fold, stats), lookback = self.spec, self.data, self.lookback
+        trainer, spec = FoldTrainer(self.name, self.spec, *self.data, self.lookback, self.hardware), self.spec
         while True:
             try:
-                trained = fit(
-                    self.name,
-                    spec,
-                    panel=panel,
-                    fold=fold,
-                    stats=stats,
-                    lookback=lookback,
-                    seed=seed,
-                    hardware=self.hardware,
-                    on_epoch=say,
+                trained = replace(trainer, spec=spec).fit(
+                    seed,
+                    on_epoch=report,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
                     checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
                 )
@@ -119,17 +114,7 @@ class FoldWork:
                 if spec.batch_size <= spec.ends_per_block:
                     raise
                 spec = spec.model_copy(update={"batch_size": max(spec.ends_per_block, spec.batch_size // 2)})
-                say(
+                report(
                     f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
-        quantiles = predict(
-            self.name,
-            self.spec,
-            trained.weights,
-            panel=panel,
-            ends=fold.origins,
-            stats=stats,
-            lookback=lookback,
-            device=self.hardware.accelerator,
-        )
-        return Fitted(trained, quantiles.double().numpy())
+        return Fitted(trained, trainer.predict(trained.weights, self.data.fold.origins))

@@ -34,7 +34,7 @@ def calendar_columns() -> dict[str, Column]:
 
 def nightly_columns() -> dict[str, Column]:
     """Columns of a night's forecasts."""
-    from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
+    from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES, horizons_text
 
     made = tuple(("windowed_tensors", name) for name in ("features", "scale", "sector", "exchange", "ticker", "date"))
     issued = {
@@ -46,7 +46,7 @@ def nightly_columns() -> dict[str, Column]:
             "forecast origin: the session at whose close the forecast is made", (("windowed_tensors", "date"),)
         ),
         "ticker": Column("symbol, as delivered", (("windowed_tensors", "ticker"),)),
-        "horizon": Column("own sessions ahead: 1, 5 or 20"),
+        "horizon": Column(f"own sessions ahead: {horizons_text(last='or')}"),
         **issued,
         "mean": Column("of the log return, from the quantiles", made),
         "sigma": Column("standard deviation of the log return, from the quantiles", made),
@@ -74,10 +74,12 @@ def position_columns() -> dict[str, Column]:
 
 def challenger_columns() -> dict[str, Column]:
     """Columns of a night's champion-challenger comparison."""
+    from forecast_assets.core.horizons import horizons_text
+
     read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
     sides = ("champion", "challenger")
     return {
-        "horizon": Column("own sessions ahead: 1, 5 or 20"),
+        "horizon": Column(f"own sessions ahead: {horizons_text(last='or')}"),
         **{f"{side}_pinball": Column(f"mean pinball loss of the {side}, log return", read) for side in sides},
         "pinball_ratio": Column("the challenger's pinball over the champion's", read),
         "ratio_low": Column("lower end of its 95 % stationary-bootstrap interval", read),
@@ -108,7 +110,7 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     """Columns of the feature panel, the macro ones included."""
     from forecast_assets.core.horizons import HORIZONS, TARGETS
     from forecast_assets.core.panel.features import declare, declare_cross, declare_scale
-    from forecast_assets.core.panel.known_future import KNOWN
+    from forecast_assets.core.panel.known_future import KNOWN_FUTURE
     from forecast_assets.core.panel.macro import MACRO, SERIES
 
     def panel(*names: str) -> tuple[tuple[str, str], ...]:
@@ -125,7 +127,7 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
         columns[series.name] = Column(
             f"{series.formula} [{series.unit}], as known at the close; {series.source}", reads
         )
-    for name in KNOWN:
+    for name in KNOWN_FUTURE:
         columns[name] = Column("of the session ahead, by the exchange's published calendar", panel("date", "exchange"))
     for name, horizon in zip(TARGETS, HORIZONS, strict=True):
         formula = f"log(close {horizon} own sessions later / close) [log return]"

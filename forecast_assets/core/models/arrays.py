@@ -1,4 +1,4 @@
-"""What the baselines read: plain NumPy columns of the feature panel, one row per ticker and session."""
+"""Inputs of the baselines: NumPy columns of the feature panel, one row per ticker and session."""
 
 from dataclasses import dataclass, fields
 
@@ -16,7 +16,7 @@ Rows = NDArray[np.int64]
 class PanelArrays:
     """N rows sorted by (ticker, date). Float columns are NaN where a value is not defined yet.
 
-    ``segment_start`` is True on the first row of every ticker and on the first row after a hole that was too long to
+    ``segment_start`` is True on the first row of every ticker and on the first row after a gap that was too long to
     fill. On a forward-filled row (``is_missing``) the floats may hold carried values: nothing is fitted on them.
     """
 
@@ -44,7 +44,7 @@ class PanelArrays:
 
     @classmethod
     def from_tensors(cls, panel: PanelTensors) -> "PanelArrays":
-        """The columns that the baselines read, out of the panel's tensors."""
+        """Take the baselines' columns from the panel's tensors."""
         names = ("log_return", "volatility_20", "har_1", "har_5", "har_22")
         return cls(
             ticker_code=panel.ticker.numpy(),

@@ -1,4 +1,4 @@
-"""The one shape that all networks share: a batch of runs of windows in, quantiles of log returns out."""
+"""What all networks share: the batch they take, the quantile head, and the pinball loss."""
 
 from dataclasses import dataclass
 
@@ -6,80 +6,70 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.models.explanation import Explanation
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch, single_windows
 
 
 @dataclass(frozen=True)
 class Batch:
-    """K runs of T consecutive sessions with M window ends each: B = K M decisions, in run-major order.
+    """Inputs and labels of B = K M forecasts: K blocks of T consecutive sessions, M windows in each, in block-major order.
 
-    All that a network may see of the decisions, and the labels it is trained on. ``window`` is for networks that share
-    nothing between overlapping windows.
+    ``window`` is for networks that share nothing between overlapping windows.
     """
 
-    rows: Tensor  # (K, T, C) standardised features of the columns the model asked for
-    offsets: Tensor  # (M,) int64 position in a run at which each window ends, at least ``lookback`` - 1
+    rows: Tensor  # (K, T, C) standardised features, the model's ``reads.columns``
+    offsets: Tensor  # (M,) int64 position in a block at which each window ends, at least ``lookback`` - 1
     lookback: int  # L, sessions of a window
     scale: Tensor  # (B, 3) volatility forecast over each horizon, log-return units
     ticker: Tensor  # (B,) int64 embedding id
     sector: Tensor  # (B,) int64 embedding id
     exchange: Tensor  # (B,) int64 embedding id
-    target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no decision
+    target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no forecast origin
     log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
-    # For a model with ``messages`` only; a slot without a neighbour has the weight 0.
     neighbours: Tensor | None = (
-        None  # (K, T, k, C') standardised columns of the rows that speak to each row of the runs
+        None  # (K, T, k, C') standardised features of each row's neighbours, for ``reads.messages``
     )
-    edges: Tensor | None = None  # (K, T, k) signed correlation with each of them
-    past: Past | None = None  # returns of the runs' sessions, for a model with ``support_sessions``
+    edges: Tensor | None = None  # (K, T, k) signed correlation with each of them, 0 where there is no neighbour
+    past: Past | None = None  # returns of the blocks' sessions, for ``reads.support_sessions``
 
     @property
     def window(self) -> Tensor:
-        """The windows, each copied out, (B, L, C)."""
+        """Copy of each window, (B, L, C)."""
         steps = torch.arange(1 - self.lookback, 1, device=self.offsets.device)
         return self.rows[:, self.offsets[:, None] + steps].flatten(0, 1)  # (K, T, C) -> (K, M, L, C) -> (B, L, C)
 
-    def per_run(self, ids: Tensor) -> Tensor:
-        """Ids of decisions (B,) -> of runs (K,): the decisions of a run share them."""
+    def per_block(self, ids: Tensor) -> Tensor:
+        """Return the ids of the blocks, (K,), from those of their windows, (B,), which share them."""
         return ids.view(self.rows.shape[0], -1)[:, 0]  # a size that tracing follows, unlike len()
 
 
 class ForecastModel(nn.Module):
-    """Base of the networks.
+    """Base of the networks: ``reads`` and ``lookback`` say what its batches hold."""
 
-    ``forward`` returns quantiles of the log return, (B, 3, 7), non-decreasing by construction. ``loss`` is what
-    training minimises and defaults to the standardised pinball loss; ``columns`` and ``lookback`` say which windows
-    the model reads.
-    """
-
-    columns: tuple[str, ...]
+    reads: Reads
     lookback: int
-    messages: tuple[str, ...] = ()
-    """Columns that it reads of each row's neighbours in the panel's graph."""
-    support_sessions: int = 0
-    """Sessions before the decision whose outcomes the model looks at; it decides all the same where there are fewer."""
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Those of ``columns`` without which there is no forecast."""
-        return self.columns
 
     def forward(self, batch: Batch) -> Tensor:
-        """Quantiles of the log return over each horizon, (B, 3, 7)."""
+        """Return quantiles of the log return over each horizon, (B, 3, 7), non-decreasing by construction."""
         raise NotImplementedError
 
     def loss(self, batch: Batch) -> Tensor:
-        """Scalar training loss."""
+        """Return the scalar that training minimises."""
         return standardised_pinball(self(batch), batch.target, batch.scale)
+
+    def explain(self, batch: Batch) -> Explanation | None:
+        """Return variable importance and attention of each forecast; None for a network without them."""
+        return None
 
 
 def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-    """Mean pinball loss over matured labels and levels, in units of each decision's own volatility forecast.
+    """Return the mean pinball loss over valid labels and levels, in units of each forecast's own volatility forecast.
 
-    Without the standardisation the longest horizon and the wildest tickers would decide the fit.
+    Without the standardisation the longest horizon and the most volatile tickers would dominate the fit.
     ``quantiles``: (B, 3, 7), ``target``: (B, 3) with NaN where not valid, ``scale``: (B, 3).
     """
     valid = torch.isfinite(target)
@@ -93,45 +83,43 @@ def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Te
 
 def make_batch(
     panel: PanelTensors,
-    runs: Runs,
+    runs: WindowBatch,
     *,
     layout: Layout,
     stats: FoldStats,
-    columns: Tensor,
+    reads: Reads,
     lookback: int,
-    messages: Tensor | None = None,
-    support_sessions: int = 0,
-    decisions: Tensor | None = None,
+    origins: Tensor | None = None,
 ) -> Batch:
-    """Gather runs, standardise them and look up their ids; all index gathers, on the device of the arguments.
+    """Gather the rows that a model ``reads``, standardise them and look up their ids; on the device of the arguments.
 
-    ``columns`` are the positions of the model's features, ``messages`` those of what it reads of neighbours, None where it
-    reads nothing of them. With ``support_sessions`` a run begins early enough to show as many sessions before its first
-    end, and the batch has their ``past``. ``decisions`` (N,) bool says which rows count: the other slots' labels are NaN;
-    without it, all slots of the runs do.
+    With ``reads.support_sessions`` a block begins early enough to show as many sessions before its first window end.
+    ``origins`` (N,) bool marks the forecast origins of training, whose labels are filled in; without it there are none.
     """
     ends, counts = runs.ends(layout)  # 2 x (K, M)
-    if decisions is not None:
-        counts = counts & decisions[ends]
+    if origins is not None:
+        counts = counts & origins[ends]
     ends, counts = ends.flatten(), counts.flatten()  # (B,)
-    reach = max(lookback, support_sessions + 1)
+    reach = max(lookback, reads.support_sessions + 1)
     shown = runs.rows(layout, lookback=reach)  # (K, T)
     past = None
-    if support_sessions:
-        # Sessions before the windows may not be there, or belong to another ticker: the stretch's first row stands for them.
+    if reads.support_sessions:
+        # Sessions before the windows may not exist, or belong to another ticker: the segment's first row stands for them.
         first = runs.last - panel.run_length[runs.last] + 1  # (K,)
         past = past_of(panel, shown, first=first)
         shown = torch.maximum(shown, first[:, None])
+    columns = panel.columns(reads.columns).to(ends.device)
     rows = panel.features.index_select(0, shown.flatten()).index_select(1, columns)  # (K T, F) -> (K T, C)
     scale = stats.volatility(panel, ends)
     target = torch.where(counts[:, None], panel.targets[ends], float("nan"))
-    if decisions is None:  # a forecast: what is ahead is not looked at
+    if origins is None:  # a forecast reads nothing that lies ahead
         excess = torch.full_like(scale, float("nan"))
     else:
         excess = torch.where(torch.isfinite(target), stats.log_excess(panel, ends, forecast=scale), float("nan"))
     neighbours, edges = None, None
-    if messages is not None:
-        neighbours, edges = told(panel, shown, messages)
+    if reads.messages:
+        messages = panel.columns(reads.messages).to(ends.device)
+        neighbours, edges = neighbour_messages(panel, shown, messages)
         neighbours = stats.standardise(neighbours, messages)
     return Batch(
         rows=stats.standardise(rows, columns).view(*shown.shape, -1),
@@ -149,15 +137,18 @@ def make_batch(
     )
 
 
-def message_columns(model: ForecastModel, panel: PanelTensors) -> Tensor | None:
-    """Positions of the model's ``messages`` in a panel's features; None where it reads nothing of neighbours."""
-    return panel.columns(model.messages) if model.messages else None
+def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Batch:
+    """Return the batch of the forecasts at rows ``ends`` (B,), one window per block."""
+    layout = Layout(ends=1, stride=1)
+    return make_batch(
+        panel, single_windows(ends), layout=layout, stats=stats, reads=model.reads, lookback=model.lookback
+    )
 
 
-def told(panel: PanelTensors, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """What the neighbours of ``rows`` (...) tell: their raw ``columns`` (..., k, C'), and the weight (..., k) of each edge.
+def neighbour_messages(panel: PanelTensors, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the raw ``columns`` of the k neighbours of ``rows`` (...), (..., k, C'), and the weight of each edge, (..., k).
 
-    Where there is no neighbour, or one of its columns is missing, the weight is 0. Raises ValueError for a panel without a
+    The weight is 0 where there is no neighbour or one of its columns is missing. Raises ValueError for a panel without a
     graph.
     """
     if panel.graph is None:
@@ -165,18 +156,17 @@ def told(panel: PanelTensors, rows: Tensor, columns: Tensor) -> tuple[Tensor, Te
     graph = panel.graph.of(rows)
     neighbour, weight = graph.neighbour.long(), graph.weight  # 2 x (..., k)
     values = panel.features[neighbour.clamp(min=0)[..., None], columns]  # (..., k, C')
-    speaks = (neighbour >= 0) & torch.isfinite(values).all(dim=-1)
-    return torch.where(speaks[..., None], values, 0.0), torch.where(speaks, weight, 0.0)
+    complete = (neighbour >= 0) & torch.isfinite(values).all(dim=-1)
+    return torch.where(complete[..., None], values, 0.0), torch.where(complete, weight, 0.0)
 
 
 class QuantileHead(nn.Module):
-    """Seven raw numbers per horizon -> ordered quantiles around a base distribution: location, scale and shape.
+    """Map seven raw numbers per horizon to ordered quantiles around a base distribution: location, scale and shape.
 
-    The median moves by ``location_shrink`` times its raw number. The other six are those of the gaps between neighbouring
+    The median moves by ``location_shrink`` times its raw number. The other six are for the gaps between adjacent
     quantiles: their mean is the log of a factor on all gaps, the scale; what each differs from it, times ``shape_shrink``,
-    is the log of a factor on that gap alone. All in units of the decision's volatility forecast, so raw numbers of zero
-    give exactly the volatility forecast with the training rows' pooled quantiles: training starts from a strong baseline
-    and can only be judged against it.
+    is the log of a factor on that gap alone. All in units of the volatility forecast, so raw numbers of zero give exactly
+    the volatility forecast with the training rows' pooled quantiles: training starts from a strong baseline.
     """
 
     base_median: Tensor
@@ -190,15 +180,15 @@ class QuantileHead(nn.Module):
         self.register_buffer("base_gaps", base_quantiles.diff(dim=-1).clamp(min=1e-6))  # (3, 6)
 
     def gap_numbers(self, raw: Tensor) -> Tensor:
-        """The raw numbers of the gaps, (B, 3, 7) -> (B, 3, 6)."""
+        """Return the raw numbers of the gaps, (B, 3, 7) -> (B, 3, 6)."""
         return torch.cat([raw[..., : self.middle], raw[..., self.middle + 1 :]], dim=-1)
 
     def log_scale(self, raw: Tensor) -> Tensor:
-        """Log of the factor on the volatility forecast, (B, 3, 7) -> (B, 3)."""
+        """Return the log of the factor on the volatility forecast, (B, 3, 7) -> (B, 3)."""
         return self.gap_numbers(raw).mean(dim=-1)
 
     def forward(self, raw: Tensor, scale: Tensor) -> Tensor:
-        """(B, 3, 7) raw and (B, 3) scale -> (B, 3, 7) quantiles of the log return."""
+        """Return quantiles of the log return, (B, 3, 7), from raw numbers (B, 3, 7) and volatility forecasts (B, 3)."""
         log_scale, gap_numbers = self.log_scale(raw)[..., None], self.gap_numbers(raw)
         median = self.base_median + self.location_shrink * raw[..., self.middle]  # (B, 3)
         log_factor = log_scale + self.shape_shrink * (gap_numbers - log_scale)  # (B, 3, 6)
@@ -211,8 +201,8 @@ class QuantileHead(nn.Module):
 class LocationScaleModel(ForecastModel):
     """A network whose raw numbers (B, 3, 7) go through a ``QuantileHead``.
 
-    Outcomes say little about volatility, one draw per decision; realised volatility, measured from every session's range,
-    says much. So the scale is also fitted to that, which no evaluation looks at: on the years 2016 to 2018, networks
+    An outcome is one draw and carries little information on volatility; realised volatility, measured from every session's
+    range, carries much. So the scale is also fitted to that, which no score uses: on the years 2016 to 2018, networks
     fitted to outcomes alone lost to the volatility forecast that they start from, with both they beat it.
     """
 
@@ -220,19 +210,19 @@ class LocationScaleModel(ForecastModel):
     volatility_weight: float
 
     def raw(self, batch: Batch) -> Tensor:
-        """Raw numbers of each decision, (B, 3, 7)."""
+        """Return the raw numbers of each forecast, (B, 3, 7)."""
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> Tensor:
-        """Quantiles of the log return, (B, 3, 7)."""
+        """Return quantiles of the log return, (B, 3, 7)."""
         return self.head(self.raw(batch), batch.scale)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Standardised pinball loss, plus ``volatility_weight`` times the squared error of the log scale."""
+        """Return the standardised pinball loss, plus ``volatility_weight`` times the squared error of the log scale."""
         return self.loss_of(self.raw(batch), batch)
 
     def loss_of(self, raw: Tensor, batch: Batch) -> Tensor:
-        """``loss`` of raw numbers (B, 3, 7)."""
+        """Return ``loss`` for raw numbers (B, 3, 7)."""
         pinball = standardised_pinball(self.head(raw, batch.scale), batch.target, batch.scale)
         known = torch.isfinite(batch.log_excess)
         error = self.head.log_scale(raw) - torch.where(known, batch.log_excess, 0.0)

@@ -1,4 +1,4 @@
-"""All baselines in one table: the models that a network must beat."""
+"""All baselines by name: the models that a network must beat."""
 
 from typing import Protocol
 
@@ -7,10 +7,10 @@ from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
 
 
 class Baseline(Protocol):
-    """Fits on rows ``train``, forecasts the decisions at rows ``decide``."""
+    """Fits on rows ``train``, forecasts at rows ``origins``."""
 
-    def __call__(self, panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
-        """Quantiles of the log return, (len(decide), 3, 7), finite and non-decreasing."""
+    def __call__(self, panel: PanelArrays, *, train: Rows, origins: Rows) -> Floats:
+        """Return quantiles of the log return, (len(origins), 3, 7), finite and non-decreasing."""
         ...
 
 

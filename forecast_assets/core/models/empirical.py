@@ -1,8 +1,7 @@
 """Quantile forecasts as location + scale x the empirical shape of the training residuals.
 
-Filtered historical simulation (Barone-Adesi, Giannopoulos and Vosper 1999): whatever constant a volatility forecast is
-wrong by, and however fat the tails are, the pooled quantiles of the standardised training labels put it right per
-horizon.
+Filtered historical simulation (Barone-Adesi, Giannopoulos and Vosper 1999): the pooled quantiles of the standardised
+training labels correct a volatility forecast's constant error and give the tails, per horizon.
 """
 
 import numpy as np
@@ -11,38 +10,38 @@ from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
 
 SCALE_FLOOR = 1e-4
-"""Smallest scale that is believed, log-return units: a stale price would otherwise stand for certainty."""
+"""Smallest scale, log-return units: a stale price would otherwise mean certainty."""
 
 ROOT_HORIZON = np.sqrt(np.array(HORIZONS, dtype=np.float64))
-"""(3,) turns a one-session volatility into that of each horizon, were sessions independent."""
+"""(3,) factor from one-session volatility to that of each horizon, for independent sessions."""
 
 
 def location_scale_quantiles(
-    panel: PanelArrays, *, location: Floats, scale: Floats, train: Rows, decide: Rows
+    panel: PanelArrays, *, location: Floats, scale: Floats, train: Rows, origins: Rows
 ) -> Floats:
-    """Forecast quantiles of the log return at rows ``decide``, (len(decide), 3, 7), finite and non-decreasing.
+    """Return quantiles of the log return at rows ``origins``, (len(origins), 3, 7), finite and non-decreasing.
 
     ``location`` and ``scale`` are (N, 3), log-return units. The shape of each horizon is pooled over the valid labels
-    of rows ``train``. Raises ValueError where a horizon has no label to learn from, or a decision no finite forecast.
+    of rows ``train``. Raises ValueError where a horizon has no label, or a row of ``origins`` no finite forecast.
     """
     scale = np.maximum(scale, SCALE_FLOOR)  # keeps NaN
     shape = _pooled_shape((panel.targets[train] - location[train]) / scale[train])  # (3, 7)
-    quantiles = location[decide, :, None] + scale[decide, :, None] * shape  # (D, 3, 1) + (D, 3, 1) * (3, 7)
-    undefined = decide[~np.isfinite(quantiles).all(axis=(1, 2))]
+    quantiles = location[origins, :, None] + scale[origins, :, None] * shape  # (D, 3, 1) + (D, 3, 1) * (3, 7)
+    undefined = origins[~np.isfinite(quantiles).all(axis=(1, 2))]
     if undefined.size:
         raise ValueError(
-            f"baselines: {undefined.size} of {decide.size} decisions have no finite location and scale "
-            f"(the first is row {undefined[0]}); decide only on rows past the features' warm-up"
+            f"baselines: {undefined.size} of {origins.size} forecast origins have no finite location and scale "
+            f"(the first is row {undefined[0]}); choose rows past the features' warm-up"
         )
     return quantiles
 
 
 def _pooled_shape(residuals: Floats) -> Floats:
-    """Empirical quantiles of standardised residuals (n, 3) per horizon, (3, 7)."""
+    """Return empirical quantiles of standardised residuals (n, 3) per horizon, (3, 7)."""
     shape = np.empty((len(HORIZONS), len(QUANTILES)))
     for column, horizon in enumerate(HORIZONS):
         known = residuals[np.isfinite(residuals[:, column]), column]
         if not known.size:
-            raise ValueError(f"baselines: no training decision has a valid {horizon}-session label")
+            raise ValueError(f"baselines: no training row has a valid {horizon}-session label")
         shape[column] = np.quantile(known, QUANTILES)
     return shape

@@ -2,8 +2,8 @@
 
     variance(t+1) = omega + alpha r(t)^2 + beta variance(t)
 
-Parameters are fitted on returns up to the ticker's last training decision and then frozen; the variance goes on being
-filtered through the decisions that are forecast.
+Parameters are fitted on returns up to the ticker's last training row and then frozen; the variance is filtered on through
+the forecast origins.
 """
 
 import logging
@@ -23,7 +23,7 @@ MINIMUM_RETURNS = 250
 """A ticker with fewer training returns is not fitted."""
 
 _PERCENT = 100.0
-"""The optimiser is fed returns in percent: variances near one."""
+"""The optimiser works on returns in percent: variances near one."""
 
 _logger = logging.getLogger(__name__)
 
@@ -39,34 +39,32 @@ class GarchFit:
 
     @property
     def fitted(self) -> NDArray[np.bool_]:
-        """Which tickers have a usable fit, (T,)."""
+        """Which tickers have a usable fit, (T,) bool."""
         return np.isfinite(self.omega)
 
 
-def fit_predict(panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
-    """Quantiles (len(decide), 3, 7): root of the aggregated variance x pooled standardised training quantiles.
+def fit_predict(panel: PanelArrays, *, train: Rows, origins: Rows) -> Floats:
+    """Return quantiles (len(origins), 3, 7): root of the aggregated variance x pooled standardised training quantiles.
 
     Logs how many tickers fell back to the EWMA scale.
     """
     garch = fit(panel, train=train)
-    decided = np.unique(panel.ticker_code[decide])
-    fallbacks = int((~garch.fitted[decided]).sum())
+    codes = np.unique(panel.ticker_code[origins])
+    fallbacks = int((~garch.fitted[codes]).sum())
     if fallbacks:
-        _logger.info("garch: %d of %d tickers have no usable fit and take the EWMA scale", fallbacks, len(decided))
+        _logger.info("garch: %d of %d tickers have no usable fit and take the EWMA scale", fallbacks, len(codes))
     own = predict_scale(panel, garch)
     scale = np.where(np.isfinite(own), own, ewma_scale(panel))
     return location_scale_quantiles(
-        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, decide=decide
+        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, origins=origins
     )
 
 
 def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
-    """Maximum likelihood per ticker, on all its observed returns up to its last training decision.
+    """Fit by maximum likelihood per ticker, on all its observed returns up to its last training row.
 
-    The same bits on any number of threads.
-
-    A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with returns that never move, or where the
-    optimiser doesn't converge to a variance that is positive and does not explode.
+    A ticker gets no fit with fewer than ``MINIMUM_RETURNS`` returns, with constant returns, or where the optimiser doesn't
+    converge to a positive variance that does not diverge. The result has the same bits on any number of threads.
     """
     tickers = int(panel.ticker_code.max()) + 1
     parameters = np.full((tickers, 4), np.nan)
@@ -74,7 +72,9 @@ def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
     np.maximum.at(last_row, panel.ticker_code[train], train)
     first_row = np.searchsorted(panel.ticker_code, np.arange(tickers))
     observed_return = panel.observed_return
-    with threadpool_limits(1, user_api="blas"):  # a sum split over threads ends the optimiser's path elsewhere
+    with threadpool_limits(
+        1, user_api="blas"
+    ):  # sums split over threads round differently, and the optimiser's path changes
         for code in np.flatnonzero(last_row >= 0):
             returns = observed_return[first_row[code] : last_row[code] + 1]
             parameters[code] = _fit_one(returns[np.isfinite(returns)])
@@ -82,14 +82,14 @@ def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
 
 
 def _fit_one(returns: Floats) -> tuple[float, float, float, float]:
-    """(omega, alpha, beta, start) of one ticker's returns, four NaN without a usable fit."""
+    """Return (omega, alpha, beta, start) of one ticker's returns, four NaN without a usable fit."""
     from arch import arch_model  # loads pandas
 
     nothing = (np.nan, np.nan, np.nan, np.nan)
     if len(returns) < MINIMUM_RETURNS or np.ptp(returns) == 0:
         return nothing
     model = arch_model(_PERCENT * returns, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
-    with np.errstate(all="ignore"):  # the optimiser looks at impossible parameters, and turns back
+    with np.errstate(all="ignore"):  # the optimiser also evaluates impossible parameters
         result = model.fit(disp="off", show_warning=False)
     omega, alpha, beta = (float(result.params[name]) for name in ("omega", "alpha[1]", "beta[1]"))
     usable = result.convergence_flag == 0 and omega > 0 and min(alpha, beta) >= 0 and alpha + beta <= 1
@@ -97,7 +97,7 @@ def _fit_one(returns: Floats) -> tuple[float, float, float, float]:
 
 
 def predict_scale(panel: PanelArrays, garch: GarchFit) -> Floats:
-    """Volatility of the log return over each horizon as known at each row's close, (N, 3); NaN without a fit.
+    """Return the volatility of the log return over each horizon as known at each row's close, (N, 3); NaN without a fit.
 
     The variance over h sessions is the sum of h one-session ones, each ``omega + (alpha + beta) x the one before``.
     """
@@ -115,7 +115,7 @@ def predict_scale(panel: PanelArrays, garch: GarchFit) -> Floats:
 
 
 def filter_variance(panel: PanelArrays, garch: GarchFit) -> Floats:
-    """Variance of the next session's return as known at each row's close, (N,); NaN without a fit.
+    """Return the variance of the next session's return as known at each row's close, (N,); NaN without a fit.
 
     A row without a return of its own (filled, or first of a segment) leaves the variance as it was.
     """

@@ -1,9 +1,8 @@
 """HAR: the log variance of the next h sessions, regressed on that of the last session, week and month.
 
 Corsi (2009), "A simple approximate long-memory model of realized volatility", in logs. One regression for all tickers,
-with one intercept: the tickers share persistence and level, and the monthly regressor tells a wild one from a calm one.
-Demeaning by ticker, a level of its own for each, was tried on the reference panel and scored worse; a new ticker has no
-level anyway.
+with one intercept: the tickers share persistence and level, and the monthly regressor separates volatile from calm ones.
+Demeaning by ticker, a level of its own for each, scored worse on the reference panel; a new listing has no level anyway.
 """
 
 from dataclasses import dataclass
@@ -24,28 +23,28 @@ class HarFit:
     residual_variance: float
 
 
-def fit_predict(panel: PanelArrays, *, train: Rows, decide: Rows) -> Floats:
-    """Quantiles (len(decide), 3, 7): HAR volatility of each horizon x pooled standardised training quantiles."""
+def fit_predict(panel: PanelArrays, *, train: Rows, origins: Rows) -> Floats:
+    """Return quantiles (len(origins), 3, 7): HAR volatility of each horizon x pooled standardised training quantiles."""
     scale = np.column_stack(
         [predict_scale(panel, fit(panel, horizon=horizon, train=train), horizon=horizon) for horizon in HORIZONS]
     )
     return location_scale_quantiles(
-        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, decide=decide
+        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, origins=origins
     )
 
 
 def fit(panel: PanelArrays, *, horizon: int, train: Rows) -> HarFit:
-    """Least squares over the training decisions with a valid ``horizon``-session label.
+    """Fit by least squares over the training rows with a valid ``horizon``-session label.
 
-    The label is what keeps the purge: where it is valid, the sessions that the outcome is made of lie before the next
-    split. Raises ValueError without a usable decision.
+    A valid label respects the purge: the sessions that the outcome is made of lie before the next split. Raises ValueError
+    without a usable row.
     """
     labelled = train[np.isfinite(panel.targets[train, HORIZONS.index(horizon)])]
     outcome = forward_log_variance(panel, labelled, horizon=horizon)
     regressors = _regressors(panel)[labelled]
     known = np.isfinite(outcome) & np.isfinite(regressors).all(axis=1)
     if not known.any():
-        raise ValueError(f"har: no training decision has a {horizon}-session label and all three regressors")
+        raise ValueError(f"har: no training row has a {horizon}-session label and all three regressors")
     outcome, regressors = outcome[known], regressors[known]
     design = np.column_stack([np.ones(len(outcome)), regressors])  # (n, 4)
     coefficients = np.linalg.lstsq(design, outcome, rcond=None)[0]
@@ -54,15 +53,15 @@ def fit(panel: PanelArrays, *, horizon: int, train: Rows) -> HarFit:
 
 
 def predict_scale(panel: PanelArrays, har: HarFit, *, horizon: int) -> Floats:
-    """Volatility of the log return over ``horizon`` sessions, (N,): the root of a log-normal variance's mean."""
+    """Return the volatility of the log return over ``horizon`` sessions, (N,): the root of a log-normal variance's mean."""
     log_variance = har.intercept + _regressors(panel) @ har.slopes
     return np.exp(0.5 * (log_variance + 0.5 * har.residual_variance)) * np.sqrt(horizon)
 
 
 def forward_log_variance(panel: PanelArrays, rows: Rows, *, horizon: int) -> Floats:
-    """Log of the mean one-session variance over the ``horizon`` sessions after ``rows``, (len(rows),).
+    """Return the log of the mean one-session variance over the ``horizon`` sessions after ``rows``, (len(rows),).
 
-    The one-session variance is ``exp(har_1)``; a filled session has none and is passed over. NaN where the segment
+    The one-session variance is ``exp(har_1)``; a filled session has none and is skipped. NaN where the segment
     ends first, or no session after the row was observed.
     """
     last = len(panel.har_1) - 1

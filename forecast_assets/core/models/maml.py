@@ -1,10 +1,10 @@
-"""B7: a TFT without an embedding of the ticker, beside it a linear head that each decision adapts to its ticker's past.
+"""B7: a TFT without an embedding of the ticker, plus a linear head adapted to the ticker's past at each forecast origin.
 
-Model-agnostic meta-learning (Finn, Abbeel, Levine, 2017), tasks being tickers: what is trained is where the head starts,
-how far each of its weights moves in a step (Li et al., Meta-SGD, 2017), and what a session is described by to it, all of it
-through the steps, second order included. Only the head adapts: the rest of a network, adapted too, changes little (Raghu et
-al., Rapid Learning or Feature Reuse?, 2020). It adapts anew for every decision, to outcomes that were known by then, so no
-weights belong to a ticker: a name that lists tomorrow is treated like all others, one without a past by the head as trained.
+Model-agnostic meta-learning (Finn, Abbeel, Levine, 2017), tasks being tickers: trained are the head's initial weights, the
+step size of each (Li et al., Meta-SGD, 2017), and the features of a session that it takes, all of it through the steps,
+second order included. Only the head adapts: the rest of a network, adapted too, changes little (Raghu et al., Rapid Learning
+or Feature Reuse?, 2020). It adapts anew at every forecast origin, to outcomes that were known by then, so no weights belong
+to a ticker: a new listing is treated like all others, one without a past by the head as trained.
 """
 
 from dataclasses import replace
@@ -19,7 +19,6 @@ from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.tft.layers import exporting
 from forecast_assets.core.models.tft.model import Tft
-from forecast_assets.core.models.tft.network import Outputs
 from forecast_assets.core.specs import MamlSpec
 from forecast_assets.core.windows.past import outcomes
 from forecast_assets.core.windows.stats import CLIP, FoldStats
@@ -28,36 +27,36 @@ from forecast_assets.core.windows.stats import CLIP, FoldStats
 class Maml(Tft):
     """The TFT with ``static``; the adapted head moves the location alone, in the TFT's own raw numbers.
 
-    So ``location_shrink`` holds for what a ticker's past says as it does for all else that is learned of the mean.
+    So ``location_shrink`` applies to the adapted part as it does to all else that is learned of the mean.
     """
 
     def __init__(self, spec: MamlSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:
         super().__init__(spec, stats=stats, lookback=lookback, static=static)
-        self.support_sessions, self.new_listing_share = spec.support_sessions, spec.new_listing_share
+        self.new_listing_share = spec.new_listing_share
         self.describe = Description(len(self.variables), hidden=spec.hidden, width=spec.description_width)
         self.personal = AdaptedHead(
             self.describe.width, steps=spec.inner_steps, rate=spec.inner_rate, prior_sessions=spec.prior_sessions
         )
 
     def raw(self, batch: Batch) -> Tensor:
-        """Raw numbers of each decision, (B, 3, 7)."""
+        """Return the raw numbers of each forecast, (B, 3, 7)."""
         described, support, outcome = self.episodes(batch)
         location = self.personal(described, support, outcome)  # (B, 3)
         after = self.head.base_gaps.shape[-1] - self.head.middle
-        return self.look(batch).raw + functional.pad(location[..., None], (self.head.middle, after))
+        return self.outputs(batch).raw + functional.pad(location[..., None], (self.head.middle, after))
 
-    def look(self, batch: Batch) -> Outputs:
-        """What the TFT looks at; of the sessions before its windows it is shown none."""
-        before = 0 if batch.past is None else max(0, self.support_sessions + 1 - self.lookback)
-        return super().look(replace(batch, rows=batch.rows[:, before:], offsets=batch.offsets - before))
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the TFT's inputs, without the sessions before its windows."""
+        before = 0 if batch.past is None else max(0, self.reads.support_sessions + 1 - self.lookback)
+        return super().inputs(replace(batch, rows=batch.rows[:, before:], offsets=batch.offsets - before))
 
     def episodes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each decision: its session described (B, D), the S sessions before it (B, S, D), and what became of them
-        (B, S, 3), in units of the decision's volatility forecast from the base distribution's median; NaN where not known.
+        """Return the features of each forecast origin, (B, D), of the S sessions before it, (B, S, D), and their outcomes,
+        (B, S, 3), in units of the volatility forecast from the base distribution's median; NaN where not known.
         """
         if batch.past is None:
             raise ValueError("b7_maml: the batch has no past; make it with the model's support_sessions")
-        sessions = self.support_sessions
+        sessions = self.reads.support_sessions
         described = self.describe(batch.rows[..., : len(self.variables)])  # (K, T, D)
         at = batch.offsets[:, None] + torch.arange(-sessions, 0, device=batch.offsets.device)  # (M, S)
         outcome = outcomes(batch.past, batch.offsets, sessions=sessions) / batch.scale[:, None]  # (B, S, 3)
@@ -68,16 +67,16 @@ class Maml(Tft):
 
 
 def shortened(outcome: Tensor, *, share: float) -> Tensor:
-    """Leave a ``share`` of decisions as much past as a younger name has, any length as likely: (B, S, 3) -> (B, S, 3)."""
-    decisions, sessions, _ = outcome.shape
+    """Shorten the past of a ``share`` of forecasts to that of a new listing, any length as likely: (B, S, 3) -> same."""
+    count, sessions, _ = outcome.shape
     ago = torch.arange(sessions, 0, -1, device=outcome.device)
-    length = torch.randint(sessions + 1, (decisions, 1), device=outcome.device)
-    hidden = (torch.rand(decisions, 1, device=outcome.device) < share) & (ago > length)  # (B, S)
+    length = torch.randint(sessions + 1, (count, 1), device=outcome.device)
+    hidden = (torch.rand(count, 1, device=outcome.device) < share) & (ago > length)  # (B, S)
     return torch.where(hidden[..., None], float("nan"), outcome)
 
 
 class Description(nn.Module):
-    """A session's variables -> D numbers, a linear map and a hidden layer's correction of it; the last one is 1."""
+    """Map a session's variables to D features, a linear map and a hidden layer's correction of it; the last one is 1."""
 
     def __init__(self, variables: int, *, hidden: int, width: int) -> None:
         super().__init__()
@@ -93,11 +92,11 @@ class Description(nn.Module):
 
 
 class AdaptedHead(nn.Module):
-    """A linear map (3, D) that takes ``steps`` gradient steps on each decision's support before it forecasts.
+    """A linear map (3, D) that takes ``steps`` gradient steps on each forecast's support before it is applied.
 
     The loss is half the squared error over a horizon's known outcomes, divided by their number plus a learned
     ``prior_sessions``: one outcome moves the weights by little, and none by nothing. Steps are divided by one plus the mean
-    square of the descriptions, as in normalised LMS, which bounds the curvature: with rates below 2 no step overshoots.
+    square of the features, as in normalised LMS, which bounds the curvature: with rates below 2 no step overshoots.
     """
 
     def __init__(self, width: int, *, steps: int, rate: float, prior_sessions: float) -> None:
@@ -112,24 +111,24 @@ class AdaptedHead(nn.Module):
         return (self.adapted(support, outcome) @ described[..., None]).squeeze(-1)
 
     def adapted(self, support: Tensor, outcome: Tensor) -> Tensor:
-        """The head of each decision, (B, 3, D)."""
+        """Return the head of each forecast, (B, 3, D)."""
         errors = squared_errors(support, outcome, prior_sessions=self.log_prior.exp())
         curvature = errors.gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)  # (B, 3) the trace: at least the largest one
         rate = 2 * torch.sigmoid(self.rate_logit) / (1 + curvature[..., None])  # (B, 3, D)
-        # Neither tracing nor export follows torch.func; where nothing is learned, the gradient written out is quicker too.
+        # Neither tracing nor export follows torch.func; outside training the gradient written out is quicker too.
         if exporting() or not torch.is_grad_enabled():
             return self.by_hand(errors, rate)
         return vmap(self.by_gradient)(errors, rate)
 
     def by_gradient(self, errors: "SquaredErrors", rate: Tensor) -> Tensor:
-        """The steps of one decision: its rates (3, D) -> its head (3, D)."""
+        """Take the steps of one forecast: its rates (3, D) -> its head (3, D)."""
         weight: Tensor = self.weight
         for _ in range(self.steps):
             weight = weight - rate * grad(inner_loss)(weight, errors)
         return weight
 
     def by_hand(self, errors: "SquaredErrors", rate: Tensor) -> Tensor:
-        """The steps of all decisions: (B, 3, D) -> (B, 3, D)."""
+        """Take the steps of all forecasts: (B, 3, D) -> (B, 3, D)."""
         weight = self.weight.expand_as(rate)
         for _ in range(self.steps):
             weight = weight - rate * ((errors.gram @ weight[..., None]).squeeze(-1) - errors.moment)
@@ -138,7 +137,7 @@ class AdaptedHead(nn.Module):
 
 class SquaredErrors(NamedTuple):
     """Weighted squared errors of any linear head on a support, in the moments that they depend on: a number per horizon and
-    pair of descriptions instead of one per session, however many steps are taken.
+    pair of features instead of one per session, however many steps are taken.
     """
 
     gram: Tensor  # (..., 3, D, D)
@@ -146,7 +145,7 @@ class SquaredErrors(NamedTuple):
 
 
 def squared_errors(support: Tensor, outcome: Tensor, *, prior_sessions: Tensor) -> SquaredErrors:
-    """Of a support (B, S, D) with outcomes (B, S, 3), NaN where not known; ``prior_sessions``: (3,)."""
+    """Return the moments of a support (B, S, D) with outcomes (B, S, 3), NaN where not known; ``prior_sessions``: (3,)."""
     known = torch.isfinite(outcome)
     share = known / (known.sum(dim=1, keepdim=True) + prior_sessions)  # (B, S, 3)
     weighed = support.mT[:, None] * share.mT[:, :, None]  # (B, 1, D, S) * (B, 3, 1, S) -> (B, 3, D, S)
@@ -155,8 +154,7 @@ def squared_errors(support: Tensor, outcome: Tensor, *, prior_sessions: Tensor) 
 
 
 def inner_loss(weight: Tensor, errors: SquaredErrors) -> Tensor:
-    """Half the weighted squared error of a head (3, D) on one decision's support, but for a constant: scalar."""
-    turned = (errors.gram * weight[..., None, :]).sum(
-        dim=-1
-    )  # (3, D) gram @ weight: a batched product of this size is slower
-    return (weight * (0.5 * turned - errors.moment)).sum()
+    """Return half the weighted squared error of a head (3, D) on one support, up to a constant: scalar."""
+    # (3, D) gram @ weight; a batched product of this size is slower.
+    product = (errors.gram * weight[..., None, :]).sum(dim=-1)
+    return (weight * (0.5 * product - errors.moment)).sum()

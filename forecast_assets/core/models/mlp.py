@@ -1,4 +1,4 @@
-"""B0, the rival: the friend's 3-layer probabilistic MLP on lagged returns, one Normal per horizon."""
+"""MLP baseline (B0): three layers on lagged returns, one Normal per horizon."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ MIN_SIGMA = 1e-3
 class NormalMlp(ForecastModel):
     """Lags -> hidden -> hidden -> (mean, sigma) of each horizon's log return; trained on the Normal likelihood.
 
-    Targets are scaled by their training mean and deviation, as the friend would; no volatility forecast enters.
+    Targets are scaled by their training mean and deviation; no volatility forecast enters.
     """
 
     target_mean: Tensor
@@ -24,8 +24,7 @@ class NormalMlp(ForecastModel):
 
     def __init__(self, spec: MlpSpec, *, stats: FoldStats, lookback: int) -> None:
         super().__init__()
-        self.columns = ("log_return",)
-        self.lookback = spec.lags
+        self.reads, self.lookback = spec.reads, spec.lags
         self.layers = nn.Sequential(
             nn.Linear(spec.lags, spec.hidden),
             nn.ReLU(),
@@ -39,18 +38,18 @@ class NormalMlp(ForecastModel):
         self.register_buffer("normal_levels", torch.special.ndtri(levels).float())
 
     def parameters_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean and sigma of the standardised target, each (B, 3)."""
+        """Return mean and sigma of the standardised target, each (B, 3)."""
         mean, spread = self.layers(batch.window[..., 0]).chunk(2, dim=-1)  # (B, lags) -> 2 x (B, 3)
         return mean, nn.functional.softplus(spread) + MIN_SIGMA
 
     def forward(self, batch: Batch) -> Tensor:
-        """Quantiles of the Normal, (B, 3, 7)."""
+        """Return quantiles of the Normal, (B, 3, 7)."""
         mean, sigma = self.parameters_of(batch)
         standard = mean[..., None] + sigma[..., None] * self.normal_levels  # (B, 3, 7)
         return standard * self.target_std[:, None] + self.target_mean[:, None]
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log likelihood over valid labels (constants dropped)."""
+        """Return the mean negative log likelihood over valid labels (constants dropped)."""
         mean, sigma = self.parameters_of(batch)
         valid = torch.isfinite(batch.target)
         target = torch.where(valid, (batch.target - self.target_mean) / self.target_std, mean.detach())

@@ -1,4 +1,12 @@
-"""B4: PatchTST (Nie et al. 2023, arXiv 2211.14730) with a monotone quantile head, and the paper's own forecaster."""
+"""B4: PatchTST (Nie et al. 2023, arXiv 2211.14730) with a monotone quantile head.
+
+Instance normalisation, patches and encoder are those of the paper's supervised code: post-norm layers with BatchNorm over
+all tokens, attention with biases and without dropout on its weights, residual attention scores (RealFormer, He et al. 2021)
+unless switched off. How it is executed is our own: sequences of all channels are one batch, tokens stay contiguous from
+layer to layer, and queries, keys and values are one product.
+"""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +14,6 @@ from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
-from forecast_assets.core.models.patchtst_layers import EncoderSizes, PatchEncoder, instance_normalise
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.specs import PatchTstSpec
@@ -15,17 +22,45 @@ from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 STATIC = ("ticker", "sector", "exchange")
 RAW = (len(HORIZONS), len(QUANTILES))
 
+EPSILON = 1e-5
+"""Added to a window's variance, so that a constant channel becomes zeros."""
+
+
+@dataclass(frozen=True)
+class EncoderSizes:
+    """Sizes of ``PatchEncoder``. ValueError where patches do not fit the window or heads the width."""
+
+    lookback: int  # L, steps of a window
+    patch: int  # steps of a patch
+    stride: int  # steps between the starts of neighbouring patches
+    hidden: int  # D, width of a token
+    heads: int
+    layers: int
+    feed_forward: int  # width inside a layer's feed-forward network
+    dropout: float
+    residual_attention: bool
+
+    def __post_init__(self) -> None:
+        if self.patch > self.lookback:
+            raise ValueError(f"PatchTST: a patch of {self.patch} steps is longer than the window of {self.lookback}")
+        if self.hidden % self.heads:
+            raise ValueError(f"PatchTST: {self.heads} heads do not divide the width {self.hidden}")
+
+    @property
+    def patches(self) -> int:
+        """Patches of a window, P, the padded one at its end included."""
+        return (self.lookback - self.patch) // self.stride + 2
+
 
 class PatchTst(LocationScaleModel):
     """B4: each observed variable is a channel; ticker, sector and exchange are its static variables.
 
-    Some training ids are shown as unknown, so that the unknown id is a trained one.
+    Some training ids are replaced by the unknown one, so that it is trained too.
     """
 
     def __init__(self, spec: PatchTstSpec, *, stats: FoldStats, lookback: int) -> None:
         super().__init__()
-        self.columns = (*spec.observed, *spec.known)
-        self.lookback, self.unknown_share = lookback, spec.unknown_share
+        self.reads, self.lookback, self.unknown_share = spec.reads, lookback, spec.unknown_share
         self.network = PatchTstNetwork(
             EncoderSizes(
                 lookback=lookback,
@@ -50,11 +85,11 @@ class PatchTst(LocationScaleModel):
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
-        """Raw numbers of each decision, (B, 3, 7)."""
+        """Return the raw numbers of each forecast, (B, 3, 7)."""
         return self.network(batch.window, self.ids(batch))
 
     def ids(self, batch: Batch) -> Tensor:
-        """Static ids of each decision, (B, 3); in training a share of them unknown."""
+        """Return the static ids of each forecast, (B, 3); in training a share of them unknown."""
         ids = torch.stack([getattr(batch, name) for name in STATIC], dim=1)
         if self.training and self.unknown_share > 0:
             hidden = torch.rand(ids.shape, device=ids.device) < self.unknown_share
@@ -63,19 +98,18 @@ class PatchTst(LocationScaleModel):
 
 
 class PatchTstNetwork(nn.Module):
-    """Window and ids -> raw numbers for the quantile head, zero at the start of training.
+    """Map window and ids to raw numbers for the quantile head, zero at the start of training.
 
     Every channel is normalised within its window and encoded alone, with shared weights; its flattened encoding is
-    reduced to ``channel_width`` numbers, by one linear map for all channels. The channels' numbers then stand side by
-    side in the order of the columns, so that the joining layer knows which is which: unlike the paper's benchmarks,
-    where each channel forecasts itself, here all of them forecast one return.
+    reduced to ``channel_width`` numbers, by one linear map for all channels, and these are joined in the order of the
+    columns: unlike the paper's benchmarks, where each channel forecasts itself, here all of them forecast one return.
 
-    Normalisation takes a window's level away, and levels matter here: a high mean of the volatility column is what makes
-    tomorrow's quantiles wide, and RSI has a meaning only as a level. So each channel's mean and log deviation, in units
-    of the fold's training rows, go to the joining layer as well. The scale of returns itself is not lost: the quantile
-    head multiplies by the decision's own volatility forecast.
+    Normalisation removes a window's level, and levels matter here: a high mean of the volatility column widens the
+    quantiles, and RSI has a meaning only as a level. So each channel's mean and log deviation, in units of the fold's
+    training rows, go to the joining layer as well. The scale of returns itself is not lost: the quantile head multiplies
+    by the volatility forecast.
 
-    The known columns describe the sessions ahead; only those of the window's last row are read.
+    The known-future covariates describe the sessions ahead; only those of the window's last row are read.
     """
 
     def __init__(
@@ -112,16 +146,90 @@ class PatchTstNetwork(nn.Module):
         return self.output(hidden).view(-1, *RAW)
 
 
-class PatchTstForecaster(nn.Module):
-    """The paper's supervised forecaster: each channel's own future, by one linear map of its flattened encoding."""
+def instance_normalise(window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale each channel of each window to mean 0 and deviation 1 (RevIN, Kim et al. 2022, without its affine part).
 
-    def __init__(self, sizes: EncoderSizes, *, horizon: int) -> None:
+    (B, C, L) -> (B, C, L) normalised, (B, C, 1) mean, (B, C, 1) deviation. No gradient flows into the statistics, as in
+    RevIN's code.
+    """
+    variance, mean = torch.var_mean(window.detach(), dim=-1, keepdim=True, correction=0)
+    deviation = torch.sqrt(variance + EPSILON)
+    return (window - mean) / deviation, mean, deviation
+
+
+def to_patches(series: Tensor, *, length: int, stride: int) -> Tensor:
+    """Cut series into overlapping patches, the last value repeated ``stride`` times at the end.
+
+    (N, L) -> (N, P, length), P = (L - length) // stride + 2; the newest value is always in the last patch.
+    """
+    padded = torch.cat([series, series[:, -1:].expand(-1, stride)], dim=1)  # (N, L + stride)
+    return padded.unfold(1, length, stride)
+
+
+class PatchEncoder(nn.Module):
+    """One transformer over the patches of a channel, shared by all channels."""
+
+    def __init__(self, sizes: EncoderSizes) -> None:
         super().__init__()
-        self.encoder = PatchEncoder(sizes)
-        self.output = nn.Linear(sizes.patches * sizes.hidden, horizon)
+        self.sizes = sizes
+        self.embedding = nn.Linear(sizes.patch, sizes.hidden)
+        self.position = nn.Parameter(torch.empty(sizes.patches, sizes.hidden).uniform_(-0.02, 0.02))
+        self.layers = nn.ModuleList(EncoderLayer(sizes) for _ in range(sizes.layers))
 
-    def forward(self, window: Tensor) -> Tensor:
-        """(B, L, C) -> (B, horizon, C), in the window's own units."""
-        series, mean, deviation = instance_normalise(window.transpose(1, 2))  # (B, C, L)
-        future = self.output(self.encoder(series.flatten(0, 1)).flatten(1)).view(*series.shape[:2], -1)
-        return (future * deviation + mean).transpose(1, 2)  # (B, C, horizon) -> (B, horizon, C)
+    def forward(self, series: Tensor) -> Tensor:
+        """Series of one channel each, instance-normalised: (N, L) -> (N, P, D)."""
+        sizes = self.sizes
+        patches = to_patches(series, length=sizes.patch, stride=sizes.stride)
+        tokens = dropout(self.embedding(patches) + self.position, sizes.dropout, training=self.training)
+        scores: Tensor | None = None
+        for layer in self.layers:
+            tokens, scores = layer(tokens, scores)
+        return tokens
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward network, each added to its input and followed by BatchNorm."""
+
+    def __init__(self, sizes: EncoderSizes) -> None:
+        super().__init__()
+        self.heads, self.rate, self.residual = sizes.heads, sizes.dropout, sizes.residual_attention
+        self.query_key_value = nn.Linear(sizes.hidden, 3 * sizes.hidden)
+        self.out = nn.Linear(sizes.hidden, sizes.hidden)
+        self.norm_attention = nn.BatchNorm1d(sizes.hidden)
+        self.widen = nn.Linear(sizes.hidden, sizes.feed_forward)
+        self.narrow = nn.Linear(sizes.feed_forward, sizes.hidden)
+        self.norm_feed_forward = nn.BatchNorm1d(sizes.hidden)
+
+    def forward(self, tokens: Tensor, scores: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(N, P, D) tokens and the previous layer's attention scores (N, heads, P, P) -> this layer's."""
+        attended, scores = self.attend(tokens, scores)
+        # The paper's code drops twice here, after the attention and before the sum; one mask with both rates is the same.
+        attended = dropout(self.out(attended), 1 - (1 - self.rate) ** 2, training=self.training)
+        tokens = _over_tokens(self.norm_attention, tokens + attended)
+        wide = self.drop(functional.gelu(self.widen(tokens)))
+        return _over_tokens(self.norm_feed_forward, tokens + self.drop(self.narrow(wide))), scores
+
+    def attend(self, tokens: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the attention of (N, P, D), before the output projection; ``previous`` scores are added to its own."""
+        count, patches, hidden = tokens.shape
+        width = hidden // self.heads
+        split = self.query_key_value(tokens).view(count, patches, 3, self.heads, width)
+        query, key, value = split.permute(2, 0, 3, 1, 4).unbind()  # 3 x (N, heads, P, width)
+        if self.residual:
+            scores = (query * width**-0.5) @ key.transpose(-1, -2)  # (N, heads, P, P)
+            if previous is not None:
+                scores = scores + previous
+            mixed = torch.softmax(scores, dim=-1) @ value
+        else:
+            scores = None
+            mixed = functional.scaled_dot_product_attention(query, key, value)
+        return mixed.transpose(1, 2).reshape(count, patches, hidden), scores
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Apply dropout in training."""
+        return dropout(x, self.rate, training=self.training)
+
+
+def _over_tokens(norm: nn.Module, tokens: Tensor) -> Tensor:
+    """Apply BatchNorm with the tokens of all series as the batch, (N, P, D) -> (N, P, D)."""
+    return norm(tokens.flatten(0, 1)).view_as(tokens)

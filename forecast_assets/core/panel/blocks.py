@@ -1,4 +1,4 @@
-"""Rolling statistics that restart every so many rows.
+"""Rolling statistics that are computed in blocks of rows, so that they do not depend on where a history begins.
 
 A rolling kernel adds the row that enters and takes off the row that leaves, so its rounding error wanders from the first
 row of a history to the last, and the last value depends on where the history was begun. Here each segment is cut into
@@ -18,7 +18,7 @@ BLOCK = 1024
 
 
 def rolling_in_blocks(rows: pl.DataFrame, expressions: Mapping[str, pl.Expr], *, lead: int) -> pl.DataFrame:
-    """The ``expressions`` by name, one row per row of ``rows``.
+    """Return the ``expressions`` as columns, one row per row of ``rows``.
 
     ``rows`` has ``segment_id``, ascending, and ``position`` in the segment, without gaps. Expressions see one block in
     order and look back at most ``lead`` rows, fewer than a block has. Values whose windows begin before the rows at hand
@@ -54,6 +54,6 @@ def _by_block(columns: pl.DataFrame, block: NDArray[np.integer], expressions: Ma
 
 
 def _rows_before(segment: NDArray[np.integer], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """How many rows of its own segment are at hand before each of ``rows``."""
+    """Number of rows of its own segment before each of ``rows``."""
     begins = np.flatnonzero(np.append(True, segment[1:] != segment[:-1]))
     return rows - begins[np.searchsorted(begins, rows, side="right") - 1]

@@ -1,4 +1,4 @@
-"""The feature panel put together, whole or part by part."""
+"""Make the feature panel from the calendar panel, whole or part by part."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,7 +8,7 @@ from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
-from forecast_assets.core.panel.known_future import KNOWN, add_known
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE, add_known_future
 from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
@@ -22,9 +22,9 @@ Parts = Callable[[], Iterable[pl.DataFrame]]
 def feature_panel(
     calendar_panel: pl.DataFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Features, known-future columns, ``ewma_vol``, targets and ``label_end`` per row of the calendar panel.
+    """Return features, known-future columns, ``ewma_vol``, targets and ``label_end`` per row of the calendar panel.
 
-    Sorted by ticker and date; prices and volume are left behind. ``macro``: see ``core.panel.macro``. Raises BadInput where
+    Sorted by ticker and date, without prices and volume. ``macro``: see ``core.panel.macro``. Raises BadInput where
     the input breaks its contract.
     """
     ordered = calendar_panel.sort("ticker", "date")
@@ -32,10 +32,10 @@ def feature_panel(
 
 
 def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[pl.DataFrame]:
-    """The feature panel of a calendar panel that comes in parts, which are read twice.
+    """Yield the feature panel of a calendar panel that comes in parts, which are read twice.
 
-    A rank needs all names of its day, and a special session is one for every name of its exchange: both are collected
-    from all parts before the first is made. What is kept meanwhile is a few numbers a row.
+    A rank needs all tickers of its day, and a special session holds for all tickers of its exchange: both are collected
+    from all parts before the first part is made. Until then a few numbers a row are kept.
     """
     ranks, quoted = CrossSections(features), []
     for part in calendar_panel():
@@ -49,17 +49,17 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
         observed = observed_rows(part)
         own = add_own_features(observed, spec=features).select(own_names(features))
         carried = carry(part, own.hstack(ranks.take(observed.height)))
-        panel = add_targets(add_known(part.hstack(carried)), quoted=days)
+        panel = add_targets(add_known_future(part.hstack(carried)), quoted=days)
         yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
 
 
 def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
-    """Parts of a feature panel with the macro columns, where there are any, before the known-future ones."""
+    """Yield parts of a feature panel with the macro columns, if any, before the known-future ones."""
     for part in parts:
         if macro is None or macro.is_empty():
             yield part
         else:
-            place = part.columns.index(KNOWN[0])
+            place = part.columns.index(KNOWN_FUTURE[0])
             names = [*part.columns[:place], *MACRO_NAMES, *part.columns[place:]]
             yield add_macro(part, macro).select(names)
 
@@ -67,4 +67,4 @@ def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Ite
 def columns(features: FeatureSpec) -> list[str]:
     """Columns of the feature panel, in order."""
     own = [name for name in own_names(features) if name != SCALE]
-    return [*KEYS, *own, *cross_names(features), *KNOWN, SCALE, *TARGETS, "label_end"]
+    return [*KEYS, *own, *cross_names(features), *KNOWN_FUTURE, SCALE, *TARGETS, "label_end"]

@@ -1,4 +1,4 @@
-"""The panel on its exchanges' sessions: short holes filled and flagged, long ones end a segment."""
+"""Reindex the panel to the sessions of its exchanges: short holes are filled and flagged, long ones end a segment."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ from forecast_assets.core.specs import PanelSpec
 
 
 def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
-    """Calendar panel: one row per ticker and session between its first and last quote, sorted by ticker and date.
+    """Return the calendar panel: a row per ticker and session from its first to its last quote, by ticker and date.
 
     ``spec.calendar``: "exchange" takes the sessions of the ticker's own exchange, "union" those of all exchanges of the
     panel. A quote on a day outside its calendar (a special session that ingest accepted) adds that day, for "exchange" to
@@ -28,10 +28,10 @@ def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
 def reindex_parts(
     parts: Callable[[], Iterable[pl.DataFrame]], *, spec: PanelSpec
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """(calendar panel, corrections applied) of a raw panel that comes in ``parts`` of whole tickers.
+    """Yield (calendar panel, corrections applied) of a raw panel that comes in ``parts`` of whole tickers.
 
-    The panel's declared corrections are made on the way. ``parts`` is called twice: which days an exchange traded is
-    seen in all tickers together, and only then can the first one be reindexed.
+    The declared corrections are applied first. ``parts`` is called twice: the days on which an exchange traded are
+    known only from all its tickers together.
     """
     days = [quoted_days(apply_corrections(part, corrections=spec.corrections)[0]) for part in parts()]
     grid = _grid(pl.concat(days).unique(), union=spec.calendar == "union")
@@ -41,7 +41,7 @@ def reindex_parts(
 
 
 def quoted_days(raw: pl.DataFrame) -> pl.DataFrame:
-    """(exchange, date) of every quote, each pair once."""
+    """Return (exchange, date) of every quote, each pair once."""
     return raw.select("exchange", "date").unique()
 
 
@@ -57,7 +57,7 @@ def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.Da
         is_missing=pl.lit(False),
         segment=(pl.col("hole") > spec.max_fill_sessions).cum_sum().over("ticker").cast(pl.Int32),
     )
-    # Only the holes are generated, never a full grid: what is filled is a sliver of the panel.
+    # Only the holes are generated, never a full grid: filled rows are a small share of the panel.
     filled = (
         quoted.filter(pl.col("hole").is_between(1, spec.max_fill_sessions))
         .select(
@@ -82,9 +82,9 @@ def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.Da
 
 
 def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:
-    """(exchange, date, session): the days of each exchange's calendar, numbered; ``quoted``: (exchange, date) pairs.
+    """Return (exchange, date, session): the days of each exchange's calendar, numbered; ``quoted``: (exchange, date).
 
-    An exchange adds to a union from its own first quote on, so that one which comes later changes nothing before.
+    An exchange adds to a union from its own first quote on, so that a later one changes nothing before it.
     """
     end = quoted["date"].max()
     assert isinstance(end, dt.date)

@@ -1,4 +1,4 @@
-"""Schemas of the tables that cross stages, and the one way to check a table against them."""
+"""Schemas of the panel's tables that cross stages, and the check of a table against its schema."""
 
 import dataframely as dy
 import polars as pl
@@ -54,7 +54,7 @@ class CalendarPanel(dy.Schema):
 
 
 class FeaturePanel(dy.Schema):
-    """The columns of the feature panel that do not depend on the feature settings; feature columns are free."""
+    """The columns of the feature panel that depend on no setting; feature columns are free."""
 
     date = dy.Date(primary_key=True)
     ticker = dy.String(primary_key=True, min_length=1)
@@ -64,9 +64,7 @@ class FeaturePanel(dy.Schema):
     segment = dy.Int32(min=0)
     is_missing = dy.Bool()
     ewma_vol = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
-    target_1d = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
-    target_5d = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
-    target_20d = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
+    locals().update({name: dy.Float64(nullable=True, allow_inf=False, allow_nan=False) for name in TARGETS})
     label_end = dy.Date(nullable=True)
 
     @dy.rule()
@@ -75,8 +73,8 @@ class FeaturePanel(dy.Schema):
         return ~pl.col("is_missing") | pl.all_horizontal(pl.col(name).is_null() for name in (*TARGETS, "label_end"))
 
     @dy.rule()
-    def a_label_ends_after_its_decision(cls) -> pl.Expr:  # noqa: N805
-        """What the purge relies on."""
+    def a_label_ends_after_its_forecast_origin(cls) -> pl.Expr:  # noqa: N805
+        """The purge of the folds relies on it."""
         return pl.col("label_end").is_null() | (pl.col("label_end") > pl.col("date"))
 
 

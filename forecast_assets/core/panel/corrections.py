@@ -1,4 +1,4 @@
-"""Declared repairs of known data errors. The raw panel stays as delivered; they are made on the way to the calendar."""
+"""Apply declared repairs of known data errors, after the raw panel and before the calendar."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from forecast_assets.core.panel.rows import PRICES
 from forecast_assets.core.specs import Correction
 
 SAME_RETURN = 1e-3
-"""Largest distance of the panel's log return from the declared one: it is then that very error."""
+"""Largest difference between the panel's log return and the declared one for the correction to apply."""
 SILENT_SHARE = 0.5
-"""Smallest share of rows without volume in a range that is trimmed."""
+"""Smallest share of rows without volume for a range to be trimmed."""
 
 REPORT = {
     "ticker": pl.String,
@@ -24,12 +24,12 @@ REPORT = {
 
 
 def apply_corrections(raw: pl.DataFrame, *, corrections: Sequence[Correction]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The raw panel with the declared errors repaired, and one row per correction that applied.
+    """Return the raw panel with the declared errors repaired, and one row per correction that applied.
 
     ``neutralise_return`` multiplies all earlier prices of the ticker by exp(its return on that date), as measured in the
-    panel: the return becomes zero, later prices stay as quoted, and earlier returns stay what they were (to rounding, so
-    proofs by truncation start from the calendar panel). ``trim`` drops the ticker's rows in [date, end]. A correction
-    whose error the panel does not show (no such ticker or date, another return, a range that trades) does nothing.
+    panel: the return becomes zero, later prices stay as quoted, and earlier returns keep their values (to rounding, so
+    leakage checks by truncation start from the calendar panel). ``trim`` drops the ticker's rows in [date, end]. A
+    correction whose error is not in the panel (no such ticker or date, another return, a range that trades) does nothing.
     """
     report = []
     for correction in corrections:
@@ -42,7 +42,7 @@ def apply_corrections(raw: pl.DataFrame, *, corrections: Sequence[Correction]) -
 
 
 def _neutralise(raw: pl.DataFrame, correction: Correction) -> tuple[pl.DataFrame, int, float | None]:
-    """(panel, earlier rows rescaled, the return found)."""
+    """Return (panel, number of earlier rows rescaled, the return found)."""
     own = raw.filter(pl.col("ticker") == correction.ticker).sort("date")
     returns = own.select("date", log_return=pl.col("close").log().diff()).filter(pl.col("date") == correction.date)
     found = returns["log_return"][0] if returns.height else None
@@ -56,7 +56,7 @@ def _neutralise(raw: pl.DataFrame, correction: Correction) -> tuple[pl.DataFrame
 
 
 def _trim(raw: pl.DataFrame, correction: Correction) -> tuple[pl.DataFrame, int, float | None]:
-    """(panel, rows dropped, None)."""
+    """Return (panel, number of rows dropped, None)."""
     end = correction.end if correction.end is not None else correction.date
     inside = (pl.col("ticker") == correction.ticker) & pl.col("date").is_between(correction.date, end)
     volumes = raw.filter(inside)["volume"]

@@ -1,4 +1,4 @@
-"""Features that compare the names of a day, for a panel that comes in parts."""
+"""Cross-sectional features, which compare the tickers of a day, of a panel that comes in parts."""
 
 from itertools import pairwise
 
@@ -10,13 +10,13 @@ from forecast_assets.core.panel.features import add_cross, cross_inputs, cross_n
 from forecast_assets.core.specs import FeatureSpec
 
 ROWS_TOGETHER = 4_000_000
-"""Rows whose days are compared at a time, about."""
+"""About how many rows are compared at a time, whole days of them."""
 
 
 class CrossSections:
-    """Collect the inputs of all parts, compare, hand the features back in the same order.
+    """Collect the inputs of all parts, compute the features, and return them in the same order.
 
-    Between ``add`` and ``take`` a row costs some forty bytes.
+    Between ``add`` and ``take`` a row takes about forty bytes.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -26,16 +26,16 @@ class CrossSections:
         self._taken = 0
 
     def add(self, observed: pl.DataFrame) -> None:
-        """The next ``observed_rows``."""
+        """Add the next ``observed_rows``."""
         self.add_values(cross_inputs(observed, spec=self._spec))
 
     def add_values(self, rows: pl.DataFrame) -> None:
-        """The next rows, whose own features are there already."""
+        """Add the next rows, which have their own features already."""
         inputs = cross_values(rows, spec=self._spec)
         self._inputs.append(inputs.with_columns(pl.col("exchange", "sector").cast(pl.Categorical)))
 
     def close(self) -> None:
-        """Compare: all rows are there. Each day is compared whole, some days at a time."""
+        """Compute the features once all rows are added: whole days, some at a time."""
         rows = pl.concat(self._inputs)
         self._inputs.clear()
         self._found = {name: np.full(rows.height, np.nan) for name in cross_names(self._spec)}
@@ -50,7 +50,7 @@ class CrossSections:
                 values[place] = ranked[name].to_numpy()  # null becomes NaN
 
     def take(self, rows: int) -> pl.DataFrame:
-        """The features of the next ``rows`` rows, null where a row has none."""
+        """Return the features of the next ``rows`` rows, null where a row has none."""
         here = slice(self._taken, self._taken + rows)
         self._taken += rows
         return pl.DataFrame({name: values[here] for name, values in self._found.items()}).fill_nan(None)

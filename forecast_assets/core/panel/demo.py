@@ -1,11 +1,11 @@
-"""The synthetic panel that ships with the project: true calendars, realistic volatility, a small signal that is known.
+"""The synthetic demo panel: true calendars, realistic volatility, a small planted signal.
 
 Returns of ticker i: r = gap + intraday, and intraday(t+1) = shock + STRENGTH x signal(t), with
 
     signal(t) = tanh(return_20(t) / 0.09) - tanh(return_5(t) / 0.045)
 
-so a pull-back in a rising name is followed by a rise. It is a non-linear function of two feature columns, known at the
-close of t, lives between the next open and the next close, and has a one-session rank correlation with returns of about
+so a pull-back in a rising ticker is followed by a rise. It is a non-linear function of two feature columns, known at the
+close of t; it acts between the next open and the next close, and its rank correlation with one-session returns is about
 0.05. Shocks are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and Student-t(5) draws.
 """
 
@@ -28,7 +28,7 @@ DEGREES = 5
 GAP_SHARE = 0.3  # of the variance, between close and open
 
 IPO, DELISTED, HALTED, HOLED, NO_SECTOR = 1, 2, 3, 4, 5
-"""Which tickers, by number, have a history of their own; ``DemoSpec.tickers`` is at least 6."""
+"""Numbers of the tickers with an irregular history; ``DemoSpec.tickers`` is at least 6."""
 
 
 @dataclass
@@ -44,22 +44,22 @@ class Garch:
         return cls(daily_volatility**2, daily_volatility**2)
 
     def update(self, shock: np.ndarray, where: np.ndarray) -> None:
-        """Take in one session's shocks for the series that traded."""
+        """Update the variances of the series that traded with one session's shocks."""
         new = 0.02 * self.level + 0.08 * shock**2 + 0.90 * self.variance
         self.variance = np.where(where, new, self.variance)
 
 
 def planted_signal(panel: pl.DataFrame) -> pl.Series:
-    """The signal of each row, from its ``return_5`` and ``return_20`` columns (log returns, as in the feature panel)."""
+    """Return the signal of each row of a feature panel, from its columns ``return_5`` and ``return_20``."""
     return panel.select((pl.col("return_20") / 0.09).tanh() - (pl.col("return_5") / 0.045).tanh()).to_series()
 
 
 def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANGES) -> pl.DataFrame:
-    """Raw rows as a user would drop them, sorted by date and ticker; the same for the same ``spec``.
+    """Return raw rows as a user would deliver them, sorted by date and ticker; the same for the same ``spec``.
 
-    Columns Date, Ticker, Sector, Opening Price, High, Low, Closing Price, Volume. Tickers take turns on the ``exchanges``
-    (calendar, suffix).
-    Among them: an IPO at 40 % of the span, a delisting at 70 %, a halt of 3 sessions, a hole of 10 and one without sector.
+    Columns Date, Ticker, Sector, Opening Price, High, Low, Closing Price, Volume. Tickers are dealt out over the
+    ``exchanges`` (calendar, suffix) in rotation. Among them: an IPO at 40 % of the span, a delisting at 70 %, a halt of 3
+    sessions, a hole of 10 and a ticker without sector.
     """
     rng = np.random.default_rng(spec.seed)
     calendars = [sessions(mic, spec.start, spec.end) for mic, _ in exchanges]
@@ -86,7 +86,7 @@ def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANG
 
 
 def _simulate(rng: np.random.Generator, is_open: np.ndarray, sector: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(open, high, low, close, volume), each (T, N), of tickers in numbered sectors (N,).
+    """Return (open, high, low, close, volume), each (T, N), of tickers in numbered sectors (N,).
 
     A value on a closed day repeats the last close and is not used.
     """
@@ -130,23 +130,23 @@ def _student(rng: np.random.Generator, variance: np.ndarray) -> np.ndarray:
 
 
 def _quoted(is_open: np.ndarray) -> np.ndarray:
-    """Which sessions have a quote: all, but for the five tickers with a history of their own. (T, N)"""
+    """Mark the sessions with a quote, (T, N): all, but for the tickers with an irregular history."""
     quoted = is_open.copy()
 
-    def drop(ticker: int, start: float, count: int | None) -> None:
+    def remove(ticker: int, start: float, count: int | None) -> None:
         own = np.flatnonzero(is_open[:, ticker])
         first = int(start * len(own))
         quoted[own[first : None if count is None else first + count], ticker] = False
 
-    drop(IPO, 0.0, int(0.4 * is_open[:, IPO].sum()))
-    drop(DELISTED, 0.7, None)
-    drop(HALTED, 0.5, 3)
-    drop(HOLED, 0.6, 10)
+    remove(IPO, 0.0, int(0.4 * is_open[:, IPO].sum()))
+    remove(DELISTED, 0.7, None)
+    remove(HALTED, 0.5, 3)
+    remove(HOLED, 0.6, 10)
     return quoted
 
 
 def write_demo_csv(path: Path, spec: DemoSpec) -> None:
-    """Write the demo panel to ``path`` as a user's file would look: with a few rows that ingest has to sort out.
+    """Write the demo panel to ``path`` as a user's file may look, with a few rows that ingest has to reject.
 
     Appended: three exact repeats, a row that contradicts another, a zero price, an impossible date, and a flat quote
     without volume on Christmas Day.

@@ -1,4 +1,4 @@
-"""Digests that tell which of a panel's years changed, whatever parts the panel came in."""
+"""A digest of each calendar year of a panel, by which a change of that year is found."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 TEXT_BYTES = 16
-"""A text stands by a BLAKE2b digest of this many bytes, so that every value of a column is as wide as the next."""
+"""A text enters as a BLAKE2b digest of this many bytes, so that all values of a column have one width."""
 
 KINDS: dict[type[pl.DataType], str] = {
     pl.Date: "date",
@@ -38,7 +38,7 @@ class YearDigests:
         self._years: dict[int, _Hash] = {}
 
     def add(self, part: pl.DataFrame) -> None:
-        """Take in the next part: whole tickers, all after those of the parts before.
+        """Add the next part: whole tickers, all after those of the parts before.
 
         ``part`` has a ``date`` and a ``ticker`` column; types are dates, text, booleans and numbers.
         """
@@ -59,30 +59,30 @@ class YearDigests:
             start = end
 
     def watch(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """The same parts, each taken in on its way."""
+        """Yield the same parts, each added as it passes."""
         for part in parts:
             self.add(part)
             yield part
 
     def digests(self) -> dict[str, str]:
-        """Year -> digest, in the order of years."""
+        """Return year -> digest, in the order of years."""
         return {str(year): self._years[year].hexdigest() for year in sorted(self._years)}
 
 
 def year_digests(frame: pl.DataFrame) -> dict[str, str]:
-    """The digests of a panel that came in one part; see ``YearDigests``."""
+    """Return the digests of a panel that comes in one part; see ``YearDigests``."""
     total = YearDigests()
     total.add(frame)
     return total.digests()
 
 
 def _bytes(column: pl.Series) -> NDArray[np.uint8]:
-    """Each value's bytes, (N, width), zero where there is none."""
+    """Return each value's bytes, (N, width), zero where there is no value."""
     if column.dtype == pl.String:
-        names = column.unique().drop_nulls().sort()
-        known = [hashlib.blake2b(name.encode(), digest_size=TEXT_BYTES).digest() for name in names.to_list()]
-        table = np.frombuffer(b"".join([*known, bytes(TEXT_BYTES)]), dtype=np.uint8).reshape(-1, TEXT_BYTES)
-        codes = column.replace_strict(names, range(len(names)), default=len(names), return_dtype=pl.UInt32)
+        texts = column.unique().drop_nulls().sort()
+        digests = [hashlib.blake2b(text.encode(), digest_size=TEXT_BYTES).digest() for text in texts.to_list()]
+        table = np.frombuffer(b"".join([*digests, bytes(TEXT_BYTES)]), dtype=np.uint8).reshape(-1, TEXT_BYTES)
+        codes = column.replace_strict(texts, range(len(texts)), default=len(texts), return_dtype=pl.UInt32)
         return table[codes.to_numpy()]
     values = column.to_physical()
     zero = False if values.dtype == pl.Boolean else 0

@@ -1,9 +1,8 @@
 """Causal features, each declared once as data: name, formula, unit, warm-up, source, inputs, expression.
 
-Here belongs what a model may look at of the past of one ticker, or of its exchange on the same day. What is known in
-advance is in ``known``, what is to be forecast in ``targets``. No feature holds a price level, so a future split changes
-nothing. Expressions see observed rows only; filled rows are not there, so a halt of three sessions enters nothing but the
-return across it.
+Here belongs what a model may read of the past of one ticker, or of its exchange on the same day. Known-future columns are
+in ``known_future``, targets in ``targets``. No feature holds a price level, so a future split changes nothing.
+Expressions are computed over observed rows only, so a halt of three sessions enters nothing but the return across it.
 """
 
 from collections.abc import Callable
@@ -13,16 +12,17 @@ import polars as pl
 
 from forecast_assets.core.panel import indicators as ind
 from forecast_assets.core.panel.blocks import rolling_in_blocks
-from forecast_assets.core.panel.known_future import KNOWN
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.panel.recursions import Ema, exponential_averages
+from forecast_assets.core.panel.rows import PRICES
 from forecast_assets.core.specs import FeatureSpec
 
 SCALE = "ewma_vol"
-"""Volatility forecast made at the row's close; the scale of the targets, not a feature."""
+"""Column of the EWMA volatility at the row's close: the scale of the targets, not a feature."""
 
 GROUP = ["ticker", "segment"]
 
-NAMES = 1 << 20
+CODES = 1 << 20
 """More exchanges or sectors than a panel has."""
 
 HAR_WINDOWS = (1, 5, 22)
@@ -43,12 +43,12 @@ class Feature:
     unit: str
     warm_up: int
     source: str
-    reads: tuple[str, ...]  # columns of the calendar panel that it goes back to
+    reads: tuple[str, ...]  # columns of the calendar panel that it is computed from
     expression: Callable[[], pl.Expr]
 
 
 def bases() -> dict[str, pl.Expr]:
-    """Columns that several features share, from a row and the row before it."""
+    """Return columns that several features share, from a row and the row before it."""
     change = pl.col("close") - ind.lag(pl.col("close"), 1)
     return {
         "log_return": ind.log_return(1),
@@ -60,7 +60,7 @@ def bases() -> dict[str, pl.Expr]:
 
 
 def rolling(spec: FeatureSpec) -> dict[str, tuple[pl.Expr, int]]:
-    """Statistics over the last rows of a segment, by name, and how many rows before its own each one reads."""
+    """Return statistics over the last rows of a segment, by name, each with the number of rows before its own it reads."""
     v, s, m = spec.volume_window, spec.volatility_window, spec.moment_window
     r = pl.col("log_return")
     return {
@@ -74,12 +74,12 @@ def rolling(spec: FeatureSpec) -> dict[str, tuple[pl.Expr, int]]:
 
 
 def longest_window(spec: FeatureSpec) -> int:
-    """Rows before its own that the longest window reads."""
+    """Return the number of rows before its own that the longest window reads."""
     return max(reach for _, reach in rolling(spec).values())
 
 
 def averages(spec: FeatureSpec) -> dict[str, Ema]:
-    """Exponential averages of a segment, by name."""
+    """Return the exponential averages of a segment, by name."""
     wilder, fast, slow = spec.rsi_window, spec.macd_fast, spec.macd_slow
     return {
         "average_gain": Ema("gain", wilder, alpha=1 / wilder, first=wilder),
@@ -92,51 +92,46 @@ def averages(spec: FeatureSpec) -> dict[str, Ema]:
 
 
 def signal_average(spec: FeatureSpec) -> Ema:
-    """The exponential average of the MACD line."""
+    """Return the exponential average of the MACD line."""
     n = spec.macd_signal
     return Ema("macd_line", n, alpha=2 / (n + 1), first=spec.macd_slow + n - 2)
 
 
 def memory(spec: FeatureSpec) -> int:
-    """Rows before a row that its features can be seen to depend on."""
+    """Return the number of rows before a row that its features depend on in double precision."""
     recursive = max(ema.memory for ema in averages(spec).values()) + signal_average(spec).memory
     return max(recursive, longest_window(spec), 20) + 1
 
 
 def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
-    """All features of a ticker's own past, in the order of their columns. r is the log return, N a window."""
-    v, s, m = spec.volume_window, spec.volatility_window, spec.moment_window
-    slow, signal = spec.macd_slow, spec.macd_signal
-    col = pl.col
-    plain, appel = "Campbell, Lo, MacKinlay (1997)", "Appel (1979); TA-Lib MACD"
-    har, candle = "Corsi (2009); Garman, Klass (1980)", ("open", "high", "low", "close")
-    proxy = "log of the mean over {} sessions of gap^2 + Garman-Klass variance (intraday^2 without High/Low)"
+    """Return the features of a ticker's own past in the order of their columns; r in a formula is the log return."""
     return (
-        Feature(
-            "log_return", "log(close / previous close)", "log return", 1, plain, ("close",), lambda: col("log_return")
-        ),
-        *(
-            Feature(
-                f"return_{n}",
-                f"log(close / close {n} sessions ago)",
-                "log return",
-                n,
-                plain,
-                ("close",),
-                lambda n=n: ind.log_return(n),  # type: ignore[misc]
-            )
-            for n in (5, 20)
-        ),
-        Feature(
-            "overnight_gap",
-            "log(open / previous close)",
-            "log return",
-            1,
-            plain,
-            ("open", "close"),
-            ind.overnight_gap,
-        ),
-        Feature("intraday_return", "log(close / open)", "log return", 0, plain, ("open", "close"), ind.intraday_return),
+        *_returns(),
+        *_volume_and_volatility(spec),
+        *_oscillators(spec),
+        *_moments(spec.moment_window),
+        *_variances(),
+    )
+
+
+def _returns() -> tuple[Feature, ...]:
+    source = "Campbell, Lo, MacKinlay (1997)"
+    rows: tuple[tuple[str, str, int, tuple[str, ...], Callable[[], pl.Expr]], ...] = (
+        ("log_return", "log(close / previous close)", 1, ("close",), lambda: pl.col("log_return")),
+        ("return_5", "log(close / close 5 sessions ago)", 5, ("close",), lambda: ind.log_return(5)),
+        ("return_20", "log(close / close 20 sessions ago)", 20, ("close",), lambda: ind.log_return(20)),
+        ("overnight_gap", "log(open / previous close)", 1, ("open", "close"), ind.overnight_gap),
+        ("intraday_return", "log(close / open)", 0, ("open", "close"), ind.intraday_return),
+    )
+    return tuple(
+        Feature(name, formula, "log return", warm_up, source, reads, expression)
+        for name, formula, warm_up, reads, expression in rows
+    )
+
+
+def _volume_and_volatility(spec: FeatureSpec) -> tuple[Feature, ...]:
+    v, s, col = spec.volume_window, spec.volatility_window, pl.col
+    return (
         Feature(
             f"volume_z_{v}",
             f"(volume - mean_{v}) / std_{v}; missing volume is no volume; 0 where volume does not vary",
@@ -157,6 +152,13 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
             ("close",),
             lambda: col("return_std").clip(lower_bound=ind.FLOOR),
         ),
+    )
+
+
+def _oscillators(spec: FeatureSpec) -> tuple[Feature, ...]:
+    slow, signal, col = spec.macd_slow, spec.macd_signal, pl.col
+    unit, appel = "share of the price", "Appel (1979); TA-Lib MACD"
+    return (
         Feature(
             f"rsi_{spec.rsi_window}",
             f"Wilder's RSI({spec.rsi_window}), seeded with plain means; 50 where closes have long stood still",
@@ -169,7 +171,7 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
         Feature(
             "macd",
             f"(EMA_{spec.macd_fast} - EMA_{slow} of the close) / close, seeded with plain means",
-            "share of the price",
+            unit,
             slow - 1,
             appel,
             ("close",),
@@ -178,47 +180,50 @@ def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
         Feature(
             "macd_signal",
             f"EMA_{signal} of the MACD line / close",
-            "share of the price",
+            unit,
             slow + signal - 2,
             appel,
             ("close",),
             lambda: col("signal_line") / col("close"),
         ),
+    )
+
+
+def _moments(m: int) -> tuple[Feature, ...]:
+    return tuple(
         Feature(
-            f"skew_{m}",
-            f"unbiased skewness of r over {m} sessions; 0 where r does not vary",
+            f"{name}_{m}",
+            f"unbiased {moment} of r over {m} sessions; 0 where r does not vary",
             "-",
             m,
-            "Joanes, Gill (1998), G1; scipy skew(bias=False)",
+            f"Joanes, Gill (1998), {source}(bias=False)",
             ("close",),
-            lambda: ind.zero_where_flat(col("return_skew"), col("equal_returns"), m),
-        ),
+            lambda column=f"return_{name}": ind.zero_where_flat(pl.col(column), pl.col("equal_returns"), m),  # type: ignore[misc]
+        )
+        for name, moment, source in (
+            ("skew", "skewness", "G1; scipy skew"),
+            ("kurt", "excess kurtosis", "G2; scipy kurtosis"),
+        )
+    )
+
+
+def _variances() -> tuple[Feature, ...]:
+    return tuple(
         Feature(
-            f"kurt_{m}",
-            f"unbiased excess kurtosis of r over {m} sessions; 0 where r does not vary",
-            "-",
-            m,
-            "Joanes, Gill (1998), G2; scipy kurtosis(bias=False)",
-            ("close",),
-            lambda: ind.zero_where_flat(col("return_kurt"), col("equal_returns"), m),
-        ),
-        *(
-            Feature(
-                f"har_{n}",
-                proxy.format(n),
-                "log variance per session",
-                n,
-                har,
-                candle,
-                lambda n=n: ind.log_variance(col("variance_proxy" if n == 1 else f"variance_{n}")),  # type: ignore[misc]
-            )
-            for n in HAR_WINDOWS
-        ),
+            f"har_{n}",
+            f"log of the mean over {n} sessions of gap^2 + Garman-Klass variance (intraday^2 without High/Low)",
+            "log variance per session",
+            n,
+            "Corsi (2009); Garman, Klass (1980)",
+            PRICES,
+            lambda n=n: ind.log_variance(pl.col("variance_proxy" if n == 1 else f"variance_{n}")),  # type: ignore[misc]
+        )
+        for n in HAR_WINDOWS
     )
 
 
 def declare_scale(spec: FeatureSpec) -> Feature:
-    """The volatility forecast that targets are measured in."""
+    """Return the declaration of ``SCALE``."""
     return Feature(
         SCALE,
         f"sqrt of the EWMA({spec.ewma_decay}) of r^2, seeded with the mean of {EWMA_SEED_RETURNS}, at least {ind.FLOOR}",
@@ -231,7 +236,7 @@ def declare_scale(spec: FeatureSpec) -> Feature:
 
 
 def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
-    """Cross-sectional features: within date and exchange only, so that no later close feeds an earlier decision."""
+    """Return the cross-sectional features: within date and exchange, so that no later close enters an earlier forecast."""
     volatility = f"volatility_{spec.volatility_window}"
     formula = "(rank of {} among the observed names of the exchange on the date - 1/2) / names - 1/2"
     unit, source = "-1/2 to 1/2", "Gu, Kelly, Xiu (2020)"
@@ -300,7 +305,7 @@ FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *de
 
 
 def add_features(calendar_panel: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """``calendar_panel`` plus the feature columns and ``ewma_vol`` (Float64, null during warm-up), by ticker and date.
+    """Return ``calendar_panel`` by ticker and date plus features and ``ewma_vol`` (Float64, null during warm-up).
 
     Features are computed over the observed rows of each segment and carried onto the filled ones.
     """
@@ -310,13 +315,13 @@ def add_features(calendar_panel: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataF
 
 
 def observed_rows(calendar_panel: pl.DataFrame) -> pl.DataFrame:
-    """The rows that were quoted, by ticker and date, with ``segment_id`` and ``row``, the row's number in its segment."""
+    """Return the quoted rows by ticker and date, with ``segment_id`` and ``row``, the row's number in its segment."""
     observed = calendar_panel.filter(~pl.col("is_missing")).sort("ticker", "date")
     return number_rows(observed).with_columns(position=pl.col("row"))
 
 
 def number_rows(observed: pl.DataFrame) -> pl.DataFrame:
-    """``observed`` with ``segment_id``, ascending, and ``row``, counted from the segment's first row at hand."""
+    """Return ``observed`` with ``segment_id``, ascending, and ``row``, counted from the segment's first row given."""
     begins = (pl.col("ticker") != pl.col("ticker").shift(1)) | (pl.col("segment") != pl.col("segment").shift(1))
     numbered = observed.with_columns(segment_id=begins.fill_null(True).cum_sum().cast(pl.Int64))
     first = pl.when(pl.col("segment_id").diff().fill_null(1) != 0).then(pl.int_range(pl.len())).forward_fill()
@@ -324,7 +329,7 @@ def number_rows(observed: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """``observed_rows`` plus every feature of a ticker's own past and ``ewma_vol``; tickers do not touch each other."""
+    """Return ``observed_rows`` plus all features of a ticker's own past and ``ewma_vol``; tickers are independent."""
     rows = observed.lazy().with_columns(
         pl.col("segment_id").set_sorted(), log_open=pl.col("open").log(), log_close=pl.col("close").log()
     )
@@ -346,19 +351,19 @@ def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFra
 
 
 def add_cross(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """Rows with their own features plus the cross-sectional ones; all names of a date have to be there."""
-    # One number for a date and exchange, one for these and a sector: groups of numbers are found sooner than of names.
+    """Return rows with their own features plus the cross-sectional ones; all tickers of a date have to be given."""
+    # One number for a date and exchange, one for these and a sector: grouping by numbers is faster than by texts.
     exchange, sector = (
         pl.col(name).cast(pl.Categorical).to_physical().cast(pl.Int64) for name in ("exchange", "sector")
     )
-    keys = rows.lazy().with_columns(day=pl.col("date").to_physical().cast(pl.Int64) * NAMES + exchange)
-    keyed = keys.with_columns(day_sector=pl.col("day") * NAMES + sector.fill_null(NAMES - 1))
+    keys = rows.lazy().with_columns(day=pl.col("date").to_physical().cast(pl.Int64) * CODES + exchange)
+    keyed = keys.with_columns(day_sector=pl.col("day") * CODES + sector.fill_null(CODES - 1))
     features = keyed.with_columns(feature.expression().alias(feature.name) for feature in declare_cross(spec))
     return features.drop("day", "day_sector").collect()
 
 
 def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """What ``add_cross`` reads and no more, one row per row of ``observed_rows``."""
+    """Return the columns that ``add_cross`` reads, one row per row of ``observed_rows``."""
     wanted = {feature.name: feature for feature in declare(spec)}
     rows = observed.select(
         "date", "exchange", "sector", "segment_id", "position", "row", log_close=pl.col("close").log()
@@ -371,31 +376,31 @@ def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
 
 
 def cross_values(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """The columns of ``rows`` that ``add_cross`` reads."""
+    """Return the columns of ``rows`` that ``add_cross`` reads."""
     return rows.select("date", "exchange", "sector", "log_return", f"volatility_{spec.volatility_window}")
 
 
 def own_names(spec: FeatureSpec) -> list[str]:
-    """Names of the features of a ticker's own past, and of the scale."""
+    """Return the names of the features of a ticker's own past, and of the scale."""
     return [*(feature.name for feature in declare(spec)), SCALE]
 
 
 def cross_names(spec: FeatureSpec) -> list[str]:
-    """Names of the cross-sectional features."""
+    """Return the names of the cross-sectional features."""
     return [feature.name for feature in declare_cross(spec)]
 
 
 def carry(calendar_panel: pl.DataFrame, observed: pl.DataFrame) -> pl.DataFrame:
-    """Columns of its observed rows -> of all rows of a calendar panel sorted by ticker and date.
+    """Return columns of the observed rows for all rows of a calendar panel sorted by ticker and date.
 
-    A filled row shows those of the last quote. Each segment begins with an observed row, so that quote is its own.
+    A filled row gets the values of the last quote, which is of its own segment: each begins with an observed row.
     """
     last_quote = (~calendar_panel["is_missing"]).cum_sum().cast(pl.Int64) - 1
     return observed.select(pl.all().gather(last_quote))
 
 
 def feature_names(feature_panel: pl.DataFrame) -> tuple[str, ...]:
-    """The columns of a feature panel that models may take in: features, then the known-future columns."""
+    """Return the columns of a feature panel that models may read: features, then the known-future columns."""
     fixed = {"date", "ticker", "exchange", "sector", "region", "segment", "is_missing", SCALE, "label_end"}
     free = [name for name in feature_panel.columns if name not in fixed and not name.startswith("target_")]
-    return (*(name for name in free if name not in KNOWN), *(name for name in free if name in KNOWN))
+    return (*(name for name in free if name not in KNOWN_FUTURE), *(name for name in free if name in KNOWN_FUTURE))

@@ -1,4 +1,4 @@
-"""What a reader of the panel should know about rows that were kept."""
+"""Flags of accepted rows that look odd: large returns, silent tickers, special sessions, missing sectors."""
 
 import datetime as dt
 
@@ -13,13 +13,11 @@ from forecast_assets.core.specs import PanelSpec
 def find_flags(
     accepted: pl.DataFrame, *, begin: dt.date, end: dt.date, rescaled: pl.DataFrame, spec: PanelSpec
 ) -> pl.DataFrame:
-    """(ticker, date, flag, detail) of some tickers of a raw panel that reaches from ``begin`` to ``end``, sorted.
+    """Return (ticker, date, flag, detail), sorted, of some tickers of a raw panel from ``begin`` to ``end``.
 
-    ``date`` is null where the whole ticker is meant.
-
-    Flags: without_volume (one per run of rows), large_return, outside_range (open or close beyond high and low, or
-    these absurdly far out),
-    special_session (a quote with volume on a closed day), new_ticker, ended_ticker, sector_missing, rescaled_drop.
+    ``date`` is null where the whole ticker is meant. Flags: without_volume (one per series of rows), large_return,
+    outside_range (open or close beyond high and low, or a misprinted high or low), special_session (a quote with volume
+    on a closed day), new_ticker, ended_ticker, sector_missing, rescaled_drop.
     """
     found = [
         _without_volume(accepted),
@@ -82,7 +80,7 @@ def _special_sessions(accepted: pl.DataFrame) -> pl.DataFrame:
 
 
 def _first_and_last(accepted: pl.DataFrame, begin: dt.date, end: dt.date, ended_after: int) -> pl.DataFrame:
-    """New: not quoted from the panel's start. Ended: the exchange goes on for more sessions than allowed without it."""
+    """Flag tickers that begin after the panel, or end more than ``ended_after`` sessions before it."""
     found = []
     spans = accepted.group_by("ticker", "exchange").agg(first=pl.min("date"), last=pl.max("date"))
     for row in spans.iter_rows(named=True):

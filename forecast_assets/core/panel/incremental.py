@@ -1,11 +1,11 @@
-"""The feature panel after a new drop, from the one before it: only what the drop touched is computed again.
+"""Update a feature panel after new input rows: only what they changed is computed again.
 
-Per ticker, the rows before the first that differs keep what they had: features look back only. From there on they are
-computed anew, beginning so far back that every window is full and every recursion has forgotten where it began; statistics
+Per ticker, the rows before the first changed one keep their features, which look back only. From there on features are
+computed anew, beginning so far back that every window is full and every recursion has forgotten its start: statistics
 over windows come out the same to the last bit (see ``blocks``), recursions to rounding. Labels look ahead, so those of the
-rows just before the first difference are made again, and ranks on every date on which some name of the exchange differs,
-came or went. A day counts as a session of its exchange once any of its names was quoted, so labels are made again around
-the days on which that changed, too.
+rows just before the first change are made again. Ranks are made again on every date on which a ticker of the exchange
+changed. A day is a session of its exchange once any of its tickers is quoted, so labels are also made again around
+the days on which that changed.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.horizons import LOOK_AHEAD
 from forecast_assets.core.panel.blocks import BLOCK
 from forecast_assets.core.panel.build import Parts, columns, feature_parts
 from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
@@ -29,14 +30,14 @@ from forecast_assets.core.panel.features import (
     observed_rows,
     own_names,
 )
-from forecast_assets.core.panel.known_future import add_known
+from forecast_assets.core.panel.known_future import add_known_future
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 
-LABEL_ROWS = 60
-"""Rows before a change whose labels are made again: holds the longest horizon on any calendar."""
+LABEL_ROWS = LOOK_AHEAD.days
+"""Rows before a change whose labels are made again: a calendar, even a union, has at most one row a day."""
 LARGEST_SHARE = 0.2
-"""With more changed rows than this nothing is gained, and everything is computed anew."""
+"""Share of changed rows above which everything is computed anew."""
 
 Rows = NDArray[np.int64]
 
@@ -46,7 +47,7 @@ KEY = ["exchange", "date"]
 
 @dataclass(frozen=True)
 class Stored:
-    """What was there before for some tickers: calendar rows, and the feature rows made from them, one by one."""
+    """Earlier calendar rows of some tickers, and the feature rows made from them, row by row."""
 
     calendar: pl.DataFrame
     features: pl.DataFrame
@@ -54,43 +55,43 @@ class Stored:
 
 @dataclass(frozen=True)
 class Span:
-    """The tickers after ``after`` up to ``until``, in their order; None is no bound. Whole spans leave no ticker out."""
+    """The tickers after ``after`` up to ``until``, in their order; None is no bound."""
 
     after: str | None
     until: str | None
 
     def rows(self) -> pl.Expr:
-        """Whether a row's ticker is one of them."""
+        """Return whether a row's ticker is one of them."""
         begins = pl.lit(True) if self.after is None else pl.col("ticker") > self.after
         return begins if self.until is None else begins & (pl.col("ticker") <= self.until)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Rows of a part: all arrays have one entry per row of the part."""
+    """What to keep and what to compute of a part; arrays have one entry per row of the part."""
 
     part: pl.DataFrame
     stored: Stored
-    keeps: NDArray[np.bool_]  # the row is as it was before, and so are all rows of its ticker before it
-    old: Rows  # where it stood before, if it is kept
-    touched: pl.DataFrame  # (exchange, date) on which a row came, went or changed
+    keeps: NDArray[np.bool_]  # the row and all rows of its ticker before it are unchanged
+    old: Rows  # its row in ``stored``, if it is kept
+    touched: pl.DataFrame  # (exchange, date) on which a row was added, removed or changed
 
 
 @dataclass(frozen=True)
 class _Days:
     """(exchange, date) pairs of the whole panel, each once."""
 
-    touched: pl.DataFrame  # a row came, went or changed
-    quoted: pl.DataFrame  # some name is quoted
-    moved: pl.DataFrame  # some name is quoted and none was before, or the other way round
+    touched: pl.DataFrame  # a row was added, removed or changed
+    quoted: pl.DataFrame  # some ticker is quoted
+    moved: pl.DataFrame  # some ticker is quoted and none was before, or the other way round
 
 
 def extend_parts(
     calendar_panel: Parts, *, features: FeatureSpec, stored: Callable[[Span], Stored]
 ) -> Iterator[pl.DataFrame]:
-    """As ``feature_parts``; ``stored`` gives what was there before for a span of tickers, empty tables where nothing was.
+    """Yield what ``feature_parts`` yields; ``stored`` returns the earlier rows of a span of tickers, empty where none are.
 
-    Spans reach from one part's last ticker to the next one's, so that a ticker which is in no part any more is seen too.
+    Spans reach from one part's last ticker to the next one's, so that a ticker that was removed is found too.
     """
     changed = rows = 0
     touched, quoted, was_quoted, spans = [], [], [], []
@@ -125,8 +126,8 @@ def _plan(part: pl.DataFrame, stored: Stored) -> _Plan:
     new, was = _starts(part["ticker"]), _starts(stored.calendar["ticker"])
     ticker = np.searchsorted(new, np.arange(part.height), side="right") - 1
     within = np.arange(part.height) - new[ticker]
-    places = {name: k for k, name in enumerate(stored.calendar["ticker"].gather(was).to_list())}
-    place = np.array([places.get(name, -1) for name in part["ticker"].gather(new).to_list()], dtype=np.int64)[ticker]
+    places = {code: k for k, code in enumerate(stored.calendar["ticker"].gather(was).to_list())}
+    place = np.array([places.get(code, -1) for code in part["ticker"].gather(new).to_list()], dtype=np.int64)[ticker]
     lengths = np.diff(np.append(was, stored.calendar.height))
     there = (place >= 0) & (within < np.append(lengths, 0)[place])
     old = np.where(there, np.append(was, 0)[place] + within, 0)
@@ -138,7 +139,7 @@ def _plan(part: pl.DataFrame, stored: Stored) -> _Plan:
     first = np.full(len(new), part.height)
     np.minimum.at(first, ticker[~same], np.flatnonzero(~same))
     keeps = np.arange(part.height) < first[ticker]
-    # Rows of the old table that nothing kept stands for: they went, or others stand in their place.
+    # Rows of the old table that are not kept: they were removed, or replaced.
     kept_old = np.zeros(stored.calendar.height, dtype=bool)
     kept_old[old[keeps]] = True
     touched = pl.concat([part.filter(~keeps).select(KEY), stored.calendar.filter(~kept_old).select(KEY)]).unique()
@@ -160,18 +161,18 @@ def _days(touched: list[pl.DataFrame], quoted: list[pl.DataFrame], was_quoted: l
 
 
 def _is_on(part: pl.DataFrame, days: pl.DataFrame) -> pl.Series:
-    """Whether a row is on one of ``days``."""
+    """Mark the rows on one of ``days``."""
     marked = part.select(KEY).join(days.with_columns(on=pl.lit(True)), on=KEY, how="left", maintain_order="left")
     return marked["on"].fill_null(False)
 
 
 def _is_touched(part: pl.DataFrame, days: pl.DataFrame) -> pl.Series:
-    """Whether a row is a quote on one of ``days``."""
+    """Mark the quoted rows on one of ``days``."""
     return _is_on(part, days) & ~part["is_missing"]
 
 
 def _own_features(plan: _Plan, spec: FeatureSpec) -> pl.DataFrame:
-    """Own features of all quotes of the part, (quotes, own names): kept ones as they were, the others computed."""
+    """Return the own features of all quoted rows of the part: kept ones as stored, the others computed."""
     quote = ~plan.part["is_missing"].to_numpy()
     numbered = observed_rows(plan.part)
     keeps, names = plan.keeps[quote], own_names(spec)
@@ -186,7 +187,7 @@ def _own_features(plan: _Plan, spec: FeatureSpec) -> pl.DataFrame:
 
 
 def _begins(numbered: pl.DataFrame, keeps: NDArray[np.bool_], spec: FeatureSpec) -> NDArray[np.bool_]:
-    """Which quotes have to be looked at to compute those that are not kept."""
+    """Mark the quoted rows that are needed to compute those that are not kept."""
     segment, position = numbered["segment_id"].to_numpy(), numbered["position"].to_numpy()
     first = np.full(int(segment.max()) + 1, np.iinfo(np.int64).max)  # position from which a segment is not kept
     np.minimum.at(first, segment[~keeps], position[~keeps])
@@ -196,7 +197,7 @@ def _begins(numbered: pl.DataFrame, keeps: NDArray[np.bool_], spec: FeatureSpec)
 
 
 def _extended(plan: _Plan, own: pl.DataFrame, others: CrossSections, days: _Days, spec: FeatureSpec) -> pl.DataFrame:
-    """The part's feature rows; ``own``: own features of its quotes that are not kept."""
+    """Return the part's feature rows; ``own``: own features of its quoted rows that are not kept."""
     part = plan.part
     quote = ~part["is_missing"].to_numpy()
     again = _labelled_again(part["ticker"], quote, plan.keeps & ~_is_on(part, days.moved).to_numpy())
@@ -214,7 +215,7 @@ def _extended(plan: _Plan, own: pl.DataFrame, others: CrossSections, days: _Days
     )
     carried = carry(part, features)
     labelled = part.filter(pl.Series(again)).hstack(carried.filter(pl.Series(again)))
-    labelled = add_targets(add_known(labelled), quoted=days.quoted)
+    labelled = add_targets(add_known_future(labelled), quoted=days.quoted)
     order = columns(spec)
     old = plan.stored.features.select(order)[plan.old[~again]].with_columns(
         carried.filter(pl.Series(~again)).select(cross_names(spec))
@@ -225,8 +226,8 @@ def _extended(plan: _Plan, own: pl.DataFrame, others: CrossSections, days: _Days
 
 
 def _labelled_again(tickers: pl.Series, quote: NDArray[np.bool_], stays: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows from the first of a ticker that does not stay and the ``LABEL_ROWS`` before; rows before the end of a ticker's
-    table too, since rows that went were labels of these.
+    """Mark the rows of a ticker from ``LABEL_ROWS`` before its first that does not stay; without one, from its end, since
+    rows removed there were labels of these.
     """
     rows = np.arange(len(stays))
     starts = _starts(tickers)

@@ -1,7 +1,7 @@
-"""Expressions behind the features.
+"""Polars expressions of the features, over the observed rows of all segments in order.
 
-They see the observed rows of all segments in order, one after the other. What looks back stays within its segment: a
-``lag`` asks for the row's number in it; rolling statistics come from ``blocks``, exponential averages from ``recursions``.
+An expression that looks back stays within its segment: ``lag`` compares with the row's number in it; rolling statistics
+come from ``blocks``, exponential averages from ``recursions``.
 """
 
 import polars as pl
@@ -10,13 +10,13 @@ FLOOR = 1e-4
 """Smallest volatility per session: one basis point, below any traded security's."""
 GARMAN_KLASS = 0.3862943611198906  # 2 ln 2 - 1
 STILL = 1e-12
-"""Average move, as a share of the close, below which closes have stood still: the last one that moved is forgotten."""
+"""Average move, as a share of the close, below which closes count as constant."""
 MISPRINT = 2.72
 """A high or low beyond both open and close by more than this factor is a misprint, such as pence for pounds."""
 
 
 def lag(values: pl.Expr, rows: int) -> pl.Expr:
-    """The value ``rows`` rows before, null where that is not in the segment or not at hand."""
+    """The value ``rows`` rows before; null where the segment, as given, begins later."""
     return pl.when(pl.col("row") >= rows).then(values.shift(rows))
 
 
@@ -36,7 +36,7 @@ def intraday_return() -> pl.Expr:
 
 
 def equal_run(values: pl.Expr) -> pl.Expr:
-    """How many rows in a row, up to this one, have its value: exact, where a rolling variance leaves rounding noise."""
+    """Number of consecutive rows up to this one with its value: exact, where a rolling variance has rounding noise."""
     changed = values.ne_missing(values.shift(1)) | (pl.col("row") == 0)
     since = pl.when(changed).then(pl.int_range(pl.len())).forward_fill()
     return pl.int_range(pl.len()) - since + 1
@@ -50,8 +50,8 @@ def zero_where_flat(statistic: pl.Expr, equal_rows: pl.Expr, window: int) -> pl.
 def rsi(average_gain: pl.Expr, average_loss: pl.Expr) -> pl.Expr:
     """Relative strength index of Wilder's averages of rises and falls; 50 where closes have stood still.
 
-    Wilder's averages never reach zero. Without a threshold the index of a price that stood still would for ever show its
-    last moves, however long ago, and a history begun after them would give another one.
+    Wilder's averages never reach zero. Without a threshold the index of a constant price would depend on its last moves
+    for ever, and on where the history begins.
     """
     both = average_gain + average_loss
     return pl.when(both <= STILL * pl.col("close")).then(50.0).otherwise(100.0 * average_gain / both)
@@ -72,7 +72,7 @@ def variance_proxy() -> pl.Expr:
 
 
 def is_misprinted() -> pl.Expr:
-    """Whether high or low lies so far beyond open and close that no session can have been there and back."""
+    """Whether high or low is beyond open and close by more than the factor ``MISPRINT``."""
     above = pl.col("high") > MISPRINT * pl.max_horizontal("open", "close")
     below = MISPRINT * pl.col("low") < pl.min_horizontal("open", "close")
     return (above | below).fill_null(False)

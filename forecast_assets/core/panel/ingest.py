@@ -1,11 +1,10 @@
-"""InputFiles of raw rows -> the raw panel, with every input row accounted for, in memory that does not grow with the panel.
+"""Read input files into the raw panel, every row accounted for, in memory that does not grow with the panel.
 
-Blocks of rows are typed as they are read and laid aside sorted by ticker; then the tickers are settled some at a time,
-since a repeat, a revision or a change of the adjustment basis is a matter of one ticker.
+Blocks of rows are typed as they are read and written to scratch files sorted by ticker. Repeats, revisions and changes
+of the adjustment basis are then resolved for some tickers at a time.
 """
 
 import datetime as dt
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,45 +21,18 @@ from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
 from forecast_assets.core.specs import PanelSpec
 
 ROWS_PER_PART = 500_000
-"""Rows of the tickers that are settled together, about."""
+"""About how many rows of whole tickers are resolved together."""
 SPILL_GROUP = 16_000
-"""Rows of a row group laid aside: what a part has to read of each block at least."""
-
-
-@dataclass(frozen=True)
-class Ingest:
-    """One reading of the drops."""
-
-    accepted: pl.DataFrame  # raw_panel
-    rejected: pl.DataFrame  # rejected_rows
-    flags: pl.DataFrame  # ticker, date (null: the whole ticker), flag, detail
-    revisions: pl.DataFrame  # ticker, date, old and new file, line and values
-    rows_read: int
-
-    @property
-    def invalid_share(self) -> float:
-        """Share of the rows read that are invalid; duplicates and superseded rows are not held against a panel."""
-        return self.rejected.filter(pl.col("class") == "invalid").height / self.rows_read
-
-
-def read_drops(files: Sequence[Path], *, spec: PanelSpec) -> Ingest:
-    """Read CSV and Parquet files, in the order of their names, as one panel in which a later file may revise earlier rows.
-
-    Every data row of every file ends in ``accepted`` or in ``rejected`` (duplicate, superseded, invalid); accepted rows
-    hold what was delivered (a drop on another adjustment basis rescaled and flagged). Raises BadInput for a file that
-    can't be read as a whole and when no row at all is usable.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        reading = Reading(files, spec=spec, scratch=Path(scratch))
-        accepted = pl.concat(reading.parts())
-    return Ingest(accepted, reading.rejected, reading.flags, reading.revisions, reading.rows_read)
+"""Rows of a row group of a scratch file: the least that a part reads of each block."""
 
 
 @dataclass
 class Reading:
-    """InputFiles being read: exhaust ``parts``, then ask for the rest.
+    """CSV and Parquet files read, in the order of their names, as one panel; a later file may revise earlier rows.
 
-    ``scratch`` is an empty folder that may be removed afterwards; ``until``: no row of a later date is looked at.
+    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid). Accepted rows hold what was
+    delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
+    ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used.
     """
 
     files: Sequence[Path]
@@ -75,7 +47,10 @@ class Reading:
     _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
 
     def parts(self) -> Iterator[pl.DataFrame]:
-        """The raw panel by ticker and date, whole tickers at a time. Raises as ``read_drops``, before the first part."""
+        """Yield the raw panel by ticker and date, whole tickers at a time.
+
+        Raises BadInput, before the first part, for a file that can't be read as a whole and where no row is usable.
+        """
         if not self.files:
             raise BadInput("no panel file is given; name a CSV or Parquet file, or a folder of them")
         ordered = sorted(self.files, key=lambda path: path.name)
@@ -84,28 +59,28 @@ class Reading:
             self._type_file(number, path)
         tickers = self._tickers(names)
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
-        unresolved = []
+        rejected = []
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
             rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
             resolved = resolve_input_files(rows, files=names)
-            unresolved += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
+            rejected += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
             accepted = resolved.accepted.select(COLUMNS).sort(KEY)
             if accepted.is_empty():
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
             self._revisions.append(resolved.revisions)
             yield validate(accepted, RAW_PANEL, "raw_panel")
-        self._rejected += self._verbatim(pl.concat(unresolved), ordered)
+        self._rejected += self._verbatim(pl.concat(rejected), ordered)
 
     @property
     def rejected(self) -> pl.DataFrame:
-        """Every row that was not accepted, by file and line."""
+        """Rows that were not accepted, by file and line."""
         return validate(pl.concat(self._rejected).sort("file", "line"), REJECTED_ROWS, "rejected_rows")
 
     @property
     def flags(self) -> pl.DataFrame:
-        """What a reader should know about rows that were kept."""
+        """Flags of accepted rows, see ``find_flags``."""
         return pl.concat(self._flags).sort("flag", "ticker", "date")
 
     @property
@@ -114,7 +89,7 @@ class Reading:
         return pl.concat(self._revisions)
 
     def _type_file(self, number: int, path: Path) -> None:
-        """Type a file block by block and lay the usable rows aside."""
+        """Type a file block by block and write the usable rows to scratch files."""
         prices, volumes = Notation(), Notation()
         for k, delivery in enumerate(read_blocks(path, columns=self.spec.columns)):
             typed = type_rows(delivery, spec=self.spec, prices=prices, volumes=volumes)
@@ -141,7 +116,7 @@ class Reading:
         return pl.scan_parquet(self.scratch / "*.parquet")
 
     def _tickers(self, names: tuple[str, ...]) -> pl.DataFrame:
-        """ticker, rows, begin, end of everything laid aside, by ticker."""
+        """Return ticker, rows, begin, end of the rows in the scratch files, by ticker."""
         seen = self._spilled().group_by("ticker").agg(rows=pl.len(), begin=pl.min("date"), end=pl.max("date"))
         tickers = seen.collect(engine="streaming").sort("ticker")
         if tickers.is_empty():
@@ -151,7 +126,7 @@ class Reading:
         return tickers
 
     def _ranges(self, tickers: pl.DataFrame) -> Iterator[tuple[str, str]]:
-        """First and last ticker of each part."""
+        """Yield the first and last ticker of each part."""
         part = (pl.col("rows").cast(pl.Int64).cum_sum() - 1) // self.rows_per_part
         ranges = tickers.group_by(part.alias("part"), maintain_order=True).agg(
             first=pl.first("ticker"), last=pl.last("ticker")
@@ -159,7 +134,7 @@ class Reading:
         return ranges.select("first", "last").iter_rows()
 
     def _verbatim(self, rows: pl.DataFrame, files: Sequence[Path]) -> list[pl.DataFrame]:
-        """``rows`` (file_no, line, reason, class) with their text, for which the files that hold them are read again."""
+        """Return ``rows`` (file_no, line, reason, class) with their text, read from their files again."""
         found = []
         for (number,), part in rows.group_by("file_no"):
             path = files[int(number)]
@@ -170,7 +145,7 @@ class Reading:
 
 
 def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:
-    """``rows`` with a ``reason``: a ticker has one calendar, and rows on another exchange than its earliest are unusable."""
+    """Add ``reason`` to ``rows``: a ticker has one calendar, so rows on another exchange than its earliest are invalid."""
     home = rows.sort("date", "file_no", "line").group_by("ticker").agg(home=pl.first("exchange"))
     reason = pl.format("{} is on {}, but on {} before; give it another ticker", "ticker", "exchange", "home")
     return (
@@ -181,7 +156,7 @@ def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
-    """Tickers that differ from a more frequent one by capitals alone are that one misspelt: their rows are unusable."""
+    """Reject the rows of a ticker that differs by capitals alone from a more frequent one."""
     upper = tickers.with_columns(upper=pl.col("ticker").str.to_uppercase())
     usual = (
         upper.filter(pl.col("upper").is_duplicated())
@@ -201,6 +176,6 @@ def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split_off(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(usable rows, file_no, line and reason of the others)."""
+    """Return (usable rows, file_no, line and reason of the others)."""
     bad = pl.col("reason").is_not_null()
     return rows.filter(~bad).drop("reason"), rows.filter(bad).select("file_no", "line", "reason")

@@ -1,4 +1,4 @@
-"""Several files read as one panel: repeats, conflicts, revisions and drops on another adjustment basis."""
+"""Merge the rows of several input files: repeats, conflicts, revisions, files on another adjustment basis."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import polars as pl
 from forecast_assets.core.panel.rows import KEY, NUMBERS, PRICES
 
 ROUNDING = 1e-6
-"""Largest relative difference of two deliveries of one value that counts as rounding."""
+"""Largest relative difference between two files' values of one cell that counts as rounding."""
 REBASE_ROWS = 3
 """Shortest overlap with a constant factor that counts as another adjustment basis."""
 REBASE_TOLERANCE = 1e-4
@@ -16,7 +16,7 @@ REBASE_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Resolved:
-    """What is left after the drops are laid on top of each other."""
+    """The outcome of merging the files."""
 
     accepted: pl.DataFrame
     rejected: pl.DataFrame  # file_no, line, reason, class
@@ -29,7 +29,7 @@ def resolve_input_files(rows: pl.DataFrame, *, files: tuple[str, ...]) -> Resolv
 
     Within a file: exact repeats are duplicates of the first; rows that contradict each other are all invalid, since
     nothing says which is right. Across files, in their order: a value delivered again (up to rounding) is a duplicate of
-    the row before; other values are a revision, which supersedes it. A drop whose prices differ from the earlier ones by
+    the row before; other values are a revision, which supersedes it. A file whose prices differ from the earlier ones by
     one constant factor per ticker was adjusted on another basis and is divided by that factor first.
     """
     rows = rows.sort(*KEY, "file_no", "line")
@@ -132,7 +132,7 @@ def _resolve_across_files(
             **{"class": pl.lit("duplicate")},
         )
     )
-    # Among the rows that say something new about a key, the next one supersedes.
+    # Among the rows with new values of a key, the next one supersedes.
     news = rows.filter(~pl.col("again") | pl.col("revises"))
     followed = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in KEY).fill_null(False)
     news = news.with_columns(

@@ -1,25 +1,21 @@
-"""What the calendar says in advance about the sessions t+1, t+5 and t+20 of the ticker's own exchange."""
-
-import datetime as dt
+"""Known-future columns: what the exchange's calendar tells in advance about the session of each horizon."""
 
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
 from forecast_assets.core.panel.sessions import calendar_bounds, sessions
 
-KNOWN: tuple[str, ...] = tuple(f"{kind}_{h}d" for h in HORIZONS for kind in ("day_of_week", "month", "quarter_end"))
-"""Known-future columns: day of week 0 (Monday) to 4, month 1 to 12, 1 on the last session of a quarter else 0."""
-
-AHEAD = dt.timedelta(days=75)
-"""Holds the longest horizon and one session more, whatever the holidays."""
+KINDS = ("day_of_week", "month", "quarter_end")
+KNOWN_FUTURE: tuple[str, ...] = tuple(f"{kind}_{h}d" for h in HORIZONS for kind in KINDS)
+"""Columns of each horizon: day of week 0 (Monday) to 4, month 1 to 12, 1 on the last session of a quarter else 0."""
 
 
-def add_known(panel: pl.DataFrame) -> pl.DataFrame:
-    """``panel`` plus the columns of ``KNOWN`` (Int32).
+def add_known_future(panel: pl.DataFrame) -> pl.DataFrame:
+    """Return ``panel`` plus the columns of ``KNOWN_FUTURE`` (Int32).
 
-    They come from the exchange's published calendar alone, never from the panel's own dates: a special session or a
-    closure that was only seen later could not be known. Raises BadInput where the calendar ends too early.
+    They come from the exchange's published calendar alone, never from the panel's own dates: an unplanned session or
+    closure is not known in advance. Raises BadInput where the calendar ends too early.
     """
     parts = [_days_ahead(str(exchange), days["date"]) for (exchange,), days in _days(panel).group_by("exchange")]
     return panel.join(pl.concat(parts), on=["exchange", "date"], how="left", maintain_order="left")
@@ -31,7 +27,7 @@ def _days(panel: pl.DataFrame) -> pl.DataFrame:
 
 def _days_ahead(exchange: str, days: pl.Series) -> pl.DataFrame:
     first, last = days[0], days[-1]
-    until = min(last + AHEAD, calendar_bounds(exchange)[1])
+    until = min(last + LOOK_AHEAD, calendar_bounds(exchange)[1])
     calendar = sessions(exchange, first, until)
     # The last session on or before a day, then h further: a day that is no session counts from the one before it.
     here = calendar.search_sorted(days, side="right")
@@ -49,9 +45,5 @@ def _days_ahead(exchange: str, days: pl.Series) -> pl.DataFrame:
             "quarter_end": (quarter != quarter.shift(-1)).fill_null(False).cast(pl.Int32),
         }
     )
-    ahead = {
-        f"{kind}_{h}d": table[kind].gather(here.cast(pl.Int64) + (h - 1))
-        for h in HORIZONS
-        for kind in ("day_of_week", "month", "quarter_end")
-    }
+    ahead = {f"{kind}_{h}d": table[kind].gather(here.cast(pl.Int64) + (h - 1)) for h in HORIZONS for kind in KINDS}
     return pl.DataFrame({"exchange": [exchange] * len(days), "date": days, **ahead})

@@ -1,7 +1,7 @@
-"""The proof, on the panel at hand, that no row knows what comes after it.
+"""Leakage checks of the calendar and feature panels: no row may depend on data after its date.
 
-Rows up to a day are made twice more: from a past that ends on that day, and from one whose future is garbage. What was
-made from the whole must be the same, value for value.
+Rows up to a day are computed twice more: from data that end on that day (truncation), and from data whose later values
+are garbage (poison). Both have to equal, value for value, what the whole panel gives.
 """
 
 import datetime as dt
@@ -20,43 +20,43 @@ from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
 KEY = ["ticker", "date"]
 SAMPLE_TICKERS = 40
-"""A larger panel is proved on this many tickers, evenly spaced over exchanges and names."""
+"""A larger panel is checked on this many tickers, evenly spaced over exchanges and tickers."""
 CUT_SHARE = 0.7
 """Share of the sessions that lie up to the cut."""
 GARBAGE_SPREAD = 3.0
-"""Standard deviation of the log of what later numbers are multiplied with."""
+"""Standard deviation of the log of the factors on later numbers."""
 
 
 @dataclass(frozen=True)
 class LeakageCheck:
-    """What one way of changing the future did to the rows up to ``cut``."""
+    """Differences of the rows up to ``cut`` after one way of changing the future."""
 
     cut: dt.date
     tickers: int
     rows: int
-    changed: Mapping[str, int]  # column -> number of rows that differ; "rows" for rows that came or went
+    changed: Mapping[str, int]  # column -> number of rows that differ; "rows": rows added or removed
 
     @property
     def holds(self) -> bool:
-        """Whether nothing changed, and there was something to change."""
+        """Whether there were rows to compare and none differs."""
         return not self.changed and self.rows > 0
 
 
 def calendar_leakage(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, LeakageCheck]:
-    """Truncation and poison of ``reindex``, on the corrected panel: a correction rescales what lies before it.
+    """Check ``reindex`` by truncation and poison, on the corrected panel: a correction rescales earlier prices.
 
-    A hole at the cut is not known to be one: its filled rows may go.
+    A hole at the cut is not known to be one yet, so its filled rows may be missing.
     """
     rows, _ = apply_corrections(sample(raw_panel), corrections=spec.corrections)
-    return prove(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
+    return check_leakage(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
 
 
 def feature_leakage(
     calendar_panel: pl.LazyFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
 ) -> dict[str, LeakageCheck]:
-    """Truncation and poison of all feature columns, and of every target that ends on or before the cut.
+    """Check all feature columns, and the targets that end by the cut, by truncation and poison.
 
-    The macro series are cut with the panel: nothing up to the cut may know a value of a later day.
+    The macro series are cut with the panel.
     """
     rows = sample(calendar_panel.select(list(CALENDAR_PANEL.columns())))
     cut = cut_day(rows["date"])
@@ -67,14 +67,16 @@ def feature_leakage(
             seen = macro.filter(pl.col("date") <= cut)
         return feature_panel(part, features=features, macro=seen)
 
-    return prove(rows, make, cut=cut)
+    return check_leakage(rows, make, cut=cut)
 
 
-def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, cut: dt.date) -> dict[str, LeakageCheck]:
+def check_leakage(
+    rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, cut: dt.date
+) -> dict[str, LeakageCheck]:
     """Compare ``make(rows)`` up to ``cut`` with the same from truncated and from poisoned ``rows``: name -> LeakageCheck.
 
     Both tables have ``ticker`` and ``date``. A target that is null in the truncated table reaches past the cut, so it and
-    ``label_end`` are free to change there; a row may be gone from the truncated table only if it is a filled one.
+    ``label_end`` may change there; only filled rows may be missing from the truncated table.
     """
     early = pl.col("date") <= cut
     whole = make(rows).filter(early).sort(KEY)
@@ -99,21 +101,23 @@ def prove(rows: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame], *, c
 
 
 def sample(table: pl.LazyFrame) -> pl.DataFrame:
-    """The rows of at most ``SAMPLE_TICKERS`` tickers; the same ones for the same panel."""
-    names = table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect(engine="streaming")["ticker"]
-    chosen = names.gather_every(max(1, -(-len(names) // SAMPLE_TICKERS)))
+    """Return the rows of at most ``SAMPLE_TICKERS`` tickers, the same ones for the same panel."""
+    tickers = (
+        table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect(engine="streaming")["ticker"]
+    )
+    chosen = tickers.gather_every(max(1, -(-len(tickers) // SAMPLE_TICKERS)))
     return table.filter(pl.col("ticker").is_in(chosen.implode())).collect(engine="streaming")
 
 
 def cut_day(dates: pl.Series) -> dt.date:
-    """The session up to which ``CUT_SHARE`` of the sessions lie; at least the first."""
+    """Return the session up to which ``CUT_SHARE`` of the sessions lie, at least the first."""
     days = dates.unique().sort()
     day: dt.date = days[max(0, int(CUT_SHARE * len(days)) - 1)]
     return day
 
 
 def poison(rows: pl.DataFrame, *, cut: dt.date) -> pl.DataFrame:
-    """``rows`` with every number and sector after ``cut`` replaced by garbage that still keeps the contracts."""
+    """Return ``rows`` with every number and sector after ``cut`` replaced by garbage that keeps the contracts."""
     noise = np.exp(np.random.default_rng(0).normal(0.0, GARBAGE_SPREAD, rows.height))
     numbers = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
     later = pl.when(pl.col("date") > cut)
@@ -129,7 +133,7 @@ def _moved(whole: pl.DataFrame, other: pl.DataFrame) -> int:
 
 
 def _changes(whole: pl.DataFrame, other: pl.DataFrame, *, matured: pl.DataFrame | None, moved: int) -> dict[str, int]:
-    """Differing rows per column; targets only where ``matured`` has them, or not at all."""
+    """Count differing rows per column; of a target only rows where ``matured`` has it, none without ``matured``."""
     changed = {"rows": moved} if moved else {}
     if whole.height != other.height:
         return changed or {"rows": abs(whole.height - other.height)}

@@ -1,8 +1,8 @@
-"""VIX and interest rates: what they were, and from when that was known.
+"""Macro features from VIX and interest rates, each from the time on at which it was published.
 
-A daily close of VIX or a Treasury yield is known only some time after the close in New York. A decision may use a value
-from its ``known_from`` on, compared with the decision's own close as points in time: a European or American close of day
-t sees the values of day t - 1, an Asian one those of the American session that ended hours before.
+A daily close of VIX or a Treasury yield is known only some time after the close in New York. A forecast may use a value
+from its ``known_from`` on, compared with the close of the forecast origin as points in time: a European or American
+close of day t has the values of day t - 1, an Asian one those of the American session that ended hours before.
 """
 
 import datetime as dt
@@ -19,13 +19,13 @@ HOME = "XNYS"
 LAG = dt.timedelta(hours=2)
 """From the close to the value's release: VIX settles fifteen minutes after it, yields are published within two hours."""
 STALE = dt.timedelta(days=10)
-"""A value older than this when a decision is made is taken for a feed that stopped, not for the state of the world."""
+"""A value older than this at a forecast origin counts as missing: the feed has stopped."""
 SPAN = 5
 
 
 @dataclass(frozen=True)
 class MacroFeature:
-    """One column that is the same for all names of a date and exchange."""
+    """A column that is the same for all tickers of a date and exchange."""
 
     name: str
     formula: str
@@ -60,14 +60,14 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def no_macro() -> pl.DataFrame:
-    """The table where there is no macro file."""
+    """Return the empty macro table."""
     return pl.DataFrame(schema=SCHEMA)
 
 
 def read_macro(path: Path, *, until: dt.date | None = None) -> pl.DataFrame:
-    """date, known_from (UTC) and the series of a CSV ``Date, VIX, US10Y, US2Y``, by date; none after ``until``.
+    """Read a CSV ``Date, VIX, US10Y, US2Y`` up to ``until``: date, known_from (UTC) and the series, by date.
 
-    A missing value takes that of the day before it. Raises BadInput naming the first line that can't be used.
+    A missing value is filled with that of the day before. Raises BadInput naming the first line that can't be used.
     """
     try:
         raw = pl.read_csv(path, infer_schema=False)
@@ -100,7 +100,7 @@ def read_macro(path: Path, *, until: dt.date | None = None) -> pl.DataFrame:
 
 
 def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
-    """``panel`` (date, exchange, ...) plus ``MACRO_NAMES`` as known at the exchange's close of the date; null if stale.
+    """Return ``panel`` (date, exchange, ...) plus ``MACRO_NAMES`` as known at the exchange's close; null if stale.
 
     An empty ``macro`` adds nothing.
     """
@@ -108,8 +108,8 @@ def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
         return panel
     values = macro.sort("date").select("known_from", *(f.expression.alias(f.name) for f in MACRO)).sort("known_from")
     days = panel.select("exchange", "date").unique().sort("exchange", "date")
-    decided = pl.concat(_decision_times(str(e), part["date"]) for (e,), part in days.group_by("exchange"))
-    known = decided.sort("close").join_asof(
+    origins = pl.concat(_origin_times(str(e), part["date"]) for (e,), part in days.group_by("exchange"))
+    known = origins.sort("close").join_asof(
         values, left_on="close", right_on="known_from", strategy="backward", tolerance=STALE
     )
     return panel.join(
@@ -117,8 +117,8 @@ def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _decision_times(exchange: str, days: pl.Series) -> pl.DataFrame:
-    """(exchange, date, close) of the given days, ascending; a day that is no session counts from its first moment."""
+def _origin_times(exchange: str, days: pl.Series) -> pl.DataFrame:
+    """Return (exchange, date, close) of ``days``, ascending; a day that is no session counts from its first moment."""
     calendar = closes(exchange, days[0], days[-1])
     table = pl.DataFrame({"date": days}).join(calendar, on="date", how="left", maintain_order="left")
     start = pl.col("date").cast(pl.Datetime("us"))
@@ -126,7 +126,7 @@ def _decision_times(exchange: str, days: pl.Series) -> pl.DataFrame:
 
 
 def _known_from(days: pl.Series) -> pl.Series:
-    """Release of the values of ``days``, ascending; a day without a session in New York is known at its end."""
+    """Return the release times of the values of ``days``, ascending; without a session in New York the day's end."""
     first, last = calendar_bounds(HOME)
     if days[0] < first or days[-1] > last:
         raise BadInput(

@@ -1,4 +1,4 @@
-"""Text as numbers and dates. What can be read in two ways is not guessed."""
+"""Parse numbers and dates from text; ambiguous notations are rejected, not guessed."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from forecast_assets.core.errors import BadInput
 
 MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "-")
 ONE_READING = r"^[+-]?\d{1,3}(,\d{3})+\.\d+$|^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,3}([ '_]\d{3})+(\.\d+)?$"
-"""Thousands marks that leave no doubt: a decimal point follows, there are two of them, or they are no comma."""
+"""Unambiguous thousands marks: a decimal point follows, there are two of them, or they are no comma."""
 WHOLE_NUMBER = r"^\d{1,3}(,\d{3})+(\.\d+)?$"
 MAYBE_DECIMAL_COMMA = r"^[+-]?[\d.]*\d,\d+$"
 DOTTED_GROUP = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"
@@ -19,10 +19,10 @@ FIRST_YEAR, LAST_YEAR = 1950, 2100
 
 
 def parse_numbers(values: pl.Series, *, whole: bool, notation: "Notation") -> tuple[pl.Series, pl.Series]:
-    """(numbers as Float64, mask of entries that are neither a number nor missing).
+    """Return (numbers as Float64, mask of entries that are neither a number nor missing).
 
-    NaN becomes null. ``whole`` numbers (volumes) take a single comma as a thousands mark, prices do not. How they are
-    written is added to ``notation``.
+    NaN becomes null. In ``whole`` numbers (volumes) a single comma is a thousands mark, in prices it is not. The texts
+    are counted in ``notation``.
     """
     if values.dtype != pl.String:
         if not (values.dtype.is_numeric() or values.dtype == pl.Null):
@@ -48,7 +48,7 @@ def parse_numbers(values: pl.Series, *, whole: bool, notation: "Notation") -> tu
 
 @dataclass
 class Notation:
-    """How the numbers of one file are written, gathered over its blocks: what can be read in two ways is found out here.
+    """Counts of how the numbers of one file are written, over its blocks, to find ambiguous ones.
 
     Counts of texts: ``groups`` like 12.345, ``many`` like 1.234.567, ``decimals`` with any other point, ``whole`` without
     one, ``commas`` like 1,234 that stand alone.
@@ -61,12 +61,12 @@ class Notation:
     commas: int = 0
 
     def add(self, values: pl.Series, *, odd: pl.Series) -> None:
-        """Take in the next texts of a column; ``odd`` says which of them are no plain number."""
+        """Count the next texts of a column; ``odd`` marks those that are no plain number."""
         strange = values.filter(odd).str.strip_chars()
         self.many += int(strange.str.contains(DOTTED_GROUPS).sum())
         self.commas += int((strange.str.contains(MAYBE_DECIMAL_COMMA) & ~strange.str.contains(ONE_READING)).sum())
         if self.decimals > max(PROVEN, self.groups) and not self.many:
-            return  # nearly every file, after its first block: one of its points was no thousands mark
+            return  # nearly every file, after its first block: its points are decimal
         texts = values.drop_nulls().str.strip_chars()
         point = texts.str.contains(".", literal=True)
         pointed = texts.filter(point)
@@ -77,23 +77,22 @@ class Notation:
 
     @property
     def points_are_decimal(self) -> bool:
-        """Whether enough points are plainly decimal ones; a few may be slips in a file of thousands."""
+        """Whether enough points are certainly decimal; a few may be slips in a file of thousands."""
         return self.decimals > FEW * self.groups
 
 
 PROVEN = 100
-"""So many decimals settle what a point means in a file."""
+"""Number of certain decimals after which the points of a file count as decimal."""
 FEW = 0.05
-"""Share of plain decimals among numbers like 12.345 that may be slips of the pen."""
+"""Share of certain decimals among numbers like 12.345 that may be slips."""
 
 
 def check_notation(file: str, *, prices: Notation, volumes: Notation) -> None:
     """Raise BadInput where a file's numbers have two readings, a thousand times apart.
 
-    A price like 1,234 is a decimal or a thousand unless decimal points stand elsewhere. A number like 12.345 is a
-    thousand where others are written 1.234.567; in volumes also where no point is plainly a decimal one, since volumes are
-    whole; in prices where no point is plainly a decimal one but some prices have none, since a file that writes three
-    decimals writes them always.
+    A price like 1,234 is ambiguous unless other prices have decimal points. A number like 12.345 is a thousand where
+    others are written 1.234.567; in volumes also where no point is certainly decimal, since volumes are whole; in prices
+    also where no point is certainly decimal and some prices have none, since a file with three decimals always has them.
     """
     if prices.commas and not prices.decimals and not prices.groups:
         raise BadInput(
@@ -109,10 +108,10 @@ def check_notation(file: str, *, prices: Notation, volumes: Notation) -> None:
 
 
 def parse_dates(values: pl.Series) -> pl.Series:
-    """Dates, null where there is none: ISO (2024-01-31, 2024/01/31, 20240131), also with a time and an offset.
+    """Parse dates, null where there is none: ISO (2024-01-31, 2024/01/31, 20240131), also with a time and an offset.
 
-    A time with an offset is the exchange's own clock, so its date is the date as written. Orders of day and month that
-    can't be told apart (01/02/2024) are not read. Years outside 1950 to 2100 are taken as errors.
+    A time with an offset is the exchange's own clock, so its date is the date as written. Ambiguous orders of day
+    and month (01/02/2024) are not read. Years outside 1950 to 2100 are taken as errors.
     """
     if values.dtype == pl.Date:
         dates = values

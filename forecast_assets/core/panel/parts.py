@@ -1,19 +1,19 @@
-"""A table sorted by ticker and date, taken in parts of whole tickers: memory then does not grow with the panel."""
+"""Split a table sorted by ticker and date into parts of whole tickers, so that memory does not grow with the panel."""
 
 from collections.abc import Iterator
 
 import polars as pl
 
 ROWS_PER_PART = 500_000
-"""Rows of a part, about: a few hundred MiB once all features stand beside each other."""
+"""About how many rows a part has: a few hundred MiB with all features."""
 SCAN_ROWS = 4_000_000
-"""Names that are looked at together to find where tickers begin."""
+"""Rows scanned at a time to find where tickers begin."""
 
 
 def ticker_parts(table: pl.LazyFrame, *, rows_per_part: int = ROWS_PER_PART) -> Iterator[pl.DataFrame]:
     """Yield ``table`` in parts of whole tickers, each of at least ``rows_per_part`` rows but the last.
 
-    Raises ValueError where the rows of a ticker do not stand together in the order of tickers.
+    Raises ValueError where the table is not sorted by ticker.
     """
     offset = 0
     for rows in part_sizes(table, rows_per_part=rows_per_part):
@@ -22,7 +22,7 @@ def ticker_parts(table: pl.LazyFrame, *, rows_per_part: int = ROWS_PER_PART) -> 
 
 
 def part_sizes(table: pl.LazyFrame, *, rows_per_part: int = ROWS_PER_PART) -> list[int]:
-    """Rows of each part that ``ticker_parts`` yields."""
+    """Return the number of rows of each part that ``ticker_parts`` yields."""
     runs = _runs(table)
     if not runs["ticker"].is_sorted() or runs["ticker"].is_duplicated().any():
         raise ValueError("the table is not sorted by ticker, so it has no parts of whole tickers")
@@ -36,7 +36,7 @@ def part_sizes(table: pl.LazyFrame, *, rows_per_part: int = ROWS_PER_PART) -> li
 
 
 def _runs(table: pl.LazyFrame) -> pl.DataFrame:
-    """(ticker, rows): how many rows in a row each ticker has, in the table's order."""
+    """Return (ticker, rows): the number of consecutive rows of each ticker, in the table's order."""
     total = table.select(pl.len()).collect().item()
     names = table.select("ticker")
     pieces = [
@@ -44,7 +44,7 @@ def _runs(table: pl.LazyFrame) -> pl.DataFrame:
         for offset in range(0, total, SCAN_ROWS)
     ]
     runs = pl.concat(pieces) if pieces else pl.DataFrame(schema={"len": pl.UInt32, "value": pl.String})
-    run = pl.col("value").rle_id().alias("run")  # one that a cut of the scan went through is one again
+    run = pl.col("value").rle_id().alias("run")  # joins what two scans cut apart
     return runs.group_by(run, maintain_order=True).agg(
         ticker=pl.first("value"), rows=pl.col("len").cast(pl.Int64).sum()
     )

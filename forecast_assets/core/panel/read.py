@@ -1,4 +1,4 @@
-"""Files -> the text or values of each row, with line numbers, block by block. Rows are judged for their shape alone."""
+"""Read input files block by block: the text or values of each row, with line numbers; only its shape is checked."""
 
 import io
 import json
@@ -14,16 +14,16 @@ from forecast_assets.core.errors import BadInput
 REQUIRED = ("date", "ticker", "open", "close", "volume")
 SEPARATORS = (",", ";", "\t")
 BLOCK_BYTES = 64_000_000
-"""Text that is read at a time; some 900,000 rows."""
+"""Bytes read at a time; some 900,000 rows."""
 BLOCK_ROWS = 500_000
 """Rows of a Parquet file that are read at a time."""
 CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"
-"""Characters that no row has, but for the tab."""
+"""Control characters but the tab: no row may have one."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Rows of one file as read. ``values``: line and the raw columns, still of the file's own types (text for CSV)."""
+    """A block of rows of one file. ``values``: line and the raw columns, of the file's own types (text for CSV)."""
 
     file: str
     values: pl.DataFrame
@@ -36,7 +36,7 @@ class Delivery:
         return self.source.height
 
     def verbatim(self, lines: pl.Series) -> pl.DataFrame:
-        """(line, row) of the given lines: the input line, or the row as JSON for Parquet."""
+        """Return (line, row) of the given lines: the input line, or the row as JSON for Parquet."""
         chosen = self.source.filter(pl.col("line").is_in(lines.implode()))
         if self.source.columns == ["line", "row"]:
             return chosen
@@ -45,7 +45,7 @@ class Delivery:
 
 
 def read_blocks(path: Path, *, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
-    """Read one drop, CSV (by content: comma, semicolon or tab) or Parquet (by suffix), some rows at a time.
+    """Read one file, CSV (by content: comma, semicolon or tab) or Parquet (by suffix), some rows at a time.
 
     ``columns`` maps each raw column to its accepted spellings, compared without case. Raises BadInput for a file that is
     missing, empty, not UTF-8, without rows or required columns, or of mixed separators.
@@ -78,7 +78,7 @@ def _parquet_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterato
 
 @dataclass(frozen=True)
 class _Header:
-    """How the rows of a CSV file are made."""
+    """Separator and columns of a CSV file."""
 
     separator: str
     names: list[str]
@@ -115,7 +115,7 @@ def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[De
 
 
 def _text_blocks(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Whole lines, ``BLOCK_BYTES`` or so at a time, each with the line that follows; the last may lack its line break."""
+    """Yield whole lines, about ``BLOCK_BYTES`` at a time, and the line that follows; the last may lack its line break."""
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             block += file.readline()
@@ -126,7 +126,7 @@ def _text_blocks(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _lines(path: Path, block: bytes, *, first_line: int) -> pl.DataFrame:
-    """(line, row) of every line of the block."""
+    """Return (line, row) of every line of the block."""
     try:
         lines = pl.read_lines(io.BytesIO(block), name="row", row_index_name="line", row_index_offset=first_line)
     except pl.exceptions.PolarsError as error:
@@ -144,7 +144,7 @@ def _header(path: Path, text: str, columns: Mapping[str, Sequence[str]]) -> _Hea
 
 
 def _split(path: Path, lines: pl.DataFrame, header: _Header, *, following: bytes, cut: bool) -> Delivery:
-    """Rows -> fields. ``following``: the next line of the file; ``cut``: the last one has no line break."""
+    """Split rows into fields. ``following``: the next line of the file; ``cut``: the last one has no line break."""
     after = pl.Series("row", [following.decode(errors="replace").rstrip("\r\n")])
     checked = lines.with_columns(reason=_shape(path, lines, header, after=after))
     if cut:
@@ -174,10 +174,10 @@ def _split(path: Path, lines: pl.DataFrame, header: _Header, *, following: bytes
 
 
 def _shape(path: Path, lines: pl.DataFrame, header: _Header, *, after: pl.Series) -> pl.Series:
-    """Why a row can't be split into the header's fields; null where it can. ``after``: the line that follows them."""
+    """Return why each row can't be split into the header's fields, or null. ``after``: the line that follows them."""
     row, separator, wanted = lines["row"], header.separator, len(header.names)
-    # A quotation mark encloses a whole field or stands nowhere. Left open, it would swallow the rows below it, so such
-    # a row never gets to the parser. What stands between marks is no separator.
+    # A quotation mark has to enclose a whole field. An open one would swallow the rows below it, so such a row is kept
+    # from the parser. Separators between quotation marks do not count.
     quoted = row.str.contains('"', literal=True)
     plain = rf'[^"{separator}]*'
     whole = rf'(?:{plain}|"(?:[^"]|"")*")'
@@ -211,7 +211,7 @@ def _shape(path: Path, lines: pl.DataFrame, header: _Header, *, after: pl.Series
 
 
 def _is_fragment(short: pl.Series, header: _Header) -> pl.Series:
-    """Whether a line with too few fields is the end of the one before: a line of its own has a date in its place."""
+    """Return whether each short line is the end of the one before it: a row of its own has a date in its place."""
     fields = short.str.split(header.separator)
     date = fields.list.get(header.names.index(header.found["date"]), null_on_oob=True)
     dated = date.str.contains(r'^"?\s*\d{4}[-/]?\d{2}[-/]?\d{2}').fill_null(False) & (fields.list.len() > 1)
@@ -226,7 +226,7 @@ def _separator(path: Path, header: str) -> str:
 
 
 def match_columns(path: Path, names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Raw column -> the spelling used in the file.
+    """Return raw column -> the spelling used in the file.
 
     Raises BadInput when a required column is absent or two spellings of one column are present.
     """

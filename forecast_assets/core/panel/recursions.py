@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 
 FORGOTTEN = 1e-16
-"""Share that the start of a recursion still has once its memory is over."""
+"""Weight of a recursion's start below which it no longer counts."""
 
 
 @dataclass(frozen=True)
 class Ema:
     """y[first] = mean of the ``window`` values up to it, then y = (1 - alpha) y + alpha x; null before ``first``.
 
-    Rows are counted from the first row of the segment that is at hand.
+    Rows are counted from the first row given of the segment.
     """
 
     values: str  # column
@@ -28,14 +28,14 @@ class Ema:
 
     @property
     def memory(self) -> int:
-        """Rows after which the start has been forgotten."""
+        """Number of rows after which the start no longer counts."""
         if self.alpha == 1:  # no average: each value as it is
             return self.first
         return self.first + ceil(log(FORGOTTEN) / log1p(-self.alpha))
 
 
 def exponential_averages(rows: pl.DataFrame, averages: Mapping[str, Ema]) -> pl.DataFrame:
-    """The ``averages`` by name, one row per row of ``rows``, which has ``segment_id``, ascending, and ``row`` in it."""
+    """Return the ``averages`` as columns, one row per row of ``rows``, which has ``segment_id``, ascending, and ``row``."""
     last = max(ema.first for ema in averages.values())
     # A rolling mean and not a plain one: that adds in an order which depends on where in memory the values lie.
     seeds = rows.filter(pl.col("row") <= last).select(

@@ -1,4 +1,4 @@
-"""The rows of one file as typed values, each with the reason why it can't be used, if there is one."""
+"""Type the rows of an input file, each with the reason why it is not usable, if there is one."""
 
 import datetime as dt
 
@@ -21,11 +21,11 @@ TICKER = r"^[A-Za-z0-9^.*!]([A-Za-z0-9^.*!&=/:+_ -]*[A-Za-z0-9^.*!=+_-])?$"
 
 
 def type_rows(delivery: Delivery, *, spec: PanelSpec, prices: Notation, volumes: Notation) -> pl.DataFrame:
-    """``line``, the raw panel's columns and ``reason`` (null: the row is usable) for every well-formed row of a file.
+    """Return ``line``, the raw panel's columns and ``reason`` (null: usable) of every well-formed row of a file.
 
-    A row is unusable when its date, ticker or exchange can't be told, a price is missing, non-numeric, not finite or not
-    above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is closed. How the
-    numbers are written is added to ``prices`` and ``volumes``.
+    A row is unusable when its date, ticker or exchange is missing or unknown, a price is missing, non-numeric, not finite
+    or not above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is
+    closed. The notations of the numbers are counted in ``prices`` and ``volumes``.
     """
     values = delivery.values
     typed = {"line": values["line"], "date": parse_dates(values["date"])}
@@ -50,11 +50,11 @@ def type_rows(delivery: Delivery, *, spec: PanelSpec, prices: Notation, volumes:
 
 
 def _exchange(spec: PanelSpec) -> pl.Expr:
-    """MIC: the Exchange column (a MIC or a key of ``spec.exchanges``), else the ticker's suffix."""
-    known = spec.exchanges | {mic: mic for mic in spec.regions}
+    """The MIC: from the Exchange column (a MIC or a key of ``spec.exchanges``), else the ticker's suffix."""
+    mics = spec.exchanges | {mic: mic for mic in spec.regions}
     suffix = pl.col("ticker").str.extract(r"(\.[A-Za-z]+)$").str.to_uppercase().fill_null("")
     name = pl.coalesce(pl.col("exchange").str.to_uppercase(), suffix)
-    return name.replace_strict(known, default=None, return_dtype=pl.String)
+    return name.replace_strict(mics, default=None, return_dtype=pl.String)
 
 
 def _first_reason() -> pl.Expr:
@@ -88,9 +88,9 @@ def _first_reason() -> pl.Expr:
 
 
 def _mark_phantoms(frame: pl.DataFrame) -> pl.DataFrame:
-    """Reject quotes on closed days that nobody traded; with volume they are special sessions and stay.
+    """Reject untraded quotes on closed days; with volume they are special sessions and are kept.
 
-    A missing volume says nothing: such a quote is a phantom only when it is flat (one price all day).
+    A quote with a missing volume is a phantom only when it is flat (one price all day).
     """
     closed = closed_days(frame.filter(pl.col("reason").is_null()))
     if closed.is_empty():
@@ -108,7 +108,7 @@ def _mark_phantoms(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def closed_days(frame: pl.DataFrame) -> pl.DataFrame:
-    """(exchange, date) pairs of ``frame`` on which the exchange's calendar has no session."""
+    """Return the (exchange, date) pairs of ``frame`` on which the exchange's calendar has no session."""
     days = frame.select("exchange", "date").unique()
     found = []
     for (exchange,), part in days.group_by("exchange"):

@@ -1,4 +1,4 @@
-"""Which days an exchange trades, from exchange_calendars."""
+"""Sessions of each exchange and their closing times, from exchange_calendars."""
 
 import datetime as dt
 from functools import cache
@@ -7,12 +7,11 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-
-YEAR_END_MARGIN = dt.timedelta(days=90)
+from forecast_assets.core.horizons import LOOK_AHEAD
 
 
 def sessions(exchange: str, start: dt.date, end: dt.date) -> pl.Series:
-    """Sessions of ``exchange`` (a MIC) in [start, end], ascending, as a Date series.
+    """Return the sessions of ``exchange`` (a MIC) in [start, end], ascending, as a Date series.
 
     Raises BadInput for an exchange without a calendar and for a range that its calendar does not cover.
     """
@@ -26,7 +25,7 @@ def sessions(exchange: str, start: dt.date, end: dt.date) -> pl.Series:
 
 
 def closes(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
-    """(date, close): when each session of ``exchange`` in [start, end] closes, in UTC; half days close early.
+    """Return (date, close) of each session of ``exchange`` in [start, end], in UTC; half days close early.
 
     Raises as ``sessions``.
     """
@@ -35,15 +34,15 @@ def closes(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
 
 
 def _schedule(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
-    # Whole years, with room for the longest horizon: ingest, reindex and the known-future columns then share one build.
-    to_year = min((end + YEAR_END_MARGIN).year, calendar_bounds(exchange)[1].year)
+    # Whole years, with room for the longest horizon, so that ingest, reindex and the known-future columns share them.
+    to_year = min((end + LOOK_AHEAD).year, calendar_bounds(exchange)[1].year)
     days = _sessions_of_years(exchange, start.year, to_year)
     return days.filter(pl.col("date").is_between(start, end))
 
 
 @cache
 def calendar_bounds(exchange: str) -> tuple[dt.date, dt.date]:
-    """First and last day that the calendar of ``exchange`` can speak about. Raises BadInput for an unknown exchange."""
+    """Return the first and last day that the calendar of ``exchange`` covers. Raises BadInput for an unknown exchange."""
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 

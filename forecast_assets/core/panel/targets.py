@@ -1,4 +1,4 @@
-"""What is to be forecast: log returns over 1, 5 and 20 sessions of the ticker's own exchange."""
+"""Targets: log returns over each horizon, in sessions of the ticker's own exchange, and the day the last one ends."""
 
 import polars as pl
 
@@ -9,7 +9,7 @@ GROUP = ["ticker", "segment"]
 
 
 def add_targets(panel: pl.DataFrame, *, quoted: pl.DataFrame) -> pl.DataFrame:
-    """``panel`` plus ``target_{h}d`` = log close(t+h) - log close(t) and ``label_end``, the date of the furthest one.
+    """Return ``panel`` plus ``target_{h}d`` = log close(t+h) - log close(t) and ``label_end``, the furthest one's date.
 
     ``quoted``: every (exchange, date) with a quote in the whole panel, of which ``panel`` may be some tickers.
 
@@ -25,7 +25,7 @@ def add_targets(panel: pl.DataFrame, *, quoted: pl.DataFrame) -> pl.DataFrame:
     log_close, observed = pl.col("log_close"), ~pl.col("is_missing")
     targets, ends = [], []
     for horizon, name in zip(HORIZONS, TARGETS, strict=True):
-        # The one place that looks across a border: where it says no, the plain shifts below are not used.
+        # The one check against crossing a border: where it fails, the shifts below are not used.
         same = pl.col("segment_id").shift(-horizon) == pl.col("segment_id")
         valid = (observed & same & observed.shift(-horizon)).fill_null(False)
         targets.append(pl.when(valid).then(log_close.shift(-horizon) - log_close).alias(name))
@@ -38,7 +38,7 @@ def add_targets(panel: pl.DataFrame, *, quoted: pl.DataFrame) -> pl.DataFrame:
 
 
 def _own_sessions(panel: pl.DataFrame, quoted: pl.DataFrame) -> pl.DataFrame:
-    """(exchange, date, own): the days of each exchange's calendar, and those it was quoted on (special sessions)."""
+    """Return (exchange, date, own): the days of each exchange's calendar, and quoted ones (special sessions)."""
     spans = panel.group_by("exchange").agg(first=pl.min("date"), last=pl.max("date"))
     calendars = [
         pl.DataFrame({"date": sessions(exchange, first, last)}).select(pl.lit(exchange).alias("exchange"), "date")

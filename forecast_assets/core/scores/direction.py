@@ -1,4 +1,4 @@
-"""The probability of a rise, read off a few quantiles."""
+"""Probability of a rise, from a few quantiles."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ Floats = NDArray[np.float64]
 
 
 def probability_above(quantiles: ArrayLike, *, threshold: float = 0.0, levels: Sequence[float] = QUANTILES) -> Floats:
-    """Forecast probability of an outcome above ``threshold``: ``quantiles`` (..., L) -> (...) in [0, 1].
+    """Return the forecast probability of an outcome above ``threshold``: ``quantiles`` (..., L) -> (...) in [0, 1].
 
     The distribution function is interpolated in Normal scores: between two quantiles the score of the level is linear in
-    the value, and each tail goes on with the slope of the outermost piece. For a Normal's quantiles this is its own
+    the value, and each tail continues with the slope of the outermost piece. For a Normal's quantiles this is its own
     distribution function, tails included; linear interpolation of the levels would be off by up to 3 points. Where
     quantiles coincide the function jumps: the middle of the jump is returned at that value, and nothing lies beyond an
     outermost piece without width. Raises ValueError where quantiles and levels disagree.

@@ -1,4 +1,4 @@
-"""Scores of quantile forecasts, and the bridges between quantiles and (mean, sigma).
+"""Scores of quantile forecasts, and conversions between quantiles and (mean, sigma).
 
 Everywhere: the last axis of ``quantiles`` is the level, ascending, non-decreasing in value; ``y`` has the shape
 before it. A NaN in ``y`` is an outcome that has not matured: its scores are NaN and the averages leave it out.
@@ -19,7 +19,7 @@ PEARSON_TUKEY = {0.05: 0.185, 0.5: 0.63, 0.95: 0.185}
 
 
 def pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Floats:
-    """Pinball (quantile) loss per observation and level.
+    """Return the pinball (quantile) loss per observation and level.
 
     ``y`` (...), ``quantiles`` (..., L) -> (..., L), in the unit of ``y``: ``max(p (y - q), (p - 1) (y - q))``
     (Koenker and Bassett 1978). Raises ValueError where shapes or levels disagree.
@@ -29,36 +29,31 @@ def pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> F
     return np.maximum(level * error, (level - 1.0) * error)
 
 
-def mean_pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> float:
-    """Pinball loss averaged over levels and matured observations; NaN where nothing has matured."""
-    return _mean_of_known(pinball(y, quantiles, levels=levels).mean(axis=-1))
-
-
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
-    """Share of matured outcomes with ``low <= y <= high``; NaN where nothing has matured."""
+    """Return the share of matured outcomes with ``low <= y <= high``; NaN where nothing has matured."""
     outcome = np.asarray(y, dtype=np.float64)
     inside = (outcome >= np.asarray(low)) & (outcome <= np.asarray(high))
     return _mean_of_known(np.where(np.isnan(outcome), np.nan, inside.astype(np.float64)))
 
 
 def crps_from_quantiles(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Floats:
-    """Continuous ranked probability score per observation, from a few quantiles.
+    """Return the continuous ranked probability score per observation, from a few quantiles.
 
     ``y`` (...), ``quantiles`` (..., L) -> (...). CRPS is twice the integral of the pinball loss over the level
-    (Gneiting and Ranjan 2011); each given level stands for the levels nearer to it than to its neighbours. With
-    levels ``(i - .5) / n`` this is ``scoringrules.crps_quantile``; with the seven of the project a Normal's CRPS
-    comes out about 4 % low (for every model alike).
+    (Gneiting and Ranjan 2011); each given level represents the levels nearer to it than to its neighbours. With
+    levels ``(i - .5) / n`` this is ``scoringrules.crps_quantile``; with the project's seven, a Normal's CRPS is about
+    4 % low (for every model alike).
     """
     edges = np.concatenate([[0.0], (np.asarray(levels[1:]) + np.asarray(levels[:-1])) / 2.0, [1.0]])
     return 2.0 * pinball(y, quantiles, levels=levels) @ np.diff(edges)
 
 
 def pit(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Floats:
-    """Probability integral transform: the forecast distribution function at the outcome.
+    """Return the probability integral transform: the forecast distribution function at the outcome.
 
     ``y`` (...), ``quantiles`` (..., L) -> (...) in [0, 1]. The distribution function is linear between quantiles;
-    beyond the outer two it decays exponentially with the density of the outermost piece, so that no outcome is piled
-    up at exactly 0 or 1. At an outcome where quantiles coincide it jumps, and the middle of the jump is returned.
+    beyond the outer two it decays exponentially with the density of the outermost piece, so that no outcome gets exactly
+    0 or 1. At an outcome where quantiles coincide it jumps, and the middle of the jump is returned.
     """
     outcome, forecast, level = _aligned(y, quantiles, levels)
     value = outcome[..., None]
@@ -80,7 +75,7 @@ def pit(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Float
 
 
 def normal_quantiles(mean: ArrayLike, sigma: ArrayLike, *, levels: Sequence[float] = QUANTILES) -> Floats:
-    """Quantiles (..., L) of Normals with ``mean`` (...) and ``sigma`` (...) > 0; raises ValueError on another sigma."""
+    """Return the quantiles (..., L) of Normals with ``mean`` (...) and ``sigma`` (...); ValueError unless sigma > 0."""
     location, scale = np.asarray(mean, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
     if (bad := int((~(scale > 0)).sum())) > 0:
         raise ValueError(f"normal_quantiles: {bad} of {scale.size} sigmas are not positive")
@@ -89,7 +84,7 @@ def normal_quantiles(mean: ArrayLike, sigma: ArrayLike, *, levels: Sequence[floa
 
 
 def mean_sigma_from_quantiles(quantiles: ArrayLike, *, levels: Sequence[float] = QUANTILES) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (...) of the three-point distribution on the .05, .5 and .95 quantiles.
+    """Return mean and standard deviation (...) of the three-point distribution on the .05, .5 and .95 quantiles.
 
     ``quantiles`` (..., L). Pearson-Tukey weights: for a Normal the mean is exact and sigma is 0.05 % high. Raises
     ValueError where one of the three levels is not among ``levels``.
@@ -104,7 +99,7 @@ def mean_sigma_from_quantiles(quantiles: ArrayLike, *, levels: Sequence[float] =
 
 
 def _aligned(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> tuple[Floats, Floats, Floats]:
-    """All three as float64, or a ValueError that says what disagrees."""
+    """Return all three as float64; ValueError where shapes or levels disagree."""
     outcome, forecast = np.asarray(y, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
     level = np.asarray(levels, dtype=np.float64)
     if forecast.shape != (*outcome.shape, len(level)):
@@ -115,6 +110,6 @@ def _aligned(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> tup
 
 
 def _mean_of_known(values: Floats) -> float:
-    """Mean of the entries that are not NaN; NaN (without a warning) when there are none."""
+    """Return the mean of the entries that are not NaN; NaN (without a warning) when there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -1,16 +1,16 @@
-"""Rank information coefficient: does a forecast order the names of a day?"""
+"""Rank information coefficient: the rank correlation of forecasts and outcomes within each day."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-MIN_NAMES = 3
-"""Fewer names than this have no cross-section worth ranking."""
+MIN_TICKERS = 3
+"""A day with fewer tickers is not ranked."""
 
 
 def rank_ic(forecast: ArrayLike, y: ArrayLike, *, day: ArrayLike) -> Floats:
-    """Spearman correlation of forecast and outcome within each day.
+    """Return the Spearman correlation of forecast and outcome within each day.
 
     ``forecast``, ``y`` and ``day`` (M,) -> (days,), in the order of the sorted distinct days. Pairs with a NaN are
     left out; ties share their mean rank. A day with under three pairs, or with a constant side, has no correlation:
@@ -23,12 +23,12 @@ def rank_ic(forecast: ArrayLike, y: ArrayLike, *, day: ArrayLike) -> Floats:
     count = np.bincount(index, minlength=len(days))
     a, b = (_centred_ranks(values, index, count) for values in (left, right))
     covariance, var_a, var_b = (np.bincount(index, x, minlength=len(days)) for x in (a * b, a * a, b * b))
-    defined = (count >= MIN_NAMES) & (var_a > 0) & (var_b > 0)
+    defined = (count >= MIN_TICKERS) & (var_a > 0) & (var_b > 0)
     return np.where(defined, covariance / np.sqrt(np.where(defined, var_a * var_b, 1.0)), np.nan)
 
 
 def _centred_ranks(values: Floats, group: NDArray[np.intp], count: NDArray[np.intp]) -> Floats:
-    """Rank of each value within its group (ties share the mean rank), less the group's mean rank."""
+    """Return the rank of each value within its group (ties share the mean rank), less the group's mean rank."""
     order = np.argsort(values)
     narrow = group[order].astype(np.uint16 if len(count) <= 1 << 16 else np.int64)
     order = order[np.argsort(narrow, kind="stable")]  # a radix sort where 16 bits do: several times a lexsort's speed

@@ -14,7 +14,7 @@ EPS = 1e-12
 
 
 def sessions_per_year(dates: ArrayLike) -> float:
-    """True sessions per year of a grid of sessions (T,), T >= 2: steps per year between the first and the last."""
+    """Return the actual sessions per year of a grid of sessions (T,), T >= 2: steps per year from first to last."""
     days = np.asarray(dates, dtype="datetime64[D]")
     if len(days) < 2:
         raise ValueError(f"sessions_per_year: at least 2 sessions are needed, got {len(days)}")
@@ -22,13 +22,13 @@ def sessions_per_year(dates: ArrayLike) -> float:
 
 
 def annual_mean(returns: ArrayLike, *, sessions_per_year: float) -> float:
-    """Arithmetic annual return: the mean daily return times the sessions of a year."""
+    """Return the arithmetic annual return: the mean daily return times the sessions of a year."""
     series = _series(returns)
     return float(series.mean() * sessions_per_year) if series.size else float("nan")
 
 
 def annual_return(returns: ArrayLike, *, sessions_per_year: float) -> float:
-    """Compound annual growth rate; -1 once the equity has reached zero (`empyrical.annual_return`)."""
+    """Return the compound annual growth rate; -1 once the equity has reached zero (`empyrical.annual_return`)."""
     growth = 1.0 + _series(returns)
     if not growth.size:
         return float("nan")
@@ -38,13 +38,13 @@ def annual_return(returns: ArrayLike, *, sessions_per_year: float) -> float:
 
 
 def annual_volatility(returns: ArrayLike, *, sessions_per_year: float) -> float:
-    """Sample standard deviation (n - 1) times the root of the sessions of a year; NaN under 2 sessions."""
+    """Return the sample standard deviation (n - 1) times the root of the sessions of a year; NaN under 2 sessions."""
     series = _series(returns)
     return float(series.std(ddof=1) * np.sqrt(sessions_per_year)) if series.size > 1 else float("nan")
 
 
 def sharpe(returns: ArrayLike, *, sessions_per_year: float) -> float:
-    """Annualised Sharpe ratio at a zero cash rate; NaN where the daily volatility is below ``EPS``."""
+    """Return the annualised Sharpe ratio at a zero cash rate; NaN where the daily volatility is below ``EPS``."""
     series = _series(returns)
     if series.size < 2 or (deviation := series.std(ddof=1)) < EPS:
         return float("nan")
@@ -52,26 +52,26 @@ def sharpe(returns: ArrayLike, *, sessions_per_year: float) -> float:
 
 
 def drawdown(returns: ArrayLike) -> Floats:
-    """Drawdown (T,) of the compounded equity from its running peak (the start counts); -0.3 is 30 % below."""
+    """Return the drawdown (T,) of the compounded equity from its running peak (the start counts); -0.3 is 30 % below."""
     equity = np.cumprod(np.concatenate([[1.0], 1.0 + _series(returns)]))
     return (equity / np.maximum.accumulate(equity) - 1.0)[1:]
 
 
 def max_drawdown(returns: ArrayLike) -> float:
-    """Deepest drawdown, negative or 0; NaN without rows."""
+    """Return the deepest drawdown, negative or 0; NaN without rows."""
     path = drawdown(returns)
     return float(path.min()) if path.size else float("nan")
 
 
 def hit_ratio(returns: ArrayLike) -> float:
-    """Share of winning sessions among those with a gain or a loss; NaN where there is none."""
+    """Return the share of winning sessions among those with a gain or a loss; NaN where there is none."""
     series = _series(returns)
     moved = series[np.abs(series) > EPS]
     return float((moved > 0).mean()) if moved.size else float("nan")
 
 
 def break_even_cost_bps(gross_returns: ArrayLike, turnover: ArrayLike) -> float:
-    """Cost per unit traded, in basis points, at which the mean net return is zero; NaN without trades.
+    """Return the cost per unit traded, in basis points, at which the mean net return is zero; NaN without trades.
 
     ``turnover`` (T,) is the sum of |weight changes| per session. Negative where the book loses before costs.
     """
@@ -80,7 +80,7 @@ def break_even_cost_bps(gross_returns: ArrayLike, turnover: ArrayLike) -> float:
 
 
 def _series(values: ArrayLike) -> Floats:
-    """A finite one-dimensional float64 array, or a ValueError with the count of offenders."""
+    """Return a one-dimensional float64 array; ValueError, with a count, where a value is not finite."""
     series = np.asarray(values, dtype=np.float64)
     if series.ndim != 1:
         raise ValueError(f"a daily series has one dimension, got shape {series.shape}")

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.horizons import HORIZONS, QUANTILES, horizons_text
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
@@ -29,10 +30,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 REGIMES = 3
-"""Terciles of a decision's volatility forecast relative to its own ticker's past."""
+"""Terciles of a volatility forecast relative to its own ticker's past."""
 
 MAX_LOG_FACTOR = np.log(4.0)
-"""No factor leaves 1/4 .. 4: past that, the forecast is broken rather than miscalibrated."""
+"""Factors stay within 1/4 .. 4: beyond that, the forecast is wrong rather than miscalibrated."""
 
 _MIDDLE = QUANTILES.index(0.5)
 _TAIL = np.minimum(QUANTILES, 1.0 - np.array(QUANTILES))  # (7,) nominal share of outcomes beyond each quantile
@@ -43,56 +44,59 @@ _SLOPE = np.array([abs(z) * NormalDist().pdf(z) for z in map(NormalDist().inv_cd
 
 @dataclass(frozen=True)
 class CalibrationState:
-    """All that calibration remembers: the log of the factor on each quantile's distance to the median."""
+    """State of the calibration: the log of the factor on each quantile's distance to the median."""
 
     log_factor: Floats  # (3 regimes, 3 horizons, 7 levels), symmetric over levels, zero at the median
 
     @classmethod
     def initial(cls) -> Self:
-        """The state that changes nothing."""
+        """Return the state that changes nothing."""
         return cls(np.zeros((REGIMES, len(HORIZONS), len(QUANTILES))))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists."""
+        """Return the state as plain lists."""
         return {"log_factor": self.log_factor.tolist()}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """The state that ``to_json`` wrote, bit for bit. Raises ValueError on another shape."""
+        """Return the state that ``to_json`` wrote, bit for bit. Raises BadInput on another shape."""
         log_factor = np.array(content["log_factor"], dtype=np.float64)
         if log_factor.shape != (shape := (REGIMES, len(HORIZONS), len(QUANTILES))):
-            raise ValueError(f"calibration state: log_factor has shape {log_factor.shape}, expected {shape}")
+            raise BadInput(
+                f"calibration state: log_factor has shape {log_factor.shape}, forecasts over {horizons_text()} sessions "
+                f"need {shape}; nights of other horizons are not continued, begin a new FORECAST_DATA_DIR"
+            )
         return cls(log_factor)
 
 
 class Matured(NamedTuple):
-    """B outcomes that have become known, with the calibrated quantiles that had been issued for them."""
+    """B matured outcomes with the calibrated quantiles that were issued for them."""
 
     outcome: Floats  # (B,) log return
     issued: Floats  # (B, 7)
     horizon: Ints  # (B,) position in HORIZONS
-    regime: Ints  # (B,) of the decision
+    regime: Ints  # (B,) at the forecast origin
 
 
 class Calibrated(NamedTuple):
-    """Calibrated forecasts and the state after the last decision date's matured outcomes."""
+    """Calibrated forecasts and the state after the last date's matured outcomes."""
 
     quantiles: Floats  # (M, 3, 7)
     state: CalibrationState
 
 
 def apply(state: CalibrationState, quantiles: Floats, *, regime: Ints) -> Floats:
-    """Calibrated quantiles (B, 3, 7), non-decreasing; ``quantiles`` (B, 3, 7) raw, ``regime`` (B,)."""
+    """Return calibrated quantiles (B, 3, 7), non-decreasing; ``quantiles`` (B, 3, 7) raw, ``regime`` (B,)."""
     median = quantiles[..., _MIDDLE, None]  # (B, 3, 1)
     return np.sort(median + np.exp(state.log_factor[regime]) * (quantiles - median), axis=-1)
 
 
 def update(state: CalibrationState, matured: Matured, *, spec: CalibrationSpec) -> CalibrationState:
-    """One step on outcomes that matured together; their order doesn't matter, and none is no step.
+    """Take one step on outcomes that matured together, in any order; none leaves the state as it is.
 
-    A step closes ``spec.rate`` of the gap between the observed and the nominal share beyond a quantile, were returns
-    Normal; a longer horizon's labels overlap, so its rate is divided by the root of the horizon. A regime with few of
-    the outcomes moves in proportion.
+    A step closes ``spec.rate`` of the gap between the observed and the nominal share beyond a quantile, for Normal returns;
+    a longer horizon's labels overlap, so its rate is divided by the root of the horizon. A regime with few of the outcomes
+    moves in proportion.
     """
     if not len(matured.outcome):
         return state
@@ -113,15 +117,16 @@ def update(state: CalibrationState, matured: Matured, *, spec: CalibrationSpec) 
 def calibrate_online(
     quantiles: Floats, *, y: Floats, date: Ints, label_date: Ints, regime: Ints, spec: CalibrationSpec
 ) -> Calibrated:
-    """Calibrate M decisions, each with the outcomes known before its date.
+    """Calibrate M forecasts, each with the outcomes known before its date.
 
     ``quantiles`` (M, 3, 7); ``y`` (M, 3), NaN where not matured; ``date`` (M,) and ``label_date`` (M, 3) days, the
     latter the day that the label's last session ends; ``regime`` (M,). Strictly before the date, not on it: on the
-    same day another exchange may close after this decision. Rows may come in any order.
+    same day another exchange may close after this forecast. Rows may come in any order. Raises ValueError for a label that
+    ends on or before its own date.
     """
     known = np.isfinite(y) & (label_date != NO_DATE)
     if (known & (label_date <= date[:, None])).any():
-        raise ValueError("calibration: a label ends on or before its own decision's date")
+        raise ValueError("calibration: a label ends on or before the date of its own forecast")
     row, horizon = np.nonzero(known)
     order = np.lexsort((horizon, row, label_date[row, horizon]))
     row, horizon = row[order], horizon[order]
@@ -129,17 +134,17 @@ def calibrate_online(
     by_date = np.argsort(date, kind="stable")
     days, first = np.unique(date[by_date], return_index=True)
     state, calibrated, done = CalibrationState.initial(), np.empty_like(quantiles), 0
-    for day, decisions in zip(days, np.split(by_date, first[1:]), strict=True):
+    for day, today in zip(days, np.split(by_date, first[1:]), strict=True):
         until = int(np.searchsorted(ends, day, side="left"))
         rows, columns = row[done:until], horizon[done:until]
         matured = Matured(y[rows, columns], calibrated[rows, columns], columns, regime[rows])
         state, done = update(state, matured, spec=spec), until
-        calibrated[decisions] = apply(state, quantiles[decisions], regime=regime[decisions])
+        calibrated[today] = apply(state, quantiles[today], regime=regime[today])
     return Calibrated(calibrated, state)
 
 
 class Issued(NamedTuple):
-    """M forecasts that were issued calibrated, and what came of them."""
+    """M issued, calibrated forecasts and their outcomes."""
 
     quantiles: Floats  # (M, 3, 7)
     y: Floats  # (M, 3), NaN where not matured
@@ -150,10 +155,10 @@ class Issued(NamedTuple):
 def follow(
     state: CalibrationState, issued: Issued, *, since: int, days: Sequence[int], spec: CalibrationSpec
 ) -> CalibrationState:
-    """The state before the decisions of the last of ``days``, from that before those of day ``since``.
+    """Return the state before the forecasts of the last of ``days``, from that before those of day ``since``.
 
     One step per day, on the outcomes whose label ended from the day before (``since`` for the first) until strictly
-    before it: what ``calibrate_online`` does as its decision days pass, for forecasts issued one night at a time.
+    before it: as ``calibrate_online`` does from date to date, for forecasts issued one night at a time.
     """
     row, horizon = np.nonzero(np.isfinite(issued.y) & (issued.label_date != NO_DATE) & (issued.label_date >= since))
     ends = issued.label_date[row, horizon]
@@ -170,8 +175,8 @@ def follow(
 def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
     """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.origins``.
 
-    The state starts at the first validation decision; the test year begins with what validation taught it. Validation
-    rows come back calibrated as they would have been at the time.
+    The state starts with the first validation row, so the test year begins with the state after validation. Validation rows
+    are calibrated as they would have been at the time.
     """
     rows = fold.origins.numpy()
     return calibrate_online(
@@ -185,7 +190,7 @@ def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: 
 
 
 def split_conformal_quantile(scores: Floats, *, level: float) -> float:
-    """The ``ceil((n + 1) level)``-th smallest of n scores: the finite-sample quantile of split conformal prediction.
+    """Return the ``ceil((n + 1) level)``-th smallest of n scores: the finite-sample quantile of split conformal prediction.
 
     Infinite where n is too small for the level (Vovk, Gammerman and Shafer 2005).
     """
@@ -196,7 +201,7 @@ def split_conformal_quantile(scores: Floats, *, level: float) -> float:
 def calibrate_split(
     quantiles: Floats, *, y: Floats, validation: NDArray[np.bool_], levels: Sequence[float] = QUANTILES
 ) -> Floats:
-    """Fixed factors per horizon and level from the ``validation`` (M,) rows alone, (M, 3, 7): the static rival.
+    """Calibrate with fixed factors per horizon and level from the ``validation`` (M,) rows alone, (M, 3, 7): for comparison.
 
     The score is the outcome's distance to the median over that of the quantile on its side; the factor of a pair of
     levels is the split conformal quantile of the band's score.
@@ -220,10 +225,10 @@ def calibrate_split(
 
 
 def label_dates(panel: PanelTensors) -> Ints:
-    """Day on which each label's last session ends, (N, 3), NO_DATE where there is no valid label.
+    """Return the day on which each label's last session ends, (N, 3), NO_DATE where there is no valid label.
 
-    Rows are a ticker's own sessions on the default calendar. On a union calendar some are not, and a shorter horizon's
-    end can't be told from rows: all its labels then count as known with the furthest one, which is late but never early.
+    Rows are a ticker's own sessions on the default calendar. On a union calendar some are not, and rows don't give a shorter
+    horizon's end: all its labels then count as known with the furthest one, which is late but never early.
     """
     date, furthest = panel.date.numpy().astype(np.int64), panel.label_end.numpy().astype(np.int64)
     valid = np.isfinite(panel.targets.numpy())
@@ -235,17 +240,17 @@ def label_dates(panel: PanelTensors) -> Ints:
 
 
 def volatility_regimes(panel: PanelTensors, *, train: Ints) -> Ints:
-    """Regime 0 (calm) .. 2 of every row, (N,), by terciles of rows ``train``; see ``relative_volatility``."""
+    """Return the regime 0 (calm) .. 2 of every row, (N,), by terciles of rows ``train``; see ``relative_volatility``."""
     relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
     return regimes(relative, borders=regime_borders(relative, train=train))
 
 
 def relative_volatility(scale: Floats, ticker: NDArray[np.integer]) -> Floats:
-    """Log volatility forecast less the mean of the ticker's own so far, (N,), NaN where there is no forecast.
+    """Return the log volatility forecast less the mean of the ticker's own so far, (N,), NaN where there is no forecast.
 
-    Relative to the ticker's own past, since volatility forecasts are wrong there: they fall back to the ticker's level
-    more slowly than volatility does. Levels across names say little about that, and a market-wide regime has few dates
-    to learn from. ``scale`` (N,) one-session volatility, ``ticker`` (N,) codes in blocks, each block from its first row.
+    Relative to the ticker's own past, because the forecasts' errors are: they revert to the ticker's level more slowly than
+    volatility does. Levels across tickers are little evidence of that, and a market-wide regime has few dates. ``scale``
+    (N,) one-session volatility, ``ticker`` (N,) codes in blocks, each block from its first row.
     """
     log_scale = np.log(np.maximum(scale, 1e-8))
     known = np.isfinite(log_scale)
@@ -258,10 +263,10 @@ def relative_volatility(scale: Floats, ticker: NDArray[np.integer]) -> Floats:
 
 
 def regime_borders(relative: Floats, *, train: Ints) -> Floats:
-    """The terciles (2,) of ``relative_volatility`` (N,) over rows ``train``."""
+    """Return the terciles (2,) of ``relative_volatility`` (N,) over rows ``train``."""
     return np.quantile(relative[train][np.isfinite(relative[train])], [1 / 3, 2 / 3])
 
 
 def regimes(relative: Floats, *, borders: Floats) -> Ints:
-    """Regime of each row (N,); 1 for a row without a forecast."""
+    """Return the regime of each row (N,); 1 for a row without a forecast."""
     return np.where(np.isfinite(relative), (relative > borders[0]).astype(np.int64) + (relative > borders[1]), 1)

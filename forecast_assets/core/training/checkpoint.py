@@ -1,8 +1,8 @@
-"""Durable training state: a fit that is killed at any time goes on from its last finished epoch, bit for bit on a CPU.
+"""Checkpoints of training: a fit that is killed at any time continues from its last finished epoch, bit for bit on a CPU.
 
 A checkpoint is two files. ``<digest>.safetensors`` holds all tensors: states of model and optimiser, random number
 generators, the caller's own. ``checkpoint.json`` holds all the rest (epoch, curve, schedule) and the digest, and is
-replaced last: what it names is complete, or it still names the epoch before. No pickle.
+replaced last: it refers to a complete file, or still to the epoch before. No pickle.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a fit was after its last finished epoch."""
+    """State of a fit after its last finished epoch."""
 
     epochs: int  # finished epochs
     record: Any  # what the caller saved beside the states
@@ -43,9 +43,9 @@ class Checkpoint:
     _random: dict[str, Any]
 
     def restore(self, *, states: Mapping[str, Stateful], generators: Mapping[str, torch.Generator]) -> None:
-        """Put every state back, torch's global random numbers last. Both mappings hold what was saved, no more, no less.
+        """Restore every state, torch's global random numbers last, into objects built as for a fresh start.
 
-        Build model, optimiser and scheduler as for a fresh start first. ValueError where names differ.
+        Raises ValueError where the names in either mapping are not those that were saved.
         """
         for kind, given, saved in (
             ("states", set(states), set(self._states)),
@@ -73,9 +73,9 @@ def save_checkpoint(
 ) -> None:
     """Replace the checkpoint in ``folder`` by the state after ``epochs`` finished epochs.
 
-    ``key`` says which fit it is (settings, data, seed): another one can't resume it. ``record`` is the caller's, any
-    nesting of dicts, lists, tuples, tensors and plain values; TypeError for anything else. A kill at any moment leaves
-    this checkpoint or the one before.
+    ``key`` identifies the fit (settings, data, seed): another one can't resume it. ``record`` is the caller's, any nesting
+    of dicts, lists, tuples, tensors and plain values; TypeError for anything else. A kill at any moment leaves this
+    checkpoint or the one before.
     """
     tensors: dict[str, Tensor] = {}
     content = {
@@ -102,10 +102,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
-    """The checkpoint in ``folder``, None where there is none yet.
+    """Return the checkpoint in ``folder``, None where there is none yet.
 
-    Raises BadInput where it belongs to a fit with another ``key``, CorruptArtefact where its bytes are not the ones that
-    were saved.
+    Raises BadInput where it belongs to a fit with another ``key``, CorruptArtefact where its bytes have changed.
     """
     path = folder / RECORD
     if not path.exists():
@@ -127,13 +126,13 @@ def load_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
 
 
 def _encode(value: Any, *, at: str, tensors: dict[str, Tensor]) -> Any:
-    """Nested value -> what JSON can hold; tensors go to ``tensors`` under their place in the nesting.
+    """Encode a nested value for JSON; tensors go to ``tensors`` under their place in the nesting.
 
-    Every container is tagged, so that tuples, integer keys and infinite numbers come back as they were.
+    Every container is tagged, so that tuples, integer keys and infinite numbers are restored exactly.
     """
     match value:
         case Tensor():
-            # A copy: what shares memory (tied weights) may not stand in one safetensors file.
+            # A copy: safetensors rejects tensors that share memory (tied weights).
             name = f"{len(tensors)}{at}"
             tensors[name] = value.detach().cpu().clone().contiguous()
             return {"tensor": name}
@@ -177,7 +176,7 @@ def _tensor_file(folder: Path, digest: str) -> Path:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write ``path`` whole or not at all, and durably: a power cut after the return loses nothing."""
+    """Replace ``path`` atomically and durably: a power cut after the return loses nothing."""
     partial = path.with_name(path.name + TEMPORARY)
     with partial.open("wb") as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""Combine the best fits of a fold: chosen by validation, median of means, quantiles put in order."""
+"""Combine the best fits of a fold: chosen by validation, median of means, quantiles sorted."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def choose_members(validation_pinball: Mapping[str, float], *, members: int) -> list[str]:
-    """Names of the ``members`` fits with the smallest validation pinball, best first; ties by name."""
+    """Return the names of the ``members`` fits with the smallest validation pinball, best first; ties by name."""
     return sorted(validation_pinball, key=lambda name: (validation_pinball[name], name))[:members]
 
 

@@ -1,7 +1,7 @@
-"""The inner walk-forward: how good settings are on years before the first test year.
+"""The inner walk-forward: score settings on years before the first test year.
 
 Each inner year is a fold like any test year, purged on both borders: trained on what came before, best epoch by its own
-validation decisions, scored on the year's decisions. Settings are what is carried on from here, weights never.
+validation rows, scored on the year's forecasts. Only settings are kept, weights never.
 """
 
 import math
@@ -19,7 +19,7 @@ from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.scores.quantile import coverage, pinball
 from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec
 from forecast_assets.core.training.calibrate import calibrate_fold
-from forecast_assets.core.training.fit import Hardware, Resumable, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, Resumable
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -28,12 +28,12 @@ Floats = NDArray[np.float64]
 
 
 class Pruned(Exception):
-    """The trial was stopped: others were better at the same point."""
+    """The trial was stopped: others were better at the same step."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One set of settings."""
+    """Settings of one trial."""
 
     model: str
     spec: FitSpec
@@ -42,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Budget:
-    """What all candidates are given alike."""
+    """What all candidates have in common: years, folds, calibration, seed."""
 
     years: tuple[int, ...]
     folds: FoldSpec
@@ -52,7 +52,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class InnerYear:
-    """One inner year's forecasts, raw."""
+    """One inner year's uncalibrated forecasts."""
 
     fold: Fold
     quantiles: Floats  # (validation + test, 3, 7), in the order of ``fold.origins``
@@ -61,7 +61,7 @@ class InnerYear:
 
 @dataclass(frozen=True)
 class InnerScore:
-    """Settings judged over all inner years' decisions; each year counts by its decisions."""
+    """Scores of settings over all inner years' forecasts, each forecast counting once."""
 
     mae_1d: float  # of the 1-session median, log-return units: twice the pinball loss at the median
     pinball: tuple[float, ...]  # (3,) calibrated, per horizon
@@ -70,7 +70,7 @@ class InnerScore:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a candidate is after an epoch."""
+    """Progress of a candidate after an epoch."""
 
     step: int  # epochs before this one, over all years
     value: float  # mean over the years so far of the best validation pinball
@@ -80,12 +80,12 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-"""Told after each epoch; may raise ``Pruned``."""
+"""Progress callback, called after each epoch; may raise ``Pruned``."""
 
 
 def sample_of_tickers(panel: PanelTensors, *, tickers: int) -> PanelTensors:
-    """The panel with at most ``tickers`` of its names: those whose digests come first, so that a new listing moves at
-    most one of them. Codes, and the features that the whole panel gave, stay as they are.
+    """Return the panel with at most ``tickers`` of its tickers, those whose digests come first: a new listing replaces at
+    most one of them. Codes, and features that depend on the whole panel, stay as they are.
     """
     if len(panel.tickers) <= tickers:
         return panel
@@ -106,51 +106,34 @@ def inner_walk_forward(
     report: Report,
     checkpoint: Resumable | None = None,
 ) -> list[InnerYear]:
-    """Train and forecast ``candidate`` on each inner year, in order.
+    """Train ``candidate`` and forecast with it on each inner year, in order.
 
-    Every candidate is shown the same years in the same order, so values at one step compare. A year that stops early
-    is reported as standing still for the epochs it did not need. A ``checkpoint`` holds each year's fit in a folder of
-    its own.
+    Every candidate has the same years in the same order, so that values at one step compare. Where a year stops early, its
+    last epoch is reported again for each remaining one. A ``checkpoint`` holds each year's fit in a folder of its own.
     """
     done: list[InnerYear] = []
     best: list[float] = []
     for position, year in enumerate(budget.years):
         fold = make_fold(panel, year=year, spec=budget.folds, lookback=candidate.lookback)
         stats = fit_stats(panel, fold)
-        tell = _reporter(report, year, position * candidate.spec.epochs, best)
-        trained = fit(
-            candidate.model,
-            candidate.spec,
-            panel=panel,
-            fold=fold,
-            stats=stats,
-            lookback=candidate.lookback,
-            seed=budget.seed,
-            hardware=hardware,
-            on_epoch=tell,
+        trainer = FoldTrainer(candidate.model, candidate.spec, panel, fold, stats, candidate.lookback, hardware)
+        on_epoch = _reporter(report, year, position * candidate.spec.epochs, best)
+        trained = trainer.fit(
+            budget.seed,
+            on_epoch=on_epoch,
             checkpoint=checkpoint and Resumable(checkpoint.folder / str(year), key=f"{checkpoint.key}/{year}"),
         )
         for epoch in range(len(trained.curve), candidate.spec.epochs):
-            tell({**trained.curve[-1], "epoch": epoch})
-        quantiles = predict(
-            candidate.model,
-            candidate.spec,
-            trained.weights,
-            panel=panel,
-            ends=fold.origins,
-            stats=stats,
-            lookback=candidate.lookback,
-            device=hardware.accelerator,
-        )
+            on_epoch({**trained.curve[-1], "epoch": epoch})
         best.append(trained.validation_pinball)
-        done.append(InnerYear(fold, quantiles.double().numpy(), stats.unconditional_mean))
+        done.append(InnerYear(fold, trainer.predict(trained.weights, fold.origins), stats.unconditional_mean))
     return done
 
 
 def inner_years(
     quantiles: Mapping[int, Floats], *, panel: PanelTensors, folds: FoldSpec, lookback: int
 ) -> list[InnerYear]:
-    """The inner years of forecasts that were kept: year -> raw quantiles (validation + test, 3, 7)."""
+    """Return the inner years of stored forecasts: year -> raw quantiles (validation + test, 3, 7)."""
     years = []
     for year in sorted(quantiles):
         fold = make_fold(panel, year=year, spec=folds, lookback=lookback)
@@ -159,7 +142,7 @@ def inner_years(
 
 
 def _reporter(report: Report, year: int, first: int, before: Sequence[float]) -> Callable[[Mapping[str, float]], None]:
-    """What takes the epochs of ``year``, whose first is step ``first``; ``before``: best values of earlier years."""
+    """Return the epoch callback of ``year``, which begins at step ``first``; ``before``: best values of earlier years."""
     best = math.inf
     earlier = list(before)
 
@@ -172,9 +155,9 @@ def _reporter(report: Report, year: int, first: int, before: Sequence[float]) ->
 
 
 def inner_score(years: Sequence[InnerYear], *, panel: PanelTensors, calibration: CalibrationSpec) -> InnerScore:
-    """Score the decisions of the inner years, their validation left out; calibrated as a test year would be.
+    """Score the forecasts of the inner years without their validation rows, calibrated as in a test year.
 
-    The median is not touched by calibration, so ``mae_1d`` does not depend on it.
+    Calibration leaves the median alone, so ``mae_1d`` does not depend on it.
     """
     forecasts, outcomes = [], []
     for year in years:
@@ -195,9 +178,9 @@ def inner_score(years: Sequence[InnerYear], *, panel: PanelTensors, calibration:
 def usable_years(
     panel: PanelTensors, years: Sequence[int], *, folds: FoldSpec, lookbacks: Sequence[int]
 ) -> tuple[int, ...]:
-    """Those of ``years`` for which the panel has history enough, whatever lookback is chosen.
+    """Return those of ``years`` with enough history in the panel for all ``lookbacks``.
 
-    Raises BadInput where none has, and ValueError where one is a test year.
+    Raises BadInput where there is none, ValueError for a test year.
     """
     if late := [year for year in years if year >= folds.first_test_year]:
         raise ValueError(

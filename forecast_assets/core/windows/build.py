@@ -19,7 +19,7 @@ NO_COMPLETE_ROW = (
 
 
 @dataclass(frozen=True)
-class Names:
+class Vocabulary:
     """What a panel's codes index: its tickers, sectors and exchanges, each sorted."""
 
     tickers: tuple[str, ...]
@@ -27,7 +27,7 @@ class Names:
     exchanges: tuple[str, ...]
 
     @classmethod
-    def of(cls, feature_panel: pl.LazyFrame) -> "Names":
+    def of(cls, feature_panel: pl.LazyFrame) -> "Vocabulary":
         """The names in a whole feature panel."""
         sector = pl.col("sector").fill_null(UNKNOWN_SECTOR)
         found = feature_panel.select("ticker", sector, "exchange").unique().collect(engine="streaming")
@@ -40,13 +40,13 @@ def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]
     A row is complete when all features but the macro ones, and the volatility scale, are finite. Raises BadInput when no
     row is.
     """
-    panel = part_tensors(feature_panel, feature_names=feature_names, names=Names.of(feature_panel.lazy()))
+    panel = part_tensors(feature_panel, feature_names=feature_names, names=Vocabulary.of(feature_panel.lazy()))
     if not (panel.run_length > 0).any():
         raise BadInput(NO_COMPLETE_ROW)
     return panel
 
 
-def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], names: Names) -> PanelTensors:
+def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], names: Vocabulary) -> PanelTensors:
     """The tensors of some whole tickers of a panel whose codes index ``names``; see ``build_tensors``."""
     frame = part.sort("ticker", "date")
     # A macro feed may stop or begin late: only a model that reads it may be stopped by that, never all decisions.

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast_assets.core.specs import FitSpec, GraphSpec
+from forecast_assets.core.reads import GraphSettings, Reads
+from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.clock import Times, exchange_times
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
 
@@ -28,16 +29,16 @@ FLAT = 1e-5
 """Share of a sum of squares below which what is left of it around the mean is rounding: a series that does not vary."""
 
 
-def as_read_by(spec: FitSpec, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
-    """``panel`` with what a model of ``spec`` reads beside its rows to decide at rows ``ends`` (M,): a graph, or nothing."""
-    if not isinstance(spec, GraphSpec):
+def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
+    """Return ``panel`` with the graph that ``reads`` asks for, if any, for forecasts at rows ``ends`` (M,)."""
+    if reads.graph is None:
         return panel
     first = (ends - lookback + 1).clamp(min=0)  # of each window; it lies in the ticker of its end
-    return with_graph(panel, spec, since=int(panel.date[first].min()), until=int(panel.date[ends].max()))
+    return with_graph(panel, reads.graph, since=int(panel.date[first].min()), until=int(panel.date[ends].max()))
 
 
 def with_graph(
-    panel: PanelTensors, spec: GraphSpec, *, since: int | None = None, until: int | None = None
+    panel: PanelTensors, spec: GraphSpec | GraphSettings, *, since: int | None = None, until: int | None = None
 ) -> PanelTensors:
     """``panel`` with the graph of ``spec``; rows outside the days ``since`` to ``until`` (days since 1970-01-01), where they
     are given, get no edges.
@@ -68,7 +69,7 @@ class Correlations:
         self._histories = _Histories(panel)
 
     @classmethod
-    def of_spec(cls, panel: PanelTensors, spec: GraphSpec) -> "Correlations":
+    def of_spec(cls, panel: PanelTensors, spec: GraphSpec | GraphSettings) -> "Correlations":
         """As ``spec`` says, with the closing times of the panel's exchanges."""
         return cls(
             panel,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.window_batches import Layout, Runs
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch
 
 OVERSAMPLING_CAP = 10.0
 """A window of a short history is drawn at most this many times as often as under uniform sampling."""
@@ -33,7 +33,7 @@ def ticker_shares(counts: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RunSampler:
+class WindowSampler:
     """Draws runs whose windows are spread over training ends as single windows would be.
 
     A run may be anchored anywhere that puts at least its last slot at or after a stretch's first end, so each end is in
@@ -48,7 +48,7 @@ class RunSampler:
     windows_per_block: float  # expected windows of a run that are training ends
 
     @classmethod
-    def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "RunSampler":
+    def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "WindowSampler":
         """``ends``: (M,) rows of training decisions, ascending. Each ticker gets its ``ticker_shares``."""
         start = ends.int() - panel.run_length[ends]  # the row before the stretch
         _, counts = start.unique_consecutive(return_counts=True)
@@ -60,15 +60,15 @@ class RunSampler:
         mass = weight * (last - first + 1 + layout.span)
         return cls(layout, first, last, mass.cumsum(0), windows_per_block=layout.ends / float(mass.sum()))
 
-    def runs_for(self, windows: int) -> int:
-        """Runs that hold ``windows`` training windows, in expectation."""
+    def blocks_for(self, windows: int) -> int:
+        """Return the number of blocks that hold ``windows`` training windows, in expectation."""
         return max(1, round(windows / self.windows_per_block))
 
-    def draw(self, runs: int, *, generator: torch.Generator) -> Runs:
+    def draw(self, runs: int, *, generator: torch.Generator) -> WindowBatch:
         """``runs`` runs with replacement: a stretch by its share, then one of its anchors uniformly."""
         # Inverse transform sampling: torch.multinomial refuses more than 2**24 categories.
         points = torch.rand(runs, dtype=torch.float64, generator=generator) * self.cumulative[-1]
         stretch = torch.searchsorted(self.cumulative, points, right=True).clamp(max=len(self.cumulative) - 1)
         first, last = self.first[stretch], self.last[stretch]
         place = torch.rand(runs, dtype=torch.float64, generator=generator) * (last - first + 1 + self.layout.span)
-        return Runs(first - self.layout.span + place.long(), first, last)
+        return WindowBatch(first - self.layout.span + place.long(), first, last)

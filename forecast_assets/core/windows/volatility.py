@@ -94,7 +94,8 @@ def fit_volatility(panel: PanelTensors, train: Tensor) -> tuple[Tensor, Tensor]:
     """
     size = 1 + _regressors(panel, train[:1]).shape[1]
     normal = torch.zeros(len(HORIZONS), size, size, dtype=torch.float64)
-    moment, square, count = normal.new_zeros(normal.shape[:2]), normal.new_zeros(3), normal.new_zeros(3)
+    moment, square = normal.new_zeros(len(HORIZONS), size), normal.new_zeros(len(HORIZONS))
+    count = torch.zeros_like(square)
     for rows in train.split(BLOCK_ROWS):
         x = _regressors(panel, rows).double()
         x = torch.cat([x.new_ones(len(x), 1), x], dim=1)  # (n, 1 + R)

@@ -1,4 +1,4 @@
-"""Runs: windows that overlap, gathered together, so that a network computes what they share once.
+"""WindowBatch: windows that overlap, gathered together, so that a network computes what they share once.
 
 A run is T consecutive sessions of one ticker and segment; with M window ends in it, ``stride`` sessions apart, T is
 lookback + (M - 1) stride. Random windows are the special case M = 1.
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Runs:
+class WindowBatch:
     """K runs, as row numbers. Slots outside ``first`` to ``last`` are there for shape only: they show repeated rows."""
 
     anchor: Tensor  # (K,) the row of the run's first end; it may lie before ``first``, even before the panel
@@ -43,12 +43,12 @@ class Runs:
     def __len__(self) -> int:
         return len(self.anchor)
 
-    def __getitem__(self, chosen: slice) -> "Runs":
-        return Runs(self.anchor[chosen], self.first[chosen], self.last[chosen])
+    def __getitem__(self, chosen: slice) -> "WindowBatch":
+        return WindowBatch(self.anchor[chosen], self.first[chosen], self.last[chosen])
 
-    def to(self, device: torch.device | str) -> "Runs":
+    def to(self, device: torch.device | str) -> "WindowBatch":
         """The same runs on ``device``."""
-        return Runs(self.anchor.to(device), self.first.to(device), self.last.to(device))
+        return WindowBatch(self.anchor.to(device), self.first.to(device), self.last.to(device))
 
     def rows(self, layout: Layout, *, lookback: int) -> Tensor:
         """Rows that each run shows, (K, T)."""
@@ -63,13 +63,13 @@ class Runs:
         return slots.clamp(first, last), (slots >= first) & (slots <= last)
 
 
-def single_windows(ends: Tensor) -> Runs:
+def single_windows(ends: Tensor) -> WindowBatch:
     """Each end a run of its own: (K,)."""
-    return Runs(ends, ends, ends)
+    return WindowBatch(ends, ends, ends)
 
 
-def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, Runs, Tensor]:
-    """Runs of consecutive ends that contain all rows ``ends`` (B,), at most ``longest`` ends each.
+def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, WindowBatch, Tensor]:
+    """Return blocks of consecutive ends that contain all rows ``ends`` (B,), at most ``longest`` ends each.
 
     Returns the layout, the runs, and the place (B,) of each of ``ends`` among their K x M windows, run-major. Every row
     that a window shows is at or before the last of its run's ``ends``.
@@ -82,7 +82,7 @@ def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, R
     size = -(-sessions // blocks)  # blocks of the longest stretch are even
     keys, run = (stretch * blocks + distance // size).unique(return_inverse=True)
     anchor = earliest[keys // blocks] + keys % blocks * size
-    runs = Runs(anchor, first=anchor, last=_per_group(ends, run, reduce="amax"))
+    runs = WindowBatch(anchor, first=anchor, last=_per_group(ends, run, reduce="amax"))
     return Layout(size, 1), runs, run * size + distance % size
 
 

@@ -1,6 +1,6 @@
-"""A run whose step is a process of its own and waits at a gate; run as ``python -m`` this, HOME.
+"""Run a job whose step is a process of its own and waits at a gate: ``python -m`` this module, then a Dagster home.
 
-The step appends a line to ``<data root>/at_work`` when it begins to write and waits until ``<data root>/gate`` exists.
+The step appends a line to ``<data root>/at_work`` when it begins to write, and waits until ``<data root>/gate`` exists.
 """
 
 import os
@@ -28,7 +28,7 @@ def write_behind_the_gate(content: Any, path: Path) -> None:
 
 
 def job() -> dg.JobDefinition:
-    """The panel's job, in this process with the gate; every step's process asks for it again."""
+    """Return the panel's job with the gate; every step's process calls this again."""
     materialise.write_content = write_behind_the_gate
     from forecast_assets.definitions import defs
 
@@ -36,7 +36,7 @@ def job() -> dg.JobDefinition:
 
 
 def main(home: str) -> None:
-    from forecast_assets_tests.assets.framework import gated  # under its own name: each step imports it again
+    from forecast_assets_tests.assets.framework import gated  # by its module name, since each step imports it
 
     with dg.DagsterInstance.local_temp(home, overrides={"telemetry": {"enabled": False}}) as instance:
         result = dg.execute_job(

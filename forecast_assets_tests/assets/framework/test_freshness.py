@@ -1,4 +1,4 @@
-"""When the UI calls an asset late."""
+"""Freshness deadlines that the UI shows."""
 
 import datetime as dt
 
@@ -21,14 +21,14 @@ from forecast_assets.assets.framework.freshness import deadline_cron, every_nigh
         ("0 22 * * MON-FRI", None),
     ],
 )
-def test_a_deadline_is_the_nights_cron_twelve_hours_on_where_that_is_a_time_of_day(
+def test_a_deadline_is_the_nightly_cron_twelve_hours_later_where_that_is_a_cron(
     cron: str, deadline: str | None
 ) -> None:
     assert deadline_cron(cron, hours=12) == deadline
 
 
 def test_a_night_made_after_its_tick_is_fresh_until_the_next_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Friday's night is due on Saturday morning; then nothing is until Tuesday."""
+    """Friday's night is due on Saturday morning; the next one on Tuesday."""
     every_night.cache_clear()
     monkeypatch.delenv("FORECAST_NIGHTLY_CRON", raising=False)
     policy = every_night()

@@ -1,4 +1,4 @@
-"""Two processes after the same artefact: one works, the other waits and takes what the first one published."""
+"""Two processes that want the same artefact: one makes it, the other waits and takes it."""
 
 import os
 import signal
@@ -16,9 +16,8 @@ from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.framework.gated import ASSET
 from forecast_assets_tests.helpers.graph import Graph
-from forecast_assets_tests.store.builders import publish
-
-PROJECT = Path(__file__).parents[3]
+from forecast_assets_tests.helpers.paths import PROJECT
+from forecast_assets_tests.helpers.published import publish
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 240) -> None:
@@ -28,7 +27,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 240) -> None:
         time.sleep(0.05)
 
 
-def test_a_step_that_outlives_its_killed_run_is_waited_for_and_its_work_is_taken(tmp_path: Path) -> None:
+def test_a_step_that_outlives_its_killed_run_is_waited_for_and_its_result_is_taken(tmp_path: Path) -> None:
     at_work, log = tmp_path / "at_work", tmp_path / "log"
     environment = {**os.environ, "FORECAST_DATA_DIR": str(tmp_path), "FORECAST_PROFILE": "smoke"}
 
@@ -45,10 +44,10 @@ def test_a_step_that_outlives_its_killed_run_is_waited_for_and_its_work_is_taken
         first.kill()
         first.wait()
         assert step != first.pid
-        os.kill(step, 0)  # the orphan is at work still
+        os.kill(step, 0)  # the orphan still works
         retry = run("retry")
-        said = f"{ASSET}: process {step} is at work on it; waiting until it is done or gone"
-        wait_until(lambda: said in log.read_text())
+        waiting = f"{ASSET}: process {step} is at work on it; waiting until it is done or gone"
+        wait_until(lambda: waiting in log.read_text())
     finally:
         (tmp_path / "gate").touch()
     assert retry.wait(timeout=240) == 0
@@ -56,22 +55,22 @@ def test_a_step_that_outlives_its_killed_run_is_waited_for_and_its_work_is_taken
     assert len(Store(tmp_path / "store").versions(ASSET)) == 1
 
 
-def test_when_the_one_at_work_dies_the_next_one_works(tmp_path: Path) -> None:
-    from forecast_assets.store.locks import Turn
+def test_when_the_holder_of_the_lock_dies_the_next_one_gets_it(tmp_path: Path) -> None:
+    from forecast_assets.store.locks import Lock
 
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "turn.lock")], cwd=PROJECT, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLD, str(tmp_path / "one.lock")], cwd=PROJECT, stdout=subprocess.PIPE
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    said: list[str] = []
+    messages: list[str] = []
 
-    def told(sentence: str) -> None:
-        said.append(sentence)
+    def on_wait(sentence: str) -> None:
+        messages.append(sentence)
         holder.send_signal(signal.SIGKILL)
 
-    with Turn(tmp_path / "turn.lock", what="the GPU", told=told):
-        assert said == [f"the GPU: process {holder.pid} is at work on it; waiting until it is done or gone"]
+    with Lock(tmp_path / "one.lock", what="the GPU", on_wait=on_wait):
+        assert messages == [f"the GPU: process {holder.pid} is at work on it; waiting until it is done or gone"]
     holder.wait()
     holder.stdout.close()
 
@@ -79,14 +78,14 @@ def test_when_the_one_at_work_dies_the_next_one_works(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from forecast_assets.store.locks import Turn
-turn = Turn(Path(sys.argv[1]), what="x", told=print)
+from forecast_assets.store.locks import Lock
+lock = Lock(Path(sys.argv[1]), what="x", on_wait=print)
 print("held", flush=True)
 time.sleep(60)
 """
 
 
-def test_a_year_is_not_put_together_from_two_panels(tmp_path: Path) -> None:
+def test_a_year_is_not_made_from_two_panels(tmp_path: Path) -> None:
     store = Store(tmp_path)
     old, new = (publish(store, {"f": text}, asset="windowed_tensors") for text in ("old", "new"))
     fit = publish(store, {"f": "w"}, asset="b1_tft", partition="2019", parents={"windowed_tensors": old.data_version})
@@ -97,12 +96,12 @@ def test_a_year_is_not_put_together_from_two_panels(tmp_path: Path) -> None:
         "run b1_tft/2019 again first"
     )
     parents["windowed_tensors"] = new
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(BadInput) as error:
         refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
-    assert str(refused.value) == sentence
+    assert str(error.value) == sentence
 
 
-def test_a_panel_that_came_in_between_stops_the_year(empty_graph: Graph) -> None:
+def test_a_panel_that_arrives_in_between_stops_the_year(empty_graph: Graph) -> None:
     panel = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
     assert empty_graph.run(*panel, as_of="2019-06-28").failures == []
     assert empty_graph.run("b1_tft", years=["2019"], as_of="2019-06-28").failures == []

@@ -1,4 +1,4 @@
-"""What a stage says of itself by its signature."""
+"""Inputs and settings of a stage are read off its signature."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,8 @@ from forecast_assets.core.specs import WindowSpec
 from forecast_assets.store.versions import Version
 
 
-def knobs(asset: dg.AssetsDefinition) -> set[str]:
-    """Settings that the launchpad offers, which are those that the stage reads."""
+def settings_of(asset: dg.AssetsDefinition) -> set[str]:
+    """Return the settings that the launchpad offers, which are those that the stage reads."""
     kind: Any = asset.op.config_schema.as_field().config_type
     return set(kind.fields)
 
@@ -36,17 +36,17 @@ def test_the_fields_of_a_group_are_read_like_parameters() -> None:
 
     asset = stage(group="panel", kinds=set())(grouped)
     assert set(asset.keys_by_input_name) == {"calendar_panel", "raw_panel", "b0_mlp"}
-    assert knobs(asset) == {"windows"}
+    assert settings_of(asset) == {"windows"}
 
 
 def test_networks_differ_in_their_own_settings_and_in_whether_they_are_calibrated() -> None:
     b0_mlp, b4_patchtst = (network_asset(MODELS[key]) for key in ("b0_mlp", "b4_patchtst"))
-    assert knobs(b0_mlp) == {"b0_mlp", "folds", "windows"}
-    assert knobs(b4_patchtst) == {"b4_patchtst", "folds", "windows", "calibration"}
+    assert settings_of(b0_mlp) == {"b0_mlp", "folds", "windows"}
+    assert settings_of(b4_patchtst) == {"b4_patchtst", "folds", "windows", "calibration"}
     assert b4_patchtst.descriptions_by_key[b4_patchtst.key].startswith("B4: a PatchTST encoder")
 
 
-def test_a_parameter_that_is_nothing_known_is_an_error_at_once() -> None:
+def test_a_parameter_of_an_unknown_kind_is_an_error_at_definition() -> None:
     def odd(raw_panel: Version, hardware: Any) -> StageOutput:
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from forecast_assets.core.models.patchtst_layers import EncoderLayer, PatchEncoder
+from forecast_assets.core.models.patchtst import EncoderLayer, PatchEncoder
 
 
 def patches(series: Tensor, *, length: int, stride: int) -> Tensor:

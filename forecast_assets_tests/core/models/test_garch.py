@@ -15,7 +15,7 @@ PARAMETERS = GarchFit(
 )
 
 
-def test_the_filter_equals_a_loop_that_passes_over_halts_and_restarts_in_a_new_segment() -> None:
+def test_the_filter_equals_a_loop_that_skips_halts_and_restarts_in_a_new_segment() -> None:
     panel = simulated_panel(tickers=2, sessions=60, seed=6)
     missing, starts = panel.is_missing.copy(), panel.segment_start.copy()
     missing[20:23] = True
@@ -72,7 +72,7 @@ def test_planted_parameters_are_recovered() -> None:
     assert garch.beta[0] == pytest.approx(0.85, abs=0.04)
 
 
-def test_parameters_are_frozen_at_the_last_training_decision() -> None:
+def test_parameters_are_frozen_at_the_last_training_row() -> None:
     panel = simulated_panel(tickers=2, sessions=500, seed=10)
     train = np.r_[100:400, 600:900]
     returns = panel.log_return.copy()
@@ -90,10 +90,10 @@ def test_short_flat_and_unseen_tickers_take_the_ewma_scale_and_are_counted(caplo
     train = np.r_[100:350, 500:750, 900:1000]  # the third has 199 returns by then, the fourth none
     np.testing.assert_array_equal(fit(panel, train=train).fitted, [True, False, False, False])
 
-    decide = np.r_[360:370, 760:770, 1160:1170, 1560:1570]
+    origins = np.r_[360:370, 760:770, 1160:1170, 1560:1570]
     with caplog.at_level(logging.INFO):
-        quantiles = fit_predict(panel, train=train, decide=decide)
+        quantiles = fit_predict(panel, train=train, origins=origins)
     assert "3 of 4 tickers have no usable fit" in caplog.text
-    shape = quantiles[:, 0] / panel.ewma_vol[decide, None]
+    shape = quantiles[:, 0] / panel.ewma_vol[origins, None]
     np.testing.assert_allclose(shape[10:], np.broadcast_to(shape[10], (30, 7)), rtol=1e-12)
     assert not np.allclose(shape[:10], shape[10])

@@ -46,7 +46,7 @@ def test_the_scale_is_the_root_of_a_log_normal_mean_variance() -> None:
     assert predict_scale(PANEL, har, horizon=5)[row] == pytest.approx(np.sqrt(5 * per_session), rel=1e-12)
 
 
-def test_a_decision_without_a_valid_label_is_not_fitted_on() -> None:
+def test_a_row_without_a_valid_label_is_not_fitted_on() -> None:
     targets = PANEL.targets.copy()
     targets[100:150, HORIZONS.index(5)] = np.nan
     fewer = np.setdiff1d(TRAIN, np.arange(100, 150))
@@ -56,6 +56,6 @@ def test_a_decision_without_a_valid_label_is_not_fitted_on() -> None:
     )
 
 
-def test_no_usable_decision_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no training decision has a 20-session label"):
+def test_no_usable_row_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no training row has a 20-session label"):
         fit(PANEL, horizon=20, train=np.array([195]))

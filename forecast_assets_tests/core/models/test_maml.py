@@ -1,4 +1,4 @@
-"""B7: the head adapts by gradient steps to what was known at the decision, and to nothing else."""
+"""B7: the head adapts by gradient steps to what was known at the forecast origin, and to nothing else."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from torch.func import vmap
 
 from forecast_assets.core.models.base import Batch, make_batch
 from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shortened, squared_errors
-from forecast_assets.core.models.tft.explain import explain
 from forecast_assets.core.models.tft.model import Tft
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
-from forecast_assets.core.training.fit import Hardware, explain_forecasts, fit, forecast, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, explain_forecasts, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -21,6 +21,7 @@ from forecast_assets_tests.helpers.coefficients import CALENDAR, OWN, Planted, c
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK, SUPPORT, LISTING = 5, 30, 100
+CPU = Hardware(accelerator="cpu", precision="32-true")
 TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, location_shrink=1.0, observed=OWN, known=(CALENDAR,))
 SPEC = MamlSpec(**TFT.model_dump(), support_sessions=SUPPORT, description_width=4)
 
@@ -62,14 +63,13 @@ def batch_of(panel: PanelTensors, stats: FoldStats, ends: Tensor, *, support: in
         single_windows(ends),
         layout=Layout(ends=1, stride=1),
         stats=stats,
-        columns=panel.columns((*OWN, CALENDAR)),
+        reads=Reads((*OWN, CALENDAR), support_sessions=support),
         lookback=LOOKBACK,
-        support_sessions=support,
     )
 
 
 def forecasts(model: Maml, panel: PanelTensors, stats: FoldStats, ends: Tensor) -> Tensor:
-    return forecast(model, ends, panel=panel, stats=stats, columns=panel.columns(model.columns))
+    return forecast(model, ends, panel=panel, stats=stats)
 
 
 def episodes(*, decisions: int = 5, sessions: int = 12, width: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,7 +94,7 @@ def adapted_head(*, steps: int = 10, width: int = 4) -> AdaptedHead:
 
 
 def test_the_head_takes_gradient_steps_on_the_known_outcomes() -> None:
-    """Against a loop over decisions, horizons and steps, with autograd on the squared error itself."""
+    """Against a loop over forecasts, horizons and steps, with autograd on the squared error itself."""
     head = adapted_head()
     _, support, outcome = episodes()
     found = head.adapted(support, outcome)
@@ -167,7 +167,7 @@ def test_no_step_overshoots_whatever_the_rates_and_the_support() -> None:
     assert (losses[-1] < losses[0])[:-1].all()
 
 
-def test_a_younger_name_is_shown_less_of_its_past() -> None:
+def test_training_shortens_the_past_of_some_forecasts() -> None:
     torch.manual_seed(0)
     outcome = torch.zeros(4000, 10, 3)
     seen = torch.isfinite(shortened(outcome, share=0.5))
@@ -178,7 +178,7 @@ def test_a_younger_name_is_shown_less_of_its_past() -> None:
     torch.testing.assert_close(share, torch.tensor([0.5 / 11] * 10 + [0.5 + 0.5 / 11]), rtol=0, atol=0.015)
 
 
-def test_with_a_silent_head_it_is_the_tft_with_the_same_weights(
+def test_with_a_head_of_zero_it_is_the_tft_with_the_same_weights(
     model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold
 ) -> None:
     ends = fold.test[::97]
@@ -191,18 +191,18 @@ def test_with_a_silent_head_it_is_the_tft_with_the_same_weights(
     assert (plain.diff(dim=0).abs() > 1e-5).any()
 
 
-def test_a_batch_without_a_past_is_refused(model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold) -> None:
+def test_a_batch_without_a_past_is_an_error(model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold) -> None:
     with pytest.raises(ValueError, match="no past; make it with the model's support_sessions"):
         model(batch_of(panel, stats, fold.test[:2], support=0))
 
 
-def test_what_it_looked_at_is_told_of_the_sessions_of_its_windows(
+def test_an_explanation_covers_the_sessions_of_its_windows(
     model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold
 ) -> None:
     ends = fold.test[::97]
     found = explain_forecasts(model, ends, panel=panel, stats=stats)
     assert found is not None
-    windows_alone = explain(model, batch_of(panel, stats, ends, support=0))
+    windows_alone = model.explain(batch_of(panel, stats, ends, support=0))
     for name in ("attention", "encoder", "decoder", "static"):
         torch.testing.assert_close(getattr(found, name), getattr(windows_alone, name))
     assert (found.encoder.std(dim=0) > 0).all()
@@ -227,10 +227,10 @@ def test_a_forecast_changes_with_each_session_of_the_support_and_with_none_befor
         assert torch.equal(other, before), ago
 
 
-def test_nothing_that_is_not_known_at_a_decision_changes_its_forecast(
+def test_what_is_not_known_at_the_forecast_origin_changes_no_forecast(
     model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold
 ) -> None:
-    """Every row after the decision, every label, and all that stands before its ticker's listing, is poisoned."""
+    """Every row after the forecast origin, every label, and all that stands before its ticker's listing, is poisoned."""
     newest = fold.test[(panel.run_length[fold.test] == LOOKBACK + 4) & (panel.ticker[fold.test] >= 16)]
     for end in (newest[3], fold.test[500]):
         first = int(end - panel.run_length[end] + 1)
@@ -241,10 +241,10 @@ def test_nothing_that_is_not_known_at_a_decision_changes_its_forecast(
         assert torch.equal(forecasts(model, other, stats, end[None]), forecasts(model, panel, stats, end[None]))
 
 
-def test_a_decision_does_not_see_the_outcomes_of_decisions_that_share_its_run(
+def test_a_forecast_does_not_read_the_outcomes_of_others_in_its_block(
     model: Maml, panel: PanelTensors, stats: FoldStats, fold: Fold
 ) -> None:
-    """Truncation: the last rows of a run are taken away, returns and all."""
+    """Truncation: the last rows of a block are taken away, returns and all."""
     ends = fold.test[panel.ticker[fold.test] == 3][:20]
     assert torch.equal(ends.diff(), torch.ones_like(ends[1:]))
     together = forecasts(model, panel, stats, ends)
@@ -266,7 +266,7 @@ def test_a_model_without_support_gets_the_batch_it_always_got(
 def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions_on(
     planted: Planted, fold: Fold, stats: FoldStats
 ) -> None:
-    """A short fit, to names that list after it: their coefficients are theirs alone, and zero on average.
+    """A short fit, applied to tickers that list after it: their coefficients are theirs alone, and zero on average.
 
     The measure is free of the outcomes' noise: what a forecast of the drift leaves of its square. A forecast of zero leaves
     1; whoever knows how coefficients are distributed leaves less the more sessions there were.
@@ -279,8 +279,7 @@ def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions
     left = {}
     for name, spec in made.items():
         asked = spec.model_copy(update=budget)
-        done = fit(name, asked, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=0,
-                   hardware=Hardware(accelerator="cpu", precision="32-true"))  # fmt: skip
+        done = FoldTrainer(name, asked, panel, fold, stats, LOOKBACK, CPU).fit(0)
         quantiles = predict(
             name, asked, done.weights, panel=panel, ends=ends, stats=stats, lookback=LOOKBACK, device="cpu"
         )
@@ -308,7 +307,7 @@ def test_the_planted_coefficients_are_zero_on_average_and_differ_by_ticker() -> 
     coefficient = torch.stack([(planted.drift / panel.column("signal"))[panel.ticker == code][0] for code in range(80)])
     assert coefficient.std().item() == pytest.approx(0.5 * VOLATILITY, rel=0.25)
     assert abs(coefficient.mean()) < 0.15 * VOLATILITY
-    # The posterior mean nears the truth as a name grows older.
+    # The posterior mean approaches the truth as a ticker's history grows.
     error = (planted.bayes - planted.drift).square() / planted.drift.square().mean()
     by_age = [
         error[(panel.run_length >= low) & (panel.run_length < high)].mean()

@@ -1,4 +1,4 @@
-"""B5: the gate reads the regime alone, the experts say little at first, the mixture is what it says it is."""
+"""B5: the gate reads the regime alone, the experts start small, the mixture is the gate's weighted sum."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, make_batch
 from forecast_assets.core.models.moe import Gate, Moe, imbalance
-from forecast_assets.core.models.tft.explain import explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.specs import FoldSpec, MoeSpec, TftSpec
@@ -53,17 +52,17 @@ def batch(planted: tuple[PanelTensors, Tensor], fold: Fold, stats: FoldStats) ->
             single_windows(fold.validation[:16]),
             layout=Layout(ends=1, stride=1),
             stats=stats,
-            columns=panel.columns((*OWN, CALENDAR, *MACRO_NAMES)),
+            reads=SPEC.reads,
             lookback=LOOKBACK,
         )
 
 
-def moe(stats: FoldStats, *, spec: MoeSpec = SPEC, speaking: bool) -> Moe:
-    """In eval mode; ``speaking``: neither the experts nor the TFT's output layer are zero, else both are."""
+def moe(stats: FoldStats, *, spec: MoeSpec = SPEC, active: bool) -> Moe:
+    """In eval mode; ``active``: neither the experts nor the TFT's output layer are zero, else both are."""
     torch.manual_seed(0)
     model = Moe(spec, stats=stats, lookback=LOOKBACK, static=STATIC).eval()
     for weight in (model.experts.weight, model.network.output.weight):
-        nn.init.normal_(weight, std=0.5 if speaking else 0.0)
+        nn.init.normal_(weight, std=0.5 if active else 0.0)
     return model
 
 
@@ -84,40 +83,40 @@ def test_an_untrained_network_forecasts_nearly_the_base_distribution(batch: Batc
     assert float(off[..., QUANTILES.index(0.5)].max()) < 0.05
 
 
-def test_with_silent_experts_it_is_b3_with_the_same_weights(batch: Batch, stats: FoldStats) -> None:
-    model = moe(stats, speaking=False)
+def test_with_experts_of_zero_it_is_b3_with_the_same_weights(batch: Batch, stats: FoldStats) -> None:
+    model = moe(stats, active=False)
     nn.init.normal_(model.network.output.weight, std=0.5)
     b3 = Tft(TFT, stats=stats, lookback=LOOKBACK, static=STATIC).eval()
     b3.load_state_dict({name: value for name, value in model.state_dict().items() if name in b3.state_dict()})
     assert torch.equal(model(batch), b3(batch))
 
 
-def test_the_mixture_is_the_gates_average_of_what_each_expert_says(batch: Batch, stats: FoldStats) -> None:
-    """Against a loop over decisions and experts."""
-    model = moe(stats, speaking=True)
-    raw, share = model.mixed(batch)
-    seen, hidden = model.look(batch), SPEC.hidden
+def test_the_mixture_is_the_gates_weighted_sum_of_the_experts_outputs(batch: Batch, stats: FoldStats) -> None:
+    """Against a loop over forecasts and experts."""
+    model = moe(stats, active=True)
+    raw, share = model.mixture(batch)
+    tft, hidden = model.outputs(batch), SPEC.hidden
     for b in range(len(raw)):
-        expected = seen.raw[b].flatten()
+        expected = tft.raw[b].flatten()
         for e in range(SPEC.experts):
             rows = slice(e * hidden, (e + 1) * hidden)
             inner = nn.functional.gelu(
-                model.experts.inner.weight[rows] @ seen.hidden[b] + model.experts.inner.bias[rows]
+                model.experts.inner.weight[rows] @ tft.hidden[b] + model.experts.inner.bias[rows]
             )
             expected = expected + share[b, e] * (inner @ model.experts.weight[e] + model.experts.bias[e])
         torch.testing.assert_close(raw[b].flatten(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_only_the_regime_at_the_decision_opens_the_gate(batch: Batch, stats: FoldStats) -> None:
-    model, own = moe(stats, speaking=True), len(OWN) + 1
+def test_the_gate_depends_on_the_regime_at_the_forecast_origin_alone(batch: Batch, stats: FoldStats) -> None:
+    model, own = moe(stats, active=True), len(OWN) + 1
     others, before, now = batch.rows.clone(), batch.rows.clone(), batch.rows.clone()
     others[..., :own] += 1.0
     before[:, :-1, own:] += 1.0
     now[:, -1, own:] += 1.0
-    share = model.mixed(batch)[1]
-    assert torch.equal(model.mixed(replace(batch, rows=others))[1], share)
+    share = model.mixture(batch)[1]
+    assert torch.equal(model.mixture(replace(batch, rows=others))[1], share)
     assert torch.equal(model(replace(batch, rows=before)), model(batch))
-    changed_raw, changed_share = model.mixed(replace(batch, rows=now))
+    changed_raw, changed_share = model.mixture(replace(batch, rows=now))
     assert (changed_share - share).abs().max() > 1e-3
     assert (changed_raw - model.raw(batch)).abs().max() > 1e-4
 
@@ -152,14 +151,14 @@ def test_imbalance_is_the_squared_coefficient_of_variation_of_use(share: list[li
 def test_the_loss_has_its_balance_term(batch: Batch, stats: FoldStats) -> None:
     batch = replace(batch, target=torch.full_like(batch.scale, 0.01))
     plain, weighed = (
-        moe(stats, spec=SPEC.model_copy(update={"balance_weight": weight}), speaking=True) for weight in (0.0, 0.7)
+        moe(stats, spec=SPEC.model_copy(update={"balance_weight": weight}), active=True) for weight in (0.0, 0.7)
     )
-    expected = plain.loss(batch) + 0.7 * imbalance(plain.mixed(batch)[1])
+    expected = plain.loss(batch) + 0.7 * imbalance(plain.mixture(batch)[1])
     torch.testing.assert_close(weighed.loss(batch), expected)
 
 
-def test_what_it_looked_at_names_the_tfts_own_variables(batch: Batch, stats: FoldStats) -> None:
-    found = explain(moe(stats, speaking=True), batch)
+def test_an_explanation_names_the_tfts_own_variables(batch: Batch, stats: FoldStats) -> None:
+    found = moe(stats, active=True).explain(batch)
     assert (found.encoder_names, found.decoder_names) == ((*OWN, CALENDAR), (CALENDAR,))
     assert found.encoder.shape == (16, len(OWN) + 1)
     torch.testing.assert_close(found.encoder.sum(dim=-1), torch.ones(16))

@@ -40,11 +40,11 @@ def test_a_planted_momentum_is_found() -> None:
     past = past_return(PANEL)
     panel = replace(PANEL, targets=0.25 * past[:, None] + 0.001 * np.array([[1.0, 5.0, 20.0]]))
     np.testing.assert_allclose(fit_coefficients(panel, past=past, train=TRAIN), 0.25, rtol=1e-9)
-    quantiles = fit_predict(panel, train=TRAIN, decide=np.array([110]))
+    quantiles = fit_predict(panel, train=TRAIN, origins=np.array([110]))
     shape = np.quantile(0.001 / panel.ewma_vol[TRAIN], QUANTILES)
     np.testing.assert_allclose(quantiles[0, 0], 0.25 * past[110] + panel.ewma_vol[110] * shape, rtol=1e-9)
 
 
-def test_no_decision_with_twenty_sessions_behind_it_is_an_error() -> None:
+def test_no_row_with_twenty_sessions_behind_it_is_an_error() -> None:
     with pytest.raises(ValueError, match="20 past sessions"):
         fit_coefficients(PANEL, past=past_return(PANEL), train=np.array([3, 4]))

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.base import Batch, QuantileHead, make_batch, standardised_pinball
-from forecast_assets.core.models.patchtst import PatchTst, PatchTstForecaster
-from forecast_assets.core.models.patchtst_layers import EncoderSizes
+from forecast_assets.core.models.patchtst import EncoderSizes, PatchTst
 from forecast_assets.core.specs import FoldSpec, PatchTstSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, single_windows
+from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 14
@@ -59,9 +59,8 @@ def stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 
 def batch_of(panel: PanelTensors, ends: Tensor, stats: FoldStats) -> Batch:
-    columns = panel.columns((*SPEC.observed, *SPEC.known))
     layout = Layout(ends=1, stride=1)
-    return make_batch(panel, single_windows(ends), layout=layout, stats=stats, columns=columns, lookback=LOOKBACK)
+    return make_batch(panel, single_windows(ends), layout=layout, stats=stats, reads=SPEC.reads, lookback=LOOKBACK)
 
 
 def trained_network(stats: FoldStats) -> PatchTst:
@@ -86,10 +85,7 @@ def test_training_lowers_the_loss_below_the_base_distribution_and_is_the_same_ag
     panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     hardware = Hardware(accelerator="cpu", precision="32-true")
-    first, again = (
-        fit("b4_patchtst", SPEC, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=3, hardware=hardware)
-        for _ in range(2)
-    )
+    first, again = (FoldTrainer("b4_patchtst", SPEC, panel, fold, stats, LOOKBACK, hardware).fit(3) for _ in range(2))
     assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
     losses = [epoch["train_loss"] for epoch in first.curve]
     base = stats.base_quantiles * stats.volatility(panel, fold.train)[..., None]
@@ -120,7 +116,9 @@ def test_the_level_that_normalisation_takes_away_reaches_the_forecast(
 
 
 @torch.no_grad()
-def test_of_the_known_columns_only_the_decision_row_counts(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
+def test_of_the_known_columns_only_the_last_row_of_a_window_counts(
+    panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
     model, batch = trained_network(stats), batch_of(panel, fold.validation[:8], stats)
     earlier, last = batch.rows.clone(), batch.rows.clone()
     earlier[:, :-1, -1] += 1.0
@@ -151,7 +149,7 @@ def test_some_ids_are_shown_as_unknown_in_training_only(panel: PanelTensors, fol
 
 
 @torch.no_grad()
-def test_a_forecaster_moves_and_stretches_with_its_window() -> None:
+def test_a_forecaster_is_equivariant_to_shift_and_scale_of_its_window() -> None:
     torch.manual_seed(0)
     sizes = EncoderSizes(30, 6, 3, 8, 2, 2, 16, 0.0, True)
     model = PatchTstForecaster(sizes, horizon=5).eval()

@@ -10,18 +10,19 @@ from scipy import stats
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.demo import demo_panel, planted_signal, write_demo_csv
-from forecast_assets.core.panel.ingest import Ingest, read_drops
+from forecast_assets.core.panel.ingest import Reading
 from forecast_assets.core.specs import DemoSpec, FeatureSpec
 from forecast_assets_tests.helpers.builders import panel_spec
+from forecast_assets_tests.helpers.reading import read_files
 
 SPEC = DemoSpec(start=dt.date(2016, 6, 1), end=dt.date(2021, 12, 31), tickers=18)
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Ingest:
+def read(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, Reading]:
     path = tmp_path_factory.mktemp("demo") / "demo.csv"
     write_demo_csv(path, SPEC)
-    return read_drops([path], spec=panel_spec())
+    return read_files([path], spec=panel_spec())
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -32,25 +33,29 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert not demo_panel(small).equals(demo_panel(small.model_copy(update={"seed": 8})))
 
 
-def test_every_messy_row_is_sorted_out(read: Ingest) -> None:
-    assert read.rejected["class"].value_counts().sort("class").rows() == [("duplicate", 3), ("invalid", 5)]
+def test_every_messy_row_is_sorted_out(read: tuple[pl.DataFrame, Reading]) -> None:
+    assert read[1].rejected["class"].value_counts().sort("class").rows() == [("duplicate", 3), ("invalid", 5)]
     kinds = (
-        read.rejected.filter(pl.col("class") == "invalid")["reason"].str.extract(r"^(phantom|\w+ \w+)").sort().to_list()
+        read[1]
+        .rejected.filter(pl.col("class") == "invalid")["reason"]
+        .str.extract(r"^(phantom|\w+ \w+)")
+        .sort()
+        .to_list()
     )
     assert kinds == ["close is", "conflicting rows", "conflicting rows", "phantom", "the date"]
-    assert read.accepted["exchange"].unique().sort().to_list() == ["XETR", "XNYS", "XTKS"]
+    assert read[0]["exchange"].unique().sort().to_list() == ["XETR", "XNYS", "XTKS"]
 
 
-def test_the_histories_of_their_own_are_there(read: Ingest) -> None:
-    calendar = reindex(read.accepted, spec=panel_spec())
-    flags = dict(read.flags.select("flag", "ticker").iter_rows())
+def test_the_histories_of_their_own_are_there(read: tuple[pl.DataFrame, Reading]) -> None:
+    calendar = reindex(read[0], spec=panel_spec())
+    flags = dict(read[1].flags.select("flag", "ticker").iter_rows())
     assert flags == {"new_ticker": "SYN01.DE", "ended_ticker": "SYN02.T", "sector_missing": "SYN05.T"}
     assert calendar.filter(pl.col("ticker") == "SYN03")["is_missing"].sum() == 3
     assert calendar.filter(pl.col("segment") > 0)["ticker"].unique().to_list() == ["SYN04.DE"]
 
 
-def test_the_planted_signal_is_there_and_only_there(read: Ingest) -> None:
-    table = feature_panel(reindex(read.accepted, spec=panel_spec()), features=FeatureSpec())
+def test_the_planted_signal_is_there_and_only_there(read: tuple[pl.DataFrame, Reading]) -> None:
+    table = feature_panel(reindex(read[0], spec=panel_spec()), features=FeatureSpec())
     table = table.with_columns(planted_signal(table).alias("signal"))
     pairs = table.drop_nulls(["signal", "target_1d"])
     ranks = pairs.select(pl.corr("signal", "target_1d", method="spearman")).item()
@@ -61,8 +66,8 @@ def test_the_planted_signal_is_there_and_only_there(read: Ingest) -> None:
     assert abs(following.select(pl.corr("signal", "overnight_gap", method="spearman")).item()) < 0.02
 
 
-def test_returns_look_like_returns(read: Ingest) -> None:
-    table = feature_panel(reindex(read.accepted, spec=panel_spec()), features=FeatureSpec()).drop_nulls("target_1d")
+def test_returns_look_like_returns(read: tuple[pl.DataFrame, Reading]) -> None:
+    table = feature_panel(reindex(read[0], spec=panel_spec()), features=FeatureSpec()).drop_nulls("target_1d")
     squares = table.select("ticker", square=pl.col("log_return") ** 2).drop_nulls()
     memory = squares.select(pl.corr("square", pl.col("square").shift(1).over("ticker"))).drop_nulls().item()
     returns = table["target_1d"].to_numpy()

@@ -11,8 +11,8 @@ from scipy import stats
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import FEATURES, SCALE, add_features, declare, declare_cross, feature_names
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
+from forecast_assets_tests.helpers.random_walks import walk
 
 LENGTH = 150
 

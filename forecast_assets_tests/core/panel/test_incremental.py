@@ -16,8 +16,8 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.parts import ticker_parts
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
+from forecast_assets_tests.helpers.random_walks import walk
 
 # Short memories and blocks, so that a few hundred rows have a past that is not looked at again.
 SPEC = FeatureSpec(rsi_window=2, macd_fast=2, macd_slow=3, macd_signal=2, moment_window=10, ewma_decay=0.5)

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast_assets.core.panel.ingest import Ingest, read_drops
+from forecast_assets.core.panel.ingest import Reading
 from forecast_assets_tests.helpers.builders import REFERENCE, csv, panel_spec
+from forecast_assets_tests.helpers.reading import read_files
 
 GOOD = "2024-04-08,AAPL,Technology,170,171,1000"
 
 
-def read(*files: Path) -> Ingest:
-    return read_drops(files, spec=panel_spec())
+def read(*files: Path) -> tuple[pl.DataFrame, Reading]:
+    return read_files(files, spec=panel_spec())
 
 
 @pytest.mark.parametrize(
@@ -40,55 +41,55 @@ def read(*files: Path) -> Ingest:
     ],
 )
 def test_a_bad_row_is_rejected_with_reason_and_line(tmp_path: Path, row: str, reason: str) -> None:
-    result = read(csv(tmp_path / "p.csv", GOOD, row, "2024-04-10,AAPL,Technology,172,173,1"))
-    assert result.rejected.to_dicts() == [
+    accepted, reading = read(csv(tmp_path / "p.csv", GOOD, row, "2024-04-10,AAPL,Technology,172,173,1"))
+    assert reading.rejected.to_dicts() == [
         {"file": "p.csv", "line": 3, "reason": reason, "class": "invalid", "row": row}
     ]
-    assert result.accepted.height == 2
-    assert result.invalid_share == pytest.approx(1 / 3)
+    assert accepted.height == 2
+    assert reading.rows_read == 3
 
 
 def test_a_quote_with_volume_on_a_closed_day_is_a_special_session(tmp_path: Path) -> None:
-    result = read(csv(tmp_path / "p.csv", GOOD, "2024-07-04,AAPL,Technology,172,172,5"))
-    assert result.rejected.is_empty()
-    assert ("AAPL", dt.date(2024, 7, 4), "special_session") in result.flags.select("ticker", "date", "flag").rows()
+    _, reading = read(csv(tmp_path / "p.csv", GOOD, "2024-07-04,AAPL,Technology,172,172,5"))
+    assert reading.rejected.is_empty()
+    assert ("AAPL", dt.date(2024, 7, 4), "special_session") in reading.flags.select("ticker", "date", "flag").rows()
 
 
 def test_an_exact_repeat_is_a_duplicate_and_a_contradiction_makes_all_its_rows_invalid(tmp_path: Path) -> None:
     other = "2024-04-09,AAPL,Technology,170,171,1000"
-    result = read(csv(tmp_path / "p.csv", GOOD, other, GOOD, other.replace("171", "999")))
-    assert result.rejected.select("line", "class", "reason").rows() == [
+    accepted, reading = read(csv(tmp_path / "p.csv", GOOD, other, GOOD, other.replace("171", "999")))
+    assert reading.rejected.select("line", "class", "reason").rows() == [
         (3, "invalid", "conflicting rows for AAPL on 2024-04-09 in lines 3, 5"),
         (4, "duplicate", "repeats line 2"),
         (5, "invalid", "conflicting rows for AAPL on 2024-04-09 in lines 3, 5"),
     ]
-    assert result.accepted["date"].to_list() == [dt.date(2024, 4, 8)]
+    assert accepted["date"].to_list() == [dt.date(2024, 4, 8)]
 
 
 def test_a_later_drop_revises_an_earlier_row_and_repeats_the_rest(tmp_path: Path) -> None:
     second = "2024-04-09,AAPL,Technology,172,173,1000"
     first_drop = csv(tmp_path / "2024-04-09.csv", GOOD, second)
     next_drop = csv(tmp_path / "2024-04-10.csv", GOOD, second.replace("173", "173.5"), second.replace("-09", "-10"))
-    result = read(next_drop, first_drop)  # named in order, whatever order they come in
-    assert result.rejected.select("file", "line", "class").rows() == [
+    accepted, reading = read(next_drop, first_drop)  # named in order, whatever order they come in
+    assert reading.rejected.select("file", "line", "class").rows() == [
         ("2024-04-09.csv", 3, "superseded"),
         ("2024-04-10.csv", 2, "duplicate"),
     ]
-    assert result.accepted["close"].to_list() == [171.0, 173.5, 173.0]
-    revision = result.revisions.row(0, named=True)
+    assert accepted["close"].to_list() == [171.0, 173.5, 173.0]
+    revision = reading.revisions.row(0, named=True)
     assert (revision["old_close"], revision["new_close"], revision["new_line"]) == (173.0, 173.5, 3)
 
 
 def test_a_value_revised_twice_keeps_the_last_and_an_invalid_row_never_supersedes(tmp_path: Path) -> None:
     files = [csv(tmp_path / f"{n}.csv", GOOD.replace("171", close)) for n, close in enumerate(["171", "172", "171"])]
     files.append(csv(tmp_path / "3.csv", GOOD.replace("171", "0"), GOOD.replace("AAPL", "MSFT")))
-    result = read(*files)
-    assert result.rejected.select("file", "class").rows() == [
+    accepted, reading = read(*files)
+    assert reading.rejected.select("file", "class").rows() == [
         ("0.csv", "superseded"),
         ("1.csv", "superseded"),
         ("3.csv", "invalid"),
     ]
-    assert result.accepted.filter(pl.col("ticker") == "AAPL")["close"].to_list() == [171.0]
+    assert accepted.filter(pl.col("ticker") == "AAPL")["close"].to_list() == [171.0]
 
 
 def test_a_drop_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: Path) -> None:
@@ -96,11 +97,11 @@ def test_a_drop_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: P
     closes = [100.0, 103.0, 99.0, 101.0, 104.0]
     rows = [f"{day},AAPL,T,{close},{close + 1},1000" for day, close in zip(days, closes, strict=True)]
     halved = [f"{day},AAPL,T,{close / 2},{(close + 1) / 2},1000" for day, close in zip(days, closes, strict=True)]
-    result = read(csv(tmp_path / "1.csv", *rows[:4]), csv(tmp_path / "2.csv", *halved))
-    assert result.accepted["open"].to_list() == closes
-    assert result.rejected["class"].to_list() == ["duplicate"] * 4
-    assert result.revisions.is_empty()
-    assert result.flags.filter(pl.col("flag") == "rescaled_drop")["detail"].to_list() == [
+    accepted, reading = read(csv(tmp_path / "1.csv", *rows[:4]), csv(tmp_path / "2.csv", *halved))
+    assert accepted["open"].to_list() == closes
+    assert reading.rejected["class"].to_list() == ["duplicate"] * 4
+    assert reading.revisions.is_empty()
+    assert reading.flags.filter(pl.col("flag") == "rescaled_drop")["detail"].to_list() == [
         "2.csv is on another adjustment basis; its prices were divided by 0.5"
     ]
 
@@ -108,8 +109,8 @@ def test_a_drop_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: P
 def test_a_ticker_that_changes_its_exchange_is_rejected_from_then_on(tmp_path: Path) -> None:
     header = "Date,Ticker,Exchange,Open,Close,Volume"
     path = csv(tmp_path / "p.csv", "2024-04-08,SAP,XETR,1,2,3", "2024-04-09,SAP,NYSE,1,2,3", header=header)
-    result = read(path)
-    assert result.rejected["reason"].to_list() == ["SAP is on XNYS, but on XETR before; give it another ticker"]
+    _, reading = read(path)
+    assert reading.rejected["reason"].to_list() == ["SAP is on XNYS, but on XETR before; give it another ticker"]
 
 
 def test_what_is_kept_but_odd_is_flagged(tmp_path: Path) -> None:
@@ -120,9 +121,9 @@ def test_what_is_kept_but_odd_is_flagged(tmp_path: Path) -> None:
         "2024-04-08,BBB,,1,1,5,1,1",
         "2024-06-10,CCC,Tech,1,2,5,1.5,1",
     ]
-    result = read(csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Sector,Open,Close,Volume,High,Low"))
-    assert result.rejected.is_empty()
-    assert result.flags.select("flag", "ticker", pl.col("date").cast(pl.String)).rows() == [
+    _, reading = read(csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Sector,Open,Close,Volume,High,Low"))
+    assert reading.rejected.is_empty()
+    assert reading.flags.select("flag", "ticker", pl.col("date").cast(pl.String)).rows() == [
         ("ended_ticker", "AAA", "2024-04-10"),
         ("ended_ticker", "BBB", "2024-04-08"),
         ("large_return", "AAA", "2024-04-09"),
@@ -131,7 +132,7 @@ def test_what_is_kept_but_odd_is_flagged(tmp_path: Path) -> None:
         ("sector_missing", "BBB", None),
         ("without_volume", "AAA", "2024-04-09"),
     ]
-    without_volume = result.flags.filter(pl.col("flag") == "without_volume")["detail"][0]
+    without_volume = reading.flags.filter(pl.col("flag") == "without_volume")["detail"][0]
     assert without_volume == "2 rows with zero or missing volume, to 2024-04-10"
 
 
@@ -155,20 +156,22 @@ def test_every_row_of_any_drops_is_accounted_for(
     # Two good rows: the one before a fragment may have lost its end.
     good = ["2024-04-04,MSFT,T,1.5,1.5,1", "2024-04-05,MSFT,T,1.5,1.5,1"]
     files = [csv(folder / f"{n}.csv", *good, *lines) for n, lines in enumerate(drops)]
-    result = read_drops(files, spec=panel_spec())
+    accepted, reading = read_files(files, spec=panel_spec())
     delivered = sum(2 + sum(1 for line in lines if line.strip()) for lines in drops)
-    assert result.accepted.height + result.rejected.height == result.rows_read == delivered
-    assert not result.accepted.select("ticker", "date").is_duplicated().any()
-    for file, line, row in result.rejected.select("file", "line", "row").iter_rows():
+    assert accepted.height + reading.rejected.height == reading.rows_read == delivered
+    assert not accepted.select("ticker", "date").is_duplicated().any()
+    for file, line, row in reading.rejected.select("file", "line", "row").iter_rows():
         assert (folder / file).read_text().splitlines()[line - 1] == row
 
 
 @pytest.mark.skipif(not (REFERENCE / "panel_40.csv").exists(), reason="the reference panel is not beside the checkout")
 def test_the_forty_ticker_panel_loses_its_phantoms_and_nothing_else() -> None:
-    result = read(REFERENCE / "panel_40.csv")
-    assert (result.rows_read, result.accepted.height) == (147_383, 147_372)
-    reasons = result.rejected["reason"].str.extract(r"on (\S+), when (\w+) is closed$", 1).value_counts().sort("reason")
+    accepted, reading = read(REFERENCE / "panel_40.csv")
+    assert (reading.rows_read, accepted.height) == (147_383, 147_372)
+    reasons = (
+        reading.rejected["reason"].str.extract(r"on (\S+), when (\w+) is closed$", 1).value_counts().sort("reason")
+    )
     assert reasons.rows()[-1] == ("2019-12-25", 6)
-    assert result.rejected["class"].unique().to_list() == ["invalid"]
-    ended = result.flags.filter(pl.col("flag") == "ended_ticker")
+    assert reading.rejected["class"].unique().to_list() == ["invalid"]
+    ended = reading.flags.filter(pl.col("flag") == "ended_ticker")
     assert ("BA.L", dt.date(2023, 10, 6)) in ended.select("ticker", "date").rows()

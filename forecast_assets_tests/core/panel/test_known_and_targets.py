@@ -8,7 +8,7 @@ import pytest
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.known_future import KNOWN, add_known
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE, add_known_future
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 
@@ -18,8 +18,8 @@ def with_targets(panel: pl.DataFrame) -> pl.DataFrame:
 
 
 def known_on(day: dt.date, exchange: str = "XNYS") -> dict[str, int]:
-    frame = add_known(pl.DataFrame({"exchange": [exchange], "date": [day]}))
-    return {name: frame[name][0] for name in KNOWN}
+    frame = add_known_future(pl.DataFrame({"exchange": [exchange], "date": [day]}))
+    return {name: frame[name][0] for name in KNOWN_FUTURE}
 
 
 def test_known_columns_describe_the_sessions_ahead() -> None:

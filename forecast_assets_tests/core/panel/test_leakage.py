@@ -11,15 +11,15 @@ from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.digests import year_digests
 from forecast_assets.core.panel.features import FEATURES, SCALE, cross_names
-from forecast_assets.core.panel.known_future import KNOWN
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 START = dt.date(2023, 9, 1)
 CUT = dt.date(2024, 2, 15)
 CROSS = cross_names(FeatureSpec())
-PAST = [*FEATURES, SCALE, *KNOWN]
+PAST = [*FEATURES, SCALE, *KNOWN_FUTURE]
 BEFORE = pl.col("date") <= CUT
 
 
@@ -120,7 +120,7 @@ def test_a_future_split_changes_nothing_before_it(world: pl.DataFrame, factor: f
 def test_the_tail_with_its_warm_up_equals_the_full_run(world: pl.DataFrame) -> None:
     """Features without a recursion are the same to rounding; recursive ones forget their start."""
     recursive = {"rsi_14", "macd", "macd_signal", SCALE}
-    exact = [name for name in (*FEATURES, *KNOWN) if name not in recursive]
+    exact = [name for name in (*FEATURES, *KNOWN_FUTURE) if name not in recursive]
     apple = world.filter(pl.col("ticker").is_in(["AAPL", "ZZZ"]))
     tail = apple.filter(pl.col("date") >= dt.date(2023, 11, 1))
     recent = pl.col("date") >= dt.date(2024, 4, 1)

@@ -13,14 +13,14 @@ from forecast_assets.core.panel.features import Feature
 from forecast_assets.core.panel.leakage_checks import (
     LeakageCheck,
     calendar_leakage,
+    check_leakage,
     cut_day,
     feature_leakage,
-    prove,
     sample,
 )
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 START = dt.date(2023, 9, 1)
 
@@ -106,7 +106,7 @@ def test_a_label_that_reaches_past_the_cut_is_no_leak_but_one_that_ends_before_i
         last = pl.col("close").last().over("ticker")
         return rows.select("ticker", "date", "is_missing", target_1d=pl.col("close") / last)
 
-    found = prove(calendar_rows, make, cut=cut_day(calendar_rows["date"]))
+    found = check_leakage(calendar_rows, make, cut=cut_day(calendar_rows["date"]))
     assert "target_1d" in found["truncation"].changed
     assert "target_1d" in found["poison"].changed
 
@@ -130,7 +130,7 @@ def test_rows_that_come_or_go_are_counted(calendar_rows: pl.DataFrame) -> None:
     def busiest(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.filter(pl.col("ticker") != rows.sort("volume", nulls_last=False)["ticker"][-1])
 
-    found = prove(calendar_rows, busiest, cut=cut_day(calendar_rows["date"]))
+    found = check_leakage(calendar_rows, busiest, cut=cut_day(calendar_rows["date"]))
     assert "rows" in found["poison"].changed
 
 

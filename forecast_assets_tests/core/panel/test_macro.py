@@ -16,8 +16,8 @@ from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro, no_macro, r
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.windows.build import build_tensors
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 HEADER = "Date,VIX,US10Y,US2Y\n"
 DAYS = sessions("XNYS", dt.date(2024, 1, 2), dt.date(2024, 12, 31))

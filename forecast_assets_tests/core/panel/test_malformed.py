@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forecast_assets.core.panel.ingest import read_drops
 from forecast_assets_tests.helpers.builders import panel_spec
 from forecast_assets_tests.helpers.malformed import (
     CATEGORIES,
@@ -20,13 +19,14 @@ from forecast_assets_tests.helpers.malformed import (
     mutated,
     text,
 )
+from forecast_assets_tests.helpers.reading import read_files
 
 SHORT = 6  # files of each category; all of them are read by `python -m benchmarks.ingest`
 
 
 def read(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    result = read_drops([path], spec=panel_spec())
-    return result.accepted, result.rejected, result.rows_read
+    accepted, reading = read_files([path], spec=panel_spec())
+    return accepted, reading.rejected, reading.rows_read
 
 
 @pytest.mark.parametrize("category", CATEGORIES)

@@ -15,8 +15,8 @@ from forecast_assets.core.panel.calendar import reindex, reindex_parts
 from forecast_assets.core.panel.digests import YearDigests, year_digests
 from forecast_assets.core.panel.parts import part_sizes, ticker_parts
 from forecast_assets.core.specs import Correction, FeatureSpec
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 
 @pytest.fixture(scope="module")

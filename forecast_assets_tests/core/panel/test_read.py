@@ -8,9 +8,10 @@ import pytest
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel import read
-from forecast_assets.core.panel.ingest import Reading, read_drops
+from forecast_assets.core.panel.ingest import Reading
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets_tests.helpers.builders import MONDAY, csv, panel_spec
+from forecast_assets_tests.helpers.reading import read_files
 
 ROW = "2024-04-08,AAPL,Technology,170.0,171.5,1000"
 CANONICAL = {
@@ -26,7 +27,7 @@ CANONICAL = {
 
 
 def read_one(path: Path) -> pl.DataFrame:
-    return read_drops([path], spec=panel_spec()).accepted
+    return read_files([path], spec=panel_spec())[0]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_files_that_are_no_tables_are_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file"):
         read_one(tmp_path / "absent.csv")
     with pytest.raises(BadInput, match="no panel file is given"):
-        read_drops([], spec=panel_spec())
+        read_files([], spec=panel_spec())
 
 
 @pytest.mark.parametrize(
@@ -154,11 +155,11 @@ def test_a_slip_of_the_pen_does_not_make_thousands_decimals(tmp_path: Path) -> N
 )
 def test_what_cannot_be_meant_is_rejected(tmp_path: Path, row: str, reason: str) -> None:
     good = ["2024-04-08,AAPL,1.5,2.5,3", "2024-04-10,AAPL,1.5,2.5,3"]
-    result = read_drops(
+    accepted, reading = read_files(
         [csv(tmp_path / "p.csv", good[0], row, good[1], header="Date,Ticker,Open,Close,Volume")], spec=panel_spec()
     )
-    assert result.accepted.height == 2
-    (rejected,) = result.rejected.to_dicts()
+    assert accepted.height == 2
+    (rejected,) = reading.rejected.to_dicts()
     assert (rejected["line"], rejected["row"]) == (3, row)
     assert rejected["reason"].startswith(reason)
 
@@ -169,9 +170,10 @@ def test_a_row_before_a_fragment_may_be_cut_off_too(
 ) -> None:
     monkeypatch.setattr(read, "BLOCK_BYTES", block)
     rows = ["2024-04-08,AAPL,1.5,2.5,7", "2024-04-09,AAPL,1.5,2.5,81", "2345", "2024-04-10,AAPL,1.5,2.5,9"]
-    result = read_drops([csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")], spec=panel_spec())
-    assert result.accepted["volume"].to_list() == [7, 9]
-    assert result.rejected.select("line", "reason").rows() == [
+    path = csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")
+    accepted, reading = read_files([path], spec=panel_spec())
+    assert accepted["volume"].to_list() == [7, 9]
+    assert reading.rejected.select("line", "reason").rows() == [
         (3, "the next line is a fragment, so this one may be cut off"),
         (4, "1 fields instead of 5"),
     ]
@@ -180,9 +182,9 @@ def test_a_row_before_a_fragment_may_be_cut_off_too(
 def test_a_last_line_that_may_be_cut_off_is_rejected(tmp_path: Path) -> None:
     path = csv(tmp_path / "p.csv", "2024-04-08,AAPL,1.5,2.5,812345", header="Date,Ticker,Open,Close,Volume")
     path.write_text(path.read_text() + "2024-04-09,AAPL,1.5,2.5,8123")
-    result = read_drops([path], spec=panel_spec())
-    assert result.accepted.height == 1
-    assert result.rejected["reason"].to_list() == [
+    accepted, reading = read_files([path], spec=panel_spec())
+    assert accepted.height == 1
+    assert reading.rejected["reason"].to_list() == [
         "the file ends without a line break, so its last line may be cut off; end it with a line break"
     ]
 
@@ -195,10 +197,10 @@ def test_a_file_read_in_blocks_is_the_file_read_whole(
     rows = [f"{day},{ticker},1.5,{k + 2}.25,{k}" for k, day in enumerate(days) for ticker in ("MSFT", "AAPL")]
     rows[7:7] = ["", "2024-04-09,AAPL,x,2,3", rows[3]]
     path = csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")
-    whole = read_drops([path], spec=panel_spec())
+    panel, whole = read_files([path], spec=panel_spec())
     monkeypatch.setattr(read, "BLOCK_BYTES", block)
-    parts = read_drops([path], spec=panel_spec())
-    assert parts.accepted.equals(whole.accepted)
+    in_blocks, parts = read_files([path], spec=panel_spec())
+    assert in_blocks.equals(panel)
     assert parts.rejected.equals(whole.rejected)
     assert whole.rejected["line"].to_list() == [10, 11]
     assert parts.rows_read == whole.rows_read == len(rows) - 1
@@ -208,12 +210,12 @@ def test_tickers_settled_one_at_a_time_are_the_panel_settled_whole(tmp_path: Pat
     days = sessions("XNYS", MONDAY, MONDAY + dt.timedelta(days=20))
     first = csv(tmp_path / "1.csv", *(f"{day},{t},T,1,2,3" for day in days for t in ("B", "A", "C")))
     second = csv(tmp_path / "2.csv", *(f"{day},{t},T,1,2.5,3" for day in days[3:5] for t in ("B", "C")))
-    whole = read_drops([first, second], spec=panel_spec())
+    panel, whole = read_files([first, second], spec=panel_spec())
     (tmp_path / "scratch").mkdir()
     reading = Reading([first, second], spec=panel_spec(), scratch=tmp_path / "scratch", rows_per_part=1)
     parts = list(reading.parts())
     assert [part["ticker"].unique().to_list() for part in parts] == [["A"], ["B"], ["C"]]
-    assert pl.concat(parts).equals(whole.accepted)
+    assert pl.concat(parts).equals(panel)
     assert reading.rejected.equals(whole.rejected)
     assert reading.flags.equals(whole.flags)
     assert reading.revisions.equals(whole.revisions)

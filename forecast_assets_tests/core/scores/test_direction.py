@@ -40,6 +40,6 @@ def test_where_quantiles_coincide_the_middle_of_the_jump_counts(quantiles: list[
     assert probability_above(np.array(quantiles, dtype=float)) == pytest.approx(probability)
 
 
-def test_shapes_that_disagree_are_refused() -> None:
+def test_shapes_that_disagree_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"shape \(2, 3\) do not fit 7 levels"):
         probability_above(np.zeros((2, 3)))

@@ -9,7 +9,6 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.scores.quantile import (
     coverage,
     crps_from_quantiles,
-    mean_pinball,
     mean_sigma_from_quantiles,
     normal_quantiles,
     pinball,
@@ -37,13 +36,13 @@ def test_pinball_equals_scoringrules_on_every_level() -> None:
 
 def test_outcomes_that_have_not_matured_are_left_out_of_the_averages() -> None:
     quantiles = np.tile([-1.0, 0.0, 2.0], (3, 1))
-    assert mean_pinball([1.0, np.nan, 1.0], quantiles, levels=LEVELS) == pytest.approx(0.8 / 3)
+    assert np.nanmean(pinball([1.0, np.nan, 1.0], quantiles, levels=LEVELS)) == pytest.approx(0.8 / 3)
     assert coverage([1.0, np.nan, 5.0], quantiles[:, 0], quantiles[:, 2]) == 0.5
     assert np.isnan(pit([np.nan], quantiles[:1], levels=LEVELS)[0])
 
 
 def test_averages_over_nothing_matured_are_undefined_rather_than_zero() -> None:
-    assert np.isnan(mean_pinball([np.nan], [[-1.0, 0.0, 2.0]], levels=LEVELS))
+    assert np.isnan(pinball([np.nan], [[-1.0, 0.0, 2.0]], levels=LEVELS)).all()
     assert np.isnan(coverage([np.nan], [-1.0], [1.0]))
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.scores.quantile import coverage, mean_pinball
+from forecast_assets.core.scores.quantile import coverage
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.core.training.calibrate import (
     MAX_LOG_FACTOR,
@@ -25,6 +26,7 @@ from forecast_assets.core.training.calibrate import (
     volatility_regimes,
 )
 from forecast_assets.core.windows.tensors import NO_DATE
+from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import random_panel
 
 Floats = NDArray[np.float64]
@@ -78,7 +80,7 @@ def test_calibrated_forecasts_are_not_harmed() -> None:
     assert inside.mean() == pytest.approx(0.95, abs=3 * inside.std() / math.sqrt(1000))
 
 
-def test_an_outcome_that_ends_on_the_decision_date_or_later_changes_nothing() -> None:
+def test_an_outcome_that_ends_on_the_forecast_date_or_later_changes_nothing() -> None:
     market = Simulation(np.ones(120), tickers=5)
     cut = 70
     before = market.calibrated().quantiles
@@ -89,10 +91,10 @@ def test_an_outcome_that_ends_on_the_decision_date_or_later_changes_nothing() ->
     assert (after[market.date == cut + 1] != before[market.date == cut + 1]).any()  # and a day later it does
 
 
-def test_a_label_that_is_known_at_its_own_decision_is_an_error() -> None:
+def test_a_label_that_is_known_at_its_own_forecast_is_an_error() -> None:
     market = Simulation(np.ones(30), tickers=2)
     market.label_date[7, 1] = market.date[7]
-    with pytest.raises(ValueError, match="ends on or before its own decision"):
+    with pytest.raises(ValueError, match="ends on or before the date of its own forecast"):
         market.calibrated()
 
 
@@ -149,7 +151,7 @@ def test_the_state_goes_through_json_bit_for_bit() -> None:
     assert np.abs(state.log_factor).max() > 0
     again = CalibrationState.from_json(json.loads(json.dumps(state.to_json())))
     np.testing.assert_array_equal(again.log_factor, state.log_factor)
-    with pytest.raises(ValueError, match="log_factor has shape"):
+    with pytest.raises(BadInput, match="log_factor has shape"):
         CalibrationState.from_json({"log_factor": [[0.0]]})
 
 

@@ -140,7 +140,7 @@ def test_tied_weights_are_saved_and_both_restored(tmp_path: Path) -> None:
     assert other.second.weight is other.first.weight
 
 
-def test_another_fits_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_another_fits_checkpoint_is_an_error(tmp_path: Path) -> None:
     save(tmp_path, key="seed 0")
     with pytest.raises(BadInput, match=r"belongs to another fit \(seed 0, not seed 1\)"):
         load_checkpoint(tmp_path, key="seed 1")
@@ -170,7 +170,7 @@ def test_an_unreadable_record_is_corruption(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message"), [({"fold": {1}}, "record/fold is a set"), ({1.5: 0}, "key of type float")]
 )
-def test_what_can_not_be_saved_is_refused_and_leaves_the_old_checkpoint(
+def test_what_can_not_be_saved_is_an_error_and_leaves_the_old_checkpoint(
     record: Any, message: str, tmp_path: Path
 ) -> None:
     save(tmp_path, epochs=1)
@@ -181,7 +181,7 @@ def test_what_can_not_be_saved_is_refused_and_leaves_the_old_checkpoint(
     assert found.epochs == 1
 
 
-def test_states_under_other_names_are_refused(tmp_path: Path) -> None:
+def test_states_under_other_names_are_an_error(tmp_path: Path) -> None:
     save(tmp_path)
     found = load_checkpoint(tmp_path, key="k")
     assert found is not None

@@ -5,11 +5,12 @@ import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
-from forecast_assets.core.training.fit import Fit, Hardware, fit, predict
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
-from forecast_assets.core.windows.sampler import RunSampler
+from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
@@ -55,7 +56,7 @@ SPECS: dict[str, FitSpec] = {
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    """With a graph, which the other networks do not look at."""
+    """With a graph, which the other networks do not read."""
     return with_graph(random_panel(tickers=4, sessions=620), GRAPH)
 
 
@@ -71,7 +72,7 @@ def stats(panel: PanelTensors, fold: Fold) -> FoldStats:
 
 
 def trained(name: str, panel: PanelTensors, fold: Fold, stats: FoldStats, *, seed: int = 3) -> Fit:
-    return fit(name, SPECS[name], panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=seed, hardware=CPU)
+    return FoldTrainer(name, SPECS[name], panel, fold, stats, LOOKBACK, CPU).fit(seed)
 
 
 def forecast(name: str, done: Fit, panel: PanelTensors, ends: torch.Tensor, stats: FoldStats) -> torch.Tensor:
@@ -92,7 +93,7 @@ def test_a_fit_is_the_same_again_with_its_seed_and_differs_with_another(
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_quantiles_are_finite_and_in_order_for_every_decision(
+def test_quantiles_are_finite_and_in_order_for_every_forecast(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     quantiles = forecast(name, trained(name, panel, fold, stats), panel, fold.origins, stats)
@@ -102,7 +103,7 @@ def test_quantiles_are_finite_and_in_order_for_every_decision(
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_rows_after_the_decision_change_no_forecast(
+def test_rows_after_the_forecast_origin_change_no_forecast(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     done = trained(name, panel, fold, stats)
@@ -143,7 +144,7 @@ def test_an_unseen_ticker_is_forecast_with_the_unknown_id(panel: PanelTensors, f
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_forecasts_do_not_depend_on_which_decisions_are_asked_for_together(
+def test_forecasts_do_not_depend_on_which_are_asked_for_together(
     name: str, panel: PanelTensors, fold: Fold, stats: FoldStats
 ) -> None:
     done = trained(name, panel, fold, stats)
@@ -189,10 +190,9 @@ def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:
 
 
 def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
-    columns = panel.columns(panel.feature_names)
-    layout = Layout(ends=4, stride=3)
-    runs = RunSampler.over(panel, fold.train, layout=layout).draw(200, generator=torch.Generator().manual_seed(0))
-    batch = make_batch(panel, runs, layout=layout, stats=stats, columns=columns, lookback=LOOKBACK)
+    layout, reads = Layout(ends=4, stride=3), Reads(panel.feature_names)
+    runs = WindowSampler.over(panel, fold.train, layout=layout).draw(200, generator=torch.Generator().manual_seed(0))
+    batch = make_batch(panel, runs, layout=layout, stats=stats, reads=reads, lookback=LOOKBACK)
     assert torch.isfinite(batch.rows).all()
     assert (batch.scale > 0).all()
-    assert torch.isnan(batch.log_excess).all()  # a forecast does not look ahead
+    assert torch.isnan(batch.log_excess).all()  # a forecast reads nothing that lies ahead

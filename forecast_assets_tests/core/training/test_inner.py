@@ -1,4 +1,4 @@
-"""Settings judged on the years before the first test year."""
+"""Settings scored on the years before the first test year."""
 
 from dataclasses import replace
 
@@ -36,37 +36,37 @@ def panel() -> PanelTensors:
 
 
 def test_every_epoch_of_every_year_is_a_step_and_the_value_is_the_mean_of_the_best(panel: PanelTensors) -> None:
-    told: list[Progress] = []
-    years = inner_walk_forward(CANDIDATE, BUDGET, panel=panel, hardware=CPU, report=told.append)
-    assert [progress.step for progress in told] == list(range(2 * EPOCHS))
-    assert [progress.year for progress in told] == [2018, 2018, 2019, 2019]
-    first = min(progress.epoch["validation_pinball"] for progress in told[:EPOCHS])
-    second = told[EPOCHS].epoch["validation_pinball"]
-    assert told[EPOCHS].value == pytest.approx((first + second) / 2)
+    reported: list[Progress] = []
+    years = inner_walk_forward(CANDIDATE, BUDGET, panel=panel, hardware=CPU, report=reported.append)
+    assert [progress.step for progress in reported] == list(range(2 * EPOCHS))
+    assert [progress.year for progress in reported] == [2018, 2018, 2019, 2019]
+    first = min(progress.epoch["validation_pinball"] for progress in reported[:EPOCHS])
+    second = reported[EPOCHS].epoch["validation_pinball"]
+    assert reported[EPOCHS].value == pytest.approx((first + second) / 2)
     assert [year.fold.year for year in years] == [2018, 2019]
 
 
 def test_a_pruned_candidate_stops_where_it_is(panel: PanelTensors) -> None:
-    told: list[int] = []
+    reported: list[int] = []
 
     def prune_at_the_second(progress: Progress) -> None:
-        told.append(progress.step)
+        reported.append(progress.step)
         if progress.step == 1:
             raise Pruned
 
     with pytest.raises(Pruned):
         inner_walk_forward(CANDIDATE, BUDGET, panel=panel, hardware=CPU, report=prune_at_the_second)
-    assert told == [0, 1]
+    assert reported == [0, 1]
 
 
-def test_the_score_is_that_of_the_inner_years_decisions_alone(panel: PanelTensors) -> None:
+def test_the_score_is_that_of_the_inner_years_forecasts_alone(panel: PanelTensors) -> None:
     folds = FOLDS
     rows = {2018: 0.0, 2019: 0.0}
     empty = inner_years({year: np.zeros((0, 3, 7)) for year in rows}, panel=panel, folds=folds, lookback=LOOKBACK)
     levels = np.linspace(-0.03, 0.03, len(QUANTILES))
     years = [replace(year, quantiles=np.broadcast_to(levels, (len(year.fold.origins), 3, 7)).copy()) for year in empty]
     for year in years:
-        year.quantiles[: len(year.fold.validation)] = 99.0  # validation decisions have no say
+        year.quantiles[: len(year.fold.validation)] = 99.0  # validation rows don't count
     score = inner_score(years, panel=panel, calibration=CalibrationSpec(enabled=False))
     y = torch.cat([panel.targets[year.fold.test, 0] for year in years]).double().numpy()
     assert score.mae_1d == pytest.approx(np.nanmean(np.abs(y)))
@@ -86,7 +86,7 @@ def test_rows_after_the_inner_years_change_nothing(panel: PanelTensors) -> None:
         np.testing.assert_array_equal(left.quantiles, right.quantiles)
 
 
-def test_a_test_year_is_refused_and_years_without_history_are_passed_over(panel: PanelTensors) -> None:
+def test_a_test_year_is_an_error_and_years_without_history_are_skipped(panel: PanelTensors) -> None:
     with pytest.raises(ValueError, match="2020 is a test year"):
         usable_years(panel, (2019, 2020), folds=FOLDS, lookbacks=(LOOKBACK,))
     assert usable_years(panel, (2015, 2018, 2019), folds=FOLDS, lookbacks=(LOOKBACK,)) == (2018, 2019)
@@ -94,7 +94,7 @@ def test_a_test_year_is_refused_and_years_without_history_are_passed_over(panel:
         usable_years(panel, (2015, 2016), folds=FOLDS, lookbacks=(LOOKBACK,))
 
 
-def test_a_sample_of_names_is_whole_histories_and_stays_when_others_list() -> None:
+def test_a_sample_of_tickers_is_whole_histories_and_stays_when_others_list() -> None:
     wide = random_panel(tickers=6, sessions=300)
     few = sample_of_tickers(wide, tickers=3)
     names = {few.tickers[code] for code in few.ticker.unique().tolist()}

@@ -11,7 +11,7 @@ import torch
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FitSpec
-from forecast_assets.core.training.fit import Fit, Resumable, fit
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Resumable
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS, FoldSpec
@@ -30,10 +30,8 @@ def run(name: str, *, checkpoint: Resumable | None = None, die_after: int = EPOC
         if epoch["epoch"] + 1 == die_after < EPOCHS:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return fit(
-        name, spec, panel=panel, fold=fold, stats=fit_stats(panel, fold), lookback=LOOKBACK, seed=3, hardware=CPU,
-        on_epoch=on_epoch, checkpoint=checkpoint,
-    )  # fmt: skip
+    trainer = FoldTrainer(name, spec, panel, fold, fit_stats(panel, fold), LOOKBACK, CPU)
+    return trainer.fit(3, on_epoch=on_epoch, checkpoint=checkpoint)
 
 
 def killed(name: str, checkpoint: Resumable) -> None:
@@ -66,7 +64,7 @@ def test_a_finished_fit_is_not_trained_again(tmp_path: Path) -> None:
     assert all(torch.equal(again.weights[key], first.weights[key]) for key in first.weights)
 
 
-def test_the_checkpoint_of_another_fit_is_refused(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_fit_is_an_error(tmp_path: Path) -> None:
     run("b0_mlp", checkpoint=Resumable(tmp_path / "fit", key="a"))
     with pytest.raises(BadInput, match="belongs to another fit"):
         run("b0_mlp", checkpoint=Resumable(tmp_path / "fit", key="b"))

@@ -1,4 +1,4 @@
-"""The epoch that remains was chosen by the validation decisions, and by them alone."""
+"""The best epoch is chosen by the validation rows, and by them alone."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 
 from forecast_assets.core.models.base import standardised_pinball
 from forecast_assets.core.specs import FoldSpec, MlpSpec
-from forecast_assets.core.training.fit import Hardware, fit, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -28,9 +28,9 @@ def fold(panel: PanelTensors) -> Fold:
     return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
 
 
-def test_the_score_of_a_fit_is_its_pinball_on_the_validation_decisions(panel: PanelTensors, fold: Fold) -> None:
+def test_the_score_of_a_fit_is_its_pinball_on_the_validation_rows(panel: PanelTensors, fold: Fold) -> None:
     hardware, stats = Hardware(CPU.accelerator, CPU.precision), fit_stats(panel, fold)
-    done = fit("b0_mlp", SPEC, panel=panel, fold=fold, stats=stats, lookback=LOOKBACK, seed=1, hardware=hardware)
+    done = FoldTrainer("b0_mlp", SPEC, panel, fold, stats, LOOKBACK, hardware).fit(1)
     scores = {}
     for split, ends in (("validation", fold.validation), ("test", fold.test)):
         quantiles = predict(
@@ -45,11 +45,8 @@ def test_labels_of_the_test_year_move_neither_the_chosen_epoch_nor_its_score(pan
     targets = panel.targets.clone()
     targets[fold.test] = torch.flip(targets[fold.test], dims=(0,)) * -50
     fits = [
-        fit(
-            "b0_mlp", SPEC, panel=version, fold=fold, stats=fit_stats(version, fold), lookback=LOOKBACK, seed=1,
-            hardware=CPU,
-        )
+        FoldTrainer("b0_mlp", SPEC, version, fold, fit_stats(version, fold), LOOKBACK, CPU).fit(1)
         for version in (panel, replace(panel, targets=targets))
-    ]  # fmt: skip
+    ]
     assert fits[0].best_epoch == fits[1].best_epoch
     assert fits[0].validation_pinball == fits[1].validation_pinball

@@ -1,4 +1,4 @@
-"""Going on from given weights: never worse on validation, and nothing that has not matured has a say."""
+"""A fit from given weights: never worse on validation, and what has not matured changes nothing."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import torch
 from forecast_assets.core.evaluation.champion_challenger import challenger_scores
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
-from forecast_assets.core.training.fit import START, Fit, fit, predict
+from forecast_assets.core.training.fit import START, Fit, FoldTrainer, predict
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -39,12 +39,10 @@ def night(panel: PanelTensors) -> Fold:
 
 
 def retrained(
-    name: str, panel: PanelTensors, stats: FoldStats, *, start: dict[str, torch.Tensor] | None, **knobs: float
+    name: str, panel: PanelTensors, stats: FoldStats, *, start: dict[str, torch.Tensor] | None, **settings: float
 ) -> Fit:
-    spec: FitSpec = SPECS[name].model_copy(update=knobs)
-    return fit(
-        name, spec, panel=panel, fold=night(panel), stats=stats, lookback=LOOKBACK, seed=5, hardware=CPU, start=start
-    )
+    spec: FitSpec = SPECS[name].model_copy(update=settings)
+    return FoldTrainer(name, spec, panel, night(panel), stats, LOOKBACK, CPU).fit(5, start=start)
 
 
 def equal(one: Fit, other: Fit) -> bool:
@@ -81,7 +79,7 @@ def test_what_had_not_matured_changes_no_weight(name: str, panel: PanelTensors, 
     assert clean.curve[0]["train_loss"] == dirty.curve[0]["train_loss"]
 
 
-def test_the_shadow_decisions_change_no_weight(panel: PanelTensors, stats: FoldStats) -> None:
+def test_the_comparison_rows_change_no_weight(panel: PanelTensors, stats: FoldStats) -> None:
     start = retrained("b1_tft", panel, stats, start=None, epochs=1).weights
     targets = panel.targets.clone()
     targets[night(panel).test] *= 100
@@ -101,15 +99,15 @@ def test_a_matured_training_label_does_change_the_weights(panel: PanelTensors, s
 def test_a_harmed_challenger_is_not_promoted(panel: PanelTensors, stats: FoldStats) -> None:
     champion = retrained("b0_mlp", panel, stats, start=None, epochs=2).weights
     harmed = {name: weight + 0.5 for name, weight in champion.items()}
-    shadow = night(panel).test
+    compared = night(panel).test
     before, after = (
         predict(
-            "b0_mlp", SPECS["b0_mlp"], weights, panel=panel, ends=shadow, stats=stats, lookback=LOOKBACK,
+            "b0_mlp", SPECS["b0_mlp"], weights, panel=panel, ends=compared, stats=stats, lookback=LOOKBACK,
             device="cpu",
         ).double().numpy()
         for weights in (champion, harmed)
     )  # fmt: skip
-    y, date = panel.targets[shadow].double().numpy(), panel.date[shadow].numpy().astype(np.int64)
+    y, date = panel.targets[compared].double().numpy(), panel.date[compared].numpy().astype(np.int64)
     verdict = challenger_scores(before, after, y=y, date=date, spec=SPEC)
     assert verdict.worse
     assert not verdict.promoted

@@ -13,8 +13,8 @@ from forecast_assets.core.windows import build
 from forecast_assets.core.windows import leakage_checks as proofs
 from forecast_assets.core.windows.leakage_checks import window_leakage
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 START = dt.date(2023, 9, 1)
 

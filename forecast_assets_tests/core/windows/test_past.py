@@ -16,8 +16,8 @@ from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.past import Past, outcomes, past_of
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, cover, single_windows
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 SESSIONS = 30
 START = dt.date(2023, 9, 1)

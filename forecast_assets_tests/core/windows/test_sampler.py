@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, RunSampler, ticker_shares
+from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, WindowSampler, ticker_shares
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -48,7 +48,7 @@ def two_tickers() -> tuple[PanelTensors, torch.Tensor]:
 
 def drawn_windows(panel: PanelTensors, ends: torch.Tensor, layout: Layout, *, runs: int, seed: int = 0) -> torch.Tensor:
     """Row of every window that counts in ``runs`` drawn runs."""
-    drawn = RunSampler.over(panel, ends, layout=layout).draw(runs, generator=torch.Generator().manual_seed(seed))
+    drawn = WindowSampler.over(panel, ends, layout=layout).draw(runs, generator=torch.Generator().manual_seed(seed))
     slots, counts = drawn.ends(layout)
     is_end = torch.zeros(panel.rows, dtype=torch.bool)
     is_end[ends] = True
@@ -64,7 +64,9 @@ def test_windows_are_even_over_tickers_and_over_the_ends_of_a_ticker(layout: Lay
     first = ends < 60
     # Windows of one run are drawn together: one slot of each run is as good as independent draws.
     for slot in {0, layout.ends - 1}:
-        drawn = RunSampler.over(panel, ends, layout=layout).draw(60_000, generator=torch.Generator().manual_seed(slot))
+        drawn = WindowSampler.over(panel, ends, layout=layout).draw(
+            60_000, generator=torch.Generator().manual_seed(slot)
+        )
         slots, inside = drawn.ends(layout)
         counts = torch.bincount(slots[:, slot][inside[:, slot]], minlength=panel.rows)[ends].double()
         expected = torch.where(first, 1 / first.sum(), 1 / (~first).sum()).double() * counts.sum() / 2
@@ -75,7 +77,7 @@ def test_windows_are_even_over_tickers_and_over_the_ends_of_a_ticker(layout: Lay
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_as_many_windows_are_drawn_as_asked_for(layout: Layout) -> None:
     panel, ends = two_tickers()
-    runs = RunSampler.over(panel, ends, layout=layout).runs_for(40_000)
+    runs = WindowSampler.over(panel, ends, layout=layout).blocks_for(40_000)
     assert len(drawn_windows(panel, ends, layout, runs=runs)) == pytest.approx(40_000, rel=0.02)
 
 
@@ -92,7 +94,7 @@ def test_every_window_that_counts_is_a_training_end_within_one_segment(layout: L
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_no_run_shows_a_row_after_the_last_training_end_of_its_stretch(layout: Layout) -> None:
     panel, ends = two_tickers()
-    drawn = RunSampler.over(panel, ends, layout=layout).draw(2_000, generator=torch.Generator().manual_seed(0))
+    drawn = WindowSampler.over(panel, ends, layout=layout).draw(2_000, generator=torch.Generator().manual_seed(0))
     rows = drawn.rows(layout, lookback=LOOKBACK)
     assert set(rows.unique().tolist()) == {*range(12), *range(60, 108)}
     segment = panel.segment_start.cumsum(0)[rows]

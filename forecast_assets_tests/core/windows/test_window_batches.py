@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from forecast_assets.core.windows.window_batches import Layout, Runs, check_windows, cover, single_windows
+from forecast_assets.core.windows.window_batches import Layout, WindowBatch, check_windows, cover, single_windows
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 4
@@ -11,7 +11,7 @@ LOOKBACK = 4
 
 def test_a_run_shows_its_windows_end_to_end() -> None:
     layout = Layout(ends=3, stride=2)
-    run = Runs(*(torch.tensor([row]) for row in (10, 5, 30)))
+    run = WindowBatch(*(torch.tensor([row]) for row in (10, 5, 30)))
     assert run.rows(layout, lookback=LOOKBACK).tolist() == [list(range(7, 15))]
     ends, counts = run.ends(layout)
     assert ends.tolist() == [[10, 12, 14]]
@@ -21,7 +21,7 @@ def test_a_run_shows_its_windows_end_to_end() -> None:
 
 def test_slots_beyond_the_edges_do_not_count_and_repeat_rows_within_them() -> None:
     layout = Layout(ends=3, stride=2)
-    run = Runs(*(torch.tensor([row]) for row in (-1, 1, 2)))
+    run = WindowBatch(*(torch.tensor([row]) for row in (-1, 1, 2)))
     ends, counts = run.ends(layout)
     assert ends.tolist() == [[1, 1, 2]]
     assert counts.tolist() == [[False, True, False]]

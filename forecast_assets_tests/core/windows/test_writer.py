@@ -9,12 +9,12 @@ from safetensors import safe_open
 
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.panel.parts import ticker_parts
-from forecast_assets.core.windows.build import Names, build_tensors, part_tensors
+from forecast_assets.core.windows.build import Vocabulary, build_tensors, part_tensors
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.writer import create
 from forecast_assets_tests.core.panel.test_leakage import features
-from forecast_assets_tests.core.panel.walks import walk
 from forecast_assets_tests.helpers.builders import panel, panel_spec
+from forecast_assets_tests.helpers.random_walks import walk
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def rows() -> pl.DataFrame:
 
 def test_a_panel_written_ticker_by_ticker_loads_as_the_panel_built_whole(rows: pl.DataFrame, tmp_path: Path) -> None:
     columns = feature_names(rows)
-    names = Names.of(rows.lazy())
+    names = Vocabulary.of(rows.lazy())
     empty = part_tensors(rows.head(0), feature_names=columns, names=names)
     with create(tmp_path / "panel.safetensors", empty, rows=rows.height) as file:
         for part in ticker_parts(rows.lazy(), rows_per_part=1):

@@ -1,8 +1,10 @@
-"""The TFT's building blocks: gated linear unit, gate-add-norm, gated residual network, dropout.
+"""The TFT's building blocks: gated linear unit, gate-add-norm, gated residual network, attention, dropout.
 
 Parameters carry pytorch-forecasting's names and initial distributions (``pytorch_forecasting/models/
 temporal_fusion_transformer/sub_modules.py``, 1.8); how they are executed is our own.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +28,12 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
 
 
 def exporting() -> bool:
-    """Whether the network is being traced or exported: then nothing is cut into chunks, whose number would be baked in."""
+    """Return whether the network is being traced or exported, where chunks, whose number would be baked in, are not made."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def interpolation(size_in: int, size_out: int, *, like: Tensor) -> Tensor:
-    """Linear interpolation with aligned corners as a matrix, (size_out, size_in), of the dtype and device of ``like``."""
+    """Return linear interpolation with aligned corners as a matrix, (size_out, size_in), on the device of ``like``."""
     columns = torch.eye(size_in, dtype=like.dtype, device=like.device)[:, None]  # each resampled is one of the matrix
     return functional.interpolate(columns, size_out, mode="linear", align_corners=True).squeeze(1).T.contiguous()
 
@@ -137,3 +139,39 @@ class GatedResidualNetwork(nn.Module):
             return self.gate_norm(self.fc2(activated), residual)
         weight, bias = glu.fc.weight @ self.fc2.weight, glu.fc.weight @ self.fc2.bias + glu.fc.bias
         return self.gate_norm.norm(functional.glu(functional.linear(activated, weight, bias), dim=-1) + residual)
+
+
+class QueryAttention(nn.Module):
+    """Interpretable multi-head attention (Lim et al. 2021, section 4.4) of one query per window to the window's L steps.
+
+    Heads share the values and are averaged.
+
+    With a single query the key projection is applied to the query and the value projection to the attended mean
+    instead of to every step: exact, since q . (W k + b) differs from (W' q) . k by what the softmax cancels, and
+    attention weights sum to one. Parameters are pytorch-forecasting's, the heads' stacked; a key's bias has no effect
+    and is kept for its ``state_dict`` only.
+    """
+
+    def __init__(self, hidden: int, *, heads: int, dropout: float) -> None:
+        super().__init__()
+        if hidden < heads:
+            raise ValueError(f"QueryAttention: {heads} heads need at least as many hidden units, not {hidden}")
+        self.rate, self.width = dropout, hidden // heads
+        self.query_weight = nn.Parameter(torch.empty(heads, self.width, hidden))
+        self.query_bias = nn.Parameter(torch.zeros(heads, self.width))
+        self.key_weight = nn.Parameter(torch.empty(heads, self.width, hidden))
+        self.register_buffer("key_bias", torch.zeros(heads, self.width))
+        self.value = nn.Linear(hidden, self.width)
+        self.out = nn.Linear(self.width, hidden, bias=False)
+        for weight in (*self.query_weight.data, *self.key_weight.data, self.value.weight, self.out.weight):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(self.value.bias)
+
+    def forward(self, query: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H) queries on (L, B, H) steps -> (B, H) outputs, (B, heads, L) attention weights."""
+        per_head = torch.einsum("bh,ndh->bnd", query, self.query_weight) + self.query_bias  # (B, heads, width)
+        folded = torch.einsum("bnd,ndh->bnh", per_head, self.key_weight) / math.sqrt(self.width)  # (B, heads, H)
+        attention = torch.softmax(torch.bmm(folded, steps.permute(1, 2, 0)), dim=-1)  # (B, heads, L)
+        attended = torch.bmm(attention, steps.transpose(0, 1))  # (B, heads, L) @ (B, L, H) -> (B, heads, H)
+        head = dropout(self.value(attended), self.rate, training=self.training).mean(dim=1)  # (B, width)
+        return dropout(self.out(head), self.rate, training=self.training), attention

@@ -1,25 +1,26 @@
-"""B1 to B3: the TFT with no, one or two static variables, and a monotone quantile head."""
+"""B1 to B3: the Temporal Fusion Transformer with no, one or two static variables, and a monotone quantile head."""
 
 import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.tft.network import Outputs, TftNetwork, TftSizes
 from forecast_assets.core.specs import TftSpec
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 
 
 def embedding_size(count: int) -> int:
-    """Width of an embedding of ``count`` ids, the unknown one included: min(round(count ** 0.25), 32), at least 1."""
+    """Return the width of an embedding of ``count`` ids, with the unknown one: min(round(count ** 0.25), 32), at least 1."""
     return max(1, min(round(count**0.25), 32))
 
 
 class Tft(LocationScaleModel):
     """The TFT with ``static`` (of ticker, sector, exchange) as its static variables.
 
-    The encoder shows ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar
-    of the sessions t+1, t+5 and t+20. Some training ids are shown as unknown, so that the unknown id is a trained one.
-    ``made`` names observed variables that a subclass makes itself, see ``shown``.
+    The encoder reads ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar of
+    the sessions ahead. Some training ids are replaced by the unknown one, so that it is trained too. ``derived`` names
+    observed variables that a subclass computes itself, see ``values``.
     """
 
     def __init__(
@@ -29,12 +30,12 @@ class Tft(LocationScaleModel):
         stats: FoldStats,
         lookback: int,
         static: tuple[str, ...],
-        made: tuple[str, ...] = (),
+        derived: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
-        self.columns: tuple[str, ...] = (*spec.observed, *spec.known)
-        self.variables = (*spec.observed, *made, *spec.known)
-        self.lookback, self.static, self.unknown_share = lookback, static, spec.unknown_share
+        self.reads, self.lookback = spec.reads, lookback
+        self.variables = (*spec.observed, *derived, *spec.known)
+        self.static, self.unknown_share = static, spec.unknown_share
         counts = {name: stats.count(name) for name in static}
         self.network = TftNetwork(
             TftSizes(
@@ -43,7 +44,7 @@ class Tft(LocationScaleModel):
                 heads=spec.heads,
                 dropout=spec.dropout,
                 lookback=lookback,
-                observed=len(spec.observed) + len(made),
+                observed=len(spec.observed) + len(derived),
                 known=len(spec.known),
                 static={name: (count, min(embedding_size(count), spec.hidden)) for name, count in counts.items()},
             )
@@ -56,20 +57,24 @@ class Tft(LocationScaleModel):
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
-        """Raw numbers of each decision, (B, 3, 7)."""
-        return self.look(batch).raw
+        """Return the raw numbers of each forecast, (B, 3, 7)."""
+        return self.outputs(batch).raw
 
-    def look(self, batch: Batch) -> Outputs:
-        """The network's raw numbers, and what it looked at to get them."""
-        return self.network.explain(self.shown(batch), batch.offsets, self.ids(batch))
+    def outputs(self, batch: Batch) -> Outputs:
+        """Return the network's raw numbers with its selection and attention weights."""
+        return self.network.outputs(*self.inputs(batch))
 
-    def shown(self, batch: Batch) -> Tensor:
-        """The ``variables`` of each session of the runs, (K, T, V): here the first columns of the rows."""
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rows, offsets and static ids that the network takes."""
+        return self.values(batch), batch.offsets, self.ids(batch)
+
+    def values(self, batch: Batch) -> Tensor:
+        """Return the ``variables`` of each session of the blocks, (K, T, V): here the first columns of the rows."""
         return batch.rows[..., : len(self.variables)]
 
     def ids(self, batch: Batch) -> Tensor:
-        """Static ids of each run, (K, S); in training a share of them unknown, per run."""
-        ids = [batch.per_run(getattr(batch, name)) for name in self.static]
+        """Return the static ids of each block, (K, S); in training a share of them unknown, per block."""
+        ids = [batch.per_block(getattr(batch, name)) for name in self.static]
         if not ids:
             return batch.ticker.new_empty(batch.rows.shape[0], 0)
         stacked = torch.stack(ids, dim=1)
@@ -77,3 +82,28 @@ class Tft(LocationScaleModel):
             hidden = torch.rand(stacked.shape, device=stacked.device) < self.unknown_share
             stacked = torch.where(hidden, UNKNOWN_ID, stacked)
         return stacked
+
+    @torch.no_grad()
+    def explain(self, batch: Batch) -> Explanation:
+        """Return variable importance and attention of each forecast of ``batch``, in evaluation mode.
+
+        The definitions are those of pytorch-forecasting's ``interpret_output(reduction="none")``, but for attention weights
+        below 1e-5, which it drops.
+        """
+        training = self.training
+        self.eval()
+        outputs = self.outputs(batch)
+        self.train(training)
+        unread = batch.rows.shape[1] - outputs.encoder_weights.shape[1]  # sessions before the windows, see ``Maml``
+        steps = (
+            batch.offsets[:, None] - unread + torch.arange(1 - batch.lookback, 1, device=batch.offsets.device)
+        )  # (M, L)
+        return Explanation(
+            attention=outputs.attention.mean(dim=1),
+            encoder=outputs.encoder_weights[:, steps].mean(dim=2).flatten(0, 1),  # (K, M, L, V) -> (B, V)
+            decoder=outputs.decoder_weights,
+            static=outputs.static_weights.repeat_interleave(len(batch.offsets), dim=0),
+            encoder_names=self.variables,
+            decoder_names=self.variables[len(self.variables) - outputs.decoder_weights.shape[-1] :],
+            static_names=self.static,
+        )

@@ -1,7 +1,7 @@
-"""The whole network: runs of consecutive sessions and the windows in them -> raw quantile numbers per horizon.
+"""The TFT's network: blocks of consecutive sessions and the windows in them -> raw quantile numbers per horizon.
 
-What depends on one session alone (prescalers, variable selection) is computed once per run and session, then copied to
-the windows that show it; what depends on a window's start (the LSTM's state and all after it) once per window. pytorch-
+What depends on one session alone (prescalers, variable selection) is computed once per block and session, then copied to
+the windows that hold it; what depends on a window's start (the LSTM's state and all after it) once per window. pytorch-
 forecasting computes all of it for every session of every window.
 """
 
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.tft.attention import QueryAttention
-from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, Lstm, exporting
+from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, Lstm, QueryAttention, exporting
 from forecast_assets.core.models.tft.selection import Folded, Prescaled, RealSelection, StaticSelection
 
 CHUNK_WINDOWS = 128
@@ -23,27 +22,27 @@ CHUNK_WINDOWS = 128
 
 @dataclass(frozen=True)
 class TftSizes:
-    """What a network is built from."""
+    """Sizes of a ``TftNetwork``."""
 
     hidden: int
     hidden_continuous: int
     heads: int
     dropout: float
     lookback: int
-    observed: int  # columns known up to the decision only
-    known: int  # columns that describe the sessions ahead; they follow the observed ones
+    observed: int  # columns known up to the forecast origin only
+    known: int  # known-future covariates; they follow the observed columns
     static: dict[str, tuple[int, int]]  # name -> (number of ids, width of the embedding)
 
 
 class Outputs(NamedTuple):
-    """Raw numbers and what the network looked at to get them; windows in run-major order, B = K x M."""
+    """Raw numbers, selection and attention weights; windows in block-major order, B = K x M."""
 
     raw: Tensor  # (B, 3, 7)
     attention: Tensor  # (B, heads, L) over the window's sessions, oldest first
-    encoder_weights: Tensor  # (K, T, observed + known) of each session of a run
+    encoder_weights: Tensor  # (K, T, observed + known) of each session of a block
     decoder_weights: Tensor  # (B, known)
     static_weights: Tensor  # (K, S)
-    hidden: Tensor  # (B, H) what the raw numbers are a linear map of
+    hidden: Tensor  # (B, H) last hidden state: the raw numbers are a linear map of it
 
 
 class TftNetwork(nn.Module):
@@ -51,7 +50,7 @@ class TftNetwork(nn.Module):
 
     def __init__(self, sizes: TftSizes) -> None:
         super().__init__()
-        hidden, rate = sizes.hidden, sizes.dropout
+        hidden, rate, self.sizes = sizes.hidden, sizes.dropout, sizes
         columns = sizes.observed + sizes.known
         self.hidden, self.lookback, self.observed, self.known = hidden, sizes.lookback, sizes.observed, sizes.known
         self.prescaler_weight = nn.Parameter(torch.empty(columns, sizes.hidden_continuous).uniform_(-1, 1))
@@ -76,15 +75,15 @@ class TftNetwork(nn.Module):
         self.output = nn.Linear(hidden, len(HORIZONS) * len(QUANTILES))
 
     def forward(self, rows: Tensor, offsets: Tensor, ids: Tensor) -> Tensor:
-        """Raw numbers of each window, (K M, 3, 7), windows in run-major order.
+        """Return the raw numbers of each window, (K M, 3, 7), windows in block-major order.
 
-        ``rows``: (K, T, C) standardised sessions of K runs; ``offsets``: (M,) positions in a run where a window ends,
+        ``rows``: (K, T, C) standardised sessions of K blocks; ``offsets``: (M,) positions in a block where a window ends,
         each at least ``lookback`` - 1; ``ids``: (K, S) static ids.
         """
-        return self.explain(rows, offsets, ids).raw
+        return self.outputs(rows, offsets, ids).raw
 
-    def explain(self, rows: Tensor, offsets: Tensor, ids: Tensor) -> Outputs:
-        """As ``forward``, with the selection and attention weights on the way."""
+    def outputs(self, rows: Tensor, offsets: Tensor, ids: Tensor) -> Outputs:
+        """Return the raw numbers with the selection and attention weights."""
         prescalers = Prescaled(self.prescaler_weight, self.prescaler_bias)
         encoder = self.encoder_selection.fold(prescalers)
         decoder = None if self.decoder_selection is None else self.decoder_selection.fold(prescalers)
@@ -98,12 +97,12 @@ class TftNetwork(nn.Module):
         return Outputs(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _chunk(self, rows: Tensor, offsets: Tensor, ids: Tensor, encoder: Folded, decoder: Folded | None) -> Outputs:
-        runs = rows.shape[0]
+        blocks = rows.shape[0]
         static, static_weights = self._static(rows, ids)  # (K, H)
         context = self.context_selection(static)
-        x = rows.transpose(0, 1).contiguous()  # (K, T, C) -> (T, K, C): a session of all runs is one contiguous row
+        x = rows.transpose(0, 1).contiguous()  # (K, T, C) -> (T, K, C): a session of all blocks is one contiguous row
         selected, encoder_weights = self.encoder_selection(x, context, encoder)  # (T, K, H)
-        ahead, decoder_weights = self._ahead(x, offsets, context, decoder)  # (M, K, H)
+        ahead, decoder_weights = self._decoder_input(x, offsets, context, decoder)  # (M, K, H)
 
         # Each window's copy of its sessions; windows are in end-major order (M K) from here on.
         steps = offsets + torch.arange(1 - self.lookback, 1, device=offsets.device)[:, None]  # (L, M)
@@ -122,12 +121,12 @@ class TftNetwork(nn.Module):
         last_hidden = self.pre_output(fused, decoded[0])  # (M K, H)
         raw = self.output(last_hidden)  # (M K, 21)
         return Outputs(
-            _run_major(raw.view(-1, runs, len(HORIZONS), len(QUANTILES))),
-            _run_major(attention.view(-1, runs, *attention.shape[1:])),
+            _block_major(raw.view(-1, blocks, len(HORIZONS), len(QUANTILES))),
+            _block_major(attention.view(-1, blocks, *attention.shape[1:])),
             encoder_weights.transpose(0, 1),
-            _run_major(decoder_weights),
+            _block_major(decoder_weights),
             static_weights,
-            _run_major(last_hidden.view(-1, runs, self.hidden)),
+            _block_major(last_hidden.view(-1, blocks, self.hidden)),
         )
 
     def _static(self, rows: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,14 +134,16 @@ class TftNetwork(nn.Module):
             return rows.new_zeros(rows.shape[0], self.hidden), rows.new_zeros(rows.shape[0], 0)
         return self.static_selection(ids)
 
-    def _ahead(self, x: Tensor, offsets: Tensor, context: Tensor, folded: Folded | None) -> tuple[Tensor, Tensor]:
-        """What is known of the sessions ahead stands in the last row of a window: (M, K, H), (M, K, known)."""
+    def _decoder_input(
+        self, x: Tensor, offsets: Tensor, context: Tensor, folded: Folded | None
+    ) -> tuple[Tensor, Tensor]:
+        """Select among the known-future covariates, in the last row of a window: (M, K, H), (M, K, known) weights."""
         last = x[..., self.observed :].index_select(0, offsets)  # (M, K, known)
         if self.decoder_selection is None or folded is None:
             return context.new_zeros(*last.shape[:2], self.hidden), last
         return self.decoder_selection(last, context, folded)
 
 
-def _run_major(x: Tensor) -> Tensor:
+def _block_major(x: Tensor) -> Tensor:
     """(M, K, ...) -> (K M, ...)."""
     return x.transpose(0, 1).contiguous().flatten(0, 1)

@@ -109,13 +109,13 @@ class RealSelection(nn.Module):
         return torch.cat(selected), torch.cat(weights)
 
     def _select(self, x: Tensor, context: Tensor, folded: Folded) -> tuple[Tensor, Tensor]:
-        steps, runs, count = x.shape
+        steps, blocks, count = x.shape
         outputs = self._networks(x.reshape(-1, count), folded)  # (V, T K, hidden)
         if self.weigh is None:
-            return outputs.view(steps, runs, self.hidden), torch.ones_like(x)
+            return outputs.view(steps, blocks, self.hidden), torch.ones_like(x)
         weights = self._weights(x, context, folded)  # (T, K, V)
         selected = torch.bmm(weights.view(-1, 1, count), outputs.transpose(0, 1))  # (N, 1, V) @ (N, V, hidden)
-        return selected.view(steps, runs, self.hidden), weights
+        return selected.view(steps, blocks, self.hidden), weights
 
     def _weights(self, x: Tensor, context: Tensor, folded: Folded) -> Tensor:
         """Softmax weights of the variables, (T, K, V)."""

@@ -3,7 +3,6 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.models.base import Batch
-from forecast_assets.core.models.tft.explain import explain
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.models.tft.network import TftSizes
 from forecast_assets.core.specs import TftSpec
@@ -33,7 +32,7 @@ def stats() -> FoldStats:
 
 
 def batch() -> Batch:
-    """Four runs with three window ends each."""
+    """Four blocks with three window ends each."""
     generator = torch.Generator().manual_seed(0)
 
     def ids(count: int) -> Tensor:
@@ -60,9 +59,9 @@ def test_importance_and_attention_are_those_of_pytorch_forecasting(static: tuple
     theirs = oracle(sizes).eval()
     model.network.load_state_dict(translated(dict(theirs.state_dict()), sizes))
     model.train()
-    ours, of = explain(model, batch()), batch()
+    ours, of = model.explain(batch()), batch()
     with torch.no_grad():
-        ids = [of.per_run(getattr(of, name)) for name in static]
+        ids = [of.per_block(getattr(of, name)) for name in static]
         stacked = torch.stack(ids, dim=1) if ids else torch.empty(4, 0, dtype=torch.int64)
         output = theirs(oracle_inputs(of.rows, of.offsets, stacked, lookback=LOOKBACK))
     expected = theirs.interpret_output(output, reduction="none")

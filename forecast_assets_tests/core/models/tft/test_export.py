@@ -1,4 +1,4 @@
-"""The network leaves Python: traced and exported, saved, loaded, and run on batches of other shapes."""
+"""The network outside Python: traced and exported, saved, loaded, and run on batches of other shapes."""
 
 from pathlib import Path
 
@@ -12,17 +12,19 @@ from forecast_assets_tests.helpers.tft_oracle import oracle, ours
 LOOKBACK = 12
 SIZES = TftSizes(8, 4, 2, 0.1, LOOKBACK, observed=3, known=2, static={"ticker": (9, 2), "sector": (4, 1)})
 SHAPES = [(5, 3), (1, 1), (7, 1), (1, 4), (150, 3)]
-"""Runs and window ends per run; the first is what is traced."""
+"""Blocks and window ends per block; the first is what is traced."""
 
 
 def network() -> TftNetwork:
     return ours(oracle(SIZES), SIZES).eval()
 
 
-def inputs(runs: int, ends: int) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(runs)
-    rows = torch.randn(runs, LOOKBACK - 1 + 2 * ends, 5, generator=generator)
-    ids = torch.stack([torch.randint(count, (runs,), generator=generator) for count, _ in SIZES.static.values()], dim=1)
+def inputs(blocks: int, ends: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(blocks)
+    rows = torch.randn(blocks, LOOKBACK - 1 + 2 * ends, 5, generator=generator)
+    ids = torch.stack(
+        [torch.randint(count, (blocks,), generator=generator) for count, _ in SIZES.static.values()], dim=1
+    )
     return rows, LOOKBACK + 2 * torch.arange(ends), ids
 
 
@@ -39,9 +41,9 @@ def test_traced_saved_and_loaded_it_gives_the_same_numbers(tmp_path: Path) -> No
 @torch.no_grad()
 def test_exported_saved_and_loaded_it_gives_the_same_numbers(tmp_path: Path) -> None:
     original = network()
-    runs, sessions, ends = (torch.export.Dim(name, min=1, max=4096) for name in ("runs", "sessions", "ends"))
+    blocks, sessions, ends = (torch.export.Dim(name, min=1, max=4096) for name in ("blocks", "sessions", "ends"))
     exported = torch.export.export(
-        original, inputs(*SHAPES[0]), dynamic_shapes=({0: runs, 1: sessions}, {0: ends}, {0: runs})
+        original, inputs(*SHAPES[0]), dynamic_shapes=({0: blocks, 1: sessions}, {0: ends}, {0: blocks})
     )
     torch.export.save(exported, tmp_path / "exported.pt2")
     loaded = torch.export.load(tmp_path / "exported.pt2").module()

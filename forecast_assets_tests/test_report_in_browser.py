@@ -1,7 +1,4 @@
-"""What people read, in a real Chromium: the report at two widths.
-
-Debian's ``chromium`` is enough; without one the tests are skipped.
-"""
+"""The report in a real Chromium, at two widths; skipped without one."""
 
 import pytest
 from playwright.sync_api import Browser
@@ -18,13 +15,13 @@ def test_the_report_reads_without_network_script_or_sideways_scrolling(
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     asked: list[str] = []
-    said: list[str] = []
+    messages: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
+    page.on("console", lambda message: messages.append(message.text))
     report = smoke_graph.root / "reports" / "latest" / "backtest.html"
     page.goto(report.as_uri())
     assert asked == [report.as_uri()]
-    assert said == []
+    assert messages == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h2").first.inner_text() == "Verdict"
     drawn = page.locator("figure svg")

@@ -1,4 +1,4 @@
-"""A wall clock for processes of their own that a test moves; see moved_clock/sitecustomize.py."""
+"""A wall clock that a campaign moves for the processes it starts; see moved_clock/sitecustomize.py."""
 
 import datetime as dt
 import os
@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent / "moved_clock"
 
 
 class MovedClock:
-    """The time of every process that is started with ``variables`` in its environment."""
+    """The clock of every process that is started with ``variables`` in its environment."""
 
     def __init__(self, file: Path, moment: dt.datetime) -> None:
         self._file = file
@@ -25,7 +25,7 @@ class MovedClock:
         return dt.datetime.fromtimestamp(time.time() + self._offset, dt.UTC)
 
     def move_to(self, moment: dt.datetime) -> None:
-        """It is ``moment`` now, and time goes on from there."""
+        """Set the clock to ``moment``; it runs on from there."""
         self._offset = moment.timestamp() - time.time()
         new = self._file.with_suffix(".new")
         new.write_text(repr(self._offset))

@@ -1,8 +1,8 @@
-"""The one writer of ``benchmarks/results/*.json``.
+"""Write result files, ``benchmarks/results/*.json``; folders of results.
 
-A file holds ``figures`` (key -> value and how it came about), the ``machine`` they were measured on, and package
-``versions``, ``command`` and ``commit`` of the last measurement. Each figure names its own commit too, since one key can
-be measured again alone.
+A file holds ``figures`` (key -> value and details), the ``machine`` they were measured on, and package ``versions``,
+``command`` and ``commit`` of the last measurement. Each figure has its own commit too, since one key can be measured again
+alone.
 """
 
 import datetime as dt
@@ -22,8 +22,7 @@ PACKAGES = ("dagster", "lightning", "numpy", "pandas", "polars", "pytorch-foreca
 def record(name: str, figures: dict[str, dict[str, Any]], *, command: str, folder: Path = RESULTS) -> Path:
     """Merge ``figures`` (key -> {"value": number, ...details}) into ``<folder>/<name>.json`` and return its path.
 
-    Figures from different machines do not belong in one file: raises SystemExit where the file was measured on
-    another one than this.
+    Raises SystemExit where the file was measured on another machine: figures of two machines are not mixed.
     """
     path = folder / f"{name}.json"
     before = json.loads(path.read_text()) if path.exists() else {"figures": {}, "machine": machine()}
@@ -44,7 +43,7 @@ def record(name: str, figures: dict[str, dict[str, Any]], *, command: str, folde
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on, and no name: processor, cores that this process may use, memory."""
+    """Return what figures depend on, without a host name: processor, cores that this process may use, memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _processor(),
@@ -55,7 +54,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The checked-out commit, with "-dirty" where the tree differs from it in more than results."""
+    """Return the checked-out commit, with "-dirty" where the tree differs from it in more than results."""
     head = _git("rev-parse", "--verify", "HEAD")
     changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
     return f"{head or 'uncommitted'}{'-dirty' if changed else ''}"

@@ -1,4 +1,4 @@
-"""Random walks for tests: deterministic raw panels long enough for every feature."""
+"""Build raw panels that are random walks, long enough for every feature."""
 
 import datetime as dt
 
@@ -9,7 +9,7 @@ from forecast_assets_tests.helpers.builders import MONDAY, raw
 
 
 def walk(ticker: str, length: int, *, seed: int, exchange: str = "XNYS", start: dt.date = MONDAY) -> pl.DataFrame:
-    """``length`` sessions of a random walk with overnight gaps, ranges and volumes."""
+    """Return ``length`` sessions of a random walk with overnight gaps, ranges and volumes."""
     rng = np.random.default_rng(seed)
     closes = 50 * np.exp(np.cumsum(rng.normal(0, 0.015, length)))
     opens = closes * np.exp(rng.normal(0, 0.008, length))

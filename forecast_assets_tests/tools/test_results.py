@@ -1,9 +1,11 @@
+"""Result files: figures are merged, machines are not mixed."""
+
 import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks._result import record
+from tools.results import record
 
 
 def test_a_figure_measured_alone_is_merged_into_the_others(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small published versions for the tests of the store."""
+"""Publish small versions of text files to a store."""
 
 from pathlib import Path
 from typing import Any

@@ -18,7 +18,7 @@ USER = "forecast"
 
 
 def server_programs() -> Path | None:
-    """The folder of ``initdb`` and ``postgres``; Debian keeps them off the PATH, a folder per version."""
+    """Return the folder of ``initdb`` and ``postgres``; Debian keeps them off the PATH, in a folder per version."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     found = shutil.which("initdb") or (debian[-1] if debian else None)
     return Path(found).parent if found else None
@@ -30,7 +30,7 @@ needs_postgres = pytest.mark.skipif(
 
 
 class PostgresServer:
-    """``with PostgresServer() as server: connect(server.url)``; nothing of it is left behind."""
+    """``with PostgresServer() as server: connect(server.url)``; its files are removed at the end."""
 
     def __init__(self) -> None:
         self.password = secrets.token_hex(16)
@@ -45,7 +45,7 @@ class PostgresServer:
     def __enter__(self) -> Self:
         programs = server_programs()
         assert programs is not None
-        # The server refuses to run as root, and its user may not enter the folders that pytest makes for root.
+        # The server does not run as root, and its user may not enter the folders that pytest makes for root.
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.log = self.folder / "log"
         owner: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class PostgresServer:
         subprocess.run(made, cwd=self.folder, check=True, capture_output=True, **owner)
         secret.unlink()
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
-        options["log_statement"] = "all"  # a password in any statement would stand in the log
+        options["log_statement"] = "all"  # a password in any statement would appear in the log
         command = [
             str(programs / "postgres"),
             "-D",
@@ -83,7 +83,7 @@ class PostgresServer:
             shutil.rmtree(self.folder)
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         import psycopg2
 
         connection = psycopg2.connect(self.url)

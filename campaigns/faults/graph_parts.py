@@ -1,4 +1,4 @@
-"""What is run and disturbed: parts of the graph whose artefacts were removed from a finished store."""
+"""Parts of the graph that trials run again, their artefacts removed from a copy of a finished store."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks._result import ROOT
 from campaigns.faults.worker import start
 from forecast_assets.core.models.catalogue import NETWORKS
+from tools.results import ROOT
 
 YEAR = "2019"
 FOLD = (*NETWORKS, "baselines", "ensemble", "backtest")
@@ -20,15 +20,15 @@ NIGHT = ("challenger", "serving_model", "nightly_forecast", "target_positions", 
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Assets that are made again by one command. ``partition``: only of this one."""
+class GraphPart:
+    """Assets that one command makes again. ``partition``: only this one."""
 
     assets: tuple[str, ...]
     arguments: tuple[str, ...]
     partition: str | None = None
 
     def remove(self, root: Path) -> None:
-        """Take the chain's artefacts out of a copy of the finished store."""
+        """Remove the part's artefacts from a copy of the finished store."""
         for asset in self.assets:
             folder = root / "data" / "store" / asset
             shutil.rmtree(folder / self.partition if self.partition else folder)
@@ -40,12 +40,12 @@ def _select(*assets: str) -> tuple[str, ...]:
     return ("run", "--select", ",".join(assets))
 
 
-CHAINS = {
-    "panel": Chain(PANEL, _select(*PANEL)),
-    "ensemble": Chain(("ensemble", "backtest"), (*_select("ensemble", "backtest"), "--years", YEAR), YEAR),
-    "network": Chain(("b1_tft",), (*_select("b1_tft"), "--years", YEAR), YEAR),
-    "report": Chain(REPORT, _select(*REPORT)),
-    "night": Chain(NIGHT, ("nightly",)),
+GRAPH_PARTS = {
+    "panel": GraphPart(PANEL, _select(*PANEL)),
+    "ensemble": GraphPart(("ensemble", "backtest"), (*_select("ensemble", "backtest"), "--years", YEAR), YEAR),
+    "network": GraphPart(("b1_tft",), (*_select("b1_tft"), "--years", YEAR), YEAR),
+    "report": GraphPart(REPORT, _select(*REPORT)),
+    "night": GraphPart(NIGHT, ("nightly",)),
 }
 
 
@@ -59,7 +59,7 @@ compute_logs:
 
 
 def prepare(folder: Path) -> None:
-    """The finished store below ``folder``, made by one undisturbed run, and a Dagster home that knows its partitions."""
+    """Make the finished store below ``folder`` by one run without faults, and a Dagster home that has its partitions."""
     if (folder / "finished").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -69,15 +69,15 @@ def prepare(folder: Path) -> None:
         (folder / "home" / "dagster.yaml").write_text(SHIPPED.read_text() + QUIET)
         arguments = ("run",) if log == "make" else _select("raw_panel")
         if start(arguments, root=folder, log=log).wait() != 0:
-            raise SystemExit(f"the undisturbed run failed; see {folder / log}.log")
+            raise SystemExit(f"the run without faults failed; see {folder / log}.log")
         if home == "first":
             shutil.rmtree(folder / "home")
     (folder / "finished").touch()
 
 
 def lay_out(reference: Path, root: Path, *, shared: bool = True) -> Path:
-    """A copy of the finished store to be harmed; ``shared`` files are hard links, since nothing rewrites a version."""
-    while root.exists():  # who is about to die may still write
+    """Copy the finished store for a trial; ``shared`` files are hard links, since versions are never rewritten."""
+    while root.exists():  # a process that is being killed may still write
         shutil.rmtree(root, ignore_errors=True)
     copy: Callable[..., object] = partial(os.link, follow_symlinks=False) if shared else shutil.copy2
     shutil.copytree(reference / "data" / "store", root / "data" / "store", copy_function=copy, symlinks=True)
@@ -90,7 +90,7 @@ def lay_out(reference: Path, root: Path, *, shared: bool = True) -> Path:
 
 
 def unfinished_runs(home: Path) -> list[str]:
-    """Runs in the Dagster home that have neither succeeded nor failed."""
+    """Return the runs in the Dagster home that have neither succeeded nor failed."""
     with sqlite3.connect(f"file:{home / 'history' / 'runs.db'}?mode=ro", uri=True) as database:
         rows = database.execute("SELECT run_id, status FROM runs").fetchall()
     return [f"{run} is {status}" for run, status in rows if status not in ("SUCCESS", "FAILURE", "CANCELED")]

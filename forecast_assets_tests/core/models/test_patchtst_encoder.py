@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from forecast_assets.core.models.patchtst_layers import EncoderSizes, PatchEncoder, instance_normalise, to_patches
+from forecast_assets.core.models.patchtst import EncoderSizes, PatchEncoder, instance_normalise, to_patches
 from forecast_assets_tests.core.models import naive_patchtst
 
 
@@ -104,6 +104,6 @@ def test_dropout_acts_in_training_only() -> None:
     ("change", "message"),
     [({"patch": 22}, "longer than the window of 21"), ({"heads": 3}, "3 heads do not divide the width 8")],
 )
-def test_sizes_that_do_not_fit_are_refused(change: dict[str, int], message: str) -> None:
+def test_sizes_that_do_not_fit_are_an_error(change: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EncoderSizes(**(vars(sizes(residual_attention=True)) | change))

@@ -1,0 +1,17 @@
+"""Input files read into one raw panel, as the raw panel's asset reads them."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.core.specs import PanelSpec
+
+
+def read_files(files: Sequence[Path], *, spec: PanelSpec) -> tuple[pl.DataFrame, Reading]:
+    """Return the raw panel of ``files`` and the exhausted reading, which holds rejected rows, flags and revisions."""
+    with tempfile.TemporaryDirectory() as scratch:
+        reading = Reading(files, spec=spec, scratch=Path(scratch))
+        return pl.concat(reading.parts()), reading

@@ -1,1 +1,0 @@
-"""Leaks seeded on purpose, one at a time: the suite must catch each of them."""
