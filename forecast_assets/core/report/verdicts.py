@@ -23,7 +23,7 @@ RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "naive": ("ensemble", "b0_mlp_naive", "the baseline traded daily without smoothing"),
     "same rule": ("ensemble", "b0_mlp", "both sized alike"),
     "directional": ("ensemble_directional", "b0_mlp_directional", "both unhedged (not neutral within regions)"),
-    "hedged": ("ensemble", "b0_mlp", "both beta-hedged, with betas of past sessions only"),
+    "hedged": ("ensemble", "b0_mlp", "both beta-hedged (betas of past sessions only)"),
 }
 """Versions of the comparison with the MLP baseline, fixed in advance: the ensemble's strategy, the baseline's, and how
 both are traded.
