@@ -50,7 +50,7 @@ def measure_report(options: Namespace) -> Figures:
     resource = StoreResource(data_dir=options.data_dir)
     facts = resource.store().current("backtest_report").manifest.facts
     started = time.perf_counter()
-    problems = report_problems(resource)
+    problems = report_problems(resource.store(), resource.root())
     seconds = time.perf_counter() - started
     if problems:
         raise SystemExit(f"report_seconds: the report differs from its artefacts: {problems[0]}")
@@ -174,6 +174,7 @@ def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int |
 def measure_vectorbt(options: Namespace) -> Figures:
     """Time one strategy's accounting, ours and vectorbt's alternately; the final equity must agree."""
     from forecast_assets.core.backtest.accounting import keep_book
+    from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.market import Market
 
     if options.vectorbt is None:
@@ -200,7 +201,7 @@ def measure_vectorbt(options: Namespace) -> Figures:
     smoothing = np.zeros((days, tickers))
 
     def ours() -> float:
-        accounts = keep_book(market, target, smoothing=smoothing, cost_bps=cost_bps)
+        accounts = keep_book(market, target, smoothing=smoothing, costs=Costs(cost_bps))
         return float(np.prod(1.0 + accounts.pnl.sum(axis=1) - accounts.cost.sum(axis=1)))
 
     final = ours()

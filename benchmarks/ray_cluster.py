@@ -29,7 +29,7 @@ from safetensors.torch import save
 
 from forecast_assets.assets.fold.fold_work import Fitted, FoldWork
 from forecast_assets.core.training.fit import Hardware
-from forecast_assets.resources.engine import LocalEngine, Needs, Say, in_order
+from forecast_assets.resources.engine import LocalEngine, Needs, ProgressCallback, in_order
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.cluster import TwoNodes
@@ -50,18 +50,18 @@ class OwnFolder:
 
     work: FoldWork
 
-    def __call__(self, seed: int, say: Say) -> Fitted:
-        return self.work(seed, say)
+    def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
+        return self.work(seed, report)
 
 
 class Placed(OwnFolder):
     """As ``OwnFolder``; reports with each epoch which node it is on."""
 
-    def __call__(self, seed: int, say: Say) -> Fitted:
+    def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
         import ray
 
         node = str(ray.get_runtime_context().get_node_id())
-        return self.work(seed, lambda epoch: say((node, epoch)))
+        return self.work(seed, lambda epoch: report((node, epoch)))
 
 
 def fold_work(root: Path, *, samples: int) -> FoldWork:
@@ -105,7 +105,7 @@ def load() -> None:
     import forecast_assets.core.training.fit  # noqa: F401
 
 
-def warm_up(_: int, say: Say) -> None:
+def warm_up(_: int, report: ProgressCallback) -> None:
     """Prepare a process on each node for fitting."""
     load()
     time.sleep(3.0)
@@ -150,14 +150,14 @@ def measure(root: Path, *, samples: int, rounds: int) -> Iterator[dict[str, dict
     started = time.perf_counter()
     with TwoNodes() as nodes:
         engine = RayEngine(nodes.address)
-        list(in_order(engine, warm_up, range(SLOTS), needs=ONE_CORE, hear=lambda *_: None))
+        list(in_order(engine, warm_up, range(SLOTS), needs=ONE_CORE, on_message=lambda *_: None))
         startup = time.perf_counter() - started
         with multiprocessing.get_context("spawn").Pool(SLOTS, initializer=load) as pool:
             pool.map(wait, range(SLOTS), chunksize=1)
             slots = [os.getpid(), *(process.pid for process in multiprocessing.active_children() if process.pid)]
 
             def on_ray(work: FoldWork) -> list[Fitted]:
-                return list(in_order(engine, OwnFolder(work), seeds, needs=ONE_CORE, hear=lambda *_: True))
+                return list(in_order(engine, OwnFolder(work), seeds, needs=ONE_CORE, on_message=lambda *_: True))
 
             def in_slots(work: FoldWork) -> list[Fitted]:
                 return pool.map(functools.partial(fit_in_slot, work), seeds, chunksize=1)
@@ -170,7 +170,7 @@ def measure(root: Path, *, samples: int, rounds: int) -> Iterator[dict[str, dict
         yield {"ray_node_kill_result_differs": {"value": int({digest(fits)} != hashes), "fits": FITS, **killed}}
 
     def alone(work: FoldWork) -> list[Fitted]:
-        return list(in_order(LocalEngine(), OwnFolder(work), seeds, needs=ONE_CORE, hear=lambda *_: True))
+        return list(in_order(LocalEngine(), OwnFolder(work), seeds, needs=ONE_CORE, on_message=lambda *_: True))
 
     timed(ALONE, alone, lambda: [os.getpid()])
     faster = statistics.median(row["wall"] for row in taken[RAY])
@@ -203,7 +203,7 @@ def with_a_node_killed(
     """Run the fits, kill the second node when it reports its first epoch, and add another in its place."""
     lost, where = nodes.second_id, dict[int, set[str]]()
 
-    def hear(position: int, message: tuple[str, Any]) -> bool:
+    def on_message(position: int, message: tuple[str, Any]) -> bool:
         node, _ = message
         if node == lost and not any(lost in places for places in where.values()):
             nodes.kill_second()
@@ -211,7 +211,7 @@ def with_a_node_killed(
         where.setdefault(position, set()).add(node)
         return True
 
-    fits = list(in_order(engine, Placed(work), seeds, needs=ONE_CORE, hear=hear))
+    fits = list(in_order(engine, Placed(work), seeds, needs=ONE_CORE, on_message=on_message))
     return fits, {"begun_again": sum(lost in nodes and len(nodes) > 1 for nodes in where.values())}
 
 

@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     options = parser.parse_args()
     resource = StoreResource(data_dir=str(options.data_dir))
-    if problems := report_problems(resource):
+    if problems := report_problems(resource.store(), resource.root()):
         raise SystemExit(f"the report differs from its artefacts: {problems[0]}")
     store = resource.store()
     metrics = store.current("backtest_report").json("metrics.json")

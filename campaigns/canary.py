@@ -49,13 +49,15 @@ LOGIN = f"user:{SECRETS['url password']}"
 ALERT = """
 import datetime as dt, logging, sys
 logging.basicConfig(level=logging.DEBUG)
-from forecast_assets.automation.outbox import Message, Outbox
-from forecast_assets.resources.slack import AlertSlack
-outbox = Outbox(sys.argv[1])
-outbox.enqueue([Message("a.b.opened", "a", "b", "opened", "text")], now=dt.datetime.now(dt.UTC))
+from forecast_assets.automation.outbox import Outbox
+from forecast_assets.resources.channels.channel import Message
+from forecast_assets.resources.channels.slack import AlertSlack
+outbox = Outbox(sys.argv[1], [AlertSlack(timeout_seconds=1)])
+message = Message("a.b.opened", "a", "b", "opened", "warning", "title", "text", "http://ui.test/")
+outbox.enqueue([message], now=dt.datetime.now(dt.UTC))
 for hour in range(4):
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2 * hour)
-    print(outbox.deliver(AlertSlack(timeout_seconds=1), now=later))
+    print(outbox.deliver(now=later))
 """
 BUG = """
 import fastapi.testclient

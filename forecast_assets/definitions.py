@@ -23,9 +23,9 @@ from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
 from forecast_assets.automation.schedules import next_night, nightly_schedule
 from forecast_assets.automation.sensors import SENSORS
+from forecast_assets.resources.channels.table import open_channels
 from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.settings import SettingsResource
-from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.resources.step_executor import step_executor
 from forecast_assets.resources.store_io import StoreIOManager, StoreResource
@@ -64,7 +64,7 @@ defs = dg.Definitions(
         "source": PanelSource(),
         "compute": ComputeResource(),
         "tracking": TrackingResource(),
-        "slack": AlertSlack(),
+        "alert_channels": open_channels(),
     },
     executor=step_executor(),
     loggers={"console": console},

@@ -88,7 +88,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
     from forecast_assets.resources.trial_log import fit_trial, trial_journal
-    from forecast_assets.store.artefact_files import TRAINING, plot_file
+    from forecast_assets.store.artefact_files import FIT_SETTINGS, TRAINING, plot_file
 
     store = StoreResource()
     tensors = store.store().current("windowed_tensors")
@@ -114,7 +114,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         raise BadInput(str(why))
     folder.mkdir(parents=True, exist_ok=True)
     settings_used = {name: spec.model_dump(mode="json") for name, spec in sections.items()}
-    write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / "settings.json")
+    write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / FIT_SETTINGS)
     for name, content in output.files.items():
         write_content(content, folder / name)
     for name, figure in output.plots.items():

@@ -1,4 +1,4 @@
-"""The files of deploy/: valid by the keys they use, in agreement with each other and with the package."""
+"""The files of deploy/ have valid keys and agree with each other and with the package."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
@@ -107,11 +108,13 @@ def test_no_secret_stands_in_a_file() -> None:
     assert "postgresqlPassword" not in VALUES["postgresql"]
 
 
-def test_the_service_is_started_as_its_command_line_allows_and_its_probes_need_no_token() -> None:
+def test_the_service_starts_by_its_command_line_and_its_probes_need_no_token() -> None:
     program, subcommand, *arguments = CONTAINER["args"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert program in project["project"]["scripts"]
-    parsed = cli.commands[subcommand].make_context(subcommand, arguments).params
+    serve = cli.get_command(click.Context(cli), subcommand)
+    assert serve is not None
+    parsed = serve.make_context(subcommand, arguments).params
     assert (parsed["host"], parsed["port"]) == ("0.0.0.0", CONTAINER["ports"][0]["containerPort"])
     probes = {CONTAINER[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert probes == {"/health/live", "/health/ready"}

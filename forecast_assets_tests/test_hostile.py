@@ -1,4 +1,4 @@
-"""What strangers may write - tickers, sectors, partitions, asset names, file names - never leaves its place."""
+"""Hostile input - tickers, sectors, partitions, names of assets and files - stays text and stays in its folder."""
 
 import ast
 import subprocess
@@ -161,7 +161,7 @@ def test_the_search_for_pickles_finds_one(code: str) -> None:
     assert loads_objects(ast.parse(code))
 
 
-def test_webserver_and_service_are_on_loopback_unless_told_otherwise() -> None:
+def test_webserver_and_service_are_on_loopback_by_default() -> None:
     from dagster_webserver.cli import dagster_webserver
 
     from forecast_assets.cli.serve import command as serve

@@ -28,7 +28,7 @@ def test_the_benchmark_table_is_rebuilt_from_the_store(smoke_graph: Graph, monke
     assert figures == 2
 
 
-def test_a_panel_can_be_looked_at(smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_on_the_panel_runs(smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_DATA_DIR", str(smoke_graph.root))
     text, figures = executed("explore.ipynb")
     assert "conflicting rows" in text

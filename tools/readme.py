@@ -6,8 +6,14 @@
 """
 
 import json
+import re
 from typing import Any
 
+from forecast_assets.core.report.ablation import STEPS
+from forecast_assets.core.report.evidence import selection_verdicts
+from forecast_assets.core.report.summary import general_caveats
+from forecast_assets.core.report.titles import NOTE, TITLES, title
+from forecast_assets.core.report.verdicts import return_difference_claim
 from tools.results import RESULTS, ROOT
 
 README = ROOT / "README.md"
@@ -20,53 +26,82 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
     """The README's result section as Markdown, from the metrics of both reports."""
     facts = summary["facts"]
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
+    claims = {(model, other): adds for model, other, adds in STEPS}
     lines = [
-        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits stand behind "
-        f"these numbers ({tried(summary)}).",
+        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits; "
+        f"{counted(summary)}.",
         "Every number is in [`benchmarks/metrics/panel.json`](benchmarks/metrics/panel.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
         "| model | horizon | pinball / EWMA | 95 % interval | coverage of the 95 % band | of the 90 % band |",
         "|---|---|---|---|---|---|",
         *(
-            f"| `{row['model']}` | {row['horizon']} | {number(row['pinball_ratio'], 4)} "
+            f"| {title(row['model'])} | {row['horizon']} | {number(row['pinball_ratio'], 4)} "
             f"| {number(row['pinball_ratio_low'], 3)} to {number(row['pinball_ratio_high'], 3)} "
             f"| {percent(row['coverage_95'])} | {percent(row['coverage_90'])} |"
             for row in summary["forecasts"]
         ),
         "",
+        NOTE,
+        "",
         "| strategy, net of costs | return p.a. | volatility | Sharpe | 95 % interval | max drawdown | turnover/day |",
         "|---|---|---|---|---|---|---|",
         *(
-            f"| `{row['strategy']}` | {percent(row['annual_return'])} | {percent(row['annual_volatility'])} "
+            f"| {title(row['strategy'])} | {percent(row['annual_return'])} | {percent(row['annual_volatility'])} "
             f"| {number(row['sharpe'], 2)} | {number(row['sharpe_low'], 2)} to {number(row['sharpe_high'], 2)} "
             f"| {percent(row['max_drawdown'])} | {number(row['turnover'], 3)} |"
             for row in summary["strategies"]
         ),
         "",
-        *(f"- **{verdict['verdict']}** - {verdict['claim']}. {verdict['sentence']}" for verdict in summary["verdicts"]),
+        *(f"- **{verdict['verdict']}** - {verdict['claim']}. {verdict['sentence']}" for verdict in verdicts(summary)),
         "",
-        "| step | model / held against | pinball ratio | 95 % interval | |",
+        "| step | model / compared with | pinball ratio | 95 % interval | |",
         "|---|---|---|---|---|",
         *(
-            f"| {step['claim']} | `{step['model']}` / `{step['rival']}` | {number(step['estimate'], 4)} "
-            f"| {number(step['low'], 4)} to {number(step['high'], 4)} | {step['verdict']} |"
+            f"| {claims[step['model'], step['rival']]} | {title(step['model'])} / {title(step['rival'])} "
+            f"| {number(step['estimate'], 4)} | {number(step['low'], 4)} to {number(step['high'], 4)} | {step['verdict']} |"
             for step in ablation["verdicts"]
         ),
         "",
-        *(f"- {caveat}" for caveat in summary["caveats"]),
+        *(f"- {caveat}" for caveat in general_caveats(years=summary["years"], trials=trial_count(summary))),
     ]
     return "\n".join(lines)
 
 
-def tried(summary: dict[str, Any]) -> str:
-    """What was tried beside them, where the metrics know it; older ones do not."""
-    evidence = summary.get("evidence")
-    if not evidence:
-        return "what was tried beside this run is not counted yet"
-    trials = evidence["selection"]["trials"]
+def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The verdicts with today's claims and titles: the committed texts may be older than both."""
+    selection = iter(selection_verdicts(summary["evidence"]["selection"], model=summary["model"]))
+    found = []
+    for verdict in summary["verdicts"]:
+        claim, sentence = titled(verdict["claim"]), verdict["sentence"]
+        if "version" in verdict:
+            claim = return_difference_claim(verdict["version"])
+            sentence = sentence.replace(" points a year at equal 10 % volatility,", " percentage points a year,")
+        elif claim.startswith("Selection:"):
+            verdict = next(selection)
+            claim, sentence = verdict["claim"], verdict["sentence"]
+        elif "rival" in verdict:
+            sentence = re.sub(r"^Pinball loss over \S+'s", "Ratio of pinball losses", sentence)
+        found.append({**verdict, "claim": claim, "sentence": sentence})
+    return found
+
+
+def titled(text: str) -> str:
+    """``text`` with titles in place of keys."""
+    return re.sub(r"\b(" + "|".join(sorted(TITLES, key=len, reverse=True)) + r")\b", lambda m: title(m[0]), text)
+
+
+def trial_count(summary: dict[str, Any]) -> int:
+    """All trials of the trial log, and the declared ones."""
+    count: int = summary["evidence"]["selection"]["trials"]["total"]
+    return count
+
+
+def counted(summary: dict[str, Any]) -> str:
+    """The trials by kind."""
+    trials = summary["evidence"]["selection"]["trials"]
     return (
-        f"{trials['total']} trials counted: {trials['fits']} fits, {trials['looks']} looks at a test year, "
+        f"{trials['total']} trials counted: {trials['fits']} fits, {trials['looks']} test-set evaluations, "
         f"{trials['declared']} declared"
     )
 
@@ -80,7 +115,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 def power_ups(planted: dict[str, Any], panel: dict[str, Any]) -> str:
-    """The power-ups' table as Markdown, from the figures of ``powerups.json`` and ``powerups_panel.json``."""
+    """The table of B5 to B7 as Markdown, from the figures of ``powerups.json`` and ``powerups_panel.json``."""
     years = sorted({year for figure in panel.values() for year in figure["years"]})
     lines = [
         "| | share of an oracle's gain over B3, planted panel | 95 % interval | training speed / B3 "
@@ -95,7 +130,7 @@ def power_ups(planted: dict[str, Any], panel: dict[str, Any]) -> str:
             f"{cost['value']:.2f}" if cost else "-",
             *([f"{real['value']:.4f}", _interval(real, 4), real["verdict"]] if real else ["-", "-", "not measured"]),
         ]
-        lines.append(f"| `{model}` | {' | '.join(cells)} |")
+        lines.append(f"| {title(model)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -12,7 +12,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from forecast_assets.automation.outbox import Message, Outbox
+from forecast_assets.automation.outbox import Outbox
+from forecast_assets.resources.channels.channel import Message
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
@@ -27,27 +28,30 @@ NOW = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 class FileChannel:
     """An alert channel that is a file: a line per message."""
 
+    name = "file"
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def missing(self) -> list[str]:
         return []
 
-    def post(self, text: str, *, message_id: str) -> None:
+    def post(self, message: Message) -> None:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, f"{message_id}\n".encode())
+            os.write(descriptor, f"{message.id}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def was_posted(self, message_id: str, *, since: float) -> bool | None:
-        return self.path.exists() and message_id in self.path.read_text().split()
+    def was_posted(self, message: Message, *, since: float) -> bool | None:
+        return self.path.exists() and message.id in self.path.read_text().split()
 
 
 def work(root: Path) -> None:
     """Write six nights: a table, a champion, a trial and a message each; the third champion is revoked."""
-    store, outbox = Store(root / "data" / "store"), Outbox(str(root / "data"))
+    store = Store(root / "data" / "store")
+    outbox = Outbox(str(root / "data"), [FileChannel(root / "outside" / SENT)])
     for night in range(NIGHTS):
         published(store, "table", f"2020-01-{night + 1:02d}", night)
         champion = published(store, "champion", None, night)
@@ -55,16 +59,19 @@ def work(root: Path) -> None:
         if night == 2:
             Journal(str(root / "data"), REVOKED).append([{"id": champion.input_key, "version": champion.id}])
             store.promote(published(store, "champion", None, 1))
-        message = Message(f"night.{night}.opened", "night", str(night), "opened", f"night {night}")
+        stamp = str(night)
+        message = Message(
+            f"night.{night}.opened", "night", stamp, "opened", "information", "Night", stamp, "http://ui.test/"
+        )
         with outbox.alone():
             outbox.enqueue([message], now=NOW, seen=f"2020-01-{night + 1:02d}")
-            outbox.deliver(FileChannel(root / "outside" / SENT), now=NOW + dt.timedelta(days=1))
+            outbox.deliver(now=NOW + dt.timedelta(days=1))
 
 
 def published(store: Store, asset: str, partition: str | None, number: int) -> Version:
     """Find or make version ``number`` and make it current, as a stage does."""
     key = sha256_text(f"{asset}/{number}")
-    with store.turn(asset, partition, told=print):
+    with store.lock(asset, partition, on_wait=print):
         found = store.find(asset, partition, key)
         if found is not None:
             store.promote(found)
@@ -91,7 +98,7 @@ def state(root: Path) -> dict[str, object]:
         "versions": {str(slot): sorted(version.data_version for version in store.versions(*slot)) for slot in slots},
         **lines,
         "sent": Counter((root / "outside" / SENT).read_text().split()),
-        "waiting": Outbox(str(root / "data")).waiting(),
+        "waiting": Outbox(str(root / "data"), []).waiting(FileChannel.name),
     }
 
 

@@ -37,12 +37,15 @@ def backtest(
     """
     from forecast_assets.core.backtest import strategies as benchmarks
     from forecast_assets.core.backtest.accounting import reconcile
+    from forecast_assets.core.backtest.costs import require_known
     from forecast_assets.core.backtest.simulate import simulate
     from forecast_assets.core.report.evidence import LATE
     from forecast_assets.core.report.figures import equity_curves
 
     losses = score_forecasts(inputs, lookback=windows.lookback)
-    panel = pl.read_parquet(calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= year)
+    whole = pl.read_parquet(calendar_panel.path(TABLE))
+    require_known(backtest_spec.cost_bps, whole)
+    panel = whole.filter(pl.col("date").dt.year() <= year)
     expected = dict(zip(HORIZONS, inputs.baselines.json(TRAINING)["unconditional_mean"], strict=True))
     networks = inputs.networks
     forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, *networks)}

@@ -151,6 +151,7 @@ def report_content(
     inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
     """Return everything the report says, from the artefacts and the trial log alone."""
+    from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.daily_losses import join_losses
@@ -165,8 +166,9 @@ def report_content(
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, POSITIONS, TRADES, VARIANTS)
     )
-    joined = join_years(daily, positions, trades, cost_bps=spec.cost_bps, max_wait_sessions=spec.max_wait_sessions)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
+    costs = Costs.of(spec.cost_bps, panel)
+    joined = join_years(daily, positions, trades, costs=costs, max_wait_sessions=spec.max_wait_sessions)
     books = Books(
         joined=joined,
         daily=daily,
@@ -186,10 +188,10 @@ def report_content(
         spec=spec,
         model=MODEL,
         baseline=BASELINE,
-        rivals=COMPARED,
+        compared=COMPARED,
         caveats=[],
         evidence=evidence(
-            losses=losses, books=books, ledger=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=losses, books=books, trial_log=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
         importance=importance(weights),
         neighbours=_moved(inputs),

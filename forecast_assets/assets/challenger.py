@@ -41,7 +41,7 @@ def challenger(
     Both are scored before calibration, like the members of an ensemble: the calibration follows whichever serves.
     """
     from forecast_assets.champion.bundle import Bundle, flat_weights
-    from forecast_assets.champion.retraining import lost_tickers, retrain
+    from forecast_assets.champion.retraining import names_missing_from_panel, retrain
     from forecast_assets.core.evaluation.champion_challenger import challenger_scores, challenger_table
     from forecast_assets.core.windows.days import to_date
     from forecast_assets.core.windows.folds import recent_fold
@@ -52,7 +52,7 @@ def challenger(
     bundle = Bundle.open(champion)
     card = bundle.card
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
-    if lost := lost_tickers(card.vocabularies, panel):
+    if lost := names_missing_from_panel(card.vocabularies, panel):
         gone = f"{len(lost)} tickers that the champion was trained on are gone from the panel ({', '.join(lost[:3])})"
         return no_contest([f"{gone}; run the walk-forward again"], champion=card.model_version)
     until = dt.date.fromisoformat(day)
@@ -63,7 +63,7 @@ def challenger(
         # Early in a fold's year no forecast after the champion's labels has matured.
         return no_contest([str(error)], champion=card.model_version)
     retrained = retrain(bundle, panel, fold, nightly=nightly, hardware=hardware, log=log)
-    before, after = retrained.shadow(groups=card.groups)
+    before, after = retrained.combined(groups=card.groups)
     if bad := int((~np.isfinite(after)).sum()):
         return no_contest(
             [f"{bad} of {after.size} of the challenger's forecasts are not finite"],

@@ -41,7 +41,7 @@ def nightly_forecast(
 ) -> StageOutput:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
     from forecast_assets.champion.bundle import Bundle
-    from forecast_assets.champion.calibration_state import state_of
+    from forecast_assets.champion.calibration_state import update_calibration
     from forecast_assets.core.evaluation.forecast_table import forecast_table
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -52,7 +52,7 @@ def nightly_forecast(
     rows = latest_origins(panel, today, lookback=bundle.card.lookback)
     bundle.check_features(panel, features)
     reject_hindsight(day, serving_model, cutoff=bundle.card.cutoff)
-    state = state_of(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
+    state = update_calibration(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
     forecast = bundle.forecast(panel, rows, state=state)
     made = forecast_table(
         date=pl.Series(panel.date[rows].numpy()).cast(pl.Date),

@@ -36,11 +36,13 @@ PARITY = "reproduces_the_walk_forward"
 )
 def serving_model(next_champion: Successor, serving: ServingSpec, features: FeatureSpec) -> StageOutput:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
-    from forecast_assets.champion.assemble import of_challenger, of_fold
+    from forecast_assets.champion.assemble import ensemble_of_challenger, ensemble_of_fold
     from forecast_assets.champion.bundle import Bundle
 
     trained = (
-        of_fold(next_champion, features=features) if next_champion.challenger is None else of_challenger(next_champion)
+        ensemble_of_fold(next_champion, features=features)
+        if next_champion.challenger is None
+        else ensemble_of_challenger(next_champion)
     )
     files = trained.files() | ({MODEL_PROGRAM: trained.program()} if serving.program else {})
     bundle = Bundle.of(trained, files)
@@ -63,12 +65,12 @@ def parity(bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | 
 
     import torch
 
-    from forecast_assets.champion.assemble import probes
+    from forecast_assets.champion.assemble import sample_published
     from forecast_assets.core.windows.tensors import PanelTensors
 
     panel = PanelTensors.load(next_champion.tensors.path(TENSORS))
     table = pl.read_parquet(next_champion.base.path(RAW_FORECASTS if bundle.card.calibrated else TABLE))
-    published = probes(table, panel)
+    published = sample_published(table, panel)
     given = bundle.forecast(panel, published.rows)
     with torch.inference_mode():
         inputs = bundle.inputs(panel, published.rows, regime=given.regime, state=bundle.state)

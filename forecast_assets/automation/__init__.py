@@ -1,1 +1,1 @@
-"""When: jobs and the order they run in."""
+"""Jobs, schedules, sensors and alerts: when the graph runs, and who is notified."""

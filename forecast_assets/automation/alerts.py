@@ -1,4 +1,4 @@
-"""Which messages a night calls for: one when something begins, one when it is over."""
+"""Decide which alerts a night calls for: one when an episode begins, one when it is over."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -7,21 +7,19 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.automation.outbox import Message
 from forecast_assets.core.monitoring.persistence import stays_on
 from forecast_assets.core.specs import AlertSpec, DriftSpec
+from forecast_assets.resources.channels.channel import Level, Message
 
-TITLES = {
-    "features": (":warning: Feature drift", ":white_check_mark: Feature drift is over"),
-    "coverage_rule": (
-        ":information_source: Coverage outside the plan's limits",
-        ":white_check_mark: Coverage inside the plan's limits again",
-    ),
-    "coverage_alarm": (":warning: Coverage alarm", ":white_check_mark: Coverage alarm is over"),
-    "nightly_run": (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again"),
-    "panel_run": (":x: The night's panel was not read", ":white_check_mark: The night's panel was read again"),
-    "deadline": (":alarm_clock: The night is late", ":white_check_mark: The night is done"),
+TEXTS: dict[str, tuple[Level, str, str]] = {
+    "features": ("warning", "Feature drift", "Feature drift is over"),
+    "coverage_rule": ("information", "Coverage outside the plan's limits", "Coverage inside the plan's limits again"),
+    "coverage_alarm": ("warning", "Coverage alarm", "Coverage alarm is over"),
+    "nightly_run": ("error", "The nightly run failed", "The nightly run succeeded again"),
+    "panel_run": ("error", "The night's panel was not read", "The night's panel was read again"),
+    "deadline": ("overdue", "The night is late", "The night is done"),
 }
+"""Level of an episode, and the titles of its two messages: when it begins, when it is over."""
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
 LOOKBACK = dt.timedelta(days=21)
 """Longer than any exchange stays shut."""
@@ -29,7 +27,7 @@ LOOKBACK = dt.timedelta(days=21)
 
 @dataclass(frozen=True)
 class Observation:
-    """The state of one thing that is watched; ``stamp`` names the episode should one begin now."""
+    """The state of one thing that is watched; ``stamp`` names the episode if one begins now."""
 
     key: str
     on: bool
@@ -39,26 +37,28 @@ class Observation:
 
 
 def messages_for(observations: Sequence[Observation], *, open_episodes: Mapping[str, str]) -> list[Message]:
-    """A message for every episode that begins, and one for every open one that is over."""
+    """Return a message for every episode that begins, and one for every open one that is over."""
     found = []
     for seen in observations:
+        level, opened, recovered = TEXTS[seen.key]
         began = open_episodes.get(seen.key)
-        if seen.on == (began is not None):
+        if seen.on and began is None:
+            kind, stamp, title, sentence = "opened", seen.stamp, opened, seen.sentence
+        elif not seen.on and began is not None:
+            kind, stamp, title, sentence = "recovered", began, recovered, f"{seen.sentence} It began with {began}."
+            level = "success"
+        else:
             continue
-        kind, stamp = ("opened", seen.stamp) if seen.on else ("recovered", began or "")
-        title = TITLES[seen.key][0 if seen.on else 1]
-        since = "" if seen.on else f" It began with {_escaped(stamp)}."
-        text = f"*{title}*\n{_escaped(seen.sentence)}{since}\n<{seen.link}|Open in Dagster>"
-        found.append(Message(f"{seen.key}.{stamp}.{kind}", seen.key, stamp, kind, text))
+        found.append(Message(f"{seen.key}.{stamp}.{kind}", seen.key, stamp, kind, level, title, sentence, seen.link))
     return found
 
 
 def drift_observations(
     verdicts: Sequence[Mapping[str, Any]], *, open_episodes: Mapping[str, str], drift: DriftSpec, alerts: AlertSpec
 ) -> list[Observation]:
-    """What the last of some nights' verdicts (oldest first, one per night) says about each monitor.
+    """Return the state of each monitor by the last of some nights' verdicts (oldest first, one per night).
 
-    A monitor that could not be run says nothing: an episode neither begins nor ends.
+    A monitor that could not be run is left out: its episode neither begins nor ends.
     """
     last = verdicts[-1]
     day, found = str(last["as_of"]), []
@@ -76,7 +76,7 @@ def drift_observations(
 def deadline_observation(
     *, due: dt.date | None, done: Mapping[str, dt.date | None], alerts: AlertSpec
 ) -> Observation | None:
-    """Whether the night of the last session that is ``due`` is missing; None before the first night of all.
+    """Return whether the night of the last session that is ``due`` is missing; None before the first night of all.
 
     ``done``: the latest day of each asset that a night makes.
     """
@@ -96,13 +96,13 @@ def deadline_observation(
 
 
 def run_observation(key: str, run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:
-    """Whether the last run of its kind that ended has failed."""
+    """Return whether the last run of its kind that ended has failed."""
     sentence = f"Run {run_id[:8]} {'failed; its page shows the step and the error' if failed else 'succeeded'}."
     return Observation(key, failed, run_id, sentence, f"{alerts.ui_url.rstrip('/')}/runs/{run_id}")
 
 
 def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float) -> dt.date | None:
-    """The last session whose last exchange closed at least so many hours before ``now``.
+    """Return the last session whose last exchange closed at least ``deadline_hours`` before ``now``.
 
     ``closes``: date and close (UTC, without zone), a row per exchange and session.
     """
@@ -113,7 +113,7 @@ def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float
 
 
 def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame:
-    """Closes of the last weeks' sessions, up to today, of each exchange as far as its calendar reaches."""
+    """Return the closes of the last weeks' sessions, up to today, of each exchange as far as its calendar reaches."""
     from forecast_assets.core.panel.sessions import calendar_bounds, closes
 
     today = now.astimezone(dt.UTC).date()
@@ -126,10 +126,5 @@ def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame
 
 
 def asset_link(asset: str, day: str | None, alerts: AlertSpec) -> str:
-    """The page of an asset, or of one of its days, in the Dagster UI."""
+    """Return the page of an asset, or of one of its days, in the Dagster UI."""
     return f"{alerts.ui_url.rstrip('/')}/assets/{asset}" + (f"?partition={day}" if day else "")
-
-
-def _escaped(text: str) -> str:
-    """The three characters that Slack's markup asks for."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""The jobs of the graph. A job holds one kind of partition, so there is one per kind."""
+"""The jobs of the graph, one per kind of partition: a job can hold only one kind."""
 
 import dagster as dg
 
@@ -32,7 +32,7 @@ REPORT = dg.define_asset_job(
 NIGHTLY = dg.define_asset_job(
     "nightly",
     selection=NIGHT_ASSETS,
-    description="One night: challenger, champion, its forecasts, the book on them, what is watched.",
+    description="One night: challenger, champion, forecasts, target positions, drift checks.",
 )
 
 JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]

@@ -1,4 +1,4 @@
-"""Dagster's own launcher, and whether the process of a run is still there.
+"""The run launcher: Dagster's default one, which can also check that a run's process is alive.
 
 The default launcher starts a run's worker below the code server, which notices when it dies. Where both die, nobody does,
 and the run stays "started" for good. Named in dagster.yaml, this one lets run monitoring ask.
@@ -32,7 +32,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the process that said it executes the run lives; a run that nobody began yet is left alone."""
+        """Check the process that executes the run; a run that no process has begun yet counts as running."""
         instance = check.inst(self._instance, dg.DagsterInstance)
         for record in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
             event = record.dagster_event
@@ -47,9 +47,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def is_worker(pid: int) -> bool:
-    """Whether process ``pid`` lives and is a worker, of this run or, where its number was given again, of another one.
+    """Return whether process ``pid`` lives and is a worker: of this run or, if its number was reused, of another one.
 
-    No time is compared: a clock that was set must not end a run that is well.
+    No time is compared: a clock that was set must not end a healthy run.
     """
     folder = Path("/proc") / str(pid)
     if not Path("/proc/self").exists():  # not Linux

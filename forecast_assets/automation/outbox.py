@@ -1,22 +1,22 @@
-"""Messages that wait for Slack, kept in a journal: queued, tried, delivered. Nothing is held in memory between calls.
+"""The outbox of alerts: a journal of what was queued, attempted and delivered, per channel.
 
-What is promised. A message is queued once, however often it is decided on, since its id says what it is about. It is
-recorded as being tried before it is sent and as delivered after Slack acknowledged it. Where an attempt has no certain
-outcome (the process died in between, an answer was lost), the channel's history is asked first and the message is sent
-again only if it is not there: delivered exactly once. Where the history may not be read, it is sent again: at least
-once, since a lost warning is worse than two. One process delivers at a time on a local data root; on an object store
-there is no lock, and one daemon is assumed.
+What is promised, on each channel by itself. A message is queued once, however often it is decided on, since its id says
+what it is about. An attempt is recorded before the message is sent, and its delivery after the channel acknowledged it.
+Where an attempt has no certain outcome (the process died in between, an answer was lost), the channel's history is
+searched first and the message is sent again only if it is not there: delivered exactly once. Where the history may not be
+read, it is sent again: at least once, since a lost warning is worse than two. One process delivers at a time on a local
+data root; on an object store there is no lock, and one daemon is assumed.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from forecast_assets.resources.slack import NotDelivered
+from forecast_assets.resources.channels.channel import Channel, Message, NotDelivered
+from forecast_assets.resources.channels.slack import AlertSlack, parse
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.locks import exclusive
 
@@ -25,40 +25,23 @@ log = logging.getLogger(__name__)
 NAME = "alerts"
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
 CLOCKS_DIFFER_SECONDS = 600.0
-"""How far this machine's clock may be ahead of Slack's when the history is searched."""
+"""How far this machine's clock may be ahead of a channel's when the history is searched."""
 
-
-@dataclass(frozen=True)
-class Message:
-    """What is to be said. ``id`` names its occasion, without a slash: the same occasion is told once."""
-
-    id: str
-    key: str
-    stamp: str
-    kind: str  # "opened" or "recovered"
-    text: str
-
-
-class Channel(Protocol):
-    """Where messages go; both methods raise NotDelivered."""
-
-    def missing(self) -> list[str]: ...
-
-    def post(self, text: str, *, message_id: str) -> None: ...
-
-    def was_posted(self, message_id: str, *, since: float) -> bool | None: ...
+FIRST_CHANNEL = AlertSlack.name
+"""The channel of records that name none: those of earlier versions, which had no other one."""
 
 
 class Outbox:
-    """The journal ``<data root>/alerts`` and what it says."""
+    """The journal ``<data root>/alerts`` and the channels that its messages go to."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, channels: Sequence[Channel]) -> None:
         self._journal = Journal(root, NAME)
         self._lock = None if "://" in root else Path(root) / f"{NAME}.lock"
+        self._channels = {channel.name: channel for channel in channels}
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No other process decides or delivers meanwhile, on a local data root."""
+        """Keep other processes from deciding or delivering meanwhile, on a local data root."""
         if self._lock is None:
             yield
             return
@@ -66,89 +49,115 @@ class Outbox:
             yield
 
     def enqueue(self, messages: Iterable[Message], *, now: dt.datetime, seen: str | None = None) -> int:
-        """Queue the messages not queued yet, and then note that day ``seen`` is dealt with. Returns how many are new."""
-        records: list[dict[str, Any]] = [
-            {"id": f"queued.{m.id}", "what": "queued", "at": now.timestamp(), "order": k, "message": vars(m)}
-            for k, m in enumerate(messages)
-        ]
+        """Queue the messages not queued yet, and then note that day ``seen`` is dealt with. Returns how many are new.
+
+        A message goes to the channels that are set up now, so that one set up later gets no old alerts; where none is, it
+        waits for all of them.
+        """
+        names = [name for name, channel in self._channels.items() if not channel.missing()] or list(self._channels)
+        queued = {"what": "queued", "at": now.timestamp(), "channels": names}
+        records = [queued | {"id": f"queued.{m.id}", "order": k, "message": vars(m)} for k, m in enumerate(messages)]
         noted = [] if seen is None else [{"id": f"seen.{seen}", "what": "seen", "day": seen}]
         # One append: a crash cuts off the end, so a day is noted only once all of its messages are.
         return self._journal.append([*records, *noted]) - len(noted)
 
     def last_seen(self) -> str | None:
-        """The latest day that was dealt with."""
+        """Return the latest day that was dealt with."""
         return max((r["day"] for r in self._journal.read() if r["what"] == "seen"), default=None)
 
     def open_episodes(self) -> dict[str, str]:
-        """Key -> stamp of what was reported as begun and not yet as over."""
-        messages = self._messages()
+        """Return key -> stamp of what was reported as begun and not yet as over."""
+        messages = [message for message, _ in self._queued()]
         over = {(m.key, m.stamp) for m in messages if m.kind == "recovered"}
         return {m.key: m.stamp for m in messages if m.kind == "opened" and (m.key, m.stamp) not in over}
 
-    def waiting(self) -> list[Message]:
-        """Messages not delivered yet, oldest first."""
-        done = {r["message_id"] for r in self._journal.read() if r["what"] == "delivered"}
-        return [m for m in self._messages() if m.id not in done]
+    def waiting(self, channel: str) -> list[Message]:
+        """Return the messages for ``channel`` that are not delivered there yet, oldest first."""
+        done = {r["message_id"] for r in self._records(channel) if r["what"] == "delivered"}
+        return [message for message, names in self._queued() if channel in names and message.id not in done]
 
-    def deliver(self, channel: Channel, *, now: dt.datetime) -> str:
-        """Send what waits, in order, up to the first that can't be sent now. Returns one sentence on how it went."""
-        waiting, sent = self.waiting(), 0
+    def deliver(self, *, now: dt.datetime) -> str:
+        """Send what waits, channel by channel. Returns one sentence per channel on how it went.
+
+        No channel waits for another one: what one raises is raised when all have been served.
+        """
+        outcomes, errors = {}, []
+        for name, channel in self._channels.items():
+            try:
+                outcomes[name] = self._deliver(channel, now=now.timestamp())
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return " ".join(f"{name}: {text}" if len(outcomes) > 1 else text for name, text in outcomes.items())
+
+    def _deliver(self, channel: Channel, *, now: float) -> str:
+        """Send what waits on one channel, in order, up to the first message that can't be sent now."""
+        waiting, sent = self.waiting(channel.name), 0
         if not waiting:
             return "No message waits."
         if missing := channel.missing():
             return f"{len(waiting)} messages wait: {' and '.join(missing)} not set."
         for message in waiting:
-            trouble = self._send(message, channel, now=now.timestamp())
+            trouble = self._send(message, channel, now=now)
             if trouble:
                 return f"{sent} messages sent, {len(waiting) - sent} wait: {trouble}."
             sent += 1
         return f"{sent} messages sent."
 
     def _send(self, message: Message, channel: Channel, *, now: float) -> str | None:
-        """None once delivered, else why not."""
-        records = [r for r in self._journal.read() if r.get("message_id") == message.id]
-        tries = [r for r in records if r["what"] == "trying"]
+        """Send one message; return None once it is delivered, else why it is not."""
+        records = [r for r in self._records(channel.name) if r["message_id"] == message.id]
+        attempts = [r for r in records if r["what"] == "trying"]
         failed = {r["number"]: r for r in records if r["what"] == "failed"}
-        last = failed.get(len(tries))
-        # An attempt that is still to come is that of a clock since set back: it says nothing about when to try again.
+        last = failed.get(len(attempts))
+        # A clock since set back leaves an attempt in the future: its waiting time does not count.
         if last is not None and last["at"] <= now < last["not_before"]:
             return f"{last['why']}; next attempt in {last['not_before'] - now:.0f} s"
-        unsure = [r for r in tries if not failed.get(r["number"], {"certain": False})["certain"]]
-        number = len(tries) + 1
+        unsure = [r for r in attempts if not failed.get(r["number"], {"certain": False})["certain"]]
+        number = len(attempts) + 1
         try:
-            if unsure and channel.was_posted(message.id, since=_search_from(unsure[0]["at"], now=now)):
-                self._note(message, "delivered", number, at=now)
+            if unsure and channel.was_posted(message, since=_search_from(unsure[0]["at"], now=now)):
+                self._note(message, channel, "delivered", number, at=now)
                 return None
         except NotDelivered as error:
-            # The attempt that is looked for is still the last one: only the wait is new.
-            self._note(message, "trying", number, at=now)
-            return self._failed(message, number, error, certain=True, now=now)
-        self._note(message, "trying", number, at=now)
+            # The attempt that is searched for is still the last one: only the wait is new.
+            self._note(message, channel, "trying", number, at=now)
+            return self._failed(message, channel, number, error, certain=True, now=now)
+        self._note(message, channel, "trying", number, at=now)
         try:
-            channel.post(message.text, message_id=message.id)
+            channel.post(message)
         except NotDelivered as error:
-            return self._failed(message, number, error, certain=error.certain, now=now)
-        self._note(message, "delivered", number, at=now)
-        log.info("alert sent: %s", message.id)
+            return self._failed(message, channel, number, error, certain=error.certain, now=now)
+        self._note(message, channel, "delivered", number, at=now)
+        log.info("alert sent to %s: %s", channel.name, message.id)
         return None
 
-    def _failed(self, message: Message, number: int, error: NotDelivered, *, certain: bool, now: float) -> str:
+    def _failed(
+        self, message: Message, channel: Channel, number: int, error: NotDelivered, *, certain: bool, now: float
+    ) -> str:
         backoff = min(FIRST_WAIT_SECONDS * 2 ** min(number - 1, 10), LONGEST_WAIT_SECONDS)
         wait = backoff if error.retry_after_seconds is None else error.retry_after_seconds
-        self._note(message, "failed", number, at=now, certain=certain, why=str(error), not_before=now + wait)
-        log.warning("alert %s not sent: %s; next attempt in %.0f s", message.id, error, wait)
+        self._note(message, channel, "failed", number, at=now, certain=certain, why=str(error), not_before=now + wait)
+        log.warning("alert %s not sent to %s: %s; next attempt in %.0f s", message.id, channel.name, error, wait)
         return str(error)
 
-    def _note(self, message: Message, what: str, number: int, **more: Any) -> None:
-        record = {"id": f"{what}.{message.id}.{number}", "what": what, "message_id": message.id, "number": number}
-        self._journal.append([record | more])
+    def _note(self, message: Message, channel: Channel, what: str, number: int, **more: Any) -> None:
+        record = {"id": f"{what}.{channel.name}.{message.id}.{number}", "what": what, "number": number}
+        self._journal.append([record | {"message_id": message.id, "channel": channel.name} | more])
 
-    def _messages(self) -> list[Message]:
+    def _records(self, channel: str) -> list[dict[str, Any]]:
+        """Return what was recorded of all attempts on a channel."""
+        return [r for r in self._journal.read() if "message_id" in r and r.get("channel", FIRST_CHANNEL) == channel]
+
+    def _queued(self) -> list[tuple[Message, list[str]]]:
+        """Return each queued message and the channels that it goes to."""
         queued = [r for r in self._journal.read() if r["what"] == "queued"]
         queued.sort(key=lambda r: (r["at"], r["order"]))  # an object store lists by id
-        return [Message(**r["message"]) for r in queued]
+        made = (parse(**r["message"]) if "text" in r["message"] else Message(**r["message"]) for r in queued)
+        return list(zip(made, (r.get("channels", [FIRST_CHANNEL]) for r in queued), strict=True))
 
 
 def _search_from(attempt: float, *, now: float) -> float:
-    """Since when the history is searched for an attempt; all of it where the clock was set back after the attempt."""
+    """Return since when to search the history for an attempt; all of it where the clock was set back since."""
     return attempt - CLOCKS_DIFFER_SECONDS if attempt <= now else 0.0

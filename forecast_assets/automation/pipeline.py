@@ -74,7 +74,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     with (
         show_progress(progress),
         disk_errors_as_user_errors(str(store)),
-        store.run_turn(told=progress.note),
+        store.run_lock(on_wait=progress.note),
         alive(instance) as here,
     ):
         end_dead_runs(instance)
@@ -97,7 +97,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
 
 @contextmanager
 def alive(instance: dg.DagsterInstance) -> Iterator[str]:
-    """A name that others can tell this process's runs by, for as long as it lives."""
+    """Mark this process as alive; yield the name that its runs are tagged with."""
     folder = Path(instance.root_directory) / PROCESSES / secrets.token_hex(8)
     folder.mkdir(parents=True)
     release = hold(folder, owner=instance)
@@ -117,7 +117,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
     for run in instance.get_runs(filters=in_progress):
         name = run.tags.get(PROCESS)
         if name is None:
-            continue  # a daemon's or the UI's, which see to their own
+            continue  # a daemon's or the UI's, which end their own
         folder = Path(instance.root_directory) / PROCESSES / name
         if folder.exists() and is_held(folder):
             continue
@@ -177,7 +177,7 @@ def _run_job(
             event.is_job_failure and _is_interrupted(event.job_failure_data.error)
         ):
             where = f"{event.step_key or name} {partition or ''}".strip()
-            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to go on")
+            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to continue")
         if event.is_step_failure:
             described = event.step_failure_data.user_failure_data
             failures.append(_failed(event.step_failure_data.error, partition, str(event.step_key), described))
@@ -188,7 +188,7 @@ def _run_job(
 
 
 def _is_interrupted(error: Any) -> bool:
-    """Whether a signal is what an error, or what caused it, comes from."""
+    """Return whether an error, or what caused it, comes from a signal."""
     while error is not None and error.cls_name != INTERRUPTED:
         error = error.cause
     return error is not None

@@ -1,4 +1,4 @@
-"""What a run tells people while it works: a line per finished asset, and a bar with an estimate in a terminal."""
+"""The progress of a run: a line per finished asset, and in a terminal a bar with an estimate."""
 
 import logging
 import sys
@@ -38,7 +38,7 @@ class RunProgress:
         self.done = 0
 
     def expect(self, steps: int) -> None:
-        """More steps are known to come."""
+        """Add steps that are still to come."""
         self.steps += steps
         self.bar.update(self.task, total=self.steps)
 
@@ -71,7 +71,7 @@ def show_progress(progress: RunProgress) -> Iterator[RunProgress]:
 
 
 class _EventLines(logging.Handler):
-    """Dagster's log records as lines: finished steps, and what stages and libraries say at INFO and above."""
+    """Prints Dagster's log records as lines: finished steps, and messages of stages and libraries at INFO and above."""
 
     def emit(self, record: logging.LogRecord) -> None:
         progress = _progress.get()
@@ -92,11 +92,11 @@ class _EventLines(logging.Handler):
             progress.finished(asset, outcome="unchanged" if progress.unchanged else seconds)
         elif kind == FAILED:
             progress.finished(asset, outcome="failed")
-        elif event is None and logging.INFO <= record.levelno < logging.ERROR:  # a failure is told at the end
+        elif event is None and logging.INFO <= record.levelno < logging.ERROR:  # failures are printed at the end
             progress.note(meta.get("orig_message") or record.getMessage())
 
 
-@dg.logger({}, description="Finished assets and what they say, without Dagster's own bookkeeping.")
+@dg.logger({}, description="Finished assets and their messages, without Dagster's own events.")
 def console(_: dg.InitLoggerContext) -> logging.Logger:
     """Dagster logger definition."""
     logger = logging.Logger("forecast_assets", level=logging.DEBUG)

@@ -1,6 +1,6 @@
-"""The night: after the last exchange's close the panel is read again, then each night that is due, one after the other.
+"""The nightly schedule: after the last exchange's close the panel is read again, then each night that is due is run.
 
-A night cannot be known before the panel is read: a drop may be late, or several nights may be missing after an outage.
+Which nights are due is known only once the panel is read: a file may be late, or nights may be missing after an outage.
 So the schedule starts the ``panel`` job, and a sensor starts the first night due once that, or a night, has succeeded.
 A second tick finds no night due, and a night that is already committed stays as it is.
 """

@@ -1,4 +1,4 @@
-"""The sensor that watches the nights. What it decides is in alerts.py, what it has told in the outbox."""
+"""The sensor that watches the nights: alerts.py decides what is reported, the outbox what was delivered."""
 
 import datetime as dt
 import json
@@ -20,8 +20,8 @@ from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
 from forecast_assets.automation.outbox import Outbox
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
+from forecast_assets.resources.channels.channel import Channel
 from forecast_assets.resources.settings import SettingsResource
-from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
 from forecast_assets.store.store import Store
@@ -29,8 +29,8 @@ from forecast_assets.store.store import Store
 NIGHT = ("nightly_forecast", "drift_checks")
 """What a night leaves behind, as far as the graph has it."""
 
-LOOKED_AT = 50
-"""Ended runs of a job among which the night's last one is looked for."""
+RUNS_SEARCHED = 50
+"""Ended runs of a job among which the night's last one is searched for."""
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
@@ -39,19 +39,23 @@ ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
     name="alerts",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="One Slack message when drift, a failed or a missed night begins, another when it is over.",
+    description="One message per alert channel when drift, a failed or a missed night begins, another when it is over.",
 )
 def alerts(
-    context: dg.SensorEvaluationContext, store: StoreResource, settings: SettingsResource, slack: AlertSlack
+    context: dg.SensorEvaluationContext,
+    store: StoreResource,
+    settings: SettingsResource,
+    alert_channels: dg.ResourceParam[list[Channel]],
 ) -> dg.SkipReason:
     """Queue what is new, then send what waits."""
-    now, outbox, knobs = dt.datetime.now(dt.UTC), Outbox(store.root()), settings.settings()
+    now, current = dt.datetime.now(dt.UTC), settings.settings()
+    outbox = Outbox(store.root(), alert_channels)
     with outbox.alone():
         try:
-            queue_drift(outbox, store.store(), knobs, now=now)
-            queue_operations(outbox, store.store(), context.instance, knobs, now=now)
+            queue_drift(outbox, store.store(), current, now=now)
+            queue_operations(outbox, store.store(), context.instance, current, now=now)
         finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
-            outcome = outbox.deliver(slack, now=now)
+            outcome = outbox.deliver(now=now)
             context.log.info(outcome)
     return dg.SkipReason(outcome)
 
@@ -63,17 +67,17 @@ def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.dat
     new = days[-1:] if seen is None else [day for day in days if day > seen]
     reach = max(settings.drift.feature_confirm_nights, settings.drift.feature_release_nights)
     for day in new:
-        nights = [known for known in days if known <= day][-reach:]
+        nights = [night for night in days if night <= day][-reach:]
         verdicts = [json.loads(store.current("drift_checks", n).path(DRIFT_VERDICT).read_text()) for n in nights]
-        known = outbox.open_episodes()
-        observed = drift_observations(verdicts, open_episodes=known, drift=settings.drift, alerts=settings.alerts)
-        outbox.enqueue(messages_for(observed, open_episodes=known), now=now, seen=day)
+        episodes = outbox.open_episodes()
+        observed = drift_observations(verdicts, open_episodes=episodes, drift=settings.drift, alerts=settings.alerts)
+        outbox.enqueue(messages_for(observed, open_episodes=episodes), now=now, seen=day)
 
 
 def queue_operations(
     outbox: Outbox, store: Store, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
 ) -> None:
-    """How the night's last runs ended, and the deadline; the demo panel and a replay have no deadline."""
+    """Queue how the night's last runs ended, and the deadline; the demo panel and a replay have no deadline."""
     observed: list[Observation] = []
     for key, run in last_runs(instance).items():
         failed = run.status == dg.DagsterRunStatus.FAILURE
@@ -88,12 +92,13 @@ def queue_operations(
 
 
 def last_runs(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
-    """The last nightly run that ended, and the last panel run that a night began with; one that somebody started to look
-    at a new drop is theirs to watch.
+    """Return the last nightly run that ended, and the last panel run that a night began with.
+
+    A panel run that somebody started by hand is theirs to watch.
     """
     found = {}
     for key, job in (("nightly_run", NIGHTLY), ("panel_run", PANEL)):
-        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job.name, statuses=list(ENDED)), limit=LOOKED_AT)
+        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job.name, statuses=list(ENDED)), limit=RUNS_SEARCHED)
         own = [run for run in runs if job is NIGHTLY or NIGHT_RUN in run.tags]
         if own:
             found[key] = own[0]
@@ -110,7 +115,7 @@ def _exchanges(store: Store) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4)
 def _exchanges_in(path: str) -> tuple[str, ...]:
-    """Exchanges of a version's table, which never changes."""
+    """Return the exchanges of a version's table, which never changes."""
     return tuple(pl.scan_parquet(path).select(pl.col("exchange").unique().sort()).collect().to_series().to_list())
 
 

@@ -1,4 +1,4 @@
-"""Put a bundle together from a fold's ensemble or from a promoted challenger, and check the binary against both."""
+"""The ensemble that the next bundle is made from: a fold's own, or the champion with a challenger's weights."""
 
 import datetime as dt
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from forecast_assets.champion.bundle import (
     Bundle,
     Card,
     Member,
-    Trained,
+    TrainedEnsemble,
     by_member,
     feature_hash,
     sessions_needed,
@@ -36,12 +36,12 @@ from forecast_assets.store.artefact_files import (
     weights_file,
 )
 
-PROBES = 64
-"""Validation decisions, evenly spaced, that a new binary has to forecast as the walk-forward did."""
+PARITY_FORECASTS = 64
+"""Validation forecasts, evenly spaced, that a new binary has to reproduce."""
 
 
-def of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> Trained:
-    """The ensemble of a fold, its statistics fitted again to the fold's own training rows."""
+def ensemble_of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> TrainedEnsemble:
+    """Return the ensemble of a fold, its statistics fitted again to the fold's training rows."""
     base, config = next_champion.base, next_champion.base.manifest.config
     panel = PanelTensors.load(next_champion.tensors.path(TENSORS))
     lookback = WindowSpec.model_validate(config["windows"]).lookback
@@ -74,32 +74,32 @@ def of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> Trained:
         calibrated=calibrated,
     )
     state = CalibrationState.from_json(base.json(CALIBRATION_STATE)) if calibrated else CalibrationState.initial()
-    return Trained(card, weights, stats, state)
+    return TrainedEnsemble(card, weights, stats, state)
 
 
-def of_challenger(next_champion: NextChampion) -> Trained:
-    """The champion with a challenger's weights; statistics, vocabularies and calibration stay what they were."""
+def ensemble_of_challenger(next_champion: NextChampion) -> TrainedEnsemble:
+    """Return the champion with a challenger's weights; statistics, vocabularies and calibration stay the champion's."""
     if next_champion.challenger is None or next_champion.champion is None:
-        raise ValueError("serving_model: a challenger takes the place of a champion, and there is none")
+        raise ValueError("serving_model: there is no champion for the challenger to replace")
     before = Bundle.open(next_champion.champion).trained
     verdict = next_champion.challenger.json(CHALLENGER_VERDICT)
     weights = by_member(
         load(next_champion.challenger.path(MEMBER_WEIGHTS).read_bytes()), count=len(before.card.members)
     )
     cutoff = dt.date.fromisoformat(verdict["cutoff"])
-    return Trained(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
+    return TrainedEnsemble(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
 
 
-class Probes(NamedTuple):
-    """Published raw forecasts and where their decisions are in the panel."""
+class PublishedForecasts(NamedTuple):
+    """B published raw forecasts and their rows in the panel."""
 
     rows: Tensor  # (B,)
     quantiles: NDArray[np.float64]  # (B, 3, 7)
 
 
-def probes(table: pl.DataFrame, panel: PanelTensors) -> Probes:
-    """Some validation decisions of a forecast table."""
+def sample_published(table: pl.DataFrame, panel: PanelTensors) -> PublishedForecasts:
+    """Return ``PARITY_FORECASTS`` evenly spaced validation forecasts of a forecast table."""
     arrays = quantile_array(table.filter(pl.col("split") == "validation"))
-    chosen = slice(None, None, max(1, len(arrays.date) // PROBES))
+    chosen = slice(None, None, max(1, len(arrays.date) // PARITY_FORECASTS))
     rows = panel.rows_of(arrays.ticker[chosen].tolist(), arrays.date[chosen])
-    return Probes(rows, arrays.quantiles[chosen])
+    return PublishedForecasts(rows, arrays.quantiles[chosen])

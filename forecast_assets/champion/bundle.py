@@ -1,11 +1,11 @@
-"""The champion as one artefact: everything that prediction needs, checked before it is loaded.
+"""The champion as one artefact, the bundle: everything that prediction needs, checked before it is loaded.
 
 ``model.pt``             every member, their combination and the calibration in one traced binary (``ServedEnsemble``)
-``members.safetensors``  the members' weights, ``<k>.<parameter>``: what a challenger starts from, and what explains
+``members.safetensors``  the members' weights, ``<k>.<parameter>``, for challengers and explanations
 ``stats.safetensors``    the fold's scalers, volatility regression and base distribution
-``bundle.json``          the card: settings, vocabularies, features, and up to when labels have been seen
-``model.pt2``            the same as a torch.export program, for runtimes that read those; nothing here loads it
-``calibration.json``     the state of the calibration when the bundle was made
+``bundle.json``          the card: settings, vocabularies, features, last day of training and validation labels
+``model.pt2``            the same as a torch.export program, for other runtimes; nothing here loads it
+``calibration.json``     the calibration state when the bundle was made
 """
 
 import datetime as dt
@@ -26,10 +26,10 @@ from torch import Tensor
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.base import ForecastModel, neighbour_messages
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.reads import Reads, union
-from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import FeatureSpec, FitSpec
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
@@ -41,11 +41,11 @@ from forecast_assets.store.artefact_files import CALIBRATION_STATE, CARD, FOLD_S
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
-MOST_DECISIONS = 4096
-"""Decisions of a call that the program is exported for at most."""
+PROGRAM_BATCH = 4096
+"""Largest batch that the program is exported for."""
 
-CHUNK_DECISIONS = 128
-"""Decisions per call of the binary: intermediates stay near a core's cache."""
+BINARY_BATCH = 128
+"""Forecasts per call of the binary: small enough for intermediates to stay near a core's cache."""
 
 VOCABULARIES = ("ticker", "sector", "exchange")
 _FITTED = (
@@ -65,13 +65,12 @@ class Member(BaseModel):
 
     @property
     def spec(self) -> FitSpec:
-        """Its settings, of the model's own kind."""
-        kind: Any = Settings.model_fields[self.model].annotation
-        return kind.model_validate(self.settings)
+        """The settings as the model's own class."""
+        return MODELS[self.model].spec.model_validate(self.settings)
 
 
 class Card(BaseModel):
-    """What a bundle says of itself."""
+    """The description of a bundle: ``bundle.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,13 +78,13 @@ class Card(BaseModel):
     members: tuple[Member, ...]  # best first; member k is in group k mod groups
     groups: int
     lookback: int
-    history_sessions: int  # sessions of features that one decision needs
+    history_sessions: int  # sessions of features that one forecast needs
     features: tuple[str, ...]
     feature_hash: str
     vocabularies: dict[str, dict[str, int]]  # ticker, sector, exchange: name -> embedding id
     regime_borders: tuple[float, float]  # of the volatility regimes of the calibration
     unconditional_mean: tuple[float, ...]  # (3,) simple return over each horizon in the training labels
-    cutoff: dt.date  # last day that a label seen in training or validation ended; later decisions are out of sample
+    cutoff: dt.date  # last day of a training or validation label; later forecasts are out of sample
     calibrated: bool
     model_version: str = ""  # digest of all else and of the weights
 
@@ -96,7 +95,7 @@ class Card(BaseModel):
 
 
 class Forecast(NamedTuple):
-    """Quantiles of the log return of B decisions."""
+    """Quantiles of the log returns from B forecast origins."""
 
     quantiles: NDArray[np.float64]  # (B, 3, 7), calibrated
     raw: NDArray[np.float64]  # (B, 3, 7)
@@ -104,8 +103,8 @@ class Forecast(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trained:
-    """An ensemble about to become a bundle; ``card`` without its ``model_version``."""
+class TrainedEnsemble:
+    """An ensemble to make a bundle from; ``card`` without its ``model_version``."""
 
     card: Card
     weights: Sequence[Mapping[str, Tensor]]  # of each member
@@ -113,7 +112,7 @@ class Trained:
     state: CalibrationState
 
     def networks(self) -> list[ForecastModel]:
-        """The members, in evaluation mode."""
+        """Build the members, in evaluation mode."""
         stats = with_vocabularies(self.stats, self.card)
         return [
             trained_model(member.model, member.spec, weights, stats=stats, lookback=self.card.lookback)
@@ -121,22 +120,22 @@ class Trained:
         ]
 
     def module(self) -> ServedEnsemble:
-        """The module that is traced."""
+        """Build the module to trace: members, combination and calibration."""
         return ServedEnsemble(
             self.networks(), stats=self.stats, feature_names=self.card.features, groups=self.card.groups
         ).eval()
 
     def signed_card(self) -> Card:
-        """The card with its model version: the same settings and weights, the same version."""
+        """Return the card with its model version, a digest of settings and weights."""
         weights = sha256_text(save(flat_weights(self.weights)).hex() + save(_fitted(self.stats)).hex())
         content = self.card.model_copy(update={"model_version": ""}).model_dump(mode="json")
         return self.card.model_copy(update={"model_version": sha256_text(canonical_json([content, weights]))[:16]})
 
     def files(self) -> dict[str, bytes]:
-        """The files of the bundle."""
+        """Return the files of the bundle."""
         binary = io.BytesIO()
         with _tracing(), torch.no_grad():
-            # Whether the trace is right is checked on real decisions by whoever publishes it.
+            # The trace is checked on real forecasts before it is published (asset check of serving_model).
             traced = torch.jit.trace(self.module(), _example(self.card, self.state).arguments(), check_trace=False)
             torch.jit.save(traced, binary)
         return {
@@ -148,11 +147,11 @@ class Trained:
         }
 
     def program(self) -> bytes:
-        """``model.pt2``: the module as a torch.export program, any number of decisions up to ``MOST_DECISIONS``."""
-        decisions = torch.export.Dim("decisions", min=1, max=MOST_DECISIONS)
+        """Export ``model.pt2``: the module as a torch.export program for batches of up to ``PROGRAM_BATCH``."""
+        decisions = torch.export.Dim("decisions", min=1, max=PROGRAM_BATCH)
         example = _example(self.card, self.state)
         shapes: tuple[Any, ...] = tuple(None if name == "log_factor" else {0: decisions} for name, _ in _named(example))
-        others = Inputs._fields.index("log_factor") + 1  # these come as ``*others``: one argument, a tuple
+        others = Inputs._fields.index("log_factor") + 1  # the rest comes as ``*others``: one argument, a tuple
         if len(shapes) > others:
             shapes = (*shapes[:others], shapes[others:])
         with torch.no_grad():
@@ -165,14 +164,14 @@ class Trained:
 class Bundle:
     """A champion, ready to forecast."""
 
-    def __init__(self, card: Card, state: CalibrationState, *, binary: Any, trained: Trained) -> None:
+    def __init__(self, card: Card, state: CalibrationState, *, binary: Any, trained: TrainedEnsemble) -> None:
         self.card, self.state = card, state
         self._binary, self.trained = binary, trained
-        self._edges: Correlations | None = None  # of the panel that was last asked about
+        self._edges: Correlations | None = None  # of the last panel that was forecast
 
     @classmethod
     def open(cls, version: Version) -> "Bundle":
-        """Load a published bundle. Every file's sha256 is compared with the manifest before anything is read from it.
+        """Load a published bundle after comparing every file's sha256 with the manifest.
 
         Raises CorruptArtefact where a file is gone or altered, or the card does not fit its weights.
         """
@@ -187,21 +186,21 @@ class Bundle:
             raise CorruptArtefact(f"{version.label}: {CARD} is not a card ({error.error_count()} problems)") from error
         state = CalibrationState.from_json(version.json(CALIBRATION_STATE))
         weights = by_member(load(content[MEMBER_WEIGHTS]), count=len(card.members))
-        trained = Trained(card, weights, _stats(load(content[FOLD_STATS]), card), state)
+        trained = TrainedEnsemble(card, weights, _stats(load(content[FOLD_STATS]), card), state)
         if trained.signed_card() != card:
             raise CorruptArtefact(f"{version.label}: {CARD} does not belong to the weights beside it; export it again")
         return cls.of(trained, content)
 
     @classmethod
-    def of(cls, trained: Trained, files: Mapping[str, bytes]) -> "Bundle":
-        """The bundle that ``trained`` made ``files`` of."""
+    def of(cls, trained: TrainedEnsemble, files: Mapping[str, bytes]) -> "Bundle":
+        """Return the bundle of ``trained`` with the ``files`` made from it."""
         with _tracing():
             binary = torch.jit.load(io.BytesIO(files[MODEL_BINARY]))
         card = trained.signed_card()
         return cls(card, trained.state, binary=binary, trained=replace(trained, card=card))
 
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState | None = None) -> Forecast:
-        """Forecast the decisions at rows ``rows`` (B,) of a panel; ``state`` of the calibration, else the bundle's own.
+        """Forecast from rows ``rows`` (B,) of a panel; ``state`` of the calibration, else the bundle's own.
 
         Raises BadInput where the panel lacks a feature or a row has fewer complete sessions than the lookback.
         """
@@ -209,8 +208,8 @@ class Bundle:
         given = self.inputs(panel, rows, regime=regime, state=state or self.state)
         parts = []
         with torch.inference_mode():
-            for k in range(0, len(rows), CHUNK_DECISIONS):
-                chunk = slice(k, k + CHUNK_DECISIONS)
+            for k in range(0, len(rows), BINARY_BATCH):
+                chunk = slice(k, k + BINARY_BATCH)
                 parts.append(self._binary(*(x if name == "log_factor" else x[chunk] for name, x in _named(given))))
         quantiles, raw = (torch.cat(of).numpy() for of in zip(*parts, strict=True))
         return Forecast(quantiles, raw, regime)
@@ -218,13 +217,13 @@ class Bundle:
     def inputs(
         self, panel: PanelTensors, rows: Tensor, *, regime: NDArray[np.int64], state: CalibrationState
     ) -> Inputs:
-        """What the binary is given for rows ``rows`` (B,); what lies before a decision's complete sessions is zero."""
+        """Return the inputs of the binary for rows ``rows`` (B,); zero before a row's complete sessions."""
         if not len(rows):
-            raise BadInput("forecast: no decision was asked for")
+            raise BadInput("forecast: no rows were given")
         complete = panel.run_length[rows].long()
         if bool((complete < self.card.lookback).any()):
             raise BadInput(
-                f"forecast: {int((complete < self.card.lookback).sum())} of {len(rows)} decisions have fewer than "
+                f"forecast: {int((complete < self.card.lookback).sum())} of {len(rows)} forecast origins have fewer than "
                 f"{self.card.lookback} complete sessions behind them"
             )
         steps = torch.arange(1 - self.card.history_sessions, 1)
@@ -234,10 +233,10 @@ class Bundle:
         if reads.messages:
             window = shown[:, -self.card.lookback :]  # (B, L)
             neighbours, edges = neighbour_messages(self.with_edges(panel), window, panel.columns(reads.messages))
-        known = (steps > -complete[:, None])[..., None]
+        within = (steps > -complete[:, None])[..., None]
         ids = [self._ids(panel, name)[getattr(panel, name)[rows].long()] for name in VOCABULARIES]
         return Inputs(
-            features=torch.where(known, features, 0.0),
+            features=torch.where(within, features, 0.0),
             complete=complete,
             scale=panel.scale[rows],
             ids=torch.stack(ids, dim=1),
@@ -245,11 +244,11 @@ class Bundle:
             log_factor=torch.from_numpy(state.log_factor),
             neighbours=neighbours,
             edges=edges,
-            quoted=panel.observed[shown.clamp(min=0)] & known[..., 0] if reads.support_sessions else None,
+            quoted=panel.observed[shown.clamp(min=0)] & within[..., 0] if reads.support_sessions else None,
         )
 
     def with_edges(self, panel: PanelTensors) -> PanelTensors:
-        """``panel`` with the graph that members read, found for the rows that are asked about; as it is where none does."""
+        """Return ``panel`` with the neighbour graph that members read, made on demand; ``panel`` itself where none does."""
         graph = self.card.reads.graph
         if graph is None:
             return panel
@@ -259,7 +258,7 @@ class Bundle:
         return replace(panel, graph=edges)
 
     def regime(self, panel: PanelTensors, rows: Tensor) -> NDArray[np.int64]:
-        """Volatility regime of rows ``rows`` (B,), from their tickers' histories up to them."""
+        """Return the volatility regime of rows ``rows`` (B,), from their tickers' histories up to them."""
         codes, which = torch.unique(panel.ticker[rows].contiguous(), return_inverse=True)
         start = torch.searchsorted(panel.ticker, codes)
         last = torch.zeros_like(start).scatter_reduce(0, which, rows, reduce="amax", include_self=False)
@@ -271,13 +270,13 @@ class Bundle:
         return regimes(relative[place.numpy()], borders=np.array(self.card.regime_borders))
 
     def regimes_of(self, panel: PanelTensors) -> NDArray[np.int64]:
-        """Volatility regime of every row of a panel, (N,)."""
+        """Return the volatility regime of every row of a panel, (N,)."""
         relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
         return regimes(relative, borders=np.array(self.card.regime_borders))
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
-        """What a member looked at for the decision at ``row``: the best one that reads neighbours, else the best one that
-        can tell; None where none can.
+        """Explain the forecast at ``row`` by one member: the best that reads neighbours, else the best that has attention
+        and variable selection. Return its fit and the explanation, or None where no member has any.
         """
         stats, panel, end = self.stats_for(panel), self.with_edges(panel), torch.tensor([row])
         for member, network in sorted(
@@ -285,18 +284,19 @@ class Bundle:
         ):
             found = explain_forecasts(network, end, panel=panel, stats=stats)
             if found is not None:
-                heard = neighbours_of(network, end, panel=panel, stats=stats)
-                return member.fit, replace(found, neighbours=heard)
+                neighbours = neighbours_of(network, end, panel=panel, stats=stats)
+                return member.fit, replace(found, neighbours=neighbours)
         return None
 
     def check_features(self, panel: PanelTensors, spec: FeatureSpec) -> None:
-        """Raises BadInput where the features of ``panel``, made by ``spec``, are not those that the members know."""
+        """Raise BadInput where the features of ``panel``, made by ``spec``, differ from those of the training."""
         if feature_hash(panel.feature_names, spec) != self.card.feature_hash:
             raise BadInput(_other_features(panel, self.card))
 
     def stats_for(self, panel: PanelTensors) -> FoldStats:
-        """The fold's statistics with ids by the codes of ``panel``, which may have other tickers; raises BadInput where
-        its features are others.
+        """Return the fold's statistics with embedding ids in the order of ``panel``, which may have other tickers.
+
+        Raises BadInput where its features differ.
         """
         if panel.feature_names != self.card.features:
             raise BadInput(_other_features(panel, self.card))
@@ -316,26 +316,26 @@ class Bundle:
 
     def _ids(self, panel: PanelTensors, name: str) -> Tensor:
         vocabulary = self.card.vocabularies[name]
-        return torch.tensor([vocabulary.get(known, UNKNOWN_ID) for known in getattr(panel, f"{name}s")])
+        return torch.tensor([vocabulary.get(entry, UNKNOWN_ID) for entry in getattr(panel, f"{name}s")])
 
 
 def vocabularies(panel: PanelTensors, stats: FoldStats) -> dict[str, dict[str, int]]:
-    """The names that a fold knows, with their embedding ids."""
+    """Return the embedding ids of a fold by ticker, sector and exchange, without those that map to unknown."""
     return {
-        name: {known: i for known, i in zip(getattr(panel, f"{name}s"), getattr(stats, f"{name}_ids").tolist(), strict=True)
+        name: {entry: i for entry, i in zip(getattr(panel, f"{name}s"), getattr(stats, f"{name}_ids").tolist(), strict=True)
                if i != UNKNOWN_ID}
         for name in VOCABULARIES
     }  # fmt: skip
 
 
 def with_vocabularies(stats: FoldStats, card: Card) -> FoldStats:
-    """``stats`` with ids in the order of the vocabularies: enough to build networks with, for no panel in particular."""
+    """Return ``stats`` with ids in the order of the vocabularies, to build networks without a panel."""
     ids = {f"{name}_ids": torch.arange(1, len(card.vocabularies[name]) + 1) for name in VOCABULARIES}
     return FoldStats(**{**vars(stats), **ids})
 
 
 def by_member(flat: Mapping[str, Tensor], *, count: int) -> list[dict[str, Tensor]]:
-    """The weights of each of ``count`` members, from names ``<k>.<parameter>``."""
+    """Split weights named ``<k>.<parameter>`` into those of ``count`` members."""
     weights: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for name, tensor in flat.items():
         place, _, parameter = name.partition(".")
@@ -344,18 +344,18 @@ def by_member(flat: Mapping[str, Tensor], *, count: int) -> list[dict[str, Tenso
 
 
 def feature_hash(names: Sequence[str], spec: FeatureSpec) -> str:
-    """Digest of the features' names, in order, and of how they are made, which not every name tells."""
+    """Digest the features' names, in order, and their settings, which not every name shows."""
     return sha256_text(canonical_json([list(names), spec.model_dump(mode="json")]))[:16]
 
 
 def _stats(fitted: Mapping[str, Tensor], card: Card) -> FoldStats:
-    nobody = torch.zeros(1, dtype=torch.int64)
+    no_ids = torch.zeros(1, dtype=torch.int64)
     stats = FoldStats(
         **{name: fitted[name] for name in _FITTED},
         unconditional_mean=card.unconditional_mean,
-        ticker_ids=nobody,
-        sector_ids=nobody,
-        exchange_ids=nobody,
+        ticker_ids=no_ids,
+        sector_ids=no_ids,
+        exchange_ids=no_ids,
     )
     return with_vocabularies(stats, card)
 
@@ -365,7 +365,7 @@ def _fitted(stats: FoldStats) -> dict[str, Tensor]:
 
 
 def flat_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Weights of all members under one name each, ``<k>.<parameter>``."""
+    """Return the weights of all members in one mapping, named ``<k>.<parameter>``."""
     return {f"{k}.{name}": tensor.contiguous() for k, of in enumerate(weights) for name, tensor in of.items()}
 
 
@@ -374,7 +374,7 @@ def _named(given: Inputs) -> Iterator[tuple[str, Tensor]]:
 
 
 def _example(card: Card, state: CalibrationState) -> Inputs:
-    """Inputs to trace with: any will do, since nothing in the module depends on values."""
+    """Return inputs to trace with; any values will do, since the module has no value-dependent branch."""
     count, sessions, reads = 3, max(card.history_sessions, card.lookback), card.reads
     edges = torch.zeros(count, card.lookback, reads.graph.neighbours) if reads.graph else None
     return Inputs(
@@ -391,9 +391,7 @@ def _example(card: Card, state: CalibrationState) -> Inputs:
 
 
 def sessions_needed(lookback: int, members: Sequence[Member]) -> int:
-    """Sessions of features that one decision needs: those of its window, of the volatility forecast, and of the past that
-    members adapt to.
-    """
+    """Return the sessions of features that one forecast needs: for its window, the volatility forecast and adaptation."""
     return max(lookback, history_sessions(), *(member.spec.reads.support_sessions + 1 for member in members))
 
 
@@ -402,14 +400,14 @@ def _other_features(panel: PanelTensors, card: Card) -> str:
     extra = sorted(set(panel.feature_names) - set(card.features))
     return (
         f"the panel's features are not those that fold {card.fold} was trained on (missing {missing}, new {extra}"
-        + ("" if missing or extra else ", the same names made in another way")
+        + ("" if missing or extra else ", the same names with other settings")
         + "); run the walk-forward again"
     )
 
 
 @contextmanager
 def _tracing() -> Iterator[None]:
-    """Quiet what torch says of tracing as such: that it is deprecated, and that constants become constants."""
+    """Silence torch's two warnings about tracing itself: that it is deprecated, and that constants are registered."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.* is deprecated", category=DeprecationWarning)
         constants = "torch.tensor results are registered as constants"

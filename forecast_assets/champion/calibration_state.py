@@ -1,4 +1,4 @@
-"""The calibration state as of a night: that of the night before, followed by what has matured since."""
+"""The calibration state of a night: that of the night before, updated with the outcomes that have matured since."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from forecast_assets.store.artefact_files import CALIBRATION_STATE, TABLE
 from forecast_assets.store.versions import Version
 
 
-def state_of(
+def update_calibration(
     today: dt.date,
     bundle: Bundle,
     panel: PanelTensors,
@@ -24,35 +24,37 @@ def state_of(
     nights: Mapping[str, Version],
     spec: CalibrationSpec,
 ) -> CalibrationState:
-    """The calibration before the decisions of ``today``: that of the night before, followed by what has matured since.
+    """Return the calibration state for the forecasts of ``today``: that of the night before, updated by what has matured.
 
-    The first night starts where the fold does, with its validation decisions, and follows the fold's own forecasts.
+    The first night starts, as its fold did, at the first validation row and updates on the fold's own forecasts.
     """
     if not bundle.card.calibrated:
         return CalibrationState.initial()
     own = pl.read_parquet(folds[str(bundle.card.fold)].path(TABLE)).filter(pl.col("date") <= today)
     tables = [pl.read_parquet(version.path(TABLE)) for _, version in sorted(nights.items())]
     keys = ["date", "ticker", "horizon"]
-    issued = outcomes(pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle)
+    issued = issued_with_outcomes(
+        pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle
+    )
     if nights:
         night = max(nights)
         state = CalibrationState.from_json(nights[night].json(CALIBRATION_STATE))
         since = to_day(dt.date.fromisoformat(night))
         passed = panel.date[panel.observed].unique().tolist()
-    else:  # as the fold did, which decides on no day of its purge
+    else:  # as the fold did, which forecasts on no day of its purge
         passed = sorted({*own["date"].unique().to_physical().to_list(), to_day(today)})
         state, since = CalibrationState.initial(), passed[0]
     return follow(state, issued, since=since, days=[d for d in passed if since < d <= to_day(today)], spec=spec)
 
 
-def outcomes(table: pl.DataFrame, panel: PanelTensors, bundle: Bundle) -> Issued:
-    """What came of forecasts that were issued, from the panel; those of names that have left it can't be told."""
+def issued_with_outcomes(table: pl.DataFrame, panel: PanelTensors, bundle: Bundle) -> Issued:
+    """Join issued forecasts with their outcomes in the panel; those of tickers that have left it are dropped."""
     arrays = quantile_array(table)
     rows = panel.find(arrays.ticker.tolist(), arrays.date).numpy()
-    known = rows >= 0
+    listed = rows >= 0
     return Issued(
-        quantiles=arrays.quantiles[known],
-        y=panel.targets[rows[known]].double().numpy(),
-        label_date=label_dates(panel)[rows[known]],
-        regime=bundle.regimes_of(panel)[rows[known]],
+        quantiles=arrays.quantiles[listed],
+        y=panel.targets[rows[listed]].double().numpy(),
+        label_date=label_dates(panel)[rows[listed]],
+        regime=bundle.regimes_of(panel)[rows[listed]],
     )

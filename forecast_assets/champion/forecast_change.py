@@ -1,4 +1,4 @@
-"""Why a night's forecast differs from the one before: its data, its model or its calibration."""
+"""Why a ticker's forecast changed from one night to the next: by new data, another model or the calibration."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.champion.promotion import NIGHT, SERVING
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, SERVING_MODEL, WINDOWED_TENSORS
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -23,45 +23,45 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 CAUSES = ("data", "model", "calibration", "revised since")
-"""In this order one after the other is exchanged for that of the later night; what is left is rows revised afterwards."""
+"""Replaced by those of the later night in this order; the rest is due to rows revised since."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """Two consecutive forecasts of a ticker, and by how much each cause moved them. All in log returns, per horizon."""
+class ForecastChange:
+    """By how much each cause moved a ticker's forecast between two nights, in log returns per horizon."""
 
-    before: dt.date  # decision sessions
+    before: dt.date  # session that each forecast is made at
     after: dt.date
     median: dict[str, Floats]  # cause -> (3,) of the median
     width: dict[str, Floats]  # cause -> (3,) of the 95 % band's width
 
     @property
     def main_cause(self) -> str:
-        """The cause that moved the band's width most, over the horizons."""
+        """The cause that moved the band's width most, summed over horizons."""
         return max(CAUSES, key=lambda cause: float(np.abs(self.width[cause]).sum()))
 
 
 @dataclass(frozen=True)
-class _Night:
+class _IssuedForecast:
     bundle: "Bundle"
     state: "CalibrationState"
-    issued: Floats  # (3, 7) as committed
+    issued: Floats  # (3, 7) as published
     date: dt.date
 
 
-def change(store: Store, *, ticker: str, day: dt.date) -> Change:
-    """What moved the forecast of ``ticker`` from the night before to the last one up to ``day``.
+def explain_change(store: Store, *, ticker: str, day: dt.date) -> ForecastChange:
+    """Split the change of a ticker's forecast between the last two nights up to ``day`` by cause.
 
-    Raises BadInput where there are no two nights with the ticker, MissingArtefact where a night's model is gone.
+    Raises BadInput where the ticker has no forecast in both nights, MissingArtefact where a night's model is gone.
     """
     from forecast_assets.core.windows.tensors import PanelTensors
 
-    nights = [night for night in store.partitions(NIGHT) if night <= str(day)][-2:]
-    found = [_night(store, store.current(NIGHT, night), ticker) for night in nights]
+    nights = [night for night in store.partitions(NIGHTLY_FORECAST) if night <= str(day)][-2:]
+    found = [_issued(store, store.current(NIGHTLY_FORECAST, night), ticker) for night in nights]
     if len(found) < 2 or found[0] is None or found[1] is None:
         raise BadInput(f"{ticker}: there are no two consecutive nights up to {day} that forecast it")
     old, new = found[0], found[1]
-    panel = PanelTensors.load(store.current("windowed_tensors").path(TENSORS))
+    panel = PanelTensors.load(store.current(WINDOWED_TENSORS).path(TENSORS))
     rows = panel.rows_of([ticker, ticker], np.array([old.date, new.date], dtype="datetime64[D]"))
     steps = [
         old.issued,
@@ -72,7 +72,7 @@ def change(store: Store, *, ticker: str, day: dt.date) -> Change:
     ]
     moved = [after - before for before, after in pairwise(steps)]
     middle = QUANTILE_COLUMNS.index("q50")
-    return Change(
+    return ForecastChange(
         before=old.date,
         after=new.date,
         median={cause: step[:, middle] for cause, step in zip(CAUSES, moved, strict=True)},
@@ -80,9 +80,9 @@ def change(store: Store, *, ticker: str, day: dt.date) -> Change:
     )
 
 
-def change_lines(found: Change) -> list[str]:
-    """The change as people read it."""
-    lines = [f"from the decision of {found.before} to that of {found.after}; mostly {found.main_cause}"]
+def change_lines(found: ForecastChange) -> list[str]:
+    """Format the change as a text table, one row per cause."""
+    lines = [f"from the forecast of {found.before} to that of {found.after}; mostly {found.main_cause}"]
     lines.append(f"  {'':14}" + "".join(f"{f'{h} sessions':>24}" for h in HORIZONS))
     lines.append(f"  {'':14}" + f"{'median':>12}{'95 % band':>12}" * len(HORIZONS))
     for cause in CAUSES:
@@ -93,7 +93,7 @@ def change_lines(found: Change) -> list[str]:
     return lines
 
 
-def _night(store: Store, version: Version, ticker: str) -> _Night | None:
+def _issued(store: Store, version: Version, ticker: str) -> _IssuedForecast | None:
     from forecast_assets.champion.bundle import Bundle
     from forecast_assets.core.training.calibrate import CalibrationState
 
@@ -101,10 +101,10 @@ def _night(store: Store, version: Version, ticker: str) -> _Night | None:
     if rows.is_empty():
         return None
     made_by = version.json(NIGHT_RECORD)["serving_model"]
-    bundles = [bundle for bundle in store.versions(SERVING) if bundle.id == made_by]
+    bundles = [bundle for bundle in store.versions(SERVING_MODEL) if bundle.id == made_by]
     if not bundles:
-        raise MissingArtefact(f"{version.label}: its model, version {made_by} of {SERVING}, is gone")
-    return _Night(
+        raise MissingArtefact(f"{version.label}: its model, version {made_by} of {SERVING_MODEL}, is gone")
+    return _IssuedForecast(
         bundle=Bundle.open(bundles[0]),
         state=CalibrationState.from_json(version.json(CALIBRATION_STATE)),
         issued=rows.select(QUANTILE_COLUMNS).to_numpy(),

@@ -1,8 +1,8 @@
-"""Who serves: the champion of now, and the next one.
+"""Promotion and rollback: which champion serves now, and what the next one is made from.
 
-The champion is the ensemble of the newest fold until a challenger that was warm-started from it does not score worse;
-then that one, and so on. A new walk-forward starts again from its own ensemble. Which of them a bundle was made from
-is what its manifest says; a rollback withdraws that, so that no later night brings it back.
+The champion is the ensemble of the newest fold until a challenger that was warm-started from it does not score worse; then
+that challenger, and so on. A new walk-forward starts again from its own ensemble. A bundle's manifest records what it was
+made from; a rollback revokes exactly that, so that no later night promotes it again.
 """
 
 import logging
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact, MissingArtefact
 from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, MEMBERS, weights_file
+from forecast_assets.store.asset_keys import CHALLENGER, ENSEMBLE, SERVING_MODEL, WINDOWED_TENSORS
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.store import Store
@@ -18,12 +19,11 @@ from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
-SERVING, ENSEMBLE, CHALLENGER, NIGHT = "serving_model", "ensemble", "challenger", "nightly_forecast"
 BASE = "base"
-"""What a bundle's manifest calls the fold's fits that it descends from."""
+"""Key, in the `parents` of a bundle's manifest, of the fold's fits that it descends from."""
 
 REVOKED = "ledger/revoked"
-"""Journal of what a rollback took back, below the data root."""
+"""Journal of the revoked champions, below the data root."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class NextChampion:
     base: Version
     """``ensemble`` of the newest fold."""
     challenger: Version | None
-    """Whose weights serve; None: the fold's own."""
+    """The challenger whose weights serve; None: the fold's own."""
     champion: Version | None
-    """The bundle of now, whose place is taken."""
+    """The bundle that serves now and is replaced."""
     seen: Mapping[str, str]
-    """All of that as a manifest names it."""
+    """The same as the `parents` of a manifest."""
 
     @property
     def fits(self) -> dict[str, Version]:
@@ -47,28 +47,30 @@ class NextChampion:
 
     @property
     def tensors(self) -> Version:
-        """The panel of now."""
-        return self.store.current("windowed_tensors")
+        """The current panel."""
+        return self.store.current(WINDOWED_TENSORS)
 
 
 def current_champion(store: Store, data_root: str) -> Version | None:
-    """The bundle that serves now. Where it is damaged, the newest sound one that no rollback took back; else None, and the
-    walk-forward's own ensemble is next.
+    """Return the bundle that serves now; where it is damaged, the newest intact one that is not revoked.
+
+    None where there is none: the walk-forward's own ensemble is next.
     """
-    if not store.has(SERVING):
+    if not store.has(SERVING_MODEL):
         return None
     try:
-        champion = store.current(SERVING)
+        champion = store.current(SERVING_MODEL)
         champion.check()
         return champion
     except CorruptArtefact as error:
-        log.warning("the champion is damaged, the last good one goes on: %s", error)
+        log.warning("the champion is damaged, the last intact one continues to serve: %s", error)
     revoked = _revoked(data_root)
-    sound = [v for v in store.versions(SERVING) if revocation(v.manifest.parents) not in revoked and _is_sound(v)]
-    return sound[-1] if sound else None
+    bundles = store.versions(SERVING_MODEL)
+    intact = [v for v in bundles if revocation(v.manifest.parents) not in revoked and _is_intact(v)]
+    return intact[-1] if intact else None
 
 
-def _is_sound(version: Version) -> bool:
+def _is_intact(version: Version) -> bool:
     try:
         version.check()
     except CorruptArtefact:
@@ -90,20 +92,20 @@ def find_next_champion(store: Store, data_root: str) -> NextChampion:
         raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
     base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store, data_root)
     revoked = _revoked(data_root)
-    seen = _next(store, base, champion)
+    seen = _next_parents(store, base, champion)
     if champion is not None and revocation(seen) in revoked:
         seen = champion.manifest.parents
     return NextChampion(store, base, _challenger(store, seen), champion, seen)
 
 
-def _next(store: Store, base: Version, champion: Version | None) -> Mapping[str, str]:
-    """What the next bundle would be made from, were nothing revoked."""
+def _next_parents(store: Store, base: Version, champion: Version | None) -> Mapping[str, str]:
+    """Return what the next bundle would be made from if nothing were revoked."""
     try:
         own = {BASE: sha256_text(canonical_json(_weights(base, _fits(store, base))))}
     except MissingArtefact:
         if champion is None:
             raise
-        return champion.manifest.parents  # a walk-forward is under way: who serves goes on until it is whole
+        return champion.manifest.parents  # a walk-forward is running: the champion stays until it is complete
     if champion is None or champion.manifest.parents.get(BASE) != own[BASE]:
         return own
     newest = _promoted(store, champion)
@@ -111,7 +113,7 @@ def _next(store: Store, base: Version, champion: Version | None) -> Mapping[str,
 
 
 def revocation(seen: Mapping[str, str]) -> str:
-    """The id under which what a bundle was made from is revoked."""
+    """Return the id under which a bundle with these parents is revoked."""
     return sha256_text(canonical_json(dict(seen)))
 
 
@@ -130,7 +132,7 @@ def _fits(store: Store, base: Version) -> dict[str, Version]:
 
 
 def _weights(base: Version, fits: Mapping[str, Version]) -> list[list[str]]:
-    """Each member and the digest of its weights, best first."""
+    """Return each member and the digest of its weights, best first."""
     return [
         [member["fit"], fits[model].manifest.files[weights_file(seed)].sha256]
         for member in base.json(MEMBERS)["members"]
@@ -139,7 +141,7 @@ def _weights(base: Version, fits: Mapping[str, Version]) -> list[list[str]]:
 
 
 def _promoted(store: Store, champion: Version) -> Version | None:
-    """The last night's challenger, where it was warm-started from this champion and may take its place."""
+    """Return the last night's challenger where it was warm-started from this champion and is promoted."""
     days = store.partitions(CHALLENGER)
     if not days:
         return None
@@ -161,15 +163,15 @@ def _challenger(store: Store, seen: Mapping[str, str]) -> Version | None:
 
 
 def roll_back(store: Store, data_root: str) -> tuple[Version, Version]:
-    """Make the champion before the current one serve again, and keep the current one from coming back.
+    """Make the champion before the current one serve again, and revoke the current one.
 
-    Returns the one that was taken back and the one that serves. Raises BadInput where there is none before it.
+    Returns the revoked one and the one that serves. Raises BadInput where there is none before it.
     """
-    current = store.current(SERVING)
-    before = [v for v in store.versions(SERVING) if v.manifest.created < current.manifest.created and v.is_whole()]
+    current = store.current(SERVING_MODEL)
+    bundles = store.versions(SERVING_MODEL)
+    before = [v for v in bundles if v.manifest.created < current.manifest.created and v.is_whole()]
     if not before:
         raise BadInput(f"rollback: {current.id} is the first champion, there is none before it")
-    taken_back = revocation(current.manifest.parents)
-    Journal(data_root, REVOKED).append([{"id": taken_back, "version": current.id}])
+    Journal(data_root, REVOKED).append([{"id": revocation(current.manifest.parents), "version": current.id}])
     store.promote(before[-1])
     return current, before[-1]

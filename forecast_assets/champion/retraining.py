@@ -1,4 +1,4 @@
-"""Warm-started retraining of the champion's members, and both forecasts of the shared matured decisions."""
+"""Warm-started retraining of the champion's members into a challenger, and the forecasts to compare the two by."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from forecast_assets.core.windows.tensors import PanelTensors
 
 @dataclass(frozen=True)
 class Retrained:
-    """The members after the night's training, best first as in the champion."""
+    """The retrained members, in the champion's order (best first)."""
 
     weights: list[dict[str, Tensor]]
     members: list[dict[str, Any]]  # fit, seed, best_epoch, validation_pinball, curve
-    champion: list[NDArray[np.float64]]  # of each member, (M, 3, 7) on the shadow decisions
+    champion: list[NDArray[np.float64]]  # of each member, (M, 3, 7) on the comparison rows
     challenger: list[NDArray[np.float64]]
 
-    def shadow(self, *, groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The forecasts of champion and challenger, combined as the champion combines them, 2 x (M, 3, 7)."""
+    def combined(self, *, groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ensemble forecasts of champion and challenger, 2 x (M, 3, 7)."""
         before, after = (median_of_means(np.stack(of), groups=groups) for of in (self.champion, self.challenger))
         return before, after
 
@@ -36,13 +36,13 @@ class Retrained:
 def retrain(
     bundle: Bundle, panel: PanelTensors, fold: Fold, *, nightly: NightlySpec, hardware: Hardware, log: Any
 ) -> Retrained:
-    """Train every member of the champion on from its own weights; forecast the shadow decisions before and after."""
+    """Train every member on from the champion's weights; forecast the comparison rows before and after."""
     card, stats = bundle.card, bundle.stats_for(panel)
     panel = with_graph_if_read(card.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
-    knobs = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
+    settings = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.weights, strict=True):
-        spec, seed = member.spec.model_copy(update=knobs), int(member.fit.partition("/")[2])
+        spec, seed = member.spec.model_copy(update=settings), int(member.fit.partition("/")[2])
         trainer = FoldTrainer(member.model, spec, panel, fold, stats, card.lookback, hardware)
         trained = trainer.fit(seed, start=start)
         before = trainer.predict(start, fold.test)
@@ -61,14 +61,12 @@ def retrain(
         )
         log.info(
             f"challenger, {member.fit}: "
-            + ("stays as it was" if kept else f"validation pinball {trained.validation_pinball:.5f}")
+            + ("unchanged" if kept else f"validation pinball {trained.validation_pinball:.5f}")
             + f" ({trained.curve[-1]['seconds']:.1f} s)"
         )
     return done
 
 
-def lost_tickers(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:
-    """Names with an embedding that no row of the panel has: the members' shapes could not be told from it."""
-    return [
-        name for kind, known in vocabularies.items() for name in sorted(known.keys() - {*getattr(panel, f"{kind}s")})
-    ]
+def names_missing_from_panel(vocabularies: Mapping[str, Mapping[str, int]], panel: PanelTensors) -> list[str]:
+    """Return the tickers, sectors and exchanges that have an embedding but are not in the panel."""
+    return [name for kind, ids in vocabularies.items() for name in sorted(ids.keys() - {*getattr(panel, f"{kind}s")})]

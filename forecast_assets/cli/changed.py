@@ -1,10 +1,10 @@
-"""Say why a ticker's forecast changed."""
+"""``changed``: why a ticker's forecast changed from one night to the next."""
 
 import datetime as dt
 
 import click
 
-from forecast_assets.cli.common import user_command
+from forecast_assets.cli.common import open_store, user_command
 
 
 @click.command("changed")
@@ -12,9 +12,9 @@ from forecast_assets.cli.common import user_command
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
 @user_command
 def command(ticker: str, day: dt.datetime) -> None:
-    """Why TICKER's forecast of the night of DATE differs from the night before: data, model or calibration."""
-    from forecast_assets.champion.forecast_change import change, change_lines
-    from forecast_assets.resources.store_io import StoreResource
+    """Explain how TICKER's forecast changed on DATE. By data, model or calibration, against the night before."""
+    from forecast_assets.champion.forecast_change import change_lines, explain_change
 
-    for line in change_lines(change(StoreResource().store(), ticker=ticker, day=day.date())):
+    store, _ = open_store()
+    for line in change_lines(explain_change(store, ticker=ticker, day=day.date())):
         click.echo(line)

@@ -1,4 +1,4 @@
-"""Write the synthetic panel."""
+"""``demo-panel``: the synthetic panel as a CSV file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from forecast_assets.cli.common import user_command
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @user_command
 def command(out: Path) -> None:
-    """Write the synthetic panel (planted, documented signal; messy rows) to OUT."""
+    """Write the synthetic panel to OUT. Its signal is planted, and some of its rows are malformed on purpose."""
     from forecast_assets.core.panel.demo import write_demo_csv
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings

@@ -1,4 +1,4 @@
-"""Why a network forecast what it did for one ticker on one day: from the store, with the weights it was published with."""
+"""``explain``: variable selection, attention and neighbour attribution of one forecast, from the published weights."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast_assets.cli.common import user_command
+from forecast_assets.cli.common import open_store, user_command
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.nearest import nearest_names
 from forecast_assets.store.artefact_files import TENSORS, TRAINING, weights_file
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Why:
-    """Weights of one decision's best fit; each mapping sums to 1. And who it heard from."""
+class ForecastExplanation:
+    """How the best fit made one forecast; the weights of each mapping sum to 1."""
 
     fit: str
     variables: dict[str, float]
-    ahead: dict[str, float]
+    known_future: dict[str, float]
     attention: list[float]  # over the sessions of the window, oldest first
-    neighbours: list["Attribution"]  # of a model that reads them: who moved the forecast most first
+    neighbours: list["Attribution"]  # of a model that reads them: the largest contribution first
 
 
-def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> Why:
-    """Explain the decision of ``ticker`` at the close of ``day`` by the best fit of the fold that tests its year.
+def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> ForecastExplanation:
+    """Explain the forecast of ``ticker`` at the close of ``day`` by the best fit of the fold that tests its year.
 
-    Raises BadInput for an unknown ticker, a day without a decision, a model that can't tell, and where the panel has
+    Raises BadInput for an unknown ticker, a day without a forecast, a model without attention, and where the panel has
     changed since the model was trained.
     """
     import torch
@@ -66,7 +66,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     ends = panel.ends(lookback)
     chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == to_day(day))]
     if not len(chosen):
-        raise BadInput(f"{ticker} has no decision on {day}: no quote, or fewer than {lookback} sessions of history")
+        raise BadInput(f"{ticker} has no forecast on {day}: no quote, or fewer than {lookback} sessions of history")
     fold = make_fold(panel, year=day.year, spec=FoldSpec.model_validate(config["folds"]), lookback=lookback)
     stats = fit_stats(panel, fold)
     best = min(version.json(TRAINING)["fits"], key=lambda fit: fit["validation_pinball"])
@@ -74,20 +74,20 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
     panel = with_graph_if_read(spec.reads, panel, ends=chosen, lookback=lookback)
     found = explain_forecasts(network, chosen.to(torch.int64), panel=panel, stats=stats)
-    told = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
+    effects = neighbours_of(network, chosen.to(torch.int64), panel=panel, stats=stats)
     if found is None:
         raise BadInput(f"{model} selects no variables and attends to no session, so there is nothing to show")
-    return Why(
+    return ForecastExplanation(
         fit=best["fit"],
         variables=dict(zip(found.encoder_names, found.encoder[0].tolist(), strict=True)),
-        ahead=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
+        known_future=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
-        neighbours=[] if told is None else attributions(told, ticker=panel.ticker, tickers=panel.tickers)[0],
+        neighbours=[] if effects is None else attributions(effects, ticker=panel.ticker, tickers=panel.tickers)[0],
     )
 
 
-def write_explanation(why: Why, *, title: str, out: Path) -> None:
-    """Draw it as a PNG."""
+def write_explanation(why: ForecastExplanation, *, title: str, out: Path) -> None:
+    """Draw variable selection and attention as a PNG."""
     from forecast_assets.core.report.explanation_figure import explanation_figure, ranked
     from forecast_assets.core.report.figure_style import to_png
 
@@ -100,28 +100,31 @@ def write_explanation(why: Why, *, title: str, out: Path) -> None:
 @click.command("explain")
 @click.argument("ticker")
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
-@click.option("--model", default="b2_tft_ticker", show_default=True, help="The network to ask.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it, as a PNG.")
+@click.option("--model", default="b2_tft_ticker", show_default=True, help="The network that is explained.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it as a PNG.")
 @user_command
 def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None:
-    """What a network looked at when it forecast TICKER on DATE: variables, and sessions it attended to."""
-    from forecast_assets.resources.store_io import StoreResource
+    """Explain a network's forecast of TICKER on DATE.
 
-    why = explain_forecast(StoreResource().store(), model=model, ticker=ticker, day=day.date())
+    Prints the variables it selected, its attention over past sessions and, where it reads correlated tickers, how much each
+    of them moved the forecast.
+    """
+    store, _ = open_store()
+    why = explain_forecast(store, model=model, ticker=ticker, day=day.date())
     click.echo(f"{ticker} {day.date()}: {why.fit}")
-    for title, weights in (("selected variables", why.variables), ("of the sessions ahead", why.ahead)):
+    for title, weights in (("selected variables", why.variables), ("known-future covariates", why.known_future)):
         click.echo(f"  {title}")
         for name, weight in sorted(weights.items(), key=lambda item: -item[1])[:8]:
             click.echo(f"    {weight:6.1%}  {name}")
-    far = sorted(range(len(why.attention)), key=lambda k: -why.attention[k])[:5]
-    click.echo("  attended to most, in sessions before the decision")
-    for k in far:
+    lags = sorted(range(len(why.attention)), key=lambda k: -why.attention[k])[:5]
+    click.echo("  highest attention, in sessions before the forecast")
+    for k in lags:
         click.echo(f"    {why.attention[k]:6.1%}  {len(why.attention) - 1 - k}")
     if why.neighbours:
-        click.echo("  heard most from, in basis points of the median for the next session, correlation")
+        click.echo("  neighbour attribution, in basis points of the 1-session median, and correlation")
     for one in why.neighbours[:8]:
         now = "earlier only" if one.correlation is None else f"{one.correlation:+.2f}"
         click.echo(f"    {1e4 * one.added:+9.2g}  {one.ticker} ({now})")
     if out is not None:
-        write_explanation(why, title=f"{ticker} on {day.date()}: what {model} looked at", out=out)
+        write_explanation(why, title=f"{ticker} on {day.date()}: explanation of {model}", out=out)
         click.echo(f"{out}: drawn")

@@ -1,4 +1,4 @@
-"""Tables for people: CSV out of the store."""
+"""``export``: an asset's table as CSV."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import polars as pl
 
-from forecast_assets.cli.common import listed, user_command
+from forecast_assets.cli.common import listed, open_store, user_command
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.spreadsheet import guarded
 from forecast_assets.store.artefact_files import TABLE
@@ -16,7 +16,7 @@ from forecast_assets.store.store import Store
 def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[str], raw: bool = False) -> int:
     """Write the main table of ``asset`` to ``out`` and return its number of rows; nothing is written on an error.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it, unless it is wanted ``raw``.
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, unless ``raw``.
     """
     at_hand = store.partitions(asset)
     if not at_hand and not store.has(asset):
@@ -42,11 +42,11 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
 @click.option("--raw", is_flag=True, help="Without the apostrophe before text that a spreadsheet would evaluate.")
 @user_command
 def command(asset: str, out: Path, years: str | None, raw: bool) -> None:
-    """Write an asset's table to OUT as CSV (all its partitions one below the other).
+    """Write an asset's table to OUT as CSV.
 
-    Text that begins like a formula gets an apostrophe before it, so that the file is safe to open in a spreadsheet.
+    Its partitions stand one below the other. Text that begins like a formula gets an apostrophe before it, so that the
+    file is safe to open in a spreadsheet.
     """
-    from forecast_assets.resources.store_io import StoreResource
-
-    rows = export_table(StoreResource().store(), asset, out, partitions=listed(years), raw=raw)
+    store, _ = open_store()
+    rows = export_table(store, asset, out, partitions=listed(years), raw=raw)
     click.echo(f"{out}: {rows} rows")

@@ -1,4 +1,4 @@
-"""The knobs as a list for people."""
+"""``knobs``: all settings, their values and what they mean."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from forecast_assets.core.specs import Spec
 
 
 def setting_lines(settings: Settings) -> Iterator[str]:
-    """``section.knob = value   # description``, one per knob that a line can hold."""
+    """Yield ``section.setting = value   # description``, one line per setting."""
     for section, spec in settings:
         if not isinstance(spec, Spec):
             continue
@@ -26,7 +26,7 @@ def setting_lines(settings: Settings) -> Iterator[str]:
 @set_option
 @user_command
 def command(overrides: tuple[str, ...]) -> None:
-    """Every knob with its value in the profile and what it means."""
+    """List every setting, its value in the profile and its meaning."""
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 

@@ -1,4 +1,4 @@
-"""Materialise a selection of the graph, with a line of progress per asset."""
+"""What ``run``, ``sweep`` and ``nightly`` share: materialising a selection of the graph."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
     from forecast_assets.resources.settings import compose_settings
 
     profile = environment.profile_name()
-    environment.as_of()  # an unreadable clock, an unknown profile or knob is told before anything starts
+    environment.as_of()  # an unreadable date, an unknown profile or setting ends it before anything starts
     compose_settings(profile, overrides)
 
     import dagster as dg

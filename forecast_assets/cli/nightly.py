@@ -1,8 +1,8 @@
-"""Run the nights that are due."""
+"""``nightly``: the nights that are due."""
 
 import click
 
-from forecast_assets.cli.common import export, panel_option, set_option, user_command
+from forecast_assets.cli.common import panel_option, set_option, user_command
 from forecast_assets.cli.materialise import materialise
 
 
@@ -10,9 +10,8 @@ from forecast_assets.cli.materialise import materialise
 @panel_option
 @set_option
 @user_command
-def command(panel: str | None, overrides: tuple[str, ...]) -> None:
-    """Read the panel again and run every night that is due, as the schedule does."""
-    export(FORECAST_PANEL=panel)
+def command(overrides: tuple[str, ...]) -> None:
+    """Read the panel and run every night that is due. The schedule in the Dagster UI does the same."""
     from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
 
     materialise((*PANEL_ASSETS, *NIGHT_ASSETS), (), list(overrides))

@@ -1,4 +1,4 @@
-"""The reports' numbers once more, from the artefacts they were made of."""
+"""Derive the reports' numbers again from the artefacts they were made of, and list what differs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,7 +15,6 @@ from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.specs import AblationSpec, BacktestSpec, VerdictSpec, WindowSpec
-from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -29,40 +28,39 @@ from forecast_assets.store.versions import Version
 
 Inputs = TypeVar("Inputs", bound=Parameters)
 
-REPORT_ASSET = "backtest_report"
-ABLATION_ASSET = "ablation_report"
 
-
-def report_problems(resource: StoreResource) -> list[str]:
-    """Where a published report is not what its artefacts give: one sentence each, none for sound ones.
+def report_problems(store: Store, root: str) -> list[str]:
+    """Return where a published report is not what its artefacts give, one sentence each.
 
     The forecasts of each year are scored again and compared with the losses that the year published; from these and the
     daily returns the numbers are derived again and compared with ``metrics.json`` and ``ablation.json`` as people read
     them: all from the very versions that a report read, not from newer ones. Raises MissingArtefact where there is no
     backtest report, or one of those versions is gone.
     """
-    store = resource.store()
-    report = store.current(REPORT_ASSET)
-    reports = [report] + ([store.current(ABLATION_ASSET)] if store.has(ABLATION_ASSET) else [])
-    books = {book.path(TABLE): book for made in reports for book in _inputs(store, made).backtest.values()}
-    problems = [problem for book in books.values() for problem in loss_problems(store, book)]
-    problems += _problems(resource, report, page=BACKTEST_PAGE, numbers=BACKTEST_METRICS, derive=_backtest_numbers)
+    report = store.current("backtest_report")
+    reports = [report] + ([store.current("ablation_report")] if store.has("ablation_report") else [])
+    years = {
+        year.path(TABLE): year for made in reports for year in _opened(ReportInputs, store, made).backtest.values()
+    }
+    problems = [problem for year in years.values() for problem in loss_problems(store, year)]
+    problems += _problems(store, root, report, page=BACKTEST_PAGE, numbers=BACKTEST_METRICS, derive=_backtest_numbers)
     for ablation in reports[1:]:
         problems += _problems(
-            resource, ablation, page=ABLATION_PAGE, numbers=ABLATION_METRICS, derive=_ablation_numbers
+            store, root, ablation, page=ABLATION_PAGE, numbers=ABLATION_METRICS, derive=_ablation_numbers
         )
     return problems
 
 
 def _problems(
-    resource: StoreResource,
+    store: Store,
+    root: str,
     version: Version,
     *,
     page: str,
     numbers: str,
     derive: Callable[[ReportInputs, Version, str], dict[str, Any]],
 ) -> list[str]:
-    folder = reports_folder(resource.root())
+    folder = reports_folder(root)
     problems = []
     stored: dict[str, Any] = version.json(numbers)
     published: Any = None
@@ -74,7 +72,7 @@ def _problems(
         problems.append(f"{error.filename or folder}: is gone")
     except ValueError:
         problems.append(f"{folder / numbers}: is not JSON")
-    derived = derive(_inputs(resource.store(), version), version, stored["facts"]["profile"])
+    derived = derive(_opened(ReportInputs, store, version), version, stored["facts"]["profile"])
     for where, found in ((folder / numbers, published), (f"{version.label} in the store: {numbers}", stored)):
         if found is not None and (difference := first_difference(_comparable(found), _comparable(derived))):
             problems.append(f"{where}: {difference}{_version_note(stored, derived)}")
@@ -82,7 +80,7 @@ def _problems(
 
 
 def loss_problems(store: Store, backtest: Version) -> list[str]:
-    """Files of a year whose losses are not those of the forecasts that it read: one sentence each."""
+    """Return the files of a year whose losses are not those of the forecasts that it read, one sentence each."""
     forecasts = _opened(YearForecasts, store, backtest)
     lookback = WindowSpec.model_validate(backtest.manifest.config["windows"]).lookback
     return [
@@ -108,12 +106,8 @@ def _ablation_numbers(inputs: ReportInputs, report: Version, profile: str) -> di
     return ablation_content(inputs, spec=spec, profile=profile)
 
 
-def _inputs(store: Store, report: Version) -> ReportInputs:
-    return _opened(ReportInputs, store, report)
-
-
 def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
-    """What ``child`` read, of which ``bundle`` is all or a part."""
+    """Return what ``child`` read, of which ``bundle`` is all or a part."""
     parameters = parameters_of(bundle)
     names = list(needs_of(parameters).parents)
     parents = _parents(store, child, names)
@@ -123,7 +117,7 @@ def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
 
 
 def _parents(store: Store, child: Version, assets: Sequence[str]) -> dict[str, Any]:
-    """The versions of ``assets`` that ``child`` read, by asset; where a report read all years of one, by year below."""
+    """Return the versions of ``assets`` that ``child`` read, by asset, and by year where a report read all years."""
     found: dict[str, Any] = {}
     for label, seen in child.manifest.parents.items():
         asset, _, year = label.partition("/")
@@ -137,7 +131,7 @@ def _parents(store: Store, child: Version, assets: Sequence[str]) -> dict[str, A
 
 
 def _version(store: Store, asset: str, partition: str | None, seen: str, *, by: str | None) -> Version:
-    """The newest version of which ``by``, a year's fold (None: a report), saw what it recorded as ``seen``."""
+    """Return the newest version of which ``by``, a year's fold (None: a report), recorded ``seen``."""
     for version in reversed(store.versions(asset, partition)):
         if version.seen_by(int(by) if by else None) == seen:
             return version
@@ -146,7 +140,7 @@ def _version(store: Store, asset: str, partition: str | None, seen: str, *, by: 
 
 
 def _comparable(summary: Any) -> Any:
-    """Without the versions of the packages: those of now are not those of then, and the numbers may still agree."""
+    """Leave out the packages' versions: they may have changed since, and the numbers still agree."""
     if not isinstance(summary, dict) or not isinstance(summary.get("facts"), dict):
         return summary
     return {**summary, "facts": {key: value for key, value in summary["facts"].items() if key != "versions"}}

@@ -1,8 +1,8 @@
-"""Materialise the graph."""
+"""``run``: materialise the graph, or a selection of it."""
 
 import click
 
-from forecast_assets.cli.common import export, listed, panel_option, set_option, user_command
+from forecast_assets.cli.common import listed, panel_option, set_option, user_command
 from forecast_assets.cli.materialise import materialise
 
 
@@ -12,12 +12,11 @@ from forecast_assets.cli.materialise import materialise
 @panel_option
 @set_option
 @user_command
-def command(select: tuple[str, ...], years: str | None, panel: str | None, overrides: tuple[str, ...]) -> None:
-    """Materialise the graph; what has not changed is not computed again."""
-    export(FORECAST_PANEL=panel)
+def command(select: tuple[str, ...], years: str | None, overrides: tuple[str, ...]) -> None:
+    """Materialise the graph. What has not changed is not computed again."""
     materialise(listed(",".join(select)), listed(years), list(overrides))
 
-    from forecast_assets.cli.run_summary import print_verdict
-    from forecast_assets.definitions import store
+    from forecast_assets.cli.run_summary import print_summary
+    from forecast_assets.resources import environment
 
-    print_verdict(store)
+    print_summary(environment.data_dir())

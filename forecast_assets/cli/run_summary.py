@@ -1,4 +1,4 @@
-"""The end of a run: where the report is, and its numbers in short."""
+"""Print the report's numbers in short, and its path, at the end of a run."""
 
 import json
 from typing import Any
@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_assets.assets.backtest_report import reports_folder
-from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.core.report.titles import title
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, BACKTEST_PAGE
 
 
-def print_verdict(resource: StoreResource) -> None:
+def print_summary(root: str) -> None:
     """Print the verdicts, one line per strategy and per model, and the report's path; nothing without a report."""
-    folder = reports_folder(resource.root())
+    folder = reports_folder(root)
     path = folder / BACKTEST_METRICS
     if not path.exists():
         return
@@ -26,7 +26,7 @@ def print_verdict(resource: StoreResource) -> None:
     )
     for row in summary["strategies"]:
         table.add_row(
-            row["strategy"],
+            title(row["strategy"]),
             _percent(row["annual_return"]),
             _percent(row["annual_volatility"]),
             _number(row["sharpe"]),
@@ -38,7 +38,7 @@ def print_verdict(resource: StoreResource) -> None:
     scores = Table("model", "horizon", "pinball / EWMA", "coverage of 95 %", "coverage of 90 %")
     for row in summary["forecasts"]:
         scores.add_row(
-            row["model"],
+            title(row["model"]),
             str(row["horizon"]),
             _number(row["pinball_ratio"], digits=4),
             _percent(row["coverage_95"]),

@@ -1,24 +1,25 @@
-"""Answer forecasts over HTTP."""
+"""``serve``: the HTTP service."""
 
 import click
 
-from forecast_assets.cli.common import user_command
+from forecast_assets.cli.common import open_store, user_command
 
 
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another than loopback needs FORECAST_API_TOKEN.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Any other than loopback needs FORECAST_API_TOKEN."
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option("--rate", type=click.FloatRange(min=1), help="Requests a second of one client address; default: 1000.")
+@click.option("--rate", type=click.FloatRange(min=1), help="Requests per second of one client address; default: 1000.")
 @user_command
 def command(host: str, port: int, rate: float | None) -> None:
-    """Answer forecasts over HTTP; new models and nights are picked up while it runs."""
+    """Answer forecasts over HTTP. New models and nights are picked up while it runs."""
     from forecast_assets.resources import environment
-    from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.serving.limits import Limits
     from forecast_assets.serving.loading import Loader
     from forecast_assets.serving.model import open_model
     from forecast_assets.serving.server import serve as run_server
 
     limits = Limits() if rate is None else Limits(rate_per_second=rate, burst=2 * rate)
-    loader = Loader(StoreResource().store(), open_model)
+    loader = Loader(open_store()[0], open_model)
     run_server(loader, host=host, port=port, token=environment.api_token(), limits=limits)

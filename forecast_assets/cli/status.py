@@ -1,22 +1,18 @@
-"""What the store holds, as a table for people."""
+"""``status``: what the store holds, as a table."""
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from forecast_assets.cli.common import user_command
-
-if TYPE_CHECKING:
-    from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.store.store import Store
 
 
-def print_status(resource: "StoreResource") -> None:
-    """One line per asset and partition: age, size, how long it took, data version."""
-    store = resource.store()
-    table = Table("asset", "partition", "age", "MiB", "seconds", "data version", title=f"{resource.root()}/store")
+def print_status(store: Store, root: str) -> None:
+    """Print a line per asset and partition: age, size, duration, data version."""
+    table = Table("asset", "partition", "age", "MiB", "seconds", "data version", title=f"{root}/store")
     for asset in store.assets():
         for partition in store.slots(asset):
             version = store.current(asset, partition)
@@ -31,14 +27,12 @@ def print_status(resource: "StoreResource") -> None:
                 "" if seconds is None else f"{seconds:.1f}",
                 version.data_version[:12],
             )
-    nothing = f"{resource.root()}: nothing is materialised yet; run `make all`"
+    nothing = f"{root}: nothing is materialised yet; run `make all`"
     Console().print(table if table.row_count else nothing, soft_wrap=not table.row_count)
 
 
 @click.command("status")
 @user_command
 def command() -> None:
-    """What is materialised, from when, how large, how long it took."""
-    from forecast_assets.resources.store_io import StoreResource
-
-    print_status(StoreResource())
+    """Show what is materialised: age, size and duration."""
+    print_status(*open_store())

@@ -1,4 +1,4 @@
-"""Search settings."""
+"""``sweep``: the search for settings."""
 
 from pathlib import Path
 
@@ -9,29 +9,31 @@ from forecast_assets.cli.materialise import materialise
 
 
 @click.command("sweep")
-@click.option("--trials", type=click.IntRange(0), help="Distinct settings that are tried.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that try settings at the same time.")
+@click.option("--trials", type=click.IntRange(0), help="Number of distinct settings.")
+@click.option("--workers", type=click.IntRange(1), help="Trials that run at the same time.")
 @click.option(
-    "--storage", metavar="URL", help="Of the study: a database (no password in it), or a journal file; default: SQLite."
+    "--storage", metavar="URL", help="The study's database (no password in it) or journal file; default: SQLite."
 )
-@click.option("--wandb-yaml", type=click.Path(dir_okay=False, path_type=Path), help="Only write a W&B sweep's YAML.")
+@click.option(
+    "--wandb-yaml", type=click.Path(dir_okay=False, path_type=Path), help="Only write the YAML of a W&B sweep."
+)
 @set_option
 @user_command
 def command(
     trials: int | None, workers: int | None, storage: str | None, wandb_yaml: Path | None, overrides: tuple[str, ...]
 ) -> None:
-    """Search settings on the years before the first test year; a search that was killed goes on."""
+    """Search settings on the years before the first test year. A search that was killed is resumed."""
     given = {"trials": trials, "workers": workers, "storage": storage}
-    knobs = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
+    settings = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
     if wandb_yaml is None:
-        materialise(("sweep",), (), knobs)
+        materialise(("sweep",), (), settings)
         return
     from forecast_assets.assets.tuning.wandb_sweep import wandb_sweep
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
     profile = environment.profile_name()
-    settings = compose_settings(profile, knobs)
-    year = max(year for year in settings.sweep.years if year < settings.folds.first_test_year)
-    wandb_yaml.write_text(wandb_sweep(settings.sweep, profile=profile, year=year), encoding="utf-8")
+    composed = compose_settings(profile, settings)
+    year = max(year for year in composed.sweep.years if year < composed.folds.first_test_year)
+    wandb_yaml.write_text(wandb_sweep(composed.sweep, profile=profile, year=year), encoding="utf-8")
     click.echo(f"{wandb_yaml}: written; `wandb sweep {wandb_yaml}` takes it")

@@ -1,21 +1,17 @@
-"""Re-hash the store and derive the reports again."""
+"""``verify``: check the store's hashes and derive the reports' numbers again."""
 
 import sys
 
 import click
 
-from forecast_assets.cli.common import user_command
+from forecast_assets.cli.common import open_store, user_command
 
 
 @click.command("verify")
 @user_command
 def command() -> None:
-    """Re-hash every artefact against its manifest, and derive the report's numbers from them again."""
-    from forecast_assets.cli.report_problems import REPORT_ASSET, report_problems
-    from forecast_assets.resources.store_io import StoreResource
-
-    resource = StoreResource()
-    store = resource.store()
+    """Check all hashes and derive the reports' numbers again."""
+    store, root = open_store()
     problems = store.verify()
     for problem in problems:
         click.echo(str(problem))
@@ -23,13 +19,15 @@ def command() -> None:
         click.echo(f"forecast-assets: {len(problems)} problems; run the graph again to repair them", err=True)
         sys.exit(1)
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
-    click.echo(f"{resource.root()}/store: {artefacts} artefacts, all as published")
-    if not store.has(REPORT_ASSET):
+    click.echo(f"{root}/store: {artefacts} artefacts, all as published")
+    if not store.has("backtest_report"):
         return
-    wrong = report_problems(resource)
+    from forecast_assets.cli.report_problems import report_problems
+
+    wrong = report_problems(store, root)
     for sentence in wrong:
         click.echo(sentence)
     if wrong:
         click.echo("forecast-assets: the report is not what its artefacts give; run the graph again", err=True)
         sys.exit(1)
-    click.echo(f"{resource.root()}/reports/latest: every number derived again")
+    click.echo(f"{root}/reports/latest: every number derived again")

@@ -6,10 +6,12 @@ Dagster definitions stays quick.
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from forecast_assets.core.credentials import has_password
 from forecast_assets.core.errors import BadSetting
@@ -343,8 +345,12 @@ class CalibrationSpec(Spec):
     )
 
 
+CostBps = float | dict[str, float]
+"""Basis points a side: for all tickers, or by ``default``, region and ticker."""
+
+
 class ResamplingSpec(Spec):
-    """The bootstrap behind an interval."""
+    """The bootstrap of confidence intervals."""
 
     bootstrap_samples: int = Field(default=1000, ge=1)
     seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
@@ -358,7 +364,11 @@ class BacktestSpec(ResamplingSpec):
         default=20 if 20 in HORIZONS else HORIZONS[-1],
         description=f"horizon whose forecast is traded, as that many tranches: {horizons_text(last='or')}",
     )
-    cost_bps: float = Field(default=5.0, ge=0, description="cost of a trade, basis points of its value, each side")
+    cost_bps: CostBps = Field(
+        default=5.0,
+        description="cost of a trade, basis points of its value, each side: a number, or by region and ticker, such as "
+        "{default: 5, Europe: 8, BMW.DE: 3}",
+    )
     kelly_fraction: float = Field(default=0.5, gt=0, le=1)
     name_cap: float = Field(default=0.05, gt=0, description="largest |weight| of a ticker")
     gross_cap: float = Field(default=2.0, gt=0, description="largest sum of |weights|")
@@ -376,25 +386,37 @@ class BacktestSpec(ResamplingSpec):
             raise ValueError(f"has to be {horizons_text(last='or')}")
         return value
 
+    @field_validator("cost_bps", mode="before")
+    @classmethod
+    def _has_a_cost_for_every_ticker(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "default" not in value:
+            raise ValueError("needs a 'default', the cost for every region and ticker that has none of its own")
+        for rate in value.values() if isinstance(value, Mapping) else [value]:
+            if isinstance(rate, bool) or not isinstance(rate, int | float):
+                raise PydanticKnownError("float_type")
+            if not rate >= 0:
+                raise PydanticKnownError("greater_than_equal", {"ge": 0})
+        return value
+
 
 class DeclaredTrial(Spec):
     """A strategy that was evaluated on the same data outside the store."""
 
     name: str
-    sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, where it is known")
+    sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, if known")
 
 
 class VerdictSpec(Spec):
-    """Rules of the report's verdicts."""
+    """Settings of the selection tests in the backtest report."""
 
-    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials that are not in the trial log")
+    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials outside the trial log")
     overfitting_blocks: int = Field(
         default=10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
     )
 
 
 class AblationSpec(ResamplingSpec):
-    """Confidence of the comparison of the models. Settings of its own: trading costs have no part in it."""
+    """The bootstrap of the ablation report; separate, since trading settings do not change its results."""
 
 
 class ServingSpec(Spec):

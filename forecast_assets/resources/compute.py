@@ -1,4 +1,4 @@
-"""Where networks are trained: a GPU where there is one, the CPU otherwise."""
+"""Device, precision and threads of training, the lock on the GPU, and the engine that runs fits."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine, LocalEngine
-from forecast_assets.store.locks import Turn
+from forecast_assets.store.locks import Lock
 
 if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Hardware
@@ -26,7 +26,7 @@ class ComputeResource(dg.ConfigurableResource):
     threads: int = Field(default=1, ge=0, description="CPU threads of torch; 0 leaves torch's own choice")
 
     def hardware(self) -> "Hardware":
-        """Resolve ``auto`` on this machine and set torch's threads."""
+        """Resolve ``auto`` on this machine and set torch's number of threads."""
         import torch
 
         from forecast_assets.core.training.fit import Hardware
@@ -38,10 +38,10 @@ class ComputeResource(dg.ConfigurableResource):
         precision = self.precision if self.precision != "auto" else ("bf16-mixed" if device == "cuda" else "32-true")
         return Hardware(accelerator=device, precision=precision)
 
-    def turn(self, *, told: Callable[[str], object]) -> AbstractContextManager[Any]:
-        """The only step of this user on this machine that uses the GPU, for as long as its process lives.
+    def device_lock(self, *, on_wait: Callable[[str], object]) -> AbstractContextManager[Any]:
+        """Lock the GPU for one step of this user on this machine; nothing to lock on a CPU.
 
-        Dagster's pool is given back when a run is declared dead; a step that outlived its run may hold the GPU still.
+        Dagster frees its pool when a run is declared dead; a step that outlived its run may still use the GPU.
         """
         if self.hardware().accelerator != "cuda":
             return nullcontext()
@@ -49,10 +49,10 @@ class ComputeResource(dg.ConfigurableResource):
 
         device = torch.cuda.get_device_properties(torch.cuda.current_device())
         folder = Path(tempfile.gettempdir()) / f"forecast_assets-{os.getuid()}"
-        return Turn(folder / f"{device.uuid}.lock", what=f"{device.name}", told=told)
+        return Lock(folder / f"{device.uuid}.lock", what=f"{device.name}", on_wait=on_wait)
 
     def engine(self) -> Engine:
-        """Where independent fits run: ``FORECAST_ENGINE``. Raises BadSetting where it can't be had."""
+        """Return the engine that ``FORECAST_ENGINE`` names. Raises BadSetting where it is unknown or not installed."""
         if environment.engine_name() == "local":
             return LocalEngine()
         from forecast_assets.resources.ray_engine import RayEngine

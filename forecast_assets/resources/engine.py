@@ -1,12 +1,13 @@
-"""Where independent pieces of work run - the fits of a fold, the trials of a sweep - and how they are heard from.
+"""Engines that run independent tasks, such as the fits of a fold or the trials of a sweep: interface and local engine.
 
-A piece of work is a function of a task and of ``say``, which reports to whoever asked for the work and returns the answer,
-so that a long task can be followed and told to stop. An engine runs one function over many tasks. What comes back, and in
-which order it is handed on, is the same on every engine; so is the error of a task that failed.
+Work is a function of a task and of ``report``, which sends a message to the caller of the engine while the task runs and
+returns the caller's answer; so a long task can be monitored and stopped. Results, their order and the error of a failed
+task are the same on every engine.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-Say = Callable[[Any], Any]
-"""Tells the asker something while a task runs; returns its answer."""
+ProgressCallback = Callable[[Any], Any]
+"""Sends a message from a running task; returns the answer to it."""
 
-Hear = Callable[[int, Any], Any]
-"""Takes the position of a task and what it said; what it returns is the answer.
+MessageHandler = Callable[[int, Any], Any]
+"""Takes the position of a task and its message; returns the answer.
 
-A task that was begun again on another machine says again what it said before.
+A task that was restarted on another machine sends its messages again.
 """
 
-Work = Callable[[T, Say], R]
+Work = Callable[[T, ProgressCallback], R]
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Needs:
 
 
 FIT_BYTES = 3 * 2**28
-"""What a fit takes beside the panel: libraries and a network at work; measured 0.62 GiB (benchmarks/results/fold.json)."""
+"""Memory of a fit beside the panel: libraries and the network; measured 0.62 GiB (benchmarks/results/fold.json)."""
 
 
 def fit_needs(hardware: "Hardware", *, tensor_bytes: int) -> Needs:
-    """What one fit takes on ``hardware``, its panel being ``tensor_bytes`` on disk: torch's threads, a GPU, memory
+    """Return what one fit takes on ``hardware``, its panel being ``tensor_bytes`` on disk: torch's threads, a GPU, memory
     (measured 1.06 times the panel and FIT_BYTES; rounded up).
     """
     import torch
@@ -53,18 +54,23 @@ def fit_needs(hardware: "Hardware", *, tensor_bytes: int) -> Needs:
 class Engine(Protocol):
     """See the module."""
 
-    def each(self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, hear: Hear) -> Iterator[tuple[int, R]]:
-        """Position and result of every task, as they come to an end; ``tasks`` is asked for the next one where there is
-        room for it, so that it may depend on what ended before. The first error ends all.
+    def each(
+        self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
+    ) -> Iterator[tuple[int, R]]:
+        """Yield position and result of every task as it ends. The first error ends all.
+
+        The next task is taken from ``tasks`` only when there is room for it, so it may depend on earlier results.
         """
         ...
 
 
-def in_order(engine: Engine, work: Work[T, R], tasks: Sequence[T], *, needs: Needs, hear: Hear) -> Iterator[R]:
-    """The results of ``tasks`` in their order, each as soon as those before it are there."""
+def in_order(
+    engine: Engine, work: Work[T, R], tasks: Sequence[T], *, needs: Needs, on_message: MessageHandler
+) -> Iterator[R]:
+    """Yield the results of ``tasks`` in their order, each as soon as those before it are there."""
     waiting: dict[int, R] = {}
     position = 0
-    for ended, result in engine.each(work, tasks, needs=needs, hear=hear):
+    for ended, result in engine.each(work, tasks, needs=needs, on_message=on_message):
         waiting[ended] = result
         while position in waiting:
             yield waiting.pop(position)
@@ -72,13 +78,11 @@ def in_order(engine: Engine, work: Work[T, R], tasks: Sequence[T], *, needs: Nee
 
 
 class LocalEngine:
-    """In this process, one task after the other."""
+    """Runs tasks in this process, one after the other."""
 
-    def each(self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, hear: Hear) -> Iterator[tuple[int, R]]:
+    def each(
+        self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
+    ) -> Iterator[tuple[int, R]]:
         """See ``Engine``."""
         for position, task in enumerate(tasks):
-
-            def say(message: Any, position: int = position) -> Any:
-                return hear(position, message)
-
-            yield position, work(task, say)
+            yield position, work(task, partial(on_message, position))

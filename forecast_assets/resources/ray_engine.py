@@ -1,8 +1,8 @@
-"""Tasks on a Ray cluster: placed by what they need, begun again elsewhere when their machine dies.
+"""The engine that runs tasks on a Ray cluster: placed by their needs, restarted elsewhere when their machine dies.
 
-The work is sent once and stays with a worker process from one task to the next. What it reads it opens by itself, where it
-runs: the store's root has to mean the same on every machine (an object store's URL, a shared folder). Ray pickles what
-passes between live processes of one cluster; no pickle is ever written to the store or read from it.
+The work is sent once and cached by each worker process. It opens its inputs on the machine where it runs, so the store's
+root must be valid on every machine (an object store's URL, a shared folder). Ray pickles messages between live processes of
+one cluster; no pickle is ever written to the store or read from it.
 """
 
 import asyncio
@@ -14,30 +14,30 @@ from typing import Any, cast
 import click
 
 from forecast_assets.core.errors import BadSetting
-from forecast_assets.resources.engine import Hear, Needs, R, T, Work
+from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
 
 RETRIES = 3
-"""How often a task is begun again after its process or machine died. An error of its own is final."""
+"""How often a task is restarted after its process or machine died. An error that it raises is final."""
 
 
 class Mailbox:
-    """What tasks say and what they are answered; an actor beside the process that asked for the work."""
+    """Messages of tasks and the answers to them: an actor on the machine of the process that called the engine."""
 
     def __init__(self) -> None:
-        self._said: asyncio.Queue[tuple[int, int, Any]] = asyncio.Queue()
+        self._messages: asyncio.Queue[tuple[int, int, Any]] = asyncio.Queue()
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count()
 
-    async def say(self, position: int, message: Any) -> Any:
-        """The answer to ``message``, once there is one."""
+    async def send(self, position: int, message: Any) -> Any:
+        """Send a message of the task at ``position`` and return the answer once there is one."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        self._said.put_nowait((number, position, message))
+        self._messages.put_nowait((number, position, message))
         return await answer
 
-    async def heard(self) -> tuple[int, int, Any]:
-        """The next message that was not taken yet: its number, the task's position, what it said."""
-        return await self._said.get()
+    async def receive(self) -> tuple[int, int, Any]:
+        """Return the next message: its number, the task's position, its content."""
+        return await self._messages.get()
 
     async def answer(self, number: int, answer: Any) -> None:
         """Answer message ``number``."""
@@ -46,37 +46,37 @@ class Mailbox:
             waiting.set_result(answer)
 
 
-_kept: tuple[str, Any] = ("", None)
-"""The work that this worker process was sent last."""
+_cached_work: tuple[str, Any] = ("", None)
+"""The last work sent to this worker process, by the id of its reference."""
 
 
 def _run(work: list[Any], task: Any, position: int, mailbox: Any, threads: int) -> Any:
-    """One task, in a worker process. ``work`` is a reference in a list, since Ray would open it for every task."""
+    """Run one task in a worker process. ``work`` is a reference in a list, since Ray would load it for every task."""
     import ray
     import torch
 
-    global _kept
-    torch.set_num_threads(threads)  # as many as where the work was asked for: a sum depends on how it is split
-    if _kept[0] != work[0].hex():
-        _kept = ("", None)  # two panels need not be held at once
-        _kept = (work[0].hex(), ray.get(work[0]))
+    global _cached_work
+    torch.set_num_threads(threads)  # as many as in the calling process: a sum depends on how it is split
+    if _cached_work[0] != work[0].hex():
+        _cached_work = ("", None)  # free one panel before the next is loaded
+        _cached_work = (work[0].hex(), ray.get(work[0]))
 
-    def say(message: Any) -> Any:
+    def report(message: Any) -> Any:
         # Not by ray.get, during which Ray would lend this task's core to another one.
-        return mailbox.say.remote(position, message).future().result()
+        return mailbox.send.remote(position, message).future().result()
 
-    return _kept[1](task, say)
+    return _cached_work[1](task, report)
 
 
 class RayEngine:
-    """See ``Engine``. Connects on first use; ``address`` None starts a cluster of this machine alone, on loopback."""
+    """See ``Engine``. Connects on first use; ``address`` None starts a cluster on this machine alone, on loopback."""
 
     def __init__(self, address: str | None) -> None:
         self.address = address
 
     @cached_property
     def _ray(self) -> Any:
-        """The library, connected. Raises BadSetting where there is no cluster at the address."""
+        """Return the ray module, connected. Raises BadSetting where there is no cluster at the address."""
         import ray
 
         if ray.is_initialized():
@@ -93,7 +93,9 @@ class RayEngine:
             raise BadSetting(f"RAY_ADDRESS: no Ray cluster answers at {self.address} ({first[:200]})") from error
         return ray
 
-    def each(self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, hear: Hear) -> Iterator[tuple[int, R]]:
+    def each(
+        self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
+    ) -> Iterator[tuple[int, R]]:
         """See ``Engine``. As many tasks at a time as the cluster has room for."""
         import torch
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -109,20 +111,20 @@ class RayEngine:
             scheduling_strategy="SPREAD",
         )
         sent = [ray.put(work)]
-        asked = enumerate(tasks)
+        numbered = enumerate(tasks)
         running: dict[Any, int] = {}
-        heard = mailbox.heard.remote()
+        incoming = mailbox.receive.remote()
         try:
             while True:
-                for position, task in itertools.islice(asked, max(0, self._room(needs) - len(running))):
+                for position, task in itertools.islice(numbered, max(0, self._room(needs) - len(running))):
                     running[run.remote(sent, task, position, mailbox, torch.get_num_threads())] = position
                 if not running:
                     return
-                (first, *_), _ = ray.wait([heard, *running], num_returns=1)
-                if first == heard:
-                    number, position, message = ray.get(heard)
-                    mailbox.answer.remote(number, hear(position, message))
-                    heard = mailbox.heard.remote()
+                (first, *_), _ = ray.wait([incoming, *running], num_returns=1)
+                if first == incoming:
+                    number, position, message = ray.get(incoming)
+                    mailbox.answer.remote(number, on_message(position, message))
+                    incoming = mailbox.receive.remote()
                 else:
                     position = running.pop(first)
                     yield position, cast(R, self._result(first))
@@ -132,13 +134,13 @@ class RayEngine:
             ray.kill(mailbox)
 
     def _room(self, needs: Needs) -> int:
-        """How many such tasks the cluster holds at once; 1 at least, which then waits for a machine that holds it."""
-        there = self._ray.cluster_resources()
-        asked = {"CPU": needs.cpus, "GPU": needs.gpus, "memory": needs.memory_bytes}
-        return max(1, int(min(there.get(kind, 0) // much for kind, much in asked.items() if much)))
+        """Return how many such tasks fit on the cluster at once; at least 1, which then waits for a large enough machine."""
+        available = self._ray.cluster_resources()
+        needed = {"CPU": needs.cpus, "GPU": needs.gpus, "memory": needs.memory_bytes}
+        return max(1, int(min(available.get(kind, 0) // amount for kind, amount in needed.items() if amount)))
 
     def _result(self, task: Any) -> Any:
-        """What a task returned; raises what it raised, as if it had run here."""
+        """Return what a task returned; raise what it raised, as if it had run here."""
         try:
             return self._ray.get(task)
         except self._ray.exceptions.RayTaskError as error:

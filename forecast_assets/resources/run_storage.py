@@ -1,7 +1,7 @@
-"""Where Dagster keeps runs, events and schedules: SQLite in its home, or Postgres where the environment names one.
+"""Dagster's storage of runs, events and schedules: SQLite in its home, or Postgres where the environment names one.
 
-Named in dagster.yaml, so that every process of an instance agrees: commands, webserver, daemon, code server and runs. The
-URL stays in the environment: Dagster hands an instance on by command line, and there it would stand in the process list.
+Named in dagster.yaml, so that all processes of an instance use the same: commands, webserver, daemon, code server and runs.
+The URL stays in the environment: Dagster passes an instance on by command line, which the process list shows.
 """
 
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ from forecast_assets.store.locks import exclusive
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 DRIVER = "postgresql+psycopg2"
-"""What dagster-postgres brings; SQLAlchemy 2.1 takes a plain ``postgresql://`` for psycopg 3, which is not there."""
+"""The driver that dagster-postgres installs; for a plain ``postgresql://`` SQLAlchemy 2.1 would use psycopg 3."""
 
 TABLES_LOCK = 0x666F726563617374
-"""Number of the database's advisory lock ("forecast" in ASCII), held while tables are made."""
+"""Number of the database's advisory lock ("forecast" in ASCII), held while tables are created."""
 
 
 class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):
@@ -71,14 +71,15 @@ class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):
 
 
 def sqlite_storage(home: Path) -> DagsterStorage[dg.DagsterInstance]:
-    """SQLite in ``home``, made by one process at a time: where several make the tables at once, runs get lost."""
+    """Open SQLite in ``home``, one process at a time: where several create the tables at once, runs get lost."""
     with exclusive(home / ".sqlite.lock", what="Dagster's SQLite tables"):
         return DagsterSqliteStorage.from_local(str(home))
 
 
 def postgres_storage(url: str) -> DagsterStorage[dg.DagsterInstance]:
-    """Postgres at ``url``; Dagster makes its tables there, one process at a time: where several do it at once, Dagster tries
-    again for most of the errors that come of it, not for all. No message of an error repeats the URL, which has a password.
+    """Open Postgres at ``url``, one process at a time: where several create the tables at once, some fail.
+
+    Raises BadSetting where there is no connection; no message repeats the URL, which has a password.
     """
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not urlsplit(url).hostname:

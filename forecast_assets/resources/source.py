@@ -1,4 +1,4 @@
-"""The raw panel as the user dropped it."""
+"""The input files: the raw panel and the macro series that the user provides."""
 
 import datetime as dt
 import hashlib
@@ -18,13 +18,13 @@ SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
 
 @dataclass(frozen=True)
 class InputFiles:
-    """Files that together are one raw panel, in the order they were dropped (by name)."""
+    """The files that together are one raw panel, in the order of their names."""
 
     files: tuple[Path, ...]
     as_of: dt.date | None = None  # sessions after it are not read
 
     def digest(self) -> str:
-        """sha256 over names, contents and the clock."""
+        """Digest names, contents and ``as_of``, 64 hex digits."""
         total = hashlib.sha256(f"{self.as_of or ''}\n".encode())
         for file in self.files:
             with file.open("rb") as stream:
@@ -34,24 +34,24 @@ class InputFiles:
 
 @dataclass(frozen=True)
 class MacroFile:
-    """The macro series as the user named them; no path where there are none."""
+    """The file of macro series that the user named; no path where there is none."""
 
     path: Path | None
     as_of: dt.date | None = None
 
     def digest(self) -> str:
-        """sha256 over content and the clock."""
+        """Digest content and ``as_of``, 64 hex digits."""
         content = b"" if self.path is None else self.path.read_bytes()
         return hashlib.sha256(f"{self.as_of or ''}\n".encode() + content).hexdigest()
 
 
 class PanelSource(dg.ConfigurableResource):
-    """Where the raw panel comes from."""
+    """Location of the raw panel."""
 
-    panel: str = Field(default="", description="a CSV or Parquet file or a folder of drops; empty: FORECAST_PANEL")
+    panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
 
     def input_files(self, demo: DemoSpec) -> InputFiles:
-        """The panel's files; a demo profile without a panel of its own writes the synthetic one first.
+        """Return the panel's files; a demo profile without a panel of its own writes the synthetic one first.
 
         Raises BadInput where there is none.
         """
@@ -68,11 +68,11 @@ class PanelSource(dg.ConfigurableResource):
             raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
         files = tuple(sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES))
         if not files:
-            raise BadInput(f"{path}: the folder holds no .csv or .parquet file; drop the raw panel there")
+            raise BadInput(f"{path}: the folder holds no .csv or .parquet file; put the raw panel there")
         return InputFiles(files, environment.as_of())
 
     def macro(self) -> MacroFile:
-        """The file that FORECAST_MACRO names. Raises BadInput where it is not there."""
+        """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
         named = environment.macro_path()
         if not named:
             return MacroFile(None)

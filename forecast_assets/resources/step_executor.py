@@ -1,17 +1,17 @@
-"""Where the steps of a run that Dagster launched are executed: processes of this machine, or jobs of a Ray cluster."""
+"""The executor of the steps that Dagster launches: processes on this machine, or jobs on a Ray cluster."""
 
 import dagster as dg
 
 from forecast_assets.resources import environment
 
 STEP_CPUS = 0.1
-"""What a step asks of the cluster. Its fits are tasks with needs of their own: were a step to ask for a whole core, steps
-could hold all cores while their fits wait for one.
+"""Cores that a step reserves on the cluster. Its fits reserve their own: if steps reserved whole cores, they could hold all
+of them while their fits wait.
 """
 
 
 def step_executor() -> dg.ExecutorDefinition | None:
-    """``FORECAST_ENGINE``: each step a Ray job by dagster-ray, or Dagster's own executor (None)."""
+    """Return dagster-ray's executor, each step a Ray job, or None for Dagster's own, as ``FORECAST_ENGINE`` says."""
     if environment.engine_name() == "local":
         return None
     from dagster_ray import ray_executor

@@ -1,4 +1,4 @@
-"""The store behind Dagster: one resource, one IO manager."""
+"""The store as a Dagster resource, and the IO manager that publishes to it and reads from it."""
 
 import errno
 import os
@@ -11,22 +11,21 @@ from pydantic import Field
 
 from forecast_assets.core.errors import MissingArtefact, Unwritable
 from forecast_assets.resources import environment
-from forecast_assets.store.locks import Turn
+from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import ManifestFields
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 After = Callable[[Version, dg.DagsterInstance, str], None]
-"""Runs once a version is current, new or found: ``after(version, instance, data_root)``."""
-
+"""Called once a version is current, new or found: ``after(version, instance, data_root)``."""
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
 @contextmanager
 def disk_errors_as_user_errors(what: str) -> Iterator[None]:
-    """A disk that takes no more as one sentence. Raises Unwritable for it, anything else as it is."""
+    """Raise Unwritable, one sentence, for a full or read-only disk; other errors pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -41,49 +40,49 @@ def disk_errors_as_user_errors(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sealed staging folder and what its manifest will say; publishing it is the IO manager's part."""
+    """A sealed staging folder and the fields of its manifest, for the IO manager to publish."""
 
     staging: Staging
     fields: ManifestFields
     after: After | None
-    turn: Turn
+    lock: Lock
     """Held until the version is published."""
     first: bool = False
-    """Whether a version that somebody else published in the meantime stands."""
+    """Whether a version that another process published in the meantime is kept instead."""
 
 
 class StoreResource(dg.ConfigurableResource):
-    """Where artefacts live."""
+    """The data root and the artefact store below it."""
 
     data_dir: str = Field(default="", description="root of raw/, store/ and reports/; empty: FORECAST_DATA_DIR")
 
     def root(self) -> str:
-        """The data root, a local path or an fsspec URL."""
+        """Return the data root, a local path or an fsspec URL."""
         return environment.checked_root(self.data_dir) if self.data_dir else environment.data_dir()
 
     def store(self) -> Store:
-        """The store under the data root."""
+        """Return the store below the data root."""
         return Store(f"{self.root().rstrip('/')}/store")
 
 
 class StoreIOManager(dg.ConfigurableIOManager):
-    """Publishes what a stage prepared; opens parents lazily, as handles on verified versions."""
+    """Publish what a stage prepared; open parents lazily, as handles on verified versions."""
 
     store: dg.ResourceDependency[StoreResource]
 
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
-        with obj.turn, disk_errors_as_user_errors(obj.staging.asset):
+        with obj.lock, disk_errors_as_user_errors(obj.staging.asset):
             version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
             context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
             if obj.after:
                 obj.after(version, context.step_context.instance, self.store.root())
 
     def load_input(self, context: dg.InputContext) -> Version | dict[str, Version]:
-        """The parent's current version; for an input of many partitions, those at hand by key.
+        """Return the parent's current version; for an input of many partitions, the published ones by key.
 
-        A partition that was never materialised is left out of a dict, and an error otherwise; a version that is gone
-        or altered is always an error.
+        A partition that was never materialised is left out of a dict, and raises MissingArtefact otherwise; a version
+        that is gone or altered always raises CorruptArtefact.
         """
         store, asset = self.store.store(), context.asset_key.path[-1]
         many = bool((context.definition_metadata or {}).get("many"))

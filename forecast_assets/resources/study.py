@@ -1,8 +1,8 @@
-"""An Optuna study that several processes work on and that survives any of them.
+"""An Optuna study shared by several processes, any of which may be killed.
 
-A trial belongs to the process that holds its folder locked. Whatever way that process ends, the kernel lets the lock go;
-the trial then counts as failed, and its settings are tried again, from the last finished epoch of each fit. Distinct
-settings are tried once. What is tried next depends on the seed and the trials so far, not on which process asks.
+A trial belongs to the process that holds a lock on its folder. However that process ends, the kernel frees the lock; the
+trial then counts as failed, and its settings are queued again, to resume from the last finished epoch of each fit. Equal
+settings run once. The next settings depend on the seed and the trials so far, not on which process asks.
 """
 
 import itertools
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OWNER = "owner"
-"""User attribute of a trial: the folder that its process holds."""
+"""User attribute of a trial: the folder that its process locks."""
 
 HEARTBEAT_SECONDS = 60
-"""Of a trial in a database that other machines share: their locks can't be seen from here."""
+"""Heartbeat of a trial in a database shared between machines, whose locks can't be seen from here."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Claim:
     trial: "optuna.Trial"
     params: dict[str, Any]
     folder: Path
-    """For checkpoints: another trial of the same settings gets the same."""
+    """Folder of its checkpoints; another trial of the same settings gets the same."""
 
 
 class Study:
@@ -70,7 +70,7 @@ class Study:
         self.optuna.pruner = MedianPruner(n_warmup_steps=warm_up_steps)
 
     def claim(self) -> Claim | None:
-        """The next settings to try; None where as many as asked for are tried or being tried."""
+        """Claim the next trial; None where the requested number has finished or is running."""
         from optuna.trial import TrialState
 
         with exclusive(self.folder / "ask.lock", what="the study"):
@@ -88,23 +88,23 @@ class Study:
             return claim
 
     def finished(self) -> list["optuna.trial.FrozenTrial"]:
-        """The trials that came to an end, pruned ones included, in the order they were asked for."""
+        """Return the finished trials, pruned ones included, in the order they began."""
         from optuna.trial import TrialState
 
         return self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
     def running(self) -> int:
-        """How many trials are being worked on."""
+        """Return the number of running trials."""
         from optuna.trial import TrialState
 
         return len(self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
     def best(self) -> "optuna.trial.FrozenTrial | None":
-        """The feasible trial with the smallest value; None where there is none."""
+        """Return the feasible trial with the smallest value; None where there is none."""
         return min(self.feasible(), key=lambda trial: (trial.value, trial.number), default=None)
 
     def feasible(self) -> list["optuna.trial.FrozenTrial"]:
-        """The trials that ran to their end and broke no constraint."""
+        """Return the completed trials that violate no constraint."""
         from optuna.trial import TrialState
 
         complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -114,21 +114,21 @@ class Study:
         import numpy as np
         import optuna
 
-        number = len(taken)  # without what a kill has cut off
-        # Made anew for every trial: a study that goes on after a kill draws what it would have drawn.
+        number = len(taken)  # without the trials of killed processes
+        # A new sampler for every trial: a study resumed after a kill draws the same settings.
         self.optuna.sampler = optuna.samplers.TPESampler(seed=self.seed + number, multivariate=True)
         trial = self.optuna.ask()
         params = {name: trial.suggest_categorical(name, values) for name, values in self.space.items()}
         if params not in taken:
             return trial, params
-        # The sampler may propose what is known; another try of it would say nothing new.
+        # The sampler may repeat settings; running them again would add no information.
         self.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
-        untried = [
+        remaining = [
             dict(zip(self.space, values, strict=True))
             for values in itertools.product(*self.space.values())
             if dict(zip(self.space, values, strict=True)) not in taken
         ]
-        params = untried[int(np.random.default_rng(self.seed + number).integers(len(untried)))]
+        params = remaining[int(np.random.default_rng(self.seed + number).integers(len(remaining)))]
         return self._enqueued(params)
 
     def _enqueued(self, params: dict[str, Any]) -> tuple["optuna.Trial", dict[str, Any]]:
@@ -137,17 +137,17 @@ class Study:
         return trial, {name: trial.suggest_categorical(name, values) for name, values in self.space.items()}
 
     def _reclaim(self) -> None:
-        """End the trials whose process is gone, and put their settings first in the queue."""
+        """Fail the trials whose process is gone, and queue their settings first."""
         import optuna
 
         state = optuna.trial.TrialState
         for trial in self.optuna.get_trials(deepcopy=False, states=(state.RUNNING,)):
             folder = self.folder / trial.user_attrs[OWNER] if OWNER in trial.user_attrs else None
             if self.is_shared and (folder is None or not folder.exists()):
-                continue  # another machine's, whose heartbeat tells
+                continue  # another machine's: its heartbeat decides
             if folder is not None and is_held(folder):
                 continue
-            log.info("sweep: the process of trial %d is gone; its settings are tried again", trial.number)
+            log.info("sweep: the process of trial %d is gone; its settings run again", trial.number)
             self.optuna.tell(trial.number, state=state.FAIL)
             if trial.params:
                 self.optuna.enqueue_trial(trial.params)
@@ -181,7 +181,7 @@ def _open(name: str, *, folder: Path, storage: str) -> "optuna.Study":
 
 
 def folder_of(params: Mapping[str, Any]) -> str:
-    """Name of the folder of a trial's settings, below the study's."""
+    """Return the name of the folder of a trial's settings, below the study's."""
     return sha256_text(canonical_json(dict(params)))[:16]
 
 

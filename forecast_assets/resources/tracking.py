@@ -1,7 +1,7 @@
-"""Experiment tracking with Weights & Biases: every fit is a run, offline unless the user says otherwise.
+"""Experiment tracking with Weights & Biases: every fit is a run, offline by default.
 
-Tracking serves training and never stands in its way: what goes wrong here is said once, and the run goes on offline, or
-untracked where even that fails. Offline runs lie under the data root; ``wandb sync`` sends them later.
+Tracking never stops training: an error is logged once, and the run continues offline, or untracked where that fails too.
+Offline runs are stored under the data root; ``wandb sync`` uploads them later.
 """
 
 import logging
@@ -21,22 +21,22 @@ Log = Callable[[Mapping[str, float]], None]
 """Takes the metrics of one epoch."""
 
 INIT_SECONDS = 15
-"""How long an unreachable server may hold up the first fit; W&B's own default is 90."""
+"""How long an unreachable server may delay the first fit; W&B's default is 90."""
 
 
 class TrackingResource(dg.ConfigurableResource):
-    """Where the curves of fits go."""
+    """Mode, project and folder of the tracked runs."""
 
     mode: Literal["", "offline", "online", "disabled"] = Field(default="", description="empty: WANDB_MODE, or offline")
     project: str = "forecast_assets"
     folder: str = Field(default="", description="of offline runs; empty: WANDB_DIR, or the data root where it is local")
 
-    _given_up: bool = PrivateAttr(default=False)  # after a failure online, the fits that follow do not wait again
-    _told: bool = PrivateAttr(default=False)
+    _given_up: bool = PrivateAttr(default=False)  # after a failure online, later fits do not wait again
+    _warned: bool = PrivateAttr(default=False)
 
     @contextmanager
     def run(self, *, name: str, group: str, config: Mapping[str, Any], log: logging.Logger) -> Iterator[Log]:
-        """One tracked run; yields what takes its metrics. ``config`` goes to W&B as it is: settings, never secrets."""
+        """Track one run; yield the function that logs its metrics. ``config`` is sent unchanged: settings, never secrets."""
         run = self._start(name=name, group=group, config=config, log=log)
 
         def record(metrics: Mapping[str, float]) -> None:
@@ -81,16 +81,16 @@ class TrackingResource(dg.ConfigurableResource):
         )
 
     def _guarded(self, action: Callable[[], Any], log: logging.Logger) -> Any:
-        """The action's result; None where tracking failed, which is said once."""
+        """Return the action's result; None where tracking failed, which is logged once."""
         try:
             return action()
         # W&B raises its own errors, OSError for a folder it can't write, ValueError for a setting it can't read, and
-        # whatever its service's connection raises. None of them is worth a night's training.
+        # whatever its service's connection raises. None of them may stop training.
         except Exception as error:
-            if not self._told:
+            if not self._warned:
                 first = str(error).strip().split("\n")[0]
                 log.warning(
-                    f"W&B: {type(error).__name__}: {first[:300]} Training goes on without it, offline if it can."
+                    f"W&B: {type(error).__name__}: {first[:300]} Training continues without it, offline if possible."
                 )
-                self._told = True
+                self._warned = True
             return None

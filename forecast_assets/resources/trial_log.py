@@ -1,14 +1,16 @@
-"""The trial ledger: every fit and every look the store has ever published, remembered when versions are gone."""
+"""The trial log: every fit and test-set evaluation ever published, kept when their versions are gone."""
 
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact
-from forecast_assets.core.evaluation.trials import Trial, TrialLog
+from forecast_assets.core.evaluation.trials import Kind, Trial, TrialLog
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
+from forecast_assets.store.asset_keys import BACKTEST, CHALLENGER
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.manifest import Manifest
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -17,33 +19,28 @@ log = logging.getLogger(__name__)
 JOURNAL = "ledger/trials"
 """Below the data root."""
 
-LOOK = "backtest"
-CHALLENGER = "challenger"
-
 
 def trial_journal(data_root: str) -> Journal:
-    """The journal of a data root. A search adds its pruned trials to it itself; nobody else knows them."""
+    """Return the journal of a data root. A search adds its pruned trials itself, since they publish no version."""
     return Journal(data_root, JOURNAL)
 
 
 def collect_trials(store: Store, data_root: str) -> TrialLog:
-    """All trials so far. What the store holds and the journal does not know yet is written to the journal first."""
+    """Return all trials so far, after adding to the journal those in the store that it lacks."""
     journal = trial_journal(data_root)
     journal.append(trial.as_record() for trial in published_trials(store))
     return TrialLog.of(Trial.from_record(record) for record in journal.read())
 
 
 def published_trials(store: Store) -> Iterator[Trial]:
-    """Each fit of each version with fits, current or not, and each simulated test year. Settings that were tried and
-    given up again are versions like any other.
-    """
+    """Yield each fit of each version with fits, current or not, and each simulated test year."""
     for asset in store.assets():
         for partition in store.slots(asset):
             for version in store.versions(asset, partition):
-                if asset == LOOK:
-                    yield _look(version)
+                if asset == BACKTEST:
+                    yield _trial(version.manifest, None, kind="look", model=asset, seed=None, score=None)
                 elif asset == CHALLENGER:
-                    yield from _challengers(version)
+                    yield from _challenger_fits(version)
                 elif version.manifest.seeds and TRAINING in version.manifest.files:
                     manifest, scores = version.manifest, _scores(version)
                     for seed in manifest.seeds:
@@ -60,7 +57,7 @@ def published_trials(store: Store) -> Iterator[Trial]:
 def fit_trial(
     asset: str, partition: str | None, *, input_key: str, config: Mapping[str, Any], fit: Mapping[str, Any], when: str
 ) -> Trial:
-    """The trial of one fit of an asset's training record (``seed``, ``validation_pinball``)."""
+    """Return the trial of one fit of an asset's training record (``seed``, ``validation_pinball``)."""
     seed, score = int(fit["seed"]), fit.get("validation_pinball")
     return Trial(
         id=_id(asset, partition, input_key, seed),
@@ -75,42 +72,39 @@ def fit_trial(
     )
 
 
-def _look(version: Version) -> Trial:
-    manifest = version.manifest
-    return Trial(
-        id=_id(manifest.asset, manifest.partition, manifest.input_key, None),
-        kind="look",
-        model=manifest.asset,
-        spec=_spec(manifest.config),
-        seed=None,
-        fold=manifest.partition,
-        score=None,
-        pruned=False,
-        when=manifest.created,
-    )
-
-
-def _challengers(night: Version) -> Iterator[Trial]:
-    """Each member that a night has trained on, whoever serves then; as with fits, a damaged file hides scores alone."""
-    manifest = night.manifest
+def _challenger_fits(night: Version) -> Iterator[Trial]:
+    """Yield each member that a night retrained, promoted or not; without scores where the file is damaged."""
     try:
         members = night.json(CHALLENGER_VERDICT).get("members", [])
     except CorruptArtefact as error:
         log.warning("counted without a score: %s", error)
-        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(manifest.seeds)]
+        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(night.manifest.seeds)]
     for member in members:
-        score = member.get("validation_pinball")
-        yield Trial(
-            id=_id(manifest.asset, manifest.partition, manifest.input_key, member["fit"]),
+        score, model = member.get("validation_pinball"), f"{CHALLENGER}/{member['fit'].partition('/')[0]}"
+        yield _trial(
+            night.manifest,
+            member["fit"],
             kind="fit",
-            model=f"{CHALLENGER}/{member['fit'].partition('/')[0]}",
-            spec=_spec(manifest.config),
+            model=model,
             seed=int(member["seed"]),
-            fold=manifest.partition,
             score=None if score is None else float(score),
-            pruned=False,
-            when=manifest.created,
         )
+
+
+def _trial(
+    manifest: Manifest, fit: str | None, *, kind: Kind, model: str, seed: int | None, score: float | None
+) -> Trial:
+    return Trial(
+        id=_id(manifest.asset, manifest.partition, manifest.input_key, fit),
+        kind=kind,
+        model=model,
+        spec=_spec(manifest.config),
+        seed=seed,
+        fold=manifest.partition,
+        score=score,
+        pruned=False,
+        when=manifest.created,
+    )
 
 
 def _id(asset: str, partition: str | None, input_key: str, fit: int | str | None) -> str:
@@ -122,7 +116,7 @@ def _spec(config: Mapping[str, Any]) -> str:
 
 
 def _scores(version: Version) -> dict[int, float]:
-    """Validation pinball by seed. A fit whose file is damaged was tried all the same: it counts, without a score."""
+    """Return validation pinball by seed; none where the file is damaged: those fits count without a score."""
     try:
         return {int(fit["seed"]): float(fit["validation_pinball"]) for fit in version.json(TRAINING)["fits"]}
     except CorruptArtefact as error:

@@ -1,18 +1,20 @@
-"""The routes."""
+"""The HTTP application and every one of its endpoints."""
 
 import asyncio
 import contextlib
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.models.attribution import Neighbours, attributions
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.batching import Batcher
@@ -28,13 +30,13 @@ from forecast_assets.serving.schemas import (
     BatchRequest,
     Chart,
     Close,
+    ErrorAnswer,
+    ExplainAnswer,
     Health,
     Neighbour,
-    Refused,
     Ticker,
-    Why,
 )
-from forecast_assets.serving.snapshot import Pending, Snapshot
+from forecast_assets.serving.snapshot import PendingForecast, Snapshot
 from forecast_assets.serving.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -42,36 +44,51 @@ log = logging.getLogger(__name__)
 SHOWN_NEIGHBOURS = 8
 
 _HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refused, "description": meaning}
+    status: {"model": ErrorAnswer, "description": meaning}
     for status, meaning in {
         400: "the body can't be read",
         401: "no or a wrong token",
         403: "not a loopback name, and no token is set",
-        404: "unknown ticker, with the nearest names; or nothing to answer from",
+        404: "unknown ticker, with the nearest ones; or no forecast",
         408: "the body did not arrive in time",
         413: "the body is too large",
-        422: "a date that has no out-of-sample forecast, or parameters of the wrong kind",
-        429: "too many requests of one client",
+        422: "a date that has no out-of-sample forecast, or parameters of the wrong type",
+        429: "too many requests from one client",
         503: "overloaded, timed out or not ready",
     }.items()
 }
 
 _Ticker = Annotated[Ticker, Query()]
-_Date = Annotated[dt.date | None, Query(description="session of the decision; default: the ticker's latest")]
+_Date = Annotated[dt.date | None, Query(description="session of the forecast; default: the ticker's latest")]
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the endpoints share."""
+
+    watch: Watch
+    batcher: Batcher
+    metrics: Metrics
+
+    async def answer(self, snapshot: Snapshot, ticker: str, date: dt.date | None) -> Answer:
+        """Find or compute one forecast. Raises HttpError."""
+        found = snapshot.find(ticker, date)
+        return found if isinstance(found, Answer) else (await self.batcher.answers(snapshot, [found]))[0]
 
 
 def create_app(
     loader: Loader, *, token: str | None = None, limits: Limits | None = None, poll_seconds: float = 1.0
 ) -> FastAPI:
-    """The service on what ``loader`` finds. With a ``token`` every path that shows a forecast asks for it."""
-    limits = limits or Limits()
-    metrics = Metrics()
+    """Build the service on the store of ``loader``. With a ``token``, every path that shows a forecast requires it."""
+    limits, metrics = limits or Limits(), Metrics()
     watch = Watch(loader, metrics=metrics, every_seconds=poll_seconds)
-    batcher = Batcher(most=limits.batch, waiting=limits.waiting)
+    batcher = Batcher(batch_size=limits.batch, queue_size=limits.waiting)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await watch.look()
+        await watch.poll()
         tasks = [asyncio.create_task(watch.run()), asyncio.create_task(batcher.run())]
         yield
         for task in tasks:
@@ -82,154 +99,178 @@ def create_app(
         title="forecast_assets",
         version="1",
         description=f"Calibrated {horizons_text(mark='-')}session log-return forecasts, out of sample only.",
+        routes=[*router.routes],  # not include_router, which hides the paths that requests are counted by
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere; /docs below needs no network
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.service = Service(watch, batcher, metrics)
     app.add_middleware(RequestLimiter, limits=limits, token=token, metrics=metrics)
-    app.add_exception_handler(HttpError, _refusal)
+    app.add_exception_handler(HttpError, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
-
-    async def answer(snapshot: Snapshot, ticker: str, date: dt.date | None) -> Answer:
-        found = snapshot.find(ticker, date)
-        return found if isinstance(found, Answer) else (await batcher.answers(snapshot, [found]))[0]
-
-    @app.get("/predict", response_model=Answer, responses=_HTTP_ERRORS)
-    async def predict(ticker: _Ticker, date: _Date = None) -> Response:
-        """The forecast for one ticker, as of a session's close."""
-        snapshot = watch.snapshot
-        if date is None and (ready := snapshot.latest.get(ticker)) is not None:
-            return Response(ready, media_type="application/json")
-        made = await answer(snapshot, ticker, date)
-        return Response(made.model_dump_json(), media_type="application/json")
-
-    @app.post("/predict", response_model=BatchAnswer, responses=_HTTP_ERRORS)
-    async def predict_batch(batch: BatchRequest) -> BatchAnswer:
-        """Several forecasts from one snapshot; one that can't be given does not spoil the others."""
-        snapshot = watch.snapshot
-        items: list[BatchItem | None] = []
-        wanted: list[tuple[int, Pending]] = []
-        for place, query in enumerate(batch.requests):
-            try:
-                found = snapshot.find(query.ticker, query.date)
-            except HttpError as refusal:
-                items.append(BatchItem(refused=Refused(**refusal.content())))
-                continue
-            if isinstance(found, Answer):
-                items.append(BatchItem(answer=found))
-            else:
-                items.append(None)
-                wanted.append((place, found))
-        made = await batcher.answers(snapshot, [one for _, one in wanted])
-        for (place, _), computed in zip(wanted, made, strict=True):
-            items[place] = BatchItem(answer=computed)
-        return BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
-
-    @app.get("/explain", response_model=Why, responses=_HTTP_ERRORS)
-    async def explain(ticker: _Ticker, date: _Date = None) -> Why:
-        """What the model that is served now looks at for a decision after the outcomes it has seen."""
-        snapshot = watch.snapshot
-        day = snapshot.latest_day(ticker) if date is None else to_day(date)
-        one = snapshot.decision(ticker, day)
-        return await batcher.alone(lambda: why(snapshot, one))
-
-    @app.get("/chart", response_model=Chart, responses=_HTTP_ERRORS)
-    async def chart(ticker: _Ticker) -> Chart:
-        """What the page draws."""
-        snapshot = watch.snapshot
-        made = await answer(snapshot, ticker, None)
-        closes = snapshot.closes.up_to(ticker, to_day(made.session))
-        return Chart(answer=made, closes=[Close(date=date, close=close) for date, close in closes])
-
-    @app.get("/tickers", response_model=list[str], responses=_HTTP_ERRORS)
-    async def tickers() -> list[str]:
-        """Every ticker that the panel or a forecast knows."""
-        return list(watch.snapshot.tickers)
-
-    @app.get("/health/live")
-    async def live() -> dict[str, bool]:
-        """The process answers."""
-        return {"live": True}
-
-    @app.get("/health/ready", response_model=Health, responses={503: {"model": Health}})
-    async def ready(response: Response) -> Health:
-        """What is served; 503 while there is nothing."""
-        snapshot = watch.current
-        response.status_code = 200 if snapshot is not None else 503
-        return health(snapshot, watch.refused)
-
-    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def prometheus() -> Response:
-        """Prometheus' exposition format."""
-        metrics.runs.set(batcher.runs)
-        metrics.computed.set(batcher.decisions)
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> HTMLResponse:
-        return HTMLResponse(forecast_page(), headers={"content-security-policy": CSP})
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi()), headers={"content-security-policy": CSP})
-
     return app
 
 
-def why(snapshot: Snapshot, one: Pending) -> Why:
-    """The model's explanation of one decision. Raises HttpError where no member can be asked."""
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+@router.get("/predict", response_model=Answer, responses=_HTTP_ERRORS)
+async def predict(request: Request, ticker: _Ticker, date: _Date = None) -> Response:
+    """The forecast for one ticker, as of a session's close."""
+    service = _service(request)
+    snapshot = service.watch.snapshot
+    if date is None and (ready := snapshot.latest.get(ticker)) is not None:
+        return Response(ready, media_type="application/json")
+    made = await service.answer(snapshot, ticker, date)
+    return Response(made.model_dump_json(), media_type="application/json")
+
+
+@router.post("/predict", response_model=BatchAnswer, responses=_HTTP_ERRORS)
+async def predict_batch(request: Request, batch: BatchRequest) -> BatchAnswer:
+    """Several forecasts from one snapshot; an item without a forecast has its error, and the others are answered."""
+    service = _service(request)
+    snapshot = service.watch.snapshot
+    items: list[BatchItem | None] = []
+    pending: list[tuple[int, PendingForecast]] = []
+    for place, query in enumerate(batch.requests):
+        try:
+            found = snapshot.find(query.ticker, query.date)
+        except HttpError as error:
+            items.append(BatchItem(refused=ErrorAnswer(**error.content())))
+            continue
+        if isinstance(found, Answer):
+            items.append(BatchItem(answer=found))
+        else:
+            items.append(None)
+            pending.append((place, found))
+    made = await service.batcher.answers(snapshot, [one for _, one in pending])
+    for (place, _), computed in zip(pending, made, strict=True):
+        items[place] = BatchItem(answer=computed)
+    return BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
+
+
+@router.get("/explain", response_model=ExplainAnswer, responses=_HTTP_ERRORS)
+async def explain(request: Request, ticker: _Ticker, date: _Date = None) -> ExplainAnswer:
+    """What the current model's forecast rests on: attention, selected variables, neighbours; out of sample only."""
+    service = _service(request)
+    snapshot = service.watch.snapshot
+    day = snapshot.latest_day(ticker) if date is None else to_day(date)
+    one = snapshot.pending(ticker, day)
+    return await service.batcher.call(lambda: explanation(snapshot, one))
+
+
+@router.get("/chart", response_model=Chart, responses=_HTTP_ERRORS)
+async def chart(request: Request, ticker: _Ticker) -> Chart:
+    """The latest forecast and the closes before it, as the page shows them."""
+    service = _service(request)
+    snapshot = service.watch.snapshot
+    made = await service.answer(snapshot, ticker, None)
+    closes = snapshot.closes.up_to(ticker, to_day(made.session))
+    return Chart(answer=made, closes=[Close(date=date, close=close) for date, close in closes])
+
+
+@router.get("/tickers", response_model=list[str], responses=_HTTP_ERRORS)
+async def tickers(request: Request) -> list[str]:
+    """Every ticker of the panel or of a forecast."""
+    return list(_service(request).watch.snapshot.tickers)
+
+
+@router.get("/health/live")
+async def live() -> dict[str, bool]:
+    """The process answers."""
+    return {"live": True}
+
+
+@router.get("/health/ready", response_model=Health, responses={503: {"model": Health}})
+async def ready(request: Request, response: Response) -> Health:
+    """What is served; 503 while there is nothing."""
+    watch = _service(request).watch
+    response.status_code = 200 if watch.current is not None else 503
+    return health(watch.current, watch.problems)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def prometheus(request: Request) -> Response:
+    """Metrics in Prometheus' exposition format."""
+    service = _service(request)
+    service.metrics.runs.set(service.batcher.runs)
+    service.metrics.computed.set(service.batcher.forecasts)
+    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> HTMLResponse:
+    return HTMLResponse(forecast_page(), headers={"content-security-policy": CSP})
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> HTMLResponse:
+    return HTMLResponse(docs_page(request.app.openapi()), headers={"content-security-policy": CSP})
+
+
+def explanation(snapshot: Snapshot, one: PendingForecast) -> ExplainAnswer:
+    """Explain one forecast by a member of the model. Raises HttpError where no member can be explained."""
     assert snapshot.model is not None
     assert snapshot.history is not None
     found = snapshot.model.explain(snapshot.history.panel, one.row)
     if found is None:
-        raise HttpError(404, "no_explanation", "No member of the model records what it looks at.")
-    fit, seen = found
-    return Why(
+        raise HttpError(404, "no_explanation", "No member of the model has attention or variable selection to show.")
+    fit, weights = found
+    return ExplainAnswer(
         ticker=one.ticker,
         session=to_date(one.day),
         fit=fit,
+        title=fit_title(fit),
         model_version=snapshot.model.card.model_version,
         snapshot=snapshot.id,
-        attention=seen.attention[0].tolist(),
-        variables=dict(zip(seen.encoder_names, seen.encoder[0].tolist(), strict=True)),
-        ahead=dict(zip(seen.decoder_names, seen.decoder[0].tolist(), strict=True)),
-        static=dict(zip(seen.static_names, seen.static[0].tolist(), strict=True)),
-        neighbours=told_apart(seen.neighbours, snapshot.history.panel),
+        attention=weights.attention[0].tolist(),
+        variables=dict(zip(weights.encoder_names, weights.encoder[0].tolist(), strict=True)),
+        ahead=dict(zip(weights.decoder_names, weights.decoder[0].tolist(), strict=True)),
+        static=dict(zip(weights.static_names, weights.static[0].tolist(), strict=True)),
+        neighbours=top_neighbours(weights.neighbours, snapshot.history.panel),
     )
 
 
-def told_apart(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neighbour]:
-    """The tickers that moved the explained forecast most, where the member reads any."""
+def fit_title(fit: str) -> str:
+    """Return a readable title of a single fit such as ``b2_tft_ticker/1``."""
+    key, _, seed = fit.partition("/")
+    return f"{MODELS[key].title if key in MODELS else key}, seed {seed}"
+
+
+def top_neighbours(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neighbour]:
+    """Return the neighbours that moved the explained forecast most; none for a member that reads none."""
     if neighbours is None:
         return []
-    (heard,) = attributions(neighbours, ticker=panel.ticker, tickers=panel.tickers)
-    return [Neighbour(**one._asdict()) for one in heard[:SHOWN_NEIGHBOURS]]
+    (ranked,) = attributions(neighbours, ticker=panel.ticker, tickers=panel.tickers)
+    return [Neighbour(**one._asdict()) for one in ranked[:SHOWN_NEIGHBOURS]]
 
 
-def health(snapshot: Snapshot | None, refused: list[str]) -> Health:
-    """What /health/ready says."""
+def health(snapshot: Snapshot | None, problems: list[str]) -> Health:
+    """Return the answer of /health/ready."""
     if snapshot is None:
-        return Health(ready=False, snapshot=None, model_version=None, data_version=None, night=None, refused=refused)
+        return Health(ready=False, snapshot=None, model_version=None, data_version=None, night=None, refused=problems)
     return Health(
         ready=True,
         snapshot=snapshot.id,
         model_version=snapshot.model.card.model_version if snapshot.model is not None else None,
         data_version=snapshot.history.data_version if snapshot.history is not None else None,
         night=snapshot.night,
-        refused=refused,
+        refused=problems,
     )
 
 
-async def _refusal(_: Request, error: Exception) -> Response:
+async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
     headers = {"retry-after": "1"} if error.status == 503 else None
     return JSONResponse(error.content(), status_code=error.status, headers=headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
-    """What was wrong, without the input: a NaN in it could not be written as JSON."""
+    """Describe an invalid request without quoting its input: a NaN in it could not be written as JSON."""
     assert isinstance(error, RequestValidationError)
     what = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:3])
     printable = what.encode("ascii", "backslashreplace").decode()[:500]

@@ -1,4 +1,4 @@
-"""What the panel says about a ticker and a day: decision row, session or not, recent closes."""
+"""Look-up in the panel by ticker and day: the row to forecast from, exchange sessions, recent closes."""
 
 import datetime as dt
 from bisect import bisect_left, bisect_right
@@ -20,7 +20,7 @@ SHOWN_CLOSES = 250
 
 @dataclass(frozen=True)
 class History:
-    """The panel's tensors with an index by ticker and day."""
+    """The panel's tensors, indexed by ticker and day."""
 
     panel: PanelTensors
     data_version: str
@@ -31,7 +31,7 @@ class History:
 
     @classmethod
     def of(cls, panel: PanelTensors, *, data_version: str) -> "History":
-        """Index ``panel``; exchange calendars are built here, so that no request waits for one."""
+        """Index ``panel`` and build its exchange calendars, so that no request waits for one."""
         code, date = panel.ticker.numpy(), panel.date.numpy()
         first = np.searchsorted(code, np.arange(len(panel.tickers) + 1)).tolist()
         span = {name: (first[k], first[k + 1]) for k, name in enumerate(panel.tickers) if first[k + 1] > first[k]}
@@ -41,11 +41,11 @@ class History:
         return cls(panel, data_version, date, span, exchange, days)
 
     def latest(self, ticker: str) -> int:
-        """Day of the ticker's last row."""
+        """Return the day of the ticker's last row."""
         return int(self.date[self.span[ticker][1] - 1])
 
     def row(self, ticker: str, day: int) -> int:
-        """The row that a decision for ``ticker`` on ``day`` stands in. Raises HttpError where there can be none."""
+        """Return the row of ``ticker`` on ``day``. Raises HttpError where there is none or no quote."""
         start, stop = self.span[ticker]
         row = start + int(np.searchsorted(self.date[start:stop], day))
         date = to_date(day)
@@ -57,7 +57,7 @@ class History:
         if self.date[row] == day:
             if not bool(self.panel.observed[row]):
                 raise HttpError(
-                    UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; ask for another session."
+                    UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; choose another session."
                 )
             return row
         if row == start:
@@ -70,7 +70,7 @@ class History:
         at = bisect_left(days, day)
         if at < len(days) and days[at] == day:
             raise HttpError(
-                UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; ask for another session."
+                UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; choose another session."
             )
         before = to_date(days[bisect_right(days, day) - 1])
         sentence = f"{ticker}: {date} is no session of {exchange}; the one before is {before}."
@@ -85,7 +85,7 @@ class Closes:
 
     @classmethod
     def read(cls, table: pl.LazyFrame) -> "Closes":
-        """Of a calendar panel; rows that were filled are left out."""
+        """Read the closes of a calendar panel, without filled rows."""
         last = (
             table.filter(~pl.col("is_missing"))
             .select("ticker", "date", "close")
@@ -102,5 +102,5 @@ class Closes:
         )
 
     def up_to(self, ticker: str, day: int) -> list[tuple[dt.date, float]]:
-        """(date, close) of ``ticker`` until ``day``, ascending; empty where the panel has none."""
+        """Return (date, close) of ``ticker`` until ``day``, ascending; empty where the panel has none."""
         return [(date, close) for date, close in self.of.get(ticker, ()) if to_day(date) <= day]

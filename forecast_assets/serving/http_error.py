@@ -1,4 +1,4 @@
-"""A request that can't be answered, as an exception that carries its HTTP status."""
+"""The exception for a request that can't be answered, with its HTTP status."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ class HttpError(Exception):
         self.nearest = nearest
 
     def content(self) -> dict[str, Any]:
-        """The body of the answer, and of one item of a batch."""
-        named = {"nearest": list(self.nearest)} if self.nearest else {}
-        return {"detail": str(self), "reason": self.reason, **named}
+        """Return the body of the answer, or of one item of a batch."""
+        nearest = {"nearest": list(self.nearest)} if self.nearest else {}
+        return {"detail": str(self), "reason": self.reason, **nearest}

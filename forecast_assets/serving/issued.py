@@ -1,4 +1,4 @@
-"""Forecasts that were made before: one table of the store, held as arrays for look-up."""
+"""Forecasts issued by nights and folds: tables of the store as arrays for look-up."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 class Forecast(NamedTuple):
-    """All horizons of one decision."""
+    """The forecast of one ticker at one session, all horizons."""
 
     quantiles: Floats  # (3, 7)
     mean: Floats  # (3,)
@@ -24,14 +24,20 @@ class Forecast(NamedTuple):
     p_up: Floats  # (3,)
 
 
-@dataclass(frozen=True)
-class Issued:
-    """M decisions sorted by ticker and date, and where they come from."""
+class Provenance(NamedTuple):
+    """Who made a forecast, from which data."""
 
     source: Source
+    calibrated: bool
     model_version: str
     data_version: str
-    calibrated: bool
+
+
+@dataclass(frozen=True)
+class ForecastTable:
+    """M forecasts of one night or fold, sorted by ticker and date."""
+
+    provenance: Provenance
     date: NDArray[np.int32]  # (M,) days since 1970-01-01
     quantiles: Floats  # (M, 3, 7)
     mean: Floats  # (M, 3)
@@ -40,34 +46,30 @@ class Issued:
     span: dict[str, tuple[int, int]]  # ticker -> its rows [start, stop)
 
     @classmethod
-    def of(
-        cls, table: pl.DataFrame, *, source: Source, model_version: str, data_version: str, calibrated: bool
-    ) -> "Issued":
-        """The test rows of a forecast table. Raises BadInput where a number that is served is not finite."""
+    def of(cls, table: pl.DataFrame, provenance: Provenance) -> "ForecastTable":
+        """Index the test rows of a table. Raises BadInput where a number is not finite or quantiles cross."""
         arrays = quantile_array(table.filter(pl.col("split") == "test"))
         order = np.lexsort((arrays.date, arrays.ticker))
         ticker = arrays.ticker[order]
-        names, first = np.unique(ticker, return_index=True)
+        tickers, first = np.unique(ticker, return_index=True)
         stops = [*first[1:].tolist(), len(ticker)]
         q, mean, sigma = arrays.quantiles[order], arrays.mean[order], arrays.sigma[order]
         bad = int((~(np.isfinite(q).all(axis=-1) & np.isfinite(mean) & np.isfinite(sigma))).sum())
         if bad or (q[..., 1:] < q[..., :-1]).any():
-            raise BadInput(f"{source} forecasts of {model_version}: {bad} not finite, or quantiles that cross.")
+            made_by = f"{provenance.source} forecasts of {provenance.model_version}"
+            raise BadInput(f"{made_by}: {bad} not finite, or quantiles that cross.")
         return cls(
-            source=source,
-            model_version=model_version,
-            data_version=data_version,
-            calibrated=calibrated,
+            provenance,
             date=arrays.date[order].astype("datetime64[D]").astype(np.int32),
             quantiles=q,
             mean=mean,
             sigma=sigma,
             p_up=probability_above(q),
-            span=dict(zip(names.tolist(), zip(first.tolist(), stops, strict=True), strict=True)),
+            span=dict(zip(tickers.tolist(), zip(first.tolist(), stops, strict=True), strict=True)),
         )
 
     def at(self, ticker: str, day: int) -> Forecast | None:
-        """The forecast for ``ticker`` decided on ``day``, if there is one."""
+        """Return the forecast for ``ticker`` made on ``day``, if there is one."""
         start, stop = self.span.get(ticker, (0, 0))
         row = start + int(np.searchsorted(self.date[start:stop], day))
         if row == stop or self.date[row] != day:
@@ -75,28 +77,23 @@ class Issued:
         return Forecast(self.quantiles[row], self.mean[row], self.sigma[row], self.p_up[row])
 
 
-class Ledger:
-    """Forecasts of all nights; the one committed first counts."""
+class IssuedForecasts:
+    """The forecasts of all nights; of a ticker and day, the one committed first counts."""
 
-    def __init__(self, nights: dict[str, Issued]) -> None:
-        """``nights``: day of each night -> its forecasts, in the order they were committed."""
+    def __init__(self, nights: dict[str, ForecastTable]) -> None:
+        """``nights``: the table of each night by its day, in the order they were committed."""
         self.nights = nights
-        self._of_date: dict[int, list[Issued]] = {}
-        self._latest: dict[str, int] = {}
-        for issued in nights.values():
-            for day in np.unique(issued.date).tolist():
-                self._of_date.setdefault(day, []).append(issued)
-            for ticker, (_, stop) in issued.span.items():
-                self._latest[ticker] = max(self._latest.get(ticker, 0), int(issued.date[stop - 1]))
+        self.latest: dict[str, int] = {}  # ticker -> day of its latest forecast
+        self._of_date: dict[int, list[ForecastTable]] = {}
+        for table in nights.values():
+            for day in np.unique(table.date).tolist():
+                self._of_date.setdefault(day, []).append(table)
+            for ticker, (_, stop) in table.span.items():
+                self.latest[ticker] = max(self.latest.get(ticker, 0), int(table.date[stop - 1]))
 
-    def at(self, ticker: str, day: int) -> tuple[Issued, Forecast] | None:
-        """What was first issued for ``ticker`` on ``day``, and by whom."""
-        for issued in self._of_date.get(day, ()):
-            if (forecast := issued.at(ticker, day)) is not None:
-                return issued, forecast
+    def at(self, ticker: str, day: int) -> tuple[Forecast, Provenance] | None:
+        """Return the first forecast issued for ``ticker`` on ``day``, and its provenance."""
+        for table in self._of_date.get(day, ()):
+            if (forecast := table.at(ticker, day)) is not None:
+                return forecast, table.provenance
         return None
-
-    @property
-    def latest(self) -> dict[str, int]:
-        """Ticker -> day of its latest decision."""
-        return self._latest

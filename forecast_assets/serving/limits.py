@@ -1,6 +1,6 @@
-"""The door: who may come in, how fast, with how much, and for how long. A plain ASGI middleware.
+"""Request limits as ASGI middleware: token and host, rate, number in flight, size of the body, time.
 
-A refused request costs no more than its headers, and each refusal is one JSON sentence.
+A rejected request costs no more than reading its headers, and is answered by one JSON sentence.
 """
 
 import asyncio
@@ -19,27 +19,27 @@ from forecast_assets.serving.metrics import Metrics
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
-"""Paths that show no forecast, open without a token: the page asks for it, and a supervisor has none."""
+"""Paths that need no token, since they show no forecast: the page prompts for it, and a health check has none."""
 
 REMEMBERED_CLIENTS = 10_000
 
 
 class Limits(BaseModel):
-    """What one process takes on."""
+    """The limits of one process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     body_bytes: int = Field(65_536, ge=1, description="largest body")
-    in_flight: int = Field(256, ge=1, description="requests being answered at once; more get 503")
+    in_flight: int = Field(256, ge=1, description="requests answered at once; more get 503")
     rate_per_second: float = Field(1000, gt=0, description="requests of one client address, sustained; more get 429")
     burst: float = Field(2000, ge=1, description="requests of one client address at once")
-    timeout_seconds: float = Field(10, gt=0, description="for a whole request, its body's arrival included")
-    batch: int = Field(64, ge=1, description="decisions computed in one run of the model")
-    waiting: int = Field(128, ge=1, description="requests in line for the model; more get 503")
+    timeout_seconds: float = Field(10, gt=0, description="for a whole request, including the arrival of its body")
+    batch: int = Field(64, ge=1, description="forecasts computed in one run of the model")
+    waiting: int = Field(128, ge=1, description="requests waiting for the model; more get 503")
 
 
 class RequestLimiter:
-    """Counts, then checks: load, host, token, rate, size, time."""
+    """Count each request, then check load, host, token, rate, size and time."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class RequestLimiter:
             return
         started, status = time.perf_counter(), 500
 
-        async def noted(message: Message) -> None:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -73,20 +73,20 @@ class RequestLimiter:
         self._in_flight += 1
         self._metrics.in_flight.set(self._in_flight)
         try:
-            await self._enter(scope, receive, noted)
+            await self._handle(scope, receive, send_noting_status)
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.set(self._in_flight)
-            self._metrics.observe(scope["path"], status, time.perf_counter() - started)
+            self._metrics.observe(scope, status, time.perf_counter() - started)
 
-    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        if (refused := self._refused(scope, headers)) is not None:
-            await _say(send, *refused)
+        if (rejection := self._rejection(scope, headers)) is not None:
+            await _send_error(send, *rejection)
             return
         begun = arrived = False
 
-        async def noted(message: Message) -> None:
+        async def send_noting_begin(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
@@ -96,32 +96,33 @@ class RequestLimiter:
                 body = await self._body(headers, receive)
                 if body is None:
                     sentence = f"The body is larger than {self._limits.body_bytes} bytes; send fewer requests at once."
-                    await _say(send, 413, "too_large", sentence, close=True)
+                    await _send_error(send, 413, "too_large", sentence, close=True)
                     return
                 arrived = True
-                await self._app(scope, _replay(body, receive), noted)
+                await self._app(scope, _replay(body, receive), send_noting_begin)
         except TimeoutError:
             if begun:
-                raise  # half an answer can only be cut off
+                raise  # an answer that has begun can only be cut off
             within = f"within {self._limits.timeout_seconds:g} seconds."
             if arrived:
-                await _say(send, 503, "timeout", f"No answer {within}", close=True)
+                await _send_error(send, 503, "timeout", f"No answer {within}", close=True)
             else:
-                await _say(send, 408, "slow_body", f"The body did not arrive {within}", close=True)
+                await _send_error(send, 408, "slow_body", f"The body did not arrive {within}", close=True)
 
-    def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+    def _rejection(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+        """Return status, reason and sentence for a request that may not pass; None for one that may."""
         path = scope["path"]
         if path.startswith("/health/"):
-            return None  # a supervisor must not take load for death
+            return None  # under load, a supervisor must not think that the service is dead
         if self._in_flight > self._limits.in_flight:
-            return 503, "overloaded", "Too many requests are being answered; ask again soon."
+            return 503, "overloaded", "Too many requests are being answered; try again soon."
         if self._token is None:
             if _host(headers) not in LOOPBACK:
-                # Else any web page could have its reader's browser ask, under a name that resolves to loopback.
-                return 403, "host", "Without a token the service answers to loopback names only."
+                # Else any web page could make its reader's browser send requests, under a name that resolves to loopback.
+                return 403, "host", "Without a token the service answers loopback names only."
         elif path not in OPEN_PATHS and not self._authorised(headers):
             return 401, "token", "Send the service's token as Authorization: Bearer ...."
-        if not self._may_pass(scope["client"][0] if scope["client"] else ""):
+        if not self._within_rate(scope["client"][0] if scope["client"] else ""):
             return 429, "rate", f"More than {self._limits.rate_per_second:g} requests a second; slow down."
         return None
 
@@ -130,8 +131,8 @@ class RequestLimiter:
         scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
         return hmac.compare_digest(given.strip(), self._token) and scheme.lower() == b"bearer"
 
-    def _may_pass(self, client: str) -> bool:
-        """A token bucket per client address; the longest unseen are forgotten, which only fills their bucket."""
+    def _within_rate(self, client: str) -> bool:
+        """Take one request from the client's token bucket; the longest unseen clients are dropped, which refills theirs."""
         now = self._clock()
         left, when = self._buckets.pop(client, (self._limits.burst, now))
         left = min(self._limits.burst, left + (now - when) * self._limits.rate_per_second)
@@ -142,7 +143,7 @@ class RequestLimiter:
         return passes
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The whole body, or None where it is too large: told by its length before a byte is read, if it names one."""
+        """Read the whole body; None where it is too large, before a byte is read if its length is declared."""
         most = self._limits.body_bytes
         declared = headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared[:20]) > most:
@@ -163,6 +164,7 @@ class RequestLimiter:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body that was read already."""
     given = False
 
     async def replay() -> Message:
@@ -176,14 +178,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _host(headers: dict[bytes, bytes]) -> str:
-    """The Host header without its port."""
+    """Return the Host header without its port."""
     host = headers.get(b"host", b"").decode("latin-1")
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if ":" in host else host
 
 
-async def _say(send: Send, status: int, reason: str, sentence: str, *, close: bool = False) -> None:
+async def _send_error(send: Send, status: int, reason: str, sentence: str, *, close: bool = False) -> None:
     body = json.dumps({"detail": sentence, "reason": reason}).encode()
     headers: list[tuple[bytes, bytes]] = [
         (b"content-type", b"application/json"),

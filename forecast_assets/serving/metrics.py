@@ -1,25 +1,14 @@
-"""What Prometheus reads. One registry per application, so that two in one process do not mix."""
+"""Prometheus metrics of the service, in a registry per application so that two in one process do not mix."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
-ROUTES = frozenset(
-    {
-        "/",
-        "/docs",
-        "/openapi.json",
-        "/predict",
-        "/explain",
-        "/chart",
-        "/tickers",
-        "/metrics",
-        "/health/live",
-        "/health/ready",
-    }
-)
+UNKNOWN_ROUTE = "other"
 
 
 class Metrics:
-    """Requests, answers, swaps, refusals."""
+    """Requests, answers, snapshot swaps, versions that are not served."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -38,16 +27,22 @@ class Metrics:
         self.refused = Gauge(
             "forecast_refused_versions", "Current versions that are not served", registry=self.registry
         )
-        self.failures = Counter("forecast_watch_failures", "Looks at the store that failed", registry=self.registry)
+        self.failures = Counter("forecast_watch_failures", "Checks of the store that failed", registry=self.registry)
         self.runs = Gauge("forecast_model_runs", "Runs of the model since the start", registry=self.registry)
-        self.computed = Gauge("forecast_model_decisions", "Decisions computed since the start", registry=self.registry)
+        self.computed = Gauge("forecast_model_decisions", "Forecasts computed since the start", registry=self.registry)
 
-    def observe(self, path: str, status: int, seconds: float) -> None:
-        """One answered request; a path that is no route counts as "other", or strangers would make up labels."""
-        route = path if path in ROUTES else "other"
+    def observe(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        route = route_label(scope)
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """Return the metrics in Prometheus' exposition format."""
         return generate_latest(self.registry)
+
+
+def route_label(scope: Scope) -> str:
+    """Return the path of the app's route for a request; "other" where none matches, or clients could create labels."""
+    routes = (route for route in scope["app"].routes if isinstance(route, Route))
+    return next((route.path for route in routes if route.matches(scope)[0] is not Match.NONE), UNKNOWN_ROUTE)

@@ -1,4 +1,4 @@
-"""The two pages: a fan chart for people and the list of routes. Each is one self-contained file."""
+"""The two HTML pages, each self-contained: the fan chart of a forecast and the list of endpoints."""
 
 import base64
 import functools
@@ -15,18 +15,18 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 @functools.cache
 def forecast_page() -> str:
-    """The page at /."""
+    """Return the page at /."""
     return (_TEMPLATES / "forecast.html.j2").read_text(encoding="utf-8")
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """The routes of an OpenAPI document, readable without network."""
+    """Render the endpoints of an OpenAPI document, readable without network."""
     template = Environment(autoescape=True).from_string((_TEMPLATES / "docs.html.j2").read_text(encoding="utf-8"))
     return template.render(document=document)
 
 
 def _policy() -> str:
-    """A browser runs the page's own script, asks this service alone, and loads nothing else."""
+    """Return the content security policy: the page's own script, requests to this service alone, nothing else."""
     script = _SCRIPT.findall(forecast_page())[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (

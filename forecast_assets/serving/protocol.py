@@ -1,6 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with two bounds that it lacks: on the size of a request's head, and on its arrival.
+"""Uvicorn's HTTP/1.1 protocol with two limits that it lacks: the size of a request's head, and the time it takes.
 
-Without them one connection could send a header for ever, and its bytes would be kept.
+Without them one connection could send a header for ever, and its bytes would be kept in memory.
 """
 
 import asyncio
@@ -23,43 +23,43 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._await_head()
+        self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_deadline()
+        self._cancel_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._head_is_open:
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES + len(data):  # what came before this piece was too long already
-                self._refuse(b"431 Request Header Fields Too Large", b"The head of the request is too large.")
+            if self._head_bytes > HEAD_BYTES + len(data):  # the head was too long before this piece
+                self._reject(b"431 Request Header Fields Too Large", b"The head of the request is too large.")
                 return
             if self._deadline is None:
-                self._await_head()
+                self._start_deadline()
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._head_is_open = False
-        self._forget_deadline()
+        self._cancel_deadline()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._head_is_open, self._head_bytes = True, 0
         super().on_message_complete()
 
-    def _await_head(self) -> None:
+    def _start_deadline(self) -> None:
         self._deadline = self.loop.call_later(
-            HEAD_SECONDS, self._refuse, b"408 Request Timeout", b"The head of the request did not arrive in time."
+            HEAD_SECONDS, self._reject, b"408 Request Timeout", b"The head of the request did not arrive in time."
         )
 
-    def _forget_deadline(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _refuse(self, status: bytes, sentence: bytes) -> None:
-        self._forget_deadline()
+    def _reject(self, status: bytes, sentence: bytes) -> None:
+        self._cancel_deadline()
         if self.transport.is_closing():
             return
         body = b'{"detail": "' + sentence + b'", "reason": "head"}'

@@ -1,4 +1,4 @@
-"""What the service takes and gives, as its OpenAPI document shows it. Returns are log returns, never annualised."""
+"""Request and response schemas, as in the OpenAPI document. Returns are log returns, not annualised."""
 
 import datetime as dt
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ Source = Literal["ledger", "walk_forward", "computed"]
 
 
 class _Exact(BaseModel):
-    """Frozen, no unknown field, no NaN or infinity."""
+    """Frozen; no unknown field, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,46 +40,46 @@ class Horizon(_Exact):
 
 
 class Answer(_Exact):
-    """The forecast that was, or would have been, made at the close of ``session``."""
+    """The forecast made at the close of ``session``."""
 
     ticker: str
-    session: dt.date = Field(description="the forecast knows nothing after this session's close")
+    session: dt.date = Field(description="the forecast uses nothing after this session's close")
     horizons: list[Horizon]
     source: Source = Field(
-        description="ledger: issued by a night; walk_forward: by that year's fold, out of sample; computed: on demand"
+        description="ledger: issued by a nightly run; walk_forward: by the backtest of its year; computed: on request"
     )
     calibrated: bool
     model_version: str
     data_version: str
-    snapshot: str = Field(description="equal for all answers that come from the same model and data")
+    snapshot: str = Field(description="equal for all answers from the same model and data")
 
 
-class Refused(_Exact):
-    """Why there is no answer."""
+class ErrorAnswer(_Exact):
+    """Why there is no forecast."""
 
-    detail: str
-    reason: str
-    nearest: list[str] = []
+    detail: str = Field(description="one sentence for people")
+    reason: str = Field(description="one word for programs")
+    nearest: list[str] = Field(default=[], description="similar tickers, for an unknown one")
 
 
 class Query(_Exact):
-    """One decision to be answered."""
+    """One forecast to return."""
 
     ticker: Ticker
-    date: dt.date | None = Field(default=None, description="session of the decision; default: the ticker's latest")
+    date: dt.date | None = Field(default=None, description="session of the forecast; default: the ticker's latest")
 
 
 class BatchRequest(_Exact):
-    """Several decisions at once."""
+    """Several forecasts at once."""
 
     requests: list[Query] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class BatchItem(_Exact):
-    """One of the two."""
+    """Either a forecast or an error."""
 
     answer: Answer | None = None
-    refused: Refused | None = None
+    refused: ErrorAnswer | None = None
 
 
 class BatchAnswer(_Exact):
@@ -90,28 +90,29 @@ class BatchAnswer(_Exact):
 
 
 class Neighbour(_Exact):
-    """A ticker whose moves the network read beside the own ones."""
+    """A correlated ticker whose returns the network read."""
 
     ticker: str
     correlation: float | None = Field(
-        description="of both tickers' latest returns at the decision; null where it was a neighbour earlier only"
+        description="of both tickers' returns at the session; null where it was a neighbour only earlier"
     )
-    added: float = Field(description="to the median of the next session's log return, over the window's sessions")
+    added: float = Field(description="what it added to the median of the next session's log return")
 
 
-class Why(_Exact):
-    """What the network looked at: shares that sum to 1 in each of the first four, and who it heard from."""
+class ExplainAnswer(_Exact):
+    """What a forecast rests on. Attention, variables, ahead and static are shares that sum to 1 each."""
 
     ticker: str
     session: dt.date
-    fit: str
+    fit: str = Field(description="the explained member of the model: its key and seed")
+    title: str = Field(description="its readable name")
     model_version: str
     snapshot: str
-    attention: list[float] = Field(description="over the window's sessions, oldest first")
-    variables: dict[str, float]
-    ahead: dict[str, float] = Field(description="what is known of the sessions ahead")
-    static: dict[str, float]
-    neighbours: list[Neighbour] = Field(description="the most influential first; empty for a network that reads none")
+    attention: list[float] = Field(description="to each session of the window, oldest first")
+    variables: dict[str, float] = Field(description="selection weights of the past variables")
+    ahead: dict[str, float] = Field(description="selection weights of the variables known for the sessions ahead")
+    static: dict[str, float] = Field(description="selection weights of the ticker's attributes")
+    neighbours: list[Neighbour] = Field(description="the most influential first; empty where the network reads none")
 
 
 class Close(_Exact):
@@ -122,18 +123,20 @@ class Close(_Exact):
 
 
 class Chart(_Exact):
-    """The latest forecast over the closes up to its session."""
+    """The latest forecast and the closes up to its session."""
 
     answer: Answer
     closes: list[Close]
 
 
 class Health(_Exact):
-    """What is being served, and what was refused."""
+    """What is served, and which versions are not."""
 
     ready: bool
     snapshot: str | None
     model_version: str | None
     data_version: str | None
     night: str | None
-    refused: list[str] = Field(description="versions that were found damaged or unfit; the last good ones are served")
+    refused: list[str] = Field(
+        description="versions that are damaged or incompatible; the last good ones are served instead"
+    )

@@ -1,4 +1,4 @@
-"""The process: uvicorn on one address."""
+"""Running the service: uvicorn on one address."""
 
 import logging
 
@@ -27,7 +27,7 @@ def serve(
         host=host,
         port=port,
         http=BoundedProtocol,
-        log_level="error",  # a warning for each malformed request and each one too many would let strangers fill the log
+        log_level="error",  # warnings about malformed or rejected requests would let clients fill the log
         access_log=False,
         server_header=False,
         limit_concurrency=CONNECTIONS,
@@ -37,7 +37,7 @@ def serve(
 
 
 def checked_host(host: str, *, token: str | None) -> None:
-    """Raises BadSetting where ``host`` would let others in without a token, or the token is too short to keep them out."""
+    """Raise BadSetting for a host beyond loopback without a token, and for a token that is too short."""
     if token is None and host not in LOOPBACK:
         raise BadSetting(f"serve: without FORECAST_API_TOKEN only loopback is served, not {host}; set a token.")
     if token is not None and (len(token) < 16 or not token.isascii() or token != token.strip()):

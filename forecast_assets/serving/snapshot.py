@@ -1,4 +1,4 @@
-"""One immutable state of the world that answers come from: a model, its data, and the forecasts issued so far."""
+"""The immutable snapshot that answers come from: a model, its data, and the forecasts issued so far."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import UNPROCESSABLE, Closes, History
 from forecast_assets.serving.http_error import HttpError
-from forecast_assets.serving.issued import Floats, Forecast, Issued, Ledger
-from forecast_assets.serving.schemas import Answer, Horizon, Quantiles, Source
+from forecast_assets.serving.issued import Floats, Forecast, ForecastTable, IssuedForecasts, Provenance
+from forecast_assets.serving.schemas import Answer, Horizon, Quantiles
 
 NOT_FOUND = 404
 
 
 class Card(Protocol):
-    """What the service reads of a model's card."""
+    """The fields of a model's card that the service reads."""
 
     @property
     def model_version(self) -> str: ...
@@ -39,21 +39,21 @@ class Card(Protocol):
 
 
 class Model(Protocol):
-    """What the service asks of a bundle."""
+    """The methods of a bundle that the service calls."""
 
     @property
     def card(self) -> Card: ...
     @property
     def state(self) -> CalibrationState: ...
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Any:
-        """An object with ``raw`` (B, 3, 7) and ``regime`` (B,)."""
+        """Return an object with ``raw`` (B, 3, 7) and ``regime`` (B,)."""
 
     def explain(self, panel: PanelTensors, row: int) -> Any:
-        """(fit, explanation) of one decision, or None where no member can be asked."""
+        """Return (fit, explanation) of one forecast, or None where no member can be explained."""
 
 
-class Pending(NamedTuple):
-    """A decision that the model has to be asked about."""
+class PendingForecast(NamedTuple):
+    """A forecast that the model has to compute."""
 
     ticker: str
     day: int
@@ -62,11 +62,11 @@ class Pending(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one request sees from its first line to its last. Nothing in it ever changes."""
+    """What one request reads, from begin to end. Nothing in it ever changes."""
 
     id: str
-    ledger: Ledger
-    folds: Mapping[str, Issued]  # year -> its fold's out-of-sample forecasts
+    issued: IssuedForecasts
+    folds: Mapping[str, ForecastTable]  # year -> its fold's out-of-sample forecasts
     states: Mapping[str, tuple[str, CalibrationState]]  # day of a night -> (model version, state that it applied)
     history: History | None
     model: Model | None
@@ -79,44 +79,44 @@ class Snapshot:
         cls,
         identity: str,
         *,
-        nights: dict[str, Issued],
-        folds: Mapping[str, Issued],
+        nights: dict[str, ForecastTable],
+        folds: Mapping[str, ForecastTable],
         states: Mapping[str, tuple[str, CalibrationState]],
         history: History | None,
         model: Model | None,
         closes: Closes,
     ) -> "Snapshot":
-        """Put the parts together, and the latest night's answers into words."""
-        ledger = Ledger(nights)
-        known = set(ledger.latest) | (set(history.span) if history is not None else set())
+        """Assemble a snapshot, and prepare the latest night's answers as JSON."""
+        issued = IssuedForecasts(nights)
+        tickers = set(issued.latest) | (set(history.span) if history is not None else set())
         for fold in folds.values():
-            known |= set(fold.span)
-        snapshot = cls(identity, ledger, folds, states, history, model, closes, tuple(sorted(known)))
-        for ticker in ledger.latest:
+            tickers |= set(fold.span)
+        snapshot = cls(identity, issued, folds, states, history, model, closes, tuple(sorted(tickers)))
+        for ticker in issued.latest:
             answer = snapshot.find(ticker, None)
-            assert isinstance(answer, Answer)  # a latest decision of the ledger is in the ledger
+            assert isinstance(answer, Answer)  # the latest issued forecast was issued
             snapshot.latest[ticker] = answer.model_dump_json().encode()
         return snapshot
 
     @property
     def night(self) -> str | None:
         """The latest night's day."""
-        return max(self.ledger.nights, default=None)
+        return max(self.issued.nights, default=None)
 
-    def find(self, ticker: str, date: dt.date | None) -> Answer | Pending:
-        """The answer at hand, or the decision that the model has to be asked about. Raises HttpError."""
-        self._known(ticker)
+    def find(self, ticker: str, date: dt.date | None) -> Answer | PendingForecast:
+        """Return the issued forecast, or the one that the model has to compute. Raises HttpError."""
+        self._check_known(ticker)
         day = to_day(date) if date is not None else self._latest_day(ticker)
-        if (issued := self.ledger.at(ticker, day)) is not None:
-            return self._answer(ticker, day, issued[1], by=issued[0])
+        if (found := self.issued.at(ticker, day)) is not None:
+            return self._answer(ticker, day, *found)
         for fold in self.folds.values():
             if (forecast := fold.at(ticker, day)) is not None:
-                return self._answer(ticker, day, forecast, by=fold)
-        return self.decision(ticker, day)
+                return self._answer(ticker, day, forecast, fold.provenance)
+        return self.pending(ticker, day)
 
-    def decision(self, ticker: str, day: int) -> Pending:
-        """The row of a decision that the model may be asked about: out of sample, with enough history."""
-        self._known(ticker)
+    def pending(self, ticker: str, day: int) -> PendingForecast:
+        """Return a forecast that the model may compute. Raises HttpError where it is in sample or has too little history."""
+        self._check_known(ticker)
         date = to_date(day)
         if self.history is None or ticker not in self.history.span:
             raise HttpError(
@@ -131,17 +131,17 @@ class Snapshot:
             raise HttpError(
                 UNPROCESSABLE,
                 "in_sample",
-                f"{ticker}: the model has seen outcomes up to {cutoff}, so a forecast for {date} would not be out of "
+                f"{ticker}: the model was trained on outcomes up to {cutoff}, so a forecast for {date} would not be out of "
                 "sample, and none was issued at the time.",
             )
         have, need = int(self.history.panel.run_length[row]), self.model.card.lookback
         if have < need:
             sentence = f"{ticker}: {have} complete sessions lead up to {date}, and a forecast needs {need}."
             raise HttpError(UNPROCESSABLE, "short_history", sentence)
-        return Pending(ticker, day, row)
+        return PendingForecast(ticker, day, row)
 
-    def compute(self, wanted: list[Pending]) -> list[Answer]:
-        """Ask the model about several decisions at once."""
+    def compute(self, wanted: list[PendingForecast]) -> list[Answer]:
+        """Compute several forecasts in one run of the model."""
         import torch
 
         assert self.model is not None
@@ -152,37 +152,30 @@ class Snapshot:
         raw = np.asarray(made.raw, dtype=np.float64)  # (B, 3, 7)
         regime = np.asarray(made.regime, dtype=np.int64)  # (B,)
         return [
-            self._computed(one, raw[k : k + 1], regime[k : k + 1], self._state_at(one.day))
+            self._computed(one, raw[k : k + 1], regime[k : k + 1], self._calibration_at(one.day))
             for k, one in enumerate(wanted)
         ]
 
     def latest_day(self, ticker: str) -> int:
-        """Day of the ticker's latest decision. Raises HttpError for an unknown ticker."""
-        self._known(ticker)
+        """Return the day of the ticker's latest forecast. Raises HttpError for an unknown ticker."""
+        self._check_known(ticker)
         return self._latest_day(ticker)
 
-    def _computed(self, one: Pending, raw: Floats, regime: Any, state: CalibrationState | None) -> Answer:
+    def _computed(self, one: PendingForecast, raw: Floats, regime: Any, state: CalibrationState | None) -> Answer:
         assert self.model is not None
         assert self.history is not None
         q = (apply(state, raw, regime=regime) if state is not None else np.sort(raw, axis=-1))[0]  # (3, 7)
         if not np.isfinite(q).all():
             raise ValueError(f"{one.ticker} on {to_date(one.day)}: the model's quantiles are not finite")
         mean, sigma = mean_sigma_from_quantiles(q)
-        return self._worded(
-            one.ticker,
-            one.day,
-            Forecast(q, mean, sigma, probability_above(q)),
-            source="computed",
-            calibrated=state is not None,
-            model_version=self.model.card.model_version,
-            data_version=self.history.data_version,
-        )
+        made_by = Provenance("computed", state is not None, self.model.card.model_version, self.history.data_version)
+        return self._answer(one.ticker, one.day, Forecast(q, mean, sigma, probability_above(q)), made_by)
 
-    def _state_at(self, day: int) -> CalibrationState | None:
-        """What calibration knew when ``day`` was decided; None where that is not on record.
+    def _calibration_at(self, day: int) -> CalibrationState | None:
+        """Return the calibration state in force on ``day``; None where it is not on record.
 
-        A later state has learned from outcomes that lay ahead of the decision. The model's own state is as old as its
-        export, so it serves decisions on the panel's last day only.
+        A later state has learned from outcomes after that day. The model's own state is as old as its export, so it
+        serves forecasts on the panel's last day only.
         """
         assert self.model is not None
         assert self.history is not None
@@ -195,8 +188,8 @@ class Snapshot:
             return self.states[max(nights)][1]
         return self.model.state if day >= int(self.history.date.max()) else None
 
-    def _known(self, ticker: str) -> None:
-        if ticker in self.ledger.latest or (self.history is not None and ticker in self.history.span):
+    def _check_known(self, ticker: str) -> None:
+        if ticker in self.issued.latest or (self.history is not None and ticker in self.history.span):
             return
         if any(ticker in fold.span for fold in self.folds.values()):
             return
@@ -205,34 +198,13 @@ class Snapshot:
         raise HttpError(NOT_FOUND, "unknown_ticker", f"{ticker!r}: no such ticker in the panel{hint}", nearest=nearest)
 
     def _latest_day(self, ticker: str) -> int:
-        if (day := self.ledger.latest.get(ticker)) is not None:
+        if (day := self.issued.latest.get(ticker)) is not None:
             return day
         if self.history is not None and ticker in self.history.span:
             return self.history.latest(ticker)
         return max(int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span)
 
-    def _answer(self, ticker: str, day: int, forecast: Forecast, *, by: Issued) -> Answer:
-        return self._worded(
-            ticker,
-            day,
-            forecast,
-            source=by.source,
-            calibrated=by.calibrated,
-            model_version=by.model_version,
-            data_version=by.data_version,
-        )
-
-    def _worded(
-        self,
-        ticker: str,
-        day: int,
-        forecast: Forecast,
-        *,
-        source: Source,
-        calibrated: bool,
-        model_version: str,
-        data_version: str,
-    ) -> Answer:
+    def _answer(self, ticker: str, day: int, forecast: Forecast, made_by: Provenance) -> Answer:
         horizons = [
             Horizon(
                 sessions=sessions,
@@ -243,13 +215,4 @@ class Snapshot:
             )
             for k, sessions in enumerate(HORIZONS)
         ]
-        return Answer(
-            ticker=ticker,
-            session=to_date(day),
-            horizons=horizons,
-            source=source,
-            calibrated=calibrated,
-            model_version=model_version,
-            data_version=data_version,
-            snapshot=self.id,
-        )
+        return Answer(ticker=ticker, session=to_date(day), horizons=horizons, snapshot=self.id, **made_by._asdict())

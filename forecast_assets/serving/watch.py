@@ -1,4 +1,4 @@
-"""The hot swap: looks at the store again and again, and puts a new snapshot in the place of the old one."""
+"""Hot swap: poll the store, and replace the snapshot that is served when there is something new."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Holds the snapshot that requests take. A request that has taken one keeps it: nothing is changed in place."""
+    """Holds the current snapshot. A request keeps the one that it took: nothing is changed in place."""
 
     def __init__(self, loader: Loader, *, metrics: Metrics, every_seconds: float) -> None:
         self._loader = loader
@@ -21,12 +21,12 @@ class Watch:
         self._every_seconds = every_seconds
         self._current: Snapshot | None = None
         self._problems: list[str] = []
-        # Always the same thread: the allocator keeps for a thread what it once needed for a model, and a pool has several.
+        # One thread: the allocator keeps memory per thread, and each thread of a pool would keep that of a whole model.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
 
     @property
     def snapshot(self) -> Snapshot:
-        """The current one. Raises HttpError (503) while there is none."""
+        """The current snapshot. Raises HttpError (503) while there is none."""
         if self._current is None:
             raise HttpError(
                 503, "not_ready", "There is nothing to serve yet; materialise serving_model or nightly_forecast."
@@ -35,25 +35,25 @@ class Watch:
 
     @property
     def current(self) -> Snapshot | None:
-        """The current one, if any."""
+        """The current snapshot, if any."""
         return self._current
 
     @property
-    def refused(self) -> list[str]:
+    def problems(self) -> list[str]:
         """One sentence for each current version that is not served."""
         return self._problems
 
-    async def look(self) -> None:
-        """One look at the store, in a thread of its own so that requests go on."""
+    async def poll(self) -> None:
+        """Check the store once, in a thread of its own so that requests go on."""
         try:
             made = await asyncio.get_running_loop().run_in_executor(self._thread, self._loader.refresh)
         except Exception:
-            # A boundary: an unreachable store, or a bug. What is served stays right, the failure is counted and logged,
-            # and a watch that stopped here would leave old forecasts in place for good.
+            # A boundary: an unreachable store, or a bug. The snapshot stays valid, the failure is counted and logged, and
+            # polling goes on: if it stopped here, old forecasts would be served for ever.
             self._metrics.failures.inc()
-            log.exception("the store could not be looked at")
+            log.exception("the store could not be read")
             return
-        self._problems = self._loader.problems  # of the same look as the snapshot
+        self._problems = self._loader.problems  # of the same poll as the snapshot
         self._metrics.refused.set(len(self._problems))
         if made is not None:
             self._current = made
@@ -61,10 +61,10 @@ class Watch:
             log.info("serving snapshot %s (night %s)", made.id, made.night)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Poll until cancelled."""
         try:
             while True:
                 await asyncio.sleep(self._every_seconds)
-                await self.look()
+                await self.poll()
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,9 @@
-"""Names of the files that a version holds, each written once; ``manifest.json`` and ``CURRENT`` are the store's own."""
+"""Names of the files in a version, each written once; ``manifest.json`` and ``CURRENT`` are in `names`."""
 
 TABLE = "table.parquet"
-"""An asset's main table; a parent annotated as ``pl.LazyFrame`` is this file."""
+"""An asset's main table; a parent annotated as ``pl.LazyFrame`` is read from this file."""
+
+PLOT_PREFIX = "plot-"
 
 # raw_panel, calendar_panel
 REJECTED_ROWS = "rejected.parquet"
@@ -14,36 +16,36 @@ CORRECTIONS = "corrections.parquet"
 # windowed_tensors
 TENSORS = "panel.safetensors"
 ENDS = "ends.safetensors"
-"""Rows at which a complete window ends."""
+"""Row numbers at which a complete window ends."""
 
 # sweep
 TUNED_SETTINGS = "settings.json"
 CHOICES = "choices.parquet"
-"""What was tried after the search, on the forecasts of the settings it found: calibration and trading settings."""
+"""Calibration and trading settings compared after the search, on the forecasts of the settings it found."""
 TRIAL_FORECASTS = "forecasts.safetensors"
-"""In a trial's folder: its raw forecasts of each inner year, for what is chosen afterwards."""
+"""In a trial's folder: its raw forecasts of each inner year, to choose ``CHOICES`` by."""
 
 # a network's fold, the baselines, the ensemble
 FITS = "fits.parquet"
-"""Forecasts of every single fit, ``model`` being ``<asset key>/<seed>``."""
+"""Forecasts of every single fit; ``model`` is ``<asset key>/<seed>``."""
 TRAINING = "training.json"
-"""Fits with their scores, training curve, unconditional mean, tickers known."""
+"""Fits with their scores, the training curve, the unconditional mean, the tickers with an embedding."""
 RAW_FORECASTS = "raw.parquet"
 """Forecasts before calibration, in the rows and the schema of the main table beside it."""
 CALIBRATION_STATE = "calibration.json"
 """State of the calibration: after the fold's last forecast origin, or as of a night."""
 IMPORTANCE = "importance.json"
-"""What the best fit selected in the test year, averaged over forecasts; empty for a network without such weights."""
+"""Variable selection weights of the best fit, averaged over the test year; empty for a network without them."""
 EXPERTS = "experts.parquet"
-"""Share of each expert of a mixture in the forecasts of a date, from the best fit's gate."""
+"""Share of each expert of a mixture by date, from the best fit's gate."""
 NEIGHBOURS = "neighbours.parquet"
-"""Attribution of the last day's forecasts to neighbours, from the best fit of a network that reads them."""
+"""Attribution of the last day's forecasts to neighbours, from the best fit."""
 MEMBERS = "members.json"
 """Members of an ensemble with their validation scores, best first."""
 MEMBER_CONTRIBUTIONS = "members.parquet"
 """Pinball of each member, of the ensemble without it, and of the ensemble."""
 BEST_MEMBER = "best_member.parquet"
-"""Forecasts of the member with the smallest validation pinball, calibrated like the ensemble: what combining is worth."""
+"""Calibrated forecasts of the member with the smallest validation pinball, to compare the ensemble with."""
 CALIBRATION_EFFECT = "coverage.parquet"
 """Coverage and pinball of the ensemble before and after calibration."""
 
@@ -51,7 +53,7 @@ CALIBRATION_EFFECT = "coverage.parquet"
 POSITIONS = "positions.parquet"
 TRADES = "trades.parquet"
 VARIANTS = "variants.parquet"
-"""Daily table of what is no strategy of the report but evidence on one: each single fit, and the delayed book."""
+"""Daily returns of books that test a strategy but are none of the report: each single fit, and the delayed book."""
 DAILY_LOSSES = {"scores": "losses.parquet", "pairs": "losses_in_pairs.parquet", "shared": "losses_shared.parquet"}
 """Files of ``DailyLosses``, by field."""
 NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
@@ -60,7 +62,7 @@ NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 BACKTEST_PAGE, BACKTEST_METRICS = "backtest.html", "metrics.json"
 ABLATION_PAGE, ABLATION_METRICS = "ablation.html", "ablation.json"
 TRIALS = "trials.json"
-"""The trial log as the report read it."""
+"""The trial log that the report read."""
 
 # serving_model (the champion's bundle), challenger
 MODEL_BINARY = "model.pt"
@@ -72,16 +74,20 @@ CHALLENGER_VERDICT = "challenger.json"
 
 # nightly_forecast, drift_checks
 NIGHT_RECORD = "night.json"
-"""What made the night's forecasts: day, model, data."""
+"""Day, model and data of the night's forecasts."""
 COVERAGE_BY_DAY = "coverage.parquet"
 DRIFT_VERDICT = "verdict.json"
 
 
+# the folder of a single fit that the train command writes
+FIT_SETTINGS = "settings.json"
+
+
 def weights_file(seed: str | int) -> str:
-    """File of the weights of one fit of a fold."""
+    """Return the file name of the weights of one fit of a fold."""
     return f"weights-{seed}.safetensors"
 
 
 def plot_file(name: str) -> str:
-    """File of a plot."""
-    return f"plot-{name}.png"
+    """Return the file name of a plot."""
+    return f"{PLOT_PREFIX}{name}.png"

@@ -1,4 +1,4 @@
-"""A store on a local disk: files in place, hard links between versions, real locks."""
+"""A store on a local disk: files in place, hard links between versions, file locks."""
 
 import errno
 import os
@@ -11,13 +11,14 @@ from pathlib import Path
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, replace_bytes, temporary_beside
 from forecast_assets.store.manifest import Entry
-from forecast_assets.store.names import CURRENT, DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.names import DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.place import read_pointer
 
 _CANT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS, errno.ENOENT}
 
 
 class LocalDisk:
-    """See `Place`. A version is written in its own folder, which no reader sees before its manifest is there."""
+    """See `Place`. A version is written in its own folder; readers ignore it until it has a manifest."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
@@ -78,7 +79,7 @@ class LocalDisk:
             twin = twins.get(entry.sha256)
             if twin is None or not self._share(workspace / name, self._path(twin), sha256=entry.sha256):
                 fsync(workspace / name)
-        # A file survives a power cut only if every folder on the way to it knows the next one.
+        # A file survives a power cut only if every folder above it is flushed too.
         folder = workspace
         while folder != self._root.parent:
             fsync(folder)
@@ -88,7 +89,7 @@ class LocalDisk:
         if not self._path(key).is_dir():
             return []
         with self.exclusive(key, what=f"{key} (tidying)"):
-            return self._sweep_folder(key, before=float("inf"))  # of any age: what is not held has nobody left
+            return self._sweep_folder(key, before=float("inf"))  # of any age: a folder that nobody holds is abandoned
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         before = time.time() - older_than_seconds
@@ -96,19 +97,16 @@ class LocalDisk:
         for asset in self.folders(""):
             for partition in self.folders(asset):
                 key = f"{asset}/{partition}"
-                with self.exclusive(key, what=f"{key} (sweep)"):  # nobody starts or publishes a version meanwhile
+                with self.exclusive(key, what=f"{key} (sweep)"):  # no version is begun or published meanwhile
                     removed += self._sweep_folder(key, before=before)
         return removed
 
     def _sweep_folder(self, key: str, *, before: float) -> list[str]:
         removed = []
-        try:
-            current = self.read(f"{key}/{CURRENT}").decode(errors="replace").strip()
-        except FileNotFoundError:
-            current = None
+        current = (read_pointer(self, key) or "").strip()
         for name in self.folders(key):
             path = self._path(f"{key}/{name}")
-            # A current version that lost its manifest is damage to be looked at, not litter.
+            # A current version without manifest is damage to be examined, not an abandoned one.
             if VERSION_ID.fullmatch(name) is None or name == current or (path / MANIFEST).exists():
                 continue
             if _last_touched(path) <= before and not locks.is_held(path):
@@ -121,7 +119,7 @@ class LocalDisk:
         return removed
 
     def _share(self, path: Path, twin: Path, *, sha256: str) -> bool:
-        """Turn `path` into a hard link to `twin`, if that still holds the same bytes: damage must not spread."""
+        """Replace `path` by a hard link to `twin`, if that still holds the same bytes: damage must not spread."""
         temporary = temporary_beside(path)
         try:
             if file_sha256(twin) != sha256:
@@ -129,7 +127,7 @@ class LocalDisk:
             os.link(twin, temporary)
         except OSError as error:
             if error.errno in _CANT_LINK:
-                return False  # this disk can't, or the twin is gone: the version keeps a file of its own
+                return False  # this disk has no links, or the twin is gone: the version keeps its own file
             raise
         try:
             os.replace(temporary, path)
@@ -149,5 +147,5 @@ class LocalDisk:
 
 
 def _last_touched(folder: Path) -> float:
-    """Seconds since the epoch of the latest change to a folder or to anything below it."""
+    """Return the time (seconds since 1970) of the latest change to a folder or to anything below it."""
     return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

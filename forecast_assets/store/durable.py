@@ -1,4 +1,4 @@
-"""Bytes that are on the disk when a call returns, and whole or absent whenever the power goes."""
+"""Durable file writes: on the disk when the call returns, and never half-written after a crash."""
 
 import hashlib
 import os
@@ -10,12 +10,12 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def temporary_beside(path: Path) -> Path:
-    """A new hidden name in the same folder, hence on the same disk; `is_temporary` knows it again."""
+    """Return a new hidden name in the same folder, hence on the same disk, that `is_temporary` recognises."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a crashed `replace_bytes` (or any other user of `temporary_beside`) left a file of this name."""
+    """Whether this is a name from `temporary_beside`, left by a crash."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -29,7 +29,7 @@ def fsync(path: Path) -> None:
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
-    """Write `path` so that any reader, now or after a crash, finds the old bytes or the new ones, nothing between."""
+    """Write `path` atomically: any reader, now or after a crash, finds the old bytes or the new ones."""
     temporary = temporary_beside(path)
     try:
         with temporary.open("wb") as file:
@@ -44,6 +44,6 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of the bytes of a file, 64 hex digits."""
+    """Return the sha256 of a file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

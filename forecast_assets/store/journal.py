@@ -1,8 +1,8 @@
-"""An append-only list of small records, beside the store's versions: what must be remembered after they are gone.
+"""Append-only journals of small records, such as trials and revoked champions, that outlive the store's versions.
 
-On a disk it is one file of JSON lines, each added by a single append and flushed, so that two writers and a killed one
-leave whole lines. On an object store, which cannot append, each record is an object of its own. A record carries an
-``id``; the first of an id counts. Every record is signed with its own digest, so that an altered one is noticed.
+On a disk a journal is one file of JSON lines, each written by a single append and flushed, so that concurrent and killed
+writers leave whole lines. On an object store, which cannot append, each record is an object. A record has an ``id``; the
+first of an id counts. Every record carries its own digest, so that an altered one is noticed.
 """
 
 import errno
@@ -26,12 +26,12 @@ _SIGNATURE = "record_sha256"
 
 
 class Journal:
-    """The journal ``<root>/<name>``; nothing is created before the first record."""
+    """The journal at ``<root>/<name>``; nothing is created before the first record."""
 
     def __init__(self, root: str, name: str) -> None:
         url = UPath(root) / name
         self._local = Path(url.path) if url.protocol in ("", "file", "local") else None
-        if self._local is None:  # listings must be those of now: another machine may have written since the last one
+        if self._local is None:  # no cached listings: another machine may have written since
             url = type(url)(str(url), **{**url.storage_options, "use_listings_cache": False})
         self._place = url
 
@@ -39,9 +39,9 @@ class Journal:
         return f"Journal({str(self._place)!r})"
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> int:
-        """Add the records whose id is not there yet; durable on return. Returns how many were added."""
+        """Add the records whose id is new; durable on return. Return how many were added."""
         if self._local is None:
-            new = self._unknown(records)
+            new = self._new(records)
             for key, record in new.items():
                 (self._place / f"{key}.json").write_bytes(_line(record))
             return len(new)
@@ -49,11 +49,11 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # what another process is adding is known before this one adds
-            new = self._unknown(records)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # so that records of another process are read before these are added
+            new = self._new(records)
             if not new:
                 return 0
-            # What a crash may have cut off is closed first, so that it spoils no line but its own.
+            # End a line that a crash cut off first, so that it damages no other.
             size = os.fstat(descriptor).st_size
             seal = b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
             data = seal + b"".join(_line(record) for record in new.values())
@@ -65,14 +65,14 @@ class Journal:
         fsync(path.parent)
         return len(new)
 
-    def _unknown(self, records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _new(self, records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         have = {record["id"] for record in self.read()}
         return {record["id"]: dict(record) for record in records if record["id"] not in have}
 
     def read(self) -> list[dict[str, Any]]:
-        """All records, the first of each id, in the order they were written (of their ids on an object store).
+        """Return the first record of each id, in the order they were written (of their ids on an object store).
 
-        A line that a crash cut off is passed over with a warning. Raises CorruptArtefact for an altered record.
+        A line that a crash cut off is skipped with a warning. Raises CorruptArtefact for an altered record.
         """
         found: dict[str, dict[str, Any]] = {}
         for where, line in self._lines():
@@ -81,7 +81,7 @@ class Journal:
             try:
                 record = json.loads(line)
             except ValueError:
-                log.warning("passed over: %s is not a whole record", where)
+                log.warning("skipped: %s is not a whole record", where)
                 continue
             if not isinstance(record, dict) or record.pop(_SIGNATURE, None) != sha256_text(canonical_json(record)):
                 raise CorruptArtefact(f"{where} differs from its own digest; restore the file from a copy.")

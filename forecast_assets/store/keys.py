@@ -1,7 +1,7 @@
-"""Keys: what an artefact was made from, as one digest.
+"""Input keys: one digest of the code, settings and parents that an artefact is made from.
 
-An asset looks for a version with its input key before it computes anything, so equal keys must mean equal inputs, and
-nothing that does not matter (order of settings, comments, the folder of the checkout) may enter a key.
+An asset searches for a version with its input key before it computes anything. Equal keys must therefore mean equal
+inputs, and nothing irrelevant (order of settings, comments, the folder of the checkout) may enter a key.
 """
 
 import ast
@@ -19,15 +19,15 @@ from typing import Any
 
 
 def canonical_json(value: object) -> str:
-    """The one JSON text of `value`: sorted keys, no spaces, dates in ISO form, tuples as lists.
+    """Return the canonical JSON of `value`: sorted keys, no spaces, dates in ISO form, tuples as lists.
 
-    Raises ValueError, naming the place, for NaN and infinities and for anything without an obvious JSON form.
+    Raises ValueError, naming the place, for NaN, infinities and types without a JSON form.
     """
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: object, *, where: str = "value") -> Any:
-    """`value` out of JSON's own types: NumPy scalars become numbers, dates ISO text. Raises as `canonical_json`."""
+    """Convert `value` to JSON's own types: NumPy scalars to numbers, dates to ISO text. Raises as `canonical_json`."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, Integral):
@@ -49,17 +49,17 @@ def plain(value: object, *, where: str = "value") -> Any:
 
 
 def sha256_text(text: str) -> str:
-    """sha256 of the UTF-8 text, 64 hex digits."""
+    """Return the sha256 of the UTF-8 text, 64 hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def input_key(
     *, asset: str, partition: str | None, code_version: str, config: Mapping[str, Any], parents: Mapping[str, str]
 ) -> str:
-    """Everything that determines an artefact, as 64 hex digits.
+    """Digest everything that determines an artefact, 64 hex digits.
 
-    `parents` maps each parent (``asset`` or ``asset/partition``) to the data version of it that is read; `config` holds
-    the settings that the asset reads, and only those. Raises ValueError for settings without a JSON form.
+    `parents` maps each parent (``asset`` or ``asset/partition``) to the data version that is read; `config` holds only
+    the settings that the asset reads. Raises ValueError for settings without a JSON form.
     """
     return sha256_text(
         canonical_json(
@@ -75,12 +75,12 @@ def input_key(
 
 
 def code_digest(*modules_or_paths: str | Path) -> str:
-    """Digest of source code, 64 hex digits, so that a code version is derived from the code that runs.
+    """Digest source code, 64 hex digits, as a code version.
 
-    A str is a module (found, never imported; a package stands for all modules below it), a Path is a file or a folder
-    (all .py files below it). Python counts without comments, docstrings and layout, other files byte for byte. Order
-    does not matter, nor does where the checkout lies. Raises ModuleNotFoundError, FileNotFoundError, or ValueError for
-    a module without Python source and for a call without arguments.
+    A str names a module (found, never imported) or a package (all modules below it), a Path a file or a folder (all .py
+    files below it). Python is digested without comments, docstrings and layout, other files byte for byte. Neither the
+    order of arguments nor the checkout's folder matters. Raises ModuleNotFoundError, FileNotFoundError, or ValueError
+    for a module without Python source and for a call without arguments.
     """
     if not modules_or_paths:
         raise ValueError("code_digest needs at least one module or path.")
@@ -106,7 +106,7 @@ def _module_files(module: str) -> list[tuple[str, Path]]:
 
 
 def _find_without_importing(module: str) -> importlib.machinery.ModuleSpec:
-    """Walks down from the top-level package, since `importlib.util.find_spec` would import the parents of the name."""
+    """Find a module from its top-level package down, since `importlib.util.find_spec` would import its parents."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)
     name = top
@@ -132,7 +132,7 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
 
 @lru_cache(maxsize=4096)
 def _source_digest(path: Path, mtime_ns: int, size: int) -> str:
-    """Digest of one file; the last two arguments only let an edited file miss the cache."""
+    """Digest one file; the last two arguments make an edited file miss the cache."""
     source = path.read_bytes()
     if path.suffix != ".py":
         return hashlib.sha256(source).hexdigest()
@@ -140,7 +140,7 @@ def _source_digest(path: Path, mtime_ns: int, size: int) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
-    # Unparsed rather than dumped: the text of a tree is steadier from one Python version to the next than its fields.
+    # Unparsed rather than dumped: a tree's text varies less between Python versions than its fields.
     return sha256_text(ast.unparse(tree))
 
 

@@ -1,9 +1,9 @@
-"""Locks that die with their process.
+"""File locks between processes of one machine, by ``flock``: they end with the process that holds them.
 
-`flock` belongs to an open file, and the kernel closes the files of a process that is gone, however it went: a lock
-can't outlive kill -9, and no age or process id has to be guessed. (A forked child that is still at work keeps its
-parent's lock.) Lock files themselves are never removed: a waiter could hold the removed one while a newcomer locks its
-successor.
+`flock` belongs to an open file, and the kernel closes the files of a dead process. No lock outlives kill -9, so nobody has
+to guess from an age or a process id whether a lock is stale, as with lock files that are created and deleted. A forked
+child that is still running keeps its parent's lock. Lock files are never removed: while one process waits for the removed
+file, another could lock its successor.
 """
 
 import fcntl
@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 log = logging.getLogger(__name__)
@@ -21,26 +20,29 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(path: Path, *, what: str) -> Iterator[None]:
-    """Hold the lock file `path` alone, waiting as long as another process or thread has it; `what` is for the log."""
-    descriptor = _locked(path, busy=lambda _: log.info("waiting for another writer of %s", what))
+    """Hold the lock file `path` for the length of a block; wait while another process or thread has it.
+
+    `what` names the locked thing in the log.
+    """
+    descriptor = _locked(path, on_wait=lambda _: log.info("waiting for another writer of %s", what))
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-class Turn:
-    """The lock file `path`, held alone until `release`, or until this object or the process is gone.
+class Lock:
+    """The lock file `path`, held until `release`, or until this object or the process is gone.
 
-    For work that lasts: whoever has to wait is told, through `told`, which process is at it.
+    For long work: where it has to wait, `on_wait` gets a sentence that names the process that holds the lock.
     """
 
-    def __init__(self, path: Path, *, what: str, told: Callable[[str], object]) -> None:
-        def busy(descriptor: int) -> None:
+    def __init__(self, path: Path, *, what: str, on_wait: Callable[[str], object]) -> None:
+        def name_holder(descriptor: int) -> None:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "another"
-            told(f"{what}: process {holder} is at work on it; waiting until it is done or gone")
+            on_wait(f"{what}: process {holder} is at work on it; waiting until it is done or gone")
 
-        descriptor = _locked(path, busy=busy)
+        descriptor = _locked(path, on_wait=name_holder)
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)  # for the message alone: the lock is the file's
@@ -50,27 +52,25 @@ class Turn:
         self._close = weakref.finalize(self, os.close, descriptor)
 
     def release(self) -> None:
-        """Let the next one in; a second call does nothing."""
+        """Free the lock; a second call does nothing."""
         self._close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
-def _locked(path: Path, *, busy: Callable[[int], object]) -> int:
-    """Descriptor of the lock file `path`, held alone; `busy` hears of the descriptor where it has to be waited for."""
+def _locked(path: Path, *, on_wait: Callable[[int], object]) -> int:
+    """Lock the file `path` and return its descriptor; call `on_wait` with the descriptor before waiting for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            busy(descriptor)
+            on_wait(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     except BaseException:
         os.close(descriptor)
@@ -79,7 +79,7 @@ def _locked(path: Path, *, busy: Callable[[int], object]) -> int:
 
 
 def hold(folder: Path, *, owner: object) -> Callable[[], object]:
-    """Mark `folder` as being worked in, until the returned function is called or `owner` or the process is gone."""
+    """Mark `folder` as in use, until the returned function is called or `owner` or the process is gone."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -90,7 +90,7 @@ def hold(folder: Path, *, owner: object) -> Callable[[], object]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether some live process holds `folder`."""
+    """Whether a live process holds `folder`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The manifest: what a version holds and what it was made from. Its presence is what makes a version exist."""
+"""The manifest of a version: its files, settings and parents. A version exists once its manifest does."""
 
 import json
 from typing import Any, NotRequired, TypedDict
@@ -20,7 +20,7 @@ class Entry(BaseModel):
 
 
 class ManifestFields(TypedDict):
-    """What the writer of a version says about it; the store knows the rest."""
+    """The manifest fields that the writer of a version gives; the store adds the rest."""
 
     parents: dict[str, str]
     config: dict[str, Any]
@@ -32,7 +32,7 @@ class ManifestFields(TypedDict):
 
 
 class Manifest(BaseModel):
-    """``manifest.json``. Frozen; an unknown field is an error."""
+    """The content of ``manifest.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class Manifest(BaseModel):
     input_key: str
     data_version: str = Field(description="digest of the content: file names and their sha256")
     files: dict[str, Entry] = Field(min_length=1)
-    parents: dict[str, str] = Field(description="data version read of each parent, by asset or asset/partition")
+    parents: dict[str, str] = Field(description="data version of each parent, by asset or asset/partition")
     config: dict[str, Any] = Field(description="the settings that the asset read")
     code_version: str
     seeds: tuple[int, ...] = ()
@@ -52,14 +52,14 @@ class Manifest(BaseModel):
     facts: dict[str, Any] = Field(default={}, description="small numbers for people: rows, seconds, peak memory")
 
     def to_bytes(self) -> bytes:
-        """JSON for people and machines, with a digest of itself so that no altered setting goes unnoticed."""
+        """Return indented JSON with a digest of itself, so that an altered setting is noticed."""
         body = plain(self.model_dump(), where="manifest")
         signed = {**body, _SELF: sha256_text(canonical_json(body))}
         return (json.dumps(signed, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Manifest":
-        """The manifest in `data`. Raises ValueError with a short reason where it is not what `to_bytes` wrote."""
+        """Parse what `to_bytes` wrote. Raises ValueError with a short reason for anything else."""
         try:
             body = json.loads(data)
         except ValueError as error:  # JSON and UTF-8 errors alike
@@ -75,5 +75,5 @@ class Manifest(BaseModel):
 
 
 def content_digest(files: dict[str, Entry]) -> str:
-    """Data version of these files: sha256 over the sorted pairs of name and sha256, 64 hex digits."""
+    """Return the data version of these files: sha256 over the sorted pairs of name and sha256, 64 hex digits."""
     return sha256_text(canonical_json([[name, files[name].sha256] for name in sorted(files)]))

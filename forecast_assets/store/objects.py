@@ -1,8 +1,8 @@
-"""A store behind fsspec (S3, GCS, memory, ...): one PUT is atomic, everything else follows from the order of the PUTs.
+"""A store on an object store behind fsspec (S3, GCS, memory, ...), made safe by atomic PUTs in a fixed order.
 
-There are no locks here: of two writers who publish the same partition at once, both versions are kept and the last PUT
-of ``CURRENT`` wins. Files are read through a local cache that is addressed by content, so a version is downloaded once.
-Credentials and endpoint come from the library behind the URL (``AWS_ENDPOINT_URL`` and the like), never from here.
+There are no locks: where two writers publish the same partition at once, both versions are kept and the last PUT of
+``CURRENT`` wins. Files are read through a local cache addressed by content, so each is downloaded once. Credentials and
+endpoint are read by the library behind the URL (``AWS_ENDPOINT_URL`` and the like).
 """
 
 import hashlib
@@ -20,80 +20,81 @@ from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, temporary_beside
 from forecast_assets.store.manifest import Entry
-from forecast_assets.store.names import CURRENT, DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.names import DAMAGED, MANIFEST, VERSION_ID, is_name
+from forecast_assets.store.place import read_pointer
 
 if TYPE_CHECKING:
     from upath import UPath
 
 _BLOCK = 8 * 2**20
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def _in_reach(method: Callable[Given, Answer]) -> Callable[Given, Answer]:
-    """An object store that is away or refuses, as one sentence, without the library's own, which may quote a request."""
+def _raises_unreachable(method: Callable[P, T]) -> Callable[P, T]:
+    """Raise Unreachable for a connection error, without the library's message, which may quote a request."""
 
     @wraps(method)
-    def call(*given: Given.args, **named: Given.kwargs) -> Answer:
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return method(*given, **named)
-        except _unreachable() as error:
+            return method(*args, **kwargs)
+        except _connection_errors() as error:
             raise Unreachable(
-                f"{given[0]}: the object store can't be used ({type(error).__name__}); check the URL, the endpoint "
+                f"{args[0]}: the object store can't be used ({type(error).__name__}); check the URL, the endpoint "
                 "(AWS_ENDPOINT_URL or the like) and the credentials, and whether it is up"
             ) from error
 
     return call
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
-    """The errors of a connection; the library behind s3:// has its own, and is there already where it raised one."""
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """Return the connection errors; botocore, behind s3://, has its own, and is imported already where it raised one."""
     botocore = sys.modules.get("botocore.exceptions")
     own = (botocore.BotoCoreError,) if botocore is not None else ()
     return (ConnectionError, TimeoutError, PermissionError, *own)
 
 
 def default_cache() -> Path:
-    """Where copies of remote files are kept unless the caller says otherwise: the user's cache folder (XDG)."""
+    """Return the default folder for copies of remote files: below the user's cache folder (XDG)."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "forecast-assets"
 
 
 class ObjectStore:
-    """See `Place`. A version is written in a folder of the cache and uploaded when it is published."""
+    """See `Place`. A version is written to a folder of the cache and uploaded on publication."""
 
     def __init__(self, root: "UPath", *, cache: Path) -> None:
-        # Listings must be those of now: another machine may have published since the last one.
+        # No cached listings: another machine may have published since.
         self._root = type(root)(str(root), **{**root.storage_options, "use_listings_cache": False})
         self._cache = cache.absolute()
 
     def __str__(self) -> str:
         return str(self._root)
 
-    @_in_reach
+    @_raises_unreachable
     def read(self, key: str) -> bytes:
         data: bytes = self._fs.cat_file(self._path(key))
         return data
 
-    @_in_reach
+    @_raises_unreachable
     def replace(self, key: str, data: bytes) -> None:
         self._fs.pipe_file(self._path(key), data)
 
-    @_in_reach
+    @_raises_unreachable
     def folders(self, key: str) -> list[str]:
         names = (_base(entry) for entry in self._entries(key) if entry["type"] == "directory")
         return sorted(name for name in names if is_name(name))
 
-    @_in_reach
+    @_raises_unreachable
     def sizes(self, key: str) -> dict[str, int]:
         return {_base(entry): int(entry["size"]) for entry in self._entries(key) if entry["type"] == "file"}
 
-    @_in_reach
+    @_raises_unreachable
     def size(self, key: str) -> int:
         return int(self._fs.size(self._path(key)))
 
-    @_in_reach
+    @_raises_unreachable
     def sha256(self, key: str) -> str:
         digest = hashlib.sha256()
         with self._fs.open(self._path(key), "rb", block_size=_BLOCK) as file:
@@ -104,7 +105,7 @@ class ObjectStore:
     def identity(self, key: str) -> str:
         return key
 
-    @_in_reach
+    @_raises_unreachable
     def local(self, key: str, *, entry: Entry) -> Path:
         copy = self._copy(key, entry=entry)
         if copy.is_file() and copy.stat().st_size == entry.bytes:
@@ -132,13 +133,13 @@ class ObjectStore:
     def lock_file(self, key: str) -> Path:
         return self._cache / "work" / hashlib.sha256(str(self).encode()).hexdigest()[:16] / f"{key}.lock"
 
-    @_in_reach
+    @_raises_unreachable
     def set_aside(self, key: str, name: str) -> None:
         for file in self.sizes(f"{key}/{name}"):
             self._fs.copy(self._path(f"{key}/{name}/{file}"), self._path(f"{key}/{DAMAGED}{name}/{file}"))
         self._fs.rm(self._path(f"{key}/{name}"), recursive=True)
 
-    @_in_reach
+    @_raises_unreachable
     def remove(self, key: str) -> None:
         self._fs.rm(self._path(f"{key}/{MANIFEST}"))
         self._fs.rm(self._path(key), recursive=True)
@@ -148,17 +149,17 @@ class ObjectStore:
         path.mkdir(parents=True)
         return path
 
-    @_in_reach
+    @_raises_unreachable
     def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
         for name in files:
             self._fs.put_file(str(workspace / name), self._path(f"{key}/{name}"))
 
     def tidy(self, key: str) -> list[str]:
-        return []  # a writer on another machine can't be told from a dead one; `sweep` goes by age
+        return []  # a killed writer looks like a slow one on another machine; `sweep` goes by age
 
-    @_in_reach
+    @_raises_unreachable
     def sweep(self, *, older_than_seconds: float) -> list[str]:
-        """A writer on another machine is known only by the age of its files: allow for the longest upload."""
+        """Remove by age alone, since writers may be on other machines: allow for the longest upload."""
         before = time.time() - older_than_seconds
         return self._sweep_versions(before=before) + self._sweep_cache(before=before)
 
@@ -167,9 +168,7 @@ class ObjectStore:
         for asset in self.folders(""):
             for partition in self.folders(asset):
                 key = f"{asset}/{partition}"
-                current = (
-                    self.read(f"{key}/{CURRENT}").decode(errors="replace").strip() if self._has_current(key) else None
-                )
+                current = (read_pointer(self, key) or "").strip()
                 for name in self.folders(key):
                     version = f"{key}/{name}"
                     files = self.sizes(version)
@@ -193,11 +192,8 @@ class ObjectStore:
                 removed.append(str(path))
         return removed
 
-    def _has_current(self, key: str) -> bool:
-        return CURRENT in self.sizes(key)
-
     def _copy(self, key: str, *, entry: Entry) -> Path:
-        return self._cache / "sha256" / entry.sha256 / key.rsplit("/", 1)[1]  # the name too: readers go by its ending
+        return self._cache / "sha256" / entry.sha256 / key.rsplit("/", 1)[1]  # the name too: readers need its suffix
 
     @property
     def _fs(self) -> Any:

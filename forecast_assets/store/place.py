@@ -1,7 +1,7 @@
-"""Where a store lies: the few operations in which a disk and an object store differ.
+"""Storage behind a store: the few operations in which a disk and an object store differ.
 
-Keys are paths below the root of the store, with forward slashes; their parts have been through `names`. A file that
-isn't there is a FileNotFoundError, a folder that isn't there is an empty one.
+Keys are paths below the root of the store, with forward slashes; their parts are checked by `names`. A missing file
+raises FileNotFoundError, a missing folder counts as empty.
 """
 
 from collections.abc import Hashable
@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Protocol
 
 from forecast_assets.store.manifest import Entry
+from forecast_assets.store.names import CURRENT
 
 
 class Place(Protocol):
-    """One root, on a disk (`LocalDisk`) or behind fsspec (`ObjectStore`)."""
+    """The root of a store, on a disk (`LocalDisk`) or behind fsspec (`ObjectStore`)."""
 
     def __str__(self) -> str:
-        """The root, as messages show it."""
+        """Return the root as messages show it."""
         ...
 
     def read(self, key: str) -> bytes:
-        """All bytes of a small file."""
+        """Read a small file."""
         ...
 
     def replace(self, key: str, data: bytes) -> None:
@@ -28,51 +29,51 @@ class Place(Protocol):
         ...
 
     def folders(self, key: str) -> list[str]:
-        """Names of the folders in a folder, sorted."""
+        """Return the names of the folders in a folder, sorted."""
         ...
 
     def sizes(self, key: str) -> dict[str, int]:
-        """Name and bytes of every file in a folder."""
+        """Return name and size in bytes of every file in a folder."""
         ...
 
     def size(self, key: str) -> int:
-        """Bytes of one file."""
+        """Return the size of one file in bytes."""
         ...
 
     def sha256(self, key: str) -> str:
-        """Digest of a file's bytes as they are now."""
+        """Hash a file as it is now."""
         ...
 
     def identity(self, key: str) -> Hashable:
-        """Equal for two keys that share their bytes, so that shared files need be read only once."""
+        """Return a value that is equal for keys that share one file, so that it is hashed only once."""
         ...
 
     def local(self, key: str, *, entry: Entry) -> Path:
-        """A local path of the file; CorruptArtefact where a copy had to be made and it differs from `entry`."""
+        """Return a local path of the file. Raises CorruptArtefact where a new copy differs from `entry`."""
         ...
 
     def forget_stale_copy(self, key: str, *, entry: Entry) -> None:
-        """Drop a local copy whose bytes are not those of `entry` (any more)."""
+        """Delete a local copy whose bytes are not (or no longer) those of `entry`."""
         ...
 
     def exclusive(self, key: str, *, what: str) -> AbstractContextManager[None]:
-        """One writer at a time in this folder, as far as the place can promise that."""
+        """Lock this folder for one writer, as far as the place has locks."""
         ...
 
     def lock_file(self, key: str) -> Path:
-        """A local lock file for work on `key` that lasts; on an object store it binds the processes of this machine."""
+        """Return the local lock file for long work on `key`; on an object store it binds this machine only."""
         ...
 
     def set_aside(self, key: str, name: str) -> None:
-        """Take the version `name` out of the folder `key` without destroying it: nothing that reads the store sees it."""
+        """Hide the version `name` in the folder `key` from all readers without deleting it."""
         ...
 
     def remove(self, key: str) -> None:
-        """Remove the version `key`, its manifest first: killed in between, it is litter for a sweep."""
+        """Remove the version `key`, its manifest first: if killed in between, a sweep removes the rest."""
         ...
 
     def workspace(self, key: str) -> Path:
-        """A new, empty local folder in which the version `key` is written."""
+        """Create an empty local folder for writing the version `key`."""
         ...
 
     def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
@@ -80,9 +81,17 @@ class Place(Protocol):
         ...
 
     def tidy(self, key: str) -> list[str]:
-        """Remove what dead writers left in one folder, as far as the place can tell a dead one from a slow one."""
+        """Remove what killed writers left in one folder, where the place can tell them from slow ones."""
         ...
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
-        """Remove what dead writers left behind; returns what was removed."""
+        """Remove what killed writers left; return what was removed."""
         ...
+
+
+def read_pointer(place: Place, key: str) -> str | None:
+    """Return the version id in ``CURRENT`` of the folder `key`; None where there is no such file."""
+    try:
+        return place.read(f"{key}/{CURRENT}").decode(errors="replace").removesuffix("\n")
+    except FileNotFoundError:
+        return None

@@ -1,9 +1,8 @@
-"""A version in the making: a local folder that no reader sees until it is committed."""
+"""A version being written: a local folder that no reader sees until it is committed."""
 
 import shutil
 import stat
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from forecast_assets.store import locks
@@ -15,7 +14,7 @@ from forecast_assets.store.names import MANIFEST, checked_file, label
 class Staging:
     """Write plain files into `path`, then hand this to `Store.commit`; made by `Store.stage`.
 
-    As a context manager it discards itself on the way out unless it was committed.
+    As a context manager it discards itself on exit unless it was committed.
     """
 
     def __init__(self, path: Path, *, asset: str, partition: str | None, input_key: str, version: str) -> None:
@@ -25,21 +24,19 @@ class Staging:
         self.input_key = input_key
         self.version = version
         self._sealed: dict[str, tuple[Entry, int]] | None = None
-        self._release = locks.hold(path, owner=self)  # so that a sweep can tell it from litter
+        self._release = locks.hold(path, owner=self)  # so that a sweep does not take it for an abandoned one
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
     def seal(self) -> str:
-        """Hash the files and return the data version: a digest of names and bytes alone. A second call does no harm.
+        """Hash the files and return the data version: a digest of names and bytes alone. It may be called again.
 
-        Raises ValueError where there is nothing to publish, where there is something other than plain files, and where
-        a file was written after the first call; BadInput for a name the store doesn't accept.
+        Raises ValueError where there is no file, something other than plain files, or a file written after the first
+        call; BadInput for a name the store doesn't accept.
         """
         found = {path.name: self._entry(path) for path in sorted(self.path.iterdir())}
         if not found:
@@ -51,25 +48,25 @@ class Staging:
 
     @property
     def files(self) -> dict[str, Entry]:
-        """The sealed files. Raises ValueError before `seal`."""
+        """Return the sealed files. Raises ValueError before `seal`."""
         if self._sealed is None:
             raise ValueError(f"{self._label}: not sealed yet.")
         return {name: entry for name, (entry, _) in self._sealed.items()}
 
     def discard(self) -> None:
-        """Remove the folder and all in it. A committed version stays as it is, and a second call does nothing."""
+        """Remove the folder and all in it, unless the version is committed; a second call does nothing."""
         if self.path.is_dir() and not (self.path / MANIFEST).exists():
             shutil.rmtree(self.path)
         self._release()
 
     def _entry(self, path: Path) -> tuple[Entry, int]:
-        """Digest and time of change of a file; the digest is taken again only where the time or the size is another."""
+        """Return digest and modification time of a file; hash it again only where time or size changed."""
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{self._label}: {path.name} is not a plain file; a version holds plain files only.")
-        known = (self._sealed or {}).get(checked_file(path.name))
-        if known is not None and (known[0].bytes, known[1]) == (found.st_size, found.st_mtime_ns):
-            return known
+        sealed = (self._sealed or {}).get(checked_file(path.name))
+        if sealed is not None and (sealed[0].bytes, sealed[1]) == (found.st_size, found.st_mtime_ns):
+            return sealed
         return Entry(sha256=file_sha256(path), bytes=found.st_size), found.st_mtime_ns
 
     @property

@@ -1,11 +1,10 @@
-"""Immutable versions behind one atomic pointer per asset and partition.
+"""The artefact store: immutable versions, and one atomic pointer per asset and partition to the current one.
 
     <root>/<asset>/<partition or all>/<version>/files + manifest.json
     <root>/<asset>/<partition or all>/CURRENT
 
-A version exists from the moment its manifest does, which is written last; it is what readers get from the moment
-``CURRENT`` names it. Whatever a dying writer leaves behind is therefore invisible, and `Store.sweep` removes it.
-Nothing here rewrites a file of a version.
+A version exists once its manifest does, which is written last; readers get it once ``CURRENT`` names it. What a killed
+writer leaves is therefore invisible, and `Store.sweep` removes it. No file of a version is ever rewritten.
 """
 
 import datetime as dt
@@ -20,11 +19,11 @@ from typing import TYPE_CHECKING
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.store.disk import LocalDisk
 from forecast_assets.store.keys import plain
-from forecast_assets.store.locks import Turn
+from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import Manifest, ManifestFields, content_digest
 from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, folder, label
 from forecast_assets.store.objects import ObjectStore, default_cache
-from forecast_assets.store.place import Place
+from forecast_assets.store.place import Place, read_pointer
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.versions import Version
 
@@ -38,7 +37,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something `Store.verify` found; as text, one sentence."""
+    """A damaged file that `Store.verify` found; as text, one sentence."""
 
     asset: str
     partition: str | None
@@ -54,8 +53,8 @@ class Problem:
 class Store:
     """The store at `root`: a local path or any URL that fsspec knows. Nothing is created before the first `stage`.
 
-    `cache` is where copies of remote files go (default: the user's cache folder); a local store needs none. Asset,
-    partition and file names are those of `names`; another one raises BadInput wherever it appears.
+    `cache` is for copies of remote files (default: the user's cache folder); a local store needs none. Asset, partition
+    and file names that `names` does not accept raise BadInput everywhere.
     """
 
     def __init__(self, root: "str | Path | UPath", *, cache: Path | None = None) -> None:
@@ -70,10 +69,10 @@ class Store:
     # Reading
 
     def current(self, asset: str, partition: str | None = None) -> Version:
-        """The version that readers get.
+        """Return the current version.
 
         Raises MissingArtefact where nothing was ever published, CorruptArtefact where ``CURRENT`` is damaged or names a
-        version that is gone or has no sound manifest.
+        version that is gone or has a damaged manifest.
         """
         pointer = self._pointer(asset, partition)
         if pointer is None:
@@ -87,41 +86,40 @@ class Store:
                 moved = self._pointer(asset, partition)
                 if moved is None or moved == pointer:
                     raise
-                pointer = moved  # a writer published, and pruned the version that was read, in between
+                pointer = moved  # meanwhile a writer published, and the version that was read is pruned
 
     def has(self, asset: str, partition: str | None = None) -> bool:
-        """Whether anything was published, sound or not."""
+        """Whether anything was published, intact or not."""
         return CURRENT in self._place.sizes(folder(asset, partition))
 
     def assets(self) -> list[str]:
-        """Assets with anything published, sorted."""
+        """Return the assets with a published version, sorted."""
         return [asset for asset in self._place.folders("") if self.has(asset) or self.partitions(asset)]
 
     def partitions(self, asset: str) -> list[str]:
-        """Published partitions of an asset, sorted; none for an asset without partitions."""
+        """Return the published partitions of an asset, sorted; none for an asset without partitions."""
         return [
             name for name in self._place.folders(folder(asset).split("/")[0]) if name != WHOLE and self.has(asset, name)
         ]
 
     def slots(self, asset: str) -> list[str | None]:
-        """What can be asked for of an asset: its published partitions, or None alone for an asset without any."""
+        """Return the published partitions of an asset, or None alone for an asset without partitions."""
         return [*self.partitions(asset)] or [None]
 
     def versions(self, asset: str, partition: str | None = None) -> list[Version]:
-        """Every version with a sound manifest, by time of creation, oldest first. The others are for `verify`."""
-        sound = []
+        """Return every version with an intact manifest, oldest first. The others are for `verify`."""
+        intact = []
         for version in self._ids(asset, partition):
             try:
-                sound.append(self._load(asset, partition, version))
+                intact.append(self._load(asset, partition, version))
             except CorruptArtefact as error:
                 log.debug("left out: %s", error)
-        return sorted(sound, key=lambda version: (version.manifest.created, version.id))
+        return sorted(intact, key=lambda version: (version.manifest.created, version.id))
 
     def find(self, asset: str, partition: str | None, input_key: str) -> Version | None:
-        """A whole version made from exactly these inputs: the current one if it is, else the latest, else None.
+        """Return a complete version made from exactly these inputs: the current one if it is, else the latest, else None.
 
-        A damaged one (unsound manifest, file gone or of another size) is passed over with a warning: making it again is
-        the repair.
+        A damaged one (manifest, file gone or of another size) is skipped with a warning: making it again repairs it.
         """
         _checked_key(input_key)
         found = []
@@ -131,54 +129,56 @@ class Store:
             try:
                 version = self._load(asset, partition, name)
             except CorruptArtefact as error:
-                log.warning("passed over: %s", error)
+                log.warning("skipped: %s", error)
                 continue
             if version.input_key != input_key:
                 continue
             if version.is_whole():
                 found.append(version)
             else:
-                log.warning("passed over: version %s of %s has lost or cut files", name, version.label)
+                log.warning("skipped: version %s of %s has lost or truncated files", name, version.label)
         pointer = self._pointer(asset, partition)
         return max(found, key=lambda version: (version.id == pointer, version.manifest.created), default=None)
 
-    # Taking turns
+    # Locking
 
-    def turn(self, asset: str, partition: str | None = None, *, told: Callable[[str], object]) -> Turn:
-        """The right to make this asset and partition, held by one process until it releases it or is gone.
+    def lock(self, asset: str, partition: str | None = None, *, on_wait: Callable[[str], object]) -> Lock:
+        """Lock one asset and partition for the process that makes it, and remove what killed processes left there.
 
-        Readers and `promote` need none. What earlier holders left unfinished here is removed on the way. Who waits is
-        told so. On an object store this binds the processes of one machine.
+        Readers and `promote` need no lock. Before it waits, `on_wait` gets a sentence. On an object store the lock binds
+        the processes of this machine only.
         """
         key = folder(asset, partition)
-        turn = Turn(self._place.lock_file(key), what=label(asset, partition), told=told)
-        for litter in self._place.tidy(key):
-            log.info("removed what a dead writer left: %s", litter)
-        return turn
+        lock = Lock(self._place.lock_file(key), what=label(asset, partition), on_wait=on_wait)
+        for abandoned in self._place.tidy(key):
+            log.info("removed what a killed writer left: %s", abandoned)
+        return lock
 
-    def run_turn(self, *, told: Callable[[str], object]) -> Turn:
-        """The right to run the graph from the command line: one run at a time on a store."""
-        return Turn(self._place.lock_file("run"), what=f"{self._place}", told=told)
+    def run_lock(self, *, on_wait: Callable[[str], object]) -> Lock:
+        """Lock the store for one run of the graph from the command line."""
+        return Lock(self._place.lock_file("run"), what=f"{self._place}", on_wait=on_wait)
 
     # Writing
 
     def stage(self, asset: str, partition: str | None = None, *, input_key: str) -> Staging:
-        """A new version to write: a local folder, on a local store the version's own. `input_key` is that of `keys`."""
+        """Begin a new version: a local folder to write its files into. `input_key` is that of `keys`."""
         key = folder(asset, partition)
-        # Not a result but a name that no other writer may have, hence no seed.
+        # A name that no other writer may have, not a result: hence no seed.
         version = f"{_checked_key(input_key)[:16]}-{secrets.token_hex(4)}"
-        with self._place.exclusive(key, what=label(asset, partition)):  # a sweep sees no folder that isn't held yet
+        with self._place.exclusive(
+            key, what=label(asset, partition)
+        ):  # so that no sweep finds the folder before it is held
             path = self._place.workspace(f"{key}/{version}")
             return Staging(path, asset=asset, partition=partition, input_key=input_key, version=version)
 
     def commit(self, staging: Staging, manifest_fields: ManifestFields, *, first: bool = False) -> Version:
         """Publish what was staged: hash, make durable, write the manifest, move ``CURRENT``, in this order.
 
-        On any exception readers see a whole version, the old one unless the very last flush failed; the caller tries
+        On any exception readers see a complete version, the old one unless the very last flush failed; the caller tries
         again, discards the staging or leaves it to `sweep`. A second writer of the same partition waits (on an object
-        store the last one wins). With ``first``, what was soundly published before stands: it is returned, and the
-        staging discarded. Damaged versions that this one replaces are set aside. Raises as `Staging.seal`, and ValueError
-        for fields that a manifest can't hold and for a staging that was published already.
+        store the last one wins). With ``first``, an intact version published before is returned, and the staging is
+        discarded. Damaged versions that this one replaces are set aside. Raises as `Staging.seal`, and ValueError for
+        fields that a manifest can't hold and for a staging that was published already.
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
@@ -193,12 +193,12 @@ class Store:
             "files": staging.files,
         }
         fields = plain(manifest_fields, where=f"manifest of {label(asset, partition)}")
-        Manifest(**own, **fields, created=_now())  # refuse unknown fields before anything is made durable
+        Manifest(**own, **fields, created=_now())  # raises for unknown fields before anything is made durable
         self._place.settle(
             staging.path, f"{key}/{staging.version}", files=staging.files, twins=self._twins(asset, partition)
         )
         with self._place.exclusive(key, what=label(asset, partition)):
-            before = self._sound_current(asset, partition) if first else None
+            before = self._intact_current(asset, partition) if first else None
             if before is not None:
                 staging.discard()
                 return before
@@ -207,21 +207,21 @@ class Store:
             self._place.replace(f"{key}/{staging.version}/{MANIFEST}", manifest.to_bytes())
             self._point(asset, partition, staging.version)
             self._set_aside_damaged(asset, partition, manifest, before=pointed, thorough=first)
-        staging.discard()  # the manifest protects a version in place; elsewhere this removes the local originals
+        staging.discard()  # keeps a version whose manifest is in this folder; behind a URL, removes the local originals
         return Version(manifest, self._place)
 
     def promote(self, version: Version) -> None:
-        """Make an existing version the current one again. Raises CorruptArtefact where it is no longer sound."""
+        """Make an existing version the current one again. Raises CorruptArtefact where it is damaged."""
         with self._place.exclusive(folder(version.asset, version.partition), what=version.label):
             if self._pointer(version.asset, version.partition) == version.id:
                 return
             self._load(version.asset, version.partition, version.id).check()
             self._point(version.asset, version.partition, version.id)
 
-    # Looking after
+    # Maintenance
 
     def remove(self, version: Version) -> None:
-        """Destroy a version, but for files that it shares with others; ValueError for the current one."""
+        """Delete a version; files that it shares with others stay theirs. Raises ValueError for the current one."""
         key = folder(version.asset, version.partition)
         with self._place.exclusive(key, what=version.label):
             if self._pointer(version.asset, version.partition) == version.id:
@@ -229,13 +229,13 @@ class Store:
             self._place.remove(f"{key}/{version.id}")
 
     def verify(self) -> list[Problem]:
-        """Hash every file of every version again, and follow every ``CURRENT``. An empty list means a sound store."""
+        """Hash every file of every version again, and follow every ``CURRENT``. An empty list means an intact store."""
         return [problem for asset in self._place.folders("") for problem in self._verify_asset(asset)]
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         """Remove what crashed writers left: versions without manifest and temporary files, untouched for that long.
 
-        A staging whose process lives is never removed on a local store, however old. Returns what was removed.
+        On a local store a staging whose process lives is never removed. Returns what was removed.
         """
         return self._place.sweep(older_than_seconds=older_than_seconds)
 
@@ -245,31 +245,26 @@ class Store:
             partition = None if name == WHOLE else name
             for version in self._ids(asset, partition):
                 try:
-                    sound = self._load(asset, partition, version)
+                    loaded = self._load(asset, partition, version)
                 except CorruptArtefact as error:
                     yield Problem(asset, partition, version, MANIFEST, str(error.__cause__))
                     continue
-                for file, what in sound.flaws(known=digests):
+                for file, what in loaded.flaws(digests=digests):
                     yield Problem(asset, partition, version, file, what)
             if self.has(asset, partition):
                 try:
                     self.current(asset, partition)
                 except CorruptArtefact as error:
-                    yield Problem(asset, partition, None, CURRENT, f"leads nowhere ({error})")
+                    yield Problem(asset, partition, None, CURRENT, f"names no intact version ({error})")
 
     def _ids(self, asset: str, partition: str | None) -> list[str]:
-        """Ids of the versions that have a manifest."""
+        """Return the ids of the versions that have a manifest."""
         key = folder(asset, partition)
         names = [name for name in self._place.folders(key) if VERSION_ID.fullmatch(name)]
         return [name for name in names if MANIFEST in self._place.sizes(f"{key}/{name}")]
 
     def _pointer(self, asset: str, partition: str | None) -> str | None:
-        """What ``CURRENT`` says; None where there is none."""
-        try:
-            data = self._place.read(f"{folder(asset, partition)}/{CURRENT}")
-        except FileNotFoundError:
-            return None
-        return data.decode(errors="replace").removesuffix("\n")
+        return read_pointer(self._place, folder(asset, partition))
 
     def _point(self, asset: str, partition: str | None, version: str) -> None:
         self._place.replace(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode())
@@ -288,7 +283,7 @@ class Store:
             raise CorruptArtefact(f"{where}: the manifest of version {version} {error}; {advice}") from error
         return Version(manifest, self._place)
 
-    def _sound_current(self, asset: str, partition: str | None) -> Version | None:
+    def _intact_current(self, asset: str, partition: str | None) -> Version | None:
         try:
             current = self.current(asset, partition)
             current.check()
@@ -297,7 +292,7 @@ class Store:
         return current
 
     def _after(self, asset: str, partition: str | None, pointed: str | None) -> str:
-        """Now, or right after the version that is replaced: a clock that was set back does not change which is newer."""
+        """Return the time now, or just after the replaced version's: a clock set back does not change which is newer."""
         try:
             before = self._load(asset, partition, pointed).manifest.created if pointed else ""
         except CorruptArtefact:
@@ -308,8 +303,8 @@ class Store:
     def _set_aside_damaged(
         self, asset: str, partition: str | None, manifest: Manifest, *, before: str | None, thorough: bool
     ) -> None:
-        """Move damaged versions out of sight that were made from the same inputs as the new one, or were current until
-        now; of the latter only the manifest is looked at unless ``thorough``.
+        """Set aside damaged versions that were made from the same inputs as the new one, or were current until now; of
+        the latter only the manifest is checked unless ``thorough``.
         """
         for name in self._ids(asset, partition):
             if name == manifest.version or not (name == before or name.startswith(manifest.input_key[:16])):
@@ -323,7 +318,7 @@ class Store:
                 self._place.set_aside(folder(asset, partition), name)
 
     def _twins(self, asset: str, partition: str | None) -> dict[str, str]:
-        """Where the current version keeps each sha256; empty where there is no sound one to share with."""
+        """Return the key of the current version's file by sha256; empty where there is no intact version to share with."""
         try:
             current = self.current(asset, partition)
         except (MissingArtefact, CorruptArtefact):
@@ -344,7 +339,7 @@ def _place(root: "str | Path | UPath", *, cache: Path | None) -> Place:
 
 
 def _match(manifest: Manifest, *, asset: str, partition: str | None, version: str) -> None:
-    """A sound manifest in the wrong folder is as bad as an unsound one."""
+    """Raise ValueError where an intact manifest is in the wrong folder or contradicts itself."""
     if (manifest.asset, manifest.partition, manifest.version) != (asset, partition, version):
         raise ValueError("belongs to another version")
     if content_digest(manifest.files) != manifest.data_version or not version.startswith(manifest.input_key[:16]):
@@ -358,7 +353,7 @@ def _checked_key(input_key: str) -> str:
 
 
 def _now() -> str:
-    """The real time, never the replayed one: it says when the bytes were made."""
+    """Return the real time, never a replay's: it says when the bytes were made."""
     return _stamp(dt.datetime.now(dt.UTC))
 
 

@@ -1,4 +1,4 @@
-"""One published version of an asset, as a reader sees it."""
+"""Reading one published version of an asset: its files, its manifest, and whether they are intact."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from forecast_assets.store.place import Place
 
 @dataclass(frozen=True)
 class Version:
-    """A handle: opening it reads nothing but the manifest, data is read when a path is asked for."""
+    """A handle: it holds the manifest, and reads data only when a file is asked for."""
 
     manifest: Manifest
     place: Place
@@ -43,11 +43,11 @@ class Version:
 
     @property
     def label(self) -> str:
-        """``asset`` or ``asset/partition``: its key in the `parents` of a child's manifest."""
+        """``asset`` or ``asset/partition``: its key in the `parents` of a manifest."""
         return label(self.asset, self.partition)
 
     def path(self, name: str) -> Path:
-        """A local path of one file: the file itself on a disk, else a copy that is kept by content.
+        """Return a local path of one file: the file itself on a disk, else a cached copy.
 
         The size is always compared with the manifest, the sha256 when a copy is made (and by `check`). Raises KeyError
         for a file the version doesn't hold, CorruptArtefact where it is gone or differs.
@@ -64,17 +64,17 @@ class Version:
             raise self._corrupt(name, "is gone") from error
 
     def json(self, name: str) -> Any:
-        """One JSON file, parsed; its bytes are compared with the manifest first. Raises as `path`."""
+        """Parse one JSON file after comparing its bytes with the manifest. Raises as `path`."""
         data = self.path(name).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.manifest.files[name].sha256:
             raise self._corrupt(name, "differs from its manifest")
         return json.loads(data)
 
     def seen_by(self, year: int | None) -> str:
-        """Digest of what a fold that reads up to the end of `year` sees: the slices of the years up to it.
+        """Return the digest of the rows up to the end of `year`: all that the fold of that year reads.
 
-        A nightly drop thus leaves the folds before it as they are. The data version for None, and for a version that
-        recorded no slices.
+        Rows of a new night thus leave earlier folds unchanged. The data version for None, and for a version without
+        slices.
         """
         slices = self.manifest.slices
         if year is None or not slices:
@@ -84,17 +84,17 @@ class Version:
         )
 
     def check(self) -> None:
-        """Read every file again; raises CorruptArtefact naming the first that is gone, altered or foreign."""
-        for name, what in self.flaws(known={}):
+        """Hash every file again; raises CorruptArtefact naming the first that is gone, altered or not in the manifest."""
+        for name, what in self.flaws(digests={}):
             raise self._corrupt(name, what)
 
     def is_whole(self) -> bool:
-        """Whether every file is there with its size: the part of `check` that costs one listing."""
+        """Whether every file is there with its size: the cheap part of `check`, one listing."""
         sizes = self.place.sizes(self._key())
         return all(sizes.get(name) == entry.bytes for name, entry in self.manifest.files.items())
 
-    def flaws(self, *, known: dict[Hashable, str]) -> Iterator[tuple[str, str]]:
-        """Each file that doesn't match the manifest, and how; `known` carries digests from one version to the next."""
+    def flaws(self, *, digests: dict[Hashable, str]) -> Iterator[tuple[str, str]]:
+        """Yield each file that doesn't match the manifest, and how. `digests` caches hashes of files that versions share."""
         sizes = self.place.sizes(self._key())
         for name, entry in sorted(self.manifest.files.items()):
             key = self._key(name)
@@ -104,9 +104,9 @@ class Version:
                 yield name, f"has {sizes[name]} bytes where its manifest says {entry.bytes}"
             else:
                 identity = self.place.identity(key)
-                if identity not in known:
-                    known[identity] = self.place.sha256(key)
-                if known[identity] != entry.sha256:
+                if identity not in digests:
+                    digests[identity] = self.place.sha256(key)
+                if digests[identity] != entry.sha256:
                     yield name, "differs from its manifest"
             self.place.forget_stale_copy(key, entry=entry)
         for name in sorted(sizes.keys() - self.manifest.files.keys() - {MANIFEST}):

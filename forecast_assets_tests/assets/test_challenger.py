@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
-from forecast_assets.champion.retraining import lost_tickers
+from forecast_assets.champion.retraining import names_missing_from_panel
 from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.graph import Graph
@@ -141,7 +141,7 @@ def test_tickers_sectors_and_exchanges_that_left_the_panel_are_found() -> None:
         "sector": {"Even": 1, "Prime": 2},
         "exchange": {"XNYS": 1},
     }
-    assert lost_tickers(vocabularies, panel) == ["T09", "Prime"]
+    assert names_missing_from_panel(vocabularies, panel) == ["T09", "Prime"]
 
 
 def test_the_current_book_is_the_one_that_the_backtest_ends_with(smoke_graph: Graph) -> None:

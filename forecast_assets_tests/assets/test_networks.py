@@ -35,7 +35,7 @@ def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int 
     tracking = TrackingResource(mode=mode, folder=str(tmp_path))
     with FitMonitor(work, [seed], tracking=tracking, log=log) as monitor:
         for _ in range(times):
-            done = work(seed, lambda message: monitor.hear(0, message))
+            done = work(seed, lambda message: monitor.on_message(0, message))
         monitor.over(seed, done.fit)
     return done
 

@@ -2,6 +2,7 @@ import datetime as dt
 from typing import Any
 
 import polars as pl
+import pytest
 
 from forecast_assets.automation.alerts import (
     Observation,
@@ -12,6 +13,7 @@ from forecast_assets.automation.alerts import (
     recent_closes,
 )
 from forecast_assets.core.specs import AlertSpec, DriftSpec
+from forecast_assets.resources.channels.slack import render
 
 SPEC = DriftSpec(feature_confirm_nights=2, feature_release_nights=2)
 ALERTS = AlertSpec(ui_url="http://ui.test/")
@@ -24,33 +26,62 @@ def verdict(day: int, *, features: str = "ok", rule: str = "ok", alarm: str = "o
     return {"as_of": f"2025-07-{day:02d}", "monitors": monitors}
 
 
-def told(*verdicts: dict[str, Any], already: dict[str, str] | None = None) -> list[str]:
+def message_ids(*verdicts: dict[str, Any], already: dict[str, str] | None = None) -> list[str]:
     opened = already or {}
     seen = drift_observations(verdicts, open_episodes=opened, drift=SPEC, alerts=ALERTS)
     return [message.id for message in messages_for(seen, open_episodes=opened)]
 
 
-def test_an_episode_is_told_when_it_begins_and_when_it_is_over_and_not_in_between() -> None:
-    assert told(verdict(1, alarm="warning")) == ["coverage_alarm.2025-07-01.opened"]
+def test_an_episode_is_reported_when_it_begins_and_when_it_is_over_only() -> None:
+    assert message_ids(verdict(1, alarm="warning")) == ["coverage_alarm.2025-07-01.opened"]
     began = {"coverage_alarm": "2025-07-01"}
-    assert told(verdict(2, alarm="warning"), already=began) == []
-    assert told(verdict(3), already=began) == ["coverage_alarm.2025-07-01.recovered"]
+    assert message_ids(verdict(2, alarm="warning"), already=began) == []
+    assert message_ids(verdict(3), already=began) == ["coverage_alarm.2025-07-01.recovered"]
 
 
 def test_features_need_more_than_one_night() -> None:
-    assert told(verdict(1, features="warning")) == []
-    assert told(verdict(1, features="warning"), verdict(2, features="warning")) == ["features.2025-07-02.opened"]
-    assert told(verdict(1, features="warning"), verdict(2), already={"features": "2025-06-01"}) == []
+    assert message_ids(verdict(1, features="warning")) == []
+    assert message_ids(verdict(1, features="warning"), verdict(2, features="warning")) == ["features.2025-07-02.opened"]
+    assert message_ids(verdict(1, features="warning"), verdict(2), already={"features": "2025-06-01"}) == []
 
 
 def test_a_monitor_that_could_not_be_run_neither_begins_nor_ends_anything() -> None:
-    assert told(verdict(1, alarm="unknown"), already={"coverage_alarm": "2025-06-01"}) == []
+    assert message_ids(verdict(1, alarm="unknown"), already={"coverage_alarm": "2025-06-01"}) == []
 
 
-def test_a_message_names_the_day_links_to_it_and_escapes_markup() -> None:
-    seen = [Observation("coverage_alarm", True, "2025-07-01", "a < b & c", "http://ui.test/x")]
-    (message,) = messages_for(seen, open_episodes={})
-    assert message.text == "*:warning: Coverage alarm*\na &lt; b &amp; c\n<http://ui.test/x|Open in Dagster>"
+def test_slack_gets_the_day_a_link_to_it_and_no_markup_of_others() -> None:
+    seen = Observation("coverage_alarm", True, "2025-07-01", "a < b & c", "http://ui.test/x")
+    (opened,) = messages_for([seen], open_episodes={})
+    assert render(opened) == "*:warning: Coverage alarm*\na &lt; b &amp; c\n<http://ui.test/x|Open in Dagster>"
+    over = Observation("deadline", False, "2025-07-02", "Done.", "http://ui.test/x")
+    (recovered,) = messages_for([over], open_episodes={"deadline": "2025-07-01"})
+    assert render(recovered) == (
+        "*:white_check_mark: The night is done*\nDone. It began with 2025-07-01.\n<http://ui.test/x|Open in Dagster>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "titles"),
+    [
+        ("features", (":warning: Feature drift", ":white_check_mark: Feature drift is over")),
+        (
+            "coverage_rule",
+            (
+                ":information_source: Coverage outside the plan's limits",
+                ":white_check_mark: Coverage inside the plan's limits again",
+            ),
+        ),
+        ("coverage_alarm", (":warning: Coverage alarm", ":white_check_mark: Coverage alarm is over")),
+        ("nightly_run", (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again")),
+        ("panel_run", (":x: The night's panel was not read", ":white_check_mark: The night's panel was read again")),
+        ("deadline", (":alarm_clock: The night is late", ":white_check_mark: The night is done")),
+    ],
+)
+def test_each_episode_has_its_titles_in_slack(key: str, titles: tuple[str, str]) -> None:
+    for on, title in zip((True, False), titles, strict=True):
+        seen = Observation(key, on, "1", "Sentence.", "http://ui.test/x")
+        (message,) = messages_for([seen], open_episodes={} if on else {key: "1"})
+        assert render(message).startswith(f"*{title}*\nSentence.")
 
 
 def test_a_session_is_due_once_its_last_exchange_has_been_closed_for_long_enough() -> None:

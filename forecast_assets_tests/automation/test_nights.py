@@ -13,7 +13,7 @@ import pytest
 from forecast_assets.assets.nightly_forecast import reject_hindsight
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
-from forecast_assets.champion.forecast_change import change, change_lines
+from forecast_assets.champion.forecast_change import change_lines, explain_change
 from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
@@ -29,7 +29,7 @@ LAST = "2019-12-31"
 
 @pytest.fixture
 def replay(smoke_graph: Graph, tmp_path: Path) -> Iterator[Graph]:
-    """The smoke graph's store in a folder of its own, its nights not yet lived through."""
+    """The smoke graph's store in a folder of its own, its nights not yet run."""
     for asset in smoke_graph.store.assets():
         if asset not in ("nightly_forecast", "drift_checks", "challenger", "target_positions"):
             shutil.copytree(smoke_graph.root / "store" / asset, tmp_path / "store" / asset, copy_function=shutil.copy2)
@@ -38,38 +38,38 @@ def replay(smoke_graph: Graph, tmp_path: Path) -> Iterator[Graph]:
         yield graph
 
 
-def as_walked(graph: Graph, night: str) -> pl.DataFrame:
-    """The night's own decisions beside those of the walk-forward; where an exchange was shut there are older ones."""
+def with_walk_forward(graph: Graph, night: str) -> pl.DataFrame:
+    """The night's own forecasts joined with the walk-forward's; a ticker whose exchange was shut has an older one."""
     own = graph.table("nightly_forecast", night).filter(pl.col("date") == pl.lit(night).str.to_date())
-    both = own.join(graph.table("ensemble", "2019"), on=KEYS, suffix="_walked")
+    both = own.join(graph.table("ensemble", "2019"), on=KEYS, suffix="_walk_forward")
     assert both.height == own.height > 0
     return both
 
 
 def worst_difference(both: pl.DataFrame) -> float:
-    return max(float(np.abs((both[name] - both[f"{name}_walked"]).to_numpy()).max()) for name in QUANTILE_COLUMNS)
+    return max(float(np.abs((both[name] - both[f"{name}_walk_forward"]).to_numpy()).max()) for name in QUANTILE_COLUMNS)
 
 
 def test_a_night_forecasts_every_live_ticker_as_the_walk_forward_did(smoke_graph: Graph) -> None:
     night = smoke_graph.table("nightly_forecast", LAST)
-    walked = smoke_graph.table("ensemble", "2019").filter(pl.col("split") == "test")
-    latest = walked.group_by("ticker").agg(pl.col("date").max()).filter(pl.col("date") > pl.date(2019, 12, 21))
+    walk_forward = smoke_graph.table("ensemble", "2019").filter(pl.col("split") == "test")
+    latest = walk_forward.group_by("ticker").agg(pl.col("date").max()).filter(pl.col("date") > pl.date(2019, 12, 21))
     assert set(night["ticker"]) == set(latest["ticker"])
     assert night["y"].null_count() == night.height
-    assert worst_difference(as_walked(smoke_graph, LAST)) <= 1e-6
+    assert worst_difference(with_walk_forward(smoke_graph, LAST)) <= 1e-6
 
 
 def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay: Graph) -> None:
-    drop = replay.root / "raw" / "demo_panel.csv"
+    panel_file = replay.root / "raw" / "demo_panel.csv"
     nights = ["2019-03-14", "2019-03-15", "2019-03-18"]
     for night in nights:
-        assert replay.run(*PANEL, *NIGHT, "drift_checks", panel=drop, as_of=night).failures == []
+        assert replay.run(*PANEL, *NIGHT, "drift_checks", panel=panel_file, as_of=night).failures == []
     assert replay.store.partitions("nightly_forecast") == nights
     over_time = ["plot-drift_over_time.png" in replay.version("drift_checks", night).manifest.files for night in nights]
     assert over_time == [False, True, True]  # a first night has none to be compared with
     for night in nights:
-        assert worst_difference(as_walked(replay, night)) <= 1e-6, night
-    found = change(replay.store, ticker="SYN00", day=dt.date(2019, 3, 15))
+        assert worst_difference(with_walk_forward(replay, night)) <= 1e-6, night
+    found = explain_change(replay.store, ticker="SYN00", day=dt.date(2019, 3, 15))
     assert (found.before, found.after) == (dt.date(2019, 3, 14), dt.date(2019, 3, 15))
     assert not found.width["model"].any()  # the champion is the same
     assert np.abs(found.width["revised since"]).max() <= 1e-6
@@ -77,10 +77,10 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     assert np.abs(found.width["calibration"]).max() > 0
     moved = [band_width(replay, night, "SYN00") for night in nights[:2]]
     np.testing.assert_allclose(sum(found.width.values()), moved[1] - moved[0], atol=1e-12)
-    assert change_lines(found)[0].startswith("from the decision of 2019-03-14 to that of 2019-03-15; mostly ")
+    assert change_lines(found)[0].startswith("from the forecast of 2019-03-14 to that of 2019-03-15; mostly ")
     before = replay.ids()
     other = ["calibration.rate=0.1"]
-    assert replay.run("nightly_forecast", panel=drop, as_of=nights[-1], overrides=other).failures == []
+    assert replay.run("nightly_forecast", panel=panel_file, as_of=nights[-1], overrides=other).failures == []
     assert {slot: v for slot, v in replay.ids().items() if slot[0] == "nightly_forecast"} == {
         slot: v for slot, v in before.items() if slot[0] == "nightly_forecast"
     }
@@ -93,28 +93,28 @@ def band_width(graph: Graph, night: str, ticker: str) -> np.ndarray:
 
 
 def test_missed_nights_are_caught_up_with_in_order(replay: Graph) -> None:
-    drop = replay.root / "raw" / "demo_panel.csv"
-    assert replay.run(*PANEL, *NIGHT, panel=drop, as_of="2019-06-06").failures == []
-    assert replay.run(*PANEL, panel=drop, as_of="2019-06-12").failures == []
+    panel_file = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run(*PANEL, *NIGHT, panel=panel_file, as_of="2019-06-06").failures == []
+    assert replay.run(*PANEL, panel=panel_file, as_of="2019-06-12").failures == []
     assert due_nights(replay.store) == ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
-    assert replay.run(*NIGHT, panel=drop, as_of="2019-06-12").failures == []
+    assert replay.run(*NIGHT, panel=panel_file, as_of="2019-06-12").failures == []
     assert due_nights(replay.store) == []
     for night in replay.store.partitions("nightly_forecast"):
         table = replay.table("nightly_forecast", night)
         assert str(table["date"].max()) == night
-        assert worst_difference(as_walked(replay, night)) <= 1e-6, night
+        assert worst_difference(with_walk_forward(replay, night)) <= 1e-6, night
 
 
-def test_a_night_that_the_champion_was_trained_on_is_refused(replay: Graph) -> None:
-    drop = replay.root / "raw" / "demo_panel.csv"
-    [failure] = replay.run(*PANEL, *NIGHT, panel=drop, as_of="2018-11-30").failures
+def test_a_night_that_the_champion_was_trained_on_is_rejected(replay: Graph) -> None:
+    panel_file = replay.root / "raw" / "demo_panel.csv"
+    [failure] = replay.run(*PANEL, *NIGHT, panel=panel_file, as_of="2018-11-30").failures
     assert "would be in sample" in failure.message
     assert replay.store.partitions("nightly_forecast") == []
 
 
 def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(replay: Graph) -> None:
-    drop = replay.root / "raw" / "demo_panel.csv"
-    assert replay.run("raw_panel", panel=drop).failures == []
+    panel_file = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run("raw_panel", panel=panel_file).failures == []
     tick = dg.build_schedule_context(scheduled_execution_time=dt.datetime(2019, 12, 31, 22))
     request = nightly_schedule(tick)
     assert isinstance(request, dg.RunRequest)
@@ -131,7 +131,7 @@ def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(
     assert isinstance(due, dg.RunRequest)
     assert due.partition_key == LAST
     assert isinstance(evaluate(by_hand), dg.SkipReason)
-    assert replay.run(*NIGHT, panel=drop).failures == []
+    assert replay.run(*NIGHT, panel=panel_file).failures == []
     assert isinstance(evaluate(run), dg.SkipReason)
 
 
@@ -150,23 +150,23 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
     with pytest.raises(BadInput, match="first champion"):
         roll_back(replay.store, root)
     first = replay.store.current("serving_model")
-    drop = replay.root / "raw" / "demo_panel.csv"
-    assert replay.run("raw_panel", panel=drop).failures == []
+    panel_file = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run("raw_panel", panel=panel_file).failures == []
     # Another walk-forward: other fits, another champion.
     other = ["b4_patchtst.learning_rate=0.2", "ensemble.members=6"]
-    again = replay.run("b4_patchtst", "ensemble", years=["2019"], panel=drop, overrides=other)
+    again = replay.run("b4_patchtst", "ensemble", years=["2019"], panel=panel_file, overrides=other)
     assert again.failures == []
-    assert replay.run("serving_model", panel=drop).failures == []
+    assert replay.run("serving_model", panel=panel_file).failures == []
     second = replay.store.current("serving_model")
     assert second.id != first.id
     gone, serving = roll_back(replay.store, root)
     assert (gone.id, serving.id) == (second.id, first.id)
     assert find_next_champion(replay.store, root).seen == first.manifest.parents
-    assert replay.run("serving_model", panel=drop).failures == []
+    assert replay.run("serving_model", panel=panel_file).failures == []
     assert replay.store.current("serving_model").id == first.id
 
 
-def test_a_night_before_its_champion_was_chosen_is_refused(smoke_graph: Graph) -> None:
+def test_a_night_before_its_champion_was_chosen_is_rejected(smoke_graph: Graph) -> None:
     champion = smoke_graph.version("serving_model")
     parents = {**champion.manifest.parents, "challenger/2019-06-03": "d"}
     chosen = Version(champion.manifest.model_copy(update={"parents": parents}), champion.place)
@@ -175,12 +175,12 @@ def test_a_night_before_its_champion_was_chosen_is_refused(smoke_graph: Graph) -
         reject_hindsight("2019-05-31", chosen, cutoff=dt.date(2018, 12, 31))
 
 
-def test_a_walk_forward_that_is_half_made_again_changes_nobody(replay: Graph) -> None:
-    drop = replay.root / "raw" / "demo_panel.csv"
+def test_a_walk_forward_that_is_half_made_again_changes_no_champion(replay: Graph) -> None:
+    panel_file = replay.root / "raw" / "demo_panel.csv"
     before = replay.version("serving_model")
-    assert replay.run("raw_panel", panel=drop).failures == []
+    assert replay.run("raw_panel", panel=panel_file).failures == []
     best = replay.version("ensemble", "2019").json("members.json")["members"][0]["fit"].partition("/")[0]
-    half = replay.run(best, years=["2019"], panel=drop, overrides=[f"{best}.learning_rate=0.2"])
+    half = replay.run(best, years=["2019"], panel=panel_file, overrides=[f"{best}.learning_rate=0.2"])
     assert half.failures == []
     assert find_next_champion(replay.store, str(replay.root)).seen == before.manifest.parents
     shutil.rmtree(replay.root / "store" / "serving_model")

@@ -20,7 +20,7 @@ def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Gra
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_stop_begins_nothing_more(
+def test_a_run_that_gets_a_signal_begins_nothing_more(
     empty_graph: Graph, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     assert empty_graph.run(*PANEL).failures == []

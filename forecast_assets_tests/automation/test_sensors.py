@@ -11,8 +11,8 @@ import pytest
 from forecast_assets.automation.jobs import NIGHT_RUN
 from forecast_assets.automation.sensors import alerts
 from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.resources.channels.table import open_channels
 from forecast_assets.resources.settings import SettingsResource
-from forecast_assets.resources.slack import AlertSlack
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
@@ -22,8 +22,11 @@ from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
 
 
 @pytest.fixture
-def api() -> Iterator[SlackApi]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackApi]:
     with SlackApi() as running:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        monkeypatch.setenv("SLACK_CHANNEL", CHANNEL)
+        monkeypatch.setenv("SLACK_BASE_URL", running.url)
         yield running
 
 
@@ -43,11 +46,11 @@ def night(root: Path, day: int, **states: str) -> None:
     store.commit(staging, fields)  # type: ignore[arg-type]
 
 
-def tick(root: Path, instance: dg.DagsterInstance, api: SlackApi) -> str:
+def tick(root: Path, instance: dg.DagsterInstance) -> str:
     resources = {
         "store": StoreResource(data_dir=str(root)),
         "settings": SettingsResource(profile="smoke"),
-        "slack": AlertSlack(token=TOKEN, channel=CHANNEL, base_url=api.url, timeout_seconds=1),
+        "alert_channels": open_channels(),
     }
     with dg.build_sensor_context(instance=instance, resources=resources) as context:
         outcome = alerts(context)
@@ -74,13 +77,13 @@ def test_an_episode_makes_one_message_and_its_end_another_across_ticks(
     tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
 ) -> None:
     night(tmp_path, 1, alarm="warning")
-    assert tick(tmp_path, instance, api) == "1 messages sent."
-    assert tick(tmp_path, instance, api) == "No message waits."
+    assert tick(tmp_path, instance) == "1 messages sent."
+    assert tick(tmp_path, instance) == "No message waits."
     night(tmp_path, 2, alarm="warning")
-    assert tick(tmp_path, instance, api) == "No message waits."
+    assert tick(tmp_path, instance) == "No message waits."
     night(tmp_path, 3)
     night(tmp_path, 4, rule="information")
-    assert tick(tmp_path, instance, api) == "2 messages sent."
+    assert tick(tmp_path, instance) == "2 messages sent."
     titles = [text.split("*")[1] for text in api.texts]
     assert titles == [
         ":warning: Coverage alarm",
@@ -90,32 +93,32 @@ def test_an_episode_makes_one_message_and_its_end_another_across_ticks(
     assert "assets/drift_checks?partition=2025-07-01" in api.texts[0]
 
 
-def test_a_failed_nightly_run_is_told_once_and_so_is_the_next_success(
+def test_a_failed_nightly_run_is_reported_once_and_so_is_the_next_success(
     tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
 ) -> None:
     for _ in range(2):
         ended("nightly", instance, well=False)
-        tick(tmp_path, instance, api)
+        tick(tmp_path, instance)
     ended("nightly", instance)
-    tick(tmp_path, instance, api)
+    tick(tmp_path, instance)
     assert [text.split("*")[1] for text in api.texts] == [
         ":x: The nightly run failed",
         ":white_check_mark: The nightly run succeeded again",
     ]
 
 
-def test_a_panel_that_could_not_be_read_is_told_if_the_night_wanted_it(
+def test_a_panel_that_could_not_be_read_is_reported_if_the_night_needed_it(
     tmp_path: Path, instance: dg.DagsterInstance, api: SlackApi
 ) -> None:
     night = {NIGHT_RUN: "2025-07-01T22:00:00-04:00"}
     ended("panel", instance, well=False)
-    tick(tmp_path, instance, api)
+    tick(tmp_path, instance)
     assert api.texts == []
     ended("panel", instance, well=False, tags=night)
-    ended("panel", instance)  # by hand: the night has still not been tried again
-    tick(tmp_path, instance, api)
+    ended("panel", instance)  # by hand: the night has still not been started again
+    tick(tmp_path, instance)
     ended("panel", instance, tags=night)
-    tick(tmp_path, instance, api)
+    tick(tmp_path, instance)
     assert [text.split("*")[1] for text in api.texts] == [
         ":x: The night's panel was not read",
         ":white_check_mark: The night's panel was read again",
@@ -127,13 +130,13 @@ def test_a_damaged_verdict_fails_the_tick_and_still_lets_waiting_messages_out(
 ) -> None:
     night(tmp_path, 1, alarm="warning")
     api.faults, api.retry_after_seconds = ["busy"], 1
-    tick(tmp_path, instance, api)
+    tick(tmp_path, instance)
     night(tmp_path, 2)
     store = Store(tmp_path / "store")
     store.current("drift_checks", "2025-07-02").path("verdict.json").write_text("{")
     time.sleep(1)  # as long as Slack asked to wait
     with pytest.raises(CorruptArtefact, match="2025-07-02"):
-        tick(tmp_path, instance, api)
+        tick(tmp_path, instance)
     assert len(api.posted) == 1
 
 

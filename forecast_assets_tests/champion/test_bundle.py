@@ -1,4 +1,4 @@
-"""A bundle gives what its members give: eager, traced, after a round trip through a store."""
+"""A bundle forecasts what its members forecast: eager, traced, after a round trip through a store."""
 
 import datetime as dt
 import io
@@ -15,7 +15,7 @@ from forecast_assets.champion.bundle import (
     Bundle,
     Card,
     Member,
-    Trained,
+    TrainedEnsemble,
     feature_hash,
     sessions_needed,
     vocabularies,
@@ -81,7 +81,7 @@ def fold_of(panel: PanelTensors) -> Fold:
     return Fold(2019, early[::2], early[1::2], ends[panel.run_length[ends] > 600])
 
 
-def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
+def trained(panel: PanelTensors) -> tuple[TrainedEnsemble, FoldStats]:
     """Members with random weights, every one of them: a head of zeros would hide what they compute."""
     fold = fold_of(panel)
     stats = fit_stats(panel, fold)
@@ -110,21 +110,21 @@ def trained(panel: PanelTensors) -> tuple[Trained, FoldStats]:
         cutoff=dt.date(2018, 12, 31),
         calibrated=True,
     )
-    return Trained(card, weights, stats, state), stats
+    return TrainedEnsemble(card, weights, stats, state), stats
 
 
 @pytest.fixture(scope="module")
-def made(panel: PanelTensors) -> Trained:
+def made(panel: PanelTensors) -> TrainedEnsemble:
     return trained(panel)[0]
 
 
 @pytest.fixture(scope="module")
-def bundle(made: Trained, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(made: TrainedEnsemble, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle.open(publish(Store(tmp_path_factory.mktemp("bundle")), made.files()))
 
 
-def expected(panel: PanelTensors, made: Trained, stats: FoldStats, rows: torch.Tensor) -> NDArray[np.float64]:
-    """By the path that the walk-forward takes."""
+def expected(panel: PanelTensors, made: TrainedEnsemble, stats: FoldStats, rows: torch.Tensor) -> NDArray[np.float64]:
+    """Forecast as the walk-forward does."""
     each = [
         predict(n, s, w, panel=with_graph(panel, GRAPH), ends=rows, stats=stats, lookback=LOOKBACK, device="cpu")
         .double()
@@ -144,7 +144,9 @@ def publish(store: Store, files: dict[str, bytes], *, key: str = "one") -> Any:
     return store.commit(staging, fields)
 
 
-def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
+def test_the_binary_forecasts_what_the_walk_forward_would(
+    panel: PanelTensors, made: TrainedEnsemble, bundle: Bundle
+) -> None:
     stats = fit_stats(panel, fold_of(panel))
     ends = panel.ends(LOOKBACK)
     for rows in (ends[::7], ends[:5], ends[-1:], ends[torch.tensor([300, 20, 2000])]):
@@ -156,8 +158,10 @@ def test_the_binary_forecasts_what_the_walk_forward_would(panel: PanelTensors, m
         assert (np.diff(given.quantiles, axis=-1) >= 0).all()
 
 
-def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, made: Trained, bundle: Bundle) -> None:
-    some = Trained(
+def test_the_exported_program_gives_what_the_binary_gives(
+    panel: PanelTensors, made: TrainedEnsemble, bundle: Bundle
+) -> None:
+    some = TrainedEnsemble(
         made.card.model_copy(update={"members": made.card.members[1:4]}), made.weights[1:4], made.stats, made.state
     )
     program = torch.export.load(io.BytesIO(some.program())).module()
@@ -167,17 +171,17 @@ def test_the_exported_program_gives_what_the_binary_gives(panel: PanelTensors, m
             torch.testing.assert_close(ours, eager, rtol=0, atol=1e-6)
 
 
-def test_how_decisions_are_batched_changes_nothing(panel: PanelTensors, bundle: Bundle) -> None:
+def test_how_forecasts_are_batched_changes_nothing(panel: PanelTensors, bundle: Bundle) -> None:
     rows = panel.ends(LOOKBACK)[::50]
     together = bundle.forecast(panel, rows).quantiles
     alone = np.concatenate([bundle.forecast(panel, row[None]).quantiles for row in rows])
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
 
 
-def test_nothing_before_a_decisions_complete_sessions_and_nothing_after_it_is_read(
+def test_rows_before_the_complete_sessions_and_after_the_origin_are_not_read(
     panel: PanelTensors, bundle: Bundle
 ) -> None:
-    """What stands before a ticker's first row is the end of another's history, so it is later too."""
+    """The rows before a ticker's first row are the end of another's history, so they are later too."""
     for session in (LOOKBACK - 1, 200):  # of the second ticker
         row = torch.tensor([700 + session])
         before = bundle.forecast(panel, row).quantiles
@@ -190,37 +194,37 @@ def test_nothing_before_a_decisions_complete_sessions_and_nothing_after_it_is_re
         assert (bundle.forecast(poisoned, row).quantiles == before).all()
 
 
-def test_a_name_that_the_bundle_never_saw_is_forecast_from_what_became_of_its_own_first_sessions(
-    panel: PanelTensors, made: Trained
+def test_a_new_listing_is_forecast_from_the_outcomes_of_its_own_first_sessions(
+    panel: PanelTensors, made: TrainedEnsemble
 ) -> None:
-    """By its B7 alone, whose window shows 12 sessions; the 20 before a decision are the support."""
+    """By B7 alone, whose window has 12 sessions; the 20 before the forecast origin are its support set."""
     card = made.card.model_copy(update={"members": made.card.members[1:2], "groups": 1})
-    alone = Trained(card, made.weights[1:2], made.stats, made.state)
+    alone = TrainedEnsemble(card, made.weights[1:2], made.stats, made.state)
     bundle = Bundle.of(alone, alone.files())
     listed = int(torch.nonzero(panel.ticker == 5)[0])
     assert bundle._ids(panel, "ticker")[5] == 0
 
     def matters(row: int, ago: int) -> tuple[bool, bool]:
         """Whether the forecast changes with a session's return, and with whether it was quoted."""
-        asked = torch.tensor([row])
+        origin = torch.tensor([row])
         features, observed = panel.features.clone(), panel.observed.clone()
         features[row - ago, panel.feature_names.index("log_return")] += 0.02
         observed[row - ago] = False
-        before = bundle.forecast(panel, asked).raw
+        before = bundle.forecast(panel, origin).raw
         others = (replace(panel, features=features), replace(panel, observed=observed))
-        first, second = (bool(np.abs(bundle.forecast(other, asked).raw - before).max() > 1e-7) for other in others)
+        first, second = (bool(np.abs(bundle.forecast(other, origin).raw - before).max() > 1e-7) for other in others)
         return first, second
 
-    for session, known in ((LOOKBACK, ()), (LOOKBACK + 6, (13, 17)), (40, (13, 17, 20)), (300, (13, 17, 20))):
+    for session, support in ((LOOKBACK, ()), (LOOKBACK + 6, (13, 17)), (40, (13, 17, 20)), (300, (13, 17, 20))):
         for ago in (13, 17, 20, 21, 30):
-            assert matters(listed + session - 1, ago) == ((ago in known),) * 2, (session, ago)
+            assert matters(listed + session - 1, ago) == ((ago in support),) * 2, (session, ago)
 
 
-def test_filled_sessions_are_no_outcomes_to_the_binary_as_they_are_none_to_the_walk_forward(
-    panel: PanelTensors, made: Trained
+def test_filled_sessions_are_no_outcomes_to_the_binary_nor_to_the_walk_forward(
+    panel: PanelTensors, made: TrainedEnsemble
 ) -> None:
     card = made.card.model_copy(update={"members": made.card.members[1:2], "groups": 1})
-    alone = Trained(card, made.weights[1:2], made.stats, made.state)
+    alone = TrainedEnsemble(card, made.weights[1:2], made.stats, made.state)
     observed = torch.rand(panel.rows, generator=torch.Generator().manual_seed(0)) > 0.1
     holed = replace(panel, observed=observed)
     rows = holed.ends(LOOKBACK)[::7]
@@ -248,20 +252,26 @@ def test_another_calibration_state_is_an_input(panel: PanelTensors, bundle: Bund
     assert not np.allclose(bundle.forecast(panel, rows).quantiles, neutral.quantiles)
 
 
-def test_a_bundle_explains_by_its_best_member_that_can(panel: PanelTensors, bundle: Bundle) -> None:
+def test_a_bundle_is_explained_by_its_best_member_that_reads_neighbours(panel: PanelTensors, bundle: Bundle) -> None:
     found = bundle.explain(panel, int(panel.ends(LOOKBACK)[-1]))
     assert found is not None
     fit, seen = found
-    assert fit == "b6_graph/0"  # which can also tell whom it heard from
+    assert fit == "b6_graph/0"
     assert float(seen.encoder.sum()) == pytest.approx(1, abs=1e-5)
     assert seen.neighbours is not None
-    (heard,) = attributions(seen.neighbours, ticker=panel.ticker, tickers=panel.tickers)
-    assert {one.ticker for one in heard} <= {"T00", "T01", "T02", "T03", "T04"}  # the decision is the last ticker's
-    assert sum(one.correlation is not None for one in heard) == GRAPH.neighbours
-    assert max(abs(one.added) for one in heard) > 0
+    (found_neighbours,) = attributions(seen.neighbours, ticker=panel.ticker, tickers=panel.tickers)
+    assert {one.ticker for one in found_neighbours} <= {
+        "T00",
+        "T01",
+        "T02",
+        "T03",
+        "T04",
+    }  # the forecast is the last ticker's
+    assert sum(one.correlation is not None for one in found_neighbours) == GRAPH.neighbours
+    assert max(abs(one.added) for one in found_neighbours) > 0
 
 
-def test_an_altered_binary_is_refused_before_it_is_loaded(made: Trained, tmp_path: Path) -> None:
+def test_an_altered_binary_is_rejected_before_it_is_loaded(made: TrainedEnsemble, tmp_path: Path) -> None:
     version = publish(Store(tmp_path), made.files())
     path = version.path(MODEL_BINARY)
     content = bytearray(path.read_bytes())
@@ -272,24 +282,22 @@ def test_an_altered_binary_is_refused_before_it_is_loaded(made: Trained, tmp_pat
         Bundle.open(version)
 
 
-def test_a_card_of_other_weights_is_refused(made: Trained, tmp_path: Path) -> None:
-    other = Trained(made.card, [{n: t + 1 for n, t in w.items()} for w in made.weights], made.stats, made.state)
+def test_a_card_of_other_weights_is_rejected(made: TrainedEnsemble, tmp_path: Path) -> None:
+    other = TrainedEnsemble(made.card, [{n: t + 1 for n, t in w.items()} for w in made.weights], made.stats, made.state)
     files = {**made.files(), "members.safetensors": other.files()["members.safetensors"]}
     with pytest.raises(CorruptArtefact, match="does not belong to the weights"):
         Bundle.open(publish(Store(tmp_path), files))
 
 
-def test_a_panel_without_a_feature_is_told_so(panel: PanelTensors, bundle: Bundle) -> None:
+def test_a_panel_without_a_feature_raises_and_names_it(panel: PanelTensors, bundle: Bundle) -> None:
     renamed = PanelTensors(**{**vars(panel), "feature_names": ("other", *panel.feature_names[1:])})
     with pytest.raises(BadInput, match=r"missing \['log_return'\], new \['other'\]"):
         bundle.forecast(renamed, panel.ends(LOOKBACK)[:1])
-    with pytest.raises(BadInput, match="1 of 1 decisions have fewer than 12 complete sessions"):
+    with pytest.raises(BadInput, match="1 of 1 forecast origins have fewer than 12 complete sessions"):
         bundle.forecast(panel, torch.tensor([3]))
 
 
-def test_features_of_the_same_names_that_are_made_in_another_way_are_refused(
-    panel: PanelTensors, bundle: Bundle
-) -> None:
+def test_features_of_the_same_names_with_other_settings_are_rejected(panel: PanelTensors, bundle: Bundle) -> None:
     bundle.check_features(panel, FeatureSpec())
-    with pytest.raises(BadInput, match="the same names made in another way"):
+    with pytest.raises(BadInput, match="the same names with other settings"):
         bundle.check_features(panel, FeatureSpec(macd_signal=7))

@@ -1,4 +1,4 @@
-"""What the service answers is what the members' own code gives: over HTTP, with the real champion of the smoke graph."""
+"""The service answers what the members' own code forecasts: over HTTP, with the champion of the smoke graph."""
 
 import shutil
 from pathlib import Path

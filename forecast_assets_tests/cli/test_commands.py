@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from forecast_assets.cli.app import cli
+from forecast_assets.cli.app import COMMANDS, cli
 from forecast_assets.cli.report_problems import loss_problems
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.graph import Graph
@@ -33,6 +33,32 @@ def command(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
+
+
+def test_the_help_shows_every_command_and_the_whole_first_sentence_of_each() -> None:
+    shown = invoke("--help").output.splitlines()
+    for name in COMMANDS:
+        (line,) = [line for line in shown if line.split()[:1] == [name]]
+        assert line.endswith(".")
+        assert not line.endswith("...")
+        assert invoke(name, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("status",), ("export", "raw_panel", "out.csv"), ("rollback",)])
+def test_a_command_that_only_reads_the_store_does_not_wait_for_dagster(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    code = f"""
+import sys
+from forecast_assets.cli.app import COMMANDS, cli
+try:
+    cli({[*arguments]!r})
+finally:
+    print(sorted({{"dagster", "torch"}} & set(sys.modules)), file=sys.stderr)
+"""
+    environment = {**os.environ, "FORECAST_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +91,7 @@ def test_a_bad_panel_gets_one_clear_sentence_and_leaves_nothing(
 def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -> None:
     waits = f"{tmp_path / 'data' / 'store'}: process {os.getpid()} is at work on it; waiting until it is done or gone"
     arguments = ["run", "--profile", "smoke", "--data-dir", str(tmp_path / "data"), "--select", "macro_series"]
-    with Store(tmp_path / "data" / "store").run_turn(told=print) as turn:
+    with Store(tmp_path / "data" / "store").run_lock(on_wait=print) as lock:
         second = subprocess.Popen(
             [sys.executable, "-m", "forecast_assets.cli", *arguments],
             cwd=tmp_path,
@@ -77,7 +103,7 @@ def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -
         assert second.stderr is not None
         first_line = second.stderr.readline().strip()
         assert not Store(tmp_path / "data" / "store").has("macro_series")
-        turn.release()
+        lock.release()
         rest = second.stderr.read()
         second.stderr.close()
     assert first_line == waits
@@ -89,11 +115,11 @@ def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -
     ("arguments", "sentence"),
     [
         (["--profile", "huge"], "FORECAST_PROFILE: there is no profile 'huge'; choose one of demo, full, smoke"),
-        (["--set", "backtest.cost_bp=1"], "there is no knob 'backtest.cost_bp'; the nearest is backtest.cost_bps"),
+        (["--set", "backtest.cost_bp=1"], "there is no setting 'backtest.cost_bp'; the nearest is backtest.cost_bps"),
         (["--as-of", "yesterday"], "FORECAST_AS_OF: 'yesterday' is not a date; write it like 2025-07-24"),
     ],
 )
-def test_a_bad_option_is_told_before_anything_starts(
+def test_a_bad_option_is_reported_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
@@ -185,12 +211,12 @@ def test_verify_scores_the_forecasts_again_and_names_losses_that_are_not_theirs(
     assert loss_problems(smoke_graph.store, smoke_graph.version("backtest", "2019")) == []
     shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
     store = Store(tmp_path / "store")
-    book = store.current("backtest", "2019")
-    losses = book.path("losses.parquet")
+    published = store.current("backtest", "2019")
+    losses = published.path("losses.parquet")
     pl.read_parquet(losses).with_columns(pl.col("pinball") * 0.99).write_parquet(losses)
-    entry = book.manifest.files["losses.parquet"].model_copy(update={"bytes": losses.stat().st_size})
-    files = {**book.manifest.files, "losses.parquet": entry}
-    forged = replace(book, manifest=book.manifest.model_copy(update={"files": files}))
+    entry = published.manifest.files["losses.parquet"].model_copy(update={"bytes": losses.stat().st_size})
+    files = {**published.manifest.files, "losses.parquet": entry}
+    forged = replace(published, manifest=published.manifest.model_copy(update={"files": files}))
     assert loss_problems(store, forged) == [
         "backtest/2019: losses.parquet does not hold the losses of the forecasts it was made from"
     ]

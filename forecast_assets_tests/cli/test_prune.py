@@ -1,4 +1,4 @@
-"""What goes and what stays when a store is pruned."""
+"""What is removed and what stays when a store is pruned."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_the_current_and_the_latest_stay(store: Store, tmp_path: Path) -> None:
     assert store.verify() == []
 
 
-def test_what_was_tried_stays_counted(store: Store, tmp_path: Path) -> None:
+def test_the_trials_of_removed_versions_stay_counted(store: Store, tmp_path: Path) -> None:
     for k in range(5):
         publish(store, "b1_tft", k, partition="2019")
     assert len(prune(store, str(tmp_path), keep=1)) == 4
@@ -65,10 +65,10 @@ def test_whatever_has_served_stays_and_the_challenger_whose_weights_it_is(store:
 def test_a_dry_run_and_a_second_run_remove_nothing(store: Store, tmp_path: Path) -> None:
     for k in range(3):
         publish(store, "raw_panel", k)
-    said = CliRunner().invoke(cli, ["prune", "--keep", "1", "--dry-run", "--data-dir", str(tmp_path)])
-    assert (said.exit_code, len(ids(store, "raw_panel"))) == (0, 3)
-    assert "raw_panel: 2 versions" in said.output
-    assert "2 versions would go" in said.output
+    dry = CliRunner().invoke(cli, ["prune", "--keep", "1", "--dry-run", "--data-dir", str(tmp_path)])
+    assert (dry.exit_code, len(ids(store, "raw_panel"))) == (0, 3)
+    assert "raw_panel: 2 versions" in dry.output
+    assert "2 versions would be removed" in dry.output
     done = CliRunner().invoke(cli, ["prune", "--keep", "1", "--data-dir", str(tmp_path)])
     assert (done.exit_code, len(ids(store, "raw_panel"))) == (0, 1)
     again = CliRunner().invoke(cli, ["prune", "--keep", "1", "--data-dir", str(tmp_path)])

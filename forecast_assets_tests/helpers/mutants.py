@@ -216,7 +216,7 @@ MUTANTS = (
         "trades_are_free",
         "the accounting charges nothing",
         "backtest/simulate.py",
-        (("cost_bps=spec.cost_bps, previous=", "cost_bps=0.0, previous="),),
+        (("costs, previous = Costs.of(spec.cost_bps, calendar_panel), ", "costs, previous = Costs(0.0), "),),
         SIMULATION,
     ),
 )

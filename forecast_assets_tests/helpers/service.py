@@ -1,4 +1,4 @@
-"""A small store to serve from, and a model whose forecasts can be told apart: Normals around a mean of its own."""
+"""A small store to serve from, and a stub model with recognisable forecasts: Normals around a mean of its own."""
 
 import datetime as dt
 import json
@@ -27,7 +27,7 @@ LOOKBACK = 20
 SIGMA = 0.02
 DAYS = sessions("XNYS", dt.date(2017, 1, 3), dt.date(2018, 12, 31))[:300].to_list()
 CUTOFF = DAYS[199]
-"""Decisions after session 200 are out of sample for the model; 100 sessions follow."""
+"""Forecasts after session 200 are out of sample for the model; 100 sessions follow."""
 
 
 class Forecast(NamedTuple):
@@ -47,7 +47,7 @@ class StubCard:
 
 @dataclass(frozen=True)
 class StubModel:
-    """Normal forecasts: mean ``shift`` plus a ten-thousandth of the row, sigma 0.02, whatever the features say."""
+    """Normal forecasts: mean ``shift`` plus a ten-thousandth of the row, sigma 0.02, whatever the features are."""
 
     card: StubCard
     state: CalibrationState
@@ -67,12 +67,12 @@ class StubModel:
 def open_stub(version: Version) -> StubModel:
     """What ``publish_model`` wrote."""
     card = version.json("bundle.json")
-    known = StubCard(version.id, dt.date.fromisoformat(card["cutoff"]), LOOKBACK, tuple(card["features"]))
-    return StubModel(known, CalibrationState.initial(), card["shift"])
+    stub = StubCard(version.id, dt.date.fromisoformat(card["cutoff"]), LOOKBACK, tuple(card["features"]))
+    return StubModel(stub, CalibrationState.initial(), card["shift"])
 
 
 def panel(tickers: int = 4) -> PanelTensors:
-    """``tickers`` names over the first 300 sessions of New York from 2017 on."""
+    """``tickers`` tickers over the first 300 sessions of New York from 2017 on."""
     made = random_panel(tickers=tickers, sessions=len(DAYS))
     days = pl.Series(DAYS).cast(pl.Int32).to_numpy()
     return replace(made, date=torch.from_numpy(np.tile(days, tickers)))

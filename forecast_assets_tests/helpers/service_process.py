@@ -14,7 +14,7 @@ from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.server import serve
-from forecast_assets.serving.snapshot import Model, Pending
+from forecast_assets.serving.snapshot import Model, PendingForecast
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.service import DAYS, open_stub
@@ -106,7 +106,7 @@ def computable_origins(root: str, *, opened_by: Callable[[Version], Model]) -> l
         for day in snapshot.history.date[begin:end].tolist():
             if day >= first:
                 try:
-                    if isinstance(snapshot.find(ticker, to_date(day)), Pending):
+                    if isinstance(snapshot.find(ticker, to_date(day)), PendingForecast):
                         found.append((ticker, to_date(day)))
                 except HttpError:
                     continue

@@ -1,37 +1,37 @@
-"""Tasks for an engine; a module of their own, since a worker process imports what it is in."""
+"""Tasks for the tests of the engines, in a module that worker processes can import."""
 
 import os
 import time
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.resources.engine import Say
+from forecast_assets.resources.engine import ProgressCallback
 
 
-def squared(task: int, say: Say) -> int:
-    """The square, unless told to stop."""
+def squared(task: int, report: ProgressCallback) -> int:
+    """Return the square, or -1 where an answer is to stop."""
     for step in range(3):
-        if not say((task, step)):
+        if not report((task, step)):
             return -1
     return task**2
 
 
-def slow_first(task: int, say: Say) -> str:
-    """Task 0 takes longest; says where it runs."""
+def slow_first(task: int, report: ProgressCallback) -> str:
+    """Report the process id and return the node; task 0 takes longest."""
     import ray
 
-    say(os.getpid())
+    report(os.getpid())
     time.sleep(1.0 if task == 0 else 0.1)
     return str(ray.get_runtime_context().get_node_id())
 
 
-def failing(task: int, say: Say) -> int:
+def failing(task: int, report: ProgressCallback) -> int:
     raise BadInput(f"task {task} has no rows; give it some")
 
 
-def until_told(task: int, say: Say) -> tuple[int, str]:
-    """Goes on until it is answered that both tasks have been heard from."""
+def until_stopped(task: int, report: ProgressCallback) -> tuple[int, str]:
+    """Report the node until the answer is to stop."""
     import ray
 
-    while not say(str(ray.get_runtime_context().get_node_id())):
+    while not report(str(ray.get_runtime_context().get_node_id())):
         time.sleep(0.05)
     return task, str(ray.get_runtime_context().get_node_id())

@@ -1,4 +1,4 @@
-"""Which engine the environment asks for, and what of the environment a cluster gets to see."""
+"""Settings from environment variables: the engine, and what is sent to a cluster."""
 
 import re
 from pathlib import Path
@@ -26,13 +26,13 @@ def test_the_engine_is_this_process_unless_a_cluster_is_asked_for(monkeypatch: p
     assert executor.name == "ray"
 
 
-def test_another_engine_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_engine_raises_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_ENGINE", "spark")
     with pytest.raises(BadSetting, match=r"^FORECAST_ENGINE: 'spark' is no engine; choose local or ray$"):
         ComputeResource().engine()
 
 
-def test_ray_that_is_not_installed_is_one_sentence_that_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_that_is_not_installed_raises_with_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_ENGINE", "ray")
     monkeypatch.setattr(environment, "find_spec", lambda _: None)
     with pytest.raises(BadSetting, match=re.escape("pip install 'forecast-assets[ray]'")):

@@ -1,4 +1,4 @@
-"""Two simulated nodes: what they compute, what a task's error becomes, and what a dead node costs."""
+"""The Ray engine on two simulated nodes: results, errors of tasks, and the loss of a node."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_orde
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets_tests.helpers.cluster import TwoNodes
 from forecast_assets_tests.helpers.graph import Graph, environment
-from forecast_assets_tests.resources.tasks import failing, slow_first, squared, until_told
+from forecast_assets_tests.resources.tasks import failing, slow_first, squared, until_stopped
 
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 ONE_CORE = Needs(cpus=1)
@@ -45,14 +45,20 @@ def nodes(s3: None) -> Iterator[TwoNodes]:
 
 def test_tasks_run_on_both_nodes_and_come_back_in_order(nodes: TwoNodes) -> None:
     engine = RayEngine(nodes.address)
-    heard: dict[int, list[int]] = {}
+    messages: dict[int, list[int]] = {}
     places = list(
-        in_order(engine, slow_first, range(4), needs=ONE_CORE, hear=lambda k, pid: heard.setdefault(k, []).append(pid))
+        in_order(
+            engine,
+            slow_first,
+            range(4),
+            needs=ONE_CORE,
+            on_message=lambda k, pid: messages.setdefault(k, []).append(pid),
+        )
     )
     assert len(set(places)) == 2
-    assert sorted(heard) == [0, 1, 2, 3]
-    assert [len(said) for said in heard.values()] == [1] * 4
-    assert os.getpid() not in {said[0] for said in heard.values()}
+    assert sorted(messages) == [0, 1, 2, 3]
+    assert [len(sent) for sent in messages.values()] == [1] * 4
+    assert os.getpid() not in {sent[0] for sent in messages.values()}
 
 
 @pytest.mark.parametrize("kind", ["local", "ray"])
@@ -66,7 +72,9 @@ def test_a_task_is_answered_and_the_next_one_asked_for_when_there_is_room(nodes:
             yield task
 
     found = {}
-    for position, result in engine.each(squared, tasks(), needs=ONE_CORE, hear=lambda k, said: said[0] != 3):
+    for position, result in engine.each(
+        squared, tasks(), needs=ONE_CORE, on_message=lambda k, message: message[0] != 3
+    ):
         found[position] = result
         assert len(asked) <= len(found) + 2  # two cores, and nothing is asked for ahead of them
     assert found == {0: 0, 1: 1, 2: 4, 3: -1, 4: 16}
@@ -76,32 +84,32 @@ def test_a_task_is_answered_and_the_next_one_asked_for_when_there_is_room(nodes:
 def test_an_error_of_a_task_is_the_same_error(nodes: TwoNodes, kind: str) -> None:
     engine: Engine = LocalEngine() if kind == "local" else RayEngine(nodes.address)
     with pytest.raises(BadInput) as caught:
-        list(engine.each(failing, [7], needs=ONE_CORE, hear=lambda *_: None))
+        list(engine.each(failing, [7], needs=ONE_CORE, on_message=lambda *_: None))
     assert type(caught.value) is BadInput
     assert str(caught.value) == "task 7 has no rows; give it some"
 
 
 def test_a_node_that_dies_costs_its_own_task_which_begins_again_elsewhere(nodes: TwoNodes) -> None:
     engine = RayEngine(nodes.address)
-    said: dict[int, list[str]] = {0: [], 1: []}
+    messages: dict[int, list[str]] = {0: [], 1: []}
     lost = nodes.second_id
     killed = False
 
-    def hear(position: int, node: str) -> bool:
+    def on_message(position: int, node: str) -> bool:
         nonlocal killed
-        said[position].append(node)
-        if all(said.values()) and not killed:
+        messages[position].append(node)
+        if all(messages.values()) and not killed:
             nodes.kill_second()
             nodes.add_second()
             killed = True
         return killed
 
-    results = list(in_order(engine, until_told, range(2), needs=ONE_CORE, hear=hear))
+    results = list(in_order(engine, until_stopped, range(2), needs=ONE_CORE, on_message=on_message))
     assert [task for task, _ in results] == [0, 1]
     assert lost not in {node for _, node in results}
-    (begun_again,) = [position for position, places in said.items() if lost in places]
-    assert len(set(said[begun_again])) == 2
-    assert len(set(said[1 - begun_again])) == 1
+    (begun_again,) = [position for position, places in messages.items() if lost in places]
+    assert len(set(messages[begun_again])) == 2
+    assert len(set(messages[1 - begun_again])) == 1
 
 
 def test_no_cluster_at_the_address_is_one_sentence(nodes: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +123,7 @@ def test_no_cluster_at_the_address_is_one_sentence(nodes: TwoNodes, monkeypatch:
     with pytest.raises(
         BadSetting, match=r"^RAY_ADDRESS: no Ray cluster answers at nowhere:1 \(Failed to connect to GCS\)$"
     ):
-        list(RayEngine("nowhere:1").each(squared, [1], needs=ONE_CORE, hear=lambda *_: None))
+        list(RayEngine("nowhere:1").each(squared, [1], needs=ONE_CORE, on_message=lambda *_: None))
 
 
 def test_a_fold_and_a_sweep_from_s3_on_two_nodes_equal_local_ones_bit_for_bit(

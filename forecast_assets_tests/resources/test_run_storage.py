@@ -1,4 +1,4 @@
-"""Where Dagster keeps its runs, and that none is lost when many begin at once."""
+"""Dagster's storage: chosen by one variable, and no run is lost when many begin at once."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 def run_at_once() -> str:
-    """What the processes say, all of which must have succeeded."""
+    """Return the output of the processes, all of which must have succeeded."""
     command = [sys.executable, "-m", "forecast_assets_tests.resources.crowd", str(CROWD)]
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -57,11 +57,11 @@ def test_in_a_fresh_home_runs_that_begin_at_once_are_all_on_record(home: Path) -
 
 
 @needs_postgres
-def test_one_variable_moves_runs_events_and_schedules_to_postgres_and_its_password_stands_nowhere(
+def test_one_variable_moves_all_storage_to_postgres_and_shows_no_password(
     home: Path, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORECAST_DAGSTER_POSTGRES_URL", server.url)
-    said = run_at_once()
+    output = run_at_once()
     assert server.ask("select status, count(*) from runs group by status") == [("SUCCESS", CROWD)]
     assert server.ask(
         "select count(distinct run_id) from event_logs where dagster_event_type = 'PIPELINE_SUCCESS'"
@@ -69,14 +69,14 @@ def test_one_variable_moves_runs_events_and_schedules_to_postgres_and_its_passwo
     assert server.ask("select count(*) from job_ticks") == [(CROWD,)]
     with dg.DagsterInstance.get() as instance:
         assert ended(instance) == ["SUCCESS"] * CROWD
-        said += serialize_value(instance.get_ref())  # what Dagster passes on by command line
+        output += serialize_value(instance.get_ref())  # what Dagster passes on by command line
     assert not [path for path in home.rglob("*") if path.suffix == ".db"]
-    said += "".join(path.read_text(errors="replace") for path in home.rglob("*") if path.is_file())
-    said += server.log.read_text()
+    output += "".join(path.read_text(errors="replace") for path in home.rglob("*") if path.is_file())
+    output += server.log.read_text()
     for table in ("runs", "event_logs", "job_ticks"):
-        said += str(server.ask(f"select * from {table}"))
-    assert "postgres_url" not in said
-    assert server.password not in said
+        output += str(server.ask(f"select * from {table}"))
+    assert "postgres_url" not in output
+    assert server.password not in output
 
 
 @needs_postgres
@@ -86,6 +86,6 @@ def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(server: Postgr
     assert "guessed-wrong" not in str(caught.value)
 
 
-def test_a_url_of_another_database_says_how_to_write_it() -> None:
+def test_a_url_of_another_database_raises_with_the_right_form() -> None:
     with pytest.raises(BadSetting, match="write it like postgresql://user:password@host:5432/database"):
         postgres_storage("mysql://forecast:secret@db/forecast")

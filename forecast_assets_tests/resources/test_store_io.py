@@ -1,4 +1,4 @@
-"""A disk that takes no more, told in a sentence."""
+"""Errors of a full or read-only disk as one sentence for users."""
 
 import errno
 
@@ -9,7 +9,7 @@ from forecast_assets.resources.store_io import disk_errors_as_user_errors
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "reason"),
     [
         (errno.ENOSPC, "No space left on device (/data/x)"),
         (errno.EROFS, "Read-only file system (/data/x)"),
@@ -17,15 +17,15 @@ from forecast_assets.resources.store_io import disk_errors_as_user_errors
         (errno.EDQUOT, "Disk quota exceeded (/data/x)"),
     ],
 )
-def test_a_disk_that_takes_no_more_is_one_sentence(number: int, said: str) -> None:
-    with pytest.raises(Unwritable) as told, disk_errors_as_user_errors("b1_tft"):
+def test_a_full_or_read_only_disk_is_one_sentence(number: int, reason: str) -> None:
+    with pytest.raises(Unwritable) as caught, disk_errors_as_user_errors("b1_tft"):
         raise OSError(number, "whatever the library says", "/data/x")
-    assert str(told.value) == (
-        f"b1_tft: nothing was published, the disk says: {said}; "
+    assert str(caught.value) == (
+        f"b1_tft: nothing was published, the disk says: {reason}; "
         "free space or make the data folder writable, then run it again"
     )
 
 
-def test_another_error_of_the_system_is_no_matter_of_the_disk() -> None:
+def test_other_operating_system_errors_pass_unchanged() -> None:
     with pytest.raises(ConnectionResetError), disk_errors_as_user_errors("b1_tft"):
         raise ConnectionResetError(errno.ECONNRESET, "x")

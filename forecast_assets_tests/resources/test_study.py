@@ -1,4 +1,4 @@
-"""A search that several processes share and any of them may die in."""
+"""A study shared by several processes, any of which may be killed."""
 
 import multiprocessing
 import os
@@ -31,11 +31,11 @@ def value(params: dict[str, Any]) -> float:
 
 
 def run_all(of: Study) -> list[dict[str, Any]]:
-    tried = []
+    ran = []
     while (claim := of.claim()) is not None:
-        tried.append(claim.params)
+        ran.append(claim.params)
         finish(of, claim, value(claim.params))
-    return tried
+    return ran
 
 
 def claim_and_hang(folder: Path, claimed: Any) -> None:
@@ -47,19 +47,19 @@ def claim_and_hang(folder: Path, claimed: Any) -> None:
 
 
 @pytest.mark.parametrize("storage", ["", "journal"])
-def test_as_many_distinct_settings_are_tried_as_asked_for(tmp_path: Path, storage: str) -> None:
+def test_as_many_distinct_settings_run_as_asked_for(tmp_path: Path, storage: str) -> None:
     of = study(tmp_path, storage=storage and str(tmp_path / "journal.log"))
-    tried = run_all(of)
-    assert len(tried) == 6
-    assert len({tuple(params.values()) for params in tried}) == 6
-    assert of.best().params == min(tried, key=value)  # type: ignore[union-attr]
+    ran = run_all(of)
+    assert len(ran) == 6
+    assert len({tuple(params.values()) for params in ran}) == 6
+    assert of.best().params == min(ran, key=value)  # type: ignore[union-attr]
 
 
-def test_no_more_settings_are_tried_than_there_are(tmp_path: Path) -> None:
+def test_no_more_settings_run_than_there_are(tmp_path: Path) -> None:
     assert len(run_all(study(tmp_path, trials=100))) == 12
 
 
-def test_a_search_that_goes_on_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
+def test_a_resumed_search_draws_the_same_settings(tmp_path: Path) -> None:
     whole = run_all(study(tmp_path / "whole"))
     begun = study(tmp_path / "begun")
     first = []
@@ -72,7 +72,7 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn(tmp_path: Path) ->
     assert run_all(study(tmp_path / "other", seed=1)) != whole
 
 
-def test_the_settings_of_a_killed_process_are_tried_again_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+def test_the_trial_of_a_killed_process_runs_again_and_none_is_lost_or_doubled(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     claimed = context.Queue()
     process = context.Process(target=claim_and_hang, args=(tmp_path, claimed))
@@ -96,7 +96,7 @@ def test_the_settings_of_a_killed_process_are_tried_again_and_nothing_is_lost_or
     assert of.running() == 0
 
 
-def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path: Path) -> None:
+def test_a_killed_search_resumes_with_the_same_settings(tmp_path: Path) -> None:
     whole = run_all(study(tmp_path / "whole"))
     claimed = study(tmp_path / "killed").claim()
     assert claimed is not None

@@ -26,7 +26,7 @@ def test_every_fit_is_an_offline_run_under_the_folder(tmp_path: Path, monkeypatc
     assert len(offline_runs(tmp_path, holding=b"validation_pinball")) == 2
 
 
-def test_a_server_out_of_reach_is_said_once_and_the_runs_are_kept_offline(
+def test_an_unreachable_server_is_logged_once_and_the_runs_are_kept_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tracking, "INIT_SECONDS", 2)

@@ -1,12 +1,11 @@
-"""What counts as a trial, and that it stays counted."""
+"""The trial log: which fits and evaluations count, and that they stay counted."""
 
 import json
 import shutil
 from pathlib import Path
 
-from forecast_assets.champion import promotion
 from forecast_assets.core.evaluation.trials import Trial
-from forecast_assets.resources.trial_log import CHALLENGER, collect_trials, trial_journal
+from forecast_assets.resources.trial_log import collect_trials, trial_journal
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, publish
@@ -18,10 +17,6 @@ def train(store: Store, key: str, *, seeds: tuple[int, ...] = (0, 1), partition:
     publish(store, files, asset="b0_mlp", partition=partition, key=key, seeds=list(seeds))
 
 
-def test_the_log_reads_the_asset_that_promotion_reads() -> None:
-    assert promotion.CHALLENGER == CHALLENGER
-
-
 def test_every_member_that_a_night_trains_on_is_counted(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     members = [{"fit": f"{model}/0", "seed": 0, "validation_pinball": 0.2} for model in ("b1_tft", "b4_patchtst")]
@@ -29,9 +24,9 @@ def test_every_member_that_a_night_trains_on_is_counted(tmp_path: Path) -> None:
     publish(store, {CHALLENGER_VERDICT: json.dumps(verdict)}, asset="challenger", partition="2025-01-02", seeds=[0, 0])
     no_contest = {CHALLENGER_VERDICT: json.dumps({"promoted": False})}
     publish(store, no_contest, asset="challenger", partition="2025-01-03")
-    ledger = collect_trials(store, str(tmp_path))
-    assert [trial.model for trial in ledger.trials] == ["challenger/b1_tft", "challenger/b4_patchtst"]
-    assert ledger.count("fit") == 2
+    log = collect_trials(store, str(tmp_path))
+    assert [trial.model for trial in log.trials] == ["challenger/b1_tft", "challenger/b4_patchtst"]
+    assert log.count("fit") == 2
 
 
 def test_every_fit_ever_published_is_counted_once(tmp_path: Path) -> None:
@@ -42,10 +37,10 @@ def test_every_fit_ever_published_is_counted_once(tmp_path: Path) -> None:
     train(store, KEY_A, partition="2020")
     publish(store, {"table": "t"}, asset="backtest", partition="2019", key=KEY_C)
     publish(store, {TRAINING: json.dumps({"unconditional_mean": []})}, asset="baselines", partition="2019")
-    ledger = collect_trials(store, str(tmp_path))
-    assert (ledger.count("fit"), ledger.count("look")) == (6, 1)
-    assert sorted(trial.score for trial in ledger.trials if trial.score is not None) == [0.0, 0.0, 0.0, 0.1, 0.1, 0.1]
-    assert collect_trials(store, str(tmp_path)) == ledger
+    log = collect_trials(store, str(tmp_path))
+    assert (log.count("fit"), log.count("look")) == (6, 1)
+    assert sorted(trial.score for trial in log.trials if trial.score is not None) == [0.0, 0.0, 0.0, 0.1, 0.1, 0.1]
+    assert collect_trials(store, str(tmp_path)) == log
 
 
 def test_a_trial_stays_counted_when_its_version_is_gone(tmp_path: Path) -> None:
@@ -59,7 +54,7 @@ def test_a_trial_stays_counted_when_its_version_is_gone(tmp_path: Path) -> None:
     assert after.count("fit") == 4
 
 
-def test_a_fit_with_a_damaged_file_was_tried_all_the_same(tmp_path: Path) -> None:
+def test_a_fit_with_a_damaged_file_counts_without_a_score(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     train(store, KEY_A)
     next((tmp_path / "store").rglob(TRAINING)).write_text("?")

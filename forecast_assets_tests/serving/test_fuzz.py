@@ -1,4 +1,4 @@
-"""No request makes the service fail: schemathesis from the OpenAPI document, and bytes of no document at all."""
+"""No request makes the service fail: requests that schemathesis makes from the OpenAPI document, and random bytes."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
 
 
 def operation(result: Any) -> Any:
-    """One route of the document; a part of it that can't be read would raise."""
+    """Return one operation of the document; raises where a part of it can't be read."""
     return result.ok()
 
 
@@ -53,7 +53,7 @@ def test_what_the_document_allows_and_forbids_is_answered(service: LiveService) 
 
 @given(ticker=st.one_of(st.sampled_from(["T00", "T01"]), st.text()), date=st.one_of(st.dates().map(str), st.text()))
 @QUIET
-def test_any_ticker_and_date_are_answered_or_refused(service: LiveService, ticker: str, date: str) -> None:
+def test_any_ticker_and_date_get_an_answer_or_a_client_error(service: LiveService, ticker: str, date: str) -> None:
     query = {"ticker": ticker.encode("utf-8", "replace"), "date": date.encode("utf-8", "replace")}
     answer = service.client.get("/predict", params=httpx.QueryParams(query))
     assert answer.status_code < 500
@@ -62,14 +62,14 @@ def test_any_ticker_and_date_are_answered_or_refused(service: LiveService, ticke
 
 @given(body=st.binary(max_size=300))
 @QUIET
-def test_any_body_is_answered_or_refused(service: LiveService, body: bytes) -> None:
+def test_any_random_body_is_a_client_error(service: LiveService, body: bytes) -> None:
     answer = service.client.post("/predict", content=body, headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500
 
 
 @given(day=st.sampled_from(DAYS))
 @QUIET
-def test_every_session_is_answered_out_of_sample_or_refused(service: LiveService, day: dt.date) -> None:
+def test_every_session_out_of_sample_is_answered_and_no_other(service: LiveService, day: dt.date) -> None:
     answer = service.client.get("/predict", params={"ticker": "T02", "date": str(day)})
     place = DAYS.index(day)
     out_of_sample = 100 <= place < 110 or place > 199

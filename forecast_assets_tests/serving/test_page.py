@@ -15,12 +15,12 @@ pytestmark = needs_chromium
 
 def opened(browser: Browser, width: int) -> tuple[Page, list[str], list[str]]:
     page = browser.new_page(viewport={"width": width, "height": 850})
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    return page, said, asked
+    console: list[str] = []
+    requested: list[str] = []
+    page.on("console", lambda message: console.append(message.text))
+    page.on("pageerror", lambda error: console.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
+    return page, console, requested
 
 
 @pytest.mark.parametrize("width", [390, 1200])
@@ -28,7 +28,7 @@ def test_the_fan_chart_shows_the_chosen_ticker_without_foreign_requests(
     browser: Browser, tmp_path: Path, width: int
 ) -> None:
     with LiveService(small_store(Store(tmp_path))) as service:
-        page, said, asked = opened(browser, width)
+        page, console, requested = opened(browser, width)
         page.goto(service.url)
         page.locator("svg").wait_for()
         assert page.locator("h1").inner_text() == f"T00, as of the close of {DAYS[-1]}"
@@ -49,16 +49,16 @@ def test_the_fan_chart_shows_the_chosen_ticker_without_foreign_requests(
         assert box["height"] > 200
         page.fill("#ticker", "T0X")
         page.click("button")
-        page.locator("#said:has-text('no such ticker')").wait_for()
+        page.locator("#message:has-text('no such ticker')").wait_for()
         page.goto(f"{service.url}/docs")
         assert page.locator("h2").first.inner_text() == "GET /predict"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert all(url.startswith(service.url) for url in asked)
-        assert [line for line in said if "404" not in line] == []
+        assert all(url.startswith(service.url) for url in requested)
+        assert [line for line in console if "404" not in line] == []
         page.close()
 
 
-def test_the_page_asks_for_the_token(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_prompts_for_the_token(browser: Browser, tmp_path: Path) -> None:
     with LiveService(small_store(Store(tmp_path)), token="a-token-of-some-length") as service:
         page, _, _ = opened(browser, 390)
         page.goto(service.url)

@@ -1,4 +1,4 @@
-"""What the service answers, over real HTTP: sources, refusals, the door."""
+"""The service over real HTTP: sources of forecasts, errors, request limits, metrics."""
 
 import contextlib
 import datetime as dt
@@ -12,9 +12,13 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+from starlette.routing import Route
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.serving import protocol
+from forecast_assets.serving.app import create_app, fit_title
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.protocol import HEAD_BYTES
@@ -57,10 +61,10 @@ def ask(service: LiveService, ticker: str, date: dt.date | str | None = None) ->
         (DAYS[250], "computed", 0.001 + 550 / 10_000, False),
     ],
 )
-def test_each_date_is_answered_from_where_it_was_out_of_sample(
+def test_each_date_is_answered_from_an_out_of_sample_source(
     service: LiveService, date: dt.date | None, source: str, median: float, calibrated: bool
 ) -> None:
-    """T01 is the second ticker of 300 sessions, so its session 250 stands in row 550."""
+    """T01 is the second ticker of 300 sessions, so its session 250 is row 550."""
     answer = ask(service, "T01", date).json()
     assert (answer["source"], answer["calibrated"]) == (source, calibrated)
     assert answer["session"] == str(date or DAYS[299])
@@ -84,13 +88,13 @@ def test_each_date_is_answered_from_where_it_was_out_of_sample(
         ("T00", "2018-01-06", 422, "not_a_session", "is no session of XNYS; the one before is 2018-01-05."),
         ("T00", "2018-01-01", 422, "not_a_session", "the one before is 2017-12-29."),
         ("T00", "2011-01-07", 422, "before_history", "before its history, which begins 2017-01-03."),
-        ("T00", CUTOFF, 422, "in_sample", f"the model has seen outcomes up to {CUTOFF}"),
+        ("T00", CUTOFF, 422, "in_sample", f"the model was trained on outcomes up to {CUTOFF}"),
         ("T00", DAYS[150], 422, "in_sample", "none was issued at the time."),
         ("T00", "soon", 422, "invalid", "date"),
         ("", None, 422, "invalid", "ticker"),
     ],
 )
-def test_what_has_no_honest_answer_is_refused_in_one_sentence(
+def test_a_request_without_an_out_of_sample_answer_gets_a_one_sentence_error(
     service: LiveService, ticker: str, date: dt.date | str | None, status: int, reason: str, sentence: str
 ) -> None:
     answer = ask(service, ticker, date)
@@ -98,12 +102,12 @@ def test_what_has_no_honest_answer_is_refused_in_one_sentence(
     assert sentence in answer.json()["detail"]
 
 
-def test_the_nearest_names_come_with_an_unknown_ticker(service: LiveService) -> None:
+def test_the_nearest_tickers_come_with_an_unknown_one(service: LiveService) -> None:
     assert set(ask(service, "t01").json()["nearest"]) <= {"T00", "T01", "T02", "T03"}
     assert ask(service, "t01").json()["nearest"][0] == "T01"
 
 
-def test_a_batch_answers_in_order_and_refuses_item_by_item(service: LiveService) -> None:
+def test_a_batch_is_answered_in_order_and_fails_item_by_item(service: LiveService) -> None:
     wanted = [("T03", DAYS[250]), ("X", None), ("T00", None), ("T02", DAYS[260]), ("T02", DAYS[10])]
     body = {"requests": [{"ticker": name} | ({"date": str(day)} if day else {}) for name, day in wanted]}
     batch = service.client.post("/predict", json=body).json()
@@ -155,7 +159,7 @@ def test_a_hostile_body_is_the_senders_mistake(service: LiveService, body: bytes
     assert answer.json()["detail"]
 
 
-def test_fifty_megabytes_are_refused_whether_or_not_their_length_is_told(service: LiveService) -> None:
+def test_fifty_megabytes_are_rejected_whether_or_not_their_length_is_declared(service: LiveService) -> None:
     address = service.url.removeprefix("http://").split(":")
     head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     for rest in (b"Content-Length: 52428800\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n11170\r\n" + b"x" * 70_000):
@@ -164,12 +168,14 @@ def test_fifty_megabytes_are_refused_whether_or_not_their_length_is_told(service
             assert connection.recv(12) == b"HTTP/1.1 413"
 
 
-def test_explain_says_what_the_model_looked_at_and_only_out_of_sample(service: LiveService) -> None:
+def test_a_forecast_is_explained_only_out_of_sample(service: LiveService) -> None:
     why = service.client.get("/explain", params={"ticker": "T01"}).json()
     assert (why["fit"], why["session"], why["variables"]) == ("stub/1", str(DAYS[-1]), {"a": 0.5, "b": 0.5})
+    assert fit_title("b2_tft_ticker/1") == "TFT + ticker embedding, seed 1"
+    assert why["title"] == fit_title("stub/1") == "stub, seed 1"
     assert sum(why["attention"]) == pytest.approx(1)
-    refused = service.client.get("/explain", params={"ticker": "T01", "date": str(DAYS[104])})
-    assert (refused.status_code, refused.json()["reason"]) == (422, "in_sample")
+    in_sample = service.client.get("/explain", params={"ticker": "T01", "date": str(DAYS[104])})
+    assert (in_sample.status_code, in_sample.json()["reason"]) == (422, "in_sample")
 
 
 def test_health_metrics_and_the_openapi_document_are_there(service: LiveService) -> None:
@@ -186,7 +192,23 @@ def test_health_metrics_and_the_openapi_document_are_there(service: LiveService)
     assert set(service.client.get("/openapi.json").json()["paths"]) >= {"/predict", "/explain", "/health/ready"}
 
 
-def test_a_token_is_asked_for_wherever_a_forecast_is_shown(tmp_path: Path) -> None:
+def test_every_route_of_the_app_has_its_own_label_in_the_metrics(tmp_path: Path) -> None:
+    routes = [route for route in create_app(Loader(Store(tmp_path), open_stub)).routes if isinstance(route, Route)]
+    paths = {route.path for route in routes}
+    assert paths >= {"/", "/docs", "/openapi.json", "/predict", "/explain", "/chart", "/tickers", "/metrics"}
+    with LiveService(small_store(Store(tmp_path))) as service:
+        for route in routes:
+            service.client.request(next(iter(route.methods or ())), route.path)
+        text = service.client.get("/metrics").text
+    assert {sample.labels["route"] for sample in requests_counted(text)} == paths
+
+
+def requests_counted(text: str) -> list[Sample]:
+    families = text_string_to_metric_families(text)
+    return [sample for family in families for sample in family.samples if sample.name == "forecast_requests_total"]
+
+
+def test_a_token_is_required_wherever_a_forecast_is_shown(tmp_path: Path) -> None:
     with LiveService(small_store(Store(tmp_path)), token=TOKEN) as service:
         for path in (
             "/predict?ticker=T00",
@@ -206,7 +228,7 @@ def test_a_token_is_asked_for_wherever_a_forecast_is_shown(tmp_path: Path) -> No
         assert service.client.get("/").status_code == 200
 
 
-def test_without_a_token_only_loopback_is_bound_and_only_loopback_names_are_answered(service: LiveService) -> None:
+def test_without_a_token_only_loopback_is_bound_and_only_its_names_are_answered(service: LiveService) -> None:
     for host in ("127.0.0.1", "localhost", "::1"):
         checked_host(host, token=None)
     checked_host("0.0.0.0", token=TOKEN)
@@ -236,7 +258,7 @@ def test_a_body_that_does_not_arrive_times_out(tmp_path: Path) -> None:
             assert connection.recv(12) == b"HTTP/1.1 408"
 
 
-def test_a_head_that_never_ends_is_refused(service: LiveService) -> None:
+def test_a_head_that_never_ends_is_rejected(service: LiveService) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Endless: ")
@@ -252,7 +274,7 @@ def test_a_head_that_never_ends_is_refused(service: LiveService) -> None:
         assert sent < 5 * HEAD_BYTES
 
 
-def test_a_head_that_does_not_arrive_times_out_and_an_idle_connection_may_ask_again(
+def test_a_slow_head_times_out_and_an_idle_connection_may_be_used_again(
     service: LiveService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, port = service.url.removeprefix("http://").split(":")
@@ -266,13 +288,13 @@ def test_a_head_that_does_not_arrive_times_out_and_an_idle_connection_may_ask_ag
         assert connection.recv(12) == b"HTTP/1.1 408"
 
 
-def test_the_first_commit_of_a_decision_counts_and_an_empty_store_is_not_ready(tmp_path: Path) -> None:
+def test_the_first_issued_forecast_counts_and_an_empty_store_is_not_ready(tmp_path: Path) -> None:
     store = Store(tmp_path)
     loader = Loader(store, open_stub)
     with LiveService(loader) as service:
         assert service.client.get("/health/ready").status_code == 503
-        refused = ask(service, "T00")
-        assert (refused.status_code, refused.json()["reason"]) == (503, "not_ready")
+        empty = ask(service, "T00")
+        assert (empty.status_code, empty.json()["reason"]) == (503, "not_ready")
     publish_night(store, ("T00",), DAYS[20], mean=0.01)
     publish_night(store, ("T00",), DAYS[20], mean=0.02, partition=str(DAYS[21]))  # an exchange that was shut
     with LiveService(Loader(store, open_stub)) as service:
@@ -281,8 +303,8 @@ def test_the_first_commit_of_a_decision_counts_and_an_empty_store_is_not_ready(t
         assert (nothing.status_code, nothing.json()["reason"]) == (404, "no_forecast")
 
 
-def test_a_past_decision_is_never_calibrated_by_what_was_learned_later(tmp_path: Path) -> None:
-    """The state applied to a decision is that of a night no later than it; on the panel's last day, the model's own."""
+def test_a_past_forecast_is_never_calibrated_by_later_outcomes(tmp_path: Path) -> None:
+    """The state applied to a forecast is that of a night no later than it; on the panel's last day, the model's own."""
     store = Store(tmp_path)
     tensors = panel()
     publish_panel(store, tensors)

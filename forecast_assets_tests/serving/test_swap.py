@@ -1,4 +1,4 @@
-"""New versions under load, damaged versions, and a model that is slower than its callers."""
+"""Hot swap under load, damaged versions, and a model that is slower than its callers."""
 
 import shutil
 import threading
@@ -79,24 +79,24 @@ def test_swaps_under_load_drop_nothing_and_mix_nothing(tmp_path: Path) -> None:
     assert seen == {f"m{k}" for k in range(SWAPS + 1)}
 
 
-def test_every_look_at_the_store_is_in_the_same_thread(tmp_path: Path) -> None:
-    """Each thread has memory of its own that it keeps: looks from all over a pool would keep a model's worth each."""
-    looked: list[str] = []
+def test_every_poll_of_the_store_is_in_the_same_thread(tmp_path: Path) -> None:
+    """The allocator keeps memory per thread: each thread of a pool would keep that of a whole model."""
+    threads: list[str] = []
 
     def open_noted(version: Version) -> StubModel:
-        looked.append(threading.current_thread().name)
+        threads.append(threading.current_thread().name)
         return open_stub(version)
 
     store = Store(tmp_path)
     with LiveService(replace(small_store(store), open_model=open_noted)):
         for shift in range(3):
             publish_model(store, panel(), shift=float(shift))
-            until(lambda: len(looked) >= shift + 2)  # noqa: B023 - it is called within the iteration
-    assert len(looked) >= 4
-    assert set(looked) == {"watch_0"}
+            until(lambda: len(threads) >= shift + 2)  # noqa: B023 - it is called within the iteration
+    assert len(threads) >= 4
+    assert set(threads) == {"watch_0"}
 
 
-def test_a_damaged_version_is_refused_seen_and_replaced_by_the_next_good_one(tmp_path: Path) -> None:
+def test_a_damaged_version_is_reported_and_replaced_by_the_next_good_one(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     loader = small_store(store)
 
@@ -119,7 +119,7 @@ def test_a_damaged_version_is_refused_seen_and_replaced_by_the_next_good_one(tmp
 
 
 def publish_damaged(root: Path, elsewhere: Path) -> Version:
-    """A model that nobody has ever seen whole: altered in another store, then put into this one."""
+    """A model that was never intact here: altered in another store, then copied into this one."""
     made = publish_model(Store(elsewhere), panel(), shift=0.002)
     path = made.path("bundle.json")
     path.write_bytes(path.read_bytes().replace(b"0.002", b"0.009"))
@@ -150,7 +150,7 @@ def open_broken_beyond(version: Version) -> StubModel:
         ("log_return", 0.002, "it fails on the current windowed_tensors (RuntimeError)"),
     ],
 )
-def test_a_model_that_does_not_fit_the_data_is_refused_and_the_one_before_it_stays(
+def test_a_model_that_does_not_fit_the_data_is_reported_and_the_last_one_stays(
     tmp_path: Path, features: str, shift: float, sentence: str
 ) -> None:
     store = Store(tmp_path)
@@ -168,7 +168,7 @@ def test_a_model_that_does_not_fit_the_data_is_refused_and_the_one_before_it_sta
 
 @dataclass(frozen=True)
 class SlowModel(StubModel):
-    """A tenth of a second a run, however many decisions."""
+    """A tenth of a second per run, whatever its batch."""
 
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Forecast:
         time.sleep(0.1)
@@ -204,7 +204,7 @@ def test_concurrent_computed_forecasts_share_runs_and_each_gets_its_own(tmp_path
         assert "forecast_model_decisions 16.0" in text
 
 
-def test_overload_is_refused_at_once_and_the_rest_is_served(tmp_path: Path) -> None:
+def test_overload_is_rejected_at_once_and_the_rest_is_served(tmp_path: Path) -> None:
     small_store(store := Store(tmp_path))
     with LiveService(Loader(store, open_slow), limits=Limits(waiting=2, batch=1)) as service:
         codes = [status for status, _ in ask_many(service, 16)]

@@ -1,4 +1,4 @@
-"""Writers that are killed, writers that race, disks that fill up: readers always see a whole version."""
+"""Killed writers, concurrent writers, full disks: readers always see a complete version."""
 
 import errno
 import os
@@ -29,12 +29,12 @@ def assert_sound(store: Store) -> None:
 
 
 def test_ten_writers_killed_at_random_leave_a_whole_current_version(disk_store: Store, tmp_path: Path) -> None:
-    chance = random.Random(20190101)
+    generator = random.Random(20190101)
     for _ in range(10):
         with writer("publish", tmp_path / "store", 10**6) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "0\n"  # the lock of the writer killed before did not outlive it
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(generator.uniform(0, 0.1))
             process.kill()
         assert_sound(disk_store)
     kept = disk_store.versions("panel", "2019")
@@ -95,7 +95,7 @@ def test_a_disk_that_fills_up_at_any_step_changes_nothing_or_everything(
     assert disk_store.current("panel", "2019").input_key == KEY_B
 
 
-def test_a_commit_that_failed_before_its_manifest_can_be_tried_again(
+def test_a_commit_that_failed_before_its_manifest_can_be_repeated(
     disk_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(disk_store, {"same": "1", "f": "0"}, partition="2019", key=KEY_A)

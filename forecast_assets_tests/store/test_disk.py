@@ -103,7 +103,7 @@ def test_a_sweep_goes_by_the_last_file_that_was_touched(disk_store: Store, tmp_p
     assert disk_store.sweep(older_than_seconds=1800) == [f"panel/all/{orphan.name}"]
 
 
-def test_a_sweep_spares_the_staging_of_a_live_writer_however_old(disk_store: Store) -> None:
+def test_a_sweep_keeps_the_staging_of_a_live_writer_however_old(disk_store: Store) -> None:
     staging = disk_store.stage("panel", input_key=KEY_A)
     write(staging.path, {"f": "1"})
     assert disk_store.sweep(older_than_seconds=0) == []
@@ -134,11 +134,11 @@ def test_a_reader_that_lost_its_version_to_pruning_gets_the_new_one(
 def test_a_store_that_may_not_be_written_can_be_read(disk_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(disk_store, {"f": "1"})
 
-    def refuse(*args: object, **kwargs: object) -> None:
+    def read_only(*args: object, **kwargs: object) -> None:
         raise PermissionError("read-only")
 
     for name in ("replace", "link", "mkdir", "unlink", "fsync"):
-        monkeypatch.setattr(os, name, refuse)
+        monkeypatch.setattr(os, name, read_only)
     assert disk_store.current("panel").path("f").read_text() == "1"
     assert disk_store.find("panel", None, KEY_A) == disk_store.versions("panel")[0]
     assert disk_store.verify() == []

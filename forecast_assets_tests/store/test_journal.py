@@ -1,4 +1,4 @@
-"""Records that stay: through two writers, a killed one and a line cut off; an altered one is noticed."""
+"""A journal keeps its records through concurrent and killed writers, and notices an altered one."""
 
 import subprocess
 import sys
@@ -51,24 +51,24 @@ def test_on_an_object_store_each_record_is_an_object(tmp_path: Path) -> None:
     assert ids(again) == ["a", "b"]
 
 
-def test_two_writers_lose_nothing_of_each_other(tmp_path: Path, journal: Journal) -> None:
+def test_two_writers_lose_none_of_each_others_records(tmp_path: Path, journal: Journal) -> None:
     with writer(tmp_path, "one", 40) as one, writer(tmp_path, "two", 40) as two:
         assert one.wait() == two.wait() == 0
     assert sorted(ids(journal)) == sorted(f"{name}-{k}" for name in ("one", "two") for k in range(40))
 
 
-def test_what_a_killed_writer_was_told_is_written_stays(tmp_path: Path, journal: Journal) -> None:
+def test_a_record_that_a_killed_writer_had_appended_stays(tmp_path: Path, journal: Journal) -> None:
     for name in ("first", "second", "third"):
         with writer(tmp_path, name, 10**6) as process:
             assert process.stdout is not None
-            told = int(process.stdout.readline())
+            written = int(process.stdout.readline())
             time.sleep(0.02)
             process.kill()
-            told = max([told, *(int(line) for line in process.stdout if line.endswith("\n"))])
-        assert {f"{name}-{k}" for k in range(told + 1)} <= set(ids(journal))
+            written = max([written, *(int(line) for line in process.stdout if line.endswith("\n"))])
+        assert {f"{name}-{k}" for k in range(written + 1)} <= set(ids(journal))
 
 
-def test_a_line_that_a_crash_cut_off_spoils_no_other(tmp_path: Path, journal: Journal) -> None:
+def test_a_line_that_a_crash_cut_off_damages_no_other(tmp_path: Path, journal: Journal) -> None:
     journal.append([{"id": "a"}])
     path = tmp_path / "ledger" / "trials.jsonl"
     with path.open("ab") as file:

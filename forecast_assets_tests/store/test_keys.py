@@ -152,7 +152,7 @@ def test_a_module_that_does_not_exist_is_named(module: str) -> None:
         code_digest(module)
 
 
-def test_code_without_python_source_and_no_code_at_all_are_refused() -> None:
+def test_code_without_python_source_and_no_code_at_all_are_rejected() -> None:
     with pytest.raises(ValueError, match="module sys has no Python source"):
         code_digest("sys")
     with pytest.raises(ValueError, match="at least one"):

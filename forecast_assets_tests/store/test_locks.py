@@ -42,7 +42,7 @@ def test_the_second_writer_waits_for_the_first(tmp_path: Path, caplog: pytest.Lo
     assert caplog.messages == ["waiting for another writer of panel"]
 
 
-def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "l"
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

@@ -42,12 +42,12 @@ def test_any_single_altered_byte_is_noticed_or_means_the_same() -> None:
     ("data", "what"),
     [(b"", "is not JSON"), (b"\xff", "is not JSON"), (b"[]", "is not a JSON object"), (b"{}", "its own digest")],
 )
-def test_bytes_that_are_no_manifest_are_refused_with_a_reason(data: bytes, what: str) -> None:
+def test_bytes_that_are_no_manifest_are_rejected_with_a_reason(data: bytes, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         Manifest.from_bytes(data)
 
 
-def test_a_cut_manifest_is_refused() -> None:
+def test_a_cut_manifest_is_rejected() -> None:
     data = MANIFEST.to_bytes()
     for length in range(0, len(data) - 1, 7):
         with pytest.raises(ValueError, match="is not JSON"):

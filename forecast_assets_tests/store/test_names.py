@@ -1,4 +1,4 @@
-"""Names and the folders they stand for."""
+"""Names and the folders they map to."""
 
 import os
 
@@ -15,7 +15,7 @@ from forecast_assets.store.names import folder, label
 @example("a", "../../b")
 @example("a", "..\\b")
 @example("panel", "2019")
-def test_a_name_is_refused_or_stays_where_it_belongs(asset: str, partition: str | None) -> None:
+def test_a_name_is_rejected_or_stays_in_its_folder(asset: str, partition: str | None) -> None:
     try:
         key = folder(asset, partition)
     except BadInput:

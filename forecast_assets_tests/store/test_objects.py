@@ -1,4 +1,4 @@
-"""What a store behind fsspec adds: copies by content, uploads, a sweep that goes by age."""
+"""What a store behind fsspec adds: copies cached by content, uploads, a sweep by age."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_a_file_is_downloaded_once_and_by_content(store: Store, tmp_path: Path) 
     assert path.stat().st_mtime_ns == touched
 
 
-def test_a_download_that_differs_from_the_manifest_is_refused_and_leaves_no_copy(
+def test_a_download_that_differs_from_the_manifest_is_rejected_and_leaves_no_copy(
     store: Store, root: UPath, tmp_path: Path
 ) -> None:
     version = publish(store, {"f": "12345"})
@@ -92,15 +92,15 @@ def test_a_sweep_removes_old_uploads_without_manifest(store: Store, root: UPath)
     assert store.verify() == []
 
 
-def test_a_sweep_removes_dead_stagings_and_half_downloads_and_spares_live_ones(store: Store, tmp_path: Path) -> None:
-    dead = tmp_path / "cache/staging/panel+all+x"
-    dead.mkdir(parents=True)
+def test_a_sweep_removes_abandoned_stagings_and_downloads_and_keeps_live_ones(store: Store, tmp_path: Path) -> None:
+    abandoned = tmp_path / "cache/staging/panel+all+x"
+    abandoned.mkdir(parents=True)
     half = tmp_path / "cache/sha256/d00d/.f.0123abcd.tmp"
     half.parent.mkdir(parents=True)
     half.write_text("h")
     live = store.stage("panel", input_key=KEY_A)
 
-    assert store.sweep(older_than_seconds=-60) == [str(dead), str(half)]
+    assert store.sweep(older_than_seconds=-60) == [str(abandoned), str(half)]
     assert live.path.is_dir()
     live.discard()
 
@@ -123,11 +123,11 @@ def test_an_upload_that_fails_half_way_is_invisible(store: Store, monkeypatch: p
             store.commit(staging, fields())
     assert store.current("panel") == first
     assert store.find("panel", None, KEY_B) is None
-    store.commit(staging, fields())  # the same staging, tried again
+    store.commit(staging, fields())  # the same staging once more
     assert store.current("panel").input_key == KEY_B
 
 
-def test_a_store_that_is_away_or_lets_nobody_in_is_one_sentence_without_the_request(
+def test_an_unreachable_store_raises_one_sentence_without_the_request(
     s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -135,7 +135,7 @@ def test_a_store_that_is_away_or_lets_nobody_in_is_one_sentence_without_the_requ
     away = UPath(
         f"{s3_bucket}/elsewhere", client_kwargs={"endpoint_url": "http://127.0.0.1:9"}, skip_instance_cache=True
     )
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as caught:
         Store(away, cache=tmp_path / "cache").assets()
-    assert str(told.value).startswith(f"{s3_bucket}/elsewhere: the object store can't be used (")
-    assert "list-type" not in str(told.value)
+    assert str(caught.value).startswith(f"{s3_bucket}/elsewhere: the object store can't be used (")
+    assert "list-type" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A version in the making."""
+"""A version being written: sealing, discarding, what may be published."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_sealing_twice_is_harmless(staging: Staging) -> None:
 
 
 @pytest.mark.parametrize("name", ["f", "g"])
-def test_writing_after_the_seal_is_refused(disk_store: Store, staging: Staging, name: str) -> None:
+def test_writing_after_the_seal_is_rejected(disk_store: Store, staging: Staging, name: str) -> None:
     write(staging.path, {"f": "1"})
     staging.seal()
     write(staging.path, {name: "22"})
@@ -45,14 +45,14 @@ def test_writing_after_the_seal_is_refused(disk_store: Store, staging: Staging, 
     assert not disk_store.has("panel")
 
 
-def test_an_empty_staging_is_refused(disk_store: Store, staging: Staging) -> None:
+def test_an_empty_staging_is_rejected(disk_store: Store, staging: Staging) -> None:
     with pytest.raises(ValueError, match="panel: nothing was written"):
         disk_store.commit(staging, fields())
     assert not disk_store.has("panel")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", ".hidden", "with space", "=cmd()"])
-def test_a_file_name_the_store_does_not_accept_is_refused(staging: Staging, name: str) -> None:
+def test_a_file_name_the_store_does_not_accept_is_rejected(staging: Staging, name: str) -> None:
     write(staging.path, {name: "1"})
     with pytest.raises(BadInput, match="file"):
         staging.seal()

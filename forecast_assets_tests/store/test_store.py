@@ -1,4 +1,4 @@
-"""What holds for a store wherever it lies."""
+"""What every store does, on a disk and behind a URL."""
 
 import json
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_promote_moves_current_back_and_keeps_every_version(store: Store) -> Non
     assert store.verify() == []
 
 
-def test_promoting_a_damaged_version_is_refused_and_changes_nothing(store: Store, root: UPath) -> None:
+def test_promoting_a_damaged_version_is_rejected_and_changes_nothing(store: Store, root: UPath) -> None:
     first = publish(store, {"f": "1"}, key=KEY_A)
     second = publish(store, {"f": "2"}, key=KEY_B)
     (root / f"panel/all/{first.id}/f").write_bytes(b"X")
@@ -110,7 +110,7 @@ def test_promoting_a_damaged_version_is_refused_and_changes_nothing(store: Store
     assert store.current("panel") == second
 
 
-def test_the_manifest_says_what_the_version_was_made_from(store: Store, root: UPath) -> None:
+def test_the_manifest_records_what_the_version_was_made_from(store: Store, root: UPath) -> None:
     version = publish(
         store,
         {"f": "1"},
@@ -248,7 +248,7 @@ def test_a_cut_or_lost_file_is_corrupt_when_opened_and_its_version_is_not_found(
     assert store.find("panel", None, KEY_A) is None
 
 
-def test_altered_json_is_refused(store: Store, root: UPath) -> None:
+def test_altered_json_is_rejected(store: Store, root: UPath) -> None:
     version = publish(store, {"f.json": "[1]"})
     (root / f"panel/all/{version.id}/f.json").write_bytes(b"[2]")
     with pytest.raises(CorruptArtefact, match=r"f\.json.* differ"):
@@ -261,7 +261,7 @@ def test_an_unknown_file_is_named_with_those_there_are(store: Store) -> None:
         version.path("h")
 
 
-def test_unknown_manifest_fields_are_refused_before_anything_is_visible(store: Store) -> None:
+def test_unknown_manifest_fields_are_rejected_before_anything_is_visible(store: Store) -> None:
     with store.stage("panel", input_key=KEY_A) as staging:
         write(staging.path, {"f": "1"})
         with pytest.raises(ValueError, match="colour"):
@@ -270,7 +270,7 @@ def test_unknown_manifest_fields_are_refused_before_anything_is_visible(store: S
     assert not store.has("panel")
 
 
-def test_a_fact_that_is_not_a_number_is_refused_with_its_name(store: Store) -> None:
+def test_a_fact_that_is_not_a_number_is_rejected_with_its_name(store: Store) -> None:
     with pytest.raises(ValueError, match=r"manifest of panel\.facts\.loss is nan"):
         publish(store, {"f": "1"}, facts={"loss": float("nan")})
     assert not store.has("panel")
@@ -293,7 +293,7 @@ def test_an_exception_while_writing_leaves_nothing_visible(store: Store) -> None
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x", "a/b", "/etc", ".locks", "a b", "a\n", "é", "a" * 201, "x\x00"]
 )
-def test_names_that_could_leave_their_folder_are_refused(store: Store, name: str) -> None:
+def test_names_that_could_leave_their_folder_are_rejected(store: Store, name: str) -> None:
     for call in (
         lambda: store.current(name),
         lambda: store.current("panel", name),
@@ -313,7 +313,7 @@ def test_all_is_not_a_partition(store: Store) -> None:
         store.stage("panel", "all", input_key=KEY_A)
 
 
-def test_a_key_that_is_no_digest_is_refused(store: Store) -> None:
+def test_a_key_that_is_no_digest_is_rejected(store: Store) -> None:
     with pytest.raises(ValueError, match=r"'\.\./x' is not an input key"):
         store.stage("panel", input_key="../x")
 
@@ -349,9 +349,7 @@ def test_new_rows_of_a_later_year_do_not_change_what_an_earlier_fold_sees(store:
     assert after.seen_by(2018) != after.seen_by(2019)
 
 
-def test_the_version_that_replaces_a_damaged_one_takes_its_place_and_verify_is_content_again(
-    store: Store, root: UPath
-) -> None:
+def test_publishing_again_replaces_a_damaged_version_and_verify_passes(store: Store, root: UPath) -> None:
     """A flipped byte in a file, and one in a manifest, of what was made from the same inputs."""
     for flipped in ("f", "manifest.json"):
         damaged = publish(store, {"f": "right"}, key=KEY_B)
@@ -361,10 +359,10 @@ def test_the_version_that_replaces_a_damaged_one_takes_its_place_and_verify_is_c
         made_again = publish(store, {"f": "right"}, key=KEY_B)
         assert store.verify() == []
         assert [version.id for version in store.versions("panel")] == [made_again.id]
-        made_again_is_gone(root, made_again.id)
+        delete_version(root, made_again.id)
 
 
-def made_again_is_gone(root: UPath, version: str) -> None:
+def delete_version(root: UPath, version: str) -> None:
     for file in (root / "panel" / "all" / version).iterdir():
         file.unlink()
     (root / "panel" / "all" / "CURRENT").unlink()
@@ -380,13 +378,13 @@ def test_a_clock_that_was_set_back_does_not_change_which_version_is_newer(
     assert store.versions("panel") == [first, second]
 
 
-def test_whoever_gets_the_turn_removes_what_a_dead_writer_left_and_nothing_that_lives(tmp_path: Path) -> None:
+def test_a_lock_removes_what_a_killed_writer_left_and_nothing_of_a_live_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept = publish(store, {"f": "1"}, key=KEY_A)
     alive = store.stage("panel", input_key=KEY_B)
-    dead = store.stage("panel", input_key=KEY_C)
-    dead._release()  # as the kernel does when its process is gone
+    abandoned = store.stage("panel", input_key=KEY_C)
+    abandoned._release()  # as the kernel does when its process is gone
     (tmp_path / "panel" / "all" / ".CURRENT.01234567.tmp").touch()
-    with store.turn("panel", told=print):
+    with store.lock("panel", on_wait=print):
         left = {path.name for path in (tmp_path / "panel" / "all").iterdir()}
     assert left == {"CURRENT", kept.id, alive.version}

@@ -1,4 +1,4 @@
-"""The README says what is true: its numbers, its graph, its assets."""
+"""The README matches the project: its numbers, its graph, its assets."""
 
 import re
 from itertools import pairwise

@@ -118,10 +118,10 @@ def neighbours(
     found = neighbours_of(model, ends, panel=panel, stats=stats)
     if found is None:
         return
-    heard = attributions(found, ticker=panel.ticker, tickers=panel.tickers)
+    by_origin = attributions(found, ticker=panel.ticker, tickers=panel.tickers)
     table = neighbour_table(
         date=pl.Series(panel.date[ends[:1]].numpy()).cast(pl.Date)[0],
-        heard=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], heard, strict=True)),
+        attributions=dict(zip([panel.tickers[code] for code in panel.ticker[ends].tolist()], by_origin, strict=True)),
     )
     shown.files[NEIGHBOURS] = table
     shown.plots["neighbours"] = neighbours_figure(f"{title}: attribution to neighbours", table)

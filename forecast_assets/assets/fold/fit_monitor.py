@@ -34,7 +34,7 @@ class FitMonitor:
         for stack, _ in self._runs.values():
             stack.__exit__(kind, error, trace)
 
-    def hear(self, position: int, message: Mapping[str, float] | str) -> None:
+    def on_message(self, position: int, message: Mapping[str, float] | str) -> None:
         """An epoch of the fit at ``position``, or a warning."""
         seed = self._seeds[position]
         name = f"{self._work.name} {self._work.year} seed {seed}"

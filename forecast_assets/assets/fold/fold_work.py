@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecast_assets.assets.framework.inputs import Checkpoints, FitEngine, Log, Tracking, TrainingHardware, Year
 from forecast_assets.assets.framework.parameters import Parameters
 from forecast_assets.core.specs import FitSpec, FoldSpec, WindowSpec
-from forecast_assets.resources.engine import Needs, Say, fit_needs
+from forecast_assets.resources.engine import Needs, ProgressCallback, fit_needs
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.versions import Version
 
@@ -92,7 +92,7 @@ class FoldWork:
         """What a fit takes of a machine."""
         return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
 
-    def __call__(self, seed: int, say: Say) -> Fitted:
+    def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
         """One fit, which says each epoch (a mapping) and what is worth a warning (a text); where the device's memory
         does not suffice, with half the batch.
         """
@@ -105,7 +105,7 @@ class FoldWork:
             try:
                 trained = replace(trainer, spec=spec).fit(
                     seed,
-                    on_epoch=say,
+                    on_epoch=report,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
                     checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
                 )
@@ -114,7 +114,7 @@ class FoldWork:
                 if spec.batch_size <= spec.ends_per_block:
                     raise
                 spec = spec.model_copy(update={"batch_size": max(spec.ends_per_block, spec.batch_size // 2)})
-                say(
+                report(
                     f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
         return Fitted(trained, trainer.predict(trained.weights, self.data.fold.origins))

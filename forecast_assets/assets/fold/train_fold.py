@@ -20,7 +20,7 @@ from forecast_assets.assets.framework.output import Content, StageOutput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.specs import CalibrationSpec, FitSpec
 from forecast_assets.resources.engine import in_order
-from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING
+from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING, weights_file
 
 
 def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> StageOutput:
@@ -51,13 +51,13 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     started, samples = time.perf_counter(), 0
     with FitMonitor(work, seeds, tracking=inputs.tracking, log=inputs.log) as followed:
         for seed, (trained, quantiles) in zip(
-            seeds, in_order(inputs.engine, work, seeds, needs=work.needs(), hear=followed.hear), strict=True
+            seeds, in_order(inputs.engine, work, seeds, needs=work.needs(), on_message=followed.on_message), strict=True
         ):
             followed.over(seed, trained)
             samples += len(trained.curve) * spec.samples_per_epoch
             forecasts.append(quantiles)
             tables.append(fold_table(panel, fold, quantiles, model=f"{name}/{seed}"))
-            files[f"weights-{seed}.safetensors"] = trained.weights
+            files[weights_file(seed)] = trained.weights
             # Without the seconds: the same fit is the same bytes, or all that reads it would be made, and counted, again.
             curves += [{"fit": f"{name}/{seed}", **timeless(epoch)} for epoch in trained.curve]
             fits.append(
@@ -70,7 +70,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             )
     seconds = time.perf_counter() - started
     best = min(range(len(fits)), key=lambda k: fits[k]["validation_pinball"])
-    weights: Any = files[f"weights-{fits[best]['seed']}.safetensors"]
+    weights: Any = files[weights_file(fits[best]["seed"])]
     model = trained_model(name, spec, weights, stats=stats, lookback=lookback)
     shown = diagnostics(model, title=f"{name} {year}", panel=panel, fold=fold, stats=stats)
     published: dict[str, Content] = {TABLE: tables[best].with_columns(model=pl.lit(name))}

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import dagster as dg
 
 from forecast_assets.assets.framework.previous_version import PreviousVersion, find_previous
-from forecast_assets.champion.promotion import NIGHT, NextChampion, current_champion, find_next_champion
+from forecast_assets.champion.promotion import NextChampion, current_champion, find_next_champion
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.source import InputFiles, MacroFile
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
@@ -80,7 +81,8 @@ class InjectedLate:
 def _issued_nights(context: StageContext) -> dict[str, Version]:
     """The nightly forecasts up to the stage's day, checked. Read from the store: a first night has none to depend on."""
     store, day = context.store, context.partition
-    versions = {key: store.current(NIGHT, key) for key in store.partitions(NIGHT) if day is None or key <= day}
+    nights = [night for night in store.partitions(NIGHTLY_FORECAST) if day is None or night <= day]
+    versions = {night: store.current(NIGHTLY_FORECAST, night) for night in nights}
     for version in versions.values():
         version.check()
     return versions

@@ -46,6 +46,8 @@ def _launchpad_type(annotation: Any) -> Any:
         return type(arguments[0])
     if origin is tuple and arguments[0] in _PLAIN:
         return list[arguments[0]]  # type: ignore[valid-type]
+    if origin in (Union, types.UnionType) and any(get_origin(a) is dict for a in arguments):
+        return Any  # a number, or numbers by name: the spec checks it
     if origin in (Union, types.UnionType) and type(None) in arguments:
         return _launchpad_type(next(a for a in arguments if a is not type(None)))
     return None

@@ -42,7 +42,7 @@ from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.store.artefact_files import plot_file
 from forecast_assets.store.keys import input_key
-from forecast_assets.store.locks import Turn
+from forecast_assets.store.locks import Lock
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.versions import Version
 
@@ -78,7 +78,7 @@ class Stage:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
         partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
         store = dagster.resources.store.store()
-        lock = store.turn(self.asset, partition, told=dagster.log.info)
+        lock = store.lock(self.asset, partition, on_wait=dagster.log.info)
         try:
             settings = dagster.resources.settings.settings(tuned_overrides(store) if self.tuned else ())
             context = StageContext(self.asset, partition, dagster, settings)
@@ -98,7 +98,7 @@ class _Materialisation:
     stage: Stage
     context: StageContext
     launchpad: Any
-    lock: Turn
+    lock: Lock
     parents: Mapping[str, Any]
 
     def result(self) -> Any:
@@ -204,8 +204,8 @@ class _Materialisation:
         """The lock of the device, for a stage that trains or predicts on one: an orphan does not use it beside anybody."""
         if HARDWARE not in self.stage.needs.early:
             return nullcontext()
-        device: AbstractContextManager[Any] = self.context.dagster.resources.compute.turn(
-            told=self.context.dagster.log.info
+        device: AbstractContextManager[Any] = self.context.dagster.resources.compute.device_lock(
+            on_wait=self.context.dagster.log.info
         )
         return device
 

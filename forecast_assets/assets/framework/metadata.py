@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.output import Check, Column
-from forecast_assets.store.artefact_files import TABLE
+from forecast_assets.store.artefact_files import PLOT_PREFIX, TABLE
 from forecast_assets.store.versions import Version
 
 PREVIEW_ROWS = 5
@@ -21,7 +21,7 @@ def version_metadata(
     """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``)."""
     if isinstance(source, Version):
         files = sorted(source.manifest.files)
-        paths = {name: source.path(name) for name in files if name == TABLE or name.startswith("plot-")}
+        paths = {name: source.path(name) for name in files if name == TABLE or name.startswith(PLOT_PREFIX)}
         facts = {k: v for k, v in source.manifest.facts.items() if k not in ("checks", "columns")}
         columns = {name: Column(**content) for name, content in source.manifest.facts.get("columns", {}).items()}
     else:
@@ -41,7 +41,7 @@ def version_metadata(
             shown["dagster/column_lineage"] = _lineage({name: columns[name] for name in schema if name in columns})
         shown["preview"] = dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))
     for name, path in paths.items():
-        if name.startswith("plot-"):
+        if name.startswith(PLOT_PREFIX):
             image = base64.b64encode(path.read_bytes()).decode()
             shown[name.removesuffix(".png")] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{image})")
     return shown

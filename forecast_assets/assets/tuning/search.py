@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FitSpec, GraphSpec, SweepSpec
-from forecast_assets.resources.engine import Engine, LocalEngine, Needs, Say, fit_needs
+from forecast_assets.resources.engine import Engine, LocalEngine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -182,14 +182,14 @@ class TrialRunner:
         """Return the resources that a trial takes."""
         return fit_needs(self.search.hardware, tensor_bytes=self.search.tensors.bytes)
 
-    def __call__(self, given: TrialInput, say: Say) -> TrialOutcome:
+    def __call__(self, given: TrialInput, report: ProgressCallback) -> TrialOutcome:
         from forecast_assets.core.training.fit import Resumable
         from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
 
         search, started = self.search, time.perf_counter()
 
-        def report(progress: "Progress") -> None:
-            if not say(progress):
+        def report_step(progress: "Progress") -> None:
+            if not report(progress):
                 raise Pruned(f"at step {progress.step}")
 
         try:
@@ -199,7 +199,7 @@ class TrialRunner:
                 search.budget,
                 panel=self.graphed if isinstance(candidate.spec, GraphSpec) else self.panel,
                 hardware=search.hardware,
-                report=report,
+                report=report_step,
                 checkpoint=Resumable(given.folder, key=given.folder.name),
             )
         except Pruned:
@@ -238,11 +238,11 @@ class Worker:
                 running[next(numbers)] = trial = RunningTrial(self, claim)
                 yield trial.input
 
-        def hear(position: int, message: "Progress") -> bool:
-            return running[position].hear(message)
+        def on_message(position: int, message: "Progress") -> bool:
+            return running[position].on_message(message)
 
         try:
-            for position, outcome in engine.each(runner, begin(), needs=runner.needs(), hear=hear):
+            for position, outcome in engine.each(runner, begin(), needs=runner.needs(), on_message=on_message):
                 running.pop(position).end(outcome)
                 yield
         except BaseException:
@@ -279,7 +279,7 @@ class RunningTrial:
         """Close the tracked run with the error at hand. Another process will run the trial again."""
         self._stack.__exit__(*sys.exc_info())
 
-    def hear(self, progress: "Progress") -> bool:
+    def on_message(self, progress: "Progress") -> bool:
         """Whether the trial is to continue. A step that is reported again, after a restart, gets the same answer."""
         if progress.step not in self._answers:
             trial = self.claim.trial

@@ -1,4 +1,4 @@
-"""The bookkeeping: orders in; trades, positions, costs and daily returns out; and the proof that they agree."""
+"""Accounting: trades, positions, costs and daily returns from orders, and the check that they reconcile."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.market import Market
 
 Floats = NDArray[np.float64]
 
 DUST = 1e-6
-"""A distance to the target below this fraction of equity is traded in full: smoothing alone never ends."""
+"""A distance to the target below this fraction of equity is traded in full: smoothing alone would never reach it."""
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """Fractions of the equity before the session's trades. T sessions, N tickers."""
+class Accounts:
+    """Trades, weights, P&L and costs as fractions of the equity before the session's trades (T sessions, N tickers)."""
 
     change: Floats  # (T, N) traded
     weight: Floats  # (T, N) held after the trades
@@ -27,50 +28,48 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Simulation:
-    """One strategy over one year. ``year`` labels the rows; weights are fractions of the equity before the day's
-    trades.
-    """
+    """Tables of one strategy and year; weights are fractions of the equity before the day's trades."""
 
     daily: pl.DataFrame  # date, strategy, year, gross_return, cost, net_return, turnover, gross_exposure, net_exposure
     positions: pl.DataFrame  # date, strategy, ticker, weight (after the trades), pnl (until the next session)
     trades: pl.DataFrame  # date, strategy, ticker, weight_change, price (local currency), cost
-    ending: dict[str, float]  # weight of each name still held after the last session: the next year's previous book
+    ending: dict[str, float]  # weight of each ticker held after the last session: the next year's previous book
 
 
 def keep_book(
-    view: Market, orders: Floats, *, smoothing: Floats, cost_bps: float, previous: Floats | None = None
-) -> Ledger:
-    """Carry the orders out, session by session.
+    view: Market, orders: Floats, *, smoothing: Floats, costs: Costs, previous: Floats | None = None
+) -> Accounts:
+    """Execute the orders session by session.
 
     ``orders`` (T, N) are the target weights that the execution of a row is to reach, NaN where there is no new order:
     an unfilled one waits until its ticker is tradable, is replaced by the next, and is cancelled by a quote that came
     too late. ``smoothing`` (T, N) is ``a`` in ``w = a w_held + (1 - a) target``; w_held is the weight as prices have
-    moved it. ``previous`` (N,) is held before the first row. All of a row's orders are netted before the cost of
-    ``cost_bps`` x |change| is taken. Raises ValueError if the equity is wiped out.
+    moved it. ``previous`` (N,) is held before the first row. All of a row's orders are netted before ``costs`` are
+    charged on |change|. Raises ValueError if the equity is wiped out.
     """
-    sessions, names = orders.shape
-    change, weight, pnl = (np.zeros((sessions, names)) for _ in range(3))
-    rate = cost_bps * 1e-4
-    held = np.zeros(names) if previous is None else previous.astype(np.float64)
-    order = np.full(names, np.nan)
+    sessions, tickers = orders.shape
+    change, weight, pnl = (np.zeros((sessions, tickers)) for _ in range(3))
+    rates = costs.rates(view.tickers)
+    held = np.zeros(tickers) if previous is None else previous.astype(np.float64)
+    order = np.full(tickers, np.nan)
     for t in range(sessions):
         order = np.where(np.isnan(orders[t]), order, orders[t])
         gap = np.where(view.tradable[t], order, np.nan) - held
         step = np.where(np.abs(gap) < DUST, gap, (1.0 - smoothing[t]) * gap)
         trade = np.where(view.ended[t], -held, np.nan_to_num(step, nan=0.0))
-        order[view.quoted[t]] = np.nan  # filled, or cancelled: either way a new decision must follow
+        order[view.quoted[t]] = np.nan  # filled or cancelled: only a new decision trades again
         change[t], weight[t] = trade, held + trade
         pnl[t] = weight[t] * (view.growth[t] - 1.0)
-        equity = 1.0 + pnl[t].sum() - rate * np.abs(trade).sum()
+        equity = 1.0 + pnl[t].sum() - rates.of_session(trade)
         if equity <= 0:
             raise ValueError(f"all equity is lost on {view.dates[t]}: check the panel's prices and the caps")
         held = weight[t] * view.growth[t] / equity
-    return Ledger(change=change, weight=weight, pnl=pnl, cost=rate * np.abs(change), ending=held)
+    return Accounts(change=change, weight=weight, pnl=pnl, cost=rates.of_trades(change), ending=held)
 
 
-def account_tables(view: Market, ledger: Ledger, *, strategy: str, year: int) -> Simulation:
-    """The ledger as tables; only names that are held or traded get a row."""
-    gross, cost = ledger.pnl.sum(axis=1), ledger.cost.sum(axis=1)
+def account_tables(view: Market, accounts: Accounts, *, strategy: str, year: int) -> Simulation:
+    """Return the accounts as tables; only tickers that are held or traded get a row."""
+    gross, cost = accounts.pnl.sum(axis=1), accounts.cost.sum(axis=1)
     daily = pl.DataFrame(
         {
             "date": view.dates,
@@ -79,25 +78,25 @@ def account_tables(view: Market, ledger: Ledger, *, strategy: str, year: int) ->
             "gross_return": gross,
             "cost": cost,
             "net_return": gross - cost,
-            "turnover": np.abs(ledger.change).sum(axis=1),
-            "gross_exposure": np.abs(ledger.weight).sum(axis=1),
-            "net_exposure": ledger.weight.sum(axis=1),
+            "turnover": np.abs(accounts.change).sum(axis=1),
+            "gross_exposure": np.abs(accounts.weight).sum(axis=1),
+            "net_exposure": accounts.weight.sum(axis=1),
         }
     ).with_columns(pl.col("date").cast(pl.Date))
     return Simulation(
         daily=daily,
-        positions=_long(view, strategy, ledger.weight != 0, weight=ledger.weight, pnl=ledger.pnl),
+        positions=_long(view, strategy, accounts.weight != 0, weight=accounts.weight, pnl=accounts.pnl),
         trades=_long(
-            view, strategy, ledger.change != 0, weight_change=ledger.change, price=view.price, cost=ledger.cost
+            view, strategy, accounts.change != 0, weight_change=accounts.change, price=view.price, cost=accounts.cost
         ),
-        ending={view.tickers[i]: float(ledger.ending[i]) for i in np.flatnonzero(ledger.ending)},
+        ending={view.tickers[i]: float(accounts.ending[i]) for i in np.flatnonzero(accounts.ending)},
     )
 
 
 def reconcile(simulation: Simulation) -> float:
-    """Largest absolute error of the identities that a true ledger obeys, recomputed from the tables alone.
+    """Return the largest absolute error of the accounting identities, recomputed from the tables alone.
 
-    In units of the year's starting equity: (1) per name, what is held today is what was held, plus its P&L, plus what
+    In units of the year's starting equity: (1) per ticker, what is held today is what was held, plus its P&L, plus what
     was traded; (2) per session, the change of equity is the P&L less the cost; (3) over the year, cash spent on trades
     and costs, plus the value of what is held, equals the change of equity; (4) turnover, exposures and costs of the
     daily table are the sums of the rows. The first session's holdings before its trades come from the previous book.
@@ -115,7 +114,7 @@ def reconcile(simulation: Simulation) -> float:
     opening = held - traded  # (T, N) value before each session's trades
     closing = held + earned
     ending = np.array([simulation.ending.get(ticker, 0.0) for ticker in tickers]) * equity[-1]
-    by_name = [opening[1:] - closing[:-1], closing[-1] - ending]
+    by_ticker = [opening[1:] - closing[:-1], closing[-1] - ending]
     by_day = np.diff(equity) - (earned.sum(axis=1) - paid.sum(axis=1))
     cash = (equity[0] - opening[0].sum()) - traded.sum() - paid.sum()
     over_year = (cash + ending.sum()) - equity[-1]
@@ -127,26 +126,26 @@ def reconcile(simulation: Simulation) -> float:
         "net_exposure": weight.sum(axis=1),
     }
     sums = [daily[name].to_numpy() - total for name, total in columns.items()]
-    return float(max(np.abs(error).max(initial=0.0) for error in [*by_name, by_day, over_year, *sums]))
+    return float(max(np.abs(error).max(initial=0.0) for error in [*by_ticker, by_day, over_year, *sums]))
 
 
 def _long(view: Market, strategy: str, keep: NDArray[np.bool_], **values: Floats) -> pl.DataFrame:
-    """The kept cells of (T, N) matrices as rows of date, strategy, ticker and the values."""
-    day, name = np.nonzero(keep)
+    """Return the kept cells of (T, N) matrices as rows of date, strategy, ticker and the values."""
+    day, column = np.nonzero(keep)
     tickers = pl.Series("ticker", view.tickers, dtype=pl.String)
     return pl.DataFrame(
         {
             "date": pl.Series(view.dates[day]).cast(pl.Date),
-            "ticker": tickers.gather(name),
-            **{column: matrix[keep] for column, matrix in values.items()},
+            "ticker": tickers.gather(column),
+            **{name: matrix[keep] for name, matrix in values.items()},
         }
     ).select("date", pl.lit(strategy).alias("strategy"), "ticker", *values)
 
 
 def _wide(table: pl.DataFrame, column: str, dates: pl.Series, tickers: list[str]) -> Floats:
-    """The reverse of ``_long`` for one column: (T, N), 0 where there is no row."""
+    """Return one column of such rows as a matrix (T, N), 0 where there is no row."""
     matrix = np.zeros((len(dates), len(tickers)))
     day = np.searchsorted(dates.to_numpy(), table["date"].to_numpy())
-    name = np.searchsorted(np.array(tickers), table["ticker"].to_numpy().astype(np.str_))
-    matrix[day, name] = table[column].to_numpy()
+    place = np.searchsorted(np.array(tickers), table["ticker"].to_numpy().astype(np.str_))
+    matrix[day, place] = table[column].to_numpy()
     return matrix

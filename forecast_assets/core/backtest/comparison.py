@@ -1,13 +1,13 @@
-"""One strategy against another at equal volatility, and the past-only beta hedge that both may wear."""
-
-from typing import NamedTuple
+"""Return difference of two strategies at equal volatility, and a beta hedge from past sessions only."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.backtest.costs import average_bps, charge
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval, sharpes
 from forecast_assets.core.scores.trading import sessions_per_year
+from forecast_assets.core.specs import CostBps
 
 Floats = NDArray[np.float64]
 
@@ -16,28 +16,20 @@ HEDGE_WINDOW_SESSIONS = 252
 HEDGE_MIN_SESSIONS = 63
 
 
-class ReturnDifference(NamedTuple):
-    """Annualised net return difference at equal volatility, as fractions (0.15 is 15 points)."""
-
-    difference: Interval
-    sessions: int
-    volatility: float
-
-
 def beta_hedge(
     daily: pl.DataFrame,
     market: pl.DataFrame,
     *,
-    cost_bps: float,
+    cost_bps: CostBps,
     window_sessions: int = HEDGE_WINDOW_SESSIONS,
     min_sessions: int = HEDGE_MIN_SESSIONS,
 ) -> pl.DataFrame:
-    """One strategy's net returns less beta times the market's, with a beta from past sessions only.
+    """Return date, net_return and beta: one strategy's net returns less beta times the market's.
 
-    ``daily``: date, net_return of one joined strategy; ``market``: date, gross_return of the equal-weight book on the
-    same sessions. The beta of a row is the regression slope over the ``window_sessions`` rows before it (0, no hedge,
-    before there are ``min_sessions``); changing it costs ``cost_bps`` x |change|. Returns date, net_return (hedged),
-    beta. Raises ValueError where a session of the strategy has no market return.
+    ``daily``: date, net_return of one joined strategy; ``market``: daily table of the equal-weight book on the same
+    sessions. The beta of a row is the regression slope over the ``window_sessions`` rows before it (0, no hedge,
+    before there are ``min_sessions``). Changing it is a trade in the equal-weight book and pays ``cost_bps``, or what
+    that book has paid on average. Raises ValueError where a session of the strategy has no market return.
     """
     both = daily.select("date", "net_return").join(market.select("date", market="gross_return"), on="date", how="left")
     if (missing := both["market"].null_count()) > 0:
@@ -51,41 +43,40 @@ def beta_hedge(
         .with_columns(beta=slope)
         .select(
             "date",
-            pl.col("net_return") - pl.col("beta") * pl.col("market") - change * cost_bps * 1e-4,
+            pl.col("net_return") - pl.col("beta") * pl.col("market") - charge(change, average_bps(cost_bps, market)),
             "beta",
         )
     )
 
 
 def return_difference(
-    daily_ensemble: pl.DataFrame,
-    daily_b0: pl.DataFrame,
+    first: pl.DataFrame,
+    second: pl.DataFrame,
     *,
     samples: int,
     seed: int,
     volatility: float = TARGET_VOLATILITY,
-) -> ReturnDifference:
-    """Annualised net return of the first less the second, both scaled to ``volatility``, with its 95 % interval.
+) -> Interval:
+    """Return the annual net return of the first less the second, each scaled to ``volatility``, with a 95 % interval.
 
-    Both: date, net_return of one joined (or hedged) strategy over the same sessions. Arithmetic annual means, so
-    that the difference is ``volatility`` times the difference of the Sharpe ratios; the scaling is redone within each
-    paired stationary-bootstrap sample, and so is part of the uncertainty. All NaN ('no evidence') where one side
-    never trades. Raises ValueError where the sessions differ.
+    A fraction: 0.15 is 15 percentage points. Both: date, net_return of one joined (or hedged) strategy over the same
+    sessions. Arithmetic annual means, so that the difference is ``volatility`` times the difference of the Sharpe ratios;
+    each paired stationary-bootstrap sample is scaled anew. All NaN ('no evidence') where one side never trades. Raises
+    ValueError where sessions differ.
     """
-    both = daily_ensemble.select("date", first="net_return").join(
-        daily_b0.select("date", second="net_return"), on="date", how="inner"
+    both = first.select("date", first="net_return").join(
+        second.select("date", second="net_return"), on="date", how="inner"
     )
-    if not len(both) == len(daily_ensemble) == len(daily_b0):
+    if not len(both) == len(first) == len(second):
         raise ValueError(
-            f"return_difference: the two series must cover the same sessions once each; {len(daily_ensemble)} and "
-            f"{len(daily_b0)} have {len(both)} in common"
+            f"return_difference: the two series must cover the same sessions once each; {len(first)} and "
+            f"{len(second)} have {len(both)} in common"
         )
     both = both.sort("date")
     per_year = sessions_per_year(both["date"].to_numpy())
 
     def difference(table: Floats) -> float:
-        first, second = sharpes(table, per_year)
-        return float(volatility * (first - second))
+        one, other = sharpes(table, per_year)
+        return float(volatility * (one - other))
 
-    interval = bootstrap_interval(both.select("first", "second").to_numpy(), difference, samples=samples, seed=seed)
-    return ReturnDifference(difference=interval, sessions=len(both), volatility=volatility)
+    return bootstrap_interval(both.select("first", "second").to_numpy(), difference, samples=samples, seed=seed)

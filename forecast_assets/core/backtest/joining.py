@@ -1,23 +1,19 @@
-"""From yearly books to one series per strategy, its hedge, and the comparison that decides the contest."""
+"""Joining the years: one daily series per strategy from simulations of single years, each change of book charged."""
 
-import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
 
-from forecast_assets.core.scores.trading import annual_volatility, sharpe
-
-Floats = NDArray[np.float64]
+from forecast_assets.core.backtest.costs import Costs, charge
 
 
 def join_years(
-    daily: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFrame, *, cost_bps: float, max_wait_sessions: int
+    daily: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFrame, *, costs: Costs, max_wait_sessions: int
 ) -> pl.DataFrame:
-    """Daily tables of years that were simulated apart, as one series per strategy, each change of year paid for.
+    """Join the daily tables of years that were simulated apart into one series per strategy, sorted by date.
 
-    A year simulated from cash has paid for entering its whole book. Where the year before is at hand, each name's first
+    A year simulated from cash has paid for entering its whole book. Where the year before is at hand, each ticker's first
     trade (within ``max_wait_sessions`` of the year's start) is charged on its distance from what the old book held
     instead, and what the new book does not take over is sold on the first session. A year that follows a missing one,
-    or that was given its previous book, stays as it is. Returns the daily table sorted by strategy and date.
+    or that was given its previous book, stays as it is.
     """
     parts = []
     for (strategy,), rows in daily.sort("strategy", "date").group_by("strategy", maintain_order=True):
@@ -28,24 +24,13 @@ def join_years(
             if old is None or _opening_book(part, own_positions, own_trades):
                 parts.append(part)
                 continue
-            ending = _ending_book(old, own_positions)
-            parts.append(_charge_switch(part, own_trades, ending, cost_bps=cost_bps, wait=max_wait_sessions))
+            ending = _ending_book(old, own_positions, costs=costs)
+            parts.append(_charge_switch(part, own_trades, ending, wait=max_wait_sessions))
     return pl.concat(parts) if parts else daily
 
 
-def scale_to_volatility(returns: ArrayLike, *, volatility: float, sessions_per_year: float) -> Floats:
-    """Returns (T,) times one constant, so that their annual volatility is ``volatility``.
-
-    Raises ValueError for a series without volatility.
-    """
-    series = np.asarray(returns, dtype=np.float64)
-    if not np.isfinite(sharpe(series, sessions_per_year=sessions_per_year)):
-        raise ValueError("scale_to_volatility: the series has no volatility to scale")
-    return series * (volatility / annual_volatility(series, sessions_per_year=sessions_per_year))
-
-
 def _opening_book(part: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFrame) -> bool:
-    """Whether the year's first session began with positions: held after its trades, less what was traded."""
+    """Return whether the year's first session began with positions (held after its trades, less what was traded)."""
     first = part["date"][0]
     held = positions.filter(pl.col("date") == first).select("ticker", amount="weight")
     traded = trades.filter(pl.col("date") == first).select("ticker", amount=-pl.col("weight_change"))
@@ -53,17 +38,19 @@ def _opening_book(part: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFr
     return bool((before["amount"].abs() > 1e-12).any())
 
 
-def _ending_book(part: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
-    """ticker, old: weights after the year's last session, as its prices have moved them."""
+def _ending_book(part: pl.DataFrame, positions: pl.DataFrame, *, costs: Costs) -> pl.DataFrame:
+    """Return ticker, bps (its cost) and old: the weight after the year's last session, as its prices have moved it."""
     last = part.row(-1, named=True)
     held = positions.filter(pl.col("date") == last["date"])
-    return held.select("ticker", old=(pl.col("weight") + pl.col("pnl")) / (1.0 + last["net_return"]))
+    return held.select(
+        "ticker",
+        old=(pl.col("weight") + pl.col("pnl")) / (1.0 + last["net_return"]),
+        bps=pl.Series(costs.bps(held["ticker"])),
+    )
 
 
-def _charge_switch(
-    part: pl.DataFrame, trades: pl.DataFrame, ending: pl.DataFrame, *, cost_bps: float, wait: int
-) -> pl.DataFrame:
-    """The year's daily rows with the trades of its entry measured from the old book instead of from cash."""
+def _charge_switch(part: pl.DataFrame, trades: pl.DataFrame, ending: pl.DataFrame, *, wait: int) -> pl.DataFrame:
+    """Return the year's daily rows with the trades of its entry measured from the old book instead of from cash."""
     opening_dates = part["date"].head(wait + 1)
     entries = (
         trades.filter(pl.col("date").is_in(opening_dates.implode()))
@@ -75,13 +62,16 @@ def _charge_switch(
         ending.join(entries, on="ticker", how="left")
         .with_columns(pl.col("date").fill_null(part["date"][0]), pl.col("entry").fill_null(0.0))
         .with_columns(extra=(pl.col("entry") - pl.col("old")).abs() - pl.col("entry").abs())
-        .group_by("date", maintain_order=True)
+        .group_by("date", "bps", maintain_order=True)
         .agg(pl.col("extra").sum())
+        .with_columns(paid=charge(pl.col("extra"), pl.col("bps")))
+        .group_by("date", maintain_order=True)
+        .agg(pl.col("extra", "paid").sum())
     )
-    extra = pl.col("extra").fill_null(0.0)
+    extra, paid = (pl.col(name).fill_null(0.0) for name in ("extra", "paid"))
     return (
         part.join(switch, on="date", how="left", maintain_order="left")
-        .with_columns(turnover=pl.col("turnover") + extra, cost=pl.col("cost") + extra * cost_bps * 1e-4)
+        .with_columns(turnover=pl.col("turnover") + extra, cost=pl.col("cost") + paid)
         .with_columns(net_return=pl.col("gross_return") - pl.col("cost"))
         .select(part.columns)
     )

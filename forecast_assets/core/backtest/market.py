@@ -1,8 +1,8 @@
-"""The panel as the simulation sees it: matrices over (session of the union grid, ticker)."""
+"""Prices, quotes and tradability of a panel as matrices over (session of the union grid, ticker)."""
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,14 +13,12 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MEMORY_DAYS = 60
-"""Calendar days before the first session that are read for the last close of a name without a quote on it."""
+"""Calendar days before the first session that are read for the last close of a ticker without a quote on it."""
 
 
 @dataclass(frozen=True)
 class Market:
-    """What can be traded when, at what price, and what a position earns until the next session. T sessions, N
-    tickers.
-    """
+    """What can be traded when, at what price, and what a position earns until the next session (T sessions, N tickers)."""
 
     dates: NDArray[np.datetime64]  # (T,) sessions on which some ticker has a quote
     tickers: tuple[str, ...]  # (N,)
@@ -29,10 +27,15 @@ class Market:
     growth: Floats  # (T, N) price of the next session over this one's; the last session runs to its own close
     quoted: Bools  # (T, N)
     tradable: Bools  # (T, N) quoted, and an order from before a hole has not been cancelled
-    ended: Bools  # (T, N) the ticker is gone for good: what is left is realised at the last price
+    ended: Bools  # (T, N) the ticker is no longer listed: what is left is sold at the last price
+
+    def rows(self, first: int | None, end: int | None) -> "Market":
+        """Return the sessions from row ``first`` up to, not including, row ``end``."""
+        matrices = ("dates", "price", "growth", "quoted", "tradable", "ended")
+        return replace(self, **{name: getattr(self, name)[first:end] for name in matrices})
 
     def columns_of(self, tickers: Sequence[str]) -> NDArray[np.intp]:
-        """Column of each ticker; raises ValueError for one that the panel lacks."""
+        """Return the column of each ticker; raises ValueError for one that the panel lacks."""
         if missing := sorted(set(tickers) - set(self.tickers)):
             raise ValueError(f"calendar_panel: {len(missing)} tickers have no row: {missing[:5]}")
         return np.searchsorted(np.array(self.tickers), np.asarray(tickers, dtype=np.str_))
@@ -47,7 +50,7 @@ def market(
     execution: Literal["next_open", "same_close"],
     max_wait_sessions: int,
 ) -> Market:
-    """Matrices of ``tickers`` over the union sessions ``first`` to ``last``, both included.
+    """Return the matrices of ``tickers`` over the union sessions ``first`` to ``last``, both included.
 
     Prices are in local currency. One session after ``last`` is read, where the panel has it, to mark the last row. An
     order that waits through more than ``max_wait_sessions`` filled sessions, or through a hole that ends the segment,
@@ -84,7 +87,7 @@ def market(
 def _whole_panel(
     calendar_panel: pl.DataFrame, tickers: list[str]
 ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64], NDArray[np.intp]]:
-    """Union sessions of all tickers; last quote and region code of the wanted ones."""
+    """Return the union sessions of all tickers; last quote and region code of the wanted ones."""
     real = calendar_panel.lazy().filter(~pl.col("is_missing"))
     union = real.select(pl.col("date").unique().sort()).collect()["date"].to_numpy().astype("datetime64[D]")
     facts = (
@@ -107,14 +110,14 @@ def _matrices(
     execution: Literal["next_open", "same_close"],
     max_wait_sessions: int,
 ) -> tuple[Floats, Floats, Bools, Bools]:
-    """(price, close carried forward, quoted, tradable), each (T, N) over ``grid``."""
+    """Return (price, close carried forward, quoted, tradable), each (T, N) over ``grid``."""
     rows = calendar_panel.filter(
         pl.col("date").is_between(pl.lit(grid[0]), pl.lit(grid[-1])) & pl.col("ticker").is_in(tickers)
     ).select("date", "ticker", "open", "close", "is_missing", "segment")
     day = np.searchsorted(grid, rows["date"].to_numpy().astype("datetime64[D]"))
     column = pl.Series(tickers)
-    name = rows.select(pl.col("ticker").replace_strict(column, pl.int_range(len(column), eager=True))).to_series()
-    cell = (day, name.to_numpy())
+    place = rows.select(pl.col("ticker").replace_strict(column, pl.int_range(len(column), eager=True))).to_series()
+    cell = (day, place.to_numpy())
     shape = (len(grid), len(tickers))
     raw_open, raw_close = np.full(shape, np.nan), np.full(shape, np.nan)
     filled, segment = np.zeros(shape, dtype=bool), np.full(shape, -1)
@@ -128,13 +131,13 @@ def _matrices(
 
 
 def _forward_fill(values: Floats) -> Floats:
-    """Down the first axis; leading NaNs stay."""
+    """Carry values down the first axis; leading NaNs stay."""
     row = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
     return np.take_along_axis(values, np.maximum.accumulate(row, axis=0), axis=0)
 
 
 def _not_cancelled(quoted: Bools, filled: Bools, segment: NDArray[np.int64], max_wait_sessions: int) -> Bools:
-    """Where a quote meets an order that is still alive (see ``market``)."""
+    """Return where a quote would fill an order that has not been cancelled (see ``market``)."""
     waited = np.zeros(quoted.shape[1], dtype=np.int64)
     last_segment = np.full(quoted.shape[1], -1, dtype=np.int64)
     alive = np.zeros_like(quoted)

@@ -1,7 +1,4 @@
-"""The two score tables of the report: one row per model, horizon and year; one per strategy and year.
-
-``year`` is null in the rows over all years. A figure that the data leave undefined is null.
-"""
+"""The score table of strategies: one row per strategy and year; undefined figures are null."""
 
 import polars as pl
 
@@ -16,15 +13,16 @@ from forecast_assets.core.scores.trading import (
     sessions_per_year,
     sharpe,
 )
+from forecast_assets.core.specs import CostBps
 
 
 def strategy_metrics(
-    daily: pl.DataFrame, *, market: pl.DataFrame | None, cost_bps: float, samples: int, seed: int
+    daily: pl.DataFrame, *, market: pl.DataFrame | None, cost_bps: CostBps, samples: int, seed: int
 ) -> pl.DataFrame:
-    """Scores of joined daily tables, per strategy x year and over all years.
+    """Return the scores of joined daily tables, per strategy x year and over all years (``year`` null).
 
-    ``market``: daily table of the equal-weight book, for the past-only beta hedge (None: hedged_sharpe is null).
-    ``cost_bps`` is what changing the hedge costs. Columns: strategy, year, sessions, annual_return (net, compound),
+    ``market``: daily table of the equal-weight book, for the past-only beta hedge (None: hedged_sharpe is null), whose
+    changes pay ``cost_bps``. Columns: strategy, year, sessions, annual_return (net, compound),
     annual_volatility, sharpe (net) with its bootstrap interval sharpe_low, sharpe_high, gross_sharpe, hedged_sharpe,
     max_drawdown, hit_ratio, turnover, gross_exposure, net_exposure (daily means), break_even_cost_bps.
     """
@@ -45,8 +43,8 @@ def strategy_metrics(
 def _scores(part: pl.DataFrame, *, per_year: float, samples: int, seed: int) -> dict[str, float]:
     net, gross, turnover = (part[name].to_numpy() for name in ("net_return", "gross_return", "turnover"))
     interval: Interval = sharpe_interval(net, sessions_per_year=per_year, samples=samples, seed=seed)
-    known = part["hedged"].null_count() == 0
-    hedged = sharpe(part["hedged"].to_numpy(), sessions_per_year=per_year) if known else float("nan")
+    is_hedged = part["hedged"].null_count() == 0
+    hedged = sharpe(part["hedged"].to_numpy(), sessions_per_year=per_year) if is_hedged else float("nan")
     return {
         "sessions": len(part),
         "annual_return": annual_return(net, sessions_per_year=per_year),

@@ -1,4 +1,4 @@
-"""The book that the simulation's rules will hold after the next open, as it can be told the night before."""
+"""Target positions: the book to hold after the next open by the simulation's rules, computed the night before."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ POSITIONS_SCHEMA: dict[str, pl.DataType] = {
 
 
 LONGEST_CLOSURE_SESSIONS = 10
-"""Union sessions that an exchange may be shut for (Tokyo in 2019: 6); a longer silence is a feed that has stopped."""
+"""Union sessions that an exchange may be shut for (Tokyo in 2019: 6); after more the feed counts as broken."""
 
 
 def target_positions(
@@ -34,25 +34,23 @@ def target_positions(
     unconditional_mean: float,
     previous_book: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
-    """The book to hold after the open that follows ``until``, from what is known at the close of that day.
+    """Return the book to hold after the open that follows ``until``, from data up to the close of that day.
 
-    Arguments as of ``simulate``; forecasts and rows after ``until`` are not read. One row per name that is held or
-    traded, sorted by ticker: ``weight_now`` as prices have moved it up to the last close, ``weight_target`` after the
-    trade. It is ``simulate`` itself, carried one session beyond the panel, on which every name that is still alive opens
-    at its last close. A name that turns out to be shut keeps its ``weight_now`` and the order waits; where the open
-    differs from the last close, smoothing (a ``w_held``) shifts a weight by ``a`` times what the price moved it.
-
-    A name silent for longer (see ``next_open``) counts as gone, as in ``simulate``: realised at its last price.
-
-    With ``execution`` same_close the trades are those of the last close itself.
+    Arguments as of ``simulate``; forecasts and rows after ``until`` are not read. One row per ticker that is held or
+    traded, sorted: ``weight_now`` as prices have moved it up to the last close, ``weight_target`` after the trade.
+    It is ``simulate`` itself, run one session beyond the panel, on which every listed ticker opens at its last close. A
+    ticker whose exchange turns out to be shut keeps its ``weight_now`` and the order waits; where the open differs from
+    the last close, smoothing (a ``w_held``) shifts a weight by ``a`` times what the price moved it. A ticker that
+    ``next_open`` leaves out is sold at its last price, as in ``simulate``. With ``execution`` same_close the trades are
+    those of the last close itself.
     """
-    known = calendar_panel.filter(pl.col("date") <= until)
+    past = calendar_panel.filter(pl.col("date") <= until)
     opens = spec.execution == "next_open"
     following = until + dt.timedelta(days=1)
-    seen = pl.concat([known, next_open(known, date=following, max_wait_sessions=spec.max_wait_sessions)])
+    seen = pl.concat([past, next_open(past, date=following, max_wait_sessions=spec.max_wait_sessions)])
     simulation = simulate(
         forecasts.filter(pl.col("date") <= until),
-        seen if opens else known,
+        seen if opens else past,
         year=year,
         spec=spec,
         unconditional_mean=unconditional_mean,
@@ -75,10 +73,10 @@ def target_positions(
 
 
 def next_open(calendar_panel: pl.DataFrame, *, date: dt.date, max_wait_sessions: int) -> pl.DataFrame:
-    """Rows of a supposed session on ``date``: every name opens and closes at its last close.
+    """Return the rows of a supposed session on ``date``, on which every ticker opens and closes at its last close.
 
-    Left out is a name that has missed more than ``max_wait_sessions`` sessions of its own exchange since its last quote
-    (an order for it would have been cancelled, or it is gone), or whose exchange has been silent for more than
+    Left out is a ticker that has missed more than ``max_wait_sessions`` sessions of its own exchange since its last quote
+    (an order for it would have been cancelled, or it is delisted), or whose exchange has had no quote for more than
     ``LONGEST_CLOSURE_SESSIONS``.
     """
     quotes = calendar_panel.filter(~pl.col("is_missing")).sort("ticker", "date")

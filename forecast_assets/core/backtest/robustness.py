@@ -1,4 +1,4 @@
-"""Would the book still earn if trading cost more, if it were larger, slower, or half of the universe were gone?"""
+"""Robustness of a book: other costs, a larger size, a session's delay, and each half of the universe."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from forecast_assets.core.backtest.costs import charge
 from forecast_assets.core.scores.trading import EPS, annual_mean, break_even_cost_bps, sessions_per_year, sharpe
 
 COSTS_BPS = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -18,44 +19,45 @@ HALVES = ("A", "B")
 
 
 def cost_curve(book: pl.DataFrame, *, costs_bps: Sequence[float] = COSTS_BPS) -> list[dict[str, float]]:
-    """cost_bps, net_annual_mean and sharpe of one strategy's trades at other costs a side.
+    """Return cost_bps, net_annual_mean and sharpe of one strategy's trades at other costs a side.
 
-    ``book``: its daily table (date, gross_return, turnover). The trades stay those that were made: a book that knew of
-    higher costs would have traded less.
+    ``book``: its daily table (date, gross_return, turnover). The trades stay the same: sized for higher costs, the book
+    would have traded less.
     """
     per_year = sessions_per_year(book["date"].to_numpy())
     gross, turnover = book["gross_return"].to_numpy(), book["turnover"].to_numpy()
     curve = []
     for bps in costs_bps:
-        net = gross - turnover * bps * 1e-4
+        net = gross - charge(turnover, bps)
         curve.append({"cost_bps": bps, **_scores(net, per_year)})
     return curve
 
 
 def delayed(book: pl.DataFrame, late: pl.DataFrame) -> dict[str, float]:
-    """Net Sharpe ratio and annual mean of a strategy and of the same one a session later, on the same sessions."""
+    """Return net Sharpe ratio and annual mean of a strategy and of the same one a session later, on the same sessions."""
     per_year = sessions_per_year(book["date"].to_numpy())
     now, later = (_scores(table["net_return"].to_numpy(), per_year) for table in (book, late))
     return {**now, **{f"{name}_late": value for name, value in later.items()}}
 
 
 def universe_half(ticker: str) -> str:
-    """The half of the universe a ticker belongs to: by a digest of its name, so that it never changes sides."""
+    """Return the half of the universe a ticker belongs to, by a hash of its name: it never changes."""
     return HALVES[hashlib.sha256(ticker.encode()).digest()[0] & 1]
 
 
 def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.DataFrame) -> list[dict[str, Any]]:
-    """half, tickers, net_annual_mean, sharpe, break_even_cost_bps: what each half of the names adds to one strategy.
+    """Return half, tickers, net_annual_mean, sharpe, break_even_cost_bps: what each half of the tickers contributes.
 
     ``book``, ``positions``, ``trades``: the strategy's tables; the two halves' returns sum to the book's.
     """
     held = positions.select("date", "ticker", value="pnl", turnover=0.0)
     paid = trades.select("date", "ticker", value=pl.lit(0.0), turnover=pl.col("weight_change").abs(), cost="cost")
     rows = pl.concat([held.with_columns(cost=pl.lit(0.0)), paid], how="diagonal")
-    names = rows["ticker"].unique()
+    tickers = rows["ticker"].unique()
     side = pl.DataFrame(
-        {"ticker": names, "half": [universe_half(name) for name in names]}, schema_overrides={"half": pl.String}
-    )  # a book that never traded has no names, and no type to infer from them
+        {"ticker": tickers, "half": [universe_half(ticker) for ticker in tickers]},
+        schema_overrides={"half": pl.String},
+    )  # a book that never traded has no tickers, and no type to infer from them
     daily = (
         rows.join(side, on="ticker")
         .group_by("half", "date", maintain_order=True)
@@ -79,7 +81,7 @@ def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.Data
 
 
 def liquidity(calendar_panel: pl.LazyFrame) -> pl.LazyFrame:
-    """date, ticker, traded_value, volatility: means over the 20 quoted sessions before each, none of the day's own.
+    """Return date, ticker, traded_value, volatility: over the 20 quoted sessions before each, without the day itself.
 
     ``traded_value``: close x volume in local currency; ``volatility``: of the daily log return.
     """
@@ -106,31 +108,31 @@ def liquidity(calendar_panel: pl.LazyFrame) -> pl.LazyFrame:
 def capacity(
     book: pl.DataFrame, trades: pl.DataFrame, liquid: pl.DataFrame, *, books: Sequence[float] = BOOKS
 ) -> dict[str, Any]:
-    """How large the book can get before its own impact eats what it earns net of the flat costs.
+    """Return how large the book can get before its market impact exceeds what it earns net of costs.
 
     The square-root rule (Torre 1997; Almgren, Thum, Hauptmann and Li 2005) with coefficient 1: a trade worth ``v``
     moves its price by ``volatility x sqrt(v / traded_value)``. ``book``: the strategy's daily table; ``trades``: its
     trades; ``liquid``: as from ``liquidity``. Book sizes count one unit of every currency alike, and all of equity at
     the size it began with. Returns curve (book, net_annual_mean), break_even_book (None where the book loses anyway)
-    and unpriced_share: the share of the turnover that has no traded value or volatility, and is taken as free.
+    and unpriced_share: the share of the turnover without a traded value or volatility, counted as free.
     """
     priced = (
         trades.select("date", "ticker", size=pl.col("weight_change").abs())
         .join(liquid, on=["date", "ticker"], how="left")
-        .with_columns(known=(pl.col("traded_value") > 0) & pl.col("volatility").is_finite())
+        .with_columns(has_price=(pl.col("traded_value") > 0) & pl.col("volatility").is_finite())
     )
     per_year = sessions_per_year(book["date"].to_numpy())
-    impact = priced.filter("known").select(
+    impact = priced.filter("has_price").select(
         (pl.col("volatility") * pl.col("size") ** 1.5 / pl.col("traded_value").sqrt()).sum()
     )
     drag = float(impact.item() or 0.0) / len(book) * per_year  # a year, for a book of 1; grows with its square root
     net = annual_mean(book["net_return"].to_numpy(), sessions_per_year=per_year)
     total = float(priced["size"].sum())
-    known = float(priced.filter("known")["size"].sum())
+    priced_size = float(priced.filter("has_price")["size"].sum())
     return {
         "curve": [{"book": size, "net_annual_mean": net - drag * size**0.5} for size in books],
         "break_even_book": (net / drag) ** 2 if net > 0 and drag > EPS else None,
-        "unpriced_share": 1.0 - known / total if total > EPS else 0.0,
+        "unpriced_share": 1.0 - priced_size / total if total > EPS else 0.0,
     }
 
 

@@ -1,4 +1,4 @@
-"""The trading simulation: one strategy, one year, decided at the close and executed at each ticker's next open.
+"""The trading simulation of one strategy and one year: decided at the close, executed at each ticker's next open.
 
 A row of the daily table is a session of the union grid: the trades made on it (at each ticker's open, or at its close
 when ``execution`` is ``same_close``) and what the book then earns until the next session's. Returns are in local
@@ -13,13 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.core.backtest.accounting import Simulation, account_tables, keep_book
+from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.market import Market, market
-from forecast_assets.core.backtest.sizing import (
-    capped_book,
-    carry,
-    kelly_sizes,
-    tranches,
-)
+from forecast_assets.core.backtest.sizing import capped_book, carry, kelly_sizes, tranches
 from forecast_assets.core.specs import BacktestSpec
 
 Floats = NDArray[np.float64]
@@ -42,9 +38,8 @@ def simulate(
     traded. ``unconditional_mean``: expected simple return over that horizon in the fold's training labels.
     ``previous_book``: weights held when the year begins (``Simulation.ending`` of the year before), else cash. The book
     that the validation forecasts imply is entered, and paid for, on the first session. ``delay_sessions``: union
-    sessions that every order comes later than the rules say. ``through``: last session that is traded, that of the last
-    test decision unless given. Raises ValueError where the table holds several models, no
-    test decision, or a decision on a session without a quote.
+    sessions by which every order is late. ``through``: last session that is traded, that of the last test decision
+    unless given. Raises ValueError where the table holds several models, and as ``decision_grid``.
     """
     if (models := forecasts["model"].unique().to_list()) and len(models) > 1:
         raise ValueError(f"simulate: one model at a time, the table holds {sorted(models)}")
@@ -56,7 +51,7 @@ def simulate(
         unconditional_mean=unconditional_mean,
         kelly_fraction=spec.kelly_fraction,
         sigma_floor=spec.sigma_floor,
-        cost_bps=spec.cost_bps,
+        round_trip=Costs.of(spec.cost_bps, calendar_panel).rates(rows["ticker"]).round_trip(),
     )
     decisions = rows.select("date", "ticker", "split", size=pl.Series(sizes, dtype=pl.Float64))
     strategy = models[0] if models else "none"
@@ -83,9 +78,7 @@ def trade_sizes(
     delay_sessions: int = 0,
     through: dt.date | None = None,
 ) -> Simulation:
-    """Trade sizes given per decision: columns date, ticker, split, size (weight before neutrality, gross cap,
-    tranches).
-    """
+    """Trade sizes (date, ticker, split, size: a weight before neutrality, gross cap and tranches) as `simulate` does."""
     view, size, first_test = decision_grid(
         decisions, calendar_panel, spec=spec, previous_book=previous_book, through=through
     )
@@ -95,13 +88,12 @@ def trade_sizes(
     later = min(delay_sessions + (spec.execution == "next_open"), len(target))
     orders = np.concatenate([np.full((later, size.shape[1]), np.nan), target[: len(target) - later]])
     smoothing = np.full(size.shape, spec.smoothing)
-    paper = keep_book(head(view, first_test + 1), orders[: first_test + 1], smoothing=smoothing, cost_bps=0.0)
-    test, orders, smoothing = tail(view, first_test), orders[first_test:], smoothing[first_test:]
+    paper = keep_book(view.rows(None, first_test + 1), orders[: first_test + 1], smoothing=smoothing, costs=Costs(0.0))
+    test, orders, smoothing = view.rows(first_test, None), orders[first_test:], smoothing[first_test:]
     enter(test, paper.weight[-1], orders, smoothing, limit=spec.max_wait_sessions)
-    ledger = keep_book(
-        test, orders, smoothing=smoothing, cost_bps=spec.cost_bps, previous=book_weights(test, previous_book)
-    )
-    return account_tables(test, ledger, strategy=strategy, year=year)
+    costs, previous = Costs.of(spec.cost_bps, calendar_panel), book_weights(test, previous_book)
+    accounts = keep_book(test, orders, smoothing=smoothing, costs=costs, previous=previous)
+    return account_tables(test, accounts, strategy=strategy, year=year)
 
 
 def decision_grid(
@@ -112,9 +104,10 @@ def decision_grid(
     previous_book: Mapping[str, float] | None,
     through: dt.date | None = None,
 ) -> tuple[Market, Floats, int]:
-    """The market from the first decision to the last, the sizes (T, N) on it, and the first test row.
+    """Return the market from the first decision to the last, the sizes (T, N) on it, and the first test row.
 
-    Size 0: a ticker is quoted on a decision day and not decided on. NaN: it is shut, or nobody decides.
+    Size 0: a ticker is quoted on a decision day without a decision. NaN: its exchange is shut, or no ticker has one.
+    Raises ValueError without a test decision, for one given twice, or on a session without a quote of its ticker.
     """
     test = decisions.filter(pl.col("split") == "test")
     if test.is_empty():
@@ -143,50 +136,27 @@ def decision_grid(
 
 
 def book_weights(view: Market, book: Mapping[str, float] | None) -> Floats:
-    """A book given by ticker as weights (N,)."""
+    """Return a book given by ticker as weights (N,)."""
     weights = np.zeros(len(view.tickers))
     if book:
         weights[view.columns_of(list(book))] = list(book.values())
     return weights
 
 
-def head(view: Market, rows: int) -> Market:
-    """The first rows of a market."""
-    return _cut(view, slice(0, rows))
-
-
-def tail(view: Market, first: int) -> Market:
-    """The market from a row on."""
-    return _cut(view, slice(first, None))
-
-
-def _cut(view: Market, rows: slice) -> Market:
-    return Market(
-        dates=view.dates[rows],
-        tickers=view.tickers,
-        region=view.region,
-        price=view.price[rows],
-        growth=view.growth[rows],
-        quoted=view.quoted[rows],
-        tradable=view.tradable[rows],
-        ended=view.ended[rows],
-    )
-
-
 def enter(view: Market, book: Floats, orders: Floats, smoothing: Floats, *, limit: int) -> None:
-    """Write into ``orders`` and ``smoothing`` that each name enters ``book`` (N,) at once, on its first session.
+    """Write into ``orders`` and ``smoothing`` that each ticker enters ``book`` (N,) at once, on its first session.
 
-    The year's first union session is a holiday on some exchanges: their names enter when they open.
+    The year's first union session is a holiday on some exchanges: their tickers enter when they open.
     """
     orders[0] = book
     opens = np.where(view.tradable.any(axis=0), view.tradable.argmax(axis=0), limit + 1)
-    name = np.flatnonzero(opens <= limit)
-    orders[opens[name], name] = book[name]
-    smoothing[opens[name], name] = 0.0
+    column = np.flatnonzero(opens <= limit)
+    orders[opens[column], column] = book[column]
+    smoothing[opens[column], column] = 0.0
 
 
 def _targets(size: Floats, region: NDArray[np.intp], spec: BacktestSpec) -> Floats:
-    """Sizes of the decision days (T, N) -> the book to hold after each of them."""
+    """Return the book to hold after each decision day from its sizes (T, N)."""
     carried = carry(size, limit=spec.max_wait_sessions)
     capped = capped_book(
         carried, region, neutral=spec.book == "neutral", name_cap=spec.name_cap, gross_cap=spec.gross_cap

@@ -1,4 +1,4 @@
-"""From a predictive distribution to a book: fractional Kelly, caps, neutrality, tranches.
+"""Position sizes from a predictive distribution: fractional Kelly, caps, region neutrality, tranches.
 
 Matrices are (T, N): decision sessions by tickers, weights as fractions of equity.
 """
@@ -9,18 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 ROUNDING = 1e-12
-"""Weights up to this are arithmetic's, not anybody's."""
+"""Weights up to this size are rounding errors."""
 
 ALTERNATIONS = 30
 
 
 def unconditional_simple_return(log_returns: ArrayLike) -> float:
-    """Mean simple return of (any shape of) log returns, NaN left out: what is expected without a forecast."""
-    known = np.asarray(log_returns, dtype=np.float64)
-    known = known[np.isfinite(known)]
-    if not known.size:
+    """Return the mean simple return of log returns (any shape), NaN left out: the expectation without a forecast."""
+    matured = np.asarray(log_returns, dtype=np.float64)
+    matured = matured[np.isfinite(matured)]
+    if not matured.size:
         raise ValueError("unconditional_simple_return: no finite return")
-    return float(np.expm1(known).mean())
+    return float(np.expm1(matured).mean())
 
 
 def kelly_sizes(
@@ -31,26 +31,23 @@ def kelly_sizes(
     unconditional_mean: float,
     kelly_fraction: float,
     sigma_floor: float,
-    cost_bps: float,
+    round_trip: Floats,
 ) -> Floats:
-    """Weight of each forecast on its own; ``mean`` and ``sigma`` of the log return over the horizon, any shape.
+    """Return the weight of each forecast on its own; ``mean``, ``sigma``: of the log return over the horizon, one shape.
 
     Fractional Kelly (Thorp 2006): ``fraction * edge / sigma^2``, where the edge is the expected simple return
-    ``mean + sigma^2 / 2`` less ``unconditional_mean`` (that of the fold's training labels, so that a forecast without
-    news sizes to zero). Zero where |edge| does not pay a round trip of ``2 cost_bps``; ``sigma`` is at least the
-    one-session ``sigma_floor`` times the root of the horizon. Not capped yet: half-Kelly on a 20-session forecast is
-    beyond any sensible cap for nearly every name, so a cap before neutrality would leave of a cross-section its signs.
+    ``mean + sigma^2 / 2`` less ``unconditional_mean`` (that of the fold's training labels, so that a forecast equal to it
+    sizes to zero). Zero where |edge| does not pay for buying and selling again (``round_trip``, a fraction of the value);
+    ``sigma`` is at least the one-session ``sigma_floor`` times the root of the horizon. Not capped: half-Kelly on a
+    20-session forecast exceeds any sensible cap for nearly every ticker, and capped before neutrality only signs were left.
     """
     edge = mean + sigma**2 / 2.0 - unconditional_mean
     variance = np.maximum(sigma, sigma_floor * np.sqrt(horizon_sessions)) ** 2
-    return np.where(np.abs(edge) > 2.0 * cost_bps * 1e-4, kelly_fraction * edge / variance, 0.0)
+    return np.where(np.abs(edge) > round_trip, kelly_fraction * edge / variance, 0.0)
 
 
 def carry(sizes: Floats, *, limit: int) -> Floats:
-    """Sizes (T, N) with NaN where a ticker is shut -> its last one for up to ``limit`` sessions, then 0.
-
-    A European name keeps its size over a local holiday.
-    """
+    """Replace NaN (exchange shut) in sizes (T, N) by the ticker's last size for up to ``limit`` sessions, then by 0."""
     session = np.arange(len(sizes))[:, None]
     last = np.maximum.accumulate(np.where(np.isnan(sizes), -1, session), axis=0)
     carried = np.take_along_axis(sizes, np.maximum(last, 0), axis=0)
@@ -58,9 +55,9 @@ def carry(sizes: Floats, *, limit: int) -> Floats:
 
 
 def demean_within_region(sizes: Floats, region: NDArray[np.intp]) -> Floats:
-    """Per session and region, the mean of the names that trade (size other than 0) is taken off them.
+    """Subtract per session and region the mean of the tickers that trade (size other than 0).
 
-    ``sizes`` (T, N), ``region`` (N,) codes. A name that trades alone in its region ends at zero.
+    ``sizes`` (T, N), ``region`` (N,) codes. A ticker that trades alone in its region ends at zero.
     """
     member = np.eye(int(region.max(initial=0)) + 1)[region]  # (N, R)
     trades = (sizes != 0).astype(np.float64)
@@ -70,11 +67,11 @@ def demean_within_region(sizes: Floats, region: NDArray[np.intp]) -> Floats:
 
 
 def capped_book(sizes: Floats, region: NDArray[np.intp], *, neutral: bool, name_cap: float, gross_cap: float) -> Floats:
-    """Sizes (T, N) -> weights whose absolute sum is at most ``gross_cap`` and none of which exceeds ``name_cap``.
+    """Return weights of absolute sum at most ``gross_cap``, each at most ``name_cap``, from sizes (T, N).
 
-    The gross cap scales a session as a whole and comes first: it keeps the names' proportions, which the name cap then
-    cuts off at the top. With ``neutral`` the weights sum to zero within each region: taking the mean off and clipping
-    are projections onto two convex sets, and done in turn they meet where both hold (Bregman 1965).
+    The gross cap comes first and scales a session as a whole, so that proportions stay; the name cap then clips the
+    largest. With ``neutral`` the weights sum to zero within each region: subtracting the mean and clipping are
+    projections onto two convex sets, and repeated alternately they converge to both (Bregman 1965).
     """
     book = demean_within_region(sizes, region) if neutral else sizes
     gross = np.abs(book).sum(axis=1, keepdims=True)
@@ -89,18 +86,17 @@ def capped_book(sizes: Floats, region: NDArray[np.intp], *, neutral: bool, name_
 
 
 def _scaled_regions(book: Floats, region: NDArray[np.intp], *, name_cap: float) -> Floats:
-    """Regions with a name still beyond the cap, by what the projections left, scaled down as a whole: they stay neutral."""
+    """Scale down as a whole each region in which the projections left a ticker beyond the cap: it stays neutral."""
     scaled = book.copy()
     for code in np.unique(region):
-        names = region == code
-        largest = np.abs(book[:, names]).max(axis=1, keepdims=True)
-        scaled[:, names] *= name_cap / np.maximum(largest, name_cap)
+        own = region == code
+        largest = np.abs(book[:, own]).max(axis=1, keepdims=True)
+        scaled[:, own] *= name_cap / np.maximum(largest, name_cap)
     return scaled
 
 
 def tranches(book: Floats, *, horizon_sessions: int) -> Floats:
-    """The mean of the last ``horizon_sessions`` rows (T, N): one tranche per decision session, each held for the
-    horizon.
+    """Return the mean of the last ``horizon_sessions`` rows (T, N): a tranche per decision, held for the horizon.
 
     Before that many decisions have been made the missing tranches are empty.
     """

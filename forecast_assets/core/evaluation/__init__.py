@@ -1,1 +1,1 @@
-"""From forecasts to a verdict: simulation, statistics, report."""
+"""Forecast scores, significance, multiple testing, overfitting, trials and diagnostics."""

@@ -1,22 +1,17 @@
-"""What calibration changed: coverage and pinball loss of the same decisions before and after."""
-
-from typing import TYPE_CHECKING
+"""Effect of calibration: coverage and pinball loss of the same forecasts before and after."""
 
 import polars as pl
 
 from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
 from forecast_assets.core.scores.quantile import pinball
 
-if TYPE_CHECKING:
-    pass
-
 VARIANTS = ("raw", "calibrated")
 
 
 def calibration_effect(raw: pl.DataFrame, calibrated: pl.DataFrame) -> pl.DataFrame:
-    """Per variant, split, horizon and year: outcomes, coverage_95, coverage_90 and mean pinball loss.
+    """Return outcomes, coverage_95, coverage_90 and mean pinball per variant, split, horizon and year.
 
-    Two forecast tables of one model's decisions; outcomes that have not matured are left out.
+    ``raw``, ``calibrated``: forecast tables of the same model and dates; what has not matured is left out.
     """
     return (
         scored_variants(raw, calibrated)
@@ -27,7 +22,7 @@ def calibration_effect(raw: pl.DataFrame, calibrated: pl.DataFrame) -> pl.DataFr
 
 
 def scored_variants(raw: pl.DataFrame, calibrated: pl.DataFrame) -> pl.DataFrame:
-    """Both tables, one below the other, with variant, coverage_95, coverage_90 and pinball of each matured row."""
+    """Return both tables, one below the other, with variant, coverage_95, coverage_90 and pinball of each matured row."""
     parts = []
     for variant, table in zip(VARIANTS, (raw, calibrated), strict=True):
         matured = table.filter(pl.col("y").is_not_null())

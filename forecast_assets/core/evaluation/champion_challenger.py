@@ -1,4 +1,4 @@
-"""Champion and challenger on the same matured decisions, and whether the challenger may take over."""
+"""Champion-challenger comparison on the same matured forecasts, and whether the challenger is promoted."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ from forecast_assets.core.specs import NightlySpec
 Floats = NDArray[np.float64]
 
 BANDS = {0.95: (0.025, 0.975), 0.90: (0.05, 0.95)}
-"""Nominal coverage of each band that is judged -> its levels."""
+"""Nominal coverage of each band -> its levels."""
 
 
 @dataclass(frozen=True)
 class HorizonScore:
-    """Both on the decisions of one horizon. Pinball in log-return units, mean over levels, names, then days."""
+    """Scores of one horizon. Pinball in log-return units, mean over levels, tickers, then days."""
 
     horizon_sessions: int
     champion_pinball: float
@@ -31,7 +31,7 @@ class HorizonScore:
 
 @dataclass(frozen=True)
 class ChallengerScores:
-    """The verdict on a challenger and what it rests on."""
+    """The result of a champion-challenger comparison."""
 
     promoted: bool
     worse: bool  # neither promoted nor worse: the same forecasts
@@ -45,35 +45,35 @@ class ChallengerScores:
 def challenger_scores(
     champion: Floats, challenger: Floats, *, y: Floats, date: NDArray[np.int64], spec: NightlySpec
 ) -> ChallengerScores:
-    """Score both on M matured decisions and judge.
+    """Score both on M matured forecasts, and decide on promotion.
 
     ``champion`` and ``challenger`` (M, 3, 7) quantiles, ``y`` (M, 3) outcomes, ``date`` (M,) days. The challenger is
     promoted where its pinball, as the mean over horizons of its ratio to the champion's (so that the longest horizon
-    does not drown the others), is at most 1; no horizon's ratio is above 1 with its whole interval; and no band's
-    coverage lies further from nominal than the champion's by more than ``spec.coverage_tolerance``. A challenger with
-    the champion's very forecasts changes nothing and is not promoted. Raises ValueError on an outcome or a quantile
+    does not drown the others), is at most 1; no horizon's interval of the ratio lies above 1; and no band's coverage
+    lies further from nominal than the champion's by more than ``spec.coverage_tolerance``. A challenger with exactly the
+    champion's forecasts is not promoted. Raises ValueError on an outcome or a quantile
     that is not finite.
     """
     for name, values in (("champion", champion), ("challenger", challenger), ("outcome", y)):
         if (bad := int((~np.isfinite(values)).sum())) or not values.size:
-            raise ValueError(f"shadow scores: {bad} of {values.size} {name} values are not finite; all have to be")
+            raise ValueError(f"champion-challenger comparison: {bad} of {values.size} {name} values are not finite")
     days, day = np.unique(date, return_inverse=True)
     scores = tuple(
         _score(champion[:, k], challenger[:, k], y=y[:, k], day=day, horizon=horizon, spec=spec)
         for k, horizon in enumerate(HORIZONS)
     )
     ratio = float(np.mean([score.ratio.estimate for score in scores]))
-    against = _objections(scores, ratio=ratio, tolerance=spec.coverage_tolerance)
+    reasons = _reasons_against(scores, ratio=ratio, tolerance=spec.coverage_tolerance)
     same = np.array_equal(champion, challenger)
     scope = f"over {len(days)} sessions and {len(date)} matured decisions"
-    praise = f"pinball is {ratio:.4f} of the champion's {scope}, and no coverage is further from nominal "
-    praise += f"by more than {spec.coverage_tolerance:g}"
+    summary = f"pinball is {ratio:.4f} of the champion's {scope}, and no coverage is further from nominal "
+    summary += f"by more than {spec.coverage_tolerance:g}"
     if same:
-        praise = "no member became better than the champion's on validation: the forecasts are the same"
+        summary = "no member became better than the champion's on validation: the forecasts are the same"
     return ChallengerScores(
-        promoted=not against and not same,
-        worse=bool(against),
-        why=tuple(against or [praise]),
+        promoted=not reasons and not same,
+        worse=bool(reasons),
+        why=tuple(reasons or [summary]),
         ratio=ratio,
         sessions=len(days),
         decisions=len(date),
@@ -81,8 +81,8 @@ def challenger_scores(
     )
 
 
-def challenger_table(shadow: ChallengerScores) -> pl.DataFrame:
-    """The scores as one row per horizon."""
+def challenger_table(comparison: ChallengerScores) -> pl.DataFrame:
+    """Return the scores as one row per horizon."""
     return pl.DataFrame(
         {
             "horizon": score.horizon_sessions,
@@ -94,7 +94,7 @@ def challenger_table(shadow: ChallengerScores) -> pl.DataFrame:
             **{f"champion_coverage_{band:.0%}"[:-1]: share for band, share in score.champion_coverage.items()},
             **{f"challenger_coverage_{band:.0%}"[:-1]: share for band, share in score.challenger_coverage.items()},
         }
-        for score in shadow.horizons
+        for score in comparison.horizons
     )
 
 
@@ -120,8 +120,8 @@ def _coverage(y: Floats, quantiles: Floats) -> dict[float, float]:
     return {level: coverage(y, low, high) for level, (low, high) in low_high.items()}
 
 
-def _objections(scores: tuple[HorizonScore, ...], *, ratio: float, tolerance: float) -> list[str]:
-    """One sentence per reason against the challenger."""
+def _reasons_against(scores: tuple[HorizonScore, ...], *, ratio: float, tolerance: float) -> list[str]:
+    """Return one sentence per reason against promotion."""
     found = []
     if not ratio <= 1.0:
         found.append(f"pinball is worse: {ratio:.4f} of the champion's, mean over horizons")
@@ -129,14 +129,14 @@ def _objections(scores: tuple[HorizonScore, ...], *, ratio: float, tolerance: fl
         h = score.horizon_sessions
         if score.ratio.low > 1.0:
             found.append(
-                f"pinball at h={h} is worse beyond chance: {score.ratio.estimate:.4f} of the champion's, "
+                f"pinball at h={h} is significantly worse: {score.ratio.estimate:.4f} of the champion's, "
                 f"95 % interval {score.ratio.low:.4f} to {score.ratio.high:.4f}"
             )
-        for nominal, theirs in score.challenger_coverage.items():
-            ours = score.champion_coverage[nominal]
-            if abs(theirs - nominal) > abs(ours - nominal) + tolerance:
+        for nominal, new in score.challenger_coverage.items():
+            old = score.champion_coverage[nominal]
+            if abs(new - nominal) > abs(old - nominal) + tolerance:
                 found.append(
-                    f"coverage at h={h} is worse: the {nominal:.0%} band covers {theirs:.3f}, the champion's {ours:.3f} "
+                    f"coverage at h={h} is worse: the {nominal:.0%} band covers {new:.3f}, the champion's {old:.3f} "
                     f"(tolerance {tolerance:g})"
                 )
     return found

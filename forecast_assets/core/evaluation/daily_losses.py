@@ -1,4 +1,4 @@
-"""Losses of forecasts added up per day: all that the verdict needs of millions of them, in some thousand rows."""
+"""Losses of forecasts summed per day: millions of forecasts in some thousand rows, for all scores and tests."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -22,36 +22,36 @@ PAIRS = {"model": pl.String, "other": pl.String, **DAYS, "loss": pl.Float64, "re
 
 
 class DailyLosses(NamedTuple):
-    """Sums over the matured test forecasts of a day. Tables are sorted by their keys; log-return units."""
+    """Sums over a day's matured test forecasts, in log-return units; tables are sorted by their keys."""
 
     scores: pl.DataFrame
     """model, horizon, date, n, the sum of each of ``LOSSES``, and rank_ic (Spearman, of mean and outcome)."""
     pairs: pl.DataFrame
-    """model, other, horizon, date, loss, reference: pinball of both over the decisions that both made. ``other`` is one
-    of the references that were asked for; days without such a decision are not there.
+    """model, other, horizon, date, loss, reference: pinball of both over the forecasts that both made; ``other`` is one of
+    the references. Days without such a forecast have no row.
     """
     shared: pl.DataFrame
-    """horizon, date and a column per model: mean pinball over the decisions that every model made."""
+    """horizon, date and a column per model: mean pinball over the forecasts that every model made."""
 
     @property
     def models(self) -> list[str]:
-        """Names of all models that have a matured test forecast, sorted."""
+        """All models that have a matured test forecast, sorted."""
         return self.scores["model"].unique().sort().to_list()
 
     @property
     def references(self) -> list[str]:
-        """Names of the models that the others were paired with, sorted."""
+        """The models that the others were paired with, sorted."""
         return self.pairs["other"].unique().sort().to_list()
 
     def pair(self, model: str, other: str) -> pl.DataFrame:
-        """horizon, date, loss, reference of one model against one of the references, or a ValueError."""
+        """Return horizon, date, loss, reference of one model against a reference; raises ValueError for another."""
         if other not in self.references:
             raise ValueError(f"nothing was paired with {other}; have {self.references}")
         both = (pl.col("model") == model) & (pl.col("other") == other)
         return self.pairs.filter(both).select(*DAY, "loss", "reference")
 
     def without(self, models: Sequence[str]) -> "DailyLosses":
-        """The losses of all other models. ``shared`` stays that of the decisions that these ``models`` made too."""
+        """Return the losses of all other models; ``shared`` still covers the forecasts that these ``models`` made too."""
         return DailyLosses(
             scores=self.scores.filter(~pl.col("model").is_in(models)),
             pairs=self.pairs.filter(~pl.col("model").is_in(models) & ~pl.col("other").is_in(models)),
@@ -60,16 +60,16 @@ class DailyLosses(NamedTuple):
 
 
 def daily_losses(tables: Iterable[pl.DataFrame], *, references: Sequence[str]) -> DailyLosses:
-    """Forecast tables of one span of time, a year say, to their daily sums.
+    """Sum the losses of forecast tables of one period, such as a year, by day.
 
-    A table holds one model or several; one table is held at a time. ``references``: models that all others are paired
-    with. All is empty where no test forecast has matured. Raises ValueError where two tables hold one model.
+    A table holds one model or several; one table is in memory at a time. ``references``: models that all others are
+    paired with. All is empty where no test forecast has matured. Raises ValueError where two tables hold one model.
     """
     scores, decisions = [pl.DataFrame(schema=SCORES)], {}
     for table in tables:
         for (name,), rows in forecast_losses(table).group_by("model", maintain_order=True):
             if name in decisions:
-                raise ValueError(f"daily_losses: two tables of one span hold {name}")
+                raise ValueError(f"daily_losses: two tables of one period hold {name}")
             scores.append(_added_up(rows).insert_column(0, pl.lit(str(name)).alias("model")))
             decisions[str(name)] = rows.select(*DAY, "ticker", "pinball")
     names = sorted(decisions)
@@ -83,12 +83,12 @@ def daily_losses(tables: Iterable[pl.DataFrame], *, references: Sequence[str]) -
     )
 
 
-def join_losses(spans: Iterable[DailyLosses]) -> DailyLosses:
-    """The losses of several spans, of which no two share a day, as those of one.
+def join_losses(periods: Iterable[DailyLosses]) -> DailyLosses:
+    """Join the losses of several periods, of which no two share a day.
 
-    A span in which a model is missing has no decision that every model made, and is left out of ``shared``.
+    A period in which a model is missing has no forecast that every model made, and is left out of ``shared``.
     """
-    scores, pairs, shared = (pl.concat(tables, how="diagonal") for tables in zip(*spans, strict=True))
+    scores, pairs, shared = (pl.concat(tables, how="diagonal") for tables in zip(*periods, strict=True))
     return DailyLosses(
         scores=scores.sort("model", *DAY),
         pairs=pairs.sort("model", "other", *DAY),
@@ -97,7 +97,7 @@ def join_losses(spans: Iterable[DailyLosses]) -> DailyLosses:
 
 
 def forecast_losses(table: pl.DataFrame) -> pl.DataFrame:
-    """Per matured test forecast: model, horizon, date, ticker, mean, y, and its losses.
+    """Return model, horizon, date, ticker, mean, y and the losses of each matured test forecast.
 
     ``LOSSES``: pinball (mean over levels), crps, inside_95, inside_90 (between the .025-.975 and .05-.95 quantiles),
     squared_error (of the mean), absolute_error (of the median). Log-return units.
@@ -116,7 +116,7 @@ def forecast_losses(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _added_up(rows: pl.DataFrame) -> pl.DataFrame:
-    """One model's losses per horizon and date, sorted."""
+    """Sum one model's losses per horizon and date, sorted."""
     rows = rows.sort(DAY, maintain_order=True)
     day = (rows["horizon"] != rows["horizon"].shift(1)) | (rows["date"] != rows["date"].shift(1))
     number = day.fill_null(value=True).cum_sum().to_numpy()
@@ -126,9 +126,9 @@ def _added_up(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _side_by_side(models: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, NDArray[np.intp], Floats]:
-    """Days (horizon, date), the first decision of each, and pinball (decisions, models): NaN where a model made none.
+    """Return days (horizon, date), the first row of each, and pinball (rows, models): NaN where a model made no forecast.
 
-    Decisions are put in order by one number each, which is far quicker than joining on three columns.
+    Rows are sorted by one number each, which is far quicker than joining on three columns.
     """
     tickers = pl.Enum(pl.concat([rows["ticker"].unique() for rows in models]).unique().sort())
     width = np.int64(len(tickers.categories))

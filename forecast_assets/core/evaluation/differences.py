@@ -1,4 +1,4 @@
-"""Where two summaries, or two tables, part: what ``verify`` says when a number is not what the artefacts give."""
+"""Differences between a stored and a recomputed summary or table, for ``verify``."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ ABSOLUTE = 1e-12
 
 
 def first_difference(stored: Any, derived: Any, *, path: str = "") -> str | None:
-    """The first place, in the alphabet's order of the keys, at which two JSON values differ; None where they agree.
+    """Return the first difference of two JSON values in alphabetical order of the keys; None where they agree.
 
     Numbers agree within ``RELATIVE`` (or ``ABSOLUTE``); everything else exactly. A sentence such as
     ``strategies[0].sharpe is 1.5, derived 0.5``.
@@ -39,7 +39,7 @@ def first_difference(stored: Any, derived: Any, *, path: str = "") -> str | None
 
 
 def same_numbers(stored: pl.DataFrame, derived: pl.DataFrame) -> bool:
-    """Whether two tables agree: floats as ``first_difference`` has it, null with null; everything else exactly."""
+    """Return whether two tables agree: floats within the same tolerances, null with null; everything else exactly."""
     if stored.schema != derived.schema or stored.height != derived.height:
         return False
     for name, dtype in stored.schema.items():

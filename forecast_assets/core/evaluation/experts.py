@@ -1,22 +1,17 @@
-"""A mixture of experts, looked at from outside: who speaks when, and how evenly."""
-
-from typing import TYPE_CHECKING
+"""Gate weights of a mixture of experts by date, and how evenly the experts are used."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    pass
-
 
 def expert_shares(
     dates: NDArray[np.int32], shares: NDArray[np.float32], *, vix: NDArray[np.float32] | None
 ) -> pl.DataFrame:
-    """date, decisions, vix and ``expert_1`` to ``expert_E``: means over the decisions of a date.
+    """Return date, decisions, vix and ``expert_1`` to ``expert_E``: means over the forecasts of a date.
 
-    ``dates`` (M,) days since 1970; ``shares`` (M, E), each row adding up to 1; ``vix`` (M,) as known at the decisions,
-    NaN where it was not, or None.
+    ``dates`` (M,) days since 1970; ``shares`` (M, E), each row adding up to 1; ``vix`` (M,) at the forecast origins, NaN
+    where missing, or None.
     """
     columns = {f"expert_{k + 1}": shares[:, k].astype(np.float64) for k in range(shares.shape[1])}
     table = pl.DataFrame(
@@ -33,9 +28,8 @@ def expert_shares(
 
 
 def expert_balance(shares: pl.DataFrame) -> dict[str, int | float | str]:
-    """experts, share of each, ``expert_imbalance`` (squared coefficient of variation of the shares: 0 is even, E - 1 is one
-    expert for all) and ``gate_spread`` (standard deviation of a share over dates, averaged over experts: 0 is a gate that
-    does not care for the regime).
+    """Return experts, expert_shares, ``expert_imbalance`` (squared coefficient of variation of the shares: 0 is even, E - 1
+    is one expert for all) and ``gate_spread`` (mean standard deviation of a share over dates: 0 ignores the regime).
     """
     table, weight = share_matrix(shares), shares["decisions"].to_numpy()
     use = np.average(table, axis=0, weights=weight)
@@ -48,5 +42,5 @@ def expert_balance(shares: pl.DataFrame) -> dict[str, int | float | str]:
 
 
 def share_matrix(shares: pl.DataFrame) -> NDArray[np.float64]:
-    """(dates, E)."""
+    """Return the experts' shares (dates, E)."""
     return shares.select(pl.col("^expert_.*$")).to_numpy()

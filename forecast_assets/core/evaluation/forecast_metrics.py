@@ -1,4 +1,4 @@
-"""Scores of the matured test forecasts, per model, horizon and year."""
+"""The score table of forecasts: one row per model, horizon and year."""
 
 import polars as pl
 
@@ -6,10 +6,10 @@ from forecast_assets.core.evaluation.daily_losses import DAY, DailyLosses
 
 
 def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
-    """Scores of the matured test forecasts, per model x horizon x year and over all years.
+    """Return the scores of the matured test forecasts, per model x horizon x year and over all years.
 
     ``baseline`` is one of the references of ``losses``. Columns: model, horizon, year, n, days, pinball, pinball_ratio
-    (to the baseline on the decisions both made), coverage_95, coverage_90, crps, rmse, mae, rank_ic (mean over days of
+    (to the baseline on the forecasts both made), coverage_95, coverage_90, crps, rmse, mae, rank_ic (mean over days of
     the cross-sectional Spearman correlation of mean and y). Raises ValueError without the baseline.
     """
     pairs = losses.pairs.filter(pl.col("other") == baseline)

@@ -1,4 +1,4 @@
-"""The one table that every model's forecasts are kept in: a row per decision, ticker and horizon."""
+"""The forecast table that all models share: a row per date, ticker and horizon."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ FORECAST_SCHEMA: dict[str, pl.DataType] = {
     "split": pl.String(),
     "model": pl.String(),
 }
-"""Columns of a forecast table. ``y`` is null until matured; everything else is always there."""
+"""Columns of a forecast table. ``y`` is null until matured; nothing else is."""
 
 
 class ForecastArrays(NamedTuple):
@@ -50,9 +50,9 @@ def forecast_table(
     sigma: ArrayLike | None = None,
     horizons: Sequence[int] = HORIZONS,
 ) -> pl.DataFrame:
-    """Arrays of M decisions -> the long table (M x H rows), sorted by date, ticker, horizon.
+    """Return the long table (M x H rows) of M decisions' arrays, sorted by date, ticker, horizon.
 
-    ``date``, ``ticker`` and (unless one word for all) ``split`` (M,); ``quantiles`` (M, H, 7) log returns,
+    ``date``, ``ticker`` and (unless one value for all) ``split`` (M,); ``quantiles`` (M, H, 7) log returns,
     non-decreasing; ``y`` (M, H) realised log returns, NaN where not matured; ``mean`` and ``sigma`` (M, H) come from
     the quantiles (Pearson-Tukey) unless given. Raises ValueError, with counts, on shapes that disagree, non-finite or
     crossing quantiles, and on a non-finite mean, a negative or non-finite sigma, an infinite y or a repeated decision.
@@ -88,7 +88,7 @@ def forecast_table(
 
 
 def quantile_array(table: pl.DataFrame, *, horizons: Sequence[int] = HORIZONS) -> ForecastArrays:
-    """The arrays of ONE model's forecast table, decisions sorted by date and ticker.
+    """Return the arrays of ONE model's forecast table, decisions sorted by date and ticker.
 
     Raises ValueError where the table holds several models, or a decision lacks a horizon or has it twice.
     """

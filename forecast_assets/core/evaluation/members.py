@@ -1,7 +1,6 @@
-"""What each member adds to an ensemble."""
+"""Contribution of each member to an ensemble."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -11,9 +10,6 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.scores.quantile import pinball
 from forecast_assets.core.training.ensemble import median_of_means
 
-if TYPE_CHECKING:
-    pass
-
 ENSEMBLE = "ensemble"
 SPLITS = ("validation", "test")
 
@@ -21,7 +17,7 @@ SPLITS = ("validation", "test")
 def contributions(
     forecasts: NDArray[np.float64], members: Sequence[str], *, table: pl.DataFrame, groups: int
 ) -> pl.DataFrame:
-    """member, split, alone, without: each member's raw pinball, and the ensemble's without that member.
+    """Return member, split, alone, without: each member's raw pinball, and the ensemble's without that member.
 
     ``forecasts`` (K, decisions, 3, 7), best first, in the order of ``table``'s rows (date, ticker, horizon), which
     gives outcomes and splits. Pinball is averaged over levels, decisions and horizons in log-return units. The row
@@ -33,7 +29,7 @@ def contributions(
     def losses(quantiles: NDArray[np.float64]) -> dict[str, float]:
         mean = pinball(y, quantiles.reshape(len(y), -1), levels=QUANTILES).mean(axis=-1)
         scored = pl.DataFrame({"split": table["split"], "loss": mean}).filter(pl.col("loss").is_not_nan())
-        # In order: without it threads add up in any order, and the last digit is another from run to run.
+        # In order: otherwise threads add up in any order, and the last digit changes from run to run.
         return dict(scored.group_by("split", maintain_order=True).agg(pl.col("loss").mean()).rows())
 
     for k, member in enumerate(members):

@@ -1,4 +1,4 @@
-"""Many candidates against one reference, or against each other, with the error of looking at all of them counted.
+"""Multiple testing: many candidates against one reference (SPA, StepM) or each other (model confidence set).
 
 ``losses`` are (T, K) daily means, lower is better, rows in time order; arch does the tests.
 """
@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from forecast_assets.core.evaluation.significance import optimal_block
+from forecast_assets.core.evaluation.significance import NAN, Floats, optimal_block
 from forecast_assets.core.scores.trading import EPS
-
-Floats = NDArray[np.float64]
-
-NAN = float("nan")
 
 
 class Superiority(NamedTuple):
@@ -29,11 +25,11 @@ class Superiority(NamedTuple):
 def superior_ability(
     reference: ArrayLike, losses: ArrayLike, *, names: Sequence[str], samples: int, seed: int, level: float = 0.95
 ) -> Superiority:
-    """Is any candidate better than the reference, and which?
+    """Test whether any candidate is better than the reference, and which.
 
     Hansen 2005 and the stepwise test of Romano and Wolf 2005 (StepM) under the stationary bootstrap. ``reference``
-    (T,), ``losses`` (T, K). Each difference is measured in its own daily standard deviation, so that a noisy candidate
-    does not drown a quiet one (arch compares raw means). A candidate whose difference never varies is left out.
+    (T,), ``losses`` (T, K). Each difference is scaled by its daily standard deviation, so that a noisy candidate does not
+    dominate (arch compares raw means). A candidate whose difference never varies is left out.
     """
     base, table = np.asarray(reference, dtype=np.float64), np.asarray(losses, dtype=np.float64)
     _check(table, names)
@@ -55,7 +51,7 @@ def superior_ability(
 
 
 def _spa(excess: Floats, *, block: int, samples: int, seed: int, size: float) -> tuple[float, list[int]]:
-    """Consistent p value that no column of (T, K) has a negative mean, and the columns that are below the critical."""
+    """Return the consistent p value that no column of (T, K) has a negative mean, and the columns that reject it."""
     from arch.bootstrap import SPA
 
     test = SPA(
@@ -73,10 +69,10 @@ def _spa(excess: Floats, *, block: int, samples: int, seed: int, size: float) ->
 def confidence_set(
     losses: ArrayLike, *, names: Sequence[str], samples: int, seed: int, level: float = 0.90
 ) -> dict[str, float]:
-    """Model confidence set (Hansen, Lunde and Nason 2011): p value of each model that stays in, best first.
+    """Return the model confidence set (Hansen, Lunde and Nason 2011): p value of each model in it, best first.
 
-    The set holds the best model with probability ``level``; the others have been shown to be worse. ``losses`` (T, K).
-    Models with identical losses are one model: the first of them stands for all.
+    The set holds the best model with probability ``level``; the others are significantly worse. ``losses`` (T, K). Of
+    models with identical losses only the first counts.
     """
     from arch.bootstrap import MCS
 

@@ -1,41 +1,30 @@
-"""Contagion, looked at from outside: whose moves are in whose forecast."""
+"""Attribution of forecasts to correlated tickers (neighbours)."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-if TYPE_CHECKING:
-    pass
+if TYPE_CHECKING:  # its module imports torch
+    from forecast_assets.core.models.attribution import Attribution
 
 SHOWN = 12
-"""Tickers that are shown: those whose forecasts neighbours moved most."""
+"""Tickers in the table: those whose forecasts neighbours changed most."""
 
 NAMED_NEIGHBOURS = 3
-"""Neighbours that are named of each."""
+"""Neighbours listed of each."""
 
 
-class Attribution(Protocol):
-    """A neighbour of a decision, see ``core.models.influence.Attribution``."""
+def neighbour_table(*, date: dt.date, attributions: "Mapping[str, Sequence[Attribution]]") -> pl.DataFrame:
+    """Return date, ticker, rank, neighbour, correlation, added: the neighbours of each ticker, the largest effect first.
 
-    @property
-    def ticker(self) -> str: ...
-    @property
-    def correlation(self) -> float | None: ...
-    @property
-    def added(self) -> float: ...
-
-
-def neighbour_table(*, date: dt.date, heard: Mapping[str, Sequence[Attribution]]) -> pl.DataFrame:
-    """date, ticker, rank, neighbour, correlation, added: who was heard, by ticker, the most influential (rank 1) first.
-
-    ``added``: to the median of the next session's log return, over the sessions of the window; ``correlation``: on the
-    decision's own session, null where it was a neighbour earlier only.
+    ``added``: to the median of the next session's log return, over the sessions of the window; ``correlation``: at the
+    forecast origin, null where it was a neighbour earlier only.
     """
     rows = [
         (date, ticker, rank, one.ticker, one.correlation, one.added)
-        for ticker, several in heard.items()
+        for ticker, several in attributions.items()
         for rank, one in enumerate(several, start=1)
     ]
     schema = {
@@ -49,9 +38,9 @@ def neighbour_table(*, date: dt.date, heard: Mapping[str, Sequence[Attribution]]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, told: int = NAMED_NEIGHBOURS) -> list[dict[str, Any]]:
-    """ticker, date, total and its ``neighbours`` (neighbour, correlation, added): the tickers whose forecasts all neighbours
-    together moved most, and the first ``told`` that they heard.
+def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, listed: int = NAMED_NEIGHBOURS) -> list[dict[str, Any]]:
+    """Return ticker, date, total and its first ``listed`` ``neighbours`` (neighbour, correlation, added), for the ``shown``
+    tickers whose forecasts all neighbours together changed most.
     """
     totals = table.group_by("ticker").agg(total=pl.col("added").sum(), size=pl.col("added").abs().sum())
     chosen = totals.sort(["size", "ticker"], descending=[True, False]).head(shown)
@@ -60,7 +49,7 @@ def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, told: int = NAMED_NEI
             "ticker": ticker,
             "date": table["date"][0],
             "total": total,
-            "neighbours": table.filter(pl.col("ticker") == ticker, pl.col("rank") <= told)
+            "neighbours": table.filter(pl.col("ticker") == ticker, pl.col("rank") <= listed)
             .sort("rank")
             .select("neighbour", "correlation", "added")
             .to_dicts(),

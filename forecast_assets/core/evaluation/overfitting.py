@@ -1,23 +1,20 @@
-"""How much of a backtest is selection: the deflated Sharpe ratio and the probability of backtest overfitting."""
+"""Selection bias of a backtest: the deflated Sharpe ratio and the probability of backtest overfitting (PBO)."""
 
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from forecast_assets.core.evaluation.significance import NAN
 from forecast_assets.core.scores.trading import EPS, sharpe
-
-Floats = NDArray[np.float64]
-
-NAN = float("nan")
 
 BLOCKS = 10
 """Blocks of the cross-validation: 252 ways to take half of them, and half a year each on five years of sessions."""
 
 
 class Overfitting(NamedTuple):
-    """What choosing the best in one half of the history brought in the other half, over all symmetric splits."""
+    """Out-of-sample rank of the best in sample, over all symmetric splits of the history."""
 
     probability: float
     """Share of splits in which the best in sample is in the lower half out of sample (PBO); 0.5 is pure noise."""
@@ -28,7 +25,7 @@ class Overfitting(NamedTuple):
 
 
 def backtest_overfitting(returns: ArrayLike, *, blocks: int = BLOCKS) -> Overfitting:
-    """Combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado and Zhu 2017) on Sharpe ratios.
+    """Run combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado and Zhu 2017) on Sharpe ratios.
 
     ``returns`` (T, K): daily returns of K candidates on the same sessions, in time order, cut into ``blocks`` (even)
     contiguous blocks of equal length (the first sessions that do not fill them are left out). A candidate without
@@ -60,14 +57,14 @@ def backtest_overfitting(returns: ArrayLike, *, blocks: int = BLOCKS) -> Overfit
 
 
 def expected_max_sharpe(*, trials: int, trial_sharpe_variance: float) -> float:
-    """Expected largest Sharpe among independent trials without skill, in the unit of the variance's root.
+    """Return the expected largest Sharpe ratio among independent trials without skill, in the unit of the variance's root.
 
     Bailey and Lopez de Prado 2014, equation 1; one trial selects nothing: 0.
     """
     from scipy.stats import norm
 
     if trials < 1 or trial_sharpe_variance < 0:
-        raise ValueError(f"expected_max_sharpe: {trials} trials of variance {trial_sharpe_variance} make no sense")
+        raise ValueError(f"expected_max_sharpe: {trials} trials of variance {trial_sharpe_variance} are not valid")
     if trials == 1:
         return 0.0
     gamma = np.euler_gamma
@@ -76,7 +73,7 @@ def expected_max_sharpe(*, trials: int, trial_sharpe_variance: float) -> float:
 
 
 def deflated_sharpe(returns: ArrayLike, *, trials: int, trial_sharpe_variance: float) -> float:
-    """Probability that the true Sharpe of (T,) daily returns, the best of ``trials``, is above zero.
+    """Return the probability that the true Sharpe of (T,) daily returns, the best of ``trials``, is above zero.
 
     ``trial_sharpe_variance``: variance over the trials of the Sharpe per session (not annualised). NaN for a zero
     position.
@@ -105,7 +102,7 @@ def deflated_sharpe_from_moments(
     trials: int,
     trial_sharpe_variance: float,
 ) -> float:
-    """The formula of Bailey and Lopez de Prado 2014, equation 2; ``kurtosis`` is 3 for a Normal."""
+    """Return it by Bailey and Lopez de Prado 2014, equation 2; ``kurtosis`` is 3 for a Normal."""
     from scipy.stats import norm
 
     hurdle = expected_max_sharpe(trials=trials, trial_sharpe_variance=trial_sharpe_variance)

@@ -1,4 +1,4 @@
-"""How sure: intervals and tests for dependent daily series. Seeds are arguments; arch and scipy load on first use."""
+"""Bootstrap intervals and tests for dependent daily series. arch and scipy load on first use."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 NAN = float("nan")
 
 MIN_SESSIONS = 20
-"""Fewer sessions say nothing about dependence: they are resampled one by one."""
+"""Fewer sessions do not show dependence and are resampled one by one."""
 
 
 class Interval(NamedTuple):
@@ -41,7 +41,7 @@ class DieboldMariano(NamedTuple):
 
 
 def optimal_block(series: ArrayLike) -> int:
-    """Mean block length of the stationary bootstrap for (T,) or (T, K): Politis and White 2004, corrected 2009.
+    """Return the mean block length of the stationary bootstrap for (T,) or (T, K): Politis and White 2004, corrected 2009.
 
     The longest of the K columns', rounded up to whole sessions; at most a third of the series.
     """
@@ -58,7 +58,7 @@ def optimal_block(series: ArrayLike) -> int:
 def bootstrap_interval(
     series: ArrayLike, statistic: Callable[[Floats], float], *, samples: int, seed: int, level: float = 0.95
 ) -> Interval:
-    """Percentile interval of ``statistic`` under the stationary bootstrap (Politis and Romano 1994).
+    """Return the percentile interval of ``statistic`` under the stationary bootstrap (Politis and Romano 1994).
 
     ``series`` (T,) or (T, K): rows are resampled together, so that paired series stay paired. ``statistic`` maps such a
     table (T, K) to a number.
@@ -76,22 +76,20 @@ def bootstrap_interval(
 
 
 def sharpe_interval(returns: ArrayLike, *, sessions_per_year: float, samples: int, seed: int) -> Interval:
-    """Annualised Sharpe ratio of (T,) daily returns with its 95 % interval; undefined for a zero position."""
+    """Return the annualised Sharpe ratio of (T,) daily returns with its 95 % interval; undefined for a zero position."""
     per_year = sessions_per_year
     return bootstrap_interval(returns, lambda table: float(sharpes(table, per_year)[0]), samples=samples, seed=seed)
 
 
 def sharpes(table: Floats, sessions_per_year: float) -> Floats:
-    """Annualised Sharpe ratio of each column (T, K) -> (K,): ``scores.trading.sharpe`` without its checks, for
-    resamples.
-    """
+    """Return the annualised Sharpe ratios (K,) of (T, K): ``scores.trading.sharpe`` without its checks, for resamples."""
     deviation = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(table.shape[1])
     defined = deviation >= EPS
     return np.where(defined, table.mean(axis=0) / np.where(defined, deviation, 1.0), NAN) * np.sqrt(sessions_per_year)
 
 
 def diebold_mariano(loss_difference: ArrayLike, *, horizon_sessions: int) -> DieboldMariano:
-    """Diebold and Mariano 1995 with the small-sample correction of Harvey, Leybourne and Newbold 1997.
+    """Test equal accuracy: Diebold and Mariano 1995 with the small-sample correction of Harvey, Leybourne and Newbold 1997.
 
     ``loss_difference`` (T,): per decision day, the cross-sectional mean loss of the first model less the second's, in
     time order (ticker-days of one day are not independent, so they are averaged first). Bartlett (Newey-West) variance
@@ -116,7 +114,7 @@ def diebold_mariano(loss_difference: ArrayLike, *, horizon_sessions: int) -> Die
 
 
 def _table(series: ArrayLike) -> Floats:
-    """(T,) or (T, K) as a finite float64 table (T, K), or a ValueError with the count of offenders."""
+    """Return (T,) or (T, K) as a finite float64 table (T, K); raises ValueError with the count of other values."""
     values = np.asarray(series, dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values
     if (bad := int((~np.isfinite(values)).sum())) > 0:

@@ -1,6 +1,7 @@
-"""A year's forecasts, scored once for every report."""
+"""Daily losses of a year's forecasts, computed once for all reports."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import polars as pl
@@ -11,22 +12,22 @@ from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.training.calibrate import calibrate_split
 
 RAW, SPLIT = "ensemble_raw", "ensemble_split"
-"""The ensemble without calibration, and with factors that are fixed on the fold's validation decisions."""
+"""The ensemble without calibration, and with split conformal factors from the fold's validation forecasts."""
 
 SHOWN = ("ensemble", "best_member", *reversed(NETWORKS), "harx", "har", "garch", "ewma")
-"""Models in the order they are shown; the ensemble's other calibrations are shown as steps only."""
+"""Models in the reports' order; the ensemble's other calibrations occur in steps only."""
 
 AGES = (5, 20, 60)
-"""A newcomer's decisions are scored up to each of these, counted from its first."""
+"""Forecasts of a new listing are scored up to each of these, counted from its first."""
 
 
 class YearLosses(NamedTuple):
-    """What the reports need of a year's forecasts."""
+    """Losses of a year's forecasts, for the reports."""
 
     daily: DailyLosses
     """Of all models, and of the ensemble's other calibrations."""
     new_listings: pl.DataFrame
-    """Losses of each forecast (``daily.forecast_losses``) for names that had just been listed, with age and listed."""
+    """Losses of each forecast (``daily_losses.forecast_losses``) of new listings, with age and listed."""
 
 
 def year_losses(tables: Iterable[pl.DataFrame], *, raw: pl.DataFrame | None, new_listings: pl.DataFrame) -> YearLosses:
@@ -37,28 +38,23 @@ def year_losses(tables: Iterable[pl.DataFrame], *, raw: pl.DataFrame | None, new
     """
     rows: list[pl.DataFrame] = []
 
-    def watched() -> Iterator[pl.DataFrame]:
-        yield from tables
-        if raw is not None:
-            yield from other_calibrations(raw)
-
-    def passing() -> Iterator[pl.DataFrame]:
-        for table in watched():
+    def scored() -> Iterator[pl.DataFrame]:
+        for table in chain(tables, other_calibrations(raw) if raw is not None else ()):
             rows.append(
                 forecast_losses(table.join(new_listings.select("ticker", "date"), on=["ticker", "date"], how="semi"))
             )
             yield table
 
-    daily = daily_losses(passing(), references=[*SHOWN, RAW, SPLIT])
+    daily = daily_losses(scored(), references=[*SHOWN, RAW, SPLIT])
     return YearLosses(
         daily, pl.concat(rows).join(new_listings, on=["ticker", "date"], how="left", maintain_order="left")
     )
 
 
 def new_listing_origins(decisions: pl.DataFrame) -> pl.DataFrame:
-    """ticker, date, age, listed: the first ``max(AGES)`` decisions of each name; ``listed`` is the day of the first.
+    """Return ticker, date, age, listed: the first ``max(AGES)`` forecast origins of each ticker; ``listed`` is the first.
 
-    ``decisions``: date, ticker of all that the panel allows.
+    ``decisions``: date, ticker of all forecast origins of the panel.
     """
     return (
         decisions.unique()
@@ -72,7 +68,7 @@ def new_listing_origins(decisions: pl.DataFrame) -> pl.DataFrame:
 
 
 def other_calibrations(raw: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The ensemble's forecasts as they came out, and with split conformal instead."""
+    """Yield the ensemble's uncalibrated forecasts, and those calibrated by split conformal."""
     yield raw.with_columns(model=pl.lit(RAW))
     arrays = quantile_array(raw)
     split = raw.unique(["date", "ticker"], maintain_order=True)["split"]  # in the arrays' order: date, then ticker

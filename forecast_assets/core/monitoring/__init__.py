@@ -1,1 +1,1 @@
-"""Is the world still the one the models were fitted on? Distances and limits; whom to tell is decided elsewhere."""
+"""Drift of features and coverage of forecasts after training: statistics and limits; alerts are sent elsewhere."""

@@ -1,7 +1,7 @@
-"""Do the bands still hold? The plan's literal rule on daily coverage, and an alarm with limits from the model's past.
+"""Coverage monitors: a rule with fixed limits on daily coverage, and an alarm with limits calibrated on the model's past.
 
-The literal rule is crude: on a small cross-section a perfect 95 % band exceeds 99 % on many days. It is kept as
-information; the alarm beside it is the one that should wake somebody.
+The fixed rule is crude, since on a small cross-section a perfect 95 % band exceeds 99 % on many days: information only.
+The calibrated alarm is the one that warns.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from forecast_assets.core.specs import DriftSpec
 
 SESSIONS_PER_YEAR = 252
 EPISODES = {"start": pl.Date, "end": pl.Date, "days": pl.UInt32, "side": pl.String, "ongoing": pl.Boolean}
-"""An episode: first and last decision day, decision days in it, "below", "above" or "both", and whether it lasts."""
+"""An episode: first and last forecast day, days in it, "below", "above" or "both", and whether it is ongoing."""
 
 
 @dataclass(frozen=True)
 class CoverageLimits:
     """Limits of the alarm's statistic, an EWMA of covered ticker-days over an EWMA of ticker-days.
 
-    It alarms outside [low, high] and is quiet again half-way back to ``centre``. ``false_alerts_per_year`` is what the
-    limits gave on the simulated years they were set on; ``history_days`` is how many real days these were cut from.
+    It alarms outside [low, high] until half-way back to ``centre``. ``false_alerts_per_year``: on the resampled years
+    that the limits were set on; ``history_days``: real days that these were drawn from.
     """
 
     centre: float
@@ -37,9 +37,9 @@ class CoverageLimits:
 
 
 def coverage_by_day(forecasts: pl.DataFrame, *, model: str, horizon: int) -> pl.DataFrame:
-    """Share of the matured cross-section inside the central 95 % and 90 % bands, per decision day.
+    """Return the share of the matured cross-section inside the central 95 % and 90 % bands, per forecast day.
 
-    Counts the test forecasts of one model and horizon whose return is known. A band includes its ends.
+    Counts the matured test forecasts of one model and horizon. A band includes its ends.
     Returns date, names (u32), covered_95 (u32), coverage_95, coverage_90, sorted by date; no row on a day without one.
     """
     inside_95 = pl.col("y").is_between("q025", "q975")
@@ -60,10 +60,10 @@ def coverage_by_day(forecasts: pl.DataFrame, *, model: str, horizon: int) -> pl.
 
 
 def coverage_rule(daily_coverage: pl.DataFrame, spec: DriftSpec) -> pl.DataFrame:
-    """The plan's rule, literally: the 95 % band covers less than ``coverage_low`` or more than ``coverage_high`` of the
-    matured cross-section on ``coverage_days`` decision days in a row.
+    """Return the EPISODES of the fixed rule: the 95 % band covers less than ``coverage_low`` or more than ``coverage_high``
+    of the matured cross-section on at least ``coverage_days`` days in a row.
 
-    ``daily_coverage`` is what ``coverage_by_day`` returns. Returns EPISODES, one row per such run of days.
+    ``daily_coverage``: from ``coverage_by_day``.
     """
     share = daily_coverage["coverage_95"].to_numpy()
     below, above = share < spec.coverage_low, share > spec.coverage_high
@@ -71,14 +71,11 @@ def coverage_rule(daily_coverage: pl.DataFrame, spec: DriftSpec) -> pl.DataFrame
 
 
 def calibrate_limits(history: pl.DataFrame, *, spec: DriftSpec) -> CoverageLimits:
-    """Limits that a model whose coverage goes on as in ``history`` leaves ``spec.false_alerts_per_year`` times a
-    year.
+    """Return the limits that a model with coverage as in ``history`` leaves ``spec.false_alerts_per_year`` times a year.
 
-    ``history`` is the walk-forward's ``coverage_by_day``: out of sample, so its own bad spells set how wide the
-    limits are. Years of 252 days are redrawn from it in blocks of ``spec.alarm_block_sessions`` days; half of the
-    false alerts are allowed on each side, and each limit is the tightest that keeps to it.
-
-    Raises BadInput where the history has fewer days than five blocks.
+    ``history``: the walk-forward's ``coverage_by_day``, out of sample. Years of 252 days are resampled from it in blocks
+    of ``spec.alarm_block_sessions`` days; half of the false alerts are allowed on each side, and each limit is the
+    tightest that keeps to it. Raises BadInput where the history has fewer days than five blocks.
     """
     days = history.height
     needed = 5 * spec.alarm_block_sessions
@@ -113,7 +110,7 @@ def calibrate_limits(history: pl.DataFrame, *, spec: DriftSpec) -> CoverageLimit
 
 
 def alarm_statistic(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> pl.DataFrame:
-    """What the alarm watches, day by day: date and ``smoothed_coverage``; starts at the limits' centre."""
+    """Return the alarm's statistic by day: date and ``smoothed_coverage``; starts at the limits' centre."""
     smoothed = _smooth(
         daily_coverage["covered_95"].to_numpy().astype(np.float64)[None],
         daily_coverage["names"].to_numpy().astype(np.float64)[None],
@@ -125,7 +122,7 @@ def alarm_statistic(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> 
 
 
 def coverage_alarm(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> pl.DataFrame:
-    """EPISODES in which the smoothed 95 % coverage left its limits, each until it is half-way back."""
+    """Return the EPISODES in which the smoothed 95 % coverage left its limits, each until it is half-way back."""
     away = alarm_statistic(daily_coverage, limits=limits)["smoothed_coverage"].to_numpy() - limits.centre
     below = _alarming(away[None], limits.low - limits.centre)[0]
     above = _alarming(-away[None], limits.centre - limits.high)[0]
@@ -135,7 +132,7 @@ def coverage_alarm(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> p
 def _smooth(
     covered: NDArray[np.float64], names: NDArray[np.float64], *, centre: float, mean_names: float, decay: float
 ) -> NDArray[np.float64]:
-    """EWMA of covered over EWMA of names, (paths, days) each, so that a thin holiday session weighs little."""
+    """Return the EWMA of covered over the EWMA of names, (paths, days) each: a holiday with few tickers weighs little."""
     inside = np.full(len(covered), centre * mean_names)
     total = np.full(len(covered), mean_names)
     smoothed = np.empty_like(covered)
@@ -147,7 +144,7 @@ def _smooth(
 
 
 def _alarming(away: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
-    """Days on which a statistic (paths, days) has been below ``limit`` (< 0) and not yet back above half of it."""
+    """Return the days on which a statistic (paths, days) has been below ``limit`` (< 0) and not yet above half of it."""
     state = np.zeros(len(away), dtype=bool)
     alarming = np.zeros(away.shape, dtype=bool)
     for day in range(away.shape[1]):
@@ -157,9 +154,9 @@ def _alarming(away: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
 
 
 def _tightest(away: NDArray[np.float64], *, budget: float) -> tuple[float, float]:
-    """The limit (<= 0) nearest to 0 at which paths alarm at most ``budget`` times on average, and how often they do.
+    """Return the limit (<= 0) nearest to 0 at which paths alarm at most ``budget`` times on average, and how often.
 
-    Searched from the outside in, since close to 0 the alarms melt into one another and their number falls again.
+    Searched from the outside in, since close to 0 alarms merge and their number falls again.
     """
     best = (float(min(away.min(), 0.0)), 0.0)  # never crossed on these paths: an alarm needs strictly less
     for limit in np.quantile(away.min(axis=1), np.linspace(0, 1, 101)):
@@ -173,7 +170,7 @@ def _tightest(away: NDArray[np.float64], *, budget: float) -> tuple[float, float
 
 
 def _episodes(dates: pl.Series, *, below: NDArray[np.bool_], above: NDArray[np.bool_], at_least: int) -> pl.DataFrame:
-    """Runs of at least ``at_least`` days that are below or above; ongoing where a run reaches the last day."""
+    """Return the runs of at least ``at_least`` days below or above; ongoing where a run reaches the last day."""
     days = pl.DataFrame({"date": dates, "below": below, "above": above})
     runs = (
         days.with_row_index("day")

@@ -1,8 +1,7 @@
-"""Have the features moved away from the period the models were fitted on?
+"""Drift of the features from a reference period: Kolmogorov-Smirnov distances with a block-resampled null.
 
-The usual p-value of a Kolmogorov-Smirnov test is useless here: it assumes independent rows, and on a panel whose
-features are persistent and move together it rejects most of the time without any drift. The distance is kept; its
-null distribution comes from the reference period itself, resampled in blocks of whole sessions.
+The usual p value of the test assumes independent rows; on a panel of persistent, correlated features it rejects most of
+the time without drift. The null distribution here comes from the reference period, resampled in blocks of sessions.
 """
 
 import datetime as dt
@@ -24,14 +23,14 @@ GRID = 200
 
 @dataclass(frozen=True)
 class Periods:
-    """Two stretches of one feature panel, the recent one right after the reference."""
+    """Two periods of one feature panel, the recent one right after the reference."""
 
     reference: pl.DataFrame
     recent: pl.DataFrame
 
 
 def split_periods(feature_panel: pl.DataFrame, *, spec: DriftSpec, as_of: dt.date) -> Periods:
-    """The last ``recent_sessions`` union sessions up to ``as_of``, and up to ``reference_sessions`` before them.
+    """Return the last ``recent_sessions`` union sessions up to ``as_of``, and up to ``reference_sessions`` before them.
 
     Raises BadInput where the panel has too few sessions for a reference of twice the recent period.
     """
@@ -53,24 +52,21 @@ def split_periods(feature_panel: pl.DataFrame, *, spec: DriftSpec, as_of: dt.dat
 def feature_drift(
     reference: pl.DataFrame, recent: pl.DataFrame, *, features: Sequence[str], spec: DriftSpec
 ) -> pl.DataFrame:
-    """Kolmogorov-Smirnov distance of each feature between two periods, against a null of no drift.
+    """Return the Kolmogorov-Smirnov distance of each feature between two periods, tested against no drift.
 
     ``reference`` and ``recent`` are rows of a feature panel (date, is_missing, features); filled rows, nulls and NaN
     are left out. Distances are taken over all rows of a period, at ``GRID`` pooled quantiles of the reference.
 
-    The null: both periods are redrawn from the reference as blocks of whole sessions (all tickers of a session travel
-    together), each block as long as the recent period, so a draw of the recent period is a stretch that really
-    happened. Only k = reference / recent of these do not overlap, so the null's width is itself an estimate; as in
-    Student's t, each draw is multiplied by sqrt(k / chi-squared(k)). The p-value is (1 + draws at least as far) / (1
-    + draws). ``alert`` is the Benjamini-Hochberg rule over the features at ``spec.false_discovery_rate`` (Benjamini
-    and Hochberg 1995); there are at least features / rate draws, since with fewer the smallest p-value could never
-    pass it. A feature with values in the reference and none lately has no distance (null) and alerts.
-
-    ``critical_distance`` is what a feature without drift reaches in one of 1 / rate cases; among many features an alert
-    takes more.
+    The null: both periods are resampled from the reference in blocks of whole sessions, with all their tickers, each
+    block as long as the recent period. Only k = reference / recent of these do not overlap, so the null's width is itself
+    an estimate; as in Student's t, each draw is multiplied by sqrt(k / chi-squared(k)). The p value is (1 + draws at least
+    as far) / (1 + draws). ``alert`` is the Benjamini-Hochberg rule over the features at ``spec.false_discovery_rate``
+    (Benjamini and Hochberg 1995); there are at least features / rate draws, since with fewer the smallest p value could
+    never pass it. A feature with values in the reference and no recent ones has no distance (null) and alerts.
+    ``critical_distance``: exceeded without drift in a share ``rate`` of cases; among many features an alert takes more.
 
     Returns feature, ks_distance, critical_distance, p_value, alert: one row per feature, in the order given. Raises
-    BadInput where a feature is not there or the reference is shorter than twice the recent period.
+    BadInput where a feature is missing or the reference is shorter than twice the recent period.
     """
     absent = [name for name in features if name not in reference.columns or name not in recent.columns]
     if absent:
@@ -88,13 +84,13 @@ def feature_drift(
     rows: list[tuple[str, float | None, float | None, float | None]] = []
     for name in features:
         old, new = _values(reference, name), _values(recent, name)
-        known_old, known_new = np.isfinite(old), np.isfinite(new)
-        if not known_old.any() or not known_new.any():
-            rows.append((name, None, None, 0.0 if known_old.any() else None))
+        finite_old, finite_new = np.isfinite(old), np.isfinite(new)
+        if not finite_old.any() or not finite_new.any():
+            rows.append((name, None, None, 0.0 if finite_old.any() else None))
             continue
-        edges = np.unique(np.quantile(old[known_old], np.linspace(0, 1, GRID + 1)))
-        counts = _counts(old[known_old], session[known_old], edges=edges, sessions=days)  # (days, edges + 1)
-        lately = _counts(new[known_new], np.zeros(known_new.sum(), np.int64), edges=edges, sessions=1)
+        edges = np.unique(np.quantile(old[finite_old], np.linspace(0, 1, GRID + 1)))
+        counts = _counts(old[finite_old], session[finite_old], edges=edges, sessions=days)  # (days, edges + 1)
+        lately = _counts(new[finite_new], np.zeros(finite_new.sum(), np.int64), edges=edges, sessions=1)
         distance = float(_distance(lately, counts.sum(axis=0, keepdims=True))[0])
         null = widening * _distance(weights[0] @ counts, weights[1] @ counts)  # (draws,)
         critical = float(np.quantile(np.nan_to_num(null), 1 - spec.false_discovery_rate))
@@ -109,7 +105,7 @@ def feature_drift(
 
 
 def benjamini_hochberg(p_values: NDArray[np.float64], *, rate: float) -> NDArray[np.bool_]:
-    """Which of (n,) p-values are discoveries at rate ``rate``: all up to the last sorted p_k <= k rate / n."""
+    """Return which of (n,) p values are discoveries at rate ``rate``: all up to the last sorted p_k <= k rate / n."""
     n = len(p_values)
     order = np.argsort(p_values, kind="stable")
     passed = np.flatnonzero(p_values[order] <= rate * np.arange(1, n + 1) / n)
@@ -127,25 +123,25 @@ def _values(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
 def _null_draws(
     seed: int, *, draws: int, sessions: int, recent: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """The null's weights of the recent period and of the reference, (draws, sessions) each, and its widening (draws,).
+    """Return the null's weights of the recent period and of the reference, (draws, sessions), and its widening (draws,).
 
-    They depend on lengths alone, so a replay of many nights draws them once.
+    They depend on lengths alone, so that many nights share one draw.
     """
     generator = np.random.default_rng(seed)
     recently, reference = (
         _session_weights(generator, draws=draws, sessions=sessions, length=length, block=recent)
         for length in (recent, sessions)
     )
-    stretches = sessions // recent
-    return recently, reference, np.sqrt(stretches / generator.chisquare(stretches, size=draws))
+    blocks = sessions // recent
+    return recently, reference, np.sqrt(blocks / generator.chisquare(blocks, size=draws))
 
 
 def _session_weights(
     generator: np.random.Generator, *, draws: int, sessions: int, length: int, block: int
 ) -> NDArray[np.float32]:
-    """How often each session is in each draw: (draws, sessions). A draw's counts are then a sum over sessions.
+    """Return how often each session is in each draw, (draws, sessions).
 
-    Counts are whole numbers, exact in single precision below 2 ** 24 rows of a period and twice as quick to add up.
+    Whole numbers, exact in single precision below 2 ** 24 rows of a period and twice as quick to sum.
     """
     positions = block_positions(generator, draws=draws, sessions=sessions, length=length, block=block)
     flat = (np.arange(draws)[:, None] * sessions + positions).ravel()
@@ -155,16 +151,16 @@ def _session_weights(
 def _counts(
     values: NDArray[np.float64], session: NDArray[np.int64], *, edges: NDArray[np.float64], sessions: int
 ) -> NDArray[np.float32]:
-    """Rows of each session between neighbouring edges (edges[i-1], edges[i]]: (sessions, edges + 1)."""
+    """Count the rows of each session between neighbouring edges (edges[i-1], edges[i]]: (sessions, edges + 1)."""
     bins = len(edges) + 1
     flat = session * bins + np.searchsorted(edges, values, side="left")
     return np.bincount(flat, minlength=sessions * bins).reshape(sessions, bins).astype(np.float32)
 
 
 def _distance(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Largest difference between the distribution functions of two (draws, bins) count tables: (draws,).
+    """Return the largest difference (draws,) of the distribution functions of two (draws, bins) count tables.
 
-    NaN where a draw has no row at all; such a draw is compared as "not as far".
+    NaN where a draw has no row; it then counts as not as far.
     """
     cumulated = [np.cumsum(counts, axis=1, dtype=np.float64) for counts in (left, right)]
     with np.errstate(invalid="ignore"):

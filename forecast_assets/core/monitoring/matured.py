@@ -1,4 +1,4 @@
-"""Which forecasts have an outcome by now: the walk-forward's, and after it those that were made night by night."""
+"""Matured forecasts: those of the walk-forward, and after it those issued night by night."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -13,12 +13,11 @@ KEY = ["date", "ticker", "horizon"]
 def matured_forecasts(
     walk_forward: pl.DataFrame, nights: Iterable[pl.DataFrame], *, feature_panel: pl.DataFrame, as_of: dt.date
 ) -> pl.DataFrame:
-    """The test forecasts whose return is known ``as_of`` a day, each decision once, in the forecast schema.
+    """Return the test forecasts that have matured ``as_of`` a day, each once, in the forecast schema.
 
-    ``nights``: the ledger's tables, oldest first; the first forecast of a date, ticker and horizon counts, and a
-    night's forecast counts only for decisions that the walk-forward does not have. Their returns are the feature
-    panel's ``target_<h>d``. A forecast has matured where its ticker has h more sessions up to ``as_of``: a panel
-    that already knows later prices changes nothing.
+    ``nights``: issued forecasts, oldest first; the first forecast of a date, ticker and horizon counts, the walk-forward's
+    before all. Their returns are the feature panel's ``target_<h>d``. A forecast has matured where its ticker has h more
+    sessions up to ``as_of``, whatever later prices the panel holds.
     """
     tables = [walk_forward.filter(pl.col("split") == "test"), *nights]
     forecasts = (
@@ -29,10 +28,10 @@ def matured_forecasts(
     if forecasts.is_empty():
         return forecasts
     horizons = forecasts["horizon"].unique().sort().to_list()
-    known = feature_panel.filter(pl.col("date").is_between(forecasts["date"].min(), as_of)).sort("ticker", "date")
+    past = feature_panel.filter(pl.col("date").is_between(forecasts["date"].min(), as_of)).sort("ticker", "date")
     outcomes = pl.concat(
         [
-            known.select(
+            past.select(
                 "date",
                 "ticker",
                 pl.lit(h, dtype=pl.Int32).alias("horizon"),

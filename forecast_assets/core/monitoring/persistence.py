@@ -1,4 +1,4 @@
-"""A monitor that looks at overlapping windows every night changes its mind often; a message needs more than one look."""
+"""Hysteresis of an alert: it starts after several firing nights and ends after several quiet ones."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def stays_on(firing: Sequence[bool], *, on: bool, confirm: int, release: int) -> bool:
-    """Whether an episode is on after these looks, oldest first, given whether it was ``on`` before the last one.
+    """Return whether an episode is on after these evaluations, oldest first, given whether it was ``on`` before the last.
 
-    It opens once the last ``confirm`` looks all fired, and closes once the last ``release`` looks were all quiet.
-    Fewer looks than that change nothing.
+    It opens once the last ``confirm`` evaluations all fired, and closes once the last ``release`` were all quiet. Fewer
+    evaluations than that change nothing.
     """
     last = list(firing)
     if on:
@@ -19,11 +19,9 @@ def stays_on(firing: Sequence[bool], *, on: bool, confirm: int, release: int) ->
 
 
 def persistent(firing: NDArray[np.bool_], *, confirm: int, release: int) -> NDArray[np.bool_]:
-    """Looks (n,) at which an episode was on, by the rule of ``stays_on`` applied one look after the other."""
+    """Return the evaluations (n,) at which an episode was on, by the rule of ``stays_on`` applied one by one."""
     on, states = False, np.zeros(len(firing), dtype=bool)
-    for look in range(len(firing)):
-        reach = max(confirm, release)
-        seen = firing[max(0, look + 1 - reach) : look + 1].tolist()
-        on = stays_on(seen, on=on, confirm=confirm, release=release)
-        states[look] = on
+    for k in range(len(firing)):
+        last = firing[max(0, k + 1 - max(confirm, release)) : k + 1].tolist()
+        states[k] = on = stays_on(last, on=on, confirm=confirm, release=release)
     return states

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_FEATURES = 14
-SHOWN_NIGHTS = 4  # named on the axis
+SHOWN_NIGHTS = 4  # labelled on the axis
 
 
 def coverage_over_time(daily_coverage: pl.DataFrame, *, limits: CoverageLimits | None, spec: DriftSpec) -> "Figure":
-    """Daily coverage of the 95 % band (dots), what the alarm watches (line) and its limits; the plan's rule dotted."""
+    """Draw daily coverage of the 95 % band (dots), the alarm's statistic (line), its limits and the fixed ones (dotted)."""
     figure, (plot,) = canvas("Coverage of the 95 % band, one session ahead", height=3.0, panels=1)
     dates, share = daily_coverage["date"].to_numpy(), daily_coverage["coverage_95"].to_numpy()
     plot.plot(dates, share, ".", color=MUTED, markersize=2.5, alpha=0.5)
@@ -33,32 +33,30 @@ def coverage_over_time(daily_coverage: pl.DataFrame, *, limits: CoverageLimits |
             plot.axhline(level, color=PALETTE[1], linewidth=1.1, linestyle=(0, (4, 3)))
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
-    plot.set_xlabel(
-        "dots: days; line: smoothed, alarm limits dashed; plan's limits dotted", fontsize=SMALL, color=MUTED
-    )
+    plot.set_xlabel("dots: days; line: smoothed, alarm limits dashed; fixed limits dotted", fontsize=SMALL, color=MUTED)
     return figure
 
 
 def feature_distances(moved: pl.DataFrame) -> "Figure":
-    """Kolmogorov-Smirnov distances of a night, farthest first; features that alert stand out."""
+    """Draw the Kolmogorov-Smirnov distances of a night, the largest first; features with an alert in orange."""
     rows = moved.filter(pl.col("ks_distance").is_not_null()).sort("ks_distance", descending=True).head(SHOWN_FEATURES)
-    figure, (plot,) = canvas("Distance of features from their reference", height=0.9 + 0.24 * len(rows), panels=1)
+    figure, (plot,) = canvas("Distance of features from the reference period", height=0.9 + 0.24 * len(rows), panels=1)
     names = rows["feature"].to_list()[::-1]
     colours = [PALETTE[1] if alert else PALETTE[0] for alert in rows["alert"].to_list()[::-1]]
     plot.barh(range(len(names)), rows["ks_distance"].to_numpy()[::-1], color=colours, height=0.7)
     plot.set_yticks(range(len(names)), names)
     plot.grid(axis="y", visible=False)
-    plot.set_xlabel("KS distance; orange has moved beyond the null", fontsize=SMALL, color=MUTED)
+    plot.set_xlabel("KS distance; orange: significant drift", fontsize=SMALL, color=MUTED)
     return figure
 
 
 def drift_over_time(nights: Mapping[dt.date, pl.DataFrame]) -> "Figure":
-    """KS distance of each feature over its critical one, night by night; a dot where the feature had moved.
+    """Draw the KS distance of each feature over its critical one by night; a dot where drift was significant.
 
-    ``nights``: tables as of `feature_drift`, oldest first; those made before it told critical distances stay blank.
+    ``nights``: tables as of `feature_drift`, oldest first; cells without a critical distance stay blank.
     """
-    told = [frame.with_columns(night=pl.lit(night)) for night, frame in nights.items()]
-    table = pl.concat(told, how="diagonal").with_columns(reach=pl.col("ks_distance") / pl.col("critical_distance"))
+    tables = [frame.with_columns(night=pl.lit(night)) for night, frame in nights.items()]
+    table = pl.concat(tables, how="diagonal").with_columns(reach=pl.col("ks_distance") / pl.col("critical_distance"))
     farthest = table.group_by("feature").agg(pl.col("alert").sum(), pl.col("reach").max())
     names = farthest.sort("alert", "reach", "feature", descending=[True, True, False], nulls_last=True)["feature"]
     names = names.head(SHOWN_FEATURES)
@@ -76,7 +74,7 @@ def drift_over_time(nights: Mapping[dt.date, pl.DataFrame]) -> "Figure":
     shown = np.unique(np.linspace(0, len(nights) - 1, min(len(nights), SHOWN_NIGHTS)).astype(int))
     plot.set_xticks(shown, [f"{list(nights)[k]:%d %b %y}" for k in shown])
     plot.grid(visible=False)
-    plot.set_xlabel("night; an orange dot has moved beyond the null", fontsize=SMALL, color=MUTED)
+    plot.set_xlabel("night; orange dot: significant drift", fontsize=SMALL, color=MUTED)
     bar = figure.colorbar(image, ax=plot, pad=0.01, extend="max")
     bar.set_label("KS distance / critical distance", fontsize=SMALL, color=MUTED)
     bar.ax.tick_params(labelsize=SMALL, colors=MUTED, length=3)

@@ -1,4 +1,4 @@
-"""One answer from all the monitors, for an alert and for a report."""
+"""Summary of all drift monitors as one state, for alerts and reports."""
 
 import datetime as dt
 from typing import Any
@@ -8,7 +8,7 @@ import polars as pl
 from forecast_assets.core.monitoring.coverage import CoverageLimits
 
 LEVELS = ("ok", "information", "warning")
-"""States in rising order. "unknown" stands outside: the monitor could not be run."""
+"""States in rising order; "unknown" is outside the order: the monitor could not run."""
 
 
 def drift_verdict(
@@ -19,13 +19,12 @@ def drift_verdict(
     alarm: pl.DataFrame | None,
     limits: CoverageLimits | None,
 ) -> dict[str, Any]:
-    """What ``feature_drift``, ``coverage_rule`` and ``coverage_alarm`` say as of a day, as one JSON-safe dictionary.
+    """Combine ``feature_drift``, ``coverage_rule`` and ``coverage_alarm`` as of a day in one JSON-safe dictionary.
 
-    Each monitor has a ``state``: "ok", "information" (the literal coverage rule fires: crude, so never more than
-    that), "warning" (features have moved, or the calibrated alarm is on) or "unknown" (no limits could be calibrated:
-    pass None). Only an episode that still lasts counts; all are listed and counted. ``level`` is the highest state.
-    ``episode`` names the first day of each monitor's present episode, so that a sender can tell a new one from an old
-    one.
+    Each monitor has a ``state``: "ok", "information" (the fixed coverage rule fires; it is too crude for more), "warning"
+    (features have drifted, or the calibrated alarm is on) or "unknown" (no limits could be calibrated: pass None). Only
+    an ongoing episode counts; all are listed. ``level`` is the highest state; ``episode`` is the first day of a monitor's
+    ongoing episode, which identifies it to a sender of alerts.
     """
     moved = features.filter("alert").sort("p_value", "ks_distance", descending=[False, True], nulls_last=False)
     monitors: dict[str, dict[str, Any]] = {
@@ -35,7 +34,7 @@ def drift_verdict(
             "moved": [_plain(row) for row in moved.iter_rows(named=True)],
             "sentence": _feature_sentence(moved, tested=features.height),
         },
-        "coverage_rule": _coverage_monitor(rule, firing="information", name="the plan's coverage rule"),
+        "coverage_rule": _coverage_monitor(rule, firing="information", name="the fixed coverage rule"),
         "coverage_alarm": {
             "state": "unknown",
             "episodes": [],
@@ -87,5 +86,5 @@ def _feature_sentence(moved: pl.DataFrame, *, tested: int) -> str:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with dates as ISO text; a null stays null."""
+    """Return the row with dates as ISO text; a null stays null."""
     return {key: value.isoformat() if isinstance(value, dt.date) else value for key, value in row.items()}

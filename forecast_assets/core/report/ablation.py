@@ -1,4 +1,4 @@
-"""The models against each other: what each step from B0 to the ensemble is worth, with its interval."""
+"""The content of ablation.json: what each step from the MLP baseline to the ensemble is worth, with its interval."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("ensemble", "ensemble_raw", "Online calibration, in place of none"),
     ("ensemble", "ensemble_split", "Online calibration, in place of split conformal"),
 )
-"""Model, what it is held against, and what differs between the two. Fixed in advance."""
-
-COLUMNS = ("pinball_ratio", "coverage_95", "coverage_90", "rmse", "mae", "rank_ic")
+"""Model, the model it is compared with, and what differs between the two. Fixed in advance."""
 
 
 def ablation(
@@ -38,10 +36,10 @@ def ablation(
     years: Sequence[int],
     missing_years: Sequence[int],
 ) -> dict[str, Any]:
-    """Everything the ablation report says, JSON-safe.
+    """Return the content of the ablation report, JSON-safe.
 
     ``losses``: of all models, each of them a reference; ``new_listings``: from ``new_listing_scores``; ``models``: in the
-    order they are shown; ``baseline``: the model that pinball ratios refer to. A step whose model is absent is left out.
+    report's order; ``baseline``: the model that pinball ratios refer to. A step whose model is absent is left out.
     """
     have = losses.models
     horizons = losses.scores["horizon"].unique().sort().to_list()
@@ -74,10 +72,10 @@ def ablation(
         "scores": rows.filter(pl.col("year").is_null()).drop("year").to_dicts(),
         "scores_by_year": rows.filter(pl.col("year").is_not_null()).to_dicts(),
         "against_each_other": [
-            {"model": model, "rival": rival, **_estimate(losses, model, rival, horizons=horizons, spec=spec)}
+            {"model": model, "rival": other, **_estimate(losses, model, other, horizons=horizons, spec=spec)}
             for model in shown
-            for rival in shown
-            if model != rival
+            for other in shown
+            if model != other
         ],
         "comparisons": comparisons(losses, model="ensemble", baseline=baseline, spec=spec),
         "newcomers": list(new_listings),
@@ -87,19 +85,18 @@ def ablation(
 
 
 def _estimate(
-    losses: DailyLosses, model: str, rival: str, *, horizons: Sequence[int], spec: ResamplingSpec
+    losses: DailyLosses, model: str, other: str, *, horizons: Sequence[int], spec: ResamplingSpec
 ) -> dict[str, float]:
-    interval = ratio_interval(losses.pair(model, rival), horizons=horizons, spec=spec)
+    interval = ratio_interval(losses.pair(model, other), horizons=horizons, spec=spec)
     return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 
 def new_listing_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:
-    """model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
+    """Return model, sessions, horizon, tickers, n, pinball_ratio (to the baseline's), coverage_95, coverage_90.
 
-    ``rows``: losses (``daily.forecast_losses``) of new listings' forecasts with ``age`` and ``listed`` as from
-    ``new_listing_origins``; those listed on or after day ``since``, the first test day, are scored: no fold has
-    trained on them then. ``sessions``: decisions up to that age are counted. Few names and one market: no interval is
-    claimed.
+    ``rows``: losses (``daily_losses.forecast_losses``) of new listings' forecasts with ``age`` and ``listed`` as from
+    ``new_listing_origins``. Scored are those listed on or after ``since``, the first test day: no fold has trained on
+    them. ``sessions``: forecasts up to that age are counted. Too few tickers for an interval.
     """
     rows = rows.filter(pl.col("listed") >= since)
     if rows.is_empty():

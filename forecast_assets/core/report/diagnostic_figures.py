@@ -9,7 +9,18 @@ from forecast_assets.core.evaluation.calibration_effect import VARIANTS, scored_
 from forecast_assets.core.evaluation.experts import share_matrix
 from forecast_assets.core.evaluation.members import ENSEMBLE, SPLITS
 from forecast_assets.core.evaluation.neighbours import NAMED_NEIGHBOURS, most_moved
-from forecast_assets.core.report.figure_style import GRID, INK, MUTED, PALETTE, SMALL, canvas, note, percent
+from forecast_assets.core.report.figure_style import (
+    INK,
+    MUTED,
+    PALETTE,
+    SMALL,
+    canvas,
+    note,
+    percent,
+    two_panels,
+    widen_left,
+    wrapped,
+)
 from forecast_assets.core.report.figures import year_axis
 
 if TYPE_CHECKING:
@@ -17,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def calibration_curves(raw: pl.DataFrame, calibrated: pl.DataFrame) -> "Figure":
-    """Coverage of the 95 % band by month of the decision, per horizon, validation months included."""
+    """Draw the coverage of the 95 % band by month of the forecast, per horizon, validation months included."""
     months = (
         scored_variants(raw, calibrated)
         .group_by("variant", "horizon", month=pl.col("date").dt.truncate("1mo"), maintain_order=True)
@@ -40,8 +51,10 @@ def calibration_curves(raw: pl.DataFrame, calibrated: pl.DataFrame) -> "Figure":
 
 
 def contribution_bars(added: pl.DataFrame) -> "Figure":
-    """Per split and member: how much worse it is alone than the ensemble, and how much worse the ensemble without it."""
-    figure, plots = canvas("Pinball above the ensemble's (%): a member alone, and all without it", height=2.9, panels=2)
+    """Draw per split and member the pinball of it alone, and of the ensemble without it, in % above the ensemble's."""
+    figure, plots = canvas(
+        "Pinball above the ensemble's (%): one member alone, all others without it", height=2.9, panels=2
+    )
     for plot, split in zip(plots, SPLITS, strict=True):
         rows = added.filter((pl.col("split") == split) & (pl.col("member") != ENSEMBLE))
         whole = added.filter((pl.col("split") == split) & (pl.col("member") == ENSEMBLE))["alone"]
@@ -52,47 +65,41 @@ def contribution_bars(added: pl.DataFrame) -> "Figure":
                 plot.barh(place + shift, np.asarray(excess), height=0.38, color=colour, label=column)
         plot.axvline(0.0, color=INK, linewidth=1)
         plot.set_title(split, fontsize=SMALL, color=INK)
-    plots[0].set_yticks(place, rows["member"].to_list(), fontsize=SMALL)  # the panels share their scale
+    plots[0].set_yticks(
+        place, [wrapped(name) for name in rows["member"]], fontsize=SMALL
+    )  # the panels share their scale
     plots[0].invert_yaxis()
     plots[0].legend(fontsize=SMALL, frameon=False)
     return figure
 
 
 def experts_figure(title: str, shares: pl.DataFrame) -> "Figure":
-    """The shares of a date's forecasts, stacked, over VIX where it is known."""
-    figure, (whole,) = canvas(title, height=4.4, panels=1)
-    whole.remove()
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    """Draw the experts' shares of a date's forecasts, stacked, over VIX where there is one."""
+    figure, upper, lower = two_panels(title, height=4.4, heights=(2, 1))
+    upper.sharex(lower)
+    upper.tick_params(labelbottom=False)
     table, days = share_matrix(shares), shares["date"].to_numpy()
     upper.stackplot(days, table.T, colors=[PALETTE[k % len(PALETTE)] for k in range(table.shape[1])], alpha=0.8)
     upper.set_ylim(0, 1)
     upper.yaxis.set_major_formatter(lambda value, _: percent(value))
     middle = np.cumsum(table[-1]) - table[-1] / 2
     for k, height in enumerate(middle):
-        if table[-1, k] > 0.04:  # a narrower band holds no name
+        if table[-1, k] > 0.04:  # a narrower band holds no number
             note(upper, days[-1], height, f" {k + 1}", va="center", color=INK)
     lower.plot(days, shares["vix"].to_numpy(), color=INK, linewidth=1.0)
-    lower.set_ylabel("VIX as known", fontsize=SMALL, color=MUTED)
+    lower.set_ylabel("VIX", fontsize=SMALL, color=MUTED)
     lower.yaxis.set_major_formatter(lambda value, _: percent(value))
-    for plot in (upper, lower):
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
     year_axis(lower)
     return figure
 
 
 def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
-    """Bars of what the first neighbours, named with their correlations, added to the medians of the most moved tickers."""
+    """Draw bars of what the first neighbours, with their correlations, added to the medians of the most moved tickers."""
     from matplotlib.ticker import MaxNLocator
 
     moved = most_moved(table)
     figure, (plot,) = canvas(title, height=1.0 + 0.6 * max(1, len(moved)), panels=1)
-    engine = figure.get_layout_engine()
-    assert engine is not None  # the canvas has one
-    engine.set(rect=(0.03, 0.0, 0.97, 1.0))  # type: ignore[call-arg]  # room for the longest name
-    plot.spines[["top", "right"]].set_visible(False)
-    plot.spines[["left", "bottom"]].set_color(GRID)
-    plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+    widen_left(figure, 0.03)
     place = np.arange(len(moved))[::-1].astype(float)
     for k in range(NAMED_NEIGHBOURS):
         at = [
@@ -104,9 +111,9 @@ def neighbours_figure(title: str, table: pl.DataFrame) -> "Figure":
             [y for y, _ in at], [1e4 * one["added"] for _, one in at], height=0.24, color=PALETTE[0], alpha=1 - 0.25 * k
         )
         for y, one in at:
-            known = "" if one["correlation"] is None else f" {one['correlation']:+.2f}"
+            correlation = "" if one["correlation"] is None else f" {one['correlation']:+.2f}"
             side = "left" if one["added"] >= 0 else "right"
-            note(plot, 1e4 * one["added"], y, f" {one['neighbour']}{known} ", ha=side, va="center", color=INK)
+            note(plot, 1e4 * one["added"], y, f" {one['neighbour']}{correlation} ", ha=side, va="center", color=INK)
     plot.set_yticks(place, [of["ticker"] for of in moved], fontsize=SMALL)
     plot.axvline(0, color=MUTED, linewidth=0.8)
     plot.margins(x=0.5, y=0.02)

@@ -1,6 +1,6 @@
-"""The evidence behind the verdict: selection, comparisons of forecasts, and what the book survives."""
+"""The evidence behind the verdicts: tests of selection, comparisons of forecasts, robustness of the book."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from forecast_assets.core.evaluation.multiple_testing import confidence_set, sup
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe, expected_max_sharpe
 from forecast_assets.core.evaluation.significance import diebold_mariano
 from forecast_assets.core.evaluation.trials import TrialCount, TrialLog, count_trials
+from forecast_assets.core.report.formats import decimal, p_value, percent
+from forecast_assets.core.report.titles import listed, title
 from forecast_assets.core.report.verdicts import verdict
 from forecast_assets.core.scores.trading import sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec, VerdictSpec
@@ -22,7 +24,7 @@ LATE = "/late"
 """Suffix of the variant that trades one session later than the rules say."""
 
 NOT_CHOSEN = (EQUAL_WEIGHT, "random_walk")
-"""Strategies that nobody would have picked for their result: no candidates."""
+"""Benchmarks that are not candidates for selection."""
 
 SESSIONS_PER_BLOCK = 20
 CONFIDENCE = 0.95
@@ -31,7 +33,7 @@ OVERFITTING_LIMIT = 0.05
 
 @dataclass(frozen=True)
 class Books:
-    """What was simulated: tables of all years, one below the other."""
+    """The simulated books: tables of all years, one below the other."""
 
     joined: pl.DataFrame
     """Daily table of the strategies, changes of year charged."""
@@ -42,26 +44,26 @@ class Books:
     positions: pl.DataFrame
     trades: pl.DataFrame
     liquid: pl.DataFrame
-    """As from ``robustness.liquidity``, of the days and names that traded."""
+    """As from ``robustness.liquidity``, of the days and tickers that traded."""
 
 
 def evidence(
     *,
     losses: DailyLosses,
     books: Books,
-    ledger: TrialLog,
+    trial_log: TrialLog,
     model: str,
     baseline: str,
     spec: BacktestSpec,
     rules: VerdictSpec,
 ) -> dict[str, Any]:
-    """verdicts (entries like ``verdicts.verdict``'s), selection, comparisons (one per horizon) and robustness.
+    """Return verdicts (entries like ``verdicts.verdict``'s), selection, comparisons (one per horizon) and robustness.
 
-    ``losses``: of all models; ``model``: whom the report is about. Numbers may be NaN here.
+    ``losses``: of all models; ``model``: the subject of the report. Numbers may be NaN.
     """
-    found = selection(books, ledger, model=model, spec=spec, rules=rules)
+    found = selection(books, trial_log, model=model, spec=spec, rules=rules)
     return {
-        "verdicts": _selection_verdicts(found, model=model),
+        "verdicts": selection_verdicts(found, model=model),
         "selection": found,
         "comparisons": comparisons(losses, model=model, baseline=baseline, spec=spec),
         "robustness": robustness(books, model=model),
@@ -69,9 +71,9 @@ def evidence(
 
 
 def candidate_returns(books: Books) -> tuple[list[str], np.ndarray, pl.Series]:
-    """Names, net returns (T, K) and sessions (T,) of everything a person could have picked.
+    """Return names, net returns (T, K) and sessions (T,) of the strategies and single fits that could have been selected.
 
-    Strategies and single fits, every year from cash. A candidate without a return on each session is left out.
+    Every year starts from cash. A candidate without a return on each session is left out.
     """
     everything = pl.concat([books.daily, books.variants]).filter(
         ~pl.col("strategy").is_in(NOT_CHOSEN) & ~pl.col("strategy").str.ends_with(LATE)
@@ -82,12 +84,14 @@ def candidate_returns(books: Books) -> tuple[list[str], np.ndarray, pl.Series]:
     return complete, wide.select(complete).to_numpy(), wide["date"]
 
 
-def selection(books: Books, ledger: TrialLog, *, model: str, spec: BacktestSpec, rules: VerdictSpec) -> dict[str, Any]:
-    """Deflated Sharpe ratio, PBO and SPA. A test whose input is too small is None."""
+def selection(
+    books: Books, trial_log: TrialLog, *, model: str, spec: BacktestSpec, rules: VerdictSpec
+) -> dict[str, Any]:
+    """Return deflated Sharpe ratio, PBO and SPA. A test whose input is too small is None."""
     names, returns, dates = candidate_returns(books)
     per_year = sessions_per_year(dates.to_numpy())
     sharpes = [sharpe(returns[:, k], sessions_per_year=per_year) for k in range(len(names))]
-    count = count_trials(ledger, rules.declared_trials, candidate_sharpes=sharpes, sessions_per_year=per_year)
+    count = count_trials(trial_log, rules.declared_trials, candidate_sharpes=sharpes, sessions_per_year=per_year)
     trials = max(count.total, 1)
     own = books.joined.filter(pl.col("strategy") == model).sort("date")["net_return"].to_numpy()
     blocks = rules.overfitting_blocks
@@ -110,9 +114,9 @@ def selection(books: Books, ledger: TrialLog, *, model: str, spec: BacktestSpec,
 
 
 def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: ResamplingSpec) -> list[dict[str, Any]]:
-    """Per horizon, on daily cross-sectional mean pinball losses of the decisions that all models made.
+    """Compare the models per horizon, on daily cross-sectional mean pinball losses of the decisions that all share.
 
-    Diebold-Mariano of ``model`` against each other one; SPA and StepM of all against ``baseline``; the model
+    Returns Diebold-Mariano of ``model`` against each other one; SPA and StepM of all against ``baseline``; the model
     confidence set of all.
     """
     wide = losses.shared
@@ -121,9 +125,9 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
     for (horizon,), rows in wide.group_by("horizon", maintain_order=True):
         table = rows.select(names).to_numpy()
         if len(table) <= 2 * int(horizon) + 1:
-            continue  # not matured for long enough to say anything
+            continue  # too few matured days for a test
         pairs = [name for name in names if name != model] if model in names else []
-        mine = names.index(model) if pairs else 0
+        column = names.index(model) if pairs else 0
         options: dict[str, Any] = {"samples": spec.bootstrap_samples, "seed": spec.seed}
         others = [k for k, name in enumerate(names) if name != baseline]
         reference = table[:, names.index(baseline)]
@@ -134,13 +138,13 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
                 "days": len(table),
                 "diebold_mariano": [
                     {
-                        "rival": rival,
+                        "rival": other,
                         **diebold_mariano(
-                            table[:, mine] - table[:, names.index(rival)],
+                            table[:, column] - table[:, names.index(other)],
                             horizon_sessions=int(horizon),
                         )._asdict(),
                     }
-                    for rival in pairs
+                    for other in pairs
                 ],
                 "against_baseline": {"p_value": better.p_value, "better": better.better},
                 "confidence_set": [
@@ -153,7 +157,7 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
 
 
 def robustness(books: Books, *, model: str) -> dict[str, Any]:
-    """The book at other costs, sizes and delays, and by halves of the universe."""
+    """Return the book at other costs, sizes and delays, and by halves of the universe."""
     joined, daily, positions, trades = (
         table.filter(pl.col("strategy") == model).sort("date")
         for table in (books.joined, books.daily, books.positions, books.trades)
@@ -173,53 +177,45 @@ def _counted(count: TrialCount, *, per_year: float) -> dict[str, Any]:
     return {**fields, "total": count.total, "sharpe_deviation": deviation}
 
 
-def _selection_verdicts(found: dict[str, Any], *, model: str) -> list[dict[str, Any]]:
+def selection_verdicts(found: Mapping[str, Any], *, model: str) -> list[dict[str, Any]]:
+    """Return the verdicts of ``selection``'s numbers."""
     trials, probability = found["trials"], found["deflated_sharpe"]
-    claim = f"Selection: {model}'s Sharpe ratio, with {trials['total']} trials counted"
+    claim = f"Selection: Sharpe ratio of {title(model)}, with {trials['total']} trials counted"
     entries = [
         verdict(
             claim,
             "beats" if probability >= CONFIDENCE else "no evidence",
-            f"Deflated Sharpe ratio {100 * probability:.1f} %: the probability that it is above zero after "
-            f"{trials['fits']} fits, {trials['looks']} looks at a test year and {trials['declared']} declared trials. "
-            f"The best of as many without skill would be expected at {_number(found['hurdle_sharpe'])}; "
-            f"this one has {_number(found['sharpe'])}."
+            f"Deflated Sharpe ratio {percent(probability)}: the probability that the true one is above zero after "
+            f"{trials['fits']} fits, {trials['looks']} test-set evaluations and {trials['declared']} declared trials. "
+            f"The best of as many without skill would be expected at {decimal(found['hurdle_sharpe'])}; "
+            f"this one has {decimal(found['sharpe'])}."
             if probability == probability
-            else "The book never held anything: its Sharpe ratio is undefined.",
+            else "Nothing was ever held: the Sharpe ratio is undefined.",
         )
     ]
     if (overfitting := found["overfitting"]) and overfitting["probability"] == overfitting["probability"]:
-        chance = overfitting["probability"]
+        share = overfitting["probability"]
         entries.append(
             verdict(
                 f"Selection: choosing the best of {overfitting['candidates']} candidates by their past",
-                "beats" if chance <= OVERFITTING_LIMIT else "no evidence",
-                f"The best in one half of the sessions was in the lower half in the other in {100 * chance:.0f} % of "
-                f"{overfitting['splits']} splits (PBO; 50 % is pure chance).",
+                "beats" if share <= OVERFITTING_LIMIT else "no evidence",
+                f"The best in one half of the sessions was in the lower half in the other in {percent(share, 0)} of "
+                f"{overfitting['splits']} splits (probability of backtest overfitting, PBO; 50 % is pure noise).",
             )
         )
     cash = found["against_cash"]
     if cash["p_value"] == cash["p_value"]:
-        names = ", ".join(cash["better"]) or "none of them"
         entries.append(
             verdict(
-                f"Selection: any of {len(found['candidates'])} candidates against cash, all of them looked at",
+                f"Selection: any of {len(found['candidates'])} candidates against cash, all of them counted",
                 "beats" if cash["p_value"] < 1 - CONFIDENCE else "no evidence",
-                f"SPA p value {_p_value(cash['p_value'])}; better than cash by the stepwise test: {names}.",
+                f"SPA p value {p_value(cash['p_value'])}; better than cash by the stepwise test: {listed(cash['better'])}.",
             )
         )
     return entries
 
 
-def _p_value(value: float) -> str:
-    return "below 0.001" if value < 0.0005 else f"{value:.3f}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\u2212")
-
-
 def traded_liquidity(liquid: pl.LazyFrame, trades: pl.DataFrame, *, strategies: Sequence[str]) -> pl.DataFrame:
-    """The rows of ``liquid`` on which one of the strategies traded: all that ``Books`` needs of the panel."""
+    """Return the rows of ``liquid`` on which one of the strategies traded, for ``Books``."""
     wanted = trades.lazy().filter(pl.col("strategy").is_in(list(strategies))).select("date", "ticker").unique()
     return liquid.join(wanted, on=["date", "ticker"], how="semi").collect()

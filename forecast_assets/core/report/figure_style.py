@@ -1,17 +1,19 @@
-"""The look all figures share, and the two ways one leaves the program: inline SVG and a PNG inside markdown.
+"""The style that all figures share, and their output as inline SVG or PNG.
 
-Figures are built on matplotlib's objects, never on pyplot, so nothing global is touched and any thread may draw. They
-are narrow (one phone's width at text size 10) and scale up on a wider screen. matplotlib is imported when one is
-drawn.
+Figures are built on matplotlib's objects, never on pyplot, so nothing global changes and any thread may draw. They are as
+wide as a phone at text size 10 and scale up on a wider screen. matplotlib is imported when one is drawn.
 """
 
 import html
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from forecast_assets.core.report.titles import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,40 +24,79 @@ TEXT = 10.5
 SMALL = 9.5
 INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c6d31")
-"""Okabe and Ito's colours, told apart with any colour vision; yellow, too pale for a line, is replaced by a brown."""
+"""Okabe and Ito's colours, distinct with any colour vision; yellow, too pale for a line, is replaced by a brown."""
+
+TITLE_CHARACTERS, LABEL_CHARACTERS, LEGEND_CHARACTERS = 52, 26, 30
+LINE = 0.175  # inches of a line of small text
 
 
-def canvas(title: str, *, height: float, panels: int, shared_scale: bool = True) -> "tuple[Figure, list[Axes]]":
-    """A titled, styled figure with ``panels`` plots beside each other; ``height`` in inches."""
+def canvas(heading: str, *, height: float, panels: int, shared_scale: bool = True) -> "tuple[Figure, list[Axes]]":
+    """Return a titled, styled figure with ``panels`` plots beside each other; ``height`` in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.set_label(title)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=TEXT + 1, fontweight="bold", color=INK, parse_math=False)
+    figure.set_label(heading)
+    lines = _wrap(heading, TITLE_CHARACTERS)
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=TEXT + 1, fontweight="bold", color=INK, parse_math=False)
     axes = list(figure.subplots(1, panels, sharey=shared_scale, squeeze=False)[0])
     for plot in axes:
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.spines[["left", "bottom"]].set_color(GRID)
-        plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+        style_axes(plot)
         plot.grid(axis="y", color=GRID, linewidth=0.6)
         plot.set_axisbelow(True)
     return figure, axes
 
 
+def two_panels(heading: str, *, height: float, heights: tuple[float, float]) -> "tuple[Figure, Axes, Axes]":
+    """Return a figure with one plot above another, of these relative heights, without a grid."""
+    figure, (whole,) = canvas(heading, height=height, panels=1)
+    whole.remove()
+    upper, lower = figure.subplots(2, 1, height_ratios=heights)
+    for plot in (upper, lower):
+        style_axes(plot)
+    return figure, upper, lower
+
+
+def style_axes(plot: "Axes") -> None:
+    """Apply the shared style of spines and ticks."""
+    plot.spines[["top", "right"]].set_visible(False)
+    plot.spines[["left", "bottom"]].set_color(GRID)
+    plot.tick_params(labelsize=SMALL, colors=MUTED, length=3)
+
+
+def widen_left(figure: "Figure", margin: float) -> None:
+    """Leave ``margin``, a fraction of the width, for long labels at the left."""
+    engine = figure.get_layout_engine()
+    assert engine is not None  # the canvas has one
+    engine.set(rect=(margin, 0.0, 1.0 - margin, 1.0))  # type: ignore[call-arg]
+
+
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each name by its place; beyond the palette all are grey, and direct labels tell them apart."""
+    """Return a colour for each name by its place; beyond the palette all are grey and differ by their number."""
     return {name: PALETTE[i] if i < len(PALETTE) else "#8b949e" for i, name in enumerate(names)}
 
 
 def note(plot: "Axes", x: float, y: float, text: str, **style: Any) -> None:
-    """Plain text in data coordinates; a dollar sign in a name is a dollar sign, not mathematics."""
+    """Write plain text in data coordinates; a dollar sign stays one, without mathematics."""
     plot.text(x, y, text, parse_math=False, **dict({"fontsize": SMALL, "color": INK}, **style))
 
 
+def wrapped(name: str) -> str:
+    """Return the title of a model or strategy, broken into lines that leave room beside them for a plot."""
+    return _wrap(title(name), LABEL_CHARACTERS)
+
+
+def _wrap(text: str, characters: int) -> str:
+    return textwrap.fill(text, characters, break_long_words=False, break_on_hyphens=False)
+
+
 def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) -> None:
-    """Each line's name at its right end, pushed apart so that none covers another. ``ends`` are final heights."""
+    """Number each line at its right end, pushed apart so that none covers another, and list the titles below the plot.
+
+    ``ends``: final heights; ``colour``: of all lines, in the order of their numbers.
+    """
+    numbers = {name: str(k) for k, name in enumerate((name for name in colour if name in ends), start=1)}
     low, high = plot.get_ylim()
     scale = plot.transData.transform
     bottom, top = scale((0, low))[1], scale((0, high))[1]
@@ -65,18 +106,44 @@ def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) 
     for k, (place, name) in enumerate(zip(spread(places, gap=gap), names, strict=True)):
         inside = min(max(place, k * gap), 1.0 - (len(names) - 1 - k) * gap)
         plot.annotate(
-            name,
+            numbers[name],
             (1.015, inside),
             xycoords="axes fraction",
             va="center",
             fontsize=SMALL,
             color=colour[name],
-            parse_math=False,
         )
+    list_below(plot, [name for name in colour if name in ends], colour=colour)
+
+
+def list_below(plot: "Axes", names: Sequence[str], *, colour: dict[str, str] | None = None) -> None:
+    """Add the numbered titles of ``names`` in two columns below the figure, which grows by their height."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    figure = plot.get_figure()
+    assert isinstance(figure, Figure)
+    labels = [_wrap(f"{number}  {title(name)}", LEGEND_CHARACTERS) for number, name in enumerate(names, start=1)]
+    columns = (labels[: -(-len(labels) // 2)], labels[-(-len(labels) // 2) :])
+    lines = max(sum(1 + label.count("\n") for label in column) for column in columns)
+    figure.set_figheight(figure.get_figheight() + LINE * lines)
+    legend = figure.legend(
+        [Line2D([], [], color=colour[name] if colour else "white", linewidth=2.2) for name in names],
+        labels,
+        loc="outside lower left",
+        ncols=2,
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.0 if colour else 0.0,
+        labelspacing=0.25,
+        columnspacing=1.0,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def spread(places: Sequence[float], *, gap: float) -> list[float]:
-    """Ascending places moved as little as needed to lie ``gap`` apart (isotonic regression on place - k gap)."""
+    """Move ascending places as little as needed to lie ``gap`` apart (isotonic regression on place - k gap)."""
     blocks: list[list[float]] = []  # [mean, size]
     for k, place in enumerate(places):
         blocks.append([place - k * gap, 1.0])
@@ -93,7 +160,7 @@ def percent(value: float, *, digits: int = 0) -> str:
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as one ``<svg>`` element to put into HTML: same figure, same bytes; scales to its container.
+    """Return the figure as one ``<svg>`` element for HTML: same figure, same bytes; scales to its container.
 
     Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's.
     """
@@ -119,7 +186,7 @@ def to_svg(figure: "Figure") -> str:
 
 
 def to_png(figure: "Figure") -> bytes:
-    """The figure as a PNG file: same figure, same bytes."""
+    """Return the figure as a PNG file: same figure, same bytes."""
     _settle(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
@@ -127,11 +194,11 @@ def to_png(figure: "Figure") -> bytes:
 
 
 def _settle(figure: "Figure") -> None:
-    """Lay the figure out once and for all: a second layout starts from the first and would move things by a hair."""
+    """Fix the layout: a second one would start from the first and move things slightly."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
 def _literal(text: str) -> str:
-    """For a replacement string, in which a backslash would be an escape."""
+    """Return the text for a replacement string, in which a backslash would be an escape."""
     return text.replace("\\", "\\\\")

@@ -1,7 +1,7 @@
-"""The report's figures: each function takes a table and returns a matplotlib ``Figure``."""
+"""The reports' figures: each function draws a table as a matplotlib ``Figure``."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +19,13 @@ from forecast_assets.core.report.figure_style import (
     canvas,
     colours,
     label_ends,
+    list_below,
     note,
     percent,
+    wrapped,
 )
+from forecast_assets.core.report.formats import session_count
+from forecast_assets.core.report.titles import title
 from forecast_assets.core.scores.quantile import pit
 from forecast_assets.core.scores.trading import drawdown
 
@@ -35,51 +39,64 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 SHOWN = 12
 """Variables that are drawn, of those that a network selects from."""
 
+DENSE_COLUMNS = 9
+ROW = 0.36
+"""Inches of a row with a label of two lines."""
+
 EQUITY_STEPS = ((1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,))
 
 
 def equity_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
-    """Growth of 1 after costs, on a log axis, of the strategies of a daily table, in the order given."""
+    """Draw the growth of 1 after costs, on a log axis, of the strategies of a daily table, in the order given."""
     figure, (plot,) = canvas("Growth of 1, net of costs", height=3.6, panels=1)
-    colour, ends = colours(strategies), {}
-    for name in reversed(strategies):  # the first one is drawn on top
-        rows = daily.filter(pl.col("strategy") == name).sort("date")
-        equity = np.cumprod(1.0 + rows["net_return"].to_numpy())
-        equity = equity[: int(np.argmax(equity <= 0)) if (equity <= 0).any() else len(equity)]  # ruin has no logarithm
-        if not len(equity):
-            continue
-        width = 2.2 if name == strategies[0] else 1.3
-        plot.plot(rows["date"].to_numpy()[: len(equity)], equity, color=colour[name], linewidth=width)
-        ends[name] = float(equity[-1])
+
+    def equity(net: Floats) -> Floats:
+        growth: Floats = np.cumprod(1.0 + net, dtype=np.float64)
+        return growth[: int(np.argmax(growth <= 0)) if (growth <= 0).any() else len(growth)]  # ruin has no logarithm
+
+    ends = _strategy_lines(plot, daily, strategies, height=equity, widths=(2.2, 1.3))
     plot.set_yscale("log")
     plot.set_yticks(_log_ticks(*plot.get_ylim()))
     plot.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     plot.yaxis.minorticks_off()
     plot.axhline(1.0, color=MUTED, linewidth=0.8)
     year_axis(plot)
-    label_ends(plot, ends, colour=colour)
+    label_ends(plot, ends, colour=colours(strategies))
     return figure
 
 
 def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
-    """Fall of the net equity from its running peak."""
+    """Draw the fall of the net equity from its running peak."""
     figure, (plot,) = canvas("Drawdown, net of costs", height=3.0, panels=1)
-    colour, ends = colours(strategies), {}
-    for name in reversed(strategies):
-        rows = daily.filter(pl.col("strategy") == name).sort("date")
-        fall = drawdown(rows["net_return"].to_numpy())
-        if not len(fall):
-            continue
-        plot.plot(rows["date"].to_numpy(), fall, color=colour[name], linewidth=1.6 if name == strategies[0] else 1.0)
-        ends[name] = float(fall[-1])
+    ends = _strategy_lines(plot, daily, strategies, height=drawdown, widths=(1.6, 1.0))
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
-    label_ends(plot, ends, colour=colour)
+    label_ends(plot, ends, colour=colours(strategies))
     return figure
 
 
+def _strategy_lines(
+    plot: "Axes",
+    daily: pl.DataFrame,
+    strategies: Sequence[str],
+    *,
+    height: Callable[[Floats], Floats],
+    widths: tuple[float, float],
+) -> dict[str, float]:
+    """Draw ``height`` of each strategy's net returns, the first with the larger width; return where each line ends."""
+    colour, ends = colours(strategies), {}
+    for name in reversed(strategies):  # the first one is drawn on top
+        rows = daily.filter(pl.col("strategy") == name).sort("date")
+        if len(line := height(rows["net_return"].to_numpy())):
+            plot.plot(
+                rows["date"].to_numpy()[: len(line)], line, color=colour[name], linewidth=widths[name != strategies[0]]
+            )
+            ends[name] = float(line[-1])
+    return ends
+
+
 def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure":
-    """Net return of each strategy in each year, as coloured numbers (blue gains, orange losses, grey 0)."""
+    """Draw the net return of each strategy in each year, as coloured numbers (blue gains, orange losses, grey 0)."""
     table = (
         daily.group_by("strategy", "year", maintain_order=True)
         .agg(net=(1.0 + pl.col("net_return")).product() - 1.0)
@@ -88,32 +105,34 @@ def yearly_returns(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure
     years = sorted(daily["year"].unique().to_list())
     order = pl.DataFrame({"strategy": list(strategies)})
     values = order.join(table, on="strategy", how="left").select(str(year) for year in years).to_numpy().astype(float)
-    figure, (plot,) = canvas("Net return by year", height=0.9 + 0.3 * len(strategies), panels=1)
+    figure, (plot,) = canvas("Net return by year", height=0.9 + ROW * len(strategies), panels=1)
     reach = max(float(np.nanmax(np.abs(values), initial=0.0)), 0.01)
-    _shade(plot, values, reach=reach, texts=[[percent(value) for value in row] for row in values])
-    _grid_labels(plot, columns=[str(year) for year in years], rows=strategies)
+    texts = [[percent(value) for value in row] for row in values]
+    _heat_map(plot, values, reach=reach, texts=texts, columns=years, rows=[wrapped(name) for name in strategies])
     return figure
 
 
 def weights_by_year(weights: Mapping[str, Sequence[float]], *, years: Sequence[int], model: str) -> "Figure":
-    """Selection weight of each variable in each year, as coloured numbers; the ``SHOWN`` first ones of ``weights``."""
+    """Draw the selection weight of each variable in each year, of the ``SHOWN`` first ones of ``weights``."""
     count, weights = len(weights), dict(list(weights.items())[:SHOWN])
     values = np.array(list(weights.values()))  # (variables, years)
-    title = f"What {model} selects: {len(weights)} of {count} variables"
-    figure, (plot,) = canvas(title, height=0.9 + 0.26 * len(weights), panels=1)
-    _shade(plot, values, reach=max(float(values.max()), 0.01), texts=[[percent(v) for v in row] for row in values])
-    _grid_labels(plot, columns=[str(year) for year in years], rows=list(weights))
+    heading = f"Selection weights of {title(model)}: {len(weights)} of {count} variables"
+    figure, (plot,) = canvas(heading, height=0.9 + 0.26 * len(weights), panels=1)
+    texts = [[percent(value) for value in row] for row in values]
+    _heat_map(plot, values, reach=max(float(values.max()), 0.01), texts=texts, columns=years, rows=list(weights))
     return figure
 
 
 def coverage_by_year(coverage: pl.DataFrame, *, model: str) -> "Figure":
-    """Share of returns inside the 95 % and 90 % bands, per horizon and year, against these two lines.
+    """Draw the share of returns inside the 95 % and 90 % bands, per horizon and year, beside the nominal lines.
 
     ``coverage``: model, horizon, year, coverage_95, coverage_90.
     """
     rows = coverage.filter(pl.col("model") == model)
     horizons = sorted(rows["horizon"].unique().to_list())
-    figure, plots = canvas(f"Coverage of the 95 % and 90 % bands: {model}", height=2.9, panels=max(len(horizons), 1))
+    figure, plots = canvas(
+        f"Coverage of the 95 % and 90 % bands: {title(model)}", height=2.9, panels=max(len(horizons), 1)
+    )
     for plot, horizon in zip(plots, horizons, strict=False):
         of_horizon = rows.filter(pl.col("horizon") == horizon).sort("year")
         years = of_horizon["year"].to_numpy()
@@ -123,7 +142,7 @@ def coverage_by_year(coverage: pl.DataFrame, *, model: str) -> "Figure":
         ):
             plot.axhline(nominal, color=colour, linewidth=1, linestyle=(0, (4, 3)))
             plot.plot(years, of_horizon[column].to_numpy(), marker, color=colour, markersize=5)
-        plot.set_title(_ahead(horizon), fontsize=SMALL, color=INK)
+        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
         shown = years[:: 1 + len(years) // 5]
         plot.set_xticks(shown, [f"'{year % 100:02d}" for year in shown])
         plot.set_xlim(years.min() - 0.6, years.max() + 0.6)
@@ -138,17 +157,17 @@ def coverage_by_year(coverage: pl.DataFrame, *, model: str) -> "Figure":
 
 
 def pit_histograms(forecasts: pl.DataFrame, *, model: str) -> "Figure":
-    """Where outcomes fall in the forecast distribution, per horizon: flat is calibrated, a hump is too wide."""
+    """Draw where outcomes fall in the forecast distribution, per horizon: flat is calibrated, a hump is too wide."""
     rows = forecasts.filter((pl.col("model") == model) & (pl.col("split") == "test") & pl.col("y").is_not_null())
     horizons = sorted(rows["horizon"].unique().to_list())
-    figure, plots = canvas(f"Probability integral transform: {model}", height=2.5, panels=max(len(horizons), 1))
+    figure, plots = canvas(f"Probability integral transform: {title(model)}", height=2.5, panels=max(len(horizons), 1))
     for plot, horizon in zip(plots, horizons, strict=False):
         of_horizon = rows.filter(pl.col("horizon") == horizon)
         places = pit(of_horizon["y"].to_numpy(), of_horizon.select(QUANTILE_COLUMNS).to_numpy(), levels=QUANTILES)
         share, edges = np.histogram(places, bins=10, range=(0.0, 1.0))
         plot.bar(edges[:-1], share / max(share.sum(), 1), width=0.1, align="edge", color=PALETTE[0], edgecolor="white")
         plot.axhline(0.1, color=PALETTE[1], linewidth=1.4, linestyle=(0, (4, 3)))
-        plot.set_title(_ahead(horizon), fontsize=SMALL, color=INK)
+        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
         plot.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
         plot.locator_params(axis="y", steps=[1, 2, 5, 10])
     plots[0].yaxis.set_major_formatter(lambda value, _: percent(value))
@@ -156,25 +175,27 @@ def pit_histograms(forecasts: pl.DataFrame, *, model: str) -> "Figure":
 
 
 def fan_chart(prices: pl.DataFrame, forecasts: pl.DataFrame, *, ticker: str, date: dt.date, model: str) -> "Figure":
-    """The close before and after a decision, and what the model said about the sessions between at that decision.
+    """Draw the close before and after a forecast origin, and the model's forecast of the sessions after it.
 
     ``prices``: rows of a calendar panel (date, ticker, close). Horizontal axis: the ticker's own sessions from the
-    decision. Bands between the horizons are straight lines from the last close, no forecasts of their own. Raises
-    BadInput where the ticker has no quote or the model no forecast on that day.
+    origin. Bands between the horizons are interpolated from the last close. Raises BadInput where the ticker has no quote
+    or the model no forecast on that day.
     """
     path = prices.filter(pl.col("ticker") == ticker).sort("date")
-    said = forecasts.filter((pl.col("ticker") == ticker) & (pl.col("date") == date) & (pl.col("model") == model)).sort(
+    rows = forecasts.filter((pl.col("ticker") == ticker) & (pl.col("date") == date) & (pl.col("model") == model)).sort(
         "horizon"
     )
     at = path["date"].index_of(date)
-    if at is None or not said.height:
-        raise BadInput(f"fan chart: {ticker} has no quote or no forecast of {model} on {date}; choose another day")
+    if at is None or not rows.height:
+        raise BadInput(
+            f"fan chart: {ticker} has no quote or no forecast of {title(model)} on {date}; choose another day"
+        )
     close = path["close"].to_numpy()
     sessions = np.arange(len(close)) - at
-    ahead = np.concatenate([[0], said["horizon"].to_numpy()])
-    fan = close[at] * np.exp(np.vstack([np.zeros(len(QUANTILES)), said.select(QUANTILE_COLUMNS).to_numpy()]))
+    ahead = np.concatenate([[0], rows["horizon"].to_numpy()])
+    fan = close[at] * np.exp(np.vstack([np.zeros(len(QUANTILES)), rows.select(QUANTILE_COLUMNS).to_numpy()]))
 
-    figure, (plot,) = canvas(f"{ticker}: what {model} said on {date}", height=3.2, panels=1)
+    figure, (plot,) = canvas(f"{ticker}: forecast of {title(model)} on {date}", height=3.2, panels=1)
     for low, high, shade in ((0, 6, 0.16), (1, 5, 0.22), (2, 4, 0.35)):
         plot.fill_between(ahead, fan[:, low], fan[:, high], color=PALETTE[0], alpha=shade, linewidth=0)
     plot.plot(ahead, fan[:, 3], color=PALETTE[0], linewidth=1.4)
@@ -183,33 +204,33 @@ def fan_chart(prices: pl.DataFrame, forecasts: pl.DataFrame, *, ticker: str, dat
     plot.plot(sessions[after], close[after], color=PALETTE[1], linewidth=1.8)
     plot.axvline(0, color=MUTED, linewidth=0.8)
     plot.set_xlim(-60, ahead[-1] * 1.05)
-    plot.set_xlabel("sessions from the decision", fontsize=SMALL, color=MUTED)
+    plot.set_xlabel("sessions from the forecast", fontsize=SMALL, color=MUTED)
     for place, text, tint in (
         (0.02, "close before", INK),
         (0.3, "bands 95, 90, 50 %", PALETTE[0]),
-        (0.66, "what came", PALETTE[1]),
+        (0.66, "close after", PALETTE[1]),
     ):
         plot.annotate(text, (place, 1.02), xycoords="axes fraction", fontsize=SMALL, color=tint)
     return figure
 
 
 def training_curves(curves: pl.DataFrame) -> "Figure":
-    """Training loss (the network's own) and validation pinball (standardised) of each fit, epoch by epoch.
+    """Draw the training loss (the network's own) and validation pinball (standardised) of each fit by epoch.
 
     ``curves``: fit, epoch, train_loss, validation_pinball.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, plots = canvas("Training, epoch by epoch", height=2.8, panels=2, shared_scale=False)
+    figure, plots = canvas("Training by epoch", height=2.8, panels=2, shared_scale=False)
     fits = curves["fit"].cast(pl.String).unique(maintain_order=True).to_list()
     colour = colours(fits)
-    for plot, column, title in zip(
+    for plot, column, heading in zip(
         plots, ("train_loss", "validation_pinball"), ("training loss", "validation pinball"), strict=True
     ):
         for name in fits:
             rows = curves.filter(pl.col("fit").cast(pl.String) == name).sort("epoch")
             plot.plot(rows["epoch"].to_numpy(), rows[column].to_numpy(), "o-", color=colour[name], markersize=3)
-        plot.set_title(title, fontsize=SMALL, color=INK)
+        plot.set_title(heading, fontsize=SMALL, color=INK)
         plot.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     last = curves.sort("epoch").group_by(pl.col("fit").cast(pl.String)).agg(pl.col("validation_pinball").last())
     label_ends(plots[-1], {name: end for name, end in last.iter_rows() if np.isfinite(end)}, colour=colour)
@@ -217,39 +238,28 @@ def training_curves(curves: pl.DataFrame) -> "Figure":
 
 
 def pinball_ratios(ratios: pl.DataFrame, *, models: Sequence[str], baseline: str) -> "Figure":
-    """Mean pinball loss over the baseline's with its interval, per horizon; left of 1 is better.
+    """Draw the mean pinball loss over the baseline's with its interval, per horizon; left of 1 is better.
 
     ``ratios``: model, horizon, ratio, low, high (the interval may be null). Models from top to bottom in the order
     given.
     """
     horizons = sorted(ratios["horizon"].unique().to_list())
-    figure, plots = canvas(
-        f"Pinball loss over {baseline}'s (95 % interval)", height=1.1 + 0.3 * len(models), panels=len(horizons)
-    )
+    heading = f"Pinball loss over that of {title(baseline)}"
+    figure, plots = canvas(heading, height=1.1 + ROW * len(models), panels=len(horizons))
     order = pl.DataFrame({"model": list(models)})
     for plot, horizon in zip(plots, horizons, strict=True):
         rows = order.join(ratios.filter(pl.col("horizon") == horizon), on="model", how="left")
         ratio, low, high = (
             rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("ratio", "low", "high")
         )
-        places = np.arange(len(models))
-        plot.hlines(places, low, high, color=PALETTE[0], linewidth=2)
-        plot.plot(ratio, places, "o", color=PALETTE[0], markersize=5)
-        plot.axvline(1.0, color=PALETTE[1], linewidth=1.2, linestyle=(0, (4, 3)))
-        plot.set_title(_ahead(horizon), fontsize=SMALL, color=INK)
-        plot.grid(visible=False, axis="y")
-        plot.grid(axis="x", color=GRID, linewidth=0.6)
-        plot.locator_params(axis="x", nbins=3)
-    plots[0].set_yticks(range(len(models)), list(models), color=INK)
-    plots[0].set_ylim(len(models) - 0.5, -0.5)
+        _intervals(plot, ratio, low, high, labels=[wrapped(name) for name in models])
+        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
+        plot.locator_params(axis="x", nbins=2)
     return figure
 
 
-def _ahead(horizon: int) -> str:
-    return f"{horizon} session" + ("s" if horizon != 1 else "")
-
-
 def year_axis(plot: "Axes") -> None:
+    """Label the horizontal axis with dates."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=8)
@@ -259,7 +269,7 @@ def year_axis(plot: "Axes") -> None:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive heights: the finest steps that give no more than eight."""
+    """Return round numbers between two positive heights: the finest steps that give no more than eight."""
     for steps in EQUITY_STEPS:
         ticks = np.outer(10.0 ** np.arange(-12, 12), steps).ravel()
         inside = [float(tick) for tick in ticks if low <= tick <= high]
@@ -268,37 +278,36 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return inside
 
 
-def _grid_labels(plot: "Axes", *, columns: Sequence[str], rows: Sequence[str]) -> None:
-    plot.set_xticks(range(len(columns)), list(columns))
-    plot.set_yticks(range(len(rows)), list(rows), color=INK, parse_math=False)
-    plot.tick_params(length=0)
-    plot.grid(visible=False)
-    plot.spines[:].set_visible(False)
-
-
 def step_ratios(steps: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Pinball loss of each step's model over its rival's, mean over horizons, with its interval; left of 1 is better.
+    """Draw the pinball loss of each step's model over the other's, mean over horizons, with its interval.
 
     ``steps``: model, rival, estimate, low, high (NaN or None where undefined).
     """
-    figure, plots = canvas("Pinball loss over the rival's (95 % interval)", height=1.1 + 0.34 * len(steps), panels=1)
-    plot, places = plots[0], np.arange(len(steps))
+    heading = "Ratio of pinball losses with its 95 % interval"
+    figure, plots = canvas(heading, height=1.1 + ROW * len(steps), panels=1)
     ratio, low, high = (
         np.array([float("nan") if step[name] is None else step[name] for step in steps])
         for name in ("estimate", "low", "high")
     )
+    labels = [f"{title(step['model'])}\nvs {title(step['rival'])}" for step in steps]
+    _intervals(plots[0], ratio, low, high, labels=labels)
+    return figure
+
+
+def _intervals(plot: "Axes", ratio: Floats, low: Floats, high: Floats, *, labels: Sequence[str]) -> None:
+    """Draw one ratio with its interval per row, from top to bottom, beside the line at 1."""
+    places = np.arange(len(labels))
     plot.hlines(places, low, high, color=PALETTE[0], linewidth=2)
     plot.plot(ratio, places, "o", color=PALETTE[0], markersize=5)
     plot.axvline(1.0, color=PALETTE[1], linewidth=1.2, linestyle=(0, (4, 3)))
     plot.grid(visible=False, axis="y")
     plot.grid(axis="x", color=GRID, linewidth=0.6)
-    plot.set_yticks(places, [f"{step['model']} / {step['rival']}" for step in steps], color=INK)
-    plot.set_ylim(len(steps) - 0.5, -0.5)
-    return figure
+    plot.set_yticks(places, labels, color=INK)
+    plot.set_ylim(len(labels) - 0.5, -0.5)
 
 
 def ratio_matrix(pairs: Sequence[Mapping[str, Any]], *, models: Sequence[str]) -> "Figure":
-    """Pinball loss of the row's model over the column's, in % off 1; bold where the 95 % interval excludes 1."""
+    """Draw the pinball loss of the row's model over the column's, in % off 1; bold: the 95 % interval excludes 1."""
     values = np.full((len(models), len(models)), np.nan)
     sure = np.zeros(values.shape, dtype=bool)
     place = {name: k for k, name in enumerate(models)}
@@ -307,17 +316,17 @@ def ratio_matrix(pairs: Sequence[Mapping[str, Any]], *, models: Sequence[str]) -
         if pair["ratio"] is not None:
             values[at] = pair["ratio"]
             sure[at] = pair["low"] > 1.0 or pair["high"] < 1.0
-    figure, plots = canvas("Pinball of row over column, % off 1", height=4.2, panels=1)
-    plot = plots[0]
+    heading = "Pinball loss of the row above that of the column, %"
+    figure, plots = canvas(heading, height=0.9 + 0.25 * len(models), panels=1)
     shades, reach, texts = _off_one(values)
-    _shade(plot, shades, reach=reach, texts=texts, bold=sure)
-    numbered = [f"{model}  {k}" for k, model in enumerate(models, start=1)]
-    _grid_labels(plot, columns=[str(k) for k in range(1, len(models) + 1)], rows=numbered)
+    numbers = range(1, len(models) + 1)
+    _heat_map(plots[0], shades, reach=reach, texts=texts, columns=numbers, rows=numbers, bold=sure)
+    list_below(plots[0], models)
     return figure
 
 
 def ratios_by_year(scores: pl.DataFrame, *, models: Sequence[str], baseline: str) -> "Figure":
-    """Pinball over the baseline's by year, mean over horizons, in % off 1 (blue: better than the baseline).
+    """Draw the pinball loss over the baseline's by year, mean over horizons, in % above 1 (blue: below the baseline's).
 
     ``scores``: model, horizon, year, pinball_ratio.
     """
@@ -327,17 +336,17 @@ def ratios_by_year(scores: pl.DataFrame, *, models: Sequence[str], baseline: str
     wide = yearly.pivot(on="year", on_columns=years, index="model", values="pinball_ratio")
     rows = pl.DataFrame({"model": shown}).join(wide, on="model", how="left", maintain_order="left")
     shades, reach, texts = _off_one(rows.drop("model").cast(pl.Float64).fill_null(np.nan).to_numpy())
-    figure, plots = canvas(f"Pinball over {baseline}'s by year, % off 1", height=1.1 + 0.3 * len(shown), panels=1)
-    _shade(plots[0], shades, reach=reach, texts=texts)
-    _grid_labels(plots[0], columns=[str(year) for year in years], rows=shown)
+    heading = f"Pinball loss above {title(baseline)} by year, %"
+    figure, plots = canvas(heading, height=1.1 + ROW * len(shown), panels=1)
+    _heat_map(plots[0], shades, reach=reach, texts=texts, columns=years, rows=[wrapped(name) for name in shown])
     return figure
 
 
 def _off_one(ratios: Floats) -> tuple[Floats, float, list[list[str]]]:
-    """Ratios as shades (a smaller one is better), the reach of the scale, and texts in % off 1."""
+    """Return ratios as shades (a smaller one is better), the reach of the scale, and texts in % above 1."""
     values = 1.0 - ratios
-    known = np.abs(values[np.isfinite(values)])
-    reach = max(float(np.quantile(known, 0.9)) if known.size else 0.0, 1e-4)  # one bad rival must not grey the rest
+    sizes = np.abs(values[np.isfinite(values)])
+    reach = max(float(np.quantile(sizes, 0.9)) if sizes.size else 0.0, 1e-4)  # one bad model must not grey the rest
     return values, reach, [[_off(value) for value in row] for row in values]
 
 
@@ -348,20 +357,32 @@ def _off(value: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\u2212")
 
 
-def _shade(
-    plot: "Axes", values: Floats, *, reach: float, texts: Sequence[Sequence[str]], bold: NDArray[np.bool_] | None = None
+def _heat_map(
+    plot: "Axes",
+    values: Floats,
+    *,
+    reach: float,
+    texts: Sequence[Sequence[str]],
+    columns: Sequence[int],
+    rows: Sequence[object],
+    bold: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Coloured cells with a text in each: blue above 0, orange below, full at ``reach``; NaN is left white."""
+    """Colour the cells and write a text in each: blue above 0, orange below, full at ``reach``; NaN stays white."""
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("gain", [PALETTE[1], "#f3f4f6", PALETTE[0]])
     corners = [np.arange(size + 1) - 0.5 for size in reversed(values.shape)]
-    plot.pcolormesh(
-        *corners, np.ma.masked_invalid(values), cmap=shades, vmin=-reach, vmax=reach
-    )  # shapes, not an image
+    cells = np.ma.masked_invalid(values)
+    plot.pcolormesh(*corners, cells, cmap=shades, vmin=-reach, vmax=reach)  # shapes, not an image
     plot.invert_yaxis()
+    size = SMALL if values.shape[1] <= DENSE_COLUMNS else 0.8 * SMALL
     for (row, column), value in np.ndenumerate(values):
         dark = np.dot(shades((np.clip(value / reach, -1.0, 1.0) + 1) / 2)[:3], LUMINANCE) < 0.5
         weight = "bold" if bold is not None and bold[row, column] else "normal"
-        colour = "white" if dark and np.isfinite(value) else INK
-        note(plot, column, row, texts[row][column], ha="center", va="center", color=colour, fontweight=weight)
+        style = {"color": "white" if dark and np.isfinite(value) else INK, "fontweight": weight, "fontsize": size}
+        note(plot, column, row, texts[row][column], ha="center", va="center", **style)
+    plot.set_xticks(range(len(columns)), [str(column) for column in columns])
+    plot.set_yticks(range(len(rows)), [str(row) for row in rows], color=INK, parse_math=False)
+    plot.tick_params(length=0)
+    plot.grid(visible=False)
+    plot.spines[:].set_visible(False)

@@ -1,38 +1,40 @@
-"""Which variables the networks select, year by year, and whether they stay with them."""
+"""Variable selection weights of the networks by year, and how stable they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from forecast_assets.core.report.titles import listed, title
+
 Weights = Mapping[str, Any]
-"""What a network looked at in one year, averaged over decisions: ``variables`` (name -> weight, adding up to 1) and more;
-empty for a network that weighs nothing.
+"""Selection weights of one network and year, averaged over forecasts: ``variables`` (name -> weight, adding up to 1) and
+more; empty for a network without selection weights.
 """
 
 
 def importance(found: Mapping[str, Mapping[int, Weights | None]]) -> dict[str, Any]:
-    """networks (model, years, variables, moved) and sentences: all that the report says of it.
+    """Return networks (model, years, variables, moved) and sentences for the report.
 
     ``found``: by network and year; None where the fold was published without. ``variables``: name and its weight in each
-    of ``years``, the heaviest first; ``moved``: share of the weight that goes to other variables from one year at hand to
-    the next, on average (None for a single year).
+    of ``years``, the heaviest first; ``moved``: mean share of the weight that moves to other variables from one year to
+    the next (None for a single year).
     """
     networks = []
     for model, by_year in found.items():
-        known = {year: weights["variables"] for year, weights in sorted(by_year.items()) if weights}
-        if known:
-            networks.append({"model": model, "years": list(known), **_over_years(list(known.values()))})
+        weighed = {year: weights["variables"] for year, weights in sorted(by_year.items()) if weights}
+        if weighed:
+            networks.append({"model": model, "years": list(weighed), **_over_years(list(weighed.values()))})
     without = [model for model, years in found.items() if any(w is not None and not w for w in years.values())]
     unknown = {model: [year for year, w in sorted(years.items()) if w is None] for model, years in found.items()}
     sentences = [_stability(entry) for entry in networks]
     if without:
-        sentences.append(f"{_names(without)}: no selection weights, since all variables go in alike; nothing to show.")
+        sentences.append(f"{listed(without)}: no selection weights, since all variables enter alike.")
     for years in dict.fromkeys(tuple(years) for years in unknown.values() if years):
         models = [model for model, absent in unknown.items() if tuple(absent) == years]
         sentences.append(
-            f"{_names(models)}, {_span(years)}: these folds carry no weights, since they were made before weights were "
-            "published; train them again to see them."
+            f"{listed(models)}, {_span(years)}: these folds were trained before weights were published; train them again "
+            "to see them."
         )
     return {"networks": networks, "sentences": sentences}
 
@@ -47,16 +49,11 @@ def _over_years(years: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 def _stability(entry: Mapping[str, Any]) -> str:
     top = ", ".join(f"{v['name']} {np.mean(v['weights']):.0%}" for v in entry["variables"][:3]).replace("%", "\u00a0%")
-    said = f"{entry['model']}: most weight on {top}, of {len(entry['variables'])} variables"
+    heaviest = f"{title(entry['model'])}: most weight on {top}, of {len(entry['variables'])} variables"
     if entry["moved"] is None:
-        return f"{said}; one year says nothing of how stable that is."
-    return (
-        f"{said}; from one year to the next {100 * entry['moved']:.0f}\u00a0% of the weight moves to other variables."
-    )
-
-
-def _names(models: Sequence[str]) -> str:
-    return ", ".join(models)
+        return f"{heaviest}; one year does not show how stable that is."
+    moved = f"{100 * entry['moved']:.0f}\u00a0%"
+    return f"{heaviest}; from one year to the next {moved} of the weight moves to other variables."
 
 
 def _span(years: Sequence[int]) -> str:

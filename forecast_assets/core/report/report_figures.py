@@ -1,4 +1,4 @@
-"""Which figures the reports show, and of what."""
+"""The figures of the two reports, by section."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from forecast_assets.core.report.figures import (
     weights_by_year,
     yearly_returns,
 )
+from forecast_assets.core.report.titles import title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def backtest_figures(
     curves: pl.DataFrame | None,
     summary: dict[str, Any],
 ) -> "dict[str, Figure]":
-    """The report's figures under the names ``render_backtest_report`` places them by.
+    """Return the report's figures under the names that ``render_backtest_report`` places them by.
 
     ``forecasts`` and ``daily`` as for ``summarise``, whose result ``summary`` is; ``prices``: date, ticker, close of
     the calendar panel; ``curves``: training curves (fit, epoch, train_loss, validation_pinball) or None.
@@ -67,7 +68,7 @@ def backtest_figures(
 
 
 def ablation_figures(summary: dict[str, Any]) -> "dict[str, Figure]":
-    """The figures of ``ablation.ablation``'s summary, under the names ``render_ablation_report`` places them by."""
+    """Return the figures of ``ablation.ablation``'s summary, under the names of ``render_ablation_report``."""
     figures = {}
     if summary["verdicts"]:
         figures["steps"] = step_ratios(summary["verdicts"])
@@ -80,10 +81,10 @@ def ablation_figures(summary: dict[str, Any]) -> "dict[str, Figure]":
 
 
 def fan_subject(forecasts: pl.DataFrame, *, model: str) -> tuple[str, dt.date]:
-    """Ticker and day of the fan chart, chosen without looking at how well it came out.
+    """Return ticker and day of the fan chart, chosen whatever the outcome.
 
-    BMW.DE, else the name with the most matured forecasts (ties: the alphabet's first), on the last decision whose every
-    horizon has matured. Raises BadInput where there is none.
+    BMW.DE, else the ticker with the most matured forecasts (ties: alphabetical), on the last forecast whose every horizon
+    has matured. Raises BadInput where there is none.
     """
     matured = (
         forecasts.filter((pl.col("model") == model) & (pl.col("split") == "test"))
@@ -92,7 +93,7 @@ def fan_subject(forecasts: pl.DataFrame, *, model: str) -> tuple[str, dt.date]:
         .filter("complete")
     )
     if not matured.height:
-        raise BadInput(f"fan chart: no forecast of {model} has matured; forecast an earlier year")
+        raise BadInput(f"fan chart: no forecast of {title(model)} has matured; forecast an earlier year")
     subjects = matured.group_by("ticker").agg(decisions=pl.len(), last=pl.col("date").max())
     chosen = subjects.sort(pl.col("ticker") != PREFERRED_TICKER, -pl.col("decisions").cast(pl.Int64), "ticker")
     return chosen["ticker"][0], chosen["last"][0]

@@ -1,4 +1,4 @@
-"""The content of metrics.json: every number and sentence of the backtest report, beside the run it comes from."""
+"""The content of metrics.json: every number and sentence of the backtest report, and the run it comes from."""
 
 import datetime as dt
 import math
@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.backtest.metrics import strategy_metrics
 from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT
 from forecast_assets.core.errors import BadInput
@@ -35,10 +36,10 @@ FACTS = (
     "panel_last",
     "panel_rows",
 )
-"""What the caller must know about the run; more facts are welcome and are printed too."""
+"""Facts of the run that the caller must give; further ones are printed too."""
 
 SEEN_YEARS = range(2019, 2026)
-"""Test years whose results had been looked at before this project began."""
+"""Test years that were evaluated before this project began."""
 
 
 def summarise(
@@ -50,24 +51,23 @@ def summarise(
     spec: BacktestSpec,
     model: str,
     baseline: str,
-    rivals: Sequence[str],
+    compared: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
     importance: Mapping[str, Any] | None = None,
     neighbours: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Everything the backtest report says, JSON-safe: an undefined number is null, never NaN.
+    """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
     ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
-    strategies; ``facts``: the run, at least ``FACTS``; ``missing_years``: years that were asked for and are not there
-    (the report is then labelled partial); ``model``: whom the report is about, as model and as strategy;
-    ``baseline``: the model that pinball ratios refer to; ``rivals``: models that ``model`` is judged against on
-    pinball (absent ones are left out); ``caveats``: sentences about this panel beside the general ones;
-    ``evidence``: from ``evidence.evidence``, or None for a report that says it has not tested selection;
-    ``importance``: from ``importance.importance``, or None for a report without networks; ``neighbours``: from
-    ``neighbours.most_moved``, empty where no network reads any. Returns, bounds included,
-    shares and returns as fractions (0.05 is 5 %) and losses in log-return units. Raises BadInput
-    where a fact, the model's book or its matured forecasts are missing.
+    strategies; ``facts``: of the run, at least ``FACTS``; ``missing_years``: requested years without results (the report
+    is then labelled partial); ``model``: the subject of the report, as model and as strategy; ``baseline``: the model
+    that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball (absent ones are left
+    out); ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or
+    None for a report without selection tests; ``importance``: from ``importance.importance``, or None without networks;
+    ``neighbours``: from ``neighbours.most_moved``, empty where no network reads any. Shares and returns are fractions
+    (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
+    are missing.
     """
     if absent := [name for name in FACTS if name not in facts]:
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
@@ -90,7 +90,7 @@ def summarise(
     verdicts = [
         *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
-        *_pinball_verdicts(losses, model=model, rivals=rivals, spec=spec),
+        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
         coverage_verdict(metrics, model=model),
         *(evidence["verdicts"] if evidence else []),
     ]
@@ -115,13 +115,13 @@ def summarise(
         "importance": importance,
         "neighbours": list(neighbours),
         "not_tested": _not_tested(verdicts, evidence=evidence is not None),
-        "caveats": [*caveats, *_caveats(years=years, trials=_trials(facts, evidence))],
+        "caveats": [*caveats, *general_caveats(years=years, trials=_trials(facts, evidence))],
     }
     return plain(summary)
 
 
 def plain(value: Any) -> Any:
-    """The same value in JSON's types: NaN and infinity become null, dates ISO text, tuples lists."""
+    """Return the value in JSON's types: NaN and infinity become null, dates ISO text, tuples lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -136,21 +136,21 @@ def plain(value: Any) -> Any:
 
 
 def _pinball_verdicts(
-    losses: DailyLosses, *, model: str, rivals: Sequence[str], spec: BacktestSpec
+    losses: DailyLosses, *, model: str, compared: Sequence[str], spec: BacktestSpec
 ) -> list[dict[str, Any]]:
     have = losses.models
     horizons = losses.scores["horizon"].unique().sort().to_list()
     verdicts = []
-    for rival in (name for name in rivals if name in have and name != model):
-        pair = losses.pair(rival, model).rename({"loss": "reference", "reference": "loss"})
+    for other in (name for name in compared if name in have and name != model):
+        pair = losses.pair(other, model).rename({"loss": "reference", "reference": "loss"})
         overall = ratio_interval(pair, horizons=horizons, spec=spec)
         by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
-        verdicts.append(pinball_verdict(model, rival, overall, by_horizon))
+        verdicts.append(pinball_verdict(model, other, overall, by_horizon))
     return verdicts
 
 
 def _with_intervals(metrics: pl.DataFrame, losses: DailyLosses, *, baseline: str, spec: BacktestSpec) -> pl.DataFrame:
-    """The rows over all years, with the interval of each pinball ratio."""
+    """Return the rows over all years, with the interval of each pinball ratio."""
     total = metrics.filter(pl.col("year").is_null()).drop("year")
     intervals: list[dict[str, Any]] = []
     for name in total["model"].unique(maintain_order=True):
@@ -165,7 +165,7 @@ def _with_intervals(metrics: pl.DataFrame, losses: DailyLosses, *, baseline: str
 
 
 def _annual_means(daily: pl.DataFrame) -> pl.DataFrame:
-    """strategy, gross_annual_mean, cost_annual_mean, net_annual_mean: arithmetic, so that gross less cost is net."""
+    """Return strategy and arithmetic gross_annual_mean, cost_annual_mean, net_annual_mean: gross less cost is net."""
     rows = []
     for (strategy,), book in daily.sort("strategy", "date").group_by("strategy", maintain_order=True):
         per_year = sessions_per_year(book["date"].to_numpy())
@@ -178,7 +178,7 @@ def _annual_means(daily: pl.DataFrame) -> pl.DataFrame:
 
 
 def _first(table: pl.DataFrame, column: str, name: str) -> list[dict[str, Any]]:
-    """Rows with ``name`` first, the others in the alphabet's order."""
+    """Return the rows with ``name`` first, the others in alphabetical order."""
     keys = [column, *(["horizon"] if "horizon" in table.columns else [])]
     return table.sort(pl.col(column) != name, *keys).to_dicts()
 
@@ -186,12 +186,12 @@ def _first(table: pl.DataFrame, column: str, name: str) -> list[dict[str, Any]]:
 def _simulation_sentence(spec: BacktestSpec) -> str:
     execution = {
         "next_open": "at each ticker's next open",
-        "same_close": "at the same close (optimistic: the price that was decided on)",
+        "same_close": "at the same close (optimistic: the price that the decision was made from)",
     }[spec.execution]
     return (
-        f"Decided at the close, executed {execution}; {spec.cost_bps:g} bp of each trade's value on each side, after "
-        f"netting; {spec.kelly_fraction:g} x Kelly on the {spec.horizon_sessions}-session forecast, in as many "
-        f"tranches; smoothing {spec.smoothing:g}; at most {100 * spec.name_cap:g} % a name and {spec.gross_cap:g} x "
+        f"Decided at the close, executed {execution}; {cost_in_words(spec.cost_bps)} of each trade's value on each side, "
+        f"after netting; {spec.kelly_fraction:g} x Kelly on the {spec.horizon_sessions}-session forecast, in as many "
+        f"tranches; smoothing {spec.smoothing:g}; at most {100 * spec.name_cap:g} % a ticker and {spec.gross_cap:g} x "
         f"gross; {spec.book} book."
     )
 
@@ -200,7 +200,7 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
     if evidence:
         selection = (
             "Selection beyond the count: trials are taken for independent, and the intervals above treat each strategy "
-            "as the only one tried; the entries named Selection do not."
+            "as the only trial; the verdicts under Selection do not."
         )
         impact = (
             "Fills: every trade is filled at its open, whatever its size; the capacity curve charges a rule of thumb "
@@ -208,7 +208,7 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
         )
     else:
         selection = (
-            "Selection: the intervals treat each strategy as the only one tried; there is no deflated Sharpe ratio, "
+            "Selection: the intervals treat each strategy as the only trial; there is no deflated Sharpe ratio, "
             "PBO or SPA test."
         )
         impact = "Market impact and capacity: every trade fills at its open, whatever its size."
@@ -216,28 +216,29 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
         *[f"{entry['claim']}: {entry['sentence']}" for entry in verdicts if entry["verdict"] == "not tested"],
         f"{impact} Borrow costs and interest on cash are zero.",
         selection,
-        "The friend's own numbers: B0 is our rebuild of the model, and what the original scored is unknown.",
+        "The MLP baseline's original: the baseline is a reimplementation; the original's own results are unknown.",
     ]
 
 
 def _trials(facts: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> Any:
-    """The ledger's count, or the fits behind the report where there is no ledger."""
+    """Return the trial log's count, or the fits behind the report where there is no log."""
     return evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
 
 
-def _caveats(*, years: Sequence[int], trials: Any) -> list[str]:
+def general_caveats(*, years: Sequence[int], trials: Any) -> list[str]:
+    """Return the caveats that hold for every panel."""
     seen = [year for year in years if year in SEEN_YEARS]
-    looked_at = (
-        f"Results of the test years {seen[0]} to {seen[-1]} had been looked at before, in choosing methods; only later "
-        "data is clean."
+    evaluated = (
+        f"The test years {seen[0]} to {seen[-1]} were evaluated before, while methods were chosen; only later data is "
+        "untouched."
         if seen
         else None
     )
     sentences = [
-        "Survivorship: unless the panel was assembled point in time, it holds names that are known to have survived; "
+        "Survivorship: unless the panel was assembled point in time, it holds tickers that are known to have survived; "
         "long books look better than they would have been.",
         "Returns are in each ticker's local currency; nothing is converted and no currency risk is counted.",
-        looked_at,
-        f"Trials so far: {trials}. Each look at a test year makes the best result look better than it is.",
+        evaluated,
+        f"Trials so far: {trials}. Each test-set evaluation makes the best result look better than it is.",
     ]
     return [sentence for sentence in sentences if sentence]

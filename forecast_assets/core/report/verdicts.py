@@ -1,7 +1,6 @@
-"""Sentences from numbers: each claim of the report with its estimate, its interval and what they allow to say.
+"""Verdicts of the report: each claim with its estimate, its interval and a sentence.
 
-"beats" and "loses" mean that the whole 95 % interval lies on one side; "no evidence" is a verdict like any other, and
-"not tested" says that an input was not there.
+"beats" and "loses": the whole 95 % interval lies on one side; otherwise "no evidence". "not tested": an input is missing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,61 +9,70 @@ from typing import Any
 import polars as pl
 
 from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
+from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
+from forecast_assets.core.report.formats import decimal, percent, points, session_count
+from forecast_assets.core.report.titles import listed, title
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 
 COVERAGE_95_RANGE = (0.92, 0.98)
-"""The plan's criterion for the 95 % band, asked of every year and horizon."""
+"""The criterion for the 95 % band, applied to every year and horizon."""
 
 RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
-    "naive": ("ensemble", "b0_mlp_naive", "B0 traded naively, every day and without smoothing"),
-    "same rule": ("ensemble", "b0_mlp", "B0 with the same sizing and smoothing"),
-    "directional": ("ensemble_directional", "b0_mlp_directional", "B0, neither book neutralised"),
-    "hedged": ("ensemble", "b0_mlp", "B0, both hedged with a past-only beta"),
+    "naive": ("ensemble", "b0_mlp_naive", "the baseline traded daily without smoothing"),
+    "same rule": ("ensemble", "b0_mlp", "both sized alike"),
+    "directional": ("ensemble_directional", "b0_mlp_directional", "both unhedged (not neutral within regions)"),
+    "hedged": ("ensemble", "b0_mlp", "both beta-hedged, with betas of past sessions only"),
 }
-"""The four versions of return_difference, fixed in advance: our strategy, the rival's, and what is compared."""
+"""Versions of the comparison with the MLP baseline, fixed in advance: the ensemble's strategy, the baseline's, and how
+both are traded.
+"""
 
 
 def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None = None) -> dict[str, Any]:
-    """One entry of the report's first section; JSON-safe but for NaN, which ``summary.plain`` turns into null."""
+    """Return one entry of the report's first section; ``summary.plain`` turns its NaN into null."""
     estimate, low, high = interval if interval is not None else (None, None, None)
     return {"claim": claim, "verdict": outcome, "sentence": sentence, "estimate": estimate, "low": low, "high": high}
 
 
 def return_difference_verdicts(daily: pl.DataFrame, *, market: str, spec: BacktestSpec) -> list[dict[str, Any]]:
-    """Ensemble against B0 at equal 10 % volatility, annual net return, in the four versions.
+    """Return the ensemble's annual net return over the MLP baseline's at equal 10 % volatility, in each version.
 
     ``daily``: joined daily table; ``market``: its equal-weight strategy, for the hedge. A version whose strategies are
     not in the table is "not tested".
     """
     have = set(daily["strategy"].unique())
     verdicts = []
-    for version, (ours, rival, meaning) in RETURN_DIFFERENCES.items():
-        claim = f"ReturnDifference, {version}: ensemble against {meaning}"
-        needed = [ours, rival, *([market] if version == "hedged" else [])]
+    for version, (ensemble, baseline, _) in RETURN_DIFFERENCES.items():
+        claim = return_difference_claim(version)
+        needed = [ensemble, baseline, *([market] if version == "hedged" else [])]
         if absent := [name for name in needed if name not in have]:
-            verdicts.append(
-                verdict(claim, "not tested", f"There is no book of {', '.join(absent)} in this run.")
-                | {"version": version}
-            )
+            sentence = f"Not simulated in this run: {listed(absent)}."
+            verdicts.append(verdict(claim, "not tested", sentence) | {"version": version})
             continue
-        books = [daily.filter(pl.col("strategy") == name).sort("date") for name in (ours, rival)]
+        books = [daily.filter(pl.col("strategy") == name).sort("date") for name in (ensemble, baseline)]
         if version == "hedged":
             index = daily.filter(pl.col("strategy") == market)
             books = [beta_hedge(book, index, cost_bps=spec.cost_bps) for book in books]
-        found = return_difference(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed).difference
+        found = return_difference(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed)
         sentence = (
-            f"{_points(found)} points a year at equal 10 % volatility, net of {spec.cost_bps:g} bp."
+            f"{points(found.estimate)} [{points(found.low)}, {points(found.high)}] percentage points a year, net of "
+            f"{cost_in_words(spec.cost_bps)} a side."
             if found.estimate == found.estimate
-            else "One side never traded, so no difference is defined."
+            else "One of the two never traded, so no difference is defined."
         )
         verdicts.append(verdict(claim, found.verdict, sentence, found) | {"version": version})
     return verdicts
 
 
+def return_difference_claim(version: str) -> str:
+    """Return the claim of a version of ``RETURN_DIFFERENCES``."""
+    return f"Net return over the MLP baseline, each at 10 % volatility: {RETURN_DIFFERENCES[version][2]}"
+
+
 def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: ResamplingSpec) -> Interval:
-    """Pinball loss over a rival's, averaged over horizons, with its interval.
+    """Return a model's pinball loss over another's, averaged over horizons, with its interval.
 
     ``losses``: date, horizon, loss, reference - sums over the decisions of a day that both made. Days are resampled in
     blocks, all horizons together; only days on which every horizon has matured count.
@@ -87,19 +95,20 @@ def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: Resam
 
 
 def pinball_verdict(
-    model: str, rival: str, overall: Interval, by_horizon: Mapping[int, Interval], *, digits: int = 3
+    model: str, other: str, overall: Interval, by_horizon: Mapping[int, Interval], *, digits: int = 3
 ) -> dict[str, Any]:
-    """Does the model's distribution beat the rival's? Ratios below 1 are better."""
+    """Return whether the model's forecasts beat another's, by their ratio of pinball losses (below 1 is better)."""
     outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).verdict
-    parts = "; ".join(f"{_ahead(horizon)} {_ratio(ratio, digits)}" for horizon, ratio in by_horizon.items())
-    sentence = f"Pinball loss over {rival}'s, below 1 is better: {_ratio(overall, digits)} on average; {parts}."
-    return verdict(f"Forecasts: {model} against {rival}", outcome, sentence, overall) | {"rival": rival}
+    parts = "; ".join(f"{session_count(horizon)} {_ratio(ratio, digits)}" for horizon, ratio in by_horizon.items())
+    sentence = f"Ratio of pinball losses, below 1 is better: {_ratio(overall, digits)} on average; {parts}."
+    return verdict(f"Forecasts: {title(model)} against {title(other)}", outcome, sentence, overall) | {"rival": other}
 
 
 def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
-    """Is the 95 % band's coverage inside the plan's range in every year and horizon? Each level is named."""
+    """Return whether the 95 % band's coverage is inside ``COVERAGE_95_RANGE`` in every year and horizon."""
     low, high = COVERAGE_95_RANGE
-    claim = f"Calibration: {model}'s 95 % band covers {100 * low:.0f} to {100 * high:.0f} % in every year and horizon"
+    span = f"{100 * low:.0f} to {100 * high:.0f} %"
+    claim = f"Calibration: the 95 % band of {title(model)} covers {span} in every year and horizon"
     rows = metrics.filter(pl.col("model") == model)
     yearly, overall = rows.filter(pl.col("year").is_not_null()), rows.filter(pl.col("year").is_null()).sort("horizon")
     if not yearly.height:
@@ -111,52 +120,39 @@ def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
     )
     inside = yearly["coverage_95"].is_between(low, high)
     parts = "; ".join(
-        f"{_ahead(row['horizon'])}: "
-        f"95 % band {100 * row['coverage_95']:.1f} %, 90 % band {100 * row['coverage_90']:.1f} %"
+        f"{session_count(row['horizon'])}: 95 % band {percent(row['coverage_95'])}, 90 % band {percent(row['coverage_90'])}"
         for row in overall.iter_rows(named=True)
     )
     sentence = (
-        f"{inside.sum()} of {len(inside)} inside; furthest off {100 * worst['coverage_95']:.1f} % "
-        f"({worst['year']}, {_ahead(worst['horizon'])}). Over all years, {parts}."
+        f"{inside.sum()} of {len(inside)} inside; furthest off {percent(worst['coverage_95'])} "
+        f"({worst['year']}, {session_count(worst['horizon'])}). Over all years, {parts}."
     )
     return verdict(claim, "met" if inside.all() else "missed", sentence)
 
 
 def sharpe_verdict(row: Mapping[str, Any], *, strategy: str) -> dict[str, Any]:
-    """Did the book earn anything net of costs? ``row``: the strategy's scores over all years."""
+    """Return whether the book earned anything net of costs; ``row``: the strategy's scores over all years."""
     values = [row[name] if row[name] is not None else float("nan") for name in ("sharpe", "sharpe_low", "sharpe_high")]
     interval = Interval(*values)
-    hedged = "" if row["hedged_sharpe"] is None else f"; beta-hedged {_number(row['hedged_sharpe'])}"
+    hedged = "" if row["hedged_sharpe"] is None else f"; beta-hedged {decimal(row['hedged_sharpe'])}"
     sentence = (
-        f"Net Sharpe {_number(interval.estimate)} [{_number(interval.low)}, {_number(interval.high)}]{hedged}."
+        f"Net Sharpe ratio {decimal(interval.estimate)} [{decimal(interval.low)}, {decimal(interval.high)}]{hedged}."
         if interval.estimate == interval.estimate
-        else "The book never held anything: its Sharpe ratio is undefined."
+        else "Nothing was ever held: the Sharpe ratio is undefined."
     )
-    return verdict(f"Trading: {strategy} net of costs against holding cash", interval.verdict, sentence, interval)
+    return verdict(
+        f"Trading: {title(strategy)}, net of costs, against holding cash", interval.verdict, sentence, interval
+    )
 
 
 def require_strategies(daily: pl.DataFrame, *, strategy: str) -> None:
-    """Raises BadInput where the daily table lacks the strategy the report is about."""
+    """Raise BadInput where the daily table lacks the strategy the report is about."""
     if strategy not in daily["strategy"].unique():
         have = sorted(daily["strategy"].unique())
         raise BadInput(f"backtest report: no book of {strategy} among {have}; materialise backtest with it first")
-
-
-def _points(interval: Interval) -> str:
-    return f"{100 * interval.estimate:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]".replace(
-        "-", "\u2212"
-    )
 
 
 def _ratio(interval: Interval, digits: int) -> str:
     if interval.estimate != interval.estimate:
         return "-"
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
-
-
-def _ahead(horizon: int) -> str:
-    return "1 session" if horizon == 1 else f"{horizon} sessions"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\u2212")

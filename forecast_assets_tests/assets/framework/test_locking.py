@@ -56,7 +56,7 @@ def test_a_step_that_outlives_its_killed_run_is_waited_for_and_its_result_is_tak
 
 
 def test_when_the_holder_of_the_lock_dies_the_next_one_gets_it(tmp_path: Path) -> None:
-    from forecast_assets.store.locks import Turn
+    from forecast_assets.store.locks import Lock
 
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "gpu.lock")], cwd=PROJECT, stdout=subprocess.PIPE
@@ -65,11 +65,11 @@ def test_when_the_holder_of_the_lock_dies_the_next_one_gets_it(tmp_path: Path) -
     assert holder.stdout.readline() == b"held\n"
     messages: list[str] = []
 
-    def told(sentence: str) -> None:
+    def on_wait(sentence: str) -> None:
         messages.append(sentence)
         holder.send_signal(signal.SIGKILL)
 
-    with Turn(tmp_path / "gpu.lock", what="the GPU", told=told):
+    with Lock(tmp_path / "gpu.lock", what="the GPU", on_wait=on_wait):
         assert messages == [f"the GPU: process {holder.pid} is at work on it; waiting until it is done or gone"]
     holder.wait()
     holder.stdout.close()
@@ -78,8 +78,8 @@ def test_when_the_holder_of_the_lock_dies_the_next_one_gets_it(tmp_path: Path) -
 HOLD = """
 import sys, time
 from pathlib import Path
-from forecast_assets.store.locks import Turn
-turn = Turn(Path(sys.argv[1]), what="x", told=print)
+from forecast_assets.store.locks import Lock
+lock = Lock(Path(sys.argv[1]), what="x", on_wait=print)
 print("held", flush=True)
 time.sleep(60)
 """

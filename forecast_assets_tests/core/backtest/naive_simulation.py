@@ -13,7 +13,7 @@ Book = dict[str, float]
 
 @dataclass
 class Day:
-    """What the oracle says about one session."""
+    """The oracle's results of one session."""
 
     date: dt.date
     gross: float = 0.0
@@ -37,6 +37,8 @@ class NaiveSimulation:
             for row in forecasts.iter_rows(named=True)
             if row["horizon"] == spec.horizon_sessions
         }
+        costs = spec.cost_bps if isinstance(spec.cost_bps, dict) else {"default": spec.cost_bps}
+        self.bps = {t: costs.get(t, costs.get(r, costs["default"])) for t, r in self.region.items()}
         decided = sorted({date for _, date in self.forecast})
         test = sorted(date for (_, date), row in self.forecast.items() if row["split"] == "test")
         self.grid = [date for date in self.union if decided[0] <= date <= test[-1]]
@@ -45,10 +47,10 @@ class NaiveSimulation:
 
     def run(self) -> list[Day]:
         before = [date for date in self.grid if date <= self.first_test]
-        paper = self._trade(before, cost_bps=0.0, entry=None)
+        paper = self._trade(before, free=True, entry=None)
         return self._trade(
             [date for date in self.grid if date >= self.first_test],
-            cost_bps=self.spec.cost_bps,
+            free=False,
             entry=paper[-1].weights,
         )
 
@@ -59,7 +61,7 @@ class NaiveSimulation:
         for number, date in enumerate(decided):
             for ticker in self.tickers:
                 if (ticker, date) in self.forecast:
-                    last[ticker] = (number, self._size(self.forecast[ticker, date]))
+                    last[ticker] = (number, self._size(ticker, self.forecast[ticker, date]))
                 elif self._quoted(ticker, date):
                     last[ticker] = (number, 0.0)
             book = {}
@@ -71,10 +73,10 @@ class NaiveSimulation:
             targets[date] = {t: sum(b[t] for b in books[-h:]) / h for t in self.tickers}
         return targets
 
-    def _size(self, row: dict[str, float]) -> float:
+    def _size(self, ticker: str, row: dict[str, float]) -> float:
         spec = self.spec
         edge = row["mean"] + row["sigma"] ** 2 / 2 - self.unconditional_mean
-        if abs(edge) <= 2 * spec.cost_bps / 10_000:
+        if abs(edge) <= 2 * self.bps[ticker] / 10_000:
             return 0.0
         sigma = max(row["sigma"], spec.sigma_floor * spec.horizon_sessions**0.5)
         return spec.kelly_fraction * edge / sigma**2
@@ -134,7 +136,7 @@ class NaiveSimulation:
         wait = self.spec.max_wait_sessions
         return len(silent) > wait and date >= silent[wait]
 
-    def _trade(self, dates: list[dt.date], *, cost_bps: float, entry: Book | None) -> list[Day]:
+    def _trade(self, dates: list[dt.date], *, free: bool, entry: Book | None) -> list[Day]:
         held = dict.fromkeys(self.tickers, 0.0)
         pending: Book = {}
         entering = set(self.tickers) if entry is not None else set()
@@ -161,7 +163,7 @@ class NaiveSimulation:
                     change = -held[ticker]
                 held[ticker] += change
                 day.turnover += abs(change)
-                day.cost += abs(change) * cost_bps / 10_000
+                day.cost += 0.0 if free else abs(change) * self.bps[ticker] / 10_000
             day.weights = dict(held)
             growth = {ticker: self._growth(ticker, position) for ticker in self.tickers}
             day.gross = sum(held[t] * (growth[t] - 1) for t in self.tickers)

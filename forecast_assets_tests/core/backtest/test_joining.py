@@ -1,4 +1,4 @@
-"""Chained years, the hedge, and the comparison of two strategies."""
+"""Joining the years, the hedge, and the comparison of two strategies."""
 
 import datetime as dt
 
@@ -8,7 +8,8 @@ import pytest
 
 from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
-from forecast_assets.core.backtest.joining import join_years, scale_to_volatility
+from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.joining import join_years
 from forecast_assets.core.backtest.simulate import simulate
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.core.backtest.tiny_markets import Quote, calendar_panel, forecasts_on, weekdays
@@ -42,7 +43,7 @@ def two_years(
 
 def joined(books: list[Simulation]) -> pl.DataFrame:
     tables = (pl.concat(getattr(book, name) for book in books) for name in ("daily", "positions", "trades"))
-    return join_years(*tables, cost_bps=SPEC.cost_bps, max_wait_sessions=SPEC.max_wait_sessions)
+    return join_years(*tables, costs=Costs(10.0), max_wait_sessions=SPEC.max_wait_sessions)
 
 
 def test_the_change_of_year_is_charged_on_the_distance_between_the_books() -> None:
@@ -55,7 +56,7 @@ def test_the_change_of_year_is_charged_on_the_distance_between_the_books() -> No
     np.testing.assert_allclose(series["net_return"], series["gross_return"] - series["cost"], atol=1e-15)
 
 
-def test_chaining_equals_simulating_with_the_previous_book() -> None:
+def test_joining_equals_simulating_with_the_previous_book() -> None:
     apart = two_years()
     together = two_years(second_previous=apart[0].ending)
     a, b = joined(apart), joined(together)
@@ -103,38 +104,28 @@ def test_a_session_without_a_market_return_is_an_error() -> None:
         beta_hedge(daily(np.zeros(10)), daily(np.zeros(7)), cost_bps=0.0)
 
 
-def test_returns_are_scaled_to_the_volatility_asked_for() -> None:
-    returns = np.random.default_rng(0).normal(0, 0.02, 500)
-    scaled = scale_to_volatility(returns, volatility=0.1, sessions_per_year=250)
-    assert scaled.std(ddof=1) * 250**0.5 == pytest.approx(0.1)
-    with pytest.raises(ValueError, match="no volatility"):
-        scale_to_volatility([0.0, 0.0], volatility=0.1, sessions_per_year=250)
-
-
-def test_victory_is_the_difference_of_the_scaled_annual_means() -> None:
+def test_the_return_difference_is_that_of_the_annual_means_at_equal_volatility() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(0.002, 0.02, 1500), rng.normal(-0.001, 0.01, 1500)
     result = return_difference(daily(first), daily(second), samples=300, seed=0)
     years = (dt.date(2024, 10, 1) - dt.date(2019, 1, 1)).days / 365.25
-    by_hand = [
-        (scale_to_volatility(x, volatility=0.1, sessions_per_year=1499 / years)).mean() * 1499 / years
-        for x in (first, second)
-    ]
-    assert result.difference.estimate == pytest.approx(by_hand[0] - by_hand[1], rel=1e-3)
-    assert 0 < result.difference.low < result.difference.estimate < result.difference.high
-    assert result.difference.verdict == "beats"
-    reverse = return_difference(daily(second), daily(first), samples=300, seed=0).difference
-    assert reverse.estimate == pytest.approx(-result.difference.estimate)
+    per_year = 1499 / years
+    by_hand = [x.mean() * per_year * 0.1 / (x.std(ddof=1) * per_year**0.5) for x in (first, second)]
+    assert result.estimate == pytest.approx(by_hand[0] - by_hand[1], rel=1e-3)
+    assert 0 < result.low < result.estimate < result.high
+    assert result.verdict == "beats"
+    reverse = return_difference(daily(second), daily(first), samples=300, seed=0)
+    assert reverse.estimate == pytest.approx(-result.estimate)
     assert reverse.verdict == "loses"
 
 
 def test_against_a_strategy_that_never_trades_there_is_no_evidence() -> None:
     returns = np.random.default_rng(1).normal(0.01, 0.01, 300)
     result = return_difference(daily(returns), daily(np.zeros(300)), samples=50, seed=0)
-    assert np.isnan(result.difference.estimate)
-    assert result.difference.verdict == "no evidence"
+    assert np.isnan(result.estimate)
+    assert result.verdict == "no evidence"
 
 
-def test_victory_refuses_series_of_different_sessions() -> None:
+def test_a_return_difference_of_different_sessions_is_an_error() -> None:
     with pytest.raises(ValueError, match="20 and 19 have 19 in common"):
         return_difference(daily(np.zeros(20)), daily(np.zeros(19)), samples=10, seed=0)

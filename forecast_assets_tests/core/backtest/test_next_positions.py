@@ -27,11 +27,11 @@ def held_by_ticker(table: pl.DataFrame, column: str) -> dict[str, float]:
     return dict(table.select("ticker", column).iter_rows())
 
 
-def walk(panel: pl.DataFrame, spec: BacktestSpec, *, seed: int) -> list[float]:
-    """Differences, name by name and day by day, between the plan and the book of the day after.
+def day_by_day(panel: pl.DataFrame, spec: BacktestSpec, *, seed: int) -> list[float]:
+    """Differences, by ticker and day, between the plan and the book of the day after.
 
-    Names that open on the day after. Left out is the evening before a name comes back that has been silent for so long
-    that it is taken for gone, and sold: its return is not to be known.
+    Of tickers that open on the day after. Left out is the evening before a ticker returns after so many sessions without
+    quotes that it counts as delisted, and is sold: its return cannot be foreseen.
     """
     union = panel.filter(~pl.col("is_missing"))["date"].unique().sort().to_list()
     mean = noise(panel, seed=seed, scale=0.004)
@@ -74,18 +74,18 @@ def walk(panel: pl.DataFrame, spec: BacktestSpec, *, seed: int) -> list[float]:
     ],
 )
 def test_on_every_day_the_plan_is_what_is_held_after_the_next_open(spec: BacktestSpec) -> None:
-    differences = walk(opens_at_last_close(random_panel(seed=1)), spec, seed=1)
+    differences = day_by_day(opens_at_last_close(random_panel(seed=1)), spec, seed=1)
     assert len(differences) > 250
     assert max(differences) < 1e-12
 
 
 def test_without_smoothing_the_plan_holds_whatever_prices_do_overnight() -> None:
     spec = BacktestSpec(horizon_sessions=5, smoothing=0.0)
-    assert max(walk(random_panel(seed=4), spec, seed=4)) < 1e-12
+    assert max(day_by_day(random_panel(seed=4), spec, seed=4)) < 1e-12
 
 
 def test_with_smoothing_a_move_overnight_shifts_the_plan_by_little() -> None:
-    differences = walk(random_panel(seed=4), BacktestSpec(horizon_sessions=5, smoothing=0.8), seed=4)
+    differences = day_by_day(random_panel(seed=4), BacktestSpec(horizon_sessions=5, smoothing=0.8), seed=4)
     assert 0 < max(differences) < 0.8 * 0.05 * 0.05  # smoothing x name cap x five sigmas of an overnight move
 
 
@@ -134,7 +134,7 @@ def planned(forecasts: pl.DataFrame, panel: pl.DataFrame, *, until: dt.date, col
     return held_by_ticker(plan, column)
 
 
-def test_a_name_that_has_been_silent_for_too_long_is_not_traded() -> None:
+def test_a_ticker_without_quotes_for_too_long_is_not_traded() -> None:
     dates = weekdays(12)
     silent = [(10.0, 10.0)] * 4 + [None] * 8
     panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 12, "GONE": silent})
@@ -144,7 +144,7 @@ def test_a_name_that_has_been_silent_for_too_long_is_not_traded() -> None:
     assert "GONE" not in trades[11]
 
 
-def test_a_name_is_kept_over_its_exchanges_holidays_but_not_when_the_exchanges_feed_has_stopped() -> None:
+def test_a_ticker_is_kept_over_holidays_but_not_when_its_exchanges_feed_stops() -> None:
     dates = weekdays(18)
     panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 18, "TYO": [(10.0, 10.0)] * 4 + [None] * 14})
     panel = panel.with_columns(exchange=pl.when(pl.col("ticker") == "TYO").then(pl.lit("XTKS")).otherwise("exchange"))

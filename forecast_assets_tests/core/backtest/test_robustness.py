@@ -62,7 +62,7 @@ def test_the_halves_add_up_to_the_book() -> None:
     assert total == pytest.approx(book["net_return"].to_numpy().mean() * PER_YEAR)
 
 
-def test_a_book_that_never_traded_has_halves_without_names() -> None:
+def test_a_book_that_never_traded_has_halves_without_tickers() -> None:
     none = pl.DataFrame(schema={"date": pl.Date, "ticker": pl.String, "pnl": pl.Float64})
     trades = none.rename({"pnl": "weight_change"}).with_columns(cost=pl.lit(None, pl.Float64))
     halves = universe_halves(BOOK, none, trades)
@@ -81,7 +81,7 @@ def test_impact_grows_with_the_root_of_the_book_until_nothing_is_left() -> None:
     assert found["unpriced_share"] == 0.0
 
 
-def test_a_trade_without_volume_is_told_not_hidden_and_a_losing_book_has_no_capacity() -> None:
+def test_a_trade_without_volume_is_counted_and_a_losing_book_has_no_capacity() -> None:
     trades = pl.DataFrame({"date": DAYS[:2], "ticker": ["A", "B"], "weight_change": [-0.1, 0.3]})
     liquid = pl.DataFrame({"date": DAYS[:2], "ticker": ["A", "B"], "traded_value": [1e6, 0.0], "volatility": 0.02})
     losing = BOOK.with_columns(net_return=-pl.col("net_return"))
@@ -90,7 +90,7 @@ def test_a_trade_without_volume_is_told_not_hidden_and_a_losing_book_has_no_capa
     assert found["break_even_book"] is None
 
 
-def test_liquidity_knows_nothing_of_the_day_itself() -> None:
+def test_liquidity_does_not_use_the_day_itself() -> None:
     days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 2, 9), interval="1d", eager=True)
     panel = pl.DataFrame(
         {"date": days, "ticker": "A", "close": np.exp(np.arange(40) * 0.01), "volume": 10.0, "is_missing": False}

@@ -38,6 +38,7 @@ def noise(panel: pl.DataFrame, *, seed: int, scale: float) -> pl.Expr:
         BacktestSpec(horizon_sessions=5, smoothing=0.8),
         BacktestSpec(horizon_sessions=1, smoothing=0.0, book="directional", gross_cap=0.2, cost_bps=20.0),
         BacktestSpec(horizon_sessions=20, execution="same_close", smoothing=0.5, max_wait_sessions=2),
+        BacktestSpec(horizon_sessions=5, smoothing=0.8, cost_bps={"default": 5.0, "Europe": 30.0, "T1": 2.0}),
     ],
 )
 def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int) -> None:
@@ -62,7 +63,7 @@ def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int) -> None:
     assert reconcile(simulation) < 1e-12
 
 
-def test_the_ledger_check_notices_a_tampered_row() -> None:
+def test_reconcile_notices_a_changed_row() -> None:
     panel = random_panel(seed=3)
     forecasts = forecasts_on(panel, noise(panel, seed=3, scale=0.01), first_test=panel["date"].sort()[300])
     simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
@@ -73,15 +74,15 @@ def test_the_ledger_check_notices_a_tampered_row() -> None:
         ("trades", "weight_change"),
         ("trades", "cost"),
     ):
-        honest = getattr(simulation, table)
-        row = pl.int_range(pl.len()) == len(honest) // 2
-        forged = honest.with_columns(pl.when(row).then(pl.col(column) + 1e-6).otherwise(pl.col(column)).alias(column))
+        original = getattr(simulation, table)
+        row = pl.int_range(pl.len()) == len(original) // 2
+        forged = original.with_columns(pl.when(row).then(pl.col(column) + 1e-6).otherwise(pl.col(column)).alias(column))
         tampered = type(simulation)(**{**simulation.__dict__, table: forged})
         assert reconcile(tampered) > 5e-7, (table, column)
 
 
 def overnight_panel(*, seed: int, sessions: int = 260) -> tuple[pl.DataFrame, pl.Expr]:
-    """A signal known at the close that is paid in full at the next open, and its forecast."""
+    """A signal at the close whose return is over by the next open, and its forecast."""
     rng = np.random.default_rng(seed)
     dates = weekdays(sessions)
     quotes: dict[str, list[Quote]] = {}
@@ -99,14 +100,14 @@ def overnight_panel(*, seed: int, sessions: int = 260) -> tuple[pl.DataFrame, pl
 def test_a_signal_that_lives_until_the_next_open_pays_only_at_the_same_close() -> None:
     panel, signal = overnight_panel(seed=0)
     forecasts = forecasts_on(panel, signal, first_test=weekdays(10)[-1])
-    optimistic, honest = (
+    optimistic, original = (
         simulate(
             forecasts, panel, year=2024, spec=PLAIN.model_copy(update={"execution": execution}), unconditional_mean=0.0
         ).daily["gross_return"]
         for execution in ("same_close", "next_open")
     )
     assert optimistic.mean() == pytest.approx(20 * 0.1 * 0.01, rel=0.05)
-    assert abs(honest.mean()) < 3 * honest.std() / len(honest) ** 0.5  # type: ignore[operator, arg-type]
+    assert abs(original.mean()) < 3 * original.std() / len(original) ** 0.5  # type: ignore[operator, arg-type]
 
 
 def test_a_delayed_book_trades_the_same_orders_a_session_later() -> None:
@@ -207,7 +208,7 @@ def test_a_hole_that_ends_the_segment_cancels_the_order() -> None:
     assert simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0).trades.is_empty()
 
 
-def test_a_name_that_ends_realises_its_last_close() -> None:
+def test_a_ticker_that_ends_is_sold_at_its_last_close() -> None:
     dates = weekdays(14)
     quotes: list[Quote] = [(10.0, 10.0), (10.0, 10.0), (10.0, 12.0), *[None] * 11]
     panel = calendar_panel(dates, {"A": quotes, "Z": [(100.0, 100.0)] * 14})
@@ -224,7 +225,7 @@ def test_a_name_that_ends_realises_its_last_close() -> None:
     assert simulation.ending == {}
 
 
-def test_names_entered_and_left_on_the_same_open_pay_for_the_netted_change_only() -> None:
+def test_tickers_entered_and_left_on_the_same_open_pay_for_the_netted_change_only() -> None:
     panel = random_panel(seed=2)
     forecasts = forecasts_on(panel, noise(panel, seed=2, scale=0.01), first_test=panel["date"].sort()[300], horizon=5)
     spec = PLAIN.model_copy(update={"horizon_sessions": 5})
@@ -260,7 +261,7 @@ def test_weights_of_a_neutral_book_cancel_within_each_region_and_respect_the_cap
     assert traded["weight"].abs().max() <= 0.05 + 1e-12  # type: ignore[operator]
 
 
-def test_the_year_starts_from_the_book_of_its_validation_and_pays_for_it_from_the_previous_one() -> None:
+def test_the_year_starts_with_the_validation_book_and_pays_for_the_change() -> None:
     dates = weekdays(12)
     panel = calendar_panel(dates, {"A": [(10.0, 10.0)] * 12, "B": [(20.0, 20.0)] * 12})
     forecasts = forecasts_on(panel, 0.05, first_test=dates[8], gap=(dates[4], dates[7]))
@@ -275,7 +276,7 @@ def test_the_year_starts_from_the_book_of_its_validation_and_pays_for_it_from_th
     assert reconcile(switched) < 1e-12
 
 
-def test_names_of_an_exchange_that_is_shut_on_the_first_session_enter_when_it_opens() -> None:
+def test_tickers_of_an_exchange_that_is_shut_on_the_first_session_enter_later() -> None:
     dates = weekdays(12)
     shut: list[Quote] = [(10.0, 10.0)] * 12
     shut[8] = None
@@ -292,7 +293,7 @@ def test_names_of_an_exchange_that_is_shut_on_the_first_session_enter_when_it_op
 def test_nothing_after_a_date_changes_the_trades_up_to_it() -> None:
     panel = random_panel(seed=6)
     cut = panel["date"].unique().sort()[65]
-    # that T2 has ended is only known later, so its sale at the last price is no part of the proof
+    # that T2 has ended shows only later, so its sale at the last price is left out of the comparison
     panel = panel.filter(pl.col("ticker") != "T2")
     mean = noise(panel, seed=6, scale=0.01)
     forecasts = forecasts_on(panel, mean, first_test=panel["date"].unique().sort()[40], horizon=5)
@@ -302,12 +303,12 @@ def test_nothing_after_a_date_changes_the_trades_up_to_it() -> None:
     )
     poisoned = forecasts.with_columns(poison.then(-pl.col("mean")).otherwise(pl.col("mean")).alias("mean"))
     spec = BacktestSpec(horizon_sessions=5)
-    honest, other = (
+    original, other = (
         simulate(f, p, year=2024, spec=spec, unconditional_mean=0.0).trades.filter(pl.col("date") <= cut)
         for f, p in ((forecasts, panel), (poisoned, poisoned_panel))
     )
-    assert len(honest) > 50
-    assert honest.equals(other)
+    assert len(original) > 50
+    assert original.equals(other)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,7 @@ def test_nothing_after_a_date_changes_the_trades_up_to_it() -> None:
         (lambda table: table.with_columns(ticker=pl.lit("Q")).head(1), "1 tickers have no quote"),
     ],
 )
-def test_forecasts_that_cannot_be_traded_are_refused(change, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_forecasts_that_cannot_be_traded_are_an_error(change, message: str) -> None:  # type: ignore[no-untyped-def]
     dates = weekdays(4)
     panel = calendar_panel(dates, {"A": [(10.0, 10.0)] * 4})
     forecasts = change(forecasts_on(panel, 0.05, first_test=dates[0]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.sizing import (
     capped_book,
     carry,
@@ -17,8 +18,10 @@ REGION = np.array([0, 0, 0, 1, 1])
 
 
 def sizes(mean: list[float], sigma: list[float], **changes: float) -> np.ndarray:
-    knobs = {"unconditional_mean": 0.0, "kelly_fraction": 0.5, "sigma_floor": 0.005, "cost_bps": 5.0}
-    return kelly_sizes(np.array(mean), np.array(sigma), horizon_sessions=4, **{**knobs, **changes})
+    settings = {"unconditional_mean": 0.0, "kelly_fraction": 0.5, "sigma_floor": 0.005, **changes}
+    return kelly_sizes(
+        np.array(mean), np.array(sigma), horizon_sessions=4, round_trip=Costs(5.0).rates(["A"]).round_trip(), **settings
+    )
 
 
 def test_half_kelly_is_half_the_edge_over_the_variance() -> None:

@@ -31,7 +31,7 @@ def test_equal_weight_buys_once_and_drifts() -> None:
     assert reconcile(book) < 1e-12
 
 
-def test_equal_weight_without_validation_buys_the_first_test_universe_at_the_next_open() -> None:
+def test_equal_weight_without_validation_buys_the_first_test_universe() -> None:
     panel = random_panel(seed=0)
     dates = panel["date"].unique().sort()
     forecasts = forecasts_on(panel, 0.0, first_test=dates[0]).filter(pl.col("date") >= dates[30])
@@ -65,13 +65,13 @@ def test_momentum_ignores_prices_after_the_decision() -> None:
     dates = panel["date"].unique().sort()
     forecasts = forecasts_on(panel, 0.0, first_test=dates[40])
     later = pl.when(pl.col("date") > dates[60]).then(pl.col("close") * 9).otherwise(pl.col("close"))
-    honest, poisoned = (
+    original, changed = (
         momentum(forecasts, given, year=2024, spec=SPEC).trades.filter(pl.col("date") <= dates[60])
         for given in (panel, panel.with_columns(close=later))
     )
     columns = ["date", "ticker", "weight_change", "cost"]
-    assert len(honest) > 50
-    assert honest.select(columns).equals(poisoned.select(columns))
+    assert len(original) > 50
+    assert original.select(columns).equals(changed.select(columns))
 
 
 def test_costs_are_the_specs() -> None:

@@ -1,4 +1,4 @@
-"""Who is promoted, and what is said of it."""
+"""Promotion of a challenger, and its reasons."""
 
 import numpy as np
 import pytest
@@ -23,27 +23,27 @@ def normal(*, mean: Floats | float = 0.0, width: float = 1.0) -> Floats:
     return normal_quantiles(np.zeros_like(Y) + mean, np.zeros_like(Y) + SIGMA * width)
 
 
-def judged(champion: Floats, challenger: Floats, **knobs: float) -> ChallengerScores:
-    return challenger_scores(champion, challenger, y=Y, date=DATE, spec=SPEC.model_copy(update=knobs))
+def compared(champion: Floats, challenger: Floats, **settings: float) -> ChallengerScores:
+    return challenger_scores(champion, challenger, y=Y, date=DATE, spec=SPEC.model_copy(update=settings))
 
 
 def test_a_challenger_that_sees_half_of_the_outcome_is_promoted() -> None:
-    shadow = judged(normal(), normal(mean=0.5 * Y, width=0.5))
-    assert shadow.promoted
-    assert (shadow.sessions, shadow.decisions) == (DAYS, DAYS * NAMES)
-    assert all(score.ratio.high < 0.7 for score in shadow.horizons)
-    assert shadow.why == (
-        f"pinball is {shadow.ratio:.4f} of the champion's over 60 sessions and 2400 matured decisions, "
+    found = compared(normal(), normal(mean=0.5 * Y, width=0.5))
+    assert found.promoted
+    assert (found.sessions, found.decisions) == (DAYS, DAYS * NAMES)
+    assert all(score.ratio.high < 0.7 for score in found.horizons)
+    assert found.why == (
+        f"pinball is {found.ratio:.4f} of the champion's over 60 sessions and 2400 matured decisions, "
         "and no coverage is further from nominal by more than 0.01",
     )
 
 
 def test_the_scores_are_a_table_of_one_row_per_horizon() -> None:
-    shadow = judged(normal(), normal(mean=0.5 * Y, width=0.5))
-    table = challenger_table(shadow)
+    found = compared(normal(), normal(mean=0.5 * Y, width=0.5))
+    table = challenger_table(found)
     assert table["horizon"].to_list() == list(HORIZONS)
-    assert table["pinball_ratio"].mean() == pytest.approx(shadow.ratio)
-    for row, score in zip(table.iter_rows(named=True), shadow.horizons, strict=True):
+    assert table["pinball_ratio"].mean() == pytest.approx(found.ratio)
+    for row, score in zip(table.iter_rows(named=True), found.horizons, strict=True):
         assert (row["ratio_low"], row["ratio_high"]) == (score.ratio.low, score.ratio.high)
         assert (row["champion_pinball"], row["challenger_pinball"]) == (
             score.champion_pinball,
@@ -53,54 +53,54 @@ def test_the_scores_are_a_table_of_one_row_per_horizon() -> None:
         assert {0.95: row["challenger_coverage_95"], 0.90: row["challenger_coverage_90"]} == score.challenger_coverage
 
 
-def test_a_challenger_that_is_too_sure_is_not_promoted_and_each_reason_is_named() -> None:
-    shadow = judged(normal(), normal(width=0.4))
-    assert not shadow.promoted
-    assert shadow.worse
-    assert shadow.why[0].startswith("pinball is worse: 1.")
-    coverage = [sentence.split(" is worse")[0] for sentence in shadow.why if sentence.startswith("coverage")]
+def test_a_challenger_that_is_overconfident_is_not_promoted_and_each_reason_is_named() -> None:
+    found = compared(normal(), normal(width=0.4))
+    assert not found.promoted
+    assert found.worse
+    assert found.why[0].startswith("pinball is worse: 1.")
+    coverage = [sentence.split(" is worse")[0] for sentence in found.why if sentence.startswith("coverage")]
     assert coverage == [f"coverage at h={h}" for h in HORIZONS for _ in range(2)]
-    assert sum("beyond chance" in sentence for sentence in shadow.why) == 3
+    assert sum("significantly worse" in sentence for sentence in found.why) == 3
 
 
 def test_better_pinball_does_not_make_up_for_coverage() -> None:
-    shadow = judged(normal(), normal(mean=0.5 * Y, width=0.3))
-    assert shadow.ratio < 1.0
-    assert not shadow.promoted
-    assert all(sentence.startswith("coverage at h=") for sentence in shadow.why)
+    found = compared(normal(), normal(mean=0.5 * Y, width=0.3))
+    assert found.ratio < 1.0
+    assert not found.promoted
+    assert all(sentence.startswith("coverage at h=") for sentence in found.why)
 
 
 def test_the_tolerance_decides_how_much_coverage_may_be_lost() -> None:
     challenger = normal(mean=0.5 * Y, width=0.42)
     lost = max(
         abs(score.challenger_coverage[band] - band) - abs(score.champion_coverage[band] - band)
-        for score in judged(normal(), challenger).horizons
+        for score in compared(normal(), challenger).horizons
         for band in (0.95, 0.90)
     )
     assert lost > 0
-    assert judged(normal(), challenger, coverage_tolerance=lost + 1e-9).promoted
-    assert not judged(normal(), challenger, coverage_tolerance=lost - 1e-9).promoted
+    assert compared(normal(), challenger, coverage_tolerance=lost + 1e-9).promoted
+    assert not compared(normal(), challenger, coverage_tolerance=lost - 1e-9).promoted
 
 
-def test_one_horizon_that_is_worse_beyond_chance_is_enough() -> None:
+def test_one_horizon_that_is_significantly_worse_is_enough() -> None:
     challenger = normal(mean=0.5 * Y, width=0.5)
     challenger[:, 2] = normal(mean=2 * SIGMA)[:, 2]
-    shadow = judged(normal(), challenger, coverage_tolerance=1.0)
-    assert shadow.ratio < 1.0 or "pinball is worse" in shadow.why[0]
-    assert not shadow.promoted
-    assert any(sentence.startswith("pinball at h=20 is worse beyond chance") for sentence in shadow.why)
+    found = compared(normal(), challenger, coverage_tolerance=1.0)
+    assert found.ratio < 1.0 or "pinball is worse" in found.why[0]
+    assert not found.promoted
+    assert any(sentence.startswith("pinball at h=20 is significantly worse") for sentence in found.why)
 
 
 def test_the_same_forecasts_are_no_challenger() -> None:
-    shadow = judged(normal(), normal())
-    assert not shadow.promoted
-    assert not shadow.worse
-    assert shadow.why == ("no member became better than the champion's on validation: the forecasts are the same",)
+    found = compared(normal(), normal())
+    assert not found.promoted
+    assert not found.worse
+    assert found.why == ("no member became better than the champion's on validation: the forecasts are the same",)
 
 
 def test_pinball_is_the_mean_of_daily_means_and_coverage_the_share_inside() -> None:
     champion = normal(width=1.3)
-    score = judged(champion, normal()).horizons[1]
+    score = compared(champion, normal()).horizons[1]
     assert score.champion_pinball == pytest.approx(
         mean_pinball(Y[:, 1], champion[:, 1], levels=(0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975))
     )  # as many names on each day
@@ -109,7 +109,7 @@ def test_pinball_is_the_mean_of_daily_means_and_coverage_the_share_inside() -> N
     assert score.ratio.low <= score.ratio.estimate <= score.ratio.high
 
 
-def test_an_outcome_that_has_not_matured_is_refused() -> None:
+def test_an_outcome_that_has_not_matured_is_an_error() -> None:
     y = Y.copy()
     y[3, 2] = np.nan
     with pytest.raises(ValueError, match="1 of 7200 outcome values are not finite"):

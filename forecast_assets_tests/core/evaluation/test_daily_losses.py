@@ -84,8 +84,8 @@ def test_without_a_model_the_losses_of_the_others_stay_as_they_are() -> None:
     assert rest.shared["b"].equals(found.shared["b"])
 
 
-def test_a_model_in_two_tables_of_a_span_is_refused() -> None:
-    with pytest.raises(ValueError, match="two tables of one span hold a"):
+def test_a_model_in_two_tables_of_a_period_is_an_error() -> None:
+    with pytest.raises(ValueError, match="two tables of one period hold a"):
         daily_losses([SPANS[0][0], SPANS[0][0]], references=["a"])
 
 

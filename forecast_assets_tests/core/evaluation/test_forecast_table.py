@@ -1,4 +1,4 @@
-"""The forecast table: schema, round trip, and what it refuses."""
+"""The forecast table: schema, round trip, and its errors."""
 
 import datetime as dt
 from typing import Any
@@ -81,12 +81,12 @@ def crossing() -> np.ndarray:
         ({"ticker": ["A", "A", "A"]}, "2 of 3 decisions"),
     ],
 )
-def test_a_table_is_refused_with_counts(changes: dict[str, Any], message: str) -> None:
+def test_a_bad_table_is_an_error_with_counts(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         forecast_table(**arguments(**changes))
 
 
-def test_reading_back_refuses_several_models_and_missing_horizons() -> None:
+def test_reading_back_several_models_or_missing_horizons_is_an_error() -> None:
     table = forecast_table(**arguments())
     with pytest.raises(ValueError, match="holds 2"):
         quantile_array(pl.concat([table, table.with_columns(model=pl.lit("n"))]))

@@ -20,6 +20,10 @@ def autoregression(rho: float, *, sessions: int, rng: np.random.Generator) -> np
     return series
 
 
+def mean(table: np.ndarray) -> float:
+    return float(table.mean())
+
+
 def test_blocks_grow_with_dependence() -> None:
     rng = np.random.default_rng(0)
     independent, dependent = rng.normal(size=800), autoregression(0.9, sessions=800, rng=rng)
@@ -30,12 +34,12 @@ def test_blocks_grow_with_dependence() -> None:
     assert optimal_block(independent[:10]) == 1
 
 
-def test_an_interval_of_dependent_data_covers_where_an_independent_one_would_not() -> None:
+def test_the_interval_of_dependent_data_covers_where_an_independent_one_does_not() -> None:
     rng = np.random.default_rng(0)
     inside, naive, runs = 0, 0, 60
     for seed in range(runs):
         series = autoregression(0.8, sessions=600, rng=rng)
-        interval = bootstrap_interval(series, lambda table: float(table.mean()), samples=200, seed=seed)
+        interval = bootstrap_interval(series, mean, samples=200, seed=seed)
         inside += interval.low <= 0 <= interval.high
         naive += abs(series.mean()) <= 1.96 * series.std() / 600**0.5
     assert inside / runs >= 0.85
@@ -53,8 +57,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 def test_a_zero_position_has_no_interval() -> None:
     assert np.isnan(sharpe_interval(np.zeros(100), sessions_per_year=252, samples=10, seed=0)).all()
-    zero = bootstrap_interval(np.zeros(100), lambda table: float(table.mean()), samples=10, seed=0)
-    assert zero == (0.0, 0.0, 0.0)
+    assert bootstrap_interval(np.zeros(100), mean, samples=10, seed=0) == (0.0, 0.0, 0.0)
 
 
 def test_paired_columns_are_resampled_together() -> None:
@@ -80,7 +83,7 @@ def test_diebold_mariano_equals_a_newey_west_regression_on_a_constant(horizon: i
     assert result.mean_difference == pytest.approx(difference.mean())
 
 
-def test_diebold_mariano_rejects_about_as_often_as_it_says_under_overlap() -> None:
+def test_diebold_mariano_rejects_at_its_nominal_rate_under_overlap() -> None:
     rng = np.random.default_rng(0)
     rejected = 0
     for _ in range(300):
@@ -90,7 +93,7 @@ def test_diebold_mariano_rejects_about_as_often_as_it_says_under_overlap() -> No
     assert 0.02 < rejected / 300 < 0.11
 
 
-def test_diebold_mariano_of_equal_forecasts_is_undefined_and_of_too_few_days_an_error() -> None:
+def test_diebold_mariano_is_undefined_for_equal_forecasts_and_needs_enough_days() -> None:
     assert np.isnan(diebold_mariano(np.zeros(50), horizon_sessions=1).p_value)
     with pytest.raises(ValueError, match="40 days"):
         diebold_mariano(np.zeros(40), horizon_sessions=20)

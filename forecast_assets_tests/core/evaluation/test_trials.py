@@ -12,10 +12,10 @@ def trial(key: str, kind: str = "fit", **changes: object) -> Trial:
 
 
 def test_a_trial_is_counted_once_however_often_it_was_computed() -> None:
-    ledger = TrialLog.of([trial("b"), trial("a", "look"), trial("b", when="later"), trial("c", pruned=True)])
-    assert [t.id for t in ledger.trials] == ["a", "b", "c"]
-    assert ledger.trials[1].when == "w"
-    assert (ledger.count("fit"), ledger.count("look")) == (2, 1)
+    log = TrialLog.of([trial("b"), trial("a", "look"), trial("b", when="later"), trial("c", pruned=True)])
+    assert [t.id for t in log.trials] == ["a", "b", "c"]
+    assert log.trials[1].when == "w"
+    assert (log.count("fit"), log.count("look")) == (2, 1)
 
 
 def test_a_trial_survives_its_record() -> None:
@@ -26,8 +26,8 @@ def test_a_trial_survives_its_record() -> None:
 
 def test_declared_trials_count_and_widen_the_spread() -> None:
     declared = [DeclaredTrial(name="x", sharpe=1.0), DeclaredTrial(name="unknown result")]
-    ledger = TrialLog.of([trial("a"), trial("b", "look")])
-    count = count_trials(ledger, declared, candidate_sharpes=[0.0, float("nan"), 0.5], sessions_per_year=250.0)
+    log = TrialLog.of([trial("a"), trial("b", "look")])
+    count = count_trials(log, declared, candidate_sharpes=[0.0, float("nan"), 0.5], sessions_per_year=250.0)
     assert (count.fits, count.looks, count.declared, count.total, count.sharpes) == (1, 1, 2, 4, 3)
     assert count.sharpe_variance == pytest.approx(np.var([0.0, 0.5, 1.0], ddof=1) / 250)
 

@@ -24,12 +24,14 @@ def table(model: str, sigma: float) -> pl.DataFrame:
 
 
 DECISIONS = pl.DataFrame({"date": DATES, "ticker": list(NAMES * DAYS)}).with_columns(pl.col("date").cast(pl.Date))
-YOUNG = new_listing_origins(DECISIONS.filter((pl.col("ticker") != "Z") | (pl.col("date") >= dt.date(2021, 3, 1))))
+NEW_LISTINGS = new_listing_origins(
+    DECISIONS.filter((pl.col("ticker") != "Z") | (pl.col("date") >= dt.date(2021, 3, 1)))
+)
 RAW_TABLE = table("ensemble", 0.01)
 
 
 def test_the_other_calibrations_are_scored_as_models_of_their_own() -> None:
-    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=RAW_TABLE, new_listings=YOUNG)
+    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=RAW_TABLE, new_listings=NEW_LISTINGS)
     assert found.daily.models == ["ensemble", RAW, SPLIT, "ewma"]
     assert found.daily.references == ["ensemble", RAW, SPLIT, "ewma"]
     raw = forecast_losses(RAW_TABLE)["pinball"].sum()
@@ -37,13 +39,15 @@ def test_the_other_calibrations_are_scored_as_models_of_their_own() -> None:
     conformal = pl.concat(other_calibrations(RAW_TABLE)).filter(pl.col("model") == SPLIT)
     inside = conformal.filter(pl.col("split") == "validation").select(pl.col("y").is_between("q025", "q975").mean())
     assert inside.item() == pytest.approx(0.95, abs=0.02)  # the band was half as wide as it should be
-    without = year_losses([table("ensemble", 0.02)], raw=None, new_listings=YOUNG)
+    without = year_losses([table("ensemble", 0.02)], raw=None, new_listings=NEW_LISTINGS)
     assert without.daily.models == ["ensemble"]
 
 
-def test_young_names_are_kept_one_by_one_with_their_age() -> None:
-    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=None, new_listings=YOUNG).new_listings
-    rows = forecast_losses(table("ewma", 0.03)).join(YOUNG, on=["ticker", "date"])
+def test_new_listings_are_kept_row_by_row_with_their_age() -> None:
+    found = year_losses(
+        [table("ensemble", 0.02), table("ewma", 0.03)], raw=None, new_listings=NEW_LISTINGS
+    ).new_listings
+    rows = forecast_losses(table("ewma", 0.03)).join(NEW_LISTINGS, on=["ticker", "date"])
     keys = ["ticker", "date", "horizon"]
     assert_frame_equal(found.filter(pl.col("model") == "ewma").sort(keys), rows.select(found.columns).sort(keys))
     last = found.group_by("ticker").agg(pl.col("age").max(), pl.col("listed").first(), pl.col("date").max())

@@ -44,7 +44,7 @@ def drift(panel: pl.DataFrame, features: list[str]) -> pl.DataFrame:
     return feature_drift(periods.reference, periods.recent, features=features, spec=SPEC)
 
 
-def test_no_drift_is_rejected_about_as_often_as_promised_on_a_persistent_correlated_panel() -> None:
+def test_no_drift_is_rejected_at_the_nominal_rate_on_a_persistent_correlated_panel() -> None:
     p_values = np.array([drift(persistent_panel(seed), ["f0"])["p_value"][0] for seed in range(100)])
     assert (p_values <= 0.05).mean() <= 0.10  # an ordinary p-value rejects about 70 of 100 here
     assert 0.40 <= p_values.mean() <= 0.60

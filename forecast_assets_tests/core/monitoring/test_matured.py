@@ -27,12 +27,12 @@ def matured(*nights: pl.DataFrame, walk: pl.DataFrame, as_of: int) -> list[tuple
     return found.select("date", "q50", "y").rows()
 
 
-def test_the_ledger_goes_on_where_the_walk_forward_ends_with_the_panels_returns() -> None:
+def test_issued_forecasts_follow_the_walk_forward_with_the_panels_returns() -> None:
     found = matured(forecasts(1, centre=5.0), forecasts(2, centre=6.0), walk=forecasts(0, y=0.1), as_of=3)
     assert found == [(DAYS[0], 0.0, 0.1), (DAYS[1], 5.0, 0.2), (DAYS[2], 6.0, 0.3)]
 
 
-def test_a_forecast_whose_session_has_not_come_by_then_has_no_outcome_though_the_panel_knows_it() -> None:
+def test_a_forecast_has_no_outcome_before_its_session_though_the_panel_holds_it() -> None:
     assert matured(forecasts(1), walk=forecasts(0, y=0.1), as_of=1) == [(DAYS[0], 0.0, 0.1)]
     assert matured(walk=forecasts(0, y=0.1), as_of=0) == []
 

@@ -43,7 +43,7 @@ def test_quiet_monitors_are_ok() -> None:
     assert "1 episode on record" in found["monitors"]["coverage_alarm"]["sentence"]
 
 
-def test_the_literal_rule_is_information_and_no_more() -> None:
+def test_the_fixed_rule_is_information_and_no_more() -> None:
     found = verdict(features(False), episodes(False, True), episodes())
     assert found["level"] == "information"
     assert found["monitors"]["coverage_rule"]["episode"] == "2024-06-20"

@@ -1,4 +1,4 @@
-"""What each step is worth: against ratios taken by hand, and as a page."""
+"""The effect of each step: against ratios by hand, and as a page."""
 
 import datetime as dt
 import json
@@ -63,7 +63,7 @@ def test_steps_have_ratios_and_intervals_and_absent_models_have_none() -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_the_page_shows_it_all_and_escapes_what_it_is_given() -> None:
+def test_the_page_shows_all_results_and_escapes_its_texts() -> None:
     scores = new_listing_scores(new_listings(*SIGMA), since=SINCE, baseline="ewma")
     found = ablation(LOSSES, scores, **arguments_of(summary()))
     html = render_ablation_report(found, {name: to_svg(figure) for name, figure in ablation_figures(found).items()})
@@ -83,18 +83,18 @@ SINCE, LISTED = dt.date(2022, 12, 1), dt.date(2022, 12, 5)
 
 
 def listing() -> pl.DataFrame:
-    """First decisions, their ages: A and B list before ``SINCE``, C on ``LISTED``."""
+    """First forecasts and their ages: A and B are listed before ``SINCE``, C on ``LISTED``."""
     decisions = pl.DataFrame({"date": DATES, "ticker": NAMES * DAYS}).with_columns(pl.col("date").cast(pl.Date))
     return new_listing_origins(decisions.filter((pl.col("ticker") != "C") | (pl.col("date") >= LISTED)))
 
 
 def new_listings(*models: str) -> pl.DataFrame:
-    """Losses of the models' forecasts for names that are new_listings."""
+    """Losses of the models' forecasts for new listings."""
     rows = forecast_losses(pl.concat([table(model) for model in models]))
     return rows.join(listing(), on=["ticker", "date"])
 
 
-def test_newcomers_are_scored_by_their_own_first_decisions() -> None:
+def test_new_listings_are_scored_by_their_own_first_forecasts() -> None:
     ages = listing().filter(pl.col("ticker") == "C")
     assert ages["age"].to_list() == list(range(1, 1 + ages.height))
     assert set(ages["listed"]) == {LISTED}

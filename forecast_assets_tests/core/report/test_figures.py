@@ -97,7 +97,7 @@ def test_pit_shares_add_up_to_one_per_horizon() -> None:
     assert [sum(heights) for heights in bars] == pytest.approx([1.0, 1.0, 1.0])
 
 
-def test_a_fan_starts_at_the_close_and_shows_what_came() -> None:
+def test_a_fan_starts_at_the_close_and_shows_the_outcome() -> None:
     decision = DAY + dt.timedelta(days=20)
     figure = fan_chart(prices(), forecasts(), ticker="BMW.DE", date=decision, model="ensemble")
     close = prices()["close"].to_list()
@@ -109,8 +109,8 @@ def test_a_fan_starts_at_the_close_and_shows_what_came() -> None:
     assert after[1].tolist() == close[20:41]
 
 
-def test_a_fan_without_a_forecast_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(BadInput, match="no forecast of ensemble on 2024-05-15; choose another day"):
+def test_a_fan_without_a_forecast_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(BadInput, match="no forecast of Ensemble on 2024-05-15; choose another day"):
         fan_chart(prices(), forecasts(), ticker="BMW.DE", date=dt.date(2024, 5, 15), model="ensemble")
 
 
@@ -142,7 +142,7 @@ def every_figure() -> list[Figure]:
     ]
 
 
-def test_svg_is_the_same_for_the_same_table_well_formed_and_without_ids_of_groups_or_dates() -> None:
+def test_svg_is_reproducible_well_formed_and_without_group_ids_or_dates() -> None:
     first, second = [to_svg(figure) for figure in every_figure()], [to_svg(figure) for figure in every_figure()]
     assert first == second
     for svg in first:
@@ -161,7 +161,7 @@ def test_names_are_escaped_and_a_dollar_is_not_mathematics() -> None:
     svg = to_svg(every_figure()[0])
     assert "b &amp; &lt;i&gt;" in svg
     assert "$x_1$" in svg
-    assert "$A$: what ensemble said" in to_svg(every_figure()[5])
+    assert "$A$: forecast of Ensemble on" in to_svg(every_figure()[5])
 
 
 def test_a_png_is_a_picture_and_the_same_again() -> None:

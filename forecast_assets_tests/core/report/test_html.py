@@ -12,7 +12,8 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.report.figure_style import to_svg
-from forecast_assets.core.report.html import chance, decimal, fact, percent, points, render_backtest_report
+from forecast_assets.core.report.formats import decimal, fact, p_value, percent, points
+from forecast_assets.core.report.html import render_backtest_report
 from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
 from forecast_assets.core.report.summary import FACTS, plain, summarise
 from forecast_assets.core.specs import BacktestSpec
@@ -106,7 +107,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "spec": SPEC,
         "model": "ensemble",
         "baseline": "ewma",
-        "rivals": ["b0_mlp", "ewma", "har"],
+        "compared": ["b0_mlp", "ewma", "har"],
         "caveats": [],
     }
     return summarise(**(arguments | changes))
@@ -119,7 +120,7 @@ def whole() -> dict[str, Any]:
 
 def verdicts(found: dict[str, Any]) -> dict[str, str]:
     return {
-        entry["claim"].split(":")[0] + (":" + entry.get("version", entry.get("rival", ""))): entry["verdict"]
+        entry.get("version", entry["claim"].split(":")[0] + ":" + entry.get("rival", "")): entry["verdict"]
         for entry in found["verdicts"]
     }
 
@@ -158,10 +159,10 @@ def test_the_summary_is_strict_json_and_reads_back_as_itself(whole: dict[str, An
 
 def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None:
     assert verdicts(whole) == {
-        "ReturnDifference, naive:naive": "beats",  # the rival pays 10 bp a day for nothing
-        "ReturnDifference, same rule:same rule": "no evidence",  # the same book twice
-        "ReturnDifference, directional:directional": "not tested",
-        "ReturnDifference, hedged:hedged": "no evidence",
+        "naive": "beats",  # the baseline pays 10 bp a day for nothing
+        "same rule": "no evidence",  # the same book twice
+        "directional": "not tested",
+        "hedged": "no evidence",
         "Trading:": "beats",
         "Forecasts:b0_mlp": "beats",  # the true width against twice and one and a half times of it
         "Forecasts:ewma": "beats",
@@ -169,13 +170,13 @@ def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None
     }
 
 
-def test_a_rival_that_is_better_is_said_to_be_better() -> None:
-    found = verdicts(summary(model="b0_mlp", rivals=["ensemble"]))
+def test_a_model_that_is_worse_loses() -> None:
+    found = verdicts(summary(model="b0_mlp", compared=["ensemble"]))
     assert found["Forecasts:ensemble"] == "loses"
     assert found["Calibration:"] == "missed"
 
 
-def test_victory_is_the_difference_of_sharpe_ratios_at_ten_percent(whole: dict[str, Any]) -> None:
+def test_the_return_difference_is_that_of_sharpe_ratios_at_ten_percent(whole: dict[str, Any]) -> None:
     entry = next(entry for entry in whole["verdicts"] if entry.get("version") == "naive")
     sharpe = {row["strategy"]: row["sharpe"] for row in whole["strategies"]}
     assert entry["estimate"] == pytest.approx(0.1 * (sharpe["ensemble"] - sharpe["b0_mlp_naive"]))
@@ -201,10 +202,12 @@ def test_coverage_is_named_by_its_level(whole: dict[str, Any]) -> None:
 def test_an_undefined_sharpe_is_null_and_prints_as_a_dash(whole: dict[str, Any], page: str) -> None:
     row = next(row for row in whole["strategies"] if row["strategy"] == "random_walk")
     assert row["sharpe"] is None
-    cells = re.search(r"<tr><td>random_walk</td>(.*?)</tr>", page, flags=re.S)
+    cells = re.search(r"<tr><td class=\"name\">Random walk</td>(.*?)</tr>", page, flags=re.S)
     assert cells is not None
-    shown = [re.sub(r"\s+", " ", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", cells.group(1), flags=re.S)]
-    assert shown == ["0.0 %", "0.0 %", "-", "-", "0.0 %", "-", "0.000", "0.00"]
+    shown = [
+        re.sub(r"\s+", " ", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells.group(1), flags=re.S)
+    ]
+    assert shown == ["0.0 %", "0.0 %", "-", "-", "0.0 %", "-", "0.000", "0.00", "random_walk"]
     assert not re.search(r"\b(nan|NaN|None|inf)\b", Page(page).text)
 
 
@@ -214,7 +217,7 @@ def test_every_fact_and_every_verdict_is_on_the_page(whole: dict[str, Any], page
         assert value in text
     for entry in whole["verdicts"]:
         assert entry["sentence"] in text
-    for word in ("Survivorship", "local currency", "had been looked at before", "Trials so far: 31"):
+    for word in ("Survivorship", "local currency", "were evaluated before", "Trials so far: 31"):
         assert word in text
 
 
@@ -260,7 +263,7 @@ def test_tables_scroll_inside_their_container(page: str) -> None:
     assert page.count("<table") == page.count('<div class="scroll"><table')
 
 
-def test_a_partial_report_says_which_years_are_missing() -> None:
+def test_a_partial_report_names_the_missing_years() -> None:
     page = render_backtest_report(summary(missing_years=[2022, 2021]), {})
     assert "PARTIAL: years missing 2021, 2022" in Page(page).text
     assert "<title>PARTIAL: Backtest 2023, 2024</title>" in page
@@ -292,7 +295,7 @@ def test_a_figure_without_a_section_is_an_error(whole: dict[str, Any]) -> None:
         render_backtest_report(whole, {"equity": EVIL})
 
 
-def test_the_fan_shows_bmw_or_else_the_name_with_most_forecasts_on_its_last_matured_day() -> None:
+def test_the_fan_shows_bmw_or_else_the_ticker_with_most_forecasts_when_last_matured() -> None:
     last = DAYS[len(DAYS) - 21]  # the 20-session label of the next decision has not matured
     assert fan_subject(TABLE, model="ensemble") == ("BMW.DE", last)
     others = TABLE.filter(pl.col("ticker") != "BMW.DE")
@@ -309,7 +312,7 @@ def test_numbers_print_as_people_write_them() -> None:
         "-",
         "-",
     ]
-    assert [chance(0.0321), chance(0.0002), chance(None)] == ["0.032", "<0.001", "-"]
+    assert [p_value(0.0321), p_value(0.0002), p_value(None)] == ["0.032", "<0.001", "-"]
     assert [points(0.031), points(-0.031), points(0.0)] == ["+3.1", "\u22123.1", "0.0"]
     assert [decimal(1234567, 0), decimal(-1.005, 1), decimal(None)] == ["1\u202f234\u202f567", "\u22121.0", "-"]
     assert [fact(value) for value in (None, True, [1, 2], {"a": 1.5}, [], "x")] == [
@@ -322,6 +325,19 @@ def test_numbers_print_as_people_write_them() -> None:
     ]
 
 
+def test_costs_by_region_are_printed_in_words() -> None:
+    found = summary(spec=SPEC.model_copy(update={"cost_bps": {"default": 5.0, "Europe": 8.0}}))
+    assert found["simulation"]["cost_bps"] == {"default": 5.0, "Europe": 8.0}
+    assert "; 5 bp (Europe 8 bp) of each trade's value on each side" in found["simulation_sentence"]
+    assert "5 bp (Europe 8 bp) a side, all years" in Page(render_backtest_report(found, {})).text
+
+
+def test_readers_see_titles_and_the_keys_only_where_they_are_called_keys(page: str) -> None:
+    shown = re.sub(r'<td class="key">.*?</td>', "", page)
+    assert "MLP baseline, traded daily without smoothing" in shown
+    assert not re.search(r"\b(b0_mlp|b0_mlp_naive|equal_weight|random_walk|ewma)\b", Page(shown).text)
+
+
 def test_only_what_json_can_hold_goes_into_a_summary() -> None:
     assert plain({"a": (float("inf"), dt.date(2024, 1, 2)), 3: None}) == {"a": [None, "2024-01-02"], "3": None}
     with pytest.raises(TypeError, match="not ndarray"):
@@ -331,6 +347,6 @@ def test_only_what_json_can_hold_goes_into_a_summary() -> None:
 def test_the_rules_of_the_simulation_are_spelled_out(whole: dict[str, Any]) -> None:
     assert whole["simulation_sentence"] == (
         "Decided at the close, executed at each ticker's next open; 5 bp of each trade's value on each side, after "
-        "netting; 0.5 x Kelly on the 20-session forecast, in as many tranches; smoothing 0.9; at most 5 % a name "
+        "netting; 0.5 x Kelly on the 20-session forecast, in as many tranches; smoothing 0.9; at most 5 % a ticker "
         "and 2 x gross; neutral book."
     )

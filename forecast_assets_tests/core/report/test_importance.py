@@ -1,4 +1,4 @@
-"""What the networks look at, over the years: literal weights in, sentences and rows out."""
+"""Selection weights over the years: literal weights in, sentences and rows out."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_weights_are_put_side_by_side_and_what_moves_is_counted() -> None:
     weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
     svg = to_svg(weights_by_year(weights, years=entry["years"], model="b1_tft"))
     assert svg.count("60 %") == 1
-    assert "What b1_tft selects: 3 of 3 variables" in svg
+    assert "Selection weights of TFT: 3 of 3 variables" in svg
 
 
 def test_networks_without_weights_and_folds_without_a_file_are_named() -> None:
@@ -32,18 +32,16 @@ def test_networks_without_weights_and_folds_without_a_file_are_named() -> None:
     )
     assert [entry["model"] for entry in found["networks"]] == ["b1_tft"]
     assert found["sentences"] == [
-        "b1_tft: most weight on rsi 47\u00a0%, gap 40\u00a0%, macd 13\u00a0%, of 3 variables; from one year to the next "
+        "TFT: most weight on rsi 47\u00a0%, gap 40\u00a0%, macd 13\u00a0%, of 3 variables; from one year to the next "
         "20\u00a0% of the "
         "weight moves to other variables.",
-        "b0_mlp, b4: no selection weights, since all variables go in alike; nothing to show.",
-        "b2, b3, 2019 to 2021: these folds carry no weights, since they were made before weights were published; train "
-        "them again to see them.",
-        "b4, 2021: these folds carry no weights, since they were made before weights were published; train them again to "
-        "see them.",
+        "MLP baseline (4 lags); b4: no selection weights, since all variables enter alike.",
+        "b2; b3, 2019 to 2021: these folds were trained before weights were published; train them again to see them.",
+        "b4, 2021: these folds were trained before weights were published; train them again to see them.",
     ]
 
 
-def test_one_year_says_nothing_of_stability() -> None:
+def test_one_year_does_not_show_stability() -> None:
     found = importance({"b1_tft": {2019: TFT[2019]}})
     assert found["networks"][0]["moved"] is None
-    assert found["sentences"][0].endswith("one year says nothing of how stable that is.")
+    assert found["sentences"][0].endswith("one year does not show how stable that is.")

@@ -1,19 +1,22 @@
-"""Slack as alerts need it: one message posted, or looked up; every failure says whether the message can have arrived.
+"""The Slack channel: renders, posts and looks up a message; an error states whether it can have arrived.
 
 slack_sdk's own retries are off. ``chat.postMessage`` takes no idempotency key, so a repeated request may be a second
 message: whether to repeat one is decided where the history of attempts is known (automation/outbox.py).
 """
 
 import logging
+import re
 import socket
+from html import escape, unescape
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.error import URLError
 
 from dagster_slack import SlackResource
 from pydantic import Field
 
 from forecast_assets.resources import environment
+from forecast_assets.resources.channels.channel import Level, Message, NotDelivered
 
 if TYPE_CHECKING:
     from slack_sdk.web.client import WebClient
@@ -28,50 +31,49 @@ PAGE = 200
 UNSURE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
 """Errors after which Slack may nevertheless have posted the message."""
 
-
-class NotDelivered(Exception):
-    """A message that was not acknowledged. ``certain``: it can't have arrived. Its text never holds the token."""
-
-    def __init__(self, why: str, *, certain: bool, retry_after_seconds: float | None = None) -> None:
-        super().__init__(why)
-        self.certain = certain
-        self.retry_after_seconds = retry_after_seconds
+ICONS: dict[Level, str] = {
+    "information": ":information_source:",
+    "warning": ":warning:",
+    "error": ":x:",
+    "overdue": ":alarm_clock:",
+    "success": ":white_check_mark:",
+}
+LEVELS = {icon: level for level, icon in ICONS.items()}
+RENDERED = re.compile(rf"\*({'|'.join(LEVELS)}) ([^*]*)\*\n(.*)\n<([^|]*)\|Open in Dagster>", re.DOTALL)
 
 
 class AlertSlack(SlackResource):
-    """The channel that alerts go to. The token is read from the environment when used, so no page or log shows it."""
+    """Slack as an alert channel. The token is read from the environment when used, so no page or log shows it."""
 
+    name: ClassVar[str] = "slack"
     token: str = Field(default="", description="leave empty: SLACK_BOT_TOKEN is read when a message is sent")
     channel: str = Field(default="", description="empty: SLACK_CHANNEL")
     base_url: str = Field(default="", description="empty: SLACK_BASE_URL, else Slack itself")
     timeout_seconds: int = Field(default=TIMEOUT_SECONDS, ge=1, description="longest wait for an answer")
 
     def missing(self) -> list[str]:
-        """Environment variables without which nothing can be sent."""
-        known = {"SLACK_BOT_TOKEN": self._token(), "SLACK_CHANNEL": self._channel()}
-        return [name for name, value in known.items() if not value]
+        """Return the environment variables without which nothing can be sent."""
+        needed = {"SLACK_BOT_TOKEN": self._token(), "SLACK_CHANNEL": self._channel()}
+        return [name for name, value in needed.items() if not value]
 
     def get_client(self) -> "WebClient":
-        """A client that never repeats a request by itself and never logs one."""
+        """Return a client that never repeats a request by itself and never logs one."""
         from slack_sdk.web.client import WebClient
 
         quiet = logging.getLogger(f"{__name__}.client")
         quiet.setLevel(logging.WARNING)  # its debug level shows bodies of requests and answers
+        base_url = self.base_url or environment.slack_base_url()
         return WebClient(
-            self._token(),
-            base_url=self.base_url or environment.slack_base_url(),
-            timeout=self.timeout_seconds,
-            retry_handlers=[],
-            logger=quiet,
+            self._token(), base_url=base_url, timeout=self.timeout_seconds, retry_handlers=[], logger=quiet
         )
 
-    def post(self, text: str, *, message_id: str) -> None:
-        """Post ``text``; returns once Slack has acknowledged it. Raises NotDelivered otherwise."""
-        metadata = {"event_type": EVENT, "event_payload": {"id": message_id}}
-        self._ask("chat_postMessage", text=text, metadata=metadata, unfurl_links=False)
+    def post(self, message: Message) -> None:
+        """Post the message; return once Slack has acknowledged it. Raises NotDelivered otherwise."""
+        metadata = {"event_type": EVENT, "event_payload": {"id": message.id}}
+        self._ask("chat_postMessage", text=render(message), metadata=metadata, unfurl_links=False)
 
-    def was_posted(self, message_id: str, *, since: float) -> bool | None:
-        """Whether the channel's history since a Unix time holds the message; None where it may not be read.
+    def was_posted(self, message: Message, *, since: float) -> bool | None:
+        """Return whether the channel's history since a Unix time holds the message; None where it may not be read.
 
         Reading needs the scope channels:history (groups:history in a private channel) and a channel id. Raises
         NotDelivered where Slack can't be reached.
@@ -80,20 +82,16 @@ class AlertSlack(SlackResource):
         while True:
             try:
                 page = self._ask(
-                    "conversations_history",
-                    oldest=f"{since:.6f}",
-                    include_all_metadata=True,
-                    limit=PAGE,
-                    cursor=cursor,
+                    "conversations_history", oldest=f"{since:.6f}", include_all_metadata=True, limit=PAGE, cursor=cursor
                 )
             except NotDelivered as error:
                 if not error.certain or error.retry_after_seconds is not None:
                     raise
                 log.warning("Slack's history can't be read (%s): a message may arrive twice.", error)
                 return None
-            for message in page.get("messages", []):
-                about = message.get("metadata") or {}
-                if about.get("event_type") == EVENT and about.get("event_payload", {}).get("id") == message_id:
+            for posted in page.get("messages", []):
+                about = posted.get("metadata") or {}
+                if about.get("event_type") == EVENT and about.get("event_payload", {}).get("id") == message.id:
                     return True
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
@@ -106,7 +104,7 @@ class AlertSlack(SlackResource):
             answer = getattr(self.get_client(), method)(channel=self._channel(), **arguments)
         except SlackApiError as error:
             # From here on "from None": the cause may quote the request, which carries the token.
-            raise _refusal(error) from None
+            raise _not_delivered(error) from None
         except URLError as error:
             refused = isinstance(error.reason, ConnectionRefusedError | socket.gaierror)
             raise NotDelivered(f"no connection ({type(error.reason).__name__})", certain=refused) from None
@@ -121,7 +119,23 @@ class AlertSlack(SlackResource):
         return self.channel or environment.slack_channel()
 
 
-def _refusal(error: Any) -> NotDelivered:
+def render(message: Message) -> str:
+    """Return the message in Slack's markup."""
+    title = f"*{ICONS[message.level]} {escape(message.title, quote=False)}*" if message.title else ""
+    link = f"<{message.link}|Open in Dagster>" if message.link else ""
+    return "\n".join(part for part in (title, escape(message.sentence, quote=False), link) if part)
+
+
+def parse(id: str, key: str, stamp: str, kind: str, text: str) -> Message:
+    """Return the message that ``render`` made ``text`` of: earlier versions journalled the markup."""
+    found = RENDERED.fullmatch(text)
+    if found is None:
+        return Message(id, key, stamp, kind, "information", "", unescape(text), "")
+    icon, title, sentence, link = found.groups()
+    return Message(id, key, stamp, kind, LEVELS[icon], unescape(title), unescape(sentence), link)
+
+
+def _not_delivered(error: Any) -> NotDelivered:
     answer = error.response
     status = getattr(answer, "status_code", None) or (answer.get("status") if isinstance(answer, dict) else None)
     headers = {str(k).lower(): v for k, v in (getattr(answer, "headers", None) or {}).items()}

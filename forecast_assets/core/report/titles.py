@@ -1,0 +1,55 @@
+"""Readable titles of the models and strategies in reports; a name without a title stands for itself."""
+
+from collections.abc import Iterable
+
+from forecast_assets.core.models.catalogue import MODELS
+
+TITLES = {key: model.title for key, model in MODELS.items()} | {
+    "ensemble": "Ensemble",
+    "ensemble_raw": "Ensemble, uncalibrated",
+    "ensemble_split": "Ensemble, split conformal",
+    "best_member": "Best single fit",
+    "random_walk": "Random walk",
+    "ewma": "EWMA(0.94) volatility",
+    "histvol20": "20-session historical volatility",
+    "garch": "GARCH(1,1)-t",
+    "har": "HAR volatility regression",
+    "harx": "HAR-X volatility regression",
+    "momentum": "20-session momentum",
+    "momentum20": "20-session momentum",
+    "equal_weight": "Equal weight",
+}
+
+VARIANTS = {
+    "_naive": "traded daily without smoothing",
+    "_directional": "unhedged",
+    "/late": "one session later",
+}
+"""Suffix of a strategy -> how it differs from the model's own."""
+
+NOTE = "HAR-X: the HAR volatility regression with range, market and VIX terms."
+
+
+def title(name: str) -> str:
+    """Return what readers see of a model or strategy.
+
+    >>> [title(name) for name in ("b0_mlp_naive", "b2_tft_ticker/1", "my_model")]
+    ['MLP baseline, traded daily without smoothing', 'TFT + ticker embedding, fit 1', 'my_model']
+    """
+    if name in TITLES:
+        return TITLES[name]
+    for suffix, difference in VARIANTS.items():
+        if (base := name.removesuffix(suffix)) in TITLES and base != name:
+            return f"{_short(base)}, {difference}"
+    model, _, fit = name.rpartition("/")
+    return f"{_short(model)}, fit {fit}" if model in TITLES else name
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the titles as one line, with semicolons since titles hold commas; "none" without a name."""
+    return "; ".join(map(title, names)) or "none"
+
+
+def _short(name: str) -> str:
+    """Return the title without what stands in brackets."""
+    return TITLES[name].partition(" (")[0]

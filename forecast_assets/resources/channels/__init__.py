@@ -1,0 +1,1 @@
+"""The channels that alerts are sent to: one module per channel, one table of them."""

@@ -1,0 +1,14 @@
+"""The table of alert channels; a new one is its module and a line here."""
+
+from collections.abc import Callable
+
+from forecast_assets.resources.channels.channel import Channel
+from forecast_assets.resources.channels.slack import AlertSlack
+
+CHANNELS: tuple[Callable[[], Channel], ...] = (AlertSlack,)
+"""Each opens a channel, which reads its environment variables when it is used."""
+
+
+def open_channels() -> list[Channel]:
+    """Open every channel of the table, also those that are not set up."""
+    return [channel() for channel in CHANNELS]

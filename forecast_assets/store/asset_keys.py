@@ -1,0 +1,10 @@
+"""Keys of the assets that are looked up in the store by name, each written once."""
+
+RAW_PANEL = "raw_panel"
+CALENDAR_PANEL = "calendar_panel"
+WINDOWED_TENSORS = "windowed_tensors"
+ENSEMBLE = "ensemble"
+BACKTEST = "backtest"
+CHALLENGER = "challenger"
+SERVING_MODEL = "serving_model"
+NIGHTLY_FORECAST = "nightly_forecast"
