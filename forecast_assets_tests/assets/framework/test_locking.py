@@ -59,7 +59,7 @@ def test_when_the_holder_of_the_lock_dies_the_next_one_gets_it(tmp_path: Path) -
     from forecast_assets.store.locks import Lock
 
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "gpu.lock")], cwd=PROJECT, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLD, str(tmp_path / "one.lock")], cwd=PROJECT, stdout=subprocess.PIPE
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
@@ -69,7 +69,7 @@ def test_when_the_holder_of_the_lock_dies_the_next_one_gets_it(tmp_path: Path) -
         messages.append(sentence)
         holder.send_signal(signal.SIGKILL)
 
-    with Lock(tmp_path / "gpu.lock", what="the GPU", on_wait=on_wait):
+    with Lock(tmp_path / "one.lock", what="the GPU", on_wait=on_wait):
         assert messages == [f"the GPU: process {holder.pid} is at work on it; waiting until it is done or gone"]
     holder.wait()
     holder.stdout.close()
