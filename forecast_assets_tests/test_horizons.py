@@ -1,22 +1,18 @@
 """``core/horizons.py`` is one dial: a copy of the package with one more horizon runs from the raw panel to the service."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-import forecast_assets
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, BACKTEST_PAGE, CALIBRATION_EFFECT, TABLE
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.changes import HORIZON
+from forecast_assets_tests.helpers.seeding import apply_change, python_in
 
 pytestmark = pytest.mark.timeout(900)  # a whole graph, on a machine that may have other things to do
 
-LINE = "HORIZONS: tuple[int, ...] = (1, 5, 20"
 HORIZONS = [1, 5, 20, 60]
 YEAR = "2019"
 
@@ -36,19 +32,7 @@ print([horizon.sessions for horizon in snapshot.find("SYN00", None).horizons])
 
 def run_copy(folder: Path, *arguments: str) -> str:
     """Run Python with the copy of the package in ``folder`` and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(folder),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "DAGSTER_HOME": str(folder / "dagster_home"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python_in(folder, *arguments, DAGSTER_HOME=str(folder / "dagster_home"))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -57,12 +41,7 @@ def run_copy(folder: Path, *arguments: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package with 60 sessions among its horizons, and under data/ what the smoke profile made of it."""
     folder = tmp_path_factory.mktemp("horizons")
-    package = folder / "forecast_assets"
-    shutil.copytree(Path(forecast_assets.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    path = package / "core" / "horizons.py"
-    text = path.read_text(encoding="utf-8")
-    assert text.count(LINE) == 1
-    path.write_text(text.replace(LINE, f"{LINE}, 60"), encoding="utf-8")
+    apply_change(HORIZON, folder)
     profile = ["--profile", "smoke", "--data-dir", "data", "--years", YEAR]
     settings = ["--set", "sweep.trials=0", "--set", "backtest.horizon_sessions=60"]
     run_copy(folder, "-m", "forecast_assets.cli", "run", *profile, *settings)

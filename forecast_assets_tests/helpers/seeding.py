@@ -55,7 +55,7 @@ def run_tests(tests: tuple[str, ...], folder: Path, *, mutant: Mutant | None) ->
     shutil.copy(PROJECT / "pyproject.toml", folder)
     if mutant is not None:
         seed(mutant, folder / "forecast_assets")
-    done = _python(
+    done = python_in(
         folder,
         *("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--tb=line"),
         *(f"forecast_assets_tests/{path}" for path in dict.fromkeys(tests)),
@@ -68,10 +68,19 @@ def run_tests(tests: tuple[str, ...], folder: Path, *, mutant: Mutant | None) ->
 
 
 def make_change(change: Change, folder: Path) -> list[str]:
-    """Make ``change`` in a copy of the package below ``folder`` and run its check there; return the files it touched.
+    """Apply ``change`` to a copy of the package below ``folder`` and run its check there; return the files it touched.
 
     The check may import ``forecast_assets_tests.helpers``. Raises RuntimeError where it fails.
     """
+    apply_change(change, folder)
+    done = python_in(folder, "-c", change.check, PYTHONPATH=f"{folder}{os.pathsep}{PROJECT}")
+    if done.returncode:
+        raise RuntimeError(f"{change.what}: the check failed: {done.stdout}{done.stderr}")
+    return sorted({*change.added, *change.edited})
+
+
+def apply_change(change: Change, folder: Path) -> None:
+    """Copy the package to ``folder`` and make the change's edits there."""
     copy_packages(folder, "forecast_assets")
     package = folder / "forecast_assets"
     for name, text in change.added.items():
@@ -80,13 +89,10 @@ def make_change(change: Change, folder: Path) -> list[str]:
         (package / name).write_text(text, encoding="utf-8")
     for name, edits in change.edited.items():
         replace_once(package / name, edits, what=change.name)
-    done = _python(folder, "-c", change.check, PYTHONPATH=f"{folder}{os.pathsep}{PROJECT}")
-    if done.returncode:
-        raise RuntimeError(f"{change.what}: the check failed: {done.stdout}{done.stderr}")
-    return sorted({*change.added, *change.edited})
 
 
-def _python(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def python_in(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with the copy of the package in ``folder``."""
     paths = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, *arguments],
