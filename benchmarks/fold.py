@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from forecast_assets.core.specs import FoldSpec, TftSpec, WindowSpec
+from forecast_assets.core.models.catalogue import TftSpec
+from forecast_assets.core.specs import FoldSpec, WindowSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats

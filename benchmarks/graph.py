@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from forecast_assets.core.specs import GraphSpec
+from forecast_assets.core.models.catalogue import GraphSpec
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.builders import panel_spec
@@ -70,10 +70,10 @@ def reference_panel(tickers: int | None) -> PanelTensors:
 def measure(tickers: int | None) -> dict[str, dict[str, Any]]:
     """Time the graph of all rows and that of one window."""
     panel = reference_panel(tickers)
-    Correlations.of_spec(panel, SPEC)  # calendars are built once per process, at the first use
+    Correlations.of_spec(panel, SPEC.graph)  # calendars are built once per process, at the first use
     before = _peak_mib()
     started = time.process_time()
-    finder = Correlations.of_spec(panel, SPEC)
+    finder = Correlations.of_spec(panel, SPEC.graph)
     graph = finder.of(torch.arange(panel.rows))
     seconds = time.process_time() - started
     last = int(torch.nonzero(panel.ticker == 0).max())

@@ -34,7 +34,8 @@ from torch import Tensor
 from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import FitSpec, FoldSpec
+from forecast_assets.core.models.catalogue import FitSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.folds import Fold, make_fold

@@ -28,8 +28,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.etth1 import HORIZON, SIZES
+from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.patchtst import EncoderSizes
-from forecast_assets.core.specs import PatchTstSpec
 from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 from tools.results import ROOT, record
 

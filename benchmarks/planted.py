@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from forecast_assets.core.horizons import QUANTILES
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.scores.rank import rank_ic
-from forecast_assets.core.specs import FitSpec, FoldSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats

@@ -33,8 +33,9 @@ from scipy import stats as distributions
 from torch import Tensor
 
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.models.catalogue import GraphSpec, MamlSpec, MoeSpec, TftSpec
 from forecast_assets.core.panel.macro import MACRO_NAMES
-from forecast_assets.core.specs import FoldSpec, GraphSpec, MamlSpec, MoeSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -91,7 +92,7 @@ def switching(seed: int) -> Truth:
 def contagious(seed: int) -> Truth:
     """Return the panel of contagion with its graph, which B3 does not read."""
     panel, drift, _ = contagion.contagion_panel(tickers=TICKERS, sessions=SESSIONS, seed=seed)
-    return Truth(with_graph(panel, GRAPH), drift)
+    return Truth(with_graph(panel, GRAPH.graph), drift)
 
 
 def own_coefficients(seed: int) -> Truth:

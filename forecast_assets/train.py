@@ -20,10 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
-from forecast_assets.core.models.catalogue import EXPERIMENTS, MODELS, Model
+from forecast_assets.core.models.catalogue import EXPERIMENTS, MODELS, FitSpec, Model
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
-from forecast_assets.core.specs import FitSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe, validated
 

@@ -44,7 +44,7 @@ def test_the_definitions_validate() -> None:
 
 
 def test_each_setting_of_a_stage_is_in_its_launchpad_with_its_description() -> None:
-    from forecast_assets.core.specs import TftSpec
+    from forecast_assets.core.models.catalogue import TftSpec
     from forecast_assets.definitions import defs
 
     schema: Any = defs.resolve_assets_def("b2_tft_ticker").op.config_schema.config_type

@@ -12,8 +12,8 @@ from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Section
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.models.catalogue import CATALOGUE, Model
-from forecast_assets.core.specs import CalibrationSpec, FitSpec
+from forecast_assets.core.models.catalogue import CATALOGUE, FitSpec, Model
+from forecast_assets.core.specs import CalibrationSpec
 
 
 def network_asset(model: Model) -> dg.AssetsDefinition:

@@ -14,8 +14,8 @@ from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.tuning.carry_out import SEARCH, carry_out, keep_best, search_key
 from forecast_assets.assets.tuning.results import effort, network_settings, study_plots, trial_table
 from forecast_assets.assets.tuning.selection import Selection
-from forecast_assets.core.models.catalogue import CANDIDATES
-from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FitSpec, FoldSpec, SweepSpec
+from forecast_assets.core.models.catalogue import CANDIDATES, FitSpec
+from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, SweepSpec
 from forecast_assets.store.artefact_files import CHOICES, TABLE, TENSORS, TUNED_SETTINGS
 from forecast_assets.store.versions import Version
 

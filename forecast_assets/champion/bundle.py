@@ -26,11 +26,11 @@ from torch import Tensor
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.base import ForecastModel, neighbour_messages
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.reads import Reads, union
-from forecast_assets.core.specs import FeatureSpec, FitSpec
+from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
 from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import create_model
 
-from forecast_assets.core.models.catalogue import CATALOGUE
+from forecast_assets.core.models.catalogue import CATALOGUE, FitSpec
 from forecast_assets.core.specs import (
     AblationSpec,
     AlertSpec,
@@ -15,7 +15,6 @@ from forecast_assets.core.specs import (
     DriftSpec,
     EnsembleSpec,
     FeatureSpec,
-    FitSpec,
     FoldSpec,
     NightlySpec,
     PanelSpec,

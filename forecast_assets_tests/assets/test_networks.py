@@ -10,7 +10,8 @@ import torch
 
 from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldWork
-from forecast_assets.core.specs import FoldSpec, MlpSpec
+from forecast_assets.core.models.catalogue import MlpSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats

@@ -22,8 +22,8 @@ from forecast_assets.champion.bundle import (
 )
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.attribution import attributions
-from forecast_assets.core.models.catalogue import MODELS
-from forecast_assets.core.specs import FeatureSpec, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.models.catalogue import MODELS, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import (
     CalibrationState,
     apply,
@@ -126,7 +126,7 @@ def bundle(made: TrainedEnsemble, tmp_path_factory: pytest.TempPathFactory) -> B
 def expected(panel: PanelTensors, made: TrainedEnsemble, stats: FoldStats, rows: torch.Tensor) -> NDArray[np.float64]:
     """Forecast as the walk-forward does."""
     each = [
-        predict(n, s, w, panel=with_graph(panel, GRAPH), ends=rows, stats=stats, lookback=LOOKBACK, device="cpu")
+        predict(n, s, w, panel=with_graph(panel, GRAPH.graph), ends=rows, stats=stats, lookback=LOOKBACK, device="cpu")
         .double()
         .numpy()
         for (n, s), w in zip(FITS.items(), made.weights, strict=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from forecast_assets.core.models.catalogue import GraphSpec, MamlSpec, MlpSpec, MoeSpec, TftSpec
 from forecast_assets.core.reads import GraphSettings, Reads, union
-from forecast_assets.core.specs import GraphSpec, MamlSpec, MlpSpec, MoeSpec, TftSpec
 
 TFT = TftSpec(observed=("log_return", "vix"), known=("weekday",))
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from forecast_assets.core.models.catalogue import MODELS
-from forecast_assets.core.specs import FitSpec
+from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -22,13 +21,12 @@ def trained(folds: Iterable[Version]) -> list[Version]:
 
 
 def why_skipped(key: str, spec: FitSpec, panel: "PanelTensors", rows: "Tensor") -> str | None:
-    """Return why network ``key`` cannot be trained on ``rows`` of a panel: columns that it needs have no value there."""
+    """Return why network ``key`` cannot be trained on ``rows`` of a panel: its optional columns have no value in any row."""
     import torch
 
-    needs = MODELS[key].needs
     lacking = [
         column
-        for column in (getattr(spec, needs) if needs else ())
+        for column in spec.reads.optional
         if column not in panel.feature_names or not torch.isfinite(panel.column(column)[rows]).any()
     ]
     if not lacking:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from forecast_assets.assets.framework.inputs import Checkpoints, FitEngine, Log, Tracking, TrainingHardware, Year
 from forecast_assets.assets.framework.parameters import Parameters
-from forecast_assets.core.specs import FitSpec, FoldSpec, WindowSpec
+from forecast_assets.core.models.catalogue import FitSpec
+from forecast_assets.core.specs import FoldSpec, WindowSpec
 from forecast_assets.resources.engine import Needs, ProgressCallback, fit_needs
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.versions import Version

@@ -18,8 +18,8 @@ from forecast_assets.assets.fold.reference_check import REFERENCE, reference_che
 from forecast_assets.assets.framework.causality_checks import purge_check
 from forecast_assets.assets.framework.output import Check, Content, StageOutput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.catalogue import MODELS
-from forecast_assets.core.specs import CalibrationSpec, FitSpec
+from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.resources.engine import in_order
 from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING, weights_file
 

@@ -3,10 +3,12 @@
 import ast
 import importlib.util
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.catalogue import MODELS, Model
 from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
 
 CORE = "forecast_assets.core"
@@ -19,7 +21,7 @@ IRRELEVANT = frozenset({f"{CORE}.specs", f"{CORE}.settings", f"{CORE}.errors"})
 def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
     """Digest of ``module`` and of every module of ``ROOTS`` that it imports, directly or not.
 
-    The catalogue counts by what it says of ``models`` (None: of all): their modules and how they are constructed. A new
+    The catalogue counts by what it says of ``models`` (None: of all): modules, constructors and what is read. A new
     network, or a change of another one, leaves a network's code version as it is.
     """
     reached = _reached({module})
@@ -27,8 +29,14 @@ def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
         return code_digest(*sorted(reached))
     entries = [MODELS[key] for key in (MODELS if models is None else models)]
     reached = _reached(reached | {entry.module for entry in entries}) - {CATALOGUE}
-    constructed = {entry.key: [entry.constructor, dict(entry.options), entry.needs] for entry in entries}
+    constructed = {entry.key: [entry.constructor, dict(entry.options), _reads(entry)] for entry in entries}
     return sha256_text(canonical_json([code_digest(*sorted(reached)), constructed]))
+
+
+def _reads(entry: Model) -> dict[str, Any]:
+    """How the settings of an entry say what is read: of settings that name one column each."""
+    spec: Any = entry.spec
+    return asdict(spec.model_construct(observed=("observed",), known=("known",)).reads)
 
 
 def _reached(modules: set[str]) -> set[str]:

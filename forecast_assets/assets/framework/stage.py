@@ -54,17 +54,8 @@ def stage(
 
     def decorate(function: Callable[..., StageOutput]) -> dg.AssetsDefinition:
         asset = name or function.__name__
-        made = Stage(
-            function,
-            asset,
-            parameters_of(function),
-            checks,
-            after,
-            tuned,
-            once,
-            partitioned=partitions is not None,
-            models=models,
-        )
+        partitioned = partitions is not None
+        made = Stage(function, asset, parameters_of(function), checks, after, tuned, once, partitioned, models)
 
         def without_settings(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:

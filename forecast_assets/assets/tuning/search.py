@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.specs import FitSpec, GraphSpec, SweepSpec
+from forecast_assets.core.models.catalogue import FitSpec
+from forecast_assets.core.specs import SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.artefact_files import TRIAL_FORECASTS
@@ -172,8 +173,9 @@ class TrialRunner:
         """The panel with the graph of the networks that read one: no setting of it is searched, so there is one."""
         from forecast_assets.core.windows.graph import with_graph
 
-        (spec,) = (spec for spec in self.search.fit_specs.values() if isinstance(spec, GraphSpec))
-        return with_graph(self.panel, spec)
+        (graph,) = {spec.reads.graph for spec in self.search.fit_specs.values()} - {None}
+        assert graph is not None
+        return with_graph(self.panel, graph)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"search": self.search}
@@ -197,7 +199,7 @@ class TrialRunner:
             years = inner_walk_forward(
                 candidate,
                 search.budget,
-                panel=self.graphed if isinstance(candidate.spec, GraphSpec) else self.panel,
+                panel=self.graphed if candidate.spec.reads.graph else self.panel,
                 hardware=search.hardware,
                 report=report_step,
                 checkpoint=Resumable(given.folder, key=given.folder.name),

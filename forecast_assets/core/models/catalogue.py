@@ -6,15 +6,208 @@ and its entry. This module imports no torch: a constructor is imported when a mo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from forecast_assets.core.specs import FitSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
+from pydantic import Field, ValidationInfo, field_validator
+
+from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.reads import GraphSettings, Reads
+from forecast_assets.core.specs import Spec
 
 if TYPE_CHECKING:
     from forecast_assets.core.models.base import ForecastModel
     from forecast_assets.core.windows.stats import FoldStats
+
+DEFAULT_KNOWN = ("day_of_week_1d", "month_1d", *(f"quarter_end_{h}d" for h in HORIZONS))
+"""Known-future columns that a network reads where its settings name none."""
+
+
+class FitSpec(Spec):
+    """How a network is trained; shared by all of them."""
+
+    fits: int = Field(default=1, ge=1, description="independent fits (seeds)")
+    seed: int = Field(default=0, ge=0, description="seed of the first fit; the others follow")
+    epochs: int = Field(default=3, ge=1)
+    samples_per_epoch: int = Field(
+        default=20_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers"
+    )
+    batch_size: int = Field(default=256, ge=1, description="windows of a training step")
+    ends_per_block: int = Field(
+        default=1,
+        ge=1,
+        description="windows of a step that end in one contiguous block of a ticker's history and share work",
+    )
+    stride_sessions: int = Field(default=1, ge=1, description="sessions between neighbouring window ends of a block")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
+    gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
+
+    @property
+    def reads(self) -> Reads:
+        """What the network reads."""
+        raise NotImplementedError
+
+
+class MlpSpec(FitSpec):
+    """B0, the MLP baseline: lagged returns in, one Normal per horizon out."""
+
+    lags: int = Field(default=4, ge=1)
+    hidden: int = Field(default=64, ge=1)
+
+    @property
+    def reads(self) -> Reads:
+        """The lagged returns."""
+        return Reads(("log_return",))
+
+
+class LocationScaleSpec(FitSpec):
+    """What the TFTs and PatchTST share: variables, ids, and the head of location, scale and shape."""
+
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
+    shape_shrink: float = Field(default=0.03, ge=0, le=1, description="factor on what quantiles learn beside the scale")
+    volatility_weight: float = Field(
+        default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
+    )
+    unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
+    observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin")
+    known: tuple[str, ...] = Field(default=DEFAULT_KNOWN, description="known-future calendar columns")
+
+    @property
+    def reads(self) -> Reads:
+        """The observed columns, then the known ones."""
+        return Reads((*self.observed, *self.known))
+
+
+class TftSpec(LocationScaleSpec):
+    """The Temporal Fusion Transformer family (B1-B3)."""
+
+    ends_per_block: int = Field(
+        default=16,
+        ge=1,
+        description="windows of a step that end in one contiguous block of a ticker's history and share work",
+    )
+    stride_sessions: int = Field(
+        default=8,
+        ge=1,
+        description="sessions between neighbouring window ends of a block; close ones are nearly the same sample",
+    )
+    hidden: int = Field(default=32, ge=1)
+    hidden_continuous: int = Field(default=16, ge=1, description="width each real variable is embedded to")
+    heads: int = Field(default=4, ge=1)
+
+
+class MoeSpec(TftSpec):
+    """B5: B3 with a mixture of experts on its last hidden state, gated by the macro regime alone."""
+
+    regime: tuple[str, ...] = Field(
+        default=("vix", "vix_change_5", "us10y_change_5", "term_slope"),
+        min_length=1,
+        description="feature columns that the gate reads, as known at the forecast origin",
+    )
+    experts: int = Field(default=4, ge=2)
+    active: int = Field(
+        default=4,
+        ge=1,
+        validate_default=True,
+        description="experts mixed for a forecast, those with the largest gate weights",
+    )
+    gate_hidden: int = Field(default=16, ge=1, description="width of the gate's hidden layer")
+    balance_weight: float = Field(
+        default=0.01, ge=0, description="weight of the squared coefficient of variation of the experts' use"
+    )
+
+    @field_validator("active")
+    @classmethod
+    def _are_there(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("experts", value):
+            raise ValueError(f"has to be at most experts ({info.data['experts']})")
+        return value
+
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, then the regime: a macro feed may pause."""
+        return replace(super().reads, optional=self.regime)
+
+
+class GraphSpec(TftSpec):
+    """B6: B3 with the last returns of the most correlated tickers among its observed variables."""
+
+    messages: tuple[str, ...] = Field(
+        default=("log_return", "return_5"),
+        min_length=1,
+        description="feature columns of a neighbour's message: returns, since a negative correlation flips their sign",
+    )
+    neighbours: int = Field(
+        default=8, ge=1, description="most correlated tickers whose messages a ticker gets on a session"
+    )
+    window_sessions: int = Field(default=60, ge=5, description="sessions of the ticker's exchange behind a correlation")
+    min_pairs: int = Field(
+        default=40, ge=5, validate_default=True, description="returns that two tickers need in common there"
+    )
+    message_width: int = Field(default=4, ge=1, description="width of the aggregated messages")
+    edge_hidden: int = Field(default=8, ge=1, description="width of the network that weighs an edge's message")
+
+    @field_validator("min_pairs")
+    @classmethod
+    def _fit_in(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("window_sessions", value):
+            raise ValueError(f"has to be at most window_sessions ({info.data['window_sessions']})")
+        return value
+
+    @property
+    def graph(self) -> GraphSettings:
+        """Settings of the correlation graph."""
+        return GraphSettings(self.window_sessions, self.min_pairs, self.neighbours)
+
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, and the messages of neighbours."""
+        return replace(super().reads, messages=self.messages, graph=self.graph)
+
+
+class MamlSpec(TftSpec):
+    """B7: the TFT without an embedding of the ticker, with a head adapted to the ticker's own past."""
+
+    support_sessions: int = Field(
+        default=60,
+        ge=1,
+        description="sessions before the forecast origin whose outcomes, as far as matured, adapt the head",
+    )
+    inner_steps: int = Field(default=10, ge=1, description="gradient steps of the adaptation")
+    inner_rate: float = Field(
+        default=0.2, gt=0, lt=2, description="step of the adaptation that training begins with; steps are learned"
+    )
+    prior_sessions: float = Field(
+        default=20, gt=0, description="outcomes that the head before adaptation counts for initially; learned"
+    )
+    description_width: int = Field(default=8, ge=1, description="numbers that describe a session to the adapted head")
+    new_listing_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of training samples with a shortened past, like a new listing's"
+    )
+
+    @property
+    def reads(self) -> Reads:
+        """What the TFT reads, and the outcomes of the support sessions."""
+        return replace(super().reads, support_sessions=self.support_sessions)
+
+
+class PatchTstSpec(LocationScaleSpec):
+    """B4, PatchTST: a transformer over patches of each observed variable."""
+
+    patch_sessions: int = Field(default=16, ge=1, description="sessions of a patch, at most the lookback")
+    patch_stride: int = Field(default=8, ge=1, description="sessions between the starts of neighbouring patches")
+    hidden: int = Field(default=16, ge=1, description="width of a patch's token; a multiple of heads")
+    heads: int = Field(default=4, ge=1)
+    layers: int = Field(default=2, ge=1)
+    feed_forward: int = Field(default=64, ge=1, description="width inside a layer's feed-forward network")
+    residual_attention: bool = Field(default=False, description="attention scores are added up from layer to layer")
+    channel_width: int = Field(default=8, ge=1, description="numbers that each variable's encoding is reduced to")
+    head_hidden: int = Field(default=64, ge=1, description="width of the layer that joins variables, levels and ids")
+
 
 MODELS_PACKAGE = "forecast_assets.core.models"
 
@@ -46,8 +239,6 @@ class Model:
     description: str
     """Of its asset."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    needs: str | None = None
-    """The setting that names feature columns without which it cannot be trained on a panel."""
     step: Step | None = None
     candidate: bool = True
     """Whether an ensemble may have it as a member."""
@@ -84,7 +275,7 @@ CATALOGUE = (
         spec=TftSpec,
         constructor="tft.model:Tft",
         options={"static": ()},
-        description="B1: the Temporal Fusion Transformer without an embedding of the ticker, 3 horizons, 7 quantiles.",
+        description="B1: the Temporal Fusion Transformer without an embedding of the ticker, all horizons, 7 quantiles.",
         step=Step("b0_mlp", "A Temporal Fusion Transformer in place of the MLP baseline"),
     ),
     Model(
@@ -95,7 +286,7 @@ CATALOGUE = (
         spec=TftSpec,
         constructor="tft.model:Tft",
         options={"static": ("ticker",)},
-        description="B2: the Temporal Fusion Transformer with a ticker embedding, 3 horizons, 7 quantiles.",
+        description="B2: the Temporal Fusion Transformer with a ticker embedding, all horizons, 7 quantiles.",
         step=Step("b1_tft", "An embedding of the ticker"),
     ),
     Model(
@@ -106,7 +297,7 @@ CATALOGUE = (
         spec=TftSpec,
         constructor="tft.model:Tft",
         options={"static": ("ticker", "sector")},
-        description="B3: the Temporal Fusion Transformer with embeddings of ticker and sector, 3 horizons, 7 quantiles.",
+        description="B3: the Temporal Fusion Transformer with embeddings of ticker and sector, all horizons, 7 quantiles.",
         step=Step("b2_tft_ticker", "An embedding of the sector"),
     ),
     Model(
@@ -130,7 +321,6 @@ CATALOGUE = (
         description=(
             "B5: B3 with a mixture of experts, gated by VIX and interest rates; skipped, with the reason, without them."
         ),
-        needs="regime",
         step=Step("b3_tft_sector", "A mixture of experts, weighed by VIX and interest rates"),
     ),
     Model(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.catalogue import GraphSpec
 from forecast_assets.core.models.tft.model import Tft
-from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.stats import FoldStats
 
 NO_WEIGHT = 1e-6

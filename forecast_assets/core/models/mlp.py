@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import Batch, ForecastModel
-from forecast_assets.core.specs import MlpSpec
+from forecast_assets.core.models.catalogue import MlpSpec
 from forecast_assets.core.windows.stats import FoldStats
 
 MIN_SIGMA = 1e-3

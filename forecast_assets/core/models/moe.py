@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.catalogue import MoeSpec
 from forecast_assets.core.models.tft.model import Tft
-from forecast_assets.core.specs import MoeSpec
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 

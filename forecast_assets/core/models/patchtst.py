@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
-from forecast_assets.core.specs import PatchTstSpec
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 
 STATIC = ("ticker", "sector", "exchange")

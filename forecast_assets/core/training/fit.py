@@ -24,9 +24,8 @@ from torch import Tensor
 
 from forecast_assets.core.models.attribution import influence
 from forecast_assets.core.models.base import ForecastModel, make_batch, single_batch, standardised_pinball
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation, Neighbours
-from forecast_assets.core.specs import FitSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.sampler import WindowSampler

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.scores.quantile import coverage, pinball
-from forecast_assets.core.specs import CalibrationSpec, FitSpec, FoldSpec
+from forecast_assets.core.specs import CalibrationSpec, FoldSpec
 from forecast_assets.core.training.calibrate import calibrate_fold
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, Resumable
 from forecast_assets.core.windows.folds import Fold, make_fold

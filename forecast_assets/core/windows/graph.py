@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast_assets.core.reads import GraphSettings, Reads
-from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.clock import Times, exchange_times
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
 
@@ -38,7 +37,7 @@ def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookb
 
 
 def with_graph(
-    panel: PanelTensors, spec: GraphSpec | GraphSettings, *, since: int | None = None, until: int | None = None
+    panel: PanelTensors, spec: GraphSettings, *, since: int | None = None, until: int | None = None
 ) -> PanelTensors:
     """Return ``panel`` with the graph of ``spec``; rows outside ``since`` to ``until`` (days since 1970-01-01), where they
     are given, get no edges.
@@ -69,7 +68,7 @@ class Correlations:
         self._histories = _Histories(panel)
 
     @classmethod
-    def of_spec(cls, panel: PanelTensors, spec: GraphSpec | GraphSettings) -> "Correlations":
+    def of_spec(cls, panel: PanelTensors, spec: GraphSettings) -> "Correlations":
         """Return the correlations that ``spec`` declares, with the closing times of the panel's exchanges."""
         return cls(
             panel,

@@ -12,10 +12,10 @@ from torch import nn
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.attribution import attributions, influence
 from forecast_assets.core.models.base import Batch, single_batch
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.catalogue import MODELS, GraphSpec, TftSpec
 from forecast_assets.core.models.explanation import Neighbours
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
-from forecast_assets.core.specs import FoldSpec, GraphSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, neighbours_of, predict, trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -37,7 +37,7 @@ FITTED = SPEC.model_copy(update={"messages": ("log_return",)})
 @pytest.fixture(scope="module")
 def planted() -> Contagion:
     made = contagion_panel(tickers=16, sessions=900, seed=2)
-    return made._replace(panel=with_graph(made.panel, SPEC))
+    return made._replace(panel=with_graph(made.panel, SPEC.graph))
 
 
 @pytest.fixture(scope="module")

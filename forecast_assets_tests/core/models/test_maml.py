@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from forecast_assets.core.models.base import Batch, make_batch
+from forecast_assets.core.models.catalogue import FitSpec, MamlSpec, TftSpec
 from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shortened, squared_errors
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
-from forecast_assets.core.specs import FitSpec, FoldSpec, MamlSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, explain_forecasts, forecast, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, make_batch
+from forecast_assets.core.models.catalogue import MoeSpec, TftSpec
 from forecast_assets.core.models.moe import Gate, Moe, imbalance
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.panel.macro import MACRO_NAMES
-from forecast_assets.core.specs import FoldSpec, MoeSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors

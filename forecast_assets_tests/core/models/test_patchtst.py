@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.base import Batch, QuantileHead, make_batch, standardised_pinball
+from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.patchtst import EncoderSizes, PatchTst
-from forecast_assets.core.specs import FoldSpec, PatchTstSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats

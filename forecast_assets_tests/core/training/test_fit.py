@@ -4,9 +4,18 @@ import pytest
 import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.catalogue import (
+    MODELS,
+    FitSpec,
+    GraphSpec,
+    MamlSpec,
+    MlpSpec,
+    MoeSpec,
+    PatchTstSpec,
+    TftSpec,
+)
 from forecast_assets.core.reads import Reads
-from forecast_assets.core.specs import FitSpec, FoldSpec, GraphSpec, MamlSpec, MlpSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -57,7 +66,7 @@ SPECS: dict[str, FitSpec] = {
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
     """With a graph, which the other networks do not read."""
-    return with_graph(random_panel(tickers=4, sessions=620), GRAPH)
+    return with_graph(random_panel(tickers=4, sessions=620), GRAPH.graph)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +123,7 @@ def test_rows_after_the_forecast_origin_change_no_forecast(
     poisoned = replace(panel, features=torch.where(late[:, None], float("nan"), panel.features))
     assert torch.equal(
         forecast(name, done, panel, ends, stats),
-        forecast(name, done, with_graph(poisoned, GRAPH), ends, stats),
+        forecast(name, done, with_graph(poisoned, GRAPH.graph), ends, stats),
     )
 
 
@@ -126,7 +135,7 @@ def test_a_test_year_a_thousand_times_larger_changes_no_weight(
     features, targets = panel.features.clone(), panel.targets.clone()
     features[later] *= 1000
     targets[later] *= 1000
-    scaled = with_graph(replace(panel, features=features, targets=targets), GRAPH)
+    scaled = with_graph(replace(panel, features=features, targets=targets), GRAPH.graph)
     before, after = trained(name, panel, fold, stats), trained(name, scaled, fold, fit_stats(scaled, fold))
     assert before.best_epoch == after.best_epoch
     assert all(torch.equal(before.weights[key], after.weights[key]) for key in before.weights)

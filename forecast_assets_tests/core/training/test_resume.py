@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.specs import FitSpec
+from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.training.fit import Fit, FoldTrainer, Resumable
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats

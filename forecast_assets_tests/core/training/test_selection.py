@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from forecast_assets.core.models.base import standardised_pinball
-from forecast_assets.core.specs import FoldSpec, MlpSpec
+from forecast_assets.core.models.catalogue import MlpSpec
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from forecast_assets.core.evaluation.champion_challenger import challenger_scores
-from forecast_assets.core.models.catalogue import MODELS
-from forecast_assets.core.specs import FitSpec, FoldSpec, NightlySpec
+from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.specs import FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, FoldTrainer, predict
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
@@ -25,7 +25,7 @@ UNTIL = 560
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    return with_graph(random_panel(tickers=4, sessions=620), GRAPH)
+    return with_graph(random_panel(tickers=4, sessions=620), GRAPH.graph)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_what_had_not_matured_changes_no_weight(name: str, panel: PanelTensors, 
     features[panel.date > until] = float("nan")
     scale[panel.date > until] = float("nan")
     targets[(panel.date > until) | (panel.label_end > until)] = 1e6
-    poisoned = with_graph(replace(panel, features=features, targets=targets, scale=scale), GRAPH)
+    poisoned = with_graph(replace(panel, features=features, targets=targets, scale=scale), GRAPH.graph)
     clean, dirty = (retrained(name, p, stats, start=start) for p in (panel, poisoned))
     assert equal(clean, dirty)
     assert clean.curve[0]["train_loss"] == dirty.curve[0]["train_loss"]

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
+from forecast_assets.core.models.catalogue import GraphSpec
 from forecast_assets.core.panel.sessions import closes
-from forecast_assets.core.specs import GraphSpec
 from forecast_assets.core.windows.clock import exchange_times
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.graph import Correlations, with_graph
@@ -173,7 +173,7 @@ def test_a_graph_since_a_day_has_no_edges_into_earlier_rows(panel: PanelTensors)
     spec = GraphSpec(observed=("log_return",), known=(), window_sessions=WINDOW, min_pairs=LEAST, neighbours=NEIGHBOURS)
     since = int(panel.date.min()) + 70
     late = panel.date >= since
-    part, whole = with_graph(panel, spec, since=since).graph, with_graph(panel, spec).graph
+    part, whole = with_graph(panel, spec.graph, since=since).graph, with_graph(panel, spec.graph).graph
     assert isinstance(part, Graph)
     assert isinstance(whole, Graph)
     assert torch.equal(part.neighbour[late], whole.neighbour[late])

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.catalogue import TftSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.tft.network import Outputs, TftNetwork, TftSizes
-from forecast_assets.core.specs import TftSpec
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 
 

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.models.base import Batch
+from forecast_assets.core.models.catalogue import TftSpec
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.models.tft.network import TftSizes
-from forecast_assets.core.specs import TftSpec
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets_tests.helpers.tft_oracle import oracle, oracle_inputs, translated
 

@@ -33,7 +33,7 @@ TFTS = ("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b5_moe", "b6_graph", "b7_ma
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    return with_graph(random_panel(tickers=4, sessions=300), GRAPH)
+    return with_graph(random_panel(tickers=4, sessions=300), GRAPH.graph)
 
 
 @pytest.fixture(scope="module")
