@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
+from forecast_assets.core.panel.digests import YearDigests
 from forecast_assets_tests.helpers.builders import MONDAY, raw
 
 
@@ -23,3 +24,9 @@ def walk(ticker: str, length: int, *, seed: int, exchange: str = "XNYS", start: 
         volumes=volumes.tolist(),
         ranged=True,
     )
+
+
+def year_digests(panel: pl.DataFrame) -> dict[str, str]:
+    total = YearDigests()
+    total.add(panel)
+    return total.digests()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from forecast_assets.assets.framework.output import Column
+from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS, QUANTILES, TARGETS, horizons_text
 
 if TYPE_CHECKING:
     from forecast_assets.core.specs import FeatureSpec
@@ -34,8 +35,6 @@ def calendar_columns() -> dict[str, Column]:
 
 def nightly_columns() -> dict[str, Column]:
     """Columns of a night's forecasts."""
-    from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES, horizons_text
-
     made = tuple(("windowed_tensors", name) for name in ("features", "scale", "sector", "exchange", "ticker", "date"))
     issued = {
         name: Column(f"{level:g} quantile of the log return, calibrated", made)
@@ -74,8 +73,6 @@ def position_columns() -> dict[str, Column]:
 
 def challenger_columns() -> dict[str, Column]:
     """Columns of a night's champion-challenger comparison."""
-    from forecast_assets.core.horizons import horizons_text
-
     read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
     sides = ("champion", "challenger")
     return {
@@ -108,7 +105,6 @@ def drift_columns(features: Sequence[str]) -> dict[str, Column]:
 
 def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     """Columns of the feature panel, the macro ones included."""
-    from forecast_assets.core.horizons import HORIZONS, TARGETS
     from forecast_assets.core.panel.features import declare, declare_cross, declare_scale
     from forecast_assets.core.panel.known_future import KNOWN_FUTURE
     from forecast_assets.core.panel.macro import MACRO, SERIES

@@ -69,13 +69,6 @@ class YearDigests:
         return {str(year): self._years[year].hexdigest() for year in sorted(self._years)}
 
 
-def year_digests(frame: pl.DataFrame) -> dict[str, str]:
-    """Return the digests of a panel that comes in one part; see ``YearDigests``."""
-    total = YearDigests()
-    total.add(frame)
-    return total.digests()
-
-
 def _bytes(column: pl.Series) -> NDArray[np.uint8]:
     """Return each value's bytes, (N, width), zero where there is no value."""
     if column.dtype == pl.String:

@@ -304,16 +304,6 @@ FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *de
 """The features at their default settings."""
 
 
-def add_features(calendar_panel: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
-    """Return ``calendar_panel`` by ticker and date plus features and ``ewma_vol`` (Float64, null during warm-up).
-
-    Features are computed over the observed rows of each segment and carried onto the filled ones.
-    """
-    panel = calendar_panel.sort("ticker", "date")
-    features = add_cross(add_own_features(observed_rows(panel), spec=spec), spec=spec)
-    return panel.hstack(carry(panel, features.select(*own_names(spec), *cross_names(spec))))
-
-
 def observed_rows(calendar_panel: pl.DataFrame) -> pl.DataFrame:
     """Return the quoted rows by ticker and date, with ``segment_id`` and ``row``, the row's number in its segment."""
     observed = calendar_panel.filter(~pl.col("is_missing")).sort("ticker", "date")

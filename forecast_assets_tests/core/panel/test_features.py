@@ -8,8 +8,10 @@ import pytest
 import talib
 from scipy import stats
 
+from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.features import FEATURES, SCALE, add_features, declare, declare_cross, feature_names
+from forecast_assets.core.panel.features import FEATURES, SCALE, declare, declare_cross, feature_names
+from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 from forecast_assets_tests.helpers.random_walks import walk
@@ -24,7 +26,7 @@ def rows() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def out(rows: pl.DataFrame) -> pl.DataFrame:
-    return add_features(reindex(rows, spec=panel_spec()), spec=FeatureSpec())
+    return feature_panel(reindex(rows, spec=panel_spec()), features=FeatureSpec())
 
 
 def values(frame: pl.DataFrame, name: str) -> np.ndarray:
@@ -94,7 +96,7 @@ def test_ewma_volatility_starts_from_the_mean_of_twenty_squares(out: pl.DataFram
 
 def test_a_flat_series_has_defined_features() -> None:
     flat = raw("AAPL", [10.0] * 80, volumes=[0.0] * 40 + [None] * 40)
-    last = add_features(reindex(flat, spec=panel_spec()), spec=FeatureSpec()).row(-1, named=True)
+    last = feature_panel(reindex(flat, spec=panel_spec()), features=FeatureSpec()).row(-1, named=True)
     expected = {"rsi_14": 50.0, "volume_z_20": 0.0, "skew_60": 0.0, "kurt_60": 0.0, "macd": 0.0}
     assert {name: last[name] for name in expected} == expected
     assert last["volatility_20"] == last[SCALE] == 1e-4
@@ -105,15 +107,15 @@ def test_a_misprinted_low_does_not_enter_the_variance_proxy() -> None:
     frame = raw("BA.L", [500.0, 500.0, 510.0], exchange="XLON", ranged=True).with_columns(
         low=pl.when(pl.int_range(pl.len()) == 2).then(5.0).otherwise(pl.col("low"))
     )
-    out = add_features(reindex(frame, spec=panel_spec()), spec=FeatureSpec())
+    out = feature_panel(reindex(frame, spec=panel_spec()), features=FeatureSpec())
     assert out["har_1"][2] == pytest.approx(math.log(math.log(510 / 500) ** 2))
 
 
 def test_ranks_are_within_the_date_and_exchange() -> None:
     returns = {"AAA": 0.03, "BBB": 0.01, "CCC": 0.02, "DDD": 0.02}
     parts = [raw(name, [10.0, 10.0 * math.exp(r)]) for name, r in returns.items()]
-    out = add_features(
-        reindex(panel(*parts, raw("X.DE", [5.0, 4.0], exchange="XETR")), spec=panel_spec()), spec=FeatureSpec()
+    out = feature_panel(
+        reindex(panel(*parts, raw("X.DE", [5.0, 4.0], exchange="XETR")), spec=panel_spec()), features=FeatureSpec()
     )
     last = out.filter(pl.col("date") == out["date"].max())
     assert last["rank_return_1"].to_list() == [0.375, -0.375, 0.0, 0.0, 0.0]
@@ -134,8 +136,8 @@ def test_names_follow_the_settings_and_every_feature_is_described() -> None:
 
 
 def test_feature_names_leave_out_keys_scale_and_targets(out: pl.DataFrame) -> None:
-    frame = out.drop("open", "high", "low", "close", "volume").with_columns(target_1d=0.0, label_end=None, month_1d=1)
-    assert feature_names(frame) == (*FEATURES, "month_1d")
+    frame = out.select(*KNOWN_FUTURE, pl.exclude(KNOWN_FUTURE))
+    assert feature_names(frame) == (*FEATURES, *KNOWN_FUTURE)
 
 
 def test_market_and_sector_returns_are_means_over_the_exchange_of_the_day() -> None:
@@ -145,7 +147,7 @@ def test_market_and_sector_returns_are_means_over_the_exchange_of_the_day() -> N
         walk("XOM", 30, seed=3).with_columns(sector=pl.lit("Energy")),
         walk("SAP.DE", 30, seed=4, exchange="XETR"),
     )
-    found = add_features(reindex(frame, spec=panel_spec()), spec=FeatureSpec())
+    found = feature_panel(reindex(frame, spec=panel_spec()), features=FeatureSpec())
     day = found.filter(pl.col("ticker") == "AAPL")["date"][7]
     rows = {row["ticker"]: row for row in found.filter(pl.col("date") == day).iter_rows(named=True)}
     own = {ticker: row["log_return"] for ticker, row in rows.items()}
@@ -159,7 +161,7 @@ def test_market_and_sector_returns_are_means_over_the_exchange_of_the_day() -> N
 
 def test_market_variance_and_volatility_are_those_of_the_exchange_on_the_day() -> None:
     frame = panel(walk("AAPL", 40, seed=1), walk("MSFT", 40, seed=2), walk("SAP.DE", 40, seed=4, exchange="XETR"))
-    found = add_features(reindex(frame, spec=panel_spec()), spec=FeatureSpec())
+    found = feature_panel(reindex(frame, spec=panel_spec()), features=FeatureSpec())
     day = found.filter(pl.col("ticker") == "AAPL")["date"][30]
     rows = {row["ticker"]: row for row in found.filter(pl.col("date") == day).iter_rows(named=True)}
     names = [rows["AAPL"], rows["MSFT"]]

@@ -9,12 +9,11 @@ from polars.testing import assert_frame_equal
 
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.digests import year_digests
 from forecast_assets.core.panel.features import FEATURES, SCALE, cross_names
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec
-from forecast_assets_tests.helpers.random_walks import walk
+from forecast_assets_tests.helpers.random_walks import walk, year_digests
 
 START = dt.date(2023, 9, 1)
 CUT = dt.date(2024, 2, 15)

@@ -12,11 +12,11 @@ from forecast_assets.core.panel import cross_sections
 from forecast_assets.core.panel import parts as module
 from forecast_assets.core.panel.build import feature_panel, feature_parts
 from forecast_assets.core.panel.calendar import reindex, reindex_parts
-from forecast_assets.core.panel.digests import YearDigests, year_digests
+from forecast_assets.core.panel.digests import YearDigests
 from forecast_assets.core.panel.parts import part_sizes, ticker_parts
 from forecast_assets.core.specs import Correction, FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec
-from forecast_assets_tests.helpers.random_walks import walk
+from forecast_assets_tests.helpers.random_walks import walk, year_digests
 
 
 @pytest.fixture(scope="module")
