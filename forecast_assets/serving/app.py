@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.models.attribution import Neighbours, attributions
-from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.report.titles import title
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.batching import Batcher
@@ -224,7 +224,7 @@ def explanation(snapshot: Snapshot, one: PendingForecast) -> ExplainAnswer:
         ticker=one.ticker,
         session=to_date(one.day),
         fit=fit,
-        title=fit_title(fit),
+        title=title(fit),
         model_version=snapshot.model.card.model_version,
         snapshot=snapshot.id,
         attention=weights.attention[0].tolist(),
@@ -233,12 +233,6 @@ def explanation(snapshot: Snapshot, one: PendingForecast) -> ExplainAnswer:
         static=dict(zip(weights.static_names, weights.static[0].tolist(), strict=True)),
         neighbours=top_neighbours(weights.neighbours, snapshot.history.panel),
     )
-
-
-def fit_title(fit: str) -> str:
-    """Return a readable title of a single fit such as ``b2_tft_ticker/1``."""
-    key, _, seed = fit.partition("/")
-    return f"{MODELS[key].title if key in MODELS else key}, seed {seed}"
 
 
 def top_neighbours(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neighbour]:

@@ -61,7 +61,7 @@ class StubModel:
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         share = torch.full((1, 2), 0.5)
         attention = torch.full((1, LOOKBACK), 1 / LOOKBACK)
-        return "stub/1", Explanation(attention, share, share, share, ("a", "b"), ("c", "d"), ("e", "f"))
+        return "b2_tft_ticker/1", Explanation(attention, share, share, share, ("a", "b"), ("c", "d"), ("e", "f"))
 
 
 def open_stub(version: Version) -> StubModel:
