@@ -66,7 +66,7 @@ class Member(BaseModel):
     @property
     def spec(self) -> FitSpec:
         """The settings as the model's own class."""
-        return MODELS[self.model].spec.model_validate(self.settings)
+        return MODELS[self.model].spec.published(self.settings)
 
 
 class Card(BaseModel):

@@ -51,6 +51,6 @@ def best_fit(store: Store, model: str, year: int) -> PublishedFit:
     stats = fit_stats(panel, fold)
     best = min(fits, key=lambda fit: fit["validation_pinball"])
     weights = load_file(version.path(weights_file(best["seed"])))
-    spec = MODELS[model].spec.model_validate(config[model])
+    spec = MODELS[model].spec.published(config[model])
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
     return PublishedFit(best["fit"], network, panel, stats, lookback)

@@ -8,7 +8,7 @@ and its entry. This module imports no torch: a constructor is imported when a mo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 DEFAULT_KNOWN = ("day_of_week_1d", "month_1d", *(f"quarter_end_{h}d" for h in HORIZONS))
 """Known-future columns that a network reads where its settings name none."""
+
+
+EARLIER_NAMES = {
+    "visits_per_epoch": "samples_per_epoch",
+    "ends_per_run": "ends_per_block",
+    "young_share": "new_listing_share",
+}
 
 
 class FitSpec(Spec):
@@ -49,6 +56,11 @@ class FitSpec(Spec):
     def reads(self) -> Reads:
         """What the network reads."""
         raise NotImplementedError
+
+    @classmethod
+    def published(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the settings that a manifest or a bundle holds, those of earlier releases under today's names."""
+        return cls.model_validate({EARLIER_NAMES.get(name, name): value for name, value in settings.items()})
 
 
 class MlpSpec(FitSpec):

@@ -2,7 +2,15 @@
 
 import pytest
 
-from forecast_assets.core.models.catalogue import CANDIDATES, CATALOGUE, MLP_BASELINE, MODELS, NETWORKS, Model
+from forecast_assets.core.models.catalogue import (
+    CANDIDATES,
+    CATALOGUE,
+    EARLIER_NAMES,
+    MLP_BASELINE,
+    MODELS,
+    NETWORKS,
+    Model,
+)
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources.settings import compose_settings
@@ -24,3 +32,11 @@ def test_a_family_is_set_at_once_and_one_network_by_itself() -> None:
     settings = compose_settings("demo", ["tft.epochs=9", "b2_tft_ticker.epochs=7"])
     epochs = {key: settings.network(key).epochs for key, model in MODELS.items() if model.family == "tft"}
     assert epochs == {"b1_tft": 9, "b2_tft_ticker": 7, "b3_tft_sector": 9, "b5_moe": 9, "b6_graph": 9, "b7_maml": 9}
+
+
+def test_settings_that_an_earlier_release_published_are_read_under_todays_names() -> None:
+    settings = compose_settings("smoke", []).network("b7_maml")
+    names = {today: earlier for earlier, today in EARLIER_NAMES.items()}
+    earlier = {names.get(name, name): value for name, value in settings.model_dump(mode="json").items()}
+    assert earlier.keys() >= EARLIER_NAMES.keys()
+    assert type(settings).published(earlier) == settings
