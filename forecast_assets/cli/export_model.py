@@ -14,10 +14,10 @@ from forecast_assets.cli.published_fit import best_fit
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @user_command
 def command(model: str, year: int, out: Path) -> None:
-    """Write the best fit of MODEL (B2 or b2_tft_ticker) of test YEAR to the folder OUT, for pytorch-forecasting.
+    """Write a published TFT for pytorch-forecasting.
 
-    OUT gets the weights under pytorch-forecasting's names (safetensors), its hyperparameters (JSON) and a README that shows
-    how to load them into its TemporalFusionTransformer.
+    The folder OUT gets the best fit of MODEL (B2 or b2_tft_ticker) of test YEAR: the weights under pytorch-forecasting's
+    names (safetensors), its hyperparameters (JSON) and a README that shows how to load them.
     """
     from forecast_assets.core.models.catalogue import EXPERIMENTS
     from forecast_assets.core.models.tft.reference import export_network

@@ -26,7 +26,7 @@ def setting_lines(settings: Settings) -> Iterator[str]:
 @set_option
 @user_command
 def command(overrides: tuple[str, ...]) -> None:
-    """List every setting, its value in the profile and its meaning."""
+    """List every setting with its value and its meaning."""
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 

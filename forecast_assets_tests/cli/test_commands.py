@@ -235,8 +235,8 @@ def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: G
 
 def test_knobs_shows_value_and_meaning() -> None:
     lines = invoke("knobs", "--profile", "full").output.splitlines()
-    costs = "cost of a trade, basis points of its value, each side: a number, or by region and ticker, such as "
-    assert f"backtest.cost_bps = 5.0   # {costs}{{default: 5, Europe: 8, BMW.DE: 3}}" in lines
+    shown = "backtest.cost_bps = 5.0   # cost of a trade, basis points of its value, each side"
+    assert [line for line in lines if line.startswith(shown)]
 
 
 def test_the_demo_panel_is_the_same_every_time(tmp_path: Path) -> None:
