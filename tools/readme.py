@@ -1,4 +1,4 @@
-"""Write the README's result tables from the committed metrics of the reference panel and the benchmarks' results.
+"""Write the README's generated parts: graph and networks from the catalogue, result tables from the committed metrics.
 
     python -m tools.readme
 
@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+from forecast_assets.core.models.catalogue import CANDIDATES, CATALOGUE, NETWORKS
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.evidence import selection_verdicts
 from forecast_assets.core.report.summary import general_caveats
@@ -139,6 +140,35 @@ def _interval(figure: dict[str, Any], digits: int) -> str:
     return f"{number(low, digits)} to {number(high, digits)}"
 
 
+def networks() -> str:
+    """The table of the networks as Markdown, from their catalogue."""
+    lines = ["| network | one per | what it is |", "|---|---|---|"]
+    lines += [f"| `{model.key}` | year | {model.title}. {model.description} |" for model in CATALOGUE]
+    return "\n".join(lines)
+
+
+def graph() -> str:
+    """The graph of the assets as a Mermaid flow chart."""
+    trained, candidates = " & ".join(NETWORKS), " & ".join(CANDIDATES)
+    return f"""```mermaid
+flowchart LR
+  raw_panel --> rejected_rows
+  raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
+  macro_series --> feature_panel
+  windowed_tensors & calendar_panel --> sweep
+  windowed_tensors & sweep --> baselines & {trained}
+  {candidates} & windowed_tensors & sweep --> ensemble
+  ensemble & {trained} & baselines & calendar_panel & windowed_tensors & sweep --> backtest
+  backtest & ensemble & {trained} & baselines --> backtest_report & ablation_report
+  raw_panel & calendar_panel --> backtest_report & ablation_report
+  windowed_tensors --> challenger
+  ensemble & windowed_tensors & challenger --> serving_model
+  serving_model & windowed_tensors & ensemble --> nightly_forecast
+  nightly_forecast & serving_model & ensemble & calendar_panel & sweep --> target_positions
+  feature_panel & ensemble & nightly_forecast --> drift_checks
+```"""
+
+
 def markers(name: str) -> tuple[str, str]:
     """Between which a section stands."""
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -168,7 +198,8 @@ def committed() -> dict[str, str]:
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]
         for name in ("powerups", "powerups_panel")
     )
-    return {"results": section(summary, ablation), "powerups": power_ups(planted, panel)}
+    results = {"results": section(summary, ablation), "powerups": power_ups(planted, panel)}
+    return {"graph": graph(), "networks": networks(), **results}
 
 
 def main() -> None:
