@@ -20,8 +20,7 @@ class Attribution(NamedTuple):
     added: float  # to the one-session median over all sessions of the window, log-return units
 
 
-STEPS = 8
-"""Points of the path from messages of zero to the actual ones at which gradients are taken."""
+STEPS = 8  # points of the path from messages of zero to the actual ones at which gradients are taken
 
 
 def influence(model: ForecastModel, batch: Batch) -> Tensor:
@@ -37,8 +36,7 @@ def influence(model: ForecastModel, batch: Batch) -> Tensor:
     with torch.enable_grad():
         for step in range(STEPS):
             at = (columns * ((step + 0.5) / STEPS)).requires_grad_()
-            quantiles = model(replace(batch, neighbours=at))
-            median = quantiles[:, 0, QUANTILES.index(0.5)] / batch.scale[:, 0]
+            median = model(replace(batch, neighbours=at))[:, 0, QUANTILES.index(0.5)] / batch.scale[:, 0]
             total += torch.autograd.grad(median.sum(), at)[0]
     return (total * columns / STEPS).sum(dim=-1)
 
