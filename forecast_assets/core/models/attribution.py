@@ -43,10 +43,8 @@ def influence(model: ForecastModel, batch: Batch) -> Tensor:
 
 def attributions(found: Neighbours, *, ticker: Tensor, tickers: Sequence[str]) -> list[list[Attribution]]:
     """Return the neighbours of each forecast, largest contribution first; ``ticker`` (N,) are the panel's codes."""
-    return [
-        _by_ticker(*of, ticker=ticker, tickers=tickers)
-        for of in zip(found.row.long(), found.weight, found.influence, strict=True)
-    ]
+    each = zip(found.row.long(), found.weight, found.influence, strict=True)
+    return [_by_ticker(*of, ticker=ticker, tickers=tickers) for of in each]
 
 
 def _by_ticker(
@@ -57,8 +55,6 @@ def _by_ticker(
     codes, place = ticker[row[is_edge]].unique(return_inverse=True)
     total = torch.zeros(len(codes)).index_add_(0, place, added[is_edge])
     now = dict(zip(ticker[row[-1][is_edge[-1]]].tolist(), weight[-1][is_edge[-1]].tolist(), strict=True))
-    found = [
-        Attribution(tickers[code], now.get(code), value)
-        for code, value in zip(codes.tolist(), total.tolist(), strict=True)
-    ]
+    added_by = zip(codes.tolist(), total.tolist(), strict=True)
+    found = [Attribution(tickers[code], now.get(code), value) for code, value in added_by]
     return sorted(found, key=lambda one: (-abs(one.added), one.ticker))

@@ -30,8 +30,7 @@ def location_scale_quantiles(
     scale = np.maximum(scale, SCALE_FLOOR)  # keeps NaN
     shape = _pooled_shape((panel.targets[train] - location[train]) / scale[train])  # (3, 7)
     quantiles = location[origins, :, None] + scale[origins, :, None] * shape  # (D, 3, 1) + (D, 3, 1) * (3, 7)
-    undefined = origins[~np.isfinite(quantiles).all(axis=(1, 2))]
-    if undefined.size:
+    if (undefined := origins[~np.isfinite(quantiles).all(axis=(1, 2))]).size:
         raise ValueError(
             f"baselines: {undefined.size} of {origins.size} forecast origins have no finite location and scale "
             f"(the first is row {undefined[0]}); choose rows past the features' warm-up"

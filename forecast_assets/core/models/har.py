@@ -25,9 +25,8 @@ class HarFit:
 
 def fit_predict(panel: PanelArrays, *, train: Rows, origins: Rows) -> Floats:
     """Return quantiles (len(origins), 3, 7): HAR volatility of each horizon x pooled standardised training quantiles."""
-    scale = np.column_stack(
-        [predict_scale(panel, fit(panel, horizon=horizon, train=train), horizon=horizon) for horizon in HORIZONS]
-    )
+    fits = {horizon: fit(panel, horizon=horizon, train=train) for horizon in HORIZONS}
+    scale = np.column_stack([predict_scale(panel, har, horizon=horizon) for horizon, har in fits.items()])
     return location_scale_quantiles(panel, scale=scale, train=train, origins=origins)
 
 

@@ -9,7 +9,6 @@ def stays_on(firing: Sequence[bool], *, on: bool, confirm: int, release: int) ->
     It opens once the last ``confirm`` evaluations all fired, and closes once the last ``release`` were all quiet. Fewer
     evaluations than that change nothing.
     """
-    last = list(firing)
     if on:
-        return len(last) < release or any(last[-release:])
-    return len(last) >= confirm and all(last[-confirm:])
+        return len(firing) < release or any(firing[-release:])
+    return len(firing) >= confirm and all(firing[-confirm:])

@@ -219,9 +219,8 @@ def calibrate_split(quantiles: Floats, *, y: Floats, validation: NDArray[np.bool
             above = y[rows, column] > median[rows, column]
             side = np.where(above, quantiles[rows, column, high], quantiles[rows, column, low])
             distance, reach = np.abs(y[rows, column] - median[rows, column]), np.abs(side - median[rows, column])
-            score = split_conformal_quantile(
-                distance / np.maximum(reach, 1e-12), level=QUANTILES[high] - QUANTILES[low]
-            )
+            level = QUANTILES[high] - QUANTILES[low]
+            score = split_conformal_quantile(distance / np.maximum(reach, 1e-12), level=level)
             factor = min(score, float(np.exp(MAX_LOG_FACTOR)))
             for k in (low, high):
                 calibrated[:, column, k] = median[:, column] + factor * (quantiles[:, column, k] - median[:, column])

@@ -128,12 +128,11 @@ class _Loop(lightning.LightningModule):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
             self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
 
-    def resume(self, checkpoint: Checkpoint | None) -> None:
-        """Continue from a checkpoint, if there is one."""
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint."""
         self.resumed = checkpoint
-        if checkpoint is not None:
-            self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
-            self.best = None if best is None else Fit(seed=-1, **best)
+        self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
+        self.best = None if best is None else Fit(seed=-1, **best)
 
     @property
     def is_over(self) -> bool:
@@ -186,11 +185,9 @@ class _Loop(lightning.LightningModule):
         self.trainer.should_stop = self.is_over
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
-        )
-        steps = self.spec.epochs * len(self.epochs)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        rate, decay = self.spec.learning_rate, self.spec.weight_decay
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.spec.epochs * len(self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -248,18 +245,17 @@ class FoldTrainer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = MODELS[self.name].build(spec, stats=self.stats, lookback=self.lookback)
+            columns = self.panel.columns(model.reads.required)
             for ends in (fold.train, fold.origins):
-                check_windows(
-                    self.panel, ends, lookback=self.lookback, columns=self.panel.columns(model.reads.required)
-                )
+                check_windows(self.panel, ends, lookback=self.lookback, columns=columns)
             if start is not None:
                 model.load_state_dict(dict(start))
             layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
             epochs = _Epochs(WindowSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
             loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
             loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
-            if checkpoint is not None:
-                loop.resume(load_checkpoint(checkpoint.folder, key=checkpoint.key))
+            if checkpoint is not None and (saved := load_checkpoint(checkpoint.folder, key=checkpoint.key)) is not None:
+                loop.resume(saved)
             if on_epoch is not None:
                 for entry in loop.curve:
                     on_epoch(entry)
@@ -280,12 +276,11 @@ class FoldTrainer:
                 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
                 if not loop.is_over:
                     trainer.fit(loop, epochs)
+        which = f"{self.name}, fold {fold.year}, seed {seed}"
         if (best := loop.best) is None:
-            raise FloatingPointError(
-                f"{self.name}, fold {fold.year}, seed {seed}: no epoch had a finite validation loss"
-            )
-        logger.info("%s fold %d seed %d: validation pinball %.5f at epoch %d of %d", self.name, fold.year, seed,
-                    best.validation_pinball, best.best_epoch + 1, len(loop.curve))  # fmt: skip
+            raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
+        at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
+        logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
         return replace(best, seed=seed, curve=loop.curve)
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
@@ -320,8 +315,6 @@ def neighbours_of(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, st
     if not model.reads.messages or panel.graph is None:
         return None
     graph = panel.graph.of(ends[:, None] + torch.arange(1 - model.lookback, 1))  # (B, L, k)
-    added = []
-    for part in ends.split(INFLUENCE_BATCH):
-        batch = single_batch(model, part, panel=panel, stats=stats)
-        added.append(influence(model, batch) * batch.scale[:, :1, None])
+    batches = (single_batch(model, part, panel=panel, stats=stats) for part in ends.split(INFLUENCE_BATCH))
+    added = [influence(model, batch) * batch.scale[:, :1, None] for batch in batches]
     return Neighbours(graph.neighbour, graph.weight, torch.cat(added))
