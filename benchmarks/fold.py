@@ -21,13 +21,14 @@ import torch
 
 from forecast_assets.core.models.catalogue import TftSpec
 from forecast_assets.core.specs import FoldSpec, WindowSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.fits import predict
 from tools.results import record
 
 YEAR = 2025

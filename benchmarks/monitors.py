@@ -32,10 +32,10 @@ from forecast_assets.core.monitoring.coverage import (
     coverage_rule,
 )
 from forecast_assets.core.monitoring.drift import feature_drift, split_periods
-from forecast_assets.core.monitoring.persistence import persistent
 from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.scores import persistent
 from tools.results import ROOT, record
 
 TICKERS, YEAR, HISTORY, STRIDE = 20, 252, 1512, 10

@@ -36,7 +36,7 @@ from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph_if_read
@@ -45,6 +45,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.fits import predict
 from tools.results import record
 
 MODELS = {

@@ -18,11 +18,12 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.scores.rank import rank_ic
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import VOLATILITY, autoregressive, panel_of, weekdays
 from tools.results import record
 

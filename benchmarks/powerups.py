@@ -36,12 +36,13 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.catalogue import GraphSpec, MamlSpec, MoeSpec, TftSpec
 from forecast_assets.core.panel.macro import MACRO_NAMES
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers import coefficients, contagion, regime
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 from tools.results import record

@@ -32,7 +32,6 @@ from forecast_assets.core.training.calibrate import (
     volatility_regimes,
 )
 from forecast_assets.core.training.ensemble import median_of_means
-from forecast_assets.core.training.fit import predict
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
@@ -40,6 +39,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.store.artefact_files import MODEL_BINARY
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 12

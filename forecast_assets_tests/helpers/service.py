@@ -14,13 +14,13 @@ from torch import Tensor
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.panel.sessions import sessions
-from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.loading import Loader
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
+from forecast_assets_tests.helpers.scores import normal_quantiles
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 20

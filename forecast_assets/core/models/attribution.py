@@ -20,8 +20,7 @@ class Attribution(NamedTuple):
     added: float  # to the one-session median over all sessions of the window, log-return units
 
 
-STEPS = 8
-"""Points of the path from messages of zero to the actual ones at which gradients are taken."""
+STEPS = 8  # points of the path from messages of zero to the actual ones at which gradients are taken
 
 
 def influence(model: ForecastModel, batch: Batch) -> Tensor:
@@ -37,18 +36,15 @@ def influence(model: ForecastModel, batch: Batch) -> Tensor:
     with torch.enable_grad():
         for step in range(STEPS):
             at = (columns * ((step + 0.5) / STEPS)).requires_grad_()
-            quantiles = model(replace(batch, neighbours=at))
-            median = quantiles[:, 0, QUANTILES.index(0.5)] / batch.scale[:, 0]
+            median = model(replace(batch, neighbours=at))[:, 0, QUANTILES.index(0.5)] / batch.scale[:, 0]
             total += torch.autograd.grad(median.sum(), at)[0]
     return (total * columns / STEPS).sum(dim=-1)
 
 
 def attributions(found: Neighbours, *, ticker: Tensor, tickers: Sequence[str]) -> list[list[Attribution]]:
     """Return the neighbours of each forecast, largest contribution first; ``ticker`` (N,) are the panel's codes."""
-    return [
-        _by_ticker(*of, ticker=ticker, tickers=tickers)
-        for of in zip(found.row.long(), found.weight, found.influence, strict=True)
-    ]
+    each = zip(found.row.long(), found.weight, found.influence, strict=True)
+    return [_by_ticker(*of, ticker=ticker, tickers=tickers) for of in each]
 
 
 def _by_ticker(
@@ -59,8 +55,6 @@ def _by_ticker(
     codes, place = ticker[row[is_edge]].unique(return_inverse=True)
     total = torch.zeros(len(codes)).index_add_(0, place, added[is_edge])
     now = dict(zip(ticker[row[-1][is_edge[-1]]].tolist(), weight[-1][is_edge[-1]].tolist(), strict=True))
-    found = [
-        Attribution(tickers[code], now.get(code), value)
-        for code, value in zip(codes.tolist(), total.tolist(), strict=True)
-    ]
+    added_by = zip(codes.tolist(), total.tolist(), strict=True)
+    found = [Attribution(tickers[code], now.get(code), value) for code, value in added_by]
     return sorted(found, key=lambda one: (-abs(one.added), one.ticker))

@@ -9,7 +9,7 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
-from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, WindowBatch, single_windows
 
@@ -30,9 +30,7 @@ class Batch:
     exchange: Tensor  # (B,) int64 embedding id
     target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no forecast origin
     log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
-    neighbours: Tensor | None = (
-        None  # (K, T, k, C') standardised features of each row's neighbours, for ``reads.messages``
-    )
+    neighbours: Tensor | None = None  # (K, T, k, C') standardised ``reads.messages`` of each row's neighbours
     edges: Tensor | None = None  # (K, T, k) signed correlation with each of them, 0 where there is no neighbour
     past: Past | None = None  # returns of the blocks' sessions, for ``reads.support_sessions``
 
@@ -73,9 +71,7 @@ def standardised_pinball(quantiles: Tensor, target: Tensor, scale: Tensor) -> Te
     ``quantiles``: (B, 3, 7), ``target``: (B, 3) with NaN where not valid, ``scale``: (B, 3).
     """
     valid = torch.isfinite(target)
-    error = (torch.where(valid, target, torch.zeros_like(target))[..., None] - quantiles) / scale[
-        ..., None
-    ]  # (B, 3, 7)
+    error = (torch.where(valid, target, 0.0)[..., None] - quantiles) / scale[..., None]  # (B, 3, 7)
     levels = torch.tensor(QUANTILES, dtype=error.dtype, device=error.device)
     loss = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)  # (B, 3)
     return (loss * valid).sum() / valid.sum().clamp(min=1)
@@ -139,10 +135,8 @@ def make_batch(
 
 def single_batch(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Batch:
     """Return the batch of the forecasts at rows ``ends`` (B,), one window per block."""
-    layout = Layout(ends=1, stride=1)
-    return make_batch(
-        panel, single_windows(ends), layout=layout, stats=stats, reads=model.reads, lookback=model.lookback
-    )
+    runs, layout = single_windows(ends), Layout(ends=1, stride=1)
+    return make_batch(panel, runs, layout=layout, stats=stats, reads=model.reads, lookback=model.lookback)
 
 
 def neighbour_messages(panel: PanelTensors, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,7 +193,7 @@ class QuantileHead(nn.Module):
 
 
 class LocationScaleModel(ForecastModel):
-    """A network whose raw numbers (B, 3, 7) go through a ``QuantileHead``.
+    """A network of features and ids whose raw numbers (B, 3, 7) go through a ``QuantileHead``.
 
     An outcome is one draw and carries little information on volatility; realised volatility, measured from every session's
     range, carries much. So the scale is also fitted to that, which no score uses: on the years 2016 to 2018, networks
@@ -208,6 +202,14 @@ class LocationScaleModel(ForecastModel):
 
     head: QuantileHead
     volatility_weight: float
+    unknown_share: float
+
+    def with_unknown(self, ids: Tensor) -> Tensor:
+        """Return static ids; in training a share of them replaced by the unknown one, so that it is trained too."""
+        if self.training and self.unknown_share > 0:
+            hidden = torch.rand(ids.shape, device=ids.device) < self.unknown_share
+            return torch.where(hidden, UNKNOWN_ID, ids)
+        return ids
 
     def raw(self, batch: Batch) -> Tensor:
         """Return the raw numbers of each forecast, (B, 3, 7)."""

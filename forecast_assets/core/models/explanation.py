@@ -11,9 +11,7 @@ class Neighbours:
 
     row: Tensor  # (B, L, k) int32 row of the neighbour, -1 for none; oldest session of the window first
     weight: Tensor  # (B, L, k) signed correlation with it, 0 for none
-    influence: (
-        Tensor  # (B, L, k) contribution to the one-session median, log-return units; see ``attribution.influence``
-    )
+    influence: Tensor  # (B, L, k) added to the one-session median, log-return units, see ``attribution.influence``
 
 
 @dataclass(frozen=True)

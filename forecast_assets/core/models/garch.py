@@ -16,15 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
-from forecast_assets.core.models.empirical import location_scale_quantiles
-from forecast_assets.core.models.ewma import ewma_scale
+from forecast_assets.core.models.empirical import ewma_scale, location_scale_quantiles
 
-MINIMUM_RETURNS = 250
-"""A ticker with fewer training returns is not fitted."""
-
-_PERCENT = 100.0
-"""The optimiser works on returns in percent: variances near one."""
-
+MINIMUM_RETURNS = 250  # a ticker with fewer training returns is not fitted
+_PERCENT = 100.0  # the optimiser works on returns in percent: variances near one
 _logger = logging.getLogger(__name__)
 
 
@@ -50,14 +45,11 @@ def fit_predict(panel: PanelArrays, *, train: Rows, origins: Rows) -> Floats:
     """
     garch = fit(panel, train=train)
     codes = np.unique(panel.ticker_code[origins])
-    fallbacks = int((~garch.fitted[codes]).sum())
-    if fallbacks:
+    if fallbacks := int((~garch.fitted[codes]).sum()):
         _logger.info("garch: %d of %d tickers have no usable fit and take the EWMA scale", fallbacks, len(codes))
     own = predict_scale(panel, garch)
     scale = np.where(np.isfinite(own), own, ewma_scale(panel))
-    return location_scale_quantiles(
-        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, origins=origins
-    )
+    return location_scale_quantiles(panel, scale=scale, train=train, origins=origins)
 
 
 def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
@@ -72,9 +64,8 @@ def fit(panel: PanelArrays, *, train: Rows) -> GarchFit:
     np.maximum.at(last_row, panel.ticker_code[train], train)
     first_row = np.searchsorted(panel.ticker_code, np.arange(tickers))
     observed_return = panel.observed_return
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # sums split over threads round differently, and the optimiser's path changes
+    # Sums split over threads round differently, and the optimiser's path changes.
+    with threadpool_limits(1, user_api="blas"):
         for code in np.flatnonzero(last_row >= 0):
             returns = observed_return[first_row[code] : last_row[code] + 1]
             parameters[code] = _fit_one(returns[np.isfinite(returns)])
@@ -101,8 +92,7 @@ def predict_scale(panel: PanelArrays, garch: GarchFit) -> Floats:
 
     The variance over h sessions is the sum of h one-session ones, each ``omega + (alpha + beta) x the one before``.
     """
-    code = panel.ticker_code
-    omega, persistence = garch.omega[code], (garch.alpha + garch.beta)[code]
+    omega, persistence = garch.omega[panel.ticker_code], (garch.alpha + garch.beta)[panel.ticker_code]
     variance = filter_variance(panel, garch)  # (N,) of session t+1
     total = np.zeros_like(variance)
     scale = np.empty_like(panel.targets)
@@ -123,8 +113,7 @@ def filter_variance(panel: PanelArrays, garch: GarchFit) -> Floats:
 
     observed_return = panel.observed_return
     variance = np.full(len(observed_return), np.nan)
-    bounds = np.r_[np.flatnonzero(panel.segment_start), len(observed_return)]
-    for first, end in pairwise(bounds):
+    for first, end in pairwise(np.r_[np.flatnonzero(panel.segment_start), len(observed_return)]):
         code = panel.ticker_code[first]
         if not garch.fitted[code]:
             continue

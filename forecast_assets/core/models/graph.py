@@ -15,8 +15,7 @@ from forecast_assets.core.models.catalogue import GraphSpec
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.windows.stats import FoldStats
 
-NO_WEIGHT = 1e-6
-"""Keeps the share of an edge defined where a row has none; negligible next to any correlation."""
+NO_WEIGHT = 1e-6  # keeps an edge's share defined where a row has none; negligible next to any correlation
 
 
 class GraphTft(Tft):
@@ -33,15 +32,11 @@ class GraphTft(Tft):
 
     def values(self, batch: Batch) -> Tensor:
         """Return observed variables, messages, known variables: (K, T, V)."""
-        messages = self.aggregate(batch)
-        return torch.cat([batch.rows[..., : self.observed], messages, batch.rows[..., self.observed :]], dim=-1)
-
-    def aggregate(self, batch: Batch) -> Tensor:
-        """Return the sum of the neighbours' messages to each session, (K, T, width)."""
         assert batch.neighbours is not None
         assert batch.edges is not None
-        blocks, sessions = batch.rows.shape[:2]
-        return self.passing(batch.neighbours.flatten(0, 1), batch.edges.flatten(0, 1)).view(blocks, sessions, -1)
+        messages = self.passing(batch.neighbours.flatten(0, 1), batch.edges.flatten(0, 1))  # (K T, width)
+        messages = messages.view(*batch.rows.shape[:2], -1)
+        return torch.cat([batch.rows[..., : self.observed], messages, batch.rows[..., self.observed :]], dim=-1)
 
 
 class SignedMessages(nn.Module):

@@ -25,12 +25,9 @@ class HarFit:
 
 def fit_predict(panel: PanelArrays, *, train: Rows, origins: Rows) -> Floats:
     """Return quantiles (len(origins), 3, 7): HAR volatility of each horizon x pooled standardised training quantiles."""
-    scale = np.column_stack(
-        [predict_scale(panel, fit(panel, horizon=horizon, train=train), horizon=horizon) for horizon in HORIZONS]
-    )
-    return location_scale_quantiles(
-        panel, location=np.zeros_like(panel.targets), scale=scale, train=train, origins=origins
-    )
+    fits = {horizon: fit(panel, horizon=horizon, train=train) for horizon in HORIZONS}
+    scale = np.column_stack([predict_scale(panel, har, horizon=horizon) for horizon, har in fits.items()])
+    return location_scale_quantiles(panel, scale=scale, train=train, origins=origins)
 
 
 def fit(panel: PanelArrays, *, horizon: int, train: Rows) -> HarFit:
@@ -48,8 +45,7 @@ def fit(panel: PanelArrays, *, horizon: int, train: Rows) -> HarFit:
     outcome, regressors = outcome[known], regressors[known]
     design = np.column_stack([np.ones(len(outcome)), regressors])  # (n, 4)
     coefficients = np.linalg.lstsq(design, outcome, rcond=None)[0]
-    residual_variance = float(np.mean((outcome - design @ coefficients) ** 2))
-    return HarFit(float(coefficients[0]), coefficients[1:], residual_variance)
+    return HarFit(float(coefficients[0]), coefficients[1:], float(np.mean((outcome - design @ coefficients) ** 2)))
 
 
 def predict_scale(panel: PanelArrays, har: HarFit, *, horizon: int) -> Floats:
@@ -64,8 +60,7 @@ def forward_log_variance(panel: PanelArrays, rows: Rows, *, horizon: int) -> Flo
     The one-session variance is ``exp(har_1)``; a filled session has none and is skipped. NaN where the segment
     ends first, or no session after the row was observed.
     """
-    last = len(panel.har_1) - 1
-    segment = panel.segment
+    last, segment = len(panel.har_1) - 1, panel.segment
     total, sessions = np.zeros(len(rows)), np.zeros(len(rows))
     for ahead in range(1, horizon + 1):
         row = np.minimum(rows + ahead, last)

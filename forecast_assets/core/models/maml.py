@@ -155,6 +155,5 @@ def squared_errors(support: Tensor, outcome: Tensor, *, prior_sessions: Tensor) 
 
 def inner_loss(weight: Tensor, errors: SquaredErrors) -> Tensor:
     """Return half the weighted squared error of a head (3, D) on one support, up to a constant: scalar."""
-    # (3, D) gram @ weight; a batched product of this size is slower.
-    product = (errors.gram * weight[..., None, :]).sum(dim=-1)
+    product = (errors.gram * weight[..., None, :]).sum(dim=-1)  # (3, D) gram @ weight; a batched product is slower
     return (weight * (0.5 * product - errors.moment)).sum()

@@ -8,8 +8,7 @@ from forecast_assets.core.models.base import Batch, ForecastModel
 from forecast_assets.core.models.catalogue import MlpSpec
 from forecast_assets.core.windows.stats import FoldStats
 
-MIN_SIGMA = 1e-3
-"""Floor of sigma in units of the target's training standard deviation: keeps the likelihood bounded."""
+MIN_SIGMA = 1e-3  # in units of the target's training standard deviation: keeps the likelihood bounded
 
 
 class NormalMlp(ForecastModel):

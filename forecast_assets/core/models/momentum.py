@@ -4,8 +4,7 @@ import numpy as np
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.arrays import Floats, PanelArrays, Rows
-from forecast_assets.core.models.empirical import location_scale_quantiles
-from forecast_assets.core.models.ewma import ewma_scale
+from forecast_assets.core.models.empirical import ewma_scale, location_scale_quantiles
 
 SESSIONS = 20
 

@@ -17,13 +17,12 @@ from forecast_assets.core.models.base import Batch, LocationScaleModel, Quantile
 from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
-from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
+from forecast_assets.core.windows.stats import FoldStats
 
 STATIC = ("ticker", "sector", "exchange")
 RAW = (len(HORIZONS), len(QUANTILES))
 
-EPSILON = 1e-5
-"""Added to a window's variance, so that a constant channel becomes zeros."""
+EPSILON = 1e-5  # added to a window's variance, so that a constant channel becomes zeros
 
 
 @dataclass(frozen=True)
@@ -53,32 +52,12 @@ class EncoderSizes:
 
 
 class PatchTst(LocationScaleModel):
-    """B4: each observed variable is a channel; ticker, sector and exchange are its static variables.
-
-    Some training ids are replaced by the unknown one, so that it is trained too.
-    """
+    """B4: each observed variable is a channel; ticker, sector and exchange are its static variables."""
 
     def __init__(self, spec: PatchTstSpec, *, stats: FoldStats, lookback: int) -> None:
         super().__init__()
         self.reads, self.lookback, self.unknown_share = spec.reads, lookback, spec.unknown_share
-        self.network = PatchTstNetwork(
-            EncoderSizes(
-                lookback=lookback,
-                patch=spec.patch_sessions,
-                stride=spec.patch_stride,
-                hidden=spec.hidden,
-                heads=spec.heads,
-                layers=spec.layers,
-                feed_forward=spec.feed_forward,
-                dropout=spec.dropout,
-                residual_attention=spec.residual_attention,
-            ),
-            observed=len(spec.observed),
-            known=len(spec.known),
-            static=tuple(stats.count(name) for name in STATIC),
-            channel_width=spec.channel_width,
-            hidden=spec.head_hidden,
-        )
+        self.network = PatchTstNetwork(spec, lookback=lookback, static=tuple(stats.count(name) for name in STATIC))
         self.head = QuantileHead(
             stats.base_quantiles, location_shrink=spec.location_shrink, shape_shrink=spec.shape_shrink
         )
@@ -90,11 +69,7 @@ class PatchTst(LocationScaleModel):
 
     def ids(self, batch: Batch) -> Tensor:
         """Return the static ids of each forecast, (B, 3); in training a share of them unknown."""
-        ids = torch.stack([getattr(batch, name) for name in STATIC], dim=1)
-        if self.training and self.unknown_share > 0:
-            hidden = torch.rand(ids.shape, device=ids.device) < self.unknown_share
-            ids = torch.where(hidden, UNKNOWN_ID, ids)
-        return ids
+        return self.with_unknown(torch.stack([getattr(batch, name) for name in STATIC], dim=1))
 
 
 class PatchTstNetwork(nn.Module):
@@ -112,24 +87,26 @@ class PatchTstNetwork(nn.Module):
     The known-future covariates describe the sessions ahead; only those of the window's last row are read.
     """
 
-    def __init__(
-        self,
-        sizes: EncoderSizes,
-        *,
-        observed: int,
-        known: int,
-        static: tuple[int, ...],
-        channel_width: int,
-        hidden: int,
-    ) -> None:
+    def __init__(self, spec: PatchTstSpec, *, lookback: int, static: tuple[int, ...]) -> None:
         super().__init__()
-        self.observed, self.rate = observed, sizes.dropout
+        self.observed, self.rate = len(spec.observed), spec.dropout
+        sizes = EncoderSizes(
+            lookback=lookback,
+            patch=spec.patch_sessions,
+            stride=spec.patch_stride,
+            hidden=spec.hidden,
+            heads=spec.heads,
+            layers=spec.layers,
+            feed_forward=spec.feed_forward,
+            dropout=spec.dropout,
+            residual_attention=spec.residual_attention,
+        )
         self.encoder = PatchEncoder(sizes)
-        self.reduce = nn.Linear(sizes.patches * sizes.hidden, channel_width)
+        self.reduce = nn.Linear(sizes.patches * sizes.hidden, spec.channel_width)
         self.embeddings = nn.ModuleList(nn.Embedding(count, embedding_size(count)) for count in static)
         embedded = sum(embedding_size(count) for count in static)
-        self.join = nn.Linear(observed * (channel_width + 2) + known + embedded, hidden)
-        self.output = nn.Linear(hidden, RAW[0] * RAW[1])
+        self.join = nn.Linear(self.observed * (spec.channel_width + 2) + len(spec.known) + embedded, spec.head_hidden)
+        self.output = nn.Linear(spec.head_hidden, RAW[0] * RAW[1])
         nn.init.zeros_(self.output.weight)  # start from the base distribution, see QuantileHead
         nn.init.zeros_(self.output.bias)
 
@@ -178,9 +155,8 @@ class PatchEncoder(nn.Module):
 
     def forward(self, series: Tensor) -> Tensor:
         """Series of one channel each, instance-normalised: (N, L) -> (N, P, D)."""
-        sizes = self.sizes
-        patches = to_patches(series, length=sizes.patch, stride=sizes.stride)
-        tokens = dropout(self.embedding(patches) + self.position, sizes.dropout, training=self.training)
+        patches = to_patches(series, length=self.sizes.patch, stride=self.sizes.stride)
+        tokens = dropout(self.embedding(patches) + self.position, self.sizes.dropout, training=self.training)
         scores: Tensor | None = None
         for layer in self.layers:
             tokens, scores = layer(tokens, scores)
@@ -215,13 +191,13 @@ class EncoderLayer(nn.Module):
         width = hidden // self.heads
         split = self.query_key_value(tokens).view(count, patches, 3, self.heads, width)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind()  # 3 x (N, heads, P, width)
+        scores = None
         if self.residual:
             scores = (query * width**-0.5) @ key.transpose(-1, -2)  # (N, heads, P, P)
             if previous is not None:
                 scores = scores + previous
             mixed = torch.softmax(scores, dim=-1) @ value
         else:
-            scores = None
             mixed = functional.scaled_dot_product_attention(query, key, value)
         return mixed.transpose(1, 2).reshape(count, patches, hidden), scores
 

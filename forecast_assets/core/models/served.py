@@ -93,19 +93,17 @@ class ServedEnsemble(nn.Module):
         named = dict(zip(self.optional_inputs, optional, strict=True))
         inputs = Inputs(features, complete, scale, ids, regime, log_factor, **named)
         forecast = self.volatility(features, complete, scale)  # (B, 3)
-        messages = None if inputs.neighbours is None else self.standardised_messages(inputs.neighbours)
-        each = torch.stack(
-            [
-                member(self.batch(k, inputs, forecast=forecast, messages=messages)).double()
-                for k, member in enumerate(self.members)
-            ]
-        )  # (K, B, 3, 7)
-        raw = self.combine(each)
+        messages = None
+        if inputs.neighbours is not None:
+            messages = self.standardised(inputs.neighbours, self.message_columns)  # (B, L, k, C')
+        batches = (self.batch(k, inputs, forecast=forecast, messages=messages) for k in range(len(self.members)))
+        each = [member(batch).double() for member, batch in zip(self.members, batches, strict=True)]
+        raw = self.combine(torch.stack(each))  # (K, B, 3, 7) -> (B, 3, 7)
         return calibrated(raw, log_factor[regime]), raw
 
     def volatility(self, features: Tensor, complete: Tensor, scale: Tensor) -> Tensor:
         """Return the volatility forecast over each horizon, (B, 3)."""
-        count, sessions = features.shape[0], features.shape[1]
+        count, sessions = features.shape[:2]
         last = (torch.arange(count, device=features.device) + 1) * sessions - 1
         histories = _Histories(
             features.reshape(-1, features.shape[2]),
@@ -120,7 +118,7 @@ class ServedEnsemble(nn.Module):
         nothing = torch.full_like(forecast, float("nan"))
         support, columns = self.support[k], getattr(self, f"columns_{k}")
         shown = inputs.features[:, -max(self.lookback, support + 1) :]  # (B, T, F)
-        rows = ((shown.index_select(2, columns) - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP)
+        rows = self.standardised(shown.index_select(2, columns), columns)
         neighbours = None
         if messages is not None and self.reads_messages[k]:
             neighbours = messages.index_select(3, getattr(self, f"messages_{k}"))
@@ -139,10 +137,9 @@ class ServedEnsemble(nn.Module):
             past=self.past(inputs, shown) if support else None,
         )
 
-    def standardised_messages(self, neighbours: Tensor) -> Tensor:
-        """Standardise the neighbours' columns: (B, L, k, C') -> (B, L, k, C')."""
-        mean, std = self.mean[self.message_columns], self.std[self.message_columns]
-        return ((neighbours - mean) / std).clamp(-CLIP, CLIP)
+    def standardised(self, values: Tensor, columns: Tensor) -> Tensor:
+        """Standardise the last axis of ``values``, which holds ``columns`` (C,) of the features."""
+        return ((values - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP)
 
     def past(self, inputs: Inputs, shown: Tensor) -> Past:
         """Return the past of the sessions of ``shown`` (B, T, F), the last of the history."""

@@ -77,23 +77,16 @@ def calibrate_limits(history: pl.DataFrame, *, spec: DriftSpec) -> CoverageLimit
     of ``spec.alarm_block_sessions`` days; half of the false alerts are allowed on each side, and each limit is the
     tightest that keeps to it. Raises BadInput where the history has fewer days than five blocks.
     """
-    days = history.height
-    needed = 5 * spec.alarm_block_sessions
-    if days < needed:
+    days, block = history.height, spec.alarm_block_sessions
+    if days < (needed := 5 * block):
         raise BadInput(
             f"coverage alarm: {days} days of walk-forward coverage, at least {needed} are needed; "
             "forecast more test years or lower drift.alarm_block_sessions"
         )
-    covered = history["covered_95"].to_numpy().astype(np.float64)
-    names = history["names"].to_numpy().astype(np.float64)
+    covered, names = (history[name].to_numpy().astype(np.float64) for name in ("covered_95", "names"))
     centre, mean_names = float(covered.sum() / names.sum()), float(names.mean())
-    drawn = block_positions(
-        np.random.default_rng(spec.seed),
-        draws=spec.bootstrap_samples,
-        sessions=days,
-        length=SESSIONS_PER_YEAR,
-        block=spec.alarm_block_sessions,
-    )
+    generator, draws = np.random.default_rng(spec.seed), spec.bootstrap_samples
+    drawn = block_positions(generator, draws=draws, sessions=days, length=SESSIONS_PER_YEAR, block=block)
     paths = _smooth(covered[drawn], names[drawn], centre=centre, mean_names=mean_names, decay=spec.alarm_decay)
     budget = spec.false_alerts_per_year / 2
     low, false_low = _tightest(paths - centre, budget=budget)
@@ -111,14 +104,9 @@ def calibrate_limits(history: pl.DataFrame, *, spec: DriftSpec) -> CoverageLimit
 
 def alarm_statistic(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> pl.DataFrame:
     """Return the alarm's statistic by day: date and ``smoothed_coverage``; starts at the limits' centre."""
-    smoothed = _smooth(
-        daily_coverage["covered_95"].to_numpy().astype(np.float64)[None],
-        daily_coverage["names"].to_numpy().astype(np.float64)[None],
-        centre=limits.centre,
-        mean_names=limits.mean_names,
-        decay=limits.decay,
-    )[0]
-    return daily_coverage.select("date").with_columns(pl.Series("smoothed_coverage", smoothed))
+    covered, names = (daily_coverage[name].to_numpy().astype(np.float64)[None] for name in ("covered_95", "names"))
+    smoothed = _smooth(covered, names, centre=limits.centre, mean_names=limits.mean_names, decay=limits.decay)
+    return daily_coverage.select("date").with_columns(pl.Series("smoothed_coverage", smoothed[0]))
 
 
 def coverage_alarm(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> pl.DataFrame:
@@ -171,9 +159,8 @@ def _tightest(away: NDArray[np.float64], *, budget: float) -> tuple[float, float
 
 def _episodes(dates: pl.Series, *, below: NDArray[np.bool_], above: NDArray[np.bool_], at_least: int) -> pl.DataFrame:
     """Return the runs of at least ``at_least`` days below or above; ongoing where a run reaches the last day."""
-    days = pl.DataFrame({"date": dates, "below": below, "above": above})
     runs = (
-        days.with_row_index("day")
+        pl.DataFrame({"date": dates, "below": below, "above": above})
         .with_columns(outside=pl.col("below") | pl.col("above"), last=pl.col("date") == pl.col("date").max())
         .with_columns(run=pl.col("outside").rle_id())
         .filter("outside")

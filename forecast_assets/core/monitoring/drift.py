@@ -17,8 +17,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.monitoring.blocks import block_positions
 from forecast_assets.core.specs import DriftSpec
 
-GRID = 200
-"""Quantiles of the reference at which two distributions are compared; the distance is exact to 1 / GRID."""
+GRID = 200  # quantiles of the reference at which two distributions are compared: a distance is exact to 1 / GRID
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ def split_periods(feature_panel: pl.DataFrame, *, spec: DriftSpec, as_of: dt.dat
     """
     seen = feature_panel.filter(pl.col("date") <= as_of)
     sessions = seen["date"].unique().sort()
-    needed = 3 * spec.recent_sessions
-    if len(sessions) < needed:
+    if len(sessions) < (needed := 3 * spec.recent_sessions):
         raise BadInput(
             f"drift: {len(sessions)} sessions up to {as_of}, at least {needed} are needed; lower drift.recent_sessions"
         )
@@ -68,8 +66,7 @@ def feature_drift(
     Returns feature, ks_distance, critical_distance, p_value, alert: one row per feature, in the order given. Raises
     BadInput where a feature is missing or the reference is shorter than twice the recent period.
     """
-    absent = [name for name in features if name not in reference.columns or name not in recent.columns]
-    if absent:
+    if absent := [name for name in features if name not in reference.columns or name not in recent.columns]:
         raise BadInput(f"drift: features {absent} are not in the feature panel; have {sorted(reference.columns)}")
     reference, recent = (frame.filter(~pl.col("is_missing")) for frame in (reference, recent))
     days, recent_days = reference["date"].n_unique(), recent["date"].n_unique()
@@ -106,13 +103,9 @@ def feature_drift(
 
 def benjamini_hochberg(p_values: NDArray[np.float64], *, rate: float) -> NDArray[np.bool_]:
     """Return which of (n,) p values are discoveries at rate ``rate``: all up to the last sorted p_k <= k rate / n."""
-    n = len(p_values)
-    order = np.argsort(p_values, kind="stable")
-    passed = np.flatnonzero(p_values[order] <= rate * np.arange(1, n + 1) / n)
-    discovered = np.zeros(n, dtype=bool)
-    if passed.size:
-        discovered[order[: passed[-1] + 1]] = True
-    return discovered
+    n, ordered = len(p_values), np.sort(p_values)
+    passed = ordered[ordered <= rate * np.arange(1, n + 1) / n]
+    return p_values <= passed[-1] if passed.size else np.zeros(n, dtype=bool)
 
 
 def _values(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
@@ -162,7 +155,6 @@ def _distance(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[
 
     NaN where a draw has no row; it then counts as not as far.
     """
-    cumulated = [np.cumsum(counts, axis=1, dtype=np.float64) for counts in (left, right)]
     with np.errstate(invalid="ignore"):
-        shares = [table / table[:, -1:] for table in cumulated]
-    return np.abs(shares[0] - shares[1]).max(axis=1)
+        a, b = (table / table[:, -1:] for table in (np.cumsum(of, axis=1, dtype=np.float64) for of in (left, right)))
+    return np.abs(a - b).max(axis=1)

@@ -27,7 +27,6 @@ def matured_forecasts(
     )
     if forecasts.is_empty():
         return forecasts
-    horizons = forecasts["horizon"].unique().sort().to_list()
     past = feature_panel.filter(pl.col("date").is_between(forecasts["date"].min(), as_of)).sort("ticker", "date")
     outcomes = pl.concat(
         [
@@ -38,7 +37,7 @@ def matured_forecasts(
                 realised=pl.col(f"target_{h}d").cast(pl.Float64),
                 matured=(pl.len().over("ticker") - pl.int_range(pl.len()).over("ticker")) > h,
             )
-            for h in horizons
+            for h in forecasts["horizon"].unique().sort().to_list()
         ]
     )
     return (

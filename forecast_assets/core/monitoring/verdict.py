@@ -7,8 +7,7 @@ import polars as pl
 
 from forecast_assets.core.monitoring.coverage import CoverageLimits
 
-LEVELS = ("ok", "information", "warning")
-"""States in rising order; "unknown" is outside the order: the monitor could not run."""
+LEVELS = ("ok", "information", "warning")  # rising; "unknown" is outside the order: the monitor could not run
 
 
 def drift_verdict(
@@ -43,18 +42,12 @@ def drift_verdict(
         },
     }
     if alarm is not None and limits is not None:
-        monitors["coverage_alarm"] = _coverage_monitor(
-            alarm, firing="warning", name="the calibrated coverage alarm"
-        ) | {
-            "low": limits.low,
-            "high": limits.high,
-            "centre": limits.centre,
-            "false_alerts_per_year": limits.false_alerts_per_year,
-        }
-    states = [monitor["state"] for monitor in monitors.values() if monitor["state"] in LEVELS]
+        monitor = _coverage_monitor(alarm, firing="warning", name="the calibrated coverage alarm")
+        shown = ("low", "high", "centre", "false_alerts_per_year")
+        monitors["coverage_alarm"] = monitor | {name: getattr(limits, name) for name in shown}
     return {
         "as_of": as_of.isoformat(),
-        "level": max(states, key=LEVELS.index),
+        "level": max((one["state"] for one in monitors.values() if one["state"] in LEVELS), key=LEVELS.index),
         "monitors": monitors,
         "sentences": [monitor["sentence"] for monitor in monitors.values()],
     }

@@ -5,7 +5,6 @@ before it. A NaN in ``y`` is an outcome that has not matured: its scores are NaN
 """
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +13,7 @@ from forecast_assets.core.horizons import QUANTILES
 
 Floats = NDArray[np.float64]
 
-PEARSON_TUKEY = {0.05: 0.185, 0.5: 0.63, 0.95: 0.185}
-"""Weight of each level in the three-point approximation of Pearson and Tukey (1965)."""
+PEARSON_TUKEY = {0.05: 0.185, 0.5: 0.63, 0.95: 0.185}  # weights of the three-point approximation (1965)
 
 
 def pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Floats:
@@ -32,8 +30,8 @@ def pinball(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> F
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Return the share of matured outcomes with ``low <= y <= high``; NaN where nothing has matured."""
     outcome = np.asarray(y, dtype=np.float64)
-    inside = (outcome >= np.asarray(low)) & (outcome <= np.asarray(high))
-    return _mean_of_known(np.where(np.isnan(outcome), np.nan, inside.astype(np.float64)))
+    inside = ((outcome >= np.asarray(low)) & (outcome <= np.asarray(high)))[~np.isnan(outcome)]
+    return float(inside.mean()) if inside.size else float("nan")
 
 
 def crps_from_quantiles(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Floats:
@@ -74,15 +72,6 @@ def pit(y: ArrayLike, quantiles: ArrayLike, *, levels: Sequence[float]) -> Float
     return np.where(np.isnan(outcome), np.nan, value_at)
 
 
-def normal_quantiles(mean: ArrayLike, sigma: ArrayLike, *, levels: Sequence[float] = QUANTILES) -> Floats:
-    """Return the quantiles (..., L) of Normals with ``mean`` (...) and ``sigma`` (...); ValueError unless sigma > 0."""
-    location, scale = np.asarray(mean, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
-    if (bad := int((~(scale > 0)).sum())) > 0:
-        raise ValueError(f"normal_quantiles: {bad} of {scale.size} sigmas are not positive")
-    z = np.array([NormalDist().inv_cdf(level) for level in levels])
-    return location[..., None] + scale[..., None] * z  # (...) -> (..., L)
-
-
 def mean_sigma_from_quantiles(quantiles: ArrayLike, *, levels: Sequence[float] = QUANTILES) -> tuple[Floats, Floats]:
     """Return mean and standard deviation (...) of the three-point distribution on the .05, .5 and .95 quantiles.
 
@@ -107,9 +96,3 @@ def _aligned(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> tup
     if len(level) < 2 or not ((level[1:] > level[:-1]).all() and level[0] > 0 and level[-1] < 1):
         raise ValueError(f"levels must ascend within (0, 1), two at least; got {list(levels)}")
     return outcome, forecast, level
-
-
-def _mean_of_known(values: Floats) -> float:
-    """Return the mean of the entries that are not NaN; NaN (without a warning) when there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")

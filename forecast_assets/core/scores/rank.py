@@ -5,8 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-MIN_TICKERS = 3
-"""A day with fewer tickers is not ranked."""
+MIN_TICKERS = 3  # a day with fewer tickers is not ranked
 
 
 def rank_ic(forecast: ArrayLike, y: ArrayLike, *, day: ArrayLike) -> Floats:

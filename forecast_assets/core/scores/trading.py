@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-EPS = 1e-12
-"""A daily volatility (or turnover) below this is rounding noise around zero."""
+EPS = 1e-12  # a daily volatility (or turnover) below this is rounding noise around zero
 
 
 def sessions_per_year(dates: ArrayLike) -> float:

@@ -12,7 +12,7 @@ market timing; for the same reason the two tails of a level share one factor.
 State and step are apart: ``apply`` and ``update`` are all that a server needs, ``calibrate_online`` is their loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, NamedTuple, Self
@@ -29,11 +29,8 @@ from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-REGIMES = 3
-"""Terciles of a volatility forecast relative to its own ticker's past."""
-
-MAX_LOG_FACTOR = np.log(4.0)
-"""Factors stay within 1/4 .. 4: beyond that, the forecast is wrong rather than miscalibrated."""
+REGIMES = 3  # terciles of a volatility forecast relative to its own ticker's past
+MAX_LOG_FACTOR = np.log(4.0)  # factors within 1/4 .. 4: beyond, the forecast is wrong rather than miscalibrated
 
 _MIDDLE = QUANTILES.index(0.5)
 _TAIL = np.minimum(QUANTILES, 1.0 - np.array(QUANTILES))  # (7,) nominal share of outcomes beyond each quantile
@@ -124,23 +121,16 @@ def calibrate_online(
     same day another exchange may close after this forecast. Rows may come in any order. Raises ValueError for a label that
     ends on or before its own date.
     """
-    known = np.isfinite(y) & (label_date != NO_DATE)
-    if (known & (label_date <= date[:, None])).any():
+    issued = Issued(np.empty_like(quantiles), y, label_date, regime)
+    if (issued.known & (label_date <= date[:, None])).any():
         raise ValueError("calibration: a label ends on or before the date of its own forecast")
-    row, horizon = np.nonzero(known)
-    order = np.lexsort((horizon, row, label_date[row, horizon]))
-    row, horizon = row[order], horizon[order]
-    ends = label_date[row, horizon]
     by_date = np.argsort(date, kind="stable")
     days, first = np.unique(date[by_date], return_index=True)
-    state, calibrated, done = CalibrationState.initial(), np.empty_like(quantiles), 0
-    for day, today in zip(days, np.split(by_date, first[1:]), strict=True):
-        until = int(np.searchsorted(ends, day, side="left"))
-        rows, columns = row[done:until], horizon[done:until]
-        matured = Matured(y[rows, columns], calibrated[rows, columns], columns, regime[rows])
-        state, done = update(state, matured, spec=spec), until
-        calibrated[today] = apply(state, quantiles[today], regime=regime[today])
-    return Calibrated(calibrated, state)
+    state = CalibrationState.initial()
+    steps = _states(state, issued, issued.known, days=days, spec=spec)
+    for state, today in zip(steps, np.split(by_date, first[1:]), strict=True):
+        issued.quantiles[today] = apply(state, quantiles[today], regime=regime[today])
+    return Calibrated(issued.quantiles, state)
 
 
 class Issued(NamedTuple):
@@ -151,6 +141,11 @@ class Issued(NamedTuple):
     label_date: Ints  # (M, 3) day that each label's last session ends, NO_DATE where there is none
     regime: Ints  # (M,)
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which outcomes are known at some time, (M, 3)."""
+        return np.isfinite(self.y) & (self.label_date != NO_DATE)
+
 
 def follow(
     state: CalibrationState, issued: Issued, *, since: int, days: Sequence[int], spec: CalibrationSpec
@@ -160,7 +155,18 @@ def follow(
     One step per day, on the outcomes whose label ended from the day before (``since`` for the first) until strictly
     before it: as ``calibrate_online`` does from date to date, for forecasts issued one night at a time.
     """
-    row, horizon = np.nonzero(np.isfinite(issued.y) & (issued.label_date != NO_DATE) & (issued.label_date >= since))
+    *_, last = state, *_states(state, issued, issued.known & (issued.label_date >= since), days=days, spec=spec)
+    return last
+
+
+def _states(
+    state: CalibrationState, issued: Issued, counted: NDArray[np.bool_], *, days: Iterable[int], spec: CalibrationSpec
+) -> Iterator[CalibrationState]:
+    """Yield the state before each day's forecasts, after a step on the ``counted`` (M, 3) outcomes whose label ended since.
+
+    The forecasts of a day may be filled into ``issued`` once its state is there: their labels end later.
+    """
+    row, horizon = np.nonzero(counted)
     ends = issued.label_date[row, horizon]
     order = np.lexsort((horizon, row, ends))
     row, horizon, ends, done = row[order], horizon[order], ends[order], 0
@@ -169,7 +175,7 @@ def follow(
         rows, columns = row[done:until], horizon[done:until]
         matured = Matured(issued.y[rows, columns], issued.quantiles[rows, columns], columns, issued.regime[rows])
         state, done = update(state, matured, spec=spec), until
-    return state
+        yield state
 
 
 def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: CalibrationSpec) -> Calibrated:
@@ -198,9 +204,7 @@ def split_conformal_quantile(scores: Floats, *, level: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")
 
 
-def calibrate_split(
-    quantiles: Floats, *, y: Floats, validation: NDArray[np.bool_], levels: Sequence[float] = QUANTILES
-) -> Floats:
+def calibrate_split(quantiles: Floats, *, y: Floats, validation: NDArray[np.bool_]) -> Floats:
     """Calibrate with fixed factors per horizon and level from the ``validation`` (M,) rows alone, (M, 3, 7): for comparison.
 
     The score is the outcome's distance to the median over that of the quantile on its side; the factor of a pair of
@@ -211,14 +215,13 @@ def calibrate_split(
     for column in range(len(HORIZONS)):
         rows = validation & np.isfinite(y[:, column])
         for low in range(_MIDDLE):
-            high = len(levels) - 1 - low
+            high = len(QUANTILES) - 1 - low
             above = y[rows, column] > median[rows, column]
             side = np.where(above, quantiles[rows, column, high], quantiles[rows, column, low])
             distance, reach = np.abs(y[rows, column] - median[rows, column]), np.abs(side - median[rows, column])
-            scores = distance / np.maximum(reach, 1e-12)
-            factor = min(
-                split_conformal_quantile(scores, level=levels[high] - levels[low]), float(np.exp(MAX_LOG_FACTOR))
-            )
+            level = QUANTILES[high] - QUANTILES[low]
+            score = split_conformal_quantile(distance / np.maximum(reach, 1e-12), level=level)
+            factor = min(score, float(np.exp(MAX_LOG_FACTOR)))
             for k in (low, high):
                 calibrated[:, column, k] = median[:, column] + factor * (quantiles[:, column, k] - median[:, column])
     return np.sort(calibrated, axis=-1)

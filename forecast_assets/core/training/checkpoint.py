@@ -47,10 +47,8 @@ class Checkpoint:
 
         Raises ValueError where the names in either mapping are not those that were saved.
         """
-        for kind, given, saved in (
-            ("states", set(states), set(self._states)),
-            ("generators", set(generators), set(self._generators)),
-        ):
+        pairs = {"states": (set(states), set(self._states)), "generators": (set(generators), set(self._generators))}
+        for kind, (given, saved) in pairs.items():
             if given != saved:
                 raise ValueError(f"checkpoint: {kind} {sorted(given)} were asked for, {sorted(saved)} were saved")
         for name, stateful in states.items():
@@ -93,12 +91,10 @@ def save_checkpoint(
     data = save(tensors)
     digest = hashlib.sha256(data).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(_tensor_file(folder, digest), data)
-    written = {"sha256": digest, "content": encoded}
-    _replace(folder / RECORD, json.dumps(written, allow_nan=False).encode())
-    for old in (*folder.glob("*.safetensors"), *folder.glob(f"*{TEMPORARY}")):
-        if old != _tensor_file(folder, digest):
-            old.unlink()
+    _replace(tensor_file := _tensor_file(folder, digest), data)
+    _replace(folder / RECORD, json.dumps({"sha256": digest, "content": encoded}, allow_nan=False).encode())
+    for old in {*folder.glob("*.safetensors"), *folder.glob(f"*{TEMPORARY}")} - {tensor_file}:
+        old.unlink()
 
 
 def load_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
@@ -137,7 +133,9 @@ def _encode(value: Any, *, at: str, tensors: dict[str, Tensor]) -> Any:
             tensors[name] = value.detach().cpu().clone().contiguous()
             return {"tensor": name}
         case Mapping():
-            return {"dict": [[_key(k, at), _encode(v, at=f"{at}/{k}", tensors=tensors)] for k, v in value.items()]}
+            if odd := [type(key).__name__ for key in value if type(key) not in (str, int)]:
+                raise TypeError(f"checkpoint: {at.lstrip('/')} has a key of type {odd[0]}, which can't be saved")
+            return {"dict": [[k, _encode(v, at=f"{at}/{k}", tensors=tensors)] for k, v in value.items()]}
         case list() | tuple():
             items = [_encode(v, at=f"{at}/{i}", tensors=tensors) for i, v in enumerate(value)]
             return {"tuple" if isinstance(value, tuple) else "list": items}
@@ -147,12 +145,6 @@ def _encode(value: Any, *, at: str, tensors: dict[str, Tensor]) -> Any:
             return value
         case _:
             raise TypeError(f"checkpoint: {at.lstrip('/')} is a {type(value).__name__}, which can't be saved")
-
-
-def _key(key: Any, at: str) -> Any:
-    if type(key) not in (str, int):
-        raise TypeError(f"checkpoint: {at.lstrip('/')} has a key of type {type(key).__name__}, which can't be saved")
-    return key
 
 
 def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:

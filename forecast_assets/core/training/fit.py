@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,10 @@ logger = logging.getLogger(__name__)
 # Available accelerators and advertisements are not worth a line for every fit of every fold.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
-INFERENCE_BATCH = 1024
-"""Windows per call."""
-
-INFERENCE_ENDS = 256
-"""Consecutive window ends of a block at most: more of them share more work, and waste more where a ticker has fewer."""
-
-INFLUENCE_BATCH = 128
-"""Windows whose gradients are held at once."""
-
-START = -1
-"""Epoch number of the weights that a warm-started fit begins with."""
+INFERENCE_BATCH = 1024  # windows per call
+INFERENCE_ENDS = 256  # of a block at most: more ends share more work, and waste more where a ticker has fewer
+INFLUENCE_BATCH = 128  # windows whose gradients are held at once
+START = -1  # epoch number of the weights that a warm-started fit begins with
 
 
 @dataclass(frozen=True)
@@ -134,12 +128,11 @@ class _Loop(lightning.LightningModule):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
             self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
 
-    def resume(self, checkpoint: Checkpoint | None) -> None:
-        """Continue from a checkpoint, if there is one."""
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint."""
         self.resumed = checkpoint
-        if checkpoint is not None:
-            self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
-            self.best = None if best is None else Fit(seed=-1, **best)
+        self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
+        self.best = None if best is None else Fit(seed=-1, **best)
 
     @property
     def is_over(self) -> bool:
@@ -167,14 +160,9 @@ class _Loop(lightning.LightningModule):
         )
 
     def training_step(self, runs: WindowBatch, _index: int) -> Tensor:
+        layout, reads, lookback = self.epochs.sampler.layout, self.model.reads, self.model.lookback
         batch = make_batch(
-            self.panel,
-            runs,
-            layout=self.epochs.sampler.layout,
-            stats=self.stats,
-            reads=self.model.reads,
-            lookback=self.model.lookback,
-            origins=self.origins,
+            self.panel, runs, layout=layout, stats=self.stats, reads=reads, lookback=lookback, origins=self.origins
         )
         loss = self.model.loss(batch)
         self._losses.append(loss.detach())
@@ -197,11 +185,9 @@ class _Loop(lightning.LightningModule):
         self.trainer.should_stop = self.is_over
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
-        )
-        steps = self.spec.epochs * len(self.epochs)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        rate, decay = self.spec.learning_rate, self.spec.weight_decay
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.spec.epochs * len(self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -213,20 +199,8 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
     """
     layout, runs, place = cover(panel, ends, longest=INFERENCE_ENDS)
     size = max(1, INFERENCE_BATCH // layout.ends)
-    parts = [
-        model(
-            make_batch(
-                panel,
-                runs[k : k + size],
-                layout=layout,
-                stats=stats,
-                reads=model.reads,
-                lookback=model.lookback,
-            )
-        )
-        for k in range(0, len(runs), size)
-    ]
-    return torch.cat(parts)[place]
+    gather = partial(make_batch, panel, layout=layout, stats=stats, reads=model.reads, lookback=model.lookback)
+    return torch.cat([model(gather(runs[k : k + size])) for k in range(0, len(runs), size)])[place]
 
 
 def validation_pinball(loop: _Loop) -> float:
@@ -271,79 +245,50 @@ class FoldTrainer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = MODELS[self.name].build(spec, stats=self.stats, lookback=self.lookback)
+            columns = self.panel.columns(model.reads.required)
             for ends in (fold.train, fold.origins):
-                check_windows(
-                    self.panel, ends, lookback=self.lookback, columns=self.panel.columns(model.reads.required)
-                )
+                check_windows(self.panel, ends, lookback=self.lookback, columns=columns)
             if start is not None:
                 model.load_state_dict(dict(start))
             layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
             epochs = _Epochs(WindowSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
             loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
             loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
-            if checkpoint is not None:
-                loop.resume(load_checkpoint(checkpoint.folder, key=checkpoint.key))
+            if checkpoint is not None and (saved := load_checkpoint(checkpoint.folder, key=checkpoint.key)) is not None:
+                loop.resume(saved)
             if on_epoch is not None:
                 for entry in loop.curve:
                     on_epoch(entry)
-            trainer = self._lightning(max_epochs=max(1, spec.epochs - len(loop.curve)))
+            trainer = lightning.Trainer(
+                max_epochs=max(1, spec.epochs - len(loop.curve)),
+                accelerator=self.hardware.accelerator,
+                devices=1,
+                precision=self.hardware.precision,  # type: ignore[arg-type]
+                gradient_clip_val=spec.gradient_clip,
+                deterministic=self.hardware.accelerator == "cpu",
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+            )
             with warnings.catch_warnings():
                 # Lightning uses a deprecated function of torch's pytree.
                 warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
                 if not loop.is_over:
                     trainer.fit(loop, epochs)
+        which = f"{self.name}, fold {fold.year}, seed {seed}"
         if (best := loop.best) is None:
-            raise FloatingPointError(
-                f"{self.name}, fold {fold.year}, seed {seed}: no epoch had a finite validation loss"
-            )
-        logger.info("%s fold %d seed %d: validation pinball %.5f at epoch %d of %d", self.name, fold.year, seed,
-                    best.validation_pinball, best.best_epoch + 1, len(loop.curve))  # fmt: skip
+            raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
+        at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
+        logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
         return replace(best, seed=seed, curve=loop.curve)
-
-    def _lightning(self, *, max_epochs: int) -> lightning.Trainer:
-        return lightning.Trainer(
-            max_epochs=max_epochs,
-            accelerator=self.hardware.accelerator,
-            devices=1,
-            precision=self.hardware.precision,  # type: ignore[arg-type]
-            gradient_clip_val=self.spec.gradient_clip,
-            deterministic=self.hardware.accelerator == "cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
         """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7)."""
-        quantiles = predict(
-            self.name,
-            self.spec,
-            weights,
-            panel=self.panel,
-            ends=ends,
-            stats=self.stats,
-            lookback=self.lookback,
-            device=self.hardware.accelerator,
-        )
-        return quantiles.double().numpy()
-
-
-@torch.no_grad()
-def predict(
-    name: str,
-    spec: FitSpec,
-    weights: Mapping[str, Tensor],
-    *,
-    panel: PanelTensors,
-    ends: Tensor,
-    stats: FoldStats,
-    lookback: int,
-    device: str,
-) -> Tensor:
-    """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7) float32 on the CPU."""
-    model = trained_model(name, spec, weights, stats=stats, lookback=lookback).to(device)
-    return forecast(model, ends.to(device), panel=panel.to(device), stats=stats.to(device)).float().cpu()
+        device = self.hardware.accelerator
+        model = trained_model(self.name, self.spec, weights, stats=self.stats, lookback=self.lookback).to(device)
+        quantiles = forecast(model, ends.to(device), panel=self.panel.to(device), stats=self.stats.to(device))
+        return quantiles.float().cpu().double().numpy()
 
 
 def trained_model(
@@ -370,8 +315,6 @@ def neighbours_of(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, st
     if not model.reads.messages or panel.graph is None:
         return None
     graph = panel.graph.of(ends[:, None] + torch.arange(1 - model.lookback, 1))  # (B, L, k)
-    added = []
-    for part in ends.split(INFLUENCE_BATCH):
-        batch = single_batch(model, part, panel=panel, stats=stats)
-        added.append(influence(model, batch) * batch.scale[:, :1, None])
+    batches = (single_batch(model, part, panel=panel, stats=stats) for part in ends.split(INFLUENCE_BATCH))
+    added = [influence(model, batch) * batch.scale[:, :1, None] for batch in batches]
     return Neighbours(graph.neighbour, graph.weight, torch.cat(added))

@@ -6,6 +6,7 @@ validation rows, scored on the year's forecasts. Only settings are kept, weights
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -80,8 +81,7 @@ class Progress:
     epoch: Mapping[str, float]  # the curve's entry
 
 
-Report = Callable[[Progress], None]
-"""Progress callback, called after each epoch; may raise ``Pruned``."""
+Report = Callable[[Progress], None]  # called after each epoch; may raise ``Pruned``
 
 
 def sample_of_tickers(panel: PanelTensors, *, tickers: int) -> PanelTensors:
@@ -119,11 +119,8 @@ def inner_walk_forward(
         stats = fit_stats(panel, fold)
         trainer = FoldTrainer(candidate.model, candidate.spec, panel, fold, stats, candidate.lookback, hardware)
         on_epoch = _reporter(report, year, position * candidate.spec.epochs, best)
-        trained = trainer.fit(
-            budget.seed,
-            on_epoch=on_epoch,
-            checkpoint=checkpoint and Resumable(checkpoint.folder / str(year), key=f"{checkpoint.key}/{year}"),
-        )
+        kept = checkpoint and Resumable(checkpoint.folder / str(year), key=f"{checkpoint.key}/{year}")
+        trained = trainer.fit(budget.seed, on_epoch=on_epoch, checkpoint=kept)
         for epoch in range(len(trained.curve), candidate.spec.epochs):
             on_epoch({**trained.curve[-1], "epoch": epoch})
         best.append(trained.validation_pinball)
@@ -144,8 +141,7 @@ def inner_years(
 
 def _reporter(report: Report, year: int, first: int, before: Sequence[float]) -> Callable[[Mapping[str, float]], None]:
     """Return the epoch callback of ``year``, which begins at step ``first``; ``before``: best values of earlier years."""
-    best = math.inf
-    earlier = list(before)
+    best, earlier = math.inf, list(before)
 
     def on_epoch(epoch: Mapping[str, float]) -> None:
         nonlocal best
@@ -189,11 +185,9 @@ def usable_years(
         )
     usable = []
     for year in years:
-        try:
+        with suppress(BadInput):
             make_fold(panel, year=year, spec=folds, lookback=max(lookbacks))
-        except BadInput:
-            continue
-        usable.append(year)
+            usable.append(year)
     if not usable:
         raise BadInput(
             f"sweep: no inner year of {list(years)} has {folds.validation_sessions + folds.purge_sessions} sessions and "

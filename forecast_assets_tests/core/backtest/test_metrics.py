@@ -10,8 +10,7 @@ from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_loss
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILES
-from forecast_assets.core.scores.quantile import normal_quantiles
-from forecast_assets_tests.helpers.scores import mean_pinball
+from forecast_assets_tests.helpers.scores import mean_pinball, normal_quantiles
 
 RNG = np.random.default_rng(0)
 DATES = np.repeat(np.busday_offset("2023-12-01", np.arange(40), roll="forward").astype("datetime64[D]"), 6)

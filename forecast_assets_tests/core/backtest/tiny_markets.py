@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.scores.quantile import normal_quantiles
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 FILLED = "filled"
 """A session of the ticker's exchange without a quote, carried forward in the calendar panel."""

@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.evaluation.champion_challenger import ChallengerScores, challenger_scores, challenger_table
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.specs import NightlySpec
-from forecast_assets_tests.helpers.scores import mean_pinball
+from forecast_assets_tests.helpers.scores import mean_pinball, normal_quantiles
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from forecast_assets.core.evaluation.daily_losses import DAY, LOSSES, daily_losses, forecast_losses, join_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
-from forecast_assets.core.scores.quantile import normal_quantiles
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 KEYS = [*DAY, "ticker"]
 

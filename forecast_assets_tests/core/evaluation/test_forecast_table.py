@@ -9,7 +9,7 @@ import pytest
 
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA, forecast_table, quantile_array
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.scores.quantile import normal_quantiles
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 DATES = np.array(["2024-01-03", "2024-01-02", "2024-01-02"], dtype="datetime64[D]")
 TICKERS = ["A", "B", "A"]

@@ -8,9 +8,8 @@ from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.evaluation.members import contributions
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.report.diagnostic_figures import contribution_bars
-from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.training.ensemble import median_of_means
-from forecast_assets_tests.helpers.scores import mean_pinball
+from forecast_assets_tests.helpers.scores import mean_pinball, normal_quantiles
 
 DAYS = np.arange(40) + np.datetime64("2020-01-01")
 Y = np.random.default_rng(0).normal(0, 0.02, (40, 3))

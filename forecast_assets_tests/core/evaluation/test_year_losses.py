@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.evaluation.year_losses import RAW, SPLIT, new_listing_origins, other_calibrations, year_losses
-from forecast_assets.core.scores.quantile import normal_quantiles
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 NAMES, DAYS = "XYZ", 90
 DATES = np.repeat(np.arange(DAYS) + np.datetime64("2021-01-01"), len(NAMES))

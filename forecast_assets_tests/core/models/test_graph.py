@@ -16,11 +16,12 @@ from forecast_assets.core.models.catalogue import MODELS, GraphSpec, TftSpec
 from forecast_assets.core.models.explanation import Neighbours
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, neighbours_of, predict, trained_model
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, neighbours_of, trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets_tests.helpers.contagion import CALENDAR, DRIFT, OWN, Contagion, contagion_panel
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 

@@ -13,12 +13,13 @@ from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shor
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, explain_forecasts, forecast, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, explain_forecasts, forecast
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, single_windows
 from forecast_assets_tests.helpers.coefficients import CALENDAR, OWN, Planted, coefficient_panel
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK, SUPPORT, LISTING = 5, 30, 100

@@ -10,11 +10,12 @@ from forecast_assets.core.models.base import Batch, QuantileHead, make_batch, st
 from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.patchtst import EncoderSizes, PatchTst
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, single_windows
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
 from forecast_assets_tests.helpers.tensors import random_panel
 

@@ -1,6 +1,7 @@
 import numpy as np
 
-from forecast_assets.core.monitoring.persistence import persistent, stays_on
+from forecast_assets.core.monitoring.persistence import stays_on
+from forecast_assets_tests.helpers.scores import persistent
 
 
 def on(firing: str, *, confirm: int = 2, release: int = 3) -> str:

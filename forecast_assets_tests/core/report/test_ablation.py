@@ -15,8 +15,8 @@ from forecast_assets.core.report.ablation import ablation, new_listing_scores
 from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.html import render_ablation_report
 from forecast_assets.core.report.report_figures import ablation_figures
-from forecast_assets.core.scores.quantile import normal_quantiles
 from forecast_assets.core.specs import BacktestSpec
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 DAYS, NAMES = 80, ["A", "B", "C"]
 DATES = np.repeat(np.arange(DAYS) + np.datetime64("2022-11-01"), len(NAMES))

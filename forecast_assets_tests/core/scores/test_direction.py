@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from forecast_assets.core.scores.direction import probability_above
-from forecast_assets.core.scores.quantile import normal_quantiles
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 
 @pytest.mark.parametrize("mean", [-3.5, -1.7, -1.1, -0.3, 0.0, 0.2, 0.9, 1.8, 4.0])

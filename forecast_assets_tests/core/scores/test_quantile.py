@@ -6,14 +6,8 @@ import scoringrules
 from scipy.stats import norm
 
 from forecast_assets.core.horizons import QUANTILES
-from forecast_assets.core.scores.quantile import (
-    coverage,
-    crps_from_quantiles,
-    mean_sigma_from_quantiles,
-    normal_quantiles,
-    pinball,
-    pit,
-)
+from forecast_assets.core.scores.quantile import coverage, crps_from_quantiles, mean_sigma_from_quantiles, pinball, pit
+from forecast_assets_tests.helpers.scores import normal_quantiles
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -16,13 +16,14 @@ from forecast_assets.core.models.catalogue import (
 )
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10

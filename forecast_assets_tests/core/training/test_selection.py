@@ -8,11 +8,12 @@ import torch
 from forecast_assets.core.models.base import standardised_pinball
 from forecast_assets.core.models.catalogue import MlpSpec
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, predict
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
 
 SPEC = MlpSpec(epochs=4, samples_per_epoch=256, hidden=8, learning_rate=0.05)

@@ -9,7 +9,7 @@ import torch
 from forecast_assets.core.evaluation.champion_challenger import challenger_scores
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.specs import FoldSpec, NightlySpec
-from forecast_assets.core.training.fit import START, Fit, FoldTrainer, predict
+from forecast_assets.core.training.fit import START, Fit, FoldTrainer
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
 from forecast_assets.core.windows.graph import with_graph
@@ -17,6 +17,7 @@ from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, GRAPH, LOOKBACK, SPECS
 from forecast_assets_tests.core.windows.test_recent_fold import day_of
+from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
 
 SPEC = NightlySpec(comparison_sessions=15, validation_sessions=25, train_sessions=100)

@@ -125,9 +125,8 @@ class GatedResidualNetwork(nn.Module):
         hidden = self.fc1(x)
         if context is not None:
             hidden = hidden + self.context(context)
-        return self.close(
-            functional.elu(hidden, inplace=True), x if self.resample_norm is None else self.resample_norm(x)
-        )
+        residual = x if self.resample_norm is None else self.resample_norm(x)
+        return self.close(functional.elu(hidden, inplace=True), residual)
 
     def close(self, activated: Tensor, residual: Tensor) -> Tensor:
         """From the activation on: (..., hidden) and (..., size_out) -> (..., size_out).

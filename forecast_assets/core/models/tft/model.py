@@ -7,7 +7,7 @@ from forecast_assets.core.models.base import Batch, LocationScaleModel, Quantile
 from forecast_assets.core.models.catalogue import TftSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.tft.network import Outputs, TftNetwork, TftSizes
-from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
+from forecast_assets.core.windows.stats import FoldStats
 
 
 def embedding_size(count: int) -> int:
@@ -19,18 +19,11 @@ class Tft(LocationScaleModel):
     """The TFT with ``static`` (of ticker, sector, exchange) as its static variables.
 
     The encoder reads ``lookback`` sessions of observed and known variables; the one decoder step carries the calendar of
-    the sessions ahead. Some training ids are replaced by the unknown one, so that it is trained too. ``derived`` names
-    observed variables that a subclass computes itself, see ``values``.
+    the sessions ahead. ``derived`` names observed variables that a subclass computes itself, see ``values``.
     """
 
     def __init__(
-        self,
-        spec: TftSpec,
-        *,
-        stats: FoldStats,
-        lookback: int,
-        static: tuple[str, ...],
-        derived: tuple[str, ...] = (),
+        self, spec: TftSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...], derived: tuple[str, ...] = ()
     ) -> None:
         super().__init__()
         self.reads, self.lookback = spec.reads, lookback
@@ -77,11 +70,7 @@ class Tft(LocationScaleModel):
         ids = [batch.per_block(getattr(batch, name)) for name in self.static]
         if not ids:
             return batch.ticker.new_empty(batch.rows.shape[0], 0)
-        stacked = torch.stack(ids, dim=1)
-        if self.training and self.unknown_share > 0:
-            hidden = torch.rand(stacked.shape, device=stacked.device) < self.unknown_share
-            stacked = torch.where(hidden, UNKNOWN_ID, stacked)
-        return stacked
+        return self.with_unknown(torch.stack(ids, dim=1))
 
     @torch.no_grad()
     def explain(self, batch: Batch) -> Explanation:
@@ -95,9 +84,8 @@ class Tft(LocationScaleModel):
         outputs = self.outputs(batch)
         self.train(training)
         unread = batch.rows.shape[1] - outputs.encoder_weights.shape[1]  # sessions before the windows, see ``Maml``
-        steps = (
-            batch.offsets[:, None] - unread + torch.arange(1 - batch.lookback, 1, device=batch.offsets.device)
-        )  # (M, L)
+        window = torch.arange(1 - batch.lookback, 1, device=batch.offsets.device)
+        steps = batch.offsets[:, None] - unread + window  # (M, L)
         return Explanation(
             attention=outputs.attention.mean(dim=1),
             encoder=outputs.encoder_weights[:, steps].mean(dim=2).flatten(0, 1),  # (K, M, L, V) -> (B, V)

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, Lstm, QueryAttention, exporting
-from forecast_assets.core.models.tft.selection import Folded, Prescaled, RealSelection, StaticSelection
+from forecast_assets.core.models.tft.selection import Affine, Folded, RealSelection, StaticSelection
 
-CHUNK_WINDOWS = 128
-"""Windows computed at a time: intermediates stay near a core's cache, and small enough for the allocator to reuse."""
+CHUNK_WINDOWS = 128  # at a time: intermediates stay near a core's cache, and small enough for the allocator to reuse
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,12 @@ class TftNetwork(nn.Module):
         super().__init__()
         hidden, rate, self.sizes = sizes.hidden, sizes.dropout, sizes
         columns = sizes.observed + sizes.known
-        self.hidden, self.lookback, self.observed, self.known = hidden, sizes.lookback, sizes.observed, sizes.known
         self.prescaler_weight = nn.Parameter(torch.empty(columns, sizes.hidden_continuous).uniform_(-1, 1))
         self.prescaler_bias = nn.Parameter(torch.empty(columns, sizes.hidden_continuous).uniform_(-1, 1))
         self.static_selection = StaticSelection(sizes.static, hidden=hidden, dropout=rate) if sizes.static else None
         selection = partial(RealSelection, size=sizes.hidden_continuous, hidden=hidden, dropout=rate)
         self.encoder_selection = selection(tuple(range(columns)))
-        known = tuple(range(sizes.observed, columns))
-        self.decoder_selection = selection(known) if known else None
+        self.decoder_selection = selection(tuple(range(sizes.observed, columns))) if sizes.known else None
         self.context_selection = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
         self.context_hidden = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
         self.context_cell = GatedResidualNetwork(hidden, hidden, hidden, dropout=rate)
@@ -84,7 +81,7 @@ class TftNetwork(nn.Module):
 
     def outputs(self, rows: Tensor, offsets: Tensor, ids: Tensor) -> Outputs:
         """Return the raw numbers with the selection and attention weights."""
-        prescalers = Prescaled(self.prescaler_weight, self.prescaler_bias)
+        prescalers = Affine(self.prescaler_weight, self.prescaler_bias)
         encoder = self.encoder_selection.fold(prescalers)
         decoder = None if self.decoder_selection is None else self.decoder_selection.fold(prescalers)
         if exporting():
@@ -97,17 +94,20 @@ class TftNetwork(nn.Module):
         return Outputs(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _chunk(self, rows: Tensor, offsets: Tensor, ids: Tensor, encoder: Folded, decoder: Folded | None) -> Outputs:
-        blocks = rows.shape[0]
-        static, static_weights = self._static(rows, ids)  # (K, H)
+        blocks, lookback, hidden_size = rows.shape[0], self.sizes.lookback, self.sizes.hidden
+        if self.static_selection is None:
+            static, static_weights = rows.new_zeros(blocks, hidden_size), rows.new_zeros(blocks, 0)
+        else:
+            static, static_weights = self.static_selection(ids)  # (K, H), (K, S)
         context = self.context_selection(static)
         x = rows.transpose(0, 1).contiguous()  # (K, T, C) -> (T, K, C): a session of all blocks is one contiguous row
         selected, encoder_weights = self.encoder_selection(x, context, encoder)  # (T, K, H)
         ahead, decoder_weights = self._decoder_input(x, offsets, context, decoder)  # (M, K, H)
 
         # Each window's copy of its sessions; windows are in end-major order (M K) from here on.
-        steps = offsets + torch.arange(1 - self.lookback, 1, device=offsets.device)[:, None]  # (L, M)
-        windows = selected.index_select(0, steps.reshape(-1)).view(self.lookback, -1, self.hidden)  # (L, M K, H)
-        last = ahead.reshape(1, -1, self.hidden)  # (1, M K, H)
+        steps = offsets + torch.arange(1 - lookback, 1, device=offsets.device)[:, None]  # (L, M)
+        windows = selected.index_select(0, steps.reshape(-1)).view(lookback, -1, hidden_size)  # (L, M K, H)
+        last = ahead.reshape(1, -1, hidden_size)  # (1, M K, H)
         hidden, cell, enrichment = (
             network(static).repeat(offsets.shape[0], 1)  # (K, H) -> (M K, H)
             for network in (self.context_hidden, self.context_cell, self.context_enrichment)
@@ -119,28 +119,22 @@ class TftNetwork(nn.Module):
         attended, attention = self.attention(query, self.enrichment(self.post_lstm(encoded, windows), enrichment))
         fused = self.feed_forward(self.post_attention(attended, query))
         last_hidden = self.pre_output(fused, decoded[0])  # (M K, H)
-        raw = self.output(last_hidden)  # (M K, 21)
         return Outputs(
-            _block_major(raw.view(-1, blocks, len(HORIZONS), len(QUANTILES))),
+            _block_major(self.output(last_hidden).view(-1, blocks, len(HORIZONS), len(QUANTILES))),
             _block_major(attention.view(-1, blocks, *attention.shape[1:])),
             encoder_weights.transpose(0, 1),
             _block_major(decoder_weights),
             static_weights,
-            _block_major(last_hidden.view(-1, blocks, self.hidden)),
+            _block_major(last_hidden.view(-1, blocks, hidden_size)),
         )
-
-    def _static(self, rows: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        if self.static_selection is None:
-            return rows.new_zeros(rows.shape[0], self.hidden), rows.new_zeros(rows.shape[0], 0)
-        return self.static_selection(ids)
 
     def _decoder_input(
         self, x: Tensor, offsets: Tensor, context: Tensor, folded: Folded | None
     ) -> tuple[Tensor, Tensor]:
         """Select among the known-future covariates, in the last row of a window: (M, K, H), (M, K, known) weights."""
-        last = x[..., self.observed :].index_select(0, offsets)  # (M, K, known)
+        last = x[..., self.sizes.observed :].index_select(0, offsets)  # (M, K, known)
         if self.decoder_selection is None or folded is None:
-            return context.new_zeros(*last.shape[:2], self.hidden), last
+            return context.new_zeros(*last.shape[:2], self.sizes.hidden), last
         return self.decoder_selection(last, context, folded)
 
 

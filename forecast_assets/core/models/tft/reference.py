@@ -7,6 +7,7 @@ seconds, so only the functions that need it do.
 import json
 import warnings
 from collections.abc import Mapping
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,7 @@ To load it, in this folder:
     network.load_state_dict(load_file("{WEIGHTS}"))
 """
 
-WINDOWS = 64
-"""Windows that are compared at a time."""
+WINDOWS = 64  # compared at a time
 
 
 def largest_difference(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> float:
@@ -77,9 +77,8 @@ def export_network(model: ForecastModel, folder: Path) -> None:
     save_file(state, folder / WEIGHTS)
     settings = hyperparameters(tft.network.sizes, variables=tft.variables)
     (folder / NETWORK).write_text(json.dumps(settings, indent=1) + "\n")
-    parts = (
-        "complete up to our quantile head" if type(tft) is Tft else f"without the parts that {type(tft).__name__} adds"
-    )
+    without = f"without the parts that {type(tft).__name__} adds"
+    parts = "complete up to our quantile head" if type(tft) is Tft else without
     (folder / README).write_text(HOW_TO_LOAD.format(parts=parts))
 
 
@@ -132,16 +131,15 @@ def reference_of(tft: Tft) -> Any:
 def reference_inputs(rows: Tensor, offsets: Tensor, ids: Tensor, *, lookback: int) -> dict[str, Tensor]:
     """Return the inputs of ``TftNetwork`` as pytorch-forecasting's dataloader would give them: each window copied out."""
     windows = torch.stack([block[end - lookback + 1 : end + 1] for block in rows for end in offsets.tolist()])
-    of_window = ids.repeat_interleave(len(offsets), dim=0)
-    count = len(windows)
+    of_window = ids.repeat_interleave(len(offsets), dim=0)[:, None]
     return {
         "encoder_cont": windows,
         "decoder_cont": windows[:, -1:],
-        "encoder_cat": of_window[:, None].expand(count, lookback, -1),
-        "decoder_cat": of_window[:, None],
-        "encoder_lengths": torch.full((count,), lookback),
-        "decoder_lengths": torch.ones(count, dtype=torch.int64),
-        "target_scale": torch.tensor([0.0, 1.0]).expand(count, 2),  # centre and scale
+        "encoder_cat": of_window.expand(-1, lookback, -1),
+        "decoder_cat": of_window,
+        "encoder_lengths": torch.full((len(windows),), lookback),
+        "decoder_lengths": torch.ones(len(windows), dtype=torch.int64),
+        "target_scale": torch.tensor([0.0, 1.0]).expand(len(windows), 2),  # centre and scale
     }
 
 
@@ -152,17 +150,17 @@ def to_pytorch_forecasting(tft: Tft, state: Mapping[str, Tensor]) -> dict[str, T
     has under several names has the same positions under each.
     """
     begin: dict[int, int] = {}
-    count = 0
+    total = 0
     for tensor in state.values():
         if tensor.data_ptr() not in begin:
-            begin[tensor.data_ptr()] = count
-            count += tensor.numel()
+            begin[tensor.data_ptr()] = total
+            total += tensor.numel()
     place = {n: begin[t.data_ptr()] + torch.arange(t.numel()).view(t.shape) for n, t in state.items()}
     sizes = tft.network.sizes
     moved = from_pytorch_forecasting(
         place, columns=tft.variables, known=tft.variables[sizes.observed :], static=tuple(sizes.static)
     )
-    flat = torch.full((count,), float("nan"))
+    flat = torch.full((total,), float("nan"))
     for name, tensor in tft.network.state_dict().items():
         flat[moved[name].flatten()] = tensor.cpu().flatten()
     assert torch.isfinite(flat).all(), "a parameter of the reference has no counterpart in ours"
@@ -255,7 +253,4 @@ def _weigh(state: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Ten
 
 
 def _numbered(state: Mapping[str, Tensor], pattern: str) -> list[str]:
-    keys: list[str] = []
-    while (key := pattern.format(len(keys))) in state:
-        keys.append(key)
-    return keys
+    return list(takewhile(state.__contains__, map(pattern.format, count())))

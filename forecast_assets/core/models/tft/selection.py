@@ -14,22 +14,12 @@ from torch.nn import functional
 
 from forecast_assets.core.models.tft.layers import GatedResidualNetwork, ResampleNorm, dropout, exporting, interpolation
 
-CHUNK_ROWS = 1024
-"""Sessions computed at a time, so that what is computed of all their variables stays in a core's cache."""
-
-NORM_EPS = 1e-5
-"""LayerNorm's epsilon in torch."""
-
-
-class Prescaled(NamedTuple):
-    """Weight and bias of V prescalers."""
-
-    weight: Tensor  # (V, size)
-    bias: Tensor  # (V, size)
+CHUNK_ROWS = 1024  # sessions at a time, so that what is computed of all their variables stays in a core's cache
+NORM_EPS = 1e-5  # LayerNorm's epsilon in torch
 
 
 class Affine(NamedTuple):
-    """An affine map of the variables' numbers."""
+    """An affine map of the variables' numbers; of the prescalers 2 x (V, size)."""
 
     slope: Tensor
     offset: Tensor
@@ -40,8 +30,8 @@ class Folded(NamedTuple):
 
     hidden: Affine  # 2 x (V, inner): the first linear layer of each variable's network
     residual: Affine  # 2 x (V, hidden): its skip connection, before LayerNorm
-    weigh_hidden: Affine | None  # (h, V) and (h,): the first linear layer of the network that weighs the variables
-    weigh_residual: Affine | None  # (V, V) and (V,): its skip connection, before LayerNorm
+    weigh: tuple[Affine, Affine] | None
+    """Of the network that weighs the variables: first linear layer (h, V), (h,); skip (V, V), (V,), before LayerNorm."""
 
 
 class RealSelection(nn.Module):
@@ -73,32 +63,24 @@ class RealSelection(nn.Module):
             nn.init.kaiming_normal_(fc1.data, nonlinearity="relu")
             nn.init.kaiming_normal_(fc2.data, nonlinearity="relu")
             nn.init.xavier_uniform_(glu.data)
-        self.weigh = (
-            GatedResidualNetwork(count * size, min(hidden, count), count, dropout=dropout, context=hidden)
-            if count > 1
-            else None
-        )
+        self.weigh = None
+        if count > 1:
+            self.weigh = GatedResidualNetwork(count * size, min(hidden, count), count, dropout=dropout, context=hidden)
 
-    def fold(self, prescalers: Prescaled) -> Folded:
+    def fold(self, prescalers: Affine) -> Folded:
         """Multiply the prescalers of all the network's variables into this selection's first layers."""
-        pre = Prescaled(prescalers.weight[self.variables], prescalers.bias[self.variables])
-        hidden = _compose(self.fc1_weight, pre, self.fc1_bias)
-        residual = Affine(pre.weight, pre.bias)
+        slope, offset = (of[self.variables, :, None] for of in prescalers)  # 2 x (V, size, 1)
+        hidden = Affine((self.fc1_weight @ slope).squeeze(-1), (self.fc1_weight @ offset).squeeze(-1) + self.fc1_bias)
+        pre = residual = Affine(slope.squeeze(-1), offset.squeeze(-1))
         if self.resampled:
             gate = 2.0 * torch.sigmoid(self.resample_mask)
             matrix = interpolation(self.size, self.hidden, like=gate).T
-            residual = Affine(gate * (pre.weight @ matrix), gate * (pre.bias @ matrix))
+            residual = Affine(gate * (pre.slope @ matrix), gate * (pre.offset @ matrix))
         if self.weigh is None:
-            return Folded(hidden, residual, None, None)
-        resample = self.weigh.resample_norm
-        matrix = (
-            torch.eye(len(pre.bias), dtype=pre.bias.dtype, device=pre.bias.device)
-            if resample is None
-            else resample.gated_matrix()
-        )
-        return Folded(
-            hidden, residual, _widen(self.weigh.fc1.weight, self.weigh.fc1.bias, pre), _widen(matrix, None, pre)
-        )
+            return Folded(hidden, residual, None)
+        fc1, resample = self.weigh.fc1, self.weigh.resample_norm
+        matrix = torch.eye(len(slope)).to(slope) if resample is None else resample.gated_matrix()
+        return Folded(hidden, residual, (_widen(fc1.weight, fc1.bias, pre), _widen(matrix, None, pre)))
 
     def forward(self, x: Tensor, context: Tensor, folded: Folded) -> tuple[Tensor, Tensor]:
         """(T, K, V) numbers and (K, hidden) context -> (T, K, hidden) selected, (T, K, V) weights."""
@@ -120,13 +102,12 @@ class RealSelection(nn.Module):
     def _weights(self, x: Tensor, context: Tensor, folded: Folded) -> Tensor:
         """Softmax weights of the variables, (T, K, V)."""
         assert self.weigh is not None
-        assert folded.weigh_hidden is not None
-        assert folded.weigh_residual is not None
-        hidden = functional.linear(x, *folded.weigh_hidden) + self.weigh.context(context)
-        residual = functional.linear(x, *folded.weigh_residual)
+        assert folded.weigh is not None
+        hidden, residual = (functional.linear(x, *affine) for affine in folded.weigh)
         if self.weigh.resample_norm is not None:
             residual = self.weigh.resample_norm.norm(residual)
-        return torch.softmax(self.weigh.close(functional.elu(hidden, inplace=True), residual), dim=-1)
+        hidden = functional.elu(hidden + self.weigh.context(context), inplace=True)
+        return torch.softmax(self.weigh.close(hidden, residual), dim=-1)
 
     def _networks(self, numbers: Tensor, folded: Folded) -> Tensor:
         """Each variable's gated residual network of its own number: (N, V) -> (V, N, hidden)."""
@@ -160,17 +141,11 @@ class RealSelection(nn.Module):
         return torch.baddbmm(self.resample_bias[:, None], torch.cat([x * scale, scale], dim=-1), vectors)
 
 
-def _compose(weight: Tensor, pre: Prescaled, bias: Tensor) -> Affine:
-    """weight (x p + q) + bias as a map of x: (V, out, size) on (V, size) -> 2 x (V, out)."""
-    slope = (weight @ pre.weight[..., None]).squeeze(-1)
-    return Affine(slope, (weight @ pre.bias[..., None]).squeeze(-1) + bias)
-
-
-def _widen(weight: Tensor, bias: Tensor | None, pre: Prescaled) -> Affine:
+def _widen(weight: Tensor, bias: Tensor | None, pre: Affine) -> Affine:
     """A layer on all widened variables side by side, (out, V size), as a layer on their V numbers: (out, V), (out,)."""
-    blocks = weight.view(weight.shape[0], *pre.weight.shape)  # (out, V size) -> (out, V, size)
-    offset = (blocks * pre.bias).sum(dim=(1, 2))
-    return Affine((blocks * pre.weight).sum(dim=2), offset if bias is None else offset + bias)
+    blocks = weight.view(weight.shape[0], *pre.slope.shape)  # (out, V size) -> (out, V, size)
+    offset = (blocks * pre.offset).sum(dim=(1, 2))
+    return Affine((blocks * pre.slope).sum(dim=2), offset if bias is None else offset + bias)
 
 
 class StaticSelection(nn.Module):
@@ -184,11 +159,9 @@ class StaticSelection(nn.Module):
         widths = [width for _, width in sizes.values()]
         self.embeddings = nn.ModuleDict({name: nn.Embedding(*size) for name, size in sizes.items()})
         self.resample = nn.ModuleDict({name: ResampleNorm(width, hidden) for name, (_, width) in sizes.items()})
-        self.weigh = (
-            GatedResidualNetwork(sum(widths), min(hidden, len(sizes)), len(sizes), dropout=dropout)
-            if len(sizes) > 1
-            else None
-        )
+        self.weigh = None
+        if (count := len(sizes)) > 1:
+            self.weigh = GatedResidualNetwork(sum(widths), min(hidden, count), count, dropout=dropout)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """(K, S) ids -> (K, hidden) selected, (K, S) weights."""
