@@ -12,7 +12,11 @@ SECTIONS = ("equity", "drawdown", "yearly", "pinball", "coverage", "pit", "fan",
 
 ABLATION_SECTIONS = ("steps", "yearly", "matrix")
 
-FILTERS = {"percent": percent, "decimal": decimal, "p_value": p_value, "fact": fact} | {
+FILTERS = {
+    "percent": percent,
+    "decimal": decimal,
+    "p_value": p_value,
+    "fact": fact,
     "title": title,
     "titles": listed,
     "costs": cost_in_words,

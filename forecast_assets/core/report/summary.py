@@ -86,9 +86,8 @@ def summarise(
         coverage_verdict(metrics, model=model),
         *(evidence["verdicts"] if evidence else []),
     ]
-    trials = (
-        evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
-    )  # without a log, the report's fits
+    # Without a trial log, the fits behind the report.
+    trials = evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
     tested = losses.scores.filter(pl.col("model") == model)["date"]
     summary = {
         "facts": dict(facts),
