@@ -61,7 +61,7 @@ def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:
     return {
         "value": round(overall.estimate, 5),
         "interval_95": [round(overall.low, 5), round(overall.high, 5)],
-        "verdict": pinball_verdict(model, B3, overall, by_horizon)["verdict"],
+        "verdict": pinball_verdict(model, B3, pair, horizons=HORIZONS, spec=SPEC)["verdict"],
         "by_horizon": {str(h): [round(v, 5) for v in (i.estimate, i.low, i.high)] for h, i in by_horizon.items()},
         "diebold_mariano_p_values": tests,
         "coverage_95": {str(row["horizon"]): round(row["coverage_95"], 4) for row in scores.iter_rows(named=True)},

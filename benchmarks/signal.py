@@ -189,7 +189,7 @@ def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, An
     interval = sharpe_interval(returns, sessions_per_year=per_year, samples=SPEC.bootstrap_samples, seed=SPEC.seed)
     evaluated = daily.filter(pl.col("date").dt.year().is_in(YEARS))
     cost, turnover = evaluated["cost"].to_numpy(), evaluated["turnover"].to_numpy()
-    book = strategy_metrics(evaluated, market=None, cost_bps=SPEC.cost_bps, samples=1, seed=SPEC.seed)
+    book = strategy_metrics(evaluated, market=None, spec=SPEC.model_copy(update={"bootstrap_samples": 1}))
     names = ("sharpe", "gross_sharpe", "annual_volatility", "max_drawdown", "gross_exposure", "break_even_cost_bps")
     return {
         "value": interval.estimate,

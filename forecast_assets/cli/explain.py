@@ -68,7 +68,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
 
 def write_explanation(why: ForecastExplanation, *, title: str, out: Path) -> None:
     """Draw variable selection and attention as a PNG."""
-    from forecast_assets.core.report.explanation_figure import explanation_figure, ranked
+    from forecast_assets.core.report.diagnostic_figures import explanation_figure, ranked
     from forecast_assets.core.report.figure_style import to_png
 
     figure = explanation_figure(

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from forecast_assets.cli.app import cli
-from forecast_assets.core.report.explanation_figure import ranked
+from forecast_assets.core.report.diagnostic_figures import ranked
 from forecast_assets_tests.helpers.graph import Graph
 
 

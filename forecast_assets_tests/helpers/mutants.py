@@ -216,7 +216,7 @@ MUTANTS = (
         "trades_are_free",
         "the accounting charges nothing",
         "backtest/simulate.py",
-        (("costs, previous = Costs.of(spec.cost_bps, calendar_panel), ", "costs, previous = Costs(0.0), "),),
+        (("    costs = Costs.of(spec.cost_bps, calendar_panel)", "    costs = Costs(0.0)"),),
         SIMULATION,
     ),
 )

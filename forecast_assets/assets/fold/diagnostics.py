@@ -76,7 +76,7 @@ def selection_weights(
 
 def importance_plot(title: str, weights: Mapping[str, Any]) -> "Figure":
     """Draw the ``selection_weights``."""
-    from forecast_assets.core.report.explanation_figure import explanation_figure, ranked
+    from forecast_assets.core.report.diagnostic_figures import explanation_figure, ranked
 
     variables = weights["variables"]
     return explanation_figure(

@@ -6,13 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.costs import Costs, session_cost
 from forecast_assets.core.backtest.market import Market
+from forecast_assets.core.scores.trading import Floats
 
-Floats = NDArray[np.float64]
-
-DUST = 1e-6
-"""A distance to the target below this fraction of equity is traded in full: smoothing alone would never reach it."""
+DUST = 1e-6  # a distance to the target below it is traded in full: smoothing alone would never reach the target
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,11 @@ def keep_book(
         order[view.quoted[t]] = np.nan  # filled or cancelled: only a new decision trades again
         change[t], weight[t] = trade, held + trade
         pnl[t] = weight[t] * (view.growth[t] - 1.0)
-        equity = 1.0 + pnl[t].sum() - rates.of_session(trade)
+        equity = 1.0 + pnl[t].sum() - session_cost(rates, trade)
         if equity <= 0:
             raise ValueError(f"all equity is lost on {view.dates[t]}: check the panel's prices and the caps")
         held = weight[t] * view.growth[t] / equity
-    return Accounts(change=change, weight=weight, pnl=pnl, cost=rates.of_trades(change), ending=held)
+    return Accounts(change=change, weight=weight, pnl=pnl, cost=rates * np.abs(change), ending=held)
 
 
 def account_tables(view: Market, accounts: Accounts, *, strategy: str, year: int) -> Simulation:
@@ -83,14 +81,11 @@ def account_tables(view: Market, accounts: Accounts, *, strategy: str, year: int
             "net_exposure": accounts.weight.sum(axis=1),
         }
     ).with_columns(pl.col("date").cast(pl.Date))
-    return Simulation(
-        daily=daily,
-        positions=_long(view, strategy, accounts.weight != 0, weight=accounts.weight, pnl=accounts.pnl),
-        trades=_long(
-            view, strategy, accounts.change != 0, weight_change=accounts.change, price=view.price, cost=accounts.cost
-        ),
-        ending={view.tickers[i]: float(accounts.ending[i]) for i in np.flatnonzero(accounts.ending)},
-    )
+    change, weight = accounts.change, accounts.weight
+    positions = _long(view, strategy, weight != 0, weight=weight, pnl=accounts.pnl)
+    trades = _long(view, strategy, change != 0, weight_change=change, price=view.price, cost=accounts.cost)
+    ending = {view.tickers[i]: float(accounts.ending[i]) for i in np.flatnonzero(accounts.ending)}
+    return Simulation(daily=daily, positions=positions, trades=trades, ending=ending)
 
 
 def reconcile(simulation: Simulation) -> float:
@@ -133,13 +128,9 @@ def _long(view: Market, strategy: str, keep: NDArray[np.bool_], **values: Floats
     """Return the kept cells of (T, N) matrices as rows of date, strategy, ticker and the values."""
     day, column = np.nonzero(keep)
     tickers = pl.Series("ticker", view.tickers, dtype=pl.String)
-    return pl.DataFrame(
-        {
-            "date": pl.Series(view.dates[day]).cast(pl.Date),
-            "ticker": tickers.gather(column),
-            **{name: matrix[keep] for name, matrix in values.items()},
-        }
-    ).select("date", pl.lit(strategy).alias("strategy"), "ticker", *values)
+    kept = {name: matrix[keep] for name, matrix in values.items()}
+    table = pl.DataFrame({"date": pl.Series(view.dates[day]).cast(pl.Date), "ticker": tickers.gather(column), **kept})
+    return table.select("date", pl.lit(strategy).alias("strategy"), "ticker", *values)
 
 
 def _wide(table: pl.DataFrame, column: str, dates: pl.Series, tickers: list[str]) -> Floats:

@@ -6,13 +6,12 @@ from typing import TypeVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.nearest import nearest_names
+from forecast_assets.core.scores.trading import Floats
 from forecast_assets.core.specs import CostBps
 
-Floats = NDArray[np.float64]
 Traded = TypeVar("Traded", Floats, pl.Expr)
 
 BASIS_POINT = 1e-4
@@ -43,30 +42,14 @@ class Costs:
         """Return the rate of each ticker (N,) in basis points."""
         return np.array([self.ticker_bps.get(ticker, self.default_bps) for ticker in tickers], dtype=np.float64)
 
-    def rates(self, tickers: Iterable[str]) -> "Rates":
-        """Return the rates of a market's columns."""
-        return Rates(self.bps(tickers) * BASIS_POINT)
+    def rates(self, tickers: Iterable[str]) -> Floats:
+        """Return the rate of each ticker (N,) as a fraction of the traded value."""
+        return self.bps(tickers) * BASIS_POINT
 
 
-class Rates:
-    """Cost rates of N ticker columns, as fractions of the traded value."""
-
-    def __init__(self, rate: Floats):
-        self.rate = rate  # (N,)
-        # A sum over a group of columns times its rate: with one rate for all, rounded like a plain product.
-        self._groups = [(value, slice(None) if (rate == value).all() else rate == value) for value in np.unique(rate)]
-
-    def of_trades(self, change: Floats) -> Floats:
-        """Return the cost of each traded weight (T, N)."""
-        return self.rate * np.abs(change)
-
-    def of_session(self, change: Floats) -> float:
-        """Return the cost of one session's traded weights (N,)."""
-        return float(sum(rate * np.abs(change[columns]).sum() for rate, columns in self._groups))
-
-    def round_trip(self) -> Floats:
-        """Return the cost of buying and selling again (N,)."""
-        return 2.0 * self.rate
+def session_cost(rates: Floats, change: Floats) -> float:
+    """Return the cost of one session's traded weights (N,): with one rate for all, rounded like a plain product."""
+    return float(sum(rate * np.abs(change[rates == rate]).sum() for rate in np.unique(rates)))
 
 
 def charge(turnover: Traded, bps: Traded | float) -> Traded:

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from forecast_assets.core.scores.trading import Floats
+
 Bools = NDArray[np.bool_]
 
-MEMORY_DAYS = 60
-"""Calendar days before the first session that are read for the last close of a ticker without a quote on it."""
+MEMORY_DAYS = 60  # calendar days read before the first session, for the last close of a ticker without a quote on it
 
 
 @dataclass(frozen=True)

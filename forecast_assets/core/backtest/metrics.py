@@ -3,61 +3,46 @@
 import polars as pl
 
 from forecast_assets.core.backtest.comparison import beta_hedge
-from forecast_assets.core.evaluation.significance import Interval, sharpe_interval
-from forecast_assets.core.scores.trading import (
-    annual_return,
-    annual_volatility,
-    break_even_cost_bps,
-    hit_ratio,
-    max_drawdown,
-    sessions_per_year,
-    sharpe,
-)
-from forecast_assets.core.specs import CostBps
+from forecast_assets.core.evaluation.significance import sharpe_interval
+from forecast_assets.core.scores import trading
+from forecast_assets.core.specs import BacktestSpec
 
 
-def strategy_metrics(
-    daily: pl.DataFrame, *, market: pl.DataFrame | None, cost_bps: CostBps, samples: int, seed: int
-) -> pl.DataFrame:
+def strategy_metrics(daily: pl.DataFrame, *, market: pl.DataFrame | None, spec: BacktestSpec) -> pl.DataFrame:
     """Return the scores of joined daily tables, per strategy x year and over all years (``year`` null).
 
     ``market``: daily table of the equal-weight book, for the past-only beta hedge (None: hedged_sharpe is null), whose
-    changes pay ``cost_bps``. Columns: strategy, year, sessions, annual_return (net, compound),
+    changes pay ``spec.cost_bps``. Columns: strategy, year, sessions, annual_return (net, compound),
     annual_volatility, sharpe (net) with its bootstrap interval sharpe_low, sharpe_high, gross_sharpe, hedged_sharpe,
     max_drawdown, hit_ratio, turnover, gross_exposure, net_exposure (daily means), break_even_cost_bps.
     """
     rows = []
     for (strategy,), series in daily.sort("strategy", "date").group_by("strategy", maintain_order=True):
-        per_year = sessions_per_year(series["date"].to_numpy())
-        hedged = None if market is None else beta_hedge(series, market, cost_bps=cost_bps)["net_return"]
+        per_year = trading.sessions_per_year(series["date"].to_numpy())
+        hedged = None if market is None else beta_hedge(series, market, cost_bps=spec.cost_bps)["net_return"]
         series = series.with_columns(hedged=pl.lit(None, dtype=pl.Float64) if hedged is None else hedged)
         years = [(int(key[0]), part) for key, part in series.group_by("year", maintain_order=True)]
         for year, part in [*years, (None, series)]:
-            rows.append(
-                {"strategy": strategy, "year": year, **_scores(part, per_year=per_year, samples=samples, seed=seed)}
-            )
+            scores = _scores(part, per_year=per_year, spec=spec)
+            rows.append({"strategy": strategy, "year": year, **scores})
     table = pl.DataFrame(rows, schema_overrides={"year": pl.Int32}, infer_schema_length=None)
     return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-def _scores(part: pl.DataFrame, *, per_year: float, samples: int, seed: int) -> dict[str, float]:
+def _scores(part: pl.DataFrame, *, per_year: float, spec: BacktestSpec) -> dict[str, float]:
     net, gross, turnover = (part[name].to_numpy() for name in ("net_return", "gross_return", "turnover"))
-    interval: Interval = sharpe_interval(net, sessions_per_year=per_year, samples=samples, seed=seed)
+    interval = sharpe_interval(net, sessions_per_year=per_year, samples=spec.bootstrap_samples, seed=spec.seed)
     is_hedged = part["hedged"].null_count() == 0
-    hedged = sharpe(part["hedged"].to_numpy(), sessions_per_year=per_year) if is_hedged else float("nan")
+    hedged = trading.sharpe(part["hedged"].to_numpy(), sessions_per_year=per_year) if is_hedged else float("nan")
     return {
         "sessions": len(part),
-        "annual_return": annual_return(net, sessions_per_year=per_year),
-        "annual_volatility": annual_volatility(net, sessions_per_year=per_year),
-        "sharpe": interval.estimate,
-        "sharpe_low": interval.low,
-        "sharpe_high": interval.high,
-        "gross_sharpe": sharpe(gross, sessions_per_year=per_year),
+        "annual_return": trading.annual_return(net, sessions_per_year=per_year),
+        "annual_volatility": trading.annual_volatility(net, sessions_per_year=per_year),
+        **dict(zip(("sharpe", "sharpe_low", "sharpe_high"), interval, strict=True)),
+        "gross_sharpe": trading.sharpe(gross, sessions_per_year=per_year),
         "hedged_sharpe": hedged,
-        "max_drawdown": max_drawdown(net),
-        "hit_ratio": hit_ratio(net),
-        "turnover": float(turnover.mean()),
-        "gross_exposure": float(part["gross_exposure"].to_numpy().mean()),
-        "net_exposure": float(part["net_exposure"].to_numpy().mean()),
-        "break_even_cost_bps": break_even_cost_bps(gross, turnover),
+        "max_drawdown": trading.max_drawdown(net),
+        "hit_ratio": trading.hit_ratio(net),
+        **{name: float(part[name].to_numpy().mean()) for name in ("turnover", "gross_exposure", "net_exposure")},
+        "break_even_cost_bps": trading.break_even_cost_bps(gross, turnover),
     }

@@ -9,19 +9,12 @@ from forecast_assets.core.backtest.simulate import simulate
 from forecast_assets.core.specs import BacktestSpec
 
 POSITIONS_SCHEMA: dict[str, pl.DataType] = {
-    "ticker": pl.String(),
-    "region": pl.String(),
-    "weight_now": pl.Float64(),
-    "weight_target": pl.Float64(),
-    "trade": pl.Float64(),
-    "price": pl.Float64(),
-    "expected_cost": pl.Float64(),
+    **dict.fromkeys(("ticker", "region"), pl.String()),
+    **dict.fromkeys(("weight_now", "weight_target", "trade", "price", "expected_cost"), pl.Float64()),
 }
 """Columns of the target positions: weights, trade and cost as fractions of equity, price in local currency."""
 
-
-LONGEST_CLOSURE_SESSIONS = 10
-"""Union sessions that an exchange may be shut for (Tokyo in 2019: 6); after more the feed counts as broken."""
+LONGEST_CLOSURE_SESSIONS = 10  # an exchange shut for more union sessions (Tokyo in 2019: 6) means a broken feed
 
 
 def target_positions(
@@ -58,18 +51,17 @@ def target_positions(
         through=following if opens else until,
     )
     last = simulation.daily["date"][-1]
-    held = simulation.positions.filter(pl.col("date") == last).select("ticker", weight_target="weight")
-    traded = simulation.trades.filter(pl.col("date") == last).select(
-        "ticker", trade="weight_change", expected_cost="cost"
+    held, traded = (table.filter(pl.col("date") == last) for table in (simulation.positions, simulation.trades))
+    quotes = seen.filter(~pl.col("is_missing")).sort("date").group_by("ticker")
+    return (
+        held.select("ticker", weight_target="weight")
+        .join(traded.select("ticker", trade="weight_change", expected_cost="cost"), "ticker", "full", coalesce=True)
+        .with_columns(pl.col("weight_target", "trade", "expected_cost").fill_null(0.0))
+        .with_columns(weight_now=pl.col("weight_target") - pl.col("trade"))
+        .join(quotes.agg(pl.col("region").last(), price=pl.col("close").last()), on="ticker", how="left")
+        .select(pl.col(name).cast(dtype) for name, dtype in POSITIONS_SCHEMA.items())
+        .sort("ticker")
     )
-    facts = seen.filter(~pl.col("is_missing")).sort("date").group_by("ticker").agg(
-        pl.col("region").last(), pl.col("close").last().alias("price")
-    )  # fmt: skip
-    book = held.join(traded, on="ticker", how="full", coalesce=True).with_columns(
-        pl.col("weight_target", "trade", "expected_cost").fill_null(0.0)
-    )
-    book = book.with_columns(weight_now=pl.col("weight_target") - pl.col("trade")).join(facts, on="ticker", how="left")
-    return book.select(pl.col(name).cast(dtype) for name, dtype in POSITIONS_SCHEMA.items()).sort("ticker")
 
 
 def next_open(calendar_panel: pl.DataFrame, *, date: dt.date, max_wait_sessions: int) -> pl.DataFrame:

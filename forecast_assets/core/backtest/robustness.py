@@ -11,9 +11,7 @@ from forecast_assets.core.backtest.costs import charge
 from forecast_assets.core.scores.trading import EPS, annual_mean, break_even_cost_bps, sessions_per_year, sharpe
 
 COSTS_BPS = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-BOOKS = (1e6, 1e7, 1e8, 1e9)
-"""Book sizes of the capacity curve, in units of each ticker's own currency."""
-
+BOOKS = (1e6, 1e7, 1e8, 1e9)  # sizes of the capacity curve, in units of each ticker's own currency
 LIQUIDITY_SESSIONS = 20
 HALVES = ("A", "B")
 
@@ -26,11 +24,7 @@ def cost_curve(book: pl.DataFrame, *, costs_bps: Sequence[float] = COSTS_BPS) ->
     """
     per_year = sessions_per_year(book["date"].to_numpy())
     gross, turnover = book["gross_return"].to_numpy(), book["turnover"].to_numpy()
-    curve = []
-    for bps in costs_bps:
-        net = gross - charge(turnover, bps)
-        curve.append({"cost_bps": bps, **_scores(net, per_year)})
-    return curve
+    return [{"cost_bps": bps, **_scores(gross - charge(turnover, bps), per_year)} for bps in costs_bps]
 
 
 def delayed(book: pl.DataFrame, late: pl.DataFrame) -> dict[str, float]:
@@ -50,20 +44,15 @@ def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.Data
 
     ``book``, ``positions``, ``trades``: the strategy's tables; the two halves' returns sum to the book's.
     """
-    held = positions.select("date", "ticker", value="pnl", turnover=0.0)
-    paid = trades.select("date", "ticker", value=pl.lit(0.0), turnover=pl.col("weight_change").abs(), cost="cost")
-    rows = pl.concat([held.with_columns(cost=pl.lit(0.0)), paid], how="diagonal")
+    held = positions.select("date", "ticker", value="pnl")
+    paid = trades.select("date", "ticker", "cost", turnover=pl.col("weight_change").abs())
+    rows = pl.concat([held, paid], how="diagonal").fill_null(0.0)
     tickers = rows["ticker"].unique()
-    side = pl.DataFrame(
-        {"ticker": tickers, "half": [universe_half(ticker) for ticker in tickers]},
-        schema_overrides={"half": pl.String},
-    )  # a book that never traded has no tickers, and no type to infer from them
-    daily = (
-        rows.join(side, on="ticker")
-        .group_by("half", "date", maintain_order=True)
-        .agg(pl.col("value", "turnover", "cost").sum())
-        .sort("half", "date")
-    )
+    # A book that never traded has no tickers, and no type to infer from them.
+    half_of = pl.Series("half", [universe_half(ticker) for ticker in tickers], dtype=pl.String)
+    side = pl.DataFrame([tickers, half_of])
+    sums = pl.col("value", "turnover", "cost").sum()
+    daily = rows.join(side, on="ticker").group_by("half", "date", maintain_order=True).agg(sums).sort("half", "date")
     per_year = sessions_per_year(book["date"].to_numpy())
     halves = []
     for half in HALVES:
@@ -85,23 +74,15 @@ def liquidity(calendar_panel: pl.LazyFrame) -> pl.LazyFrame:
 
     ``traded_value``: close x volume in local currency; ``volatility``: of the daily log return.
     """
-    past = pl.col("value", "change").shift(1).over("ticker", order_by="date")
+    change = pl.col("close").log().diff().over("ticker", order_by="date")
+    traded_value = pl.col("value").rolling_mean(LIQUIDITY_SESSIONS).over("ticker", order_by="date")
+    volatility = pl.col("change").rolling_std(LIQUIDITY_SESSIONS).over("ticker", order_by="date")
     return (
         calendar_panel.filter(~pl.col("is_missing"))
         .sort("ticker", "date")
-        .select(
-            "date",
-            "ticker",
-            value=pl.col("close") * pl.col("volume"),
-            change=pl.col("close").log().diff().over("ticker", order_by="date"),
-        )
-        .with_columns(past)
-        .select(
-            "date",
-            "ticker",
-            traded_value=pl.col("value").rolling_mean(LIQUIDITY_SESSIONS).over("ticker", order_by="date"),
-            volatility=pl.col("change").rolling_std(LIQUIDITY_SESSIONS).over("ticker", order_by="date"),
-        )
+        .select("date", "ticker", value=pl.col("close") * pl.col("volume"), change=change)
+        .with_columns(pl.col("value", "change").shift(1).over("ticker", order_by="date"))
+        .select("date", "ticker", traded_value=traded_value, volatility=volatility)
     )
 
 
@@ -122,10 +103,9 @@ def capacity(
         .with_columns(has_price=(pl.col("traded_value") > 0) & pl.col("volatility").is_finite())
     )
     per_year = sessions_per_year(book["date"].to_numpy())
-    impact = priced.filter("has_price").select(
-        (pl.col("volatility") * pl.col("size") ** 1.5 / pl.col("traded_value").sqrt()).sum()
-    )
-    drag = float(impact.item() or 0.0) / len(book) * per_year  # a year, for a book of 1; grows with its square root
+    impact = (pl.col("volatility") * pl.col("size") ** 1.5 / pl.col("traded_value").sqrt()).sum()
+    # A year's market impact for a book of 1; it grows with the square root of the size.
+    drag = float(priced.filter("has_price").select(impact).item() or 0.0) / len(book) * per_year
     net = annual_mean(book["net_return"].to_numpy(), sessions_per_year=per_year)
     total = float(priced["size"].sum())
     priced_size = float(priced.filter("has_price")["size"].sum())

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from forecast_assets.core.backtest.accounting import Simulation, account_tables, keep_book
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.market import Market, market
 from forecast_assets.core.backtest.sizing import capped_book, carry, kelly_sizes, tranches
+from forecast_assets.core.scores.trading import Floats
 from forecast_assets.core.specs import BacktestSpec
-
-Floats = NDArray[np.float64]
 
 
 def simulate(
@@ -47,18 +45,15 @@ def simulate(
     sizes = kelly_sizes(
         rows["mean"].to_numpy(),
         rows["sigma"].to_numpy(),
-        horizon_sessions=spec.horizon_sessions,
+        spec=spec,
         unconditional_mean=unconditional_mean,
-        kelly_fraction=spec.kelly_fraction,
-        sigma_floor=spec.sigma_floor,
-        round_trip=Costs.of(spec.cost_bps, calendar_panel).rates(rows["ticker"]).round_trip(),
+        round_trip=2.0 * Costs.of(spec.cost_bps, calendar_panel).rates(rows["ticker"]),
     )
     decisions = rows.select("date", "ticker", "split", size=pl.Series(sizes, dtype=pl.Float64))
-    strategy = models[0] if models else "none"
     return trade_sizes(
         decisions,
         calendar_panel,
-        strategy=strategy,
+        strategy=models[0] if models else "none",
         year=year,
         spec=spec,
         previous_book=previous_book,
@@ -84,14 +79,19 @@ def trade_sizes(
     )
     decided = ~np.isnan(size).all(axis=1)  # (T,): decision days; the gap before the test year has none
     target = np.full_like(size, np.nan)
-    target[decided] = _targets(size[decided], view.region, spec)
+    carried = carry(size[decided], limit=spec.max_wait_sessions)
+    capped = capped_book(carried, view.region, spec=spec)
+    target[decided] = tranches(capped, horizon_sessions=spec.horizon_sessions)
     later = min(delay_sessions + (spec.execution == "next_open"), len(target))
     orders = np.concatenate([np.full((later, size.shape[1]), np.nan), target[: len(target) - later]])
     smoothing = np.full(size.shape, spec.smoothing)
     paper = keep_book(view.rows(None, first_test + 1), orders[: first_test + 1], smoothing=smoothing, costs=Costs(0.0))
     test, orders, smoothing = view.rows(first_test, None), orders[first_test:], smoothing[first_test:]
     enter(test, paper.weight[-1], orders, smoothing, limit=spec.max_wait_sessions)
-    costs, previous = Costs.of(spec.cost_bps, calendar_panel), book_weights(test, previous_book)
+    previous = np.zeros(len(test.tickers))
+    if previous_book:
+        previous[test.columns_of(list(previous_book))] = list(previous_book.values())
+    costs = Costs.of(spec.cost_bps, calendar_panel)
     accounts = keep_book(test, orders, smoothing=smoothing, costs=costs, previous=previous)
     return account_tables(test, accounts, strategy=strategy, year=year)
 
@@ -135,14 +135,6 @@ def decision_grid(
     return view, size, first_test
 
 
-def book_weights(view: Market, book: Mapping[str, float] | None) -> Floats:
-    """Return a book given by ticker as weights (N,)."""
-    weights = np.zeros(len(view.tickers))
-    if book:
-        weights[view.columns_of(list(book))] = list(book.values())
-    return weights
-
-
 def enter(view: Market, book: Floats, orders: Floats, smoothing: Floats, *, limit: int) -> None:
     """Write into ``orders`` and ``smoothing`` that each ticker enters ``book`` (N,) at once, on its first session.
 
@@ -153,12 +145,3 @@ def enter(view: Market, book: Floats, orders: Floats, smoothing: Floats, *, limi
     column = np.flatnonzero(opens <= limit)
     orders[opens[column], column] = book[column]
     smoothing[opens[column], column] = 0.0
-
-
-def _targets(size: Floats, region: NDArray[np.intp], spec: BacktestSpec) -> Floats:
-    """Return the book to hold after each decision day from its sizes (T, N)."""
-    carried = carry(size, limit=spec.max_wait_sessions)
-    capped = capped_book(
-        carried, region, neutral=spec.book == "neutral", name_cap=spec.name_cap, gross_cap=spec.gross_cap
-    )
-    return tranches(capped, horizon_sessions=spec.horizon_sessions)

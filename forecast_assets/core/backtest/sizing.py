@@ -4,46 +4,29 @@ Matrices are (T, N): decision sessions by tickers, weights as fractions of equit
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from forecast_assets.core.scores.trading import Floats
+from forecast_assets.core.specs import BacktestSpec
 
-ROUNDING = 1e-12
-"""Weights up to this size are rounding errors."""
-
+ROUNDING = 1e-12  # weights up to this size are rounding errors
 ALTERNATIONS = 30
 
 
-def unconditional_simple_return(log_returns: ArrayLike) -> float:
-    """Return the mean simple return of log returns (any shape), NaN left out: the expectation without a forecast."""
-    matured = np.asarray(log_returns, dtype=np.float64)
-    matured = matured[np.isfinite(matured)]
-    if not matured.size:
-        raise ValueError("unconditional_simple_return: no finite return")
-    return float(np.expm1(matured).mean())
-
-
 def kelly_sizes(
-    mean: Floats,
-    sigma: Floats,
-    *,
-    horizon_sessions: int,
-    unconditional_mean: float,
-    kelly_fraction: float,
-    sigma_floor: float,
-    round_trip: Floats,
+    mean: Floats, sigma: Floats, *, spec: BacktestSpec, unconditional_mean: float, round_trip: Floats
 ) -> Floats:
     """Return the weight of each forecast on its own; ``mean``, ``sigma``: of the log return over the horizon, one shape.
 
     Fractional Kelly (Thorp 2006): ``fraction * edge / sigma^2``, where the edge is the expected simple return
     ``mean + sigma^2 / 2`` less ``unconditional_mean`` (that of the fold's training labels, so that a forecast equal to it
     sizes to zero). Zero where |edge| does not pay for buying and selling again (``round_trip``, a fraction of the value);
-    ``sigma`` is at least the one-session ``sigma_floor`` times the root of the horizon. Not capped: half-Kelly on a
+    ``sigma`` is at least the one-session ``spec.sigma_floor`` times the root of the horizon. Not capped: half-Kelly on a
     20-session forecast exceeds any sensible cap for nearly every ticker, and capped before neutrality only signs were left.
     """
     edge = mean + sigma**2 / 2.0 - unconditional_mean
-    variance = np.maximum(sigma, sigma_floor * np.sqrt(horizon_sessions)) ** 2
-    return np.where(np.abs(edge) > round_trip, kelly_fraction * edge / variance, 0.0)
+    variance = np.maximum(sigma, spec.sigma_floor * np.sqrt(spec.horizon_sessions)) ** 2
+    return np.where(np.abs(edge) > round_trip, spec.kelly_fraction * edge / variance, 0.0)
 
 
 def carry(sizes: Floats, *, limit: int) -> Floats:
@@ -66,13 +49,14 @@ def demean_within_region(sizes: Floats, region: NDArray[np.intp]) -> Floats:
     return np.where(np.abs(neutral) > ROUNDING, neutral, 0.0)  # equal sizes cancel out, and leave nothing to trade
 
 
-def capped_book(sizes: Floats, region: NDArray[np.intp], *, neutral: bool, name_cap: float, gross_cap: float) -> Floats:
-    """Return weights of absolute sum at most ``gross_cap``, each at most ``name_cap``, from sizes (T, N).
+def capped_book(sizes: Floats, region: NDArray[np.intp], *, spec: BacktestSpec) -> Floats:
+    """Return weights of absolute sum at most ``spec.gross_cap``, each at most ``spec.name_cap``, from sizes (T, N).
 
     The gross cap comes first and scales a session as a whole, so that proportions stay; the name cap then clips the
-    largest. With ``neutral`` the weights sum to zero within each region: subtracting the mean and clipping are
+    largest. In a neutral book the weights sum to zero within each region: subtracting the mean and clipping are
     projections onto two convex sets, and repeated alternately they converge to both (Bregman 1965).
     """
+    name_cap, gross_cap, neutral = spec.name_cap, spec.gross_cap, spec.book == "neutral"
     book = demean_within_region(sizes, region) if neutral else sizes
     gross = np.abs(book).sum(axis=1, keepdims=True)
     book = book * (gross_cap / np.maximum(gross, gross_cap))
@@ -82,17 +66,10 @@ def capped_book(sizes: Floats, region: NDArray[np.intp], *, neutral: bool, name_
         if np.abs(book).max(initial=0.0) <= name_cap:
             return book
         book = demean_within_region(np.clip(book, -name_cap, name_cap), region)
-    return _scaled_regions(book, region, name_cap=name_cap)
-
-
-def _scaled_regions(book: Floats, region: NDArray[np.intp], *, name_cap: float) -> Floats:
-    """Scale down as a whole each region in which the projections left a ticker beyond the cap: it stays neutral."""
-    scaled = book.copy()
-    for code in np.unique(region):
-        own = region == code
-        largest = np.abs(book[:, own]).max(axis=1, keepdims=True)
-        scaled[:, own] *= name_cap / np.maximum(largest, name_cap)
-    return scaled
+    for code in np.unique(region):  # a region that is still beyond the cap is scaled as a whole: it stays neutral
+        largest = np.abs(book[:, region == code]).max(axis=1, keepdims=True)
+        book[:, region == code] *= name_cap / np.maximum(largest, name_cap)
+    return book
 
 
 def tranches(book: Floats, *, horizon_sessions: int) -> Floats:

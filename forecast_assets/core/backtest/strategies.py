@@ -18,9 +18,7 @@ from forecast_assets.core.specs import BacktestSpec
 EQUAL_WEIGHT = "equal_weight"
 MOMENTUM = "momentum_20d"
 MOMENTUM_SESSIONS = 20
-
-MEMORY_DAYS = 180
-"""Calendar days before the first decision that are read for a momentum score."""
+MEMORY_DAYS = 180  # calendar days before the first decision that are read for a momentum score
 
 
 def equal_weight(forecasts: pl.DataFrame, calendar_panel: pl.DataFrame, *, year: int, spec: BacktestSpec) -> Simulation:
@@ -53,15 +51,11 @@ def momentum(forecasts: pl.DataFrame, calendar_panel: pl.DataFrame, *, year: int
     """
     decisions = _decisions(forecasts, spec)
     first, last = decisions.select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
+    before = pl.col("close").shift(MOMENTUM_SESSIONS).over("ticker", "segment")
     past = (
         calendar_panel.lazy()
         .filter(~pl.col("is_missing") & pl.col("date").is_between(first - dt.timedelta(days=MEMORY_DAYS), last))
-        .select(
-            "date",
-            "ticker",
-            "region",
-            score=pl.col("close") / pl.col("close").shift(MOMENTUM_SESSIONS).over("ticker", "segment") - 1.0,
-        )
+        .select("date", "ticker", "region", score=pl.col("close") / before - 1.0)
     )
     rank = pl.col("score").rank().over("date", "region")
     ranked = (

@@ -29,9 +29,7 @@ def scored_variants(raw: pl.DataFrame, calibrated: pl.DataFrame) -> pl.DataFrame
         losses = pinball(matured["y"].to_numpy(), matured.select(QUANTILE_COLUMNS).to_numpy(), levels=QUANTILES)
         parts.append(
             matured.select(
-                "date",
-                "split",
-                "horizon",
+                *("date", "split", "horizon"),
                 variant=pl.lit(variant),
                 coverage_95=pl.col("y").is_between("q025", "q975").cast(pl.Float64),
                 coverage_90=pl.col("y").is_between("q05", "q95").cast(pl.Float64),

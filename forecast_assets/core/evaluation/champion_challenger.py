@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.scores.quantile import coverage, pinball
+from forecast_assets.core.scores.quantile import Floats, coverage, pinball
 from forecast_assets.core.specs import NightlySpec
 
-Floats = NDArray[np.float64]
-
-BANDS = {0.95: (0.025, 0.975), 0.90: (0.05, 0.95)}
-"""Nominal coverage of each band -> its levels."""
+BANDS = {0.95: (0.025, 0.975), 0.90: (0.05, 0.95)}  # nominal coverage of each band -> its levels
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ def challenger_scores(
     promoted where its pinball, as the mean over horizons of its ratio to the champion's (so that the longest horizon
     does not drown the others), is at most 1; no horizon's interval of the ratio lies above 1; and no band's coverage
     lies further from nominal than the champion's by more than ``spec.coverage_tolerance``. A challenger with exactly the
-    champion's forecasts is not promoted. Raises ValueError on an outcome or a quantile
-    that is not finite.
+    champion's forecasts is not promoted. Raises ValueError on a value that is not finite.
     """
     for name, values in (("champion", champion), ("challenger", challenger), ("outcome", y)):
         if (bad := int((~np.isfinite(values)).sum())) or not values.size:
@@ -65,11 +61,12 @@ def challenger_scores(
     ratio = float(np.mean([score.ratio.estimate for score in scores]))
     reasons = _reasons_against(scores, ratio=ratio, tolerance=spec.coverage_tolerance)
     same = np.array_equal(champion, challenger)
-    scope = f"over {len(days)} sessions and {len(date)} matured decisions"
-    summary = f"pinball is {ratio:.4f} of the champion's {scope}, and no coverage is further from nominal "
-    summary += f"by more than {spec.coverage_tolerance:g}"
-    if same:
-        summary = "no member became better than the champion's on validation: the forecasts are the same"
+    summary = (
+        "no member became better than the champion's on validation: the forecasts are the same"
+        if same
+        else f"pinball is {ratio:.4f} of the champion's over {len(days)} sessions and {len(date)} matured decisions, and "
+        f"no coverage is further from nominal by more than {spec.coverage_tolerance:g}"
+    )
     return ChallengerScores(
         promoted=not reasons and not same,
         worse=bool(reasons),
@@ -103,16 +100,13 @@ def _score(
 ) -> HorizonScore:
     pair = np.stack([pinball(y, q, levels=QUANTILES).mean(axis=-1) for q in (champion, challenger)], axis=1)  # (M, 2)
     daily = np.stack([np.bincount(day, weights=pair[:, k]) for k in range(2)], axis=1) / np.bincount(day)[:, None]
-    ratio = bootstrap_interval(
-        daily,
-        lambda table: float(table[:, 1].mean() / table[:, 0].mean()),
-        samples=spec.bootstrap_samples,
-        seed=spec.seed,
-    )
-    mean = daily.mean(axis=0)
-    return HorizonScore(
-        horizon, float(mean[0]), float(mean[1]), ratio, _coverage(y, champion), _coverage(y, challenger)
-    )
+
+    def statistic(table: Floats) -> float:
+        return float(table[:, 1].mean() / table[:, 0].mean())
+
+    ratio = bootstrap_interval(daily, statistic, samples=spec.bootstrap_samples, seed=spec.seed)
+    old, new = map(float, daily.mean(axis=0))
+    return HorizonScore(horizon, old, new, ratio, _coverage(y, champion), _coverage(y, challenger))
 
 
 def _coverage(y: Floats, quantiles: Floats) -> dict[float, float]:

@@ -8,30 +8,28 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
-from forecast_assets.core.scores.quantile import crps_from_quantiles, pinball
+from forecast_assets.core.scores.quantile import Floats, crps_from_quantiles, pinball
 from forecast_assets.core.scores.rank import rank_ic
-
-Floats = NDArray[np.float64]
 
 LOSSES = ("pinball", "crps", "inside_95", "inside_90", "squared_error", "absolute_error")
 DAY = ("horizon", "date")
-
 DAYS = {"horizon": pl.Int32, "date": pl.Date}
 SCORES = {"model": pl.String, **DAYS, "n": pl.UInt32, **dict.fromkeys([*LOSSES, "rank_ic"], pl.Float64)}
 PAIRS = {"model": pl.String, "other": pl.String, **DAYS, "loss": pl.Float64, "reference": pl.Float64}
 
 
 class DailyLosses(NamedTuple):
-    """Sums over a day's matured test forecasts, in log-return units; tables are sorted by their keys."""
+    """Sums over a day's matured test forecasts, in log-return units; tables are sorted by their keys.
 
-    scores: pl.DataFrame
-    """model, horizon, date, n, the sum of each of ``LOSSES``, and rank_ic (Spearman, of mean and outcome)."""
-    pairs: pl.DataFrame
-    """model, other, horizon, date, loss, reference: pinball of both over the forecasts that both made; ``other`` is one of
-    the references. Days without such a forecast have no row.
+    ``pairs``: pinball of both over the forecasts that both made; ``other`` is one of the references. Days without such a
+    forecast have no row.
     """
-    shared: pl.DataFrame
-    """horizon, date and a column per model: mean pinball over the forecasts that every model made."""
+
+    scores: (
+        pl.DataFrame
+    )  # model, horizon, date, n, the sum of each of ``LOSSES``, rank_ic (Spearman, of mean and outcome)
+    pairs: pl.DataFrame  # model, other, horizon, date, loss, reference
+    shared: pl.DataFrame  # horizon, date and a column per model: mean pinball over the forecasts that every model made
 
     @property
     def models(self) -> list[str]:
@@ -135,9 +133,8 @@ def _side_by_side(models: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, NDArray
 
     def number(rows: pl.DataFrame) -> NDArray[np.int64]:
         day = rows["horizon"].to_numpy().astype(np.int64) << 32 | rows["date"].to_physical().to_numpy().astype(np.int64)
-        code = rows["ticker"].cast(tickers).to_physical().to_numpy().astype(np.int64)
-        result: NDArray[np.int64] = day * width + code
-        return result
+        code: NDArray[np.int64] = rows["ticker"].cast(tickers).to_physical().to_numpy().astype(np.int64)
+        return day * width + code
 
     numbers = [number(rows) for rows in models]
     decisions = np.unique(numbers[0])
@@ -147,13 +144,8 @@ def _side_by_side(models: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, NDArray
     for k, (rows, places) in enumerate(zip(models, numbers, strict=True)):
         wide[np.searchsorted(decisions, places), k] = rows["pinball"].to_numpy()
     day, starts = np.unique(decisions // width, return_index=True)
-    days = pl.DataFrame(
-        {
-            "horizon": pl.Series((day >> 32).astype(np.int32)),
-            "date": pl.Series((day & 0xFFFFFFFF).astype(np.int32)).cast(pl.Date),
-        }
-    )
-    return days, starts, wide
+    days = {"horizon": (day >> 32).astype(np.int32), "date": (day & 0xFFFFFFFF).astype(np.int32)}
+    return pl.DataFrame(days).cast({"date": pl.Date}), starts, wide
 
 
 def _pairs(
@@ -167,9 +159,8 @@ def _pairs(
         losses = np.add.reduceat(np.where(both, wide, 0.0), starts, axis=0)
         against = np.add.reduceat(np.where(both, reference, 0.0), starts, axis=0)
         for k, name in enumerate(names):
-            table = days.with_columns(
-                loss=losses[:, k], reference=against[:, k], model=pl.lit(name), other=pl.lit(other)
-            )
+            sums = {"loss": losses[:, k], "reference": against[:, k]}
+            table = days.with_columns(**sums, model=pl.lit(name), other=pl.lit(other))
             parts.append(table.filter(pl.Series(count[:, k] > 0)).select(parts[0].columns))
     return pl.concat(parts)
 

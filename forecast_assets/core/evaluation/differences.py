@@ -40,19 +40,15 @@ def first_difference(stored: Any, derived: Any, *, path: str = "") -> str | None
 
 def same_numbers(stored: pl.DataFrame, derived: pl.DataFrame) -> bool:
     """Return whether two tables agree: floats within the same tolerances, null with null; everything else exactly."""
-    if stored.schema != derived.schema or stored.height != derived.height:
-        return False
-    for name, dtype in stored.schema.items():
-        one, other = stored[name], derived[name]
-        if dtype.is_float():
-            if not one.is_null().equals(other.is_null()):
-                return False
-            same = np.isclose(one.to_numpy(), other.to_numpy(), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-            if not same.all():
-                return False
-        elif not one.equals(other):
-            return False
-    return True
+
+    def same(one: pl.Series, other: pl.Series) -> bool:
+        if not one.dtype.is_float():
+            return one.equals(other)
+        close = np.isclose(one.to_numpy(), other.to_numpy(), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+        return one.is_null().equals(other.is_null()) and bool(close.all())
+
+    alike = stored.schema == derived.schema and stored.height == derived.height
+    return alike and all(map(same, stored.iter_columns(), derived.iter_columns()))
 
 
 def _is_number(value: Any) -> bool:

@@ -14,17 +14,13 @@ def expert_shares(
     where missing, or None.
     """
     columns = {f"expert_{k + 1}": shares[:, k].astype(np.float64) for k in range(shares.shape[1])}
-    table = pl.DataFrame(
-        {
-            "date": pl.Series(dates).cast(pl.Date),
-            "vix": np.full(len(dates), np.nan) if vix is None else vix.astype(np.float64),
-            **columns,
-        }
+    index = np.full(len(dates), np.nan) if vix is None else vix.astype(np.float64)
+    return (
+        pl.DataFrame({"date": pl.Series(dates).cast(pl.Date), "vix": index, **columns})
+        .group_by("date", maintain_order=True)
+        .agg(pl.len().alias("decisions"), pl.col("vix").fill_nan(None).mean(), pl.col(list(columns)).mean())
+        .sort("date")
     )
-    means = table.group_by("date", maintain_order=True).agg(
-        pl.len().alias("decisions"), pl.col("vix").fill_nan(None).mean(), pl.col(list(columns)).mean()
-    )
-    return means.sort("date").select("date", "decisions", "vix", *columns)
 
 
 def expert_balance(shares: pl.DataFrame) -> dict[str, int | float | str]:

@@ -17,9 +17,8 @@ def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
         raise ValueError(
             f"forecast_metrics: no matured test forecast of the baseline '{baseline}'; have {losses.models}"
         )
-    daily = losses.scores.join(pairs.drop("other"), on=["model", *DAY], how="left").with_columns(
-        year=pl.col("date").dt.year()
-    )
+    year = pl.col("date").dt.year()
+    daily = losses.scores.join(pairs.drop("other"), on=["model", *DAY], how="left").with_columns(year=year)
     scores = {
         "n": pl.col("n").sum(),
         "days": pl.len(),
@@ -32,12 +31,10 @@ def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
         "mae": _mean("absolute_error"),
         "rank_ic": pl.col("rank_ic").mean(),
     }
-    parts = [
-        daily.group_by(keys, maintain_order=True).agg(**scores)
-        for keys in (["model", "horizon", "year"], ["model", "horizon"])
-    ]
-    merged = pl.concat(parts, how="diagonal").select("model", "horizon", "year", *scores)
-    return merged.with_columns(pl.col(pl.Float64).fill_nan(None)).sort("model", "horizon", "year", nulls_last=True)
+    keys = ["model", "horizon", "year"]
+    parts = [daily.group_by(by, maintain_order=True).agg(**scores) for by in (keys, keys[:2])]
+    merged = pl.concat(parts, how="diagonal").select(*keys, *scores)
+    return merged.with_columns(pl.col(pl.Float64).fill_nan(None)).sort(keys, nulls_last=True)
 
 
 def _mean(sums: str) -> pl.Expr:

@@ -8,20 +8,14 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
-from forecast_assets.core.scores.quantile import mean_sigma_from_quantiles
-
-Floats = NDArray[np.float64]
+from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles
 
 FORECAST_SCHEMA: dict[str, pl.DataType] = {
     "date": pl.Date(),
     "ticker": pl.String(),
     "horizon": pl.Int32(),
-    **{column: pl.Float64() for column in QUANTILE_COLUMNS},
-    "mean": pl.Float64(),
-    "sigma": pl.Float64(),
-    "y": pl.Float64(),
-    "split": pl.String(),
-    "model": pl.String(),
+    **dict.fromkeys((*QUANTILE_COLUMNS, "mean", "sigma", "y"), pl.Float64()),
+    **dict.fromkeys(("split", "model"), pl.String()),
 }
 """Columns of a forecast table. ``y`` is null until matured; nothing else is."""
 
@@ -31,7 +25,6 @@ class ForecastArrays(NamedTuple):
 
     date: NDArray[np.datetime64]  # (M,)
     ticker: NDArray[np.str_]  # (M,)
-    horizons: tuple[int, ...]
     quantiles: Floats  # (M, H, L)
     mean: Floats  # (M, H)
     sigma: Floats  # (M, H)
@@ -60,10 +53,9 @@ def forecast_table(
     q = np.asarray(quantiles, dtype=np.float64)
     rows, width = len(ticker), len(horizons)
     _check_quantiles(q, (rows, width, len(QUANTILE_COLUMNS)), model)
-    implied_mean, implied_sigma = mean_sigma_from_quantiles(q)
-    location = implied_mean if mean is None else np.asarray(mean, dtype=np.float64)
-    scale = implied_sigma if sigma is None else np.asarray(sigma, dtype=np.float64)
-    outcome = np.asarray(y, dtype=np.float64)
+    implied = mean_sigma_from_quantiles(q)
+    given = [default if own is None else own for own, default in zip((mean, sigma), implied, strict=True)]
+    location, scale, outcome = (np.asarray(values, dtype=np.float64) for values in (*given, y))
     _check_moments(location, scale, outcome, (rows, width), model)
     decision = pl.DataFrame(
         {
@@ -87,32 +79,29 @@ def forecast_table(
     return table.select(pl.col(name).cast(dtype) for name, dtype in FORECAST_SCHEMA.items())
 
 
-def quantile_array(table: pl.DataFrame, *, horizons: Sequence[int] = HORIZONS) -> ForecastArrays:
+def quantile_array(table: pl.DataFrame) -> ForecastArrays:
     """Return the arrays of ONE model's forecast table, decisions sorted by date and ticker.
 
     Raises ValueError where the table holds several models, or a decision lacks a horizon or has it twice.
     """
     if (models := table["model"].n_unique()) > 1:
         raise ValueError(f"quantile_array: one model at a time, the table holds {models}")
-    wanted = table.filter(pl.col("horizon").is_in(list(horizons))).sort("date", "ticker", "horizon")
-    width = len(horizons)
-    decisions = wanted.select("date", "ticker").unique(maintain_order=True)
-    expected = np.tile(np.sort(np.asarray(horizons)), len(decisions))
-    if not np.array_equal(wanted["horizon"].to_numpy(), expected):
+    rows = table.filter(pl.col("horizon").is_in(list(HORIZONS))).sort("date", "ticker", "horizon")
+    decisions = rows.select("date", "ticker").unique(maintain_order=True)
+    expected = np.tile(HORIZONS, len(decisions))
+    if not np.array_equal(rows["horizon"].to_numpy(), expected):
         raise ValueError(
-            f"quantile_array: {len(decisions)} decisions need horizons {sorted(horizons)} once each "
-            f"({len(expected)} rows), the table has {len(wanted)} rows of them"
+            f"quantile_array: {len(decisions)} decisions need horizons {list(HORIZONS)} once each "
+            f"({len(expected)} rows), the table has {len(rows)} rows of them"
         )
-    shape = (len(decisions), width)
-    back = np.argsort(np.argsort(np.asarray(horizons)))  # columns come sorted; give them in the caller's order
+    shape = (len(decisions), len(HORIZONS))
     return ForecastArrays(
         date=decisions["date"].to_numpy(),
         ticker=decisions["ticker"].to_numpy().astype(np.str_),
-        horizons=tuple(horizons),
-        quantiles=wanted.select(QUANTILE_COLUMNS).to_numpy().reshape(*shape, -1)[:, back],
-        mean=wanted["mean"].to_numpy().reshape(shape)[:, back],
-        sigma=wanted["sigma"].to_numpy().reshape(shape)[:, back],
-        y=wanted["y"].fill_null(float("nan")).to_numpy().reshape(shape)[:, back],
+        quantiles=rows.select(QUANTILE_COLUMNS).to_numpy().reshape(*shape, -1),
+        mean=rows["mean"].to_numpy().reshape(shape),
+        sigma=rows["sigma"].to_numpy().reshape(shape),
+        y=rows["y"].fill_null(float("nan")).to_numpy().reshape(shape),
     )
 
 

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from forecast_assets.core.evaluation.significance import NAN, Floats, optimal_block
-from forecast_assets.core.scores.trading import EPS
+from forecast_assets.core.evaluation.significance import NAN, optimal_block
+from forecast_assets.core.scores.trading import EPS, Floats
 
 
 class Superiority(NamedTuple):
-    """Hansen's test of superior predictive ability and its stepwise companion."""
+    """Hansen's test of superior predictive ability and its stepwise companion (StepM)."""
 
-    p_value: float
-    """That none of the candidates is better than the reference ("consistent" p value); NaN without candidates."""
-    better: tuple[str, ...]
-    """Candidates better than the reference with the family-wise error at ``1 - level`` (StepM)."""
+    p_value: float  # that no candidate is better than the reference ("consistent" p value); NaN without candidates
+    better: tuple[str, ...]  # candidates better than the reference with the family-wise error at ``1 - level``
 
 
 def superior_ability(
@@ -31,39 +29,31 @@ def superior_ability(
     (T,), ``losses`` (T, K). Each difference is scaled by its daily standard deviation, so that a noisy candidate does not
     dominate (arch compares raw means). A candidate whose difference never varies is left out.
     """
+    from arch.bootstrap import SPA
+
     base, table = np.asarray(reference, dtype=np.float64), np.asarray(losses, dtype=np.float64)
     _check(table, names)
     excess = table - base[:, None]
-    left = np.flatnonzero(excess.std(axis=0) > EPS)
+    deviation = excess.std(axis=0)
+    left = np.flatnonzero(deviation > EPS)
     if not left.size:
         return Superiority(NAN, ())
-    excess = excess / np.where(excess.std(axis=0) > EPS, excess.std(axis=0), 1.0)
+    excess = excess / np.where(deviation > EPS, deviation, 1.0)
     block = optimal_block(excess[:, left])
-    better: list[int] = []
-    p_value, found = _spa(excess[:, left], block=block, samples=samples, seed=seed, size=1.0 - level)
-    while found:  # arch's own StepM stops with an error once every candidate is better
-        better += [int(left[k]) for k in found]
-        left = np.setdiff1d(left, better)
-        if not left.size:
-            break
-        _, found = _spa(excess[:, left], block=block, samples=samples, seed=seed, size=1.0 - level)
+
+    def spa(columns: NDArray[np.intp]) -> tuple[float, list[int]]:
+        """Return the consistent p value that none of the columns has a negative mean, and those that reject it."""
+        rng = np.random.default_rng(seed)
+        test = SPA(np.zeros(len(excess)), excess[:, columns], block, samples, bootstrap="stationary", seed=rng)
+        test.compute()
+        return float(test.pvalues["consistent"]), [int(columns[k]) for k in test.better_models(1.0 - level)]
+
+    p_value, better = spa(left)
+    found = better
+    while found and (left := np.setdiff1d(left, better)).size:  # arch's own StepM fails once all are better
+        _, found = spa(left)
+        better = better + found
     return Superiority(p_value, tuple(names[k] for k in sorted(better)))
-
-
-def _spa(excess: Floats, *, block: int, samples: int, seed: int, size: float) -> tuple[float, list[int]]:
-    """Return the consistent p value that no column of (T, K) has a negative mean, and the columns that reject it."""
-    from arch.bootstrap import SPA
-
-    test = SPA(
-        np.zeros(len(excess)),
-        excess,
-        block_size=block,
-        reps=samples,
-        bootstrap="stationary",
-        seed=np.random.default_rng(seed),
-    )
-    test.compute()
-    return float(test.pvalues["consistent"]), [int(k) for k in test.better_models(size)]
 
 
 def confidence_set(
@@ -84,22 +74,13 @@ def confidence_set(
             kept.append(k)
     if len(kept) < 2:
         return {names[k]: 1.0 for k in kept}
-    table = table[:, kept]
-    table = table / float(table.std())
-    test = MCS(
-        table,
-        size=1.0 - level,
-        reps=samples,
-        block_size=optimal_block(table - table.mean(axis=1, keepdims=True)),
-        method="R",
-        bootstrap="stationary",
-        seed=np.random.default_rng(seed),
-    )
+    table = table[:, kept] / float(table[:, kept].std())
+    block = optimal_block(table - table.mean(axis=1, keepdims=True))
+    rng = np.random.default_rng(seed)
+    test = MCS(table, 1.0 - level, samples, block, method="R", bootstrap="stationary", seed=rng)
     test.compute()
-    p_values = test.pvalues["Pvalue"]
-    included: list[int] = [int(str(k)) for k in test.included]
-    order = sorted(included, key=lambda k: float(table[:, k].mean()))
-    return {names[kept[k]]: float(p_values.loc[k]) for k in order}
+    order = sorted((int(str(k)) for k in test.included), key=lambda k: float(table[:, k].mean()))
+    return {names[kept[k]]: float(test.pvalues["Pvalue"].loc[k]) for k in order}
 
 
 def _check(table: Floats, names: Sequence[str]) -> None:

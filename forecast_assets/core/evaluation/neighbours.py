@@ -9,11 +9,8 @@ import polars as pl
 if TYPE_CHECKING:  # its module imports torch
     from forecast_assets.core.models.attribution import Attribution
 
-SHOWN = 12
-"""Tickers in the table: those whose forecasts neighbours changed most."""
-
-NAMED_NEIGHBOURS = 3
-"""Neighbours listed of each."""
+SHOWN = 12  # tickers in the table: those whose forecasts neighbours changed most
+NAMED_NEIGHBOURS = 3  # neighbours listed of each
 
 
 def neighbour_table(*, date: dt.date, attributions: "Mapping[str, Sequence[Attribution]]") -> pl.DataFrame:
@@ -27,15 +24,8 @@ def neighbour_table(*, date: dt.date, attributions: "Mapping[str, Sequence[Attri
         for ticker, several in attributions.items()
         for rank, one in enumerate(several, start=1)
     ]
-    schema = {
-        "date": pl.Date,
-        "ticker": pl.String,
-        "rank": pl.Int32,
-        "neighbour": pl.String,
-        "correlation": pl.Float64,
-        "added": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    schema = {"date": pl.Date, "ticker": pl.String, "rank": pl.Int32, "neighbour": pl.String}
+    return pl.DataFrame(rows, schema={**schema, "correlation": pl.Float64, "added": pl.Float64}, orient="row")
 
 
 def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, listed: int = NAMED_NEIGHBOURS) -> list[dict[str, Any]]:
@@ -44,15 +34,9 @@ def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, listed: int = NAMED_N
     """
     totals = table.group_by("ticker").agg(total=pl.col("added").sum(), size=pl.col("added").abs().sum())
     chosen = totals.sort(["size", "ticker"], descending=[True, False]).head(shown)
-    return [
-        {
-            "ticker": ticker,
-            "date": table["date"][0],
-            "total": total,
-            "neighbours": table.filter(pl.col("ticker") == ticker, pl.col("rank") <= listed)
-            .sort("rank")
-            .select("neighbour", "correlation", "added")
-            .to_dicts(),
-        }
-        for ticker, total in chosen.select("ticker", "total").iter_rows()
-    ]
+    found = []
+    for ticker, total in chosen.select("ticker", "total").iter_rows():
+        first = table.filter(pl.col("ticker") == ticker, pl.col("rank") <= listed).sort("rank")
+        neighbours = first.select("neighbour", "correlation", "added").to_dicts()
+        found.append({"ticker": ticker, "date": table["date"][0], "total": total, "neighbours": neighbours})
+    return found

@@ -9,17 +9,14 @@ from numpy.typing import ArrayLike
 from forecast_assets.core.evaluation.significance import NAN
 from forecast_assets.core.scores.trading import EPS, sharpe
 
-BLOCKS = 10
-"""Blocks of the cross-validation: 252 ways to take half of them, and half a year each on five years of sessions."""
+BLOCKS = 10  # of the cross-validation: 252 ways to take half of them, and half a year each on five years of sessions
 
 
 class Overfitting(NamedTuple):
-    """Out-of-sample rank of the best in sample, over all symmetric splits of the history."""
+    """Out-of-sample rank of the best in sample over all symmetric splits of the history; ``probability`` is PBO."""
 
-    probability: float
-    """Share of splits in which the best in sample is in the lower half out of sample (PBO); 0.5 is pure noise."""
-    rank: float
-    """Median relative rank out of sample of the best in sample: 1 is the best, 0.5 the middle."""
+    probability: float  # share of splits in which the best in sample is in the lower half out of sample; 0.5 is noise
+    rank: float  # median relative rank out of sample of the best in sample: 1 is the best, 0.5 the middle
     candidates: int
     splits: int
 

@@ -4,16 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from forecast_assets.core.scores.trading import EPS
-
-Floats = NDArray[np.float64]
+from forecast_assets.core.scores.trading import EPS, Floats
 
 NAN = float("nan")
-
-MIN_SESSIONS = 20
-"""Fewer sessions do not show dependence and are resampled one by one."""
+MIN_SESSIONS = 20  # fewer do not show dependence and are resampled one by one
 
 
 class Interval(NamedTuple):

@@ -21,19 +21,17 @@ Kind = Literal["fit", "look"]
 class Trial:
     """One line of the trial log."""
 
-    id: str
-    """Digest of inputs and seed."""
+    id: str  # digest of inputs and seed
     kind: Kind
     model: str
-    spec: str
-    """Digest of the settings."""
+    spec: str  # digest of the settings
     seed: int | None
     fold: str | None
-    score: float | None
-    """Validation pinball of a fit; None for a test-set evaluation, and for a fit that ended before it."""
+    score: (
+        float | None
+    )  # validation pinball of a fit; None for a test-set evaluation, and for a fit that ended before it
     pruned: bool
-    when: str
-    """UTC, ISO 8601."""
+    when: str  # UTC, ISO 8601
 
     def as_record(self) -> dict[str, Any]:
         """Return the trial in JSON's types."""
@@ -74,10 +72,8 @@ class TrialCount:
     fits: int
     looks: int
     declared: int
-    sharpe_variance: float
-    """Variance of the Sharpe ratio per session, over the trials whose returns are known."""
-    sharpes: int
-    """The number of those."""
+    sharpe_variance: float  # of the Sharpe ratio per session, over the trials whose returns are known
+    sharpes: int  # the number of those
 
     @property
     def total(self) -> int:

@@ -45,14 +45,13 @@ def ablation(
     horizons = losses.scores["horizon"].unique().sort().to_list()
     shown = [name for name in models if name in have]
 
-    def ratios(model: str, other: str) -> dict[str, Any]:
-        pair = losses.pair(model, other)
-        overall = ratio_interval(pair, horizons=horizons, spec=spec)
-        by_horizon = {h: ratio_interval(pair, horizons=[h], spec=spec) for h in horizons}
-        return pinball_verdict(model, other, overall, by_horizon, digits=4)
+    def against(model: str, other: str) -> dict[str, Any]:
+        interval = ratio_interval(losses.pair(model, other), horizons=horizons, spec=spec)
+        return {"model": model, "rival": other, **dict(zip(("ratio", "low", "high"), interval, strict=True))}
 
     steps = [
-        ratios(model, other) | {"model": model, "claim": what}
+        pinball_verdict(model, other, losses.pair(model, other), horizons=horizons, spec=spec, digits=4)
+        | {"model": model, "claim": what}
         for model, other, what in STEPS
         if model in have and other in have
     ]
@@ -71,24 +70,12 @@ def ablation(
         "verdicts": steps,
         "scores": rows.filter(pl.col("year").is_null()).drop("year").to_dicts(),
         "scores_by_year": rows.filter(pl.col("year").is_not_null()).to_dicts(),
-        "against_each_other": [
-            {"model": model, "rival": other, **_estimate(losses, model, other, horizons=horizons, spec=spec)}
-            for model in shown
-            for other in shown
-            if model != other
-        ],
+        "against_each_other": [against(model, other) for model in shown for other in shown if model != other],
         "comparisons": comparisons(losses, model="ensemble", baseline=baseline, spec=spec),
         "newcomers": list(new_listings),
     }
     found: dict[str, Any] = plain(summary)
     return found
-
-
-def _estimate(
-    losses: DailyLosses, model: str, other: str, *, horizons: Sequence[int], spec: ResamplingSpec
-) -> dict[str, float]:
-    interval = ratio_interval(losses.pair(model, other), horizons=horizons, spec=spec)
-    return {"ratio": interval.estimate, "low": interval.low, "high": interval.high}
 
 
 def new_listing_scores(rows: pl.DataFrame, *, since: dt.date, baseline: str) -> list[dict[str, Any]]:

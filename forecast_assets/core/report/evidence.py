@@ -13,19 +13,15 @@ from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.multiple_testing import confidence_set, superior_ability
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe, expected_max_sharpe
 from forecast_assets.core.evaluation.significance import diebold_mariano
-from forecast_assets.core.evaluation.trials import TrialCount, TrialLog, count_trials
+from forecast_assets.core.evaluation.trials import TrialLog, count_trials
 from forecast_assets.core.report.formats import decimal, p_value, percent
 from forecast_assets.core.report.titles import listed, title
 from forecast_assets.core.report.verdicts import verdict
 from forecast_assets.core.scores.trading import sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec, VerdictSpec
 
-LATE = "/late"
-"""Suffix of the variant that trades one session later than the rules say."""
-
-NOT_CHOSEN = (EQUAL_WEIGHT, "random_walk")
-"""Benchmarks that are not candidates for selection."""
-
+LATE = "/late"  # suffix of the variant that trades one session later than the rules say
+NOT_CHOSEN = (EQUAL_WEIGHT, "random_walk")  # benchmarks that are not candidates for selection
 SESSIONS_PER_BLOCK = 20
 CONFIDENCE = 0.95
 OVERFITTING_LIMIT = 0.05
@@ -35,16 +31,12 @@ OVERFITTING_LIMIT = 0.05
 class Books:
     """The simulated books: tables of all years, one below the other."""
 
-    joined: pl.DataFrame
-    """Daily table of the strategies, changes of year charged."""
-    daily: pl.DataFrame
-    """The same with every year from cash, as the variants are."""
-    variants: pl.DataFrame
-    """Daily table of single fits and of the late book; every year from cash."""
+    joined: pl.DataFrame  # daily table of the strategies, changes of year charged
+    daily: pl.DataFrame  # the same with every year from cash, as the variants are
+    variants: pl.DataFrame  # daily table of single fits and of the late book; every year from cash
     positions: pl.DataFrame
     trades: pl.DataFrame
-    liquid: pl.DataFrame
-    """As from ``robustness.liquidity``, of the days and tickers that traded."""
+    liquid: pl.DataFrame  # as from ``robustness.liquidity``, of the days and tickers that traded
 
 
 def evidence(
@@ -92,24 +84,21 @@ def selection(
     per_year = sessions_per_year(dates.to_numpy())
     sharpes = [sharpe(returns[:, k], sessions_per_year=per_year) for k in range(len(names))]
     count = count_trials(trial_log, rules.declared_trials, candidate_sharpes=sharpes, sessions_per_year=per_year)
-    trials = max(count.total, 1)
+    counts, trials = asdict(count), max(count.total, 1)
+    variance = counts.pop("sharpe_variance")
     own = books.joined.filter(pl.col("strategy") == model).sort("date")["net_return"].to_numpy()
     blocks = rules.overfitting_blocks
-    overfitting = None
-    if len(returns) >= SESSIONS_PER_BLOCK * blocks:
-        overfitting = backtest_overfitting(returns, blocks=blocks)._asdict()
-    superiority = superior_ability(
-        np.zeros(len(returns)), -returns, names=names, samples=spec.bootstrap_samples, seed=spec.seed
-    )
+    testable = len(returns) >= SESSIONS_PER_BLOCK * blocks
+    options: dict[str, Any] = {"names": names, "samples": spec.bootstrap_samples, "seed": spec.seed}
+    superiority = superior_ability(np.zeros(len(returns)), -returns, **options)
     return {
-        "trials": _counted(count, per_year=per_year),
+        "trials": {**counts, "total": count.total, "sharpe_deviation": (variance * per_year) ** 0.5},
         "candidates": names,
-        "deflated_sharpe": deflated_sharpe(own, trials=trials, trial_sharpe_variance=count.sharpe_variance),
-        "hurdle_sharpe": expected_max_sharpe(trials=trials, trial_sharpe_variance=count.sharpe_variance)
-        * per_year**0.5,
+        "deflated_sharpe": deflated_sharpe(own, trials=trials, trial_sharpe_variance=variance),
+        "hurdle_sharpe": expected_max_sharpe(trials=trials, trial_sharpe_variance=variance) * per_year**0.5,
         "sharpe": sharpe(own, sessions_per_year=per_year),
-        "overfitting": overfitting,
-        "against_cash": {"p_value": superiority.p_value, "better": superiority.better},
+        "overfitting": backtest_overfitting(returns, blocks=blocks)._asdict() if testable else None,
+        "against_cash": superiority._asdict(),
     }
 
 
@@ -119,38 +108,26 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
     Returns Diebold-Mariano of ``model`` against each other one; SPA and StepM of all against ``baseline``; the model
     confidence set of all.
     """
-    wide = losses.shared
-    names = [name for name in wide.columns if name not in ("horizon", "date")]
+    names = [name for name in losses.shared.columns if name not in ("horizon", "date")]
+    others = [name for name in names if name != baseline]
+    rivals = [name for name in names if name != model] if model in names else []
+    options: dict[str, Any] = {"samples": spec.bootstrap_samples, "seed": spec.seed}
     entries = []
-    for (horizon,), rows in wide.group_by("horizon", maintain_order=True):
-        table = rows.select(names).to_numpy()
-        if len(table) <= 2 * int(horizon) + 1:
+    for (horizon,), rows in losses.shared.group_by("horizon", maintain_order=True):
+        if rows.height <= 2 * int(horizon) + 1:
             continue  # too few matured days for a test
-        pairs = [name for name in names if name != model] if model in names else []
-        column = names.index(model) if pairs else 0
-        options: dict[str, Any] = {"samples": spec.bootstrap_samples, "seed": spec.seed}
-        others = [k for k, name in enumerate(names) if name != baseline]
-        reference = table[:, names.index(baseline)]
-        better = superior_ability(reference, table[:, others], names=[names[k] for k in others], **options)
+        better = superior_ability(rows[baseline].to_numpy(), rows.select(others).to_numpy(), names=others, **options)
+        tests = [diebold_mariano(rows[model] - rows[other], horizon_sessions=int(horizon)) for other in rivals]
+        best = confidence_set(rows.select(names).to_numpy(), names=names, **options)
         entries.append(
             {
                 "horizon": horizon,
-                "days": len(table),
+                "days": rows.height,
                 "diebold_mariano": [
-                    {
-                        "rival": other,
-                        **diebold_mariano(
-                            table[:, column] - table[:, names.index(other)],
-                            horizon_sessions=int(horizon),
-                        )._asdict(),
-                    }
-                    for other in pairs
+                    {"rival": name, **test._asdict()} for name, test in zip(rivals, tests, strict=True)
                 ],
-                "against_baseline": {"p_value": better.p_value, "better": better.better},
-                "confidence_set": [
-                    {"model": name, "p_value": p_value}
-                    for name, p_value in confidence_set(table, names=names, **options).items()
-                ],
+                "against_baseline": better._asdict(),
+                "confidence_set": [{"model": name, "p_value": p_value} for name, p_value in best.items()],
             }
         )
     return entries
@@ -169,12 +146,6 @@ def robustness(books: Books, *, model: str) -> dict[str, Any]:
         "delay": delayed(daily, late) if late.height else None,
         "halves": universe_halves(daily, positions, trades),
     }
-
-
-def _counted(count: TrialCount, *, per_year: float) -> dict[str, Any]:
-    fields = asdict(count)
-    deviation = (fields.pop("sharpe_variance") * per_year) ** 0.5
-    return {**fields, "total": count.total, "sharpe_deviation": deviation}
 
 
 def selection_verdicts(found: Mapping[str, Any], *, model: str) -> list[dict[str, Any]]:

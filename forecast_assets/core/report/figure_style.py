@@ -106,12 +106,7 @@ def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) 
     for k, (place, name) in enumerate(zip(spread(places, gap=gap), names, strict=True)):
         inside = min(max(place, k * gap), 1.0 - (len(names) - 1 - k) * gap)
         plot.annotate(
-            numbers[name],
-            (1.015, inside),
-            xycoords="axes fraction",
-            va="center",
-            fontsize=SMALL,
-            color=colour[name],
+            numbers[name], (1.015, inside), xycoords="axes fraction", va="center", fontsize=SMALL, color=colour[name]
         )
     list_below(plot, [name for name in colour if name in ends], colour=colour)
 
@@ -176,13 +171,10 @@ def to_svg(figure: "Figure") -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     label = html.escape(str(figure.get_label()), quote=True)
-    return re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
-        rf'<svg role="img" aria-label="{_literal(label)}" viewBox="\1" '
-        r'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">',
-        svg,
-        count=1,
-    ).strip()
+    tag = re.search(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', svg)
+    assert tag is not None  # matplotlib writes one
+    start = f'<svg role="img" aria-label="{label}" viewBox="{tag[1]}" xmlns="http://www.w3.org/2000/svg" '
+    return f'{start}xmlns:xlink="http://www.w3.org/1999/xlink">{svg[tag.end() :]}'.strip()
 
 
 def to_png(figure: "Figure") -> bytes:
@@ -197,8 +189,3 @@ def _settle(figure: "Figure") -> None:
     """Fix the layout: a second one would start from the first and move things slightly."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-
-
-def _literal(text: str) -> str:
-    """Return the text for a replacement string, in which a backslash would be an escape."""
-    return text.replace("\\", "\\\\")

@@ -24,25 +24,19 @@ from forecast_assets.core.report.figure_style import (
     percent,
     wrapped,
 )
-from forecast_assets.core.report.formats import session_count
+from forecast_assets.core.report.formats import points, session_count
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.scores.quantile import pit
-from forecast_assets.core.scores.trading import drawdown
+from forecast_assets.core.scores.trading import Floats, drawdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
-
 LUMINANCE = (0.2126, 0.7152, 0.0722)
-SHOWN = 12
-"""Variables that are drawn, of those that a network selects from."""
-
+SHOWN = 12  # variables that are drawn, of those that a network selects from
 DENSE_COLUMNS = 9
-ROW = 0.36
-"""Inches of a row with a label of two lines."""
-
+ROW = 0.36  # inches of a row with a label of two lines
 EQUITY_STEPS = ((1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,))
 
 
@@ -88,9 +82,8 @@ def _strategy_lines(
     for name in reversed(strategies):  # the first one is drawn on top
         rows = daily.filter(pl.col("strategy") == name).sort("date")
         if len(line := height(rows["net_return"].to_numpy())):
-            plot.plot(
-                rows["date"].to_numpy()[: len(line)], line, color=colour[name], linewidth=widths[name != strategies[0]]
-            )
+            dates, width = rows["date"].to_numpy()[: len(line)], widths[name != strategies[0]]
+            plot.plot(dates, line, color=colour[name], linewidth=width)
             ends[name] = float(line[-1])
     return ends
 
@@ -129,45 +122,47 @@ def coverage_by_year(coverage: pl.DataFrame, *, model: str) -> "Figure":
     ``coverage``: model, horizon, year, coverage_95, coverage_90.
     """
     rows = coverage.filter(pl.col("model") == model)
-    horizons = sorted(rows["horizon"].unique().to_list())
-    figure, plots = canvas(
-        f"Coverage of the 95 % and 90 % bands: {title(model)}", height=2.9, panels=max(len(horizons), 1)
-    )
-    for plot, horizon in zip(plots, horizons, strict=False):
-        of_horizon = rows.filter(pl.col("horizon") == horizon).sort("year")
+    bands = (("95 %", "coverage_95", 0.95, PALETTE[0], "o"), ("90 %", "coverage_90", 0.90, PALETTE[1], "s"))
+    figure, plots, tables = _horizon_panels(f"Coverage of the 95 % and 90 % bands: {title(model)}", rows, height=2.9)
+    for plot, table in zip(plots, tables, strict=False):
+        of_horizon = table.sort("year")
         years = of_horizon["year"].to_numpy()
-        for column, nominal, colour, marker in (
-            ("coverage_95", 0.95, PALETTE[0], "o"),
-            ("coverage_90", 0.90, PALETTE[1], "s"),
-        ):
+        for _, column, nominal, colour, marker in bands:
             plot.axhline(nominal, color=colour, linewidth=1, linestyle=(0, (4, 3)))
             plot.plot(years, of_horizon[column].to_numpy(), marker, color=colour, markersize=5)
-        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
         shown = years[:: 1 + len(years) // 5]
         plot.set_xticks(shown, [f"'{year % 100:02d}" for year in shown])
         plot.set_xlim(years.min() - 0.6, years.max() + 0.6)
     plots[0].yaxis.set_major_formatter(lambda value, _: percent(value))
     low, high = plots[0].get_ylim()
     plots[0].set_ylim(min(low, 0.85), max(high, 0.99))
-    for text, level, colour in (("95 %", 0.95, PALETTE[0]), ("90 %", 0.90, PALETTE[1])):
+    for text, _, level, colour, _ in bands:
         plots[-1].annotate(
             text, (1.03, level), xycoords=("axes fraction", "data"), color=colour, va="center", fontsize=SMALL
         )
     return figure
 
 
+def _horizon_panels(
+    heading: str, rows: pl.DataFrame, *, height: float
+) -> "tuple[Figure, list[Axes], list[pl.DataFrame]]":
+    """Return a figure with a titled plot per horizon, and the rows of each; one empty plot without a row."""
+    horizons = sorted(rows["horizon"].unique().to_list())
+    figure, plots = canvas(heading, height=height, panels=max(len(horizons), 1))
+    for plot, horizon in zip(plots, horizons, strict=False):
+        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
+    return figure, plots, [rows.filter(pl.col("horizon") == horizon) for horizon in horizons]
+
+
 def pit_histograms(forecasts: pl.DataFrame, *, model: str) -> "Figure":
     """Draw where outcomes fall in the forecast distribution, per horizon: flat is calibrated, a hump is too wide."""
     rows = forecasts.filter((pl.col("model") == model) & (pl.col("split") == "test") & pl.col("y").is_not_null())
-    horizons = sorted(rows["horizon"].unique().to_list())
-    figure, plots = canvas(f"Probability integral transform: {title(model)}", height=2.5, panels=max(len(horizons), 1))
-    for plot, horizon in zip(plots, horizons, strict=False):
-        of_horizon = rows.filter(pl.col("horizon") == horizon)
+    figure, plots, tables = _horizon_panels(f"Probability integral transform: {title(model)}", rows, height=2.5)
+    for plot, of_horizon in zip(plots, tables, strict=False):
         places = pit(of_horizon["y"].to_numpy(), of_horizon.select(QUANTILE_COLUMNS).to_numpy(), levels=QUANTILES)
         share, edges = np.histogram(places, bins=10, range=(0.0, 1.0))
         plot.bar(edges[:-1], share / max(share.sum(), 1), width=0.1, align="edge", color=PALETTE[0], edgecolor="white")
         plot.axhline(0.1, color=PALETTE[1], linewidth=1.4, linestyle=(0, (4, 3)))
-        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
         plot.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
         plot.locator_params(axis="y", steps=[1, 2, 5, 10])
     plots[0].yaxis.set_major_formatter(lambda value, _: percent(value))
@@ -182,7 +177,7 @@ def fan_chart(prices: pl.DataFrame, forecasts: pl.DataFrame, *, ticker: str, dat
     or the model no forecast on that day.
     """
     path = prices.filter(pl.col("ticker") == ticker).sort("date")
-    rows = forecasts.filter((pl.col("ticker") == ticker) & (pl.col("date") == date) & (pl.col("model") == model)).sort(
+    rows = forecasts.filter(pl.col("ticker") == ticker, pl.col("date") == date, pl.col("model") == model).sort(
         "horizon"
     )
     at = path["date"].index_of(date)
@@ -205,11 +200,8 @@ def fan_chart(prices: pl.DataFrame, forecasts: pl.DataFrame, *, ticker: str, dat
     plot.axvline(0, color=MUTED, linewidth=0.8)
     plot.set_xlim(-60, ahead[-1] * 1.05)
     plot.set_xlabel("sessions from the forecast", fontsize=SMALL, color=MUTED)
-    for place, text, tint in (
-        (0.02, "close before", INK),
-        (0.3, "bands 95, 90, 50 %", PALETTE[0]),
-        (0.66, "close after", PALETTE[1]),
-    ):
+    legend = ((0.02, "close before", INK), (0.3, "bands 95, 90, 50 %", PALETTE[0]), (0.66, "close after", PALETTE[1]))
+    for place, text, tint in legend:
         plot.annotate(text, (place, 1.02), xycoords="axes fraction", fontsize=SMALL, color=tint)
     return figure
 
@@ -222,17 +214,16 @@ def training_curves(curves: pl.DataFrame) -> "Figure":
     from matplotlib.ticker import MaxNLocator
 
     figure, plots = canvas("Training by epoch", height=2.8, panels=2, shared_scale=False)
-    fits = curves["fit"].cast(pl.String).unique(maintain_order=True).to_list()
-    colour = colours(fits)
-    for plot, column, heading in zip(
-        plots, ("train_loss", "validation_pinball"), ("training loss", "validation pinball"), strict=True
-    ):
-        for name in fits:
-            rows = curves.filter(pl.col("fit").cast(pl.String) == name).sort("epoch")
+    colour = colours(curves["fit"].cast(pl.String).unique(maintain_order=True).to_list())
+    curves = curves.with_columns(pl.col("fit").cast(pl.String)).sort("epoch", maintain_order=True)
+    losses = {"train_loss": "training loss", "validation_pinball": "validation pinball"}
+    for plot, (column, heading) in zip(plots, losses.items(), strict=True):
+        for name in colour:
+            rows = curves.filter(pl.col("fit") == name)
             plot.plot(rows["epoch"].to_numpy(), rows[column].to_numpy(), "o-", color=colour[name], markersize=3)
         plot.set_title(heading, fontsize=SMALL, color=INK)
         plot.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    last = curves.sort("epoch").group_by(pl.col("fit").cast(pl.String)).agg(pl.col("validation_pinball").last())
+    last = curves.group_by("fit").agg(pl.col("validation_pinball").last())
     label_ends(plots[-1], {name: end for name, end in last.iter_rows() if np.isfinite(end)}, colour=colour)
     return figure
 
@@ -243,17 +234,13 @@ def pinball_ratios(ratios: pl.DataFrame, *, models: Sequence[str], baseline: str
     ``ratios``: model, horizon, ratio, low, high (the interval may be null). Models from top to bottom in the order
     given.
     """
-    horizons = sorted(ratios["horizon"].unique().to_list())
     heading = f"Pinball loss over that of {title(baseline)}"
-    figure, plots = canvas(heading, height=1.1 + ROW * len(models), panels=len(horizons))
+    figure, plots, tables = _horizon_panels(heading, ratios, height=1.1 + ROW * len(models))
     order = pl.DataFrame({"model": list(models)})
-    for plot, horizon in zip(plots, horizons, strict=True):
-        rows = order.join(ratios.filter(pl.col("horizon") == horizon), on="model", how="left")
-        ratio, low, high = (
-            rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("ratio", "low", "high")
-        )
-        _intervals(plot, ratio, low, high, labels=[wrapped(name) for name in models])
-        plot.set_title(session_count(horizon), fontsize=SMALL, color=INK)
+    numbers = pl.col("ratio", "low", "high").cast(pl.Float64).fill_null(np.nan)
+    for plot, table in zip(plots, tables, strict=False):
+        rows = order.join(table, on="model", how="left").select(numbers)
+        _intervals(plot, *rows.to_numpy().T, labels=[wrapped(name) for name in models])
         plot.locator_params(axis="x", nbins=2)
     return figure
 
@@ -284,13 +271,9 @@ def step_ratios(steps: Sequence[Mapping[str, Any]]) -> "Figure":
     ``steps``: model, rival, estimate, low, high (NaN or None where undefined).
     """
     heading = "Ratio of pinball losses with its 95 % interval"
-    figure, plots = canvas(heading, height=1.1 + ROW * len(steps), panels=1)
-    ratio, low, high = (
-        np.array([float("nan") if step[name] is None else step[name] for step in steps])
-        for name in ("estimate", "low", "high")
-    )
-    labels = [f"{title(step['model'])}\nvs {title(step['rival'])}" for step in steps]
-    _intervals(plots[0], ratio, low, high, labels=labels)
+    figure, (plot,) = canvas(heading, height=1.1 + ROW * len(steps), panels=1)
+    numbers = np.array([[step[name] for step in steps] for name in ("estimate", "low", "high")], dtype=np.float64)
+    _intervals(plot, *numbers, labels=[f"{title(step['model'])}\nvs {title(step['rival'])}" for step in steps])
     return figure
 
 
@@ -347,14 +330,7 @@ def _off_one(ratios: Floats) -> tuple[Floats, float, list[list[str]]]:
     values = 1.0 - ratios
     sizes = np.abs(values[np.isfinite(values)])
     reach = max(float(np.quantile(sizes, 0.9)) if sizes.size else 0.0, 1e-4)  # one bad model must not grey the rest
-    return values, reach, [[_off(value) for value in row] for row in values]
-
-
-def _off(value: float) -> str:
-    if not np.isfinite(value):
-        return ""
-    text = f"{-100 * value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\u2212")
+    return values, reach, [[points(-value) if np.isfinite(value) else "" for value in row] for row in values]
 
 
 def _heat_map(

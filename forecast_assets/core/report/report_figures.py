@@ -6,20 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.report.figures import (
-    coverage_by_year,
-    drawdown_curves,
-    equity_curves,
-    fan_chart,
-    pinball_ratios,
-    pit_histograms,
-    ratio_matrix,
-    ratios_by_year,
-    step_ratios,
-    training_curves,
-    weights_by_year,
-    yearly_returns,
-)
+from forecast_assets.core.report import figures as draw
 from forecast_assets.core.report.titles import title
 
 if TYPE_CHECKING:
@@ -49,21 +36,23 @@ def backtest_figures(
     models = [name for name in total["model"].unique(maintain_order=True) if name != summary["baseline"]]
     yearly = pl.DataFrame(summary["forecasts_by_year"], infer_schema_length=None)
     figures = {
-        "equity": equity_curves(daily, strategies=strategies),
-        "drawdown": drawdown_curves(daily, strategies=strategies),
-        "yearly": yearly_returns(daily, strategies=strategies),
-        "coverage": coverage_by_year(yearly, model=model),
-        "pit": pit_histograms(forecasts, model=model),
+        "equity": draw.equity_curves(daily, strategies=strategies),
+        "drawdown": draw.drawdown_curves(daily, strategies=strategies),
+        "yearly": draw.yearly_returns(daily, strategies=strategies),
+        "coverage": draw.coverage_by_year(yearly, model=model),
+        "pit": draw.pit_histograms(forecasts, model=model),
     }
     if models:
-        figures["pinball"] = pinball_ratios(total, models=models, baseline=summary["baseline"])
+        figures["pinball"] = draw.pinball_ratios(total, models=models, baseline=summary["baseline"])
     ticker, date = fan_subject(forecasts, model=model)
-    figures[f"fan:{ticker}"] = fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
+    figures[f"fan:{ticker}"] = draw.fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
     for entry in (summary.get("importance") or {"networks": []})["networks"]:
         weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
-        figures[f"importance:{entry['model']}"] = weights_by_year(weights, years=entry["years"], model=entry["model"])
+        figures[f"importance:{entry['model']}"] = draw.weights_by_year(
+            weights, years=entry["years"], model=entry["model"]
+        )
     if curves is not None and curves.height:
-        figures["training"] = training_curves(curves)
+        figures["training"] = draw.training_curves(curves)
     return figures
 
 
@@ -71,12 +60,12 @@ def ablation_figures(summary: dict[str, Any]) -> "dict[str, Figure]":
     """Return the figures of ``ablation.ablation``'s summary, under the names of ``render_ablation_report``."""
     figures = {}
     if summary["verdicts"]:
-        figures["steps"] = step_ratios(summary["verdicts"])
+        figures["steps"] = draw.step_ratios(summary["verdicts"])
     if len(summary["models"]) > 1:
-        figures["matrix"] = ratio_matrix(summary["against_each_other"], models=summary["models"])
+        figures["matrix"] = draw.ratio_matrix(summary["against_each_other"], models=summary["models"])
     if summary["scores_by_year"]:
         yearly = pl.DataFrame(summary["scores_by_year"], infer_schema_length=None)
-        figures["yearly"] = ratios_by_year(yearly, models=summary["models"], baseline=summary["baseline"])
+        figures["yearly"] = draw.ratios_by_year(yearly, models=summary["models"], baseline=summary["baseline"])
     return figures
 
 

@@ -18,7 +18,6 @@ from forecast_assets.core.report.verdicts import (
     coverage_verdict,
     pinball_verdict,
     ratio_interval,
-    require_strategies,
     return_difference_verdicts,
     sharpe_verdict,
 )
@@ -38,8 +37,7 @@ FACTS = (
 )
 """Facts of the run that the caller must give; further ones are printed too."""
 
-SEEN_YEARS = range(2019, 2026)
-"""Test years that were evaluated before this project began."""
+SEEN_YEARS = range(2019, 2026)  # test years that were evaluated before this project began
 
 
 def summarise(
@@ -71,20 +69,14 @@ def summarise(
     """
     if absent := [name for name in FACTS if name not in facts]:
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
-    require_strategies(daily, strategy=model)
+    if model not in (have := sorted(daily["strategy"].unique())):
+        raise BadInput(f"backtest report: no book of {model} among {have}; materialise backtest with it first")
     metrics = forecast_metrics(losses, baseline=baseline)
     if model not in metrics["model"]:
-        raise BadInput(
-            f"backtest report: no matured test forecast of {model}; have {metrics['model'].unique().to_list()}"
-        )
+        have = metrics["model"].unique().to_list()
+        raise BadInput(f"backtest report: no matured test forecast of {model}; have {have}")
     market = daily.filter(pl.col("strategy") == EQUAL_WEIGHT)
-    strategies = strategy_metrics(
-        daily,
-        market=market if market.height else None,
-        cost_bps=spec.cost_bps,
-        samples=spec.bootstrap_samples,
-        seed=spec.seed,
-    )
+    strategies = strategy_metrics(daily, market=market if market.height else None, spec=spec)
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     verdicts = [
@@ -94,6 +86,8 @@ def summarise(
         coverage_verdict(metrics, model=model),
         *(evidence["verdicts"] if evidence else []),
     ]
+    # Without a trial log, the fits behind the report.
+    trials = evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
     tested = losses.scores.filter(pl.col("model") == model)["date"]
     summary = {
         "facts": dict(facts),
@@ -115,7 +109,7 @@ def summarise(
         "importance": importance,
         "neighbours": list(neighbours),
         "not_tested": _not_tested(verdicts, evidence=evidence is not None),
-        "caveats": [*caveats, *general_caveats(years=years, trials=_trials(facts, evidence))],
+        "caveats": [*caveats, *general_caveats(years=years, trials=trials)],
     }
     return plain(summary)
 
@@ -138,14 +132,11 @@ def plain(value: Any) -> Any:
 def _pinball_verdicts(
     losses: DailyLosses, *, model: str, compared: Sequence[str], spec: BacktestSpec
 ) -> list[dict[str, Any]]:
-    have = losses.models
     horizons = losses.scores["horizon"].unique().sort().to_list()
     verdicts = []
-    for other in (name for name in compared if name in have and name != model):
+    for other in (name for name in compared if name in losses.models and name != model):
         pair = losses.pair(other, model).rename({"loss": "reference", "reference": "loss"})
-        overall = ratio_interval(pair, horizons=horizons, spec=spec)
-        by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
-        verdicts.append(pinball_verdict(model, other, overall, by_horizon))
+        verdicts.append(pinball_verdict(model, other, pair, horizons=horizons, spec=spec))
     return verdicts
 
 
@@ -157,9 +148,8 @@ def _with_intervals(metrics: pl.DataFrame, losses: DailyLosses, *, baseline: str
         pair = losses.pair(name, baseline)
         for horizon in total.filter(pl.col("model") == name)["horizon"]:
             found = ratio_interval(pair, horizons=[horizon], spec=spec) if name != baseline else Interval(1.0, 1.0, 1.0)
-            intervals.append(
-                {"model": name, "horizon": horizon, "pinball_ratio_low": found.low, "pinball_ratio_high": found.high}
-            )
+            ends = {"pinball_ratio_low": found.low, "pinball_ratio_high": found.high}
+            intervals.append({"model": name, "horizon": horizon, **ends})
     table = pl.DataFrame(intervals, schema_overrides={"horizon": total.schema["horizon"]}, infer_schema_length=None)
     return total.join(table, on=["model", "horizon"], how="left", maintain_order="left")
 
@@ -218,11 +208,6 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
         selection,
         "The MLP baseline's original: the baseline is a reimplementation; the original's own results are unknown.",
     ]
-
-
-def _trials(facts: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> Any:
-    """Return the trial log's count, or the fits behind the report where there is no log."""
-    return evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
 
 
 def general_caveats(*, years: Sequence[int], trials: Any) -> list[str]:

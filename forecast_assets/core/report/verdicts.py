@@ -10,14 +10,13 @@ import polars as pl
 
 from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
 from forecast_assets.core.backtest.costs import cost_in_words
-from forecast_assets.core.errors import BadInput
-from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval
+from forecast_assets.core.evaluation.significance import NAN, Interval, bootstrap_interval
 from forecast_assets.core.report.formats import decimal, percent, points, session_count
 from forecast_assets.core.report.titles import listed, title
+from forecast_assets.core.scores.trading import Floats
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 
-COVERAGE_95_RANGE = (0.92, 0.98)
-"""The criterion for the 95 % band, applied to every year and horizon."""
+COVERAGE_95_RANGE = (0.92, 0.98)  # the criterion for the 95 % band, applied to every year and horizon
 
 RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "naive": ("ensemble", "b0_mlp_naive", "the baseline traded daily without smoothing"),
@@ -25,9 +24,7 @@ RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "directional": ("ensemble_directional", "b0_mlp_directional", "both unhedged (not neutral within regions)"),
     "hedged": ("ensemble", "b0_mlp", "both beta-hedged (betas of past sessions only)"),
 }
-"""Versions of the comparison with the MLP baseline, fixed in advance: the ensemble's strategy, the baseline's, and how
-both are traded.
-"""
+"""Versions of the comparison, fixed in advance: the ensemble's strategy, the MLP baseline's, and how both are traded."""
 
 
 def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None = None) -> dict[str, Any]:
@@ -51,11 +48,10 @@ def return_difference_verdicts(daily: pl.DataFrame, *, market: str, spec: Backte
             sentence = f"Not simulated in this run: {listed(absent)}."
             verdicts.append(verdict(claim, "not tested", sentence) | {"version": version})
             continue
-        books = [daily.filter(pl.col("strategy") == name).sort("date") for name in (ensemble, baseline)]
-        if version == "hedged":
-            index = daily.filter(pl.col("strategy") == market)
-            books = [beta_hedge(book, index, cost_bps=spec.cost_bps) for book in books]
-        found = return_difference(books[0], books[1], samples=spec.bootstrap_samples, seed=spec.seed)
+        first, second, *index = (daily.filter(pl.col("strategy") == name).sort("date") for name in needed)
+        if index:
+            first, second = (beta_hedge(book, index[0], cost_bps=spec.cost_bps) for book in (first, second))
+        found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
         sentence = (
             f"{points(found.estimate)} [{points(found.low)}, {points(found.high)}] percentage points a year, net of "
             f"{cost_in_words(spec.cost_bps)} a side."
@@ -77,27 +73,28 @@ def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: Resam
     ``losses``: date, horizon, loss, reference - sums over the decisions of a day that both made. Days are resampled in
     blocks, all horizons together; only days on which every horizon has matured count.
     """
-    wide = losses.filter(pl.col("horizon").is_in(list(horizons))).pivot(
-        on="horizon", on_columns=list(horizons), index="date", values=["loss", "reference"]
-    )
-    table = (
-        wide.drop_nulls().sort("date").select(*[f"loss_{h}" for h in horizons], *[f"reference_{h}" for h in horizons])
-    )
-    if not table.height:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    count = len(horizons)
-    return bootstrap_interval(
-        table.to_numpy(),
-        lambda days: float((days[:, :count].sum(axis=0) / days[:, count:].sum(axis=0)).mean()),
-        samples=spec.bootstrap_samples,
-        seed=spec.seed,
-    )
+    matured = losses.filter(pl.col("horizon").is_in(list(horizons)))
+    wide = matured.pivot(on="horizon", on_columns=list(horizons), index="date", values=["loss", "reference"])
+    columns = [f"{name}_{horizon}" for name in ("loss", "reference") for horizon in horizons]
+    table = wide.drop_nulls().sort("date").select(columns).to_numpy()
+    if not len(table):
+        return Interval(NAN, NAN, NAN)
+
+    def mean_ratio(days: Floats) -> float:
+        return float((days[:, : len(horizons)].sum(axis=0) / days[:, len(horizons) :].sum(axis=0)).mean())
+
+    return bootstrap_interval(table, mean_ratio, samples=spec.bootstrap_samples, seed=spec.seed)
 
 
 def pinball_verdict(
-    model: str, other: str, overall: Interval, by_horizon: Mapping[int, Interval], *, digits: int = 3
+    model: str, other: str, pair: pl.DataFrame, *, horizons: Sequence[int], spec: ResamplingSpec, digits: int = 3
 ) -> dict[str, Any]:
-    """Return whether the model's forecasts beat another's, by their ratio of pinball losses (below 1 is better)."""
+    """Return whether the model's forecasts beat another's, by their ratio of pinball losses (below 1 is better).
+
+    ``pair``: losses of both as for ``ratio_interval``.
+    """
+    overall = ratio_interval(pair, horizons=horizons, spec=spec)
+    by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
     outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).verdict
     parts = "; ".join(f"{session_count(horizon)} {_ratio(ratio, digits)}" for horizon, ratio in by_horizon.items())
     sentence = f"Ratio of pinball losses, below 1 is better: {_ratio(overall, digits)} on average; {parts}."
@@ -113,11 +110,7 @@ def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
     yearly, overall = rows.filter(pl.col("year").is_not_null()), rows.filter(pl.col("year").is_null()).sort("horizon")
     if not yearly.height:
         return verdict(claim, "not tested", "No forecast of a test year has matured.")
-    worst = (
-        yearly.with_columns(distance=(pl.col("coverage_95") - 0.95).abs())
-        .sort("distance", "year", "horizon")
-        .row(-1, named=True)
-    )
+    worst = yearly.sort((pl.col("coverage_95") - 0.95).abs(), "year", "horizon").row(-1, named=True)
     inside = yearly["coverage_95"].is_between(low, high)
     parts = "; ".join(
         f"{session_count(row['horizon'])}: 95 % band {percent(row['coverage_95'])}, 90 % band {percent(row['coverage_90'])}"
@@ -132,24 +125,15 @@ def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
 
 def sharpe_verdict(row: Mapping[str, Any], *, strategy: str) -> dict[str, Any]:
     """Return whether the book earned anything net of costs; ``row``: the strategy's scores over all years."""
-    values = [row[name] if row[name] is not None else float("nan") for name in ("sharpe", "sharpe_low", "sharpe_high")]
-    interval = Interval(*values)
+    interval = Interval(*(NAN if row[name] is None else row[name] for name in ("sharpe", "sharpe_low", "sharpe_high")))
     hedged = "" if row["hedged_sharpe"] is None else f"; beta-hedged {decimal(row['hedged_sharpe'])}"
     sentence = (
         f"Net Sharpe ratio {decimal(interval.estimate)} [{decimal(interval.low)}, {decimal(interval.high)}]{hedged}."
         if interval.estimate == interval.estimate
         else "Nothing was ever held: the Sharpe ratio is undefined."
     )
-    return verdict(
-        f"Trading: {title(strategy)}, net of costs, against holding cash", interval.verdict, sentence, interval
-    )
-
-
-def require_strategies(daily: pl.DataFrame, *, strategy: str) -> None:
-    """Raise BadInput where the daily table lacks the strategy the report is about."""
-    if strategy not in daily["strategy"].unique():
-        have = sorted(daily["strategy"].unique())
-        raise BadInput(f"backtest report: no book of {strategy} among {have}; materialise backtest with it first")
+    claim = f"Trading: {title(strategy)}, net of costs, against holding cash"
+    return verdict(claim, interval.verdict, sentence, interval)
 
 
 def _ratio(interval: Interval, digits: int) -> str:

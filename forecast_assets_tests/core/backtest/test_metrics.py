@@ -10,6 +10,7 @@ from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_loss
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.helpers.scores import mean_pinball, normal_quantiles
 
 RNG = np.random.default_rng(0)
@@ -105,7 +106,7 @@ def strategy(name: str, net: np.ndarray, *, turnover: float) -> pl.DataFrame:
 def test_scores_of_a_strategy_per_year_and_over_all() -> None:
     market = strategy("market", RNG.normal(0.0005, 0.01, 300), turnover=0.01)
     beta = strategy("beta", 0.5 * market["gross_return"].to_numpy() + RNG.normal(0.001, 0.001, 300), turnover=0.1)
-    scores = strategy_metrics(pl.concat([market, beta]), market=market, cost_bps=5.0, samples=100, seed=0)
+    scores = strategy_metrics(pl.concat([market, beta]), market=market, spec=BacktestSpec(bootstrap_samples=100))
     assert scores.select("strategy", "year").rows() == [
         (name, year) for name in ("beta", "market") for year in (2023, 2024, None)
     ]
@@ -120,7 +121,7 @@ def test_scores_of_a_strategy_per_year_and_over_all() -> None:
 
 def test_a_strategy_that_never_trades_has_no_sharpe_rather_than_zero() -> None:
     idle = strategy("idle", np.zeros(300), turnover=0.0)
-    row = strategy_metrics(idle, market=None, cost_bps=5.0, samples=10, seed=0).row(2, named=True)
+    row = strategy_metrics(idle, market=None, spec=BacktestSpec(bootstrap_samples=10)).row(2, named=True)
     undefined = [
         "sharpe",
         "sharpe_low",

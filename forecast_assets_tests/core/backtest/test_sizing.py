@@ -5,22 +5,19 @@ import pytest
 from numpy.typing import NDArray
 
 from forecast_assets.core.backtest.costs import Costs
-from forecast_assets.core.backtest.sizing import (
-    capped_book,
-    carry,
-    demean_within_region,
-    kelly_sizes,
-    tranches,
-    unconditional_simple_return,
-)
+from forecast_assets.core.backtest.sizing import capped_book, carry, demean_within_region, kelly_sizes, tranches
+from forecast_assets.core.specs import BacktestSpec
 
 REGION = np.array([0, 0, 0, 1, 1])
 
 
-def sizes(mean: list[float], sigma: list[float], **changes: float) -> np.ndarray:
-    settings = {"unconditional_mean": 0.0, "kelly_fraction": 0.5, "sigma_floor": 0.005, **changes}
+def sizes(mean: list[float], sigma: list[float], *, unconditional_mean: float = 0.0) -> np.ndarray:
     return kelly_sizes(
-        np.array(mean), np.array(sigma), horizon_sessions=4, round_trip=Costs(5.0).rates(["A"]).round_trip(), **settings
+        np.array(mean),
+        np.array(sigma),
+        spec=BacktestSpec().model_copy(update={"horizon_sessions": 4, "kelly_fraction": 0.5, "sigma_floor": 0.005}),
+        unconditional_mean=unconditional_mean,
+        round_trip=2.0 * Costs(5.0).rates(["A"]),
     )
 
 
@@ -57,7 +54,8 @@ def test_each_region_is_demeaned_over_the_names_that_trade() -> None:
 
 
 def capped(sizes: list[float], *, neutral: bool, name_cap: float, gross_cap: float) -> NDArray[np.float64]:
-    return capped_book(np.array([sizes]), REGION, neutral=neutral, name_cap=name_cap, gross_cap=gross_cap)[0]
+    rules = {"book": "neutral" if neutral else "directional", "name_cap": name_cap, "gross_cap": gross_cap}
+    return capped_book(np.array([sizes]), REGION, spec=BacktestSpec().model_copy(update=rules))[0]
 
 
 def test_the_gross_cap_keeps_the_proportions_of_the_names() -> None:
@@ -97,9 +95,3 @@ def test_tranches_average_the_last_decisions_and_start_empty() -> None:
     book = np.array([[3.0], [6.0], [9.0], [0.0], [0.0], [0.0]])
     np.testing.assert_allclose(tranches(book, horizon_sessions=3), [[1], [3], [6], [5], [3], [0]])
     np.testing.assert_array_equal(tranches(book, horizon_sessions=1), book)
-
-
-def test_the_unconditional_return_is_simple_and_leaves_out_what_has_not_matured() -> None:
-    assert unconditional_simple_return([np.log(1.1), np.log(0.9), np.nan]) == pytest.approx(0.0)
-    with pytest.raises(ValueError, match="no finite return"):
-        unconditional_simple_return([np.nan])
