@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.serving.model import open_model
+from forecast_assets.serving.loading import open_model
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.service import DAYS, panel, publish_model, publish_night, publish_panel
 from forecast_assets_tests.helpers.service_process import (

@@ -28,7 +28,7 @@ import numpy as np
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.limits import Limits
-from forecast_assets.serving.model import open_model
+from forecast_assets.serving.loading import open_model
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.service import open_stub, panel, publish_model, publish_night, publish_panel

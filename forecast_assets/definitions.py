@@ -24,10 +24,9 @@ from forecast_assets.automation.progress import console
 from forecast_assets.automation.schedules import next_night, nightly_schedule
 from forecast_assets.automation.sensors import SENSORS
 from forecast_assets.resources.channels.table import open_channels
-from forecast_assets.resources.compute import ComputeResource
+from forecast_assets.resources.compute import ComputeResource, step_executor
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.source import PanelSource
-from forecast_assets.resources.step_executor import step_executor
 from forecast_assets.resources.store_io import StoreIOManager, StoreResource
 from forecast_assets.resources.tracking import TrackingResource
 

@@ -86,7 +86,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     from forecast_assets.resources.compute import ComputeResource
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
-    from forecast_assets.resources.trial_log import fit_trial, trial_journal
+    from forecast_assets.resources.trial_log import as_trial, trial_journal
     from forecast_assets.store.artefact_files import FIT_SETTINGS, TRAINING, plot_file
 
     store = StoreResource()
@@ -121,7 +121,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     training: Any = output.files[TRAINING]
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     trials: list[Trial] = [
-        fit_trial(asset, str(year), input_key=key, config=settings_used, fit=fit, when=now) for fit in training["fits"]
+        as_trial(asset, str(year), input_key=key, config=settings_used, fit=fit, when=now) for fit in training["fits"]
     ]
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # no longer needed
     trial_journal(store.root()).append(trial.as_record() for trial in trials)

@@ -18,8 +18,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from forecast_assets.serving.loading import Loader
-from forecast_assets.serving.model import open_model
+from forecast_assets.serving.loading import Loader, open_model
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
 from forecast_assets_tests.helpers.live_service import LiveService

@@ -36,18 +36,15 @@ from forecast_assets.store.artefact_files import (
     weights_file,
 )
 
-PARITY_FORECASTS = 64
-"""Validation forecasts, evenly spaced, that a new binary has to reproduce."""
+PARITY_FORECASTS = 64  # validation forecasts, evenly spaced, that a new binary has to reproduce
 
 
 def ensemble_of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> TrainedEnsemble:
     """Return the ensemble of a fold, its statistics fitted again to the fold's training rows."""
     base, config = next_champion.base, next_champion.base.manifest.config
     panel = PanelTensors.load(next_champion.tensors.path(TENSORS))
-    lookback = WindowSpec.model_validate(config["windows"]).lookback
-    fold = make_fold(
-        panel, year=int(base.partition or 0), spec=FoldSpec.model_validate(config["folds"]), lookback=lookback
-    )
+    lookback, folds = WindowSpec.model_validate(config["windows"]).lookback, FoldSpec.model_validate(config["folds"])
+    fold = make_fold(panel, year=int(base.partition or 0), spec=folds, lookback=lookback)
     stats = fit_stats(panel, fold)
     members, weights, fits = [], [], next_champion.fits
     for member in base.json(MEMBERS)["members"]:
@@ -83,9 +80,8 @@ def ensemble_of_challenger(next_champion: NextChampion) -> TrainedEnsemble:
         raise ValueError("serving_model: there is no champion for the challenger to replace")
     before = Bundle.open(next_champion.champion).trained
     verdict = next_champion.challenger.json(CHALLENGER_VERDICT)
-    weights = by_member(
-        load(next_champion.challenger.path(MEMBER_WEIGHTS).read_bytes()), count=len(before.card.members)
-    )
+    retrained = load(next_champion.challenger.path(MEMBER_WEIGHTS).read_bytes())
+    weights = by_member(retrained, count=len(before.card.members))
     cutoff = dt.date.fromisoformat(verdict["cutoff"])
     return TrainedEnsemble(before.card.model_copy(update={"cutoff": cutoff}), weights, before.stats, before.state)
 

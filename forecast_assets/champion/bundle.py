@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -41,23 +41,15 @@ from forecast_assets.store.artefact_files import CALIBRATION_STATE, CARD, FOLD_S
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
-PROGRAM_BATCH = 4096
-"""Largest batch that the program is exported for."""
-
-BINARY_BATCH = 128
-"""Forecasts per call of the binary: small enough for intermediates to stay near a core's cache."""
+PROGRAM_BATCH = 4096  # largest batch that the program is exported for
+BINARY_BATCH = 128  # forecasts per call of the binary: small enough for intermediates to stay near a core's cache
 
 VOCABULARIES = ("ticker", "sector", "exchange")
-_FITTED = (
-    *("mean", "std", "volatility_weights", "volatility_residual"),
-    *("base_quantiles", "target_mean", "target_std"),
-)
+_FITTED = ("mean", "std", "volatility_weights", "volatility_residual", "base_quantiles", "target_mean", "target_std")
 
 
-class Member(BaseModel):
+class Member(BaseModel, frozen=True, extra="forbid"):
     """One fit of the ensemble."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fit: str  # "b2_tft_ticker/1"
     model: str  # "b2_tft_ticker"
@@ -69,10 +61,8 @@ class Member(BaseModel):
         return MODELS[self.model].spec.published(self.settings)
 
 
-class Card(BaseModel):
+class Card(BaseModel, frozen=True, extra="forbid"):
     """The description of a bundle: ``bundle.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fold: int  # test year of the fold that the members' statistics come from
     members: tuple[Member, ...]  # best first; member k is in group k mod groups
@@ -113,7 +103,7 @@ class TrainedEnsemble:
 
     def networks(self) -> list[ForecastModel]:
         """Build the members, in evaluation mode."""
-        stats = with_vocabularies(self.stats, self.card)
+        stats = replace(self.stats, **_vocabulary_ids(self.card))
         return [
             trained_model(member.model, member.spec, weights, stats=stats, lookback=self.card.lookback)
             for member, weights in zip(self.card.members, self.weights, strict=True)
@@ -176,10 +166,7 @@ class Bundle:
         Raises CorruptArtefact where a file is gone or altered, or the card does not fit its weights.
         """
         version.check()
-        content = {
-            name: version.path(name).read_bytes()
-            for name in (MODEL_BINARY, MEMBER_WEIGHTS, FOLD_STATS, CARD, CALIBRATION_STATE)
-        }
+        content = {name: version.path(name).read_bytes() for name in (MODEL_BINARY, MEMBER_WEIGHTS, FOLD_STATS, CARD)}
         try:
             card = Card.model_validate_json(content[CARD])
         except ValidationError as error:
@@ -300,8 +287,8 @@ class Bundle:
         """
         if panel.feature_names != self.card.features:
             raise BadInput(_other_features(panel, self.card))
-        ids = {f"{name}_ids": self._ids(panel, name) for name in VOCABULARIES}
-        return FoldStats(**{**vars(self.trained.stats), **ids})
+        ids: Any = {f"{name}_ids": self._ids(panel, name) for name in VOCABULARIES}
+        return replace(self.trained.stats, **ids)
 
     @cached_property
     def _networks(self) -> list[ForecastModel]:
@@ -328,10 +315,9 @@ def vocabularies(panel: PanelTensors, stats: FoldStats) -> dict[str, dict[str, i
     }  # fmt: skip
 
 
-def with_vocabularies(stats: FoldStats, card: Card) -> FoldStats:
-    """Return ``stats`` with ids in the order of the vocabularies, to build networks without a panel."""
-    ids = {f"{name}_ids": torch.arange(1, len(card.vocabularies[name]) + 1) for name in VOCABULARIES}
-    return FoldStats(**{**vars(stats), **ids})
+def _vocabulary_ids(card: Card) -> dict[str, Any]:
+    """Return embedding ids in the order of the vocabularies, by field of FoldStats: to build networks without a panel."""
+    return {f"{name}_ids": torch.arange(1, len(card.vocabularies[name]) + 1) for name in VOCABULARIES}
 
 
 def by_member(flat: Mapping[str, Tensor], *, count: int) -> list[dict[str, Tensor]]:
@@ -349,15 +335,8 @@ def feature_hash(names: Sequence[str], spec: FeatureSpec) -> str:
 
 
 def _stats(fitted: Mapping[str, Tensor], card: Card) -> FoldStats:
-    no_ids = torch.zeros(1, dtype=torch.int64)
-    stats = FoldStats(
-        **{name: fitted[name] for name in _FITTED},
-        unconditional_mean=card.unconditional_mean,
-        ticker_ids=no_ids,
-        sector_ids=no_ids,
-        exchange_ids=no_ids,
-    )
-    return with_vocabularies(stats, card)
+    fields = {name: fitted[name] for name in _FITTED} | _vocabulary_ids(card)
+    return FoldStats(**fields, unconditional_mean=card.unconditional_mean)
 
 
 def _fitted(stats: FoldStats) -> dict[str, Tensor]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+# Replaced by those of the later night in this order; the rest is due to rows revised since.
 CAUSES = ("data", "model", "calibration", "revised since")
-"""Replaced by those of the later night in this order; the rest is due to rows revised since."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ def explain_change(store: Store, *, ticker: str, day: dt.date) -> ForecastChange
 
 def change_lines(found: ForecastChange) -> list[str]:
     """Format the change as a text table, one row per cause."""
-    lines = [f"from the forecast of {found.before} to that of {found.after}; mostly {found.main_cause}"]
-    lines.append(f"  {'':14}" + "".join(f"{f'{h} sessions':>24}" for h in HORIZONS))
-    lines.append(f"  {'':14}" + f"{'median':>12}{'95 % band':>12}" * len(HORIZONS))
+    lines = [
+        f"from the forecast of {found.before} to that of {found.after}; mostly {found.main_cause}",
+        f"  {'':14}" + "".join(f"{f'{h} sessions':>24}" for h in HORIZONS),
+        f"  {'':14}" + f"{'median':>12}{'95 % band':>12}" * len(HORIZONS),
+    ]
     for cause in CAUSES:
-        cells = "".join(
-            f"{found.median[cause][k]:>+12.3%}{found.width[cause][k]:>+12.3%}" for k in range(len(HORIZONS))
-        )
-        lines.append(f"  {cause:14}{cells}")
+        moves = zip(found.median[cause], found.width[cause], strict=True)
+        lines.append(f"  {cause:14}" + "".join(f"{median:>+12.3%}{width:>+12.3%}" for median, width in moves))
     return lines
 
 

@@ -19,11 +19,8 @@ from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
-BASE = "base"
-"""Key, in the `parents` of a bundle's manifest, of the fold's fits that it descends from."""
-
-REVOKED = "ledger/revoked"
-"""Journal of the revoked champions, below the data root."""
+BASE = "base"  # key, in the `parents` of a bundle's manifest, of the fold's fits that it descends from
+REVOKED = "ledger/revoked"  # journal of the revoked champions, below the data root
 
 
 @dataclass(frozen=True)
@@ -31,14 +28,10 @@ class NextChampion:
     """What the next bundle is made from."""
 
     store: Store
-    base: Version
-    """``ensemble`` of the newest fold."""
-    challenger: Version | None
-    """The challenger whose weights serve; None: the fold's own."""
-    champion: Version | None
-    """The bundle that serves now and is replaced."""
-    seen: Mapping[str, str]
-    """The same as the `parents` of a manifest."""
+    base: Version  # ``ensemble`` of the newest fold
+    challenger: Version | None  # whose weights serve; None: the fold's own
+    champion: Version | None  # the bundle that serves now and is replaced
+    seen: Mapping[str, str]  # the same as the `parents` of a manifest
 
     @property
     def fits(self) -> dict[str, Version]:
@@ -65,17 +58,8 @@ def current_champion(store: Store, data_root: str) -> Version | None:
     except CorruptArtefact as error:
         log.warning("the champion is damaged, the last intact one continues to serve: %s", error)
     revoked = _revoked(data_root)
-    bundles = store.versions(SERVING_MODEL)
-    intact = [v for v in bundles if revocation(v.manifest.parents) not in revoked and _is_intact(v)]
-    return intact[-1] if intact else None
-
-
-def _is_intact(version: Version) -> bool:
-    try:
-        version.check()
-    except CorruptArtefact:
-        return False
-    return True
+    bundles = [v for v in store.versions(SERVING_MODEL) if revocation(v.manifest.parents) not in revoked]
+    return next((v for v in reversed(bundles) if not any(v.flaws(digests={}))), None)
 
 
 def _revoked(data_root: str) -> set[str]:
@@ -91,9 +75,8 @@ def find_next_champion(store: Store, data_root: str) -> NextChampion:
     if not years:
         raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
     base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store, data_root)
-    revoked = _revoked(data_root)
     seen = _next_parents(store, base, champion)
-    if champion is not None and revocation(seen) in revoked:
+    if champion is not None and revocation(seen) in _revoked(data_root):
         seen = champion.manifest.parents
     return NextChampion(store, base, _challenger(store, seen), champion, seen)
 
@@ -121,10 +104,8 @@ def _fits(store: Store, base: Version) -> dict[str, Version]:
     models = {member["fit"].partition("/")[0] for member in base.json(MEMBERS)["members"]}
     found = {model: store.current(model, base.partition) for model in sorted(models)}
     for version in found.values():
-        if base.manifest.parents[version.label] not in (
-            version.data_version,
-            version.seen_by(int(base.partition or 0)),
-        ):
+        seen = base.manifest.parents[version.label]
+        if seen not in (version.data_version, version.seen_by(int(base.partition or 0))):
             raise MissingArtefact(
                 f"{base.label} was made from other fits than the current {version.label}; run it again"
             )

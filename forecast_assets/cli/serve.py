@@ -16,8 +16,7 @@ def command(host: str, port: int, rate: float | None) -> None:
     """Answer forecasts over HTTP. New models and nights are picked up while it runs."""
     from forecast_assets.resources import environment
     from forecast_assets.serving.limits import Limits
-    from forecast_assets.serving.loading import Loader
-    from forecast_assets.serving.model import open_model
+    from forecast_assets.serving.loading import Loader, open_model
     from forecast_assets.serving.server import serve as run_server
 
     limits = Limits() if rate is None else Limits(rate_per_second=rate, burst=2 * rate)

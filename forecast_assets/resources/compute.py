@@ -1,4 +1,4 @@
-"""Device, precision and threads of training, the lock on the GPU, and the engine that runs fits."""
+"""Device, precision and threads of training, the lock on the GPU, the engine of fits and the executor of steps."""
 
 import os
 import tempfile
@@ -16,6 +16,11 @@ from forecast_assets.store.locks import Lock
 
 if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Hardware
+
+STEP_CPUS = 0.1
+"""Cores that a step reserves on the cluster. Its fits reserve their own: if steps reserved whole cores, they could hold all
+of them while their fits wait.
+"""
 
 
 class ComputeResource(dg.ConfigurableResource):
@@ -58,3 +63,13 @@ class ComputeResource(dg.ConfigurableResource):
         from forecast_assets.resources.ray_engine import RayEngine
 
         return RayEngine(environment.ray_address())
+
+
+def step_executor() -> dg.ExecutorDefinition | None:
+    """Return dagster-ray's executor, each step a Ray job, or None for Dagster's own, as ``FORECAST_ENGINE`` says."""
+    if environment.engine_name() == "local":
+        return None
+    from dagster_ray import ray_executor
+
+    reserved = {"num_cpus": STEP_CPUS, "env_vars": environment.shared_settings()}
+    return ray_executor.configured({"ray": reserved}, name="ray")

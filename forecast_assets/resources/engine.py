@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-ProgressCallback = Callable[[Any], Any]
-"""Sends a message from a running task; returns the answer to it."""
-
+ProgressCallback = Callable[[Any], Any]  # sends a message from a running task; returns the answer to it
 MessageHandler = Callable[[int, Any], Any]
-"""Takes the position of a task and its message; returns the answer.
-
-A task that was restarted on another machine sends its messages again.
-"""
+"""Takes the position of a task and its message, which a restarted task sends again; returns the answer."""
 
 Work = Callable[[T, ProgressCallback], R]
 
@@ -61,7 +56,6 @@ class Engine(Protocol):
 
         The next task is taken from ``tasks`` only when there is room for it, so it may depend on earlier results.
         """
-        ...
 
 
 def in_order(

@@ -2,28 +2,42 @@
 
 import datetime as dt
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from forecast_assets.core.credentials import has_credentials
 from forecast_assets.core.errors import BadInput, BadSetting
 
-DEMO_PROFILES = ("demo", "smoke")
-"""Profiles that use the synthetic panel and a data root of their own by default."""
-
+DEMO_PROFILES = ("demo", "smoke")  # they use the synthetic panel and a data root of their own by default
 SECRET_SETTINGS = frozenset({"FORECAST_API_TOKEN", "FORECAST_DAGSTER_POSTGRES_URL"})
-"""Our own variables that hold a secret."""
+ENGINES = ("local", "ray")
+
+Default = TypeVar("Default", str, None)
 
 
-def profile_name() -> str:
-    """``FORECAST_PROFILE``: a file in conf/profile."""
-    return os.environ.get("FORECAST_PROFILE") or "demo"
+def _variable(name: str, default: Default) -> Callable[[], str | Default]:
+    """Return a function that reads the variable ``name``: ``default`` where it is unset or empty."""
+    return lambda: os.environ.get(name) or default
+
+
+profile_name = _variable("FORECAST_PROFILE", "demo")  # a file in conf/profile
+nightly_cron = _variable("FORECAST_NIGHTLY_CRON", "0 22 * * 1-5")  # after the last exchange's close and the day's VIX
+nightly_timezone = _variable("FORECAST_NIGHTLY_TIMEZONE", "America/New_York")  # of the cron; New York closes last
+owner = _variable("FORECAST_OWNER", "team:forecasting")  # in the Dagster UI: ``team:<name>`` or an e-mail address
+ray_address = _variable("RAY_ADDRESS", None)  # host:port of the cluster's head; None: a cluster on this machine alone
+api_token = _variable("FORECAST_API_TOKEN", None)  # the service's bearer token; None for a service on loopback only
+dagster_postgres_url = _variable("FORECAST_DAGSTER_POSTGRES_URL", None)  # Dagster's runs; None for SQLite in its home
+wandb_mode = _variable("WANDB_MODE", "offline")
+slack_token = _variable("SLACK_BOT_TOKEN", "")  # the bot's; empty where alerts are only logged and queued
+slack_channel = _variable("SLACK_CHANNEL", "")  # with an id like C0123456789, lost answers can be looked up
+slack_base_url = _variable("SLACK_BASE_URL", "https://slack.com/api/")  # Slack's Web API, a proxy's or a test's
 
 
 def data_dir() -> str:
     """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL. Raises as `checked_root`."""
-    named = os.environ.get("FORECAST_DATA_DIR")
-    if named:
+    if named := os.environ.get("FORECAST_DATA_DIR"):
         return checked_root(named)
     return "data/demo" if profile_name() in DEMO_PROFILES else "data"
 
@@ -78,9 +92,6 @@ def as_of() -> dt.date | None:
         raise BadSetting(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
 
 
-ENGINES = ("local", "ray")
-
-
 def engine_name() -> str:
     """``FORECAST_ENGINE``: where fits and trials run, ``local`` (this process) or ``ray`` (a cluster).
 
@@ -94,47 +105,12 @@ def engine_name() -> str:
     return named
 
 
-def ray_address() -> str | None:
-    """``RAY_ADDRESS``: host:port of the cluster's head; None for a cluster on this machine alone."""
-    return os.environ.get("RAY_ADDRESS") or None
-
-
 def shared_settings() -> list[str]:
     """Return the names of the variables to send with a step to another machine, without those that hold a secret: what is
     sent with a job can be read on the cluster's pages, so each machine has its own secrets.
     """
     named = (name for name in os.environ if name.startswith("FORECAST_") and name not in SECRET_SETTINGS)
     return sorted([*named, *(name for name in ("DAGSTER_HOME", "WANDB_MODE", "WANDB_DIR") if name in os.environ)])
-
-
-def nightly_cron() -> str:
-    """``FORECAST_NIGHTLY_CRON``: start of the nightly run; after the last exchange's close and the day's VIX."""
-    return os.environ.get("FORECAST_NIGHTLY_CRON") or "0 22 * * 1-5"
-
-
-def nightly_timezone() -> str:
-    """``FORECAST_NIGHTLY_TIMEZONE``: time zone of the cron; New York closes last."""
-    return os.environ.get("FORECAST_NIGHTLY_TIMEZONE") or "America/New_York"
-
-
-def owner() -> str:
-    """``FORECAST_OWNER``: owner of the graph in the Dagster UI: ``team:<name>`` or an e-mail address."""
-    return os.environ.get("FORECAST_OWNER") or "team:forecasting"
-
-
-def api_token() -> str | None:
-    """``FORECAST_API_TOKEN``: the service's bearer token; None for a service on loopback only."""
-    return os.environ.get("FORECAST_API_TOKEN") or None
-
-
-def dagster_postgres_url() -> str | None:
-    """``FORECAST_DAGSTER_POSTGRES_URL``: database of Dagster's runs; None for SQLite in its home."""
-    return os.environ.get("FORECAST_DAGSTER_POSTGRES_URL") or None
-
-
-def wandb_mode() -> str:
-    """``WANDB_MODE``: offline by default."""
-    return os.environ.get("WANDB_MODE") or "offline"
 
 
 def wandb_dir() -> str:
@@ -146,18 +122,3 @@ def wandb_dir() -> str:
 def checkpoint_folder() -> Path:
     """Return the folder in which fits keep their last finished epoch."""
     return local_root() / "checkpoints"
-
-
-def slack_token() -> str:
-    """``SLACK_BOT_TOKEN``: the bot's token; empty where alerts are only logged and queued."""
-    return os.environ.get("SLACK_BOT_TOKEN") or ""
-
-
-def slack_channel() -> str:
-    """``SLACK_CHANNEL``: channel of the alerts; with an id like C0123456789, lost answers can be looked up."""
-    return os.environ.get("SLACK_CHANNEL") or ""
-
-
-def slack_base_url() -> str:
-    """``SLACK_BASE_URL``: root of Slack's Web API; a proxy's, or a test's."""
-    return os.environ.get("SLACK_BASE_URL") or "https://slack.com/api/"

@@ -16,8 +16,7 @@ import click
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
 
-RETRIES = 3
-"""How often a task is restarted after its process or machine died. An error that it raises is final."""
+RETRIES = 3  # restarts of a task whose process or machine died; an error that it raises is final
 
 
 class Mailbox:
@@ -46,8 +45,7 @@ class Mailbox:
             waiting.set_result(answer)
 
 
-_cached_work: tuple[str, Any] = ("", None)
-"""The last work sent to this worker process, by the id of its reference."""
+_cached_work: tuple[str, Any] = ("", None)  # the last work sent to this worker process, by its reference's id
 
 
 def _run(work: list[Any], task: Any, position: int, mailbox: Any, threads: int) -> Any:
@@ -81,13 +79,10 @@ class RayEngine:
 
         if ray.is_initialized():
             return ray
-        options: dict[str, Any] = {"configure_logging": False, "log_to_driver": False, "namespace": "forecast_assets"}
-        if self.address is None:
-            options |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        else:
-            options["address"] = self.address
+        alone: dict[str, Any] = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        place = alone if self.address is None else {"address": self.address}
         try:
-            ray.init(**options)
+            ray.init(configure_logging=False, log_to_driver=False, namespace="forecast_assets", **place)
         except (ConnectionError, ValueError, RuntimeError) as error:
             first = str(error).strip().split("\n")[0]
             raise BadSetting(f"RAY_ADDRESS: no Ray cluster answers at {self.address} ({first[:200]})") from error

@@ -28,8 +28,7 @@ SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 DRIVER = "postgresql+psycopg2"
 """The driver that dagster-postgres installs; for a plain ``postgresql://`` SQLAlchemy 2.1 would use psycopg 3."""
 
-TABLES_LOCK = 0x666F726563617374
-"""Number of the database's advisory lock ("forecast" in ASCII), held while tables are created."""
+TABLES_LOCK = 0x666F726563617374  # number of the advisory lock ("forecast" in ASCII) held while tables are created
 
 
 class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
@@ -51,9 +51,9 @@ def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
         with initialize_config_dir(str(CONF)):
             composed = compose("config", overrides=[f"profile={profile}", *overrides])
     except (HydraException, OmegaConfBaseException) as error:
-        raise BadSetting(f"settings: {_first_line(error)}; `forecast-assets knobs` lists what can be set") from error
-    content: Any = OmegaConf.to_container(composed, resolve=True)
-    return validated(content)
+        first = " ".join(str(error).split("\n")[:2]).rstrip(". ")
+        raise BadSetting(f"settings: {first}; `forecast-assets knobs` lists what can be set") from error
+    return validated(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True)))
 
 
 def validated(content: dict[str, Any]) -> Settings:
@@ -118,10 +118,6 @@ def describe(error: ValidationError) -> str:
     setting = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"settings: {setting}: {first['msg']}, got {first['input']!r}{more}"
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n")[:2]).rstrip(". ")
 
 
 class SettingsResource(dg.ConfigurableResource):

@@ -17,8 +17,8 @@ from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
+# Called once a version is current, new or found: ``after(version, instance, data_root)``.
 After = Callable[[Version, dg.DagsterInstance, str], None]
-"""Called once a version is current, new or found: ``after(version, instance, data_root)``."""
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
@@ -45,10 +45,8 @@ class Prepared:
     staging: Staging
     fields: ManifestFields
     after: After | None
-    lock: Lock
-    """Held until the version is published."""
-    first: bool = False
-    """Whether a version that another process published in the meantime is kept instead."""
+    lock: Lock  # held until the version is published
+    first: bool = False  # whether a version that another process published in the meantime is kept instead
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -85,8 +83,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
         that is gone or altered always raises CorruptArtefact.
         """
         store, asset = self.store.store(), context.asset_key.path[-1]
-        many = bool((context.definition_metadata or {}).get("many"))
-        if not many:
+        if not (context.definition_metadata or {}).get("many"):
             partition = context.asset_partition_key if context.has_asset_partitions else None
             version = store.current(asset, partition)
             version.check()

@@ -7,6 +7,7 @@ settings run once. The next settings depend on the seed and the trials so far, n
 
 import itertools
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OWNER = "owner"
-"""User attribute of a trial: the folder that its process locks."""
+OWNER = "owner"  # user attribute of a trial: the folder that its process locks
+HEARTBEAT_SECONDS = 60  # of a trial in a database shared between machines, whose locks can't be seen from here
 
-HEARTBEAT_SECONDS = 60
-"""Heartbeat of a trial in a database shared between machines, whose locks can't be seen from here."""
+Space = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Claim:
 
     trial: "optuna.Trial"
     params: dict[str, Any]
-    folder: Path
-    """Folder of its checkpoints; another trial of the same settings gets the same."""
+    folder: Path  # of its checkpoints; another trial of the same settings gets the same
 
 
 class Study:
@@ -46,37 +45,23 @@ class Study:
     """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        folder: Path,
-        storage: str,
-        space: Mapping[str, Sequence[Any]],
-        trials: int,
-        seed: int,
-        warm_up_steps: int,
+        self, name: str, *, folder: Path, storage: str, space: Space, trials: int, seed: int, warm_up_steps: int
     ) -> None:
-        self.space, self.seed = {key: list(values) for key, values in space.items()}, seed
-        self.folder = folder
         from optuna.pruners import MedianPruner
 
+        self.space, self.seed = {key: list(values) for key, values in space.items()}, seed
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        combinations = 1
-        for values in self.space.values():
-            combinations *= len(values)
-        self.trials = min(trials, combinations)
+        self.trials = min(trials, math.prod(len(values) for values in self.space.values()))
         self.is_shared = "://" in storage and not storage.startswith("sqlite")
         self.optuna = _open(name, folder=folder, storage=storage)
         self.optuna.pruner = MedianPruner(n_warmup_steps=warm_up_steps)
 
     def claim(self) -> Claim | None:
         """Claim the next trial; None where the requested number has finished or is running."""
-        from optuna.trial import TrialState
-
         with exclusive(self.folder / "ask.lock", what="the study"):
             self._reclaim()
-            states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-            taken = [trial.params for trial in self.optuna.get_trials(deepcopy=False, states=states)]
+            taken = [trial.params for trial in self._trials("COMPLETE", "PRUNED", "RUNNING")]
             if len(taken) >= self.trials:
                 return None
             trial, params = self._ask(taken)
@@ -89,15 +74,11 @@ class Study:
 
     def finished(self) -> list["optuna.trial.FrozenTrial"]:
         """Return the finished trials, pruned ones included, in the order they began."""
-        from optuna.trial import TrialState
-
-        return self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return self._trials("COMPLETE", "PRUNED")
 
     def running(self) -> int:
         """Return the number of running trials."""
-        from optuna.trial import TrialState
-
-        return len(self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+        return len(self._trials("RUNNING"))
 
     def best(self) -> "optuna.trial.FrozenTrial | None":
         """Return the feasible trial with the smallest value; None where there is none."""
@@ -105,10 +86,12 @@ class Study:
 
     def feasible(self) -> list["optuna.trial.FrozenTrial"]:
         """Return the completed trials that violate no constraint."""
+        return [trial for trial in self._trials("COMPLETE") if all(v <= 0 for v in trial.constraints.values())]
+
+    def _trials(self, *states: str) -> list["optuna.trial.FrozenTrial"]:
         from optuna.trial import TrialState
 
-        complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [trial for trial in complete if all(value <= 0 for value in trial.constraints.values())]
+        return self.optuna.get_trials(deepcopy=False, states=tuple(TrialState[name] for name in states))
 
     def _ask(self, taken: list[dict[str, Any]]) -> tuple["optuna.Trial", dict[str, Any]]:
         import numpy as np
@@ -117,38 +100,32 @@ class Study:
         number = len(taken)  # without the trials of killed processes
         # A new sampler for every trial: a study resumed after a kill draws the same settings.
         self.optuna.sampler = optuna.samplers.TPESampler(seed=self.seed + number, multivariate=True)
-        trial = self.optuna.ask()
-        params = {name: trial.suggest_categorical(name, values) for name, values in self.space.items()}
+        trial, params = self._suggested()
         if params not in taken:
             return trial, params
         # The sampler may repeat settings; running them again would add no information.
         self.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
-        remaining = [
-            dict(zip(self.space, values, strict=True))
-            for values in itertools.product(*self.space.values())
-            if dict(zip(self.space, values, strict=True)) not in taken
-        ]
-        params = remaining[int(np.random.default_rng(self.seed + number).integers(len(remaining)))]
-        return self._enqueued(params)
+        every = (dict(zip(self.space, values, strict=True)) for values in itertools.product(*self.space.values()))
+        remaining = [params for params in every if params not in taken]
+        self.optuna.enqueue_trial(remaining[int(np.random.default_rng(self.seed + number).integers(len(remaining)))])
+        return self._suggested()
 
-    def _enqueued(self, params: dict[str, Any]) -> tuple["optuna.Trial", dict[str, Any]]:
-        self.optuna.enqueue_trial(params)
+    def _suggested(self) -> tuple["optuna.Trial", dict[str, Any]]:
         trial = self.optuna.ask()
         return trial, {name: trial.suggest_categorical(name, values) for name, values in self.space.items()}
 
     def _reclaim(self) -> None:
         """Fail the trials whose process is gone, and queue their settings first."""
-        import optuna
+        from optuna.trial import TrialState
 
-        state = optuna.trial.TrialState
-        for trial in self.optuna.get_trials(deepcopy=False, states=(state.RUNNING,)):
+        for trial in self._trials("RUNNING"):
             folder = self.folder / trial.user_attrs[OWNER] if OWNER in trial.user_attrs else None
             if self.is_shared and (folder is None or not folder.exists()):
                 continue  # another machine's: its heartbeat decides
             if folder is not None and is_held(folder):
                 continue
             log.info("sweep: the process of trial %d is gone; its settings run again", trial.number)
-            self.optuna.tell(trial.number, state=state.FAIL)
+            self.optuna.tell(trial.number, state=TrialState.FAIL)
             if trial.params:
                 self.optuna.enqueue_trial(trial.params)
 
@@ -167,11 +144,8 @@ def _open(name: str, *, folder: Path, storage: str) -> "optuna.Study":
         elif url.startswith("sqlite"):
             opened = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
         else:
-            opened = RDBStorage(
-                url,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-            )
+            retry = RetryHeartbeatStaleTrialCallback()
+            opened = RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, heartbeat_stale_trial_callback=retry)
         return optuna.create_study(study_name=name, storage=opened, direction="minimize", load_if_exists=True)
     # SQLAlchemy and the drivers raise their own errors for a server that is not there or a URL they can't read.
     except Exception as error:

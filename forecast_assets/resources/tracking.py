@@ -17,11 +17,9 @@ from pydantic import Field, PrivateAttr
 
 from forecast_assets.resources import environment
 
-Log = Callable[[Mapping[str, float]], None]
-"""Takes the metrics of one epoch."""
+Log = Callable[[Mapping[str, float]], None]  # takes the metrics of one epoch
 
-INIT_SECONDS = 15
-"""How long an unreachable server may delay the first fit; W&B's default is 90."""
+INIT_SECONDS = 15  # how long an unreachable server may delay the first fit; W&B's default is 90
 
 
 class TrackingResource(dg.ConfigurableResource):
@@ -56,8 +54,7 @@ class TrackingResource(dg.ConfigurableResource):
         mode = self.mode or environment.wandb_mode()
         if mode == "disabled":
             return None
-        modes = ["offline"] if mode == "offline" or self._given_up else ["online", "offline"]
-        for chosen in modes:
+        for chosen in ["offline"] if mode == "offline" or self._given_up else ["online", "offline"]:
             run = self._guarded(partial(self._init, chosen, name, group, config), log)
             if run is not None:
                 return run

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact
@@ -10,14 +11,12 @@ from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
 from forecast_assets.store.asset_keys import BACKTEST, CHALLENGER
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
-from forecast_assets.store.manifest import Manifest
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
-JOURNAL = "ledger/trials"
-"""Below the data root."""
+JOURNAL = "ledger/trials"  # below the data root
 
 
 def trial_journal(data_root: str) -> Journal:
@@ -37,33 +36,45 @@ def published_trials(store: Store) -> Iterator[Trial]:
     for asset in store.assets():
         for partition in store.slots(asset):
             for version in store.versions(asset, partition):
+                found = version.manifest
+                trial = partial(
+                    as_trial, asset, partition, input_key=found.input_key, config=found.config, when=found.created
+                )
                 if asset == BACKTEST:
-                    yield _trial(version.manifest, None, kind="look", model=asset, seed=None, score=None)
+                    yield trial(fit={}, kind="look")
                 elif asset == CHALLENGER:
-                    yield from _challenger_fits(version)
-                elif version.manifest.seeds and TRAINING in version.manifest.files:
-                    manifest, scores = version.manifest, _scores(version)
-                    for seed in manifest.seeds:
-                        yield fit_trial(
-                            asset,
-                            partition,
-                            input_key=manifest.input_key,
-                            config=manifest.config,
-                            fit={"seed": seed, "validation_pinball": scores.get(seed)},
-                            when=manifest.created,
-                        )
+                    for fit in _challenger_fits(version):
+                        model = f"{CHALLENGER}/{fit['fit'].partition('/')[0]}"
+                        yield trial(fit=fit, name=fit["fit"], model=model)
+                elif found.seeds and TRAINING in found.files:
+                    scores = _scores(version)
+                    for seed in found.seeds:
+                        yield trial(fit={"seed": seed, "validation_pinball": scores.get(seed)})
 
 
-def fit_trial(
-    asset: str, partition: str | None, *, input_key: str, config: Mapping[str, Any], fit: Mapping[str, Any], when: str
+def as_trial(
+    asset: str,
+    partition: str | None,
+    *,
+    input_key: str,
+    config: Mapping[str, Any],
+    fit: Mapping[str, Any],
+    when: str,
+    kind: Kind = "fit",
+    name: str | None = None,
+    model: str | None = None,
 ) -> Trial:
-    """Return the trial of one fit of an asset's training record (``seed``, ``validation_pinball``)."""
-    seed, score = int(fit["seed"]), fit.get("validation_pinball")
+    """Return the trial of one fit of an asset's training record (``seed``, ``validation_pinball``; {} for a test year).
+
+    By default its ``name`` in the asset is its seed, and its ``model`` the asset.
+    """
+    seed = None if fit.get("seed") is None else int(fit["seed"])
+    score = fit.get("validation_pinball")
     return Trial(
-        id=_id(asset, partition, input_key, seed),
-        kind="fit",
-        model=asset,
-        spec=_spec(config),
+        id=sha256_text(canonical_json([asset, partition, input_key, name or seed]))[:32],
+        kind=kind,
+        model=model or asset,
+        spec=sha256_text(canonical_json(dict(config)))[:16],
         seed=seed,
         fold=partition,
         score=None if score is None else float(score),
@@ -72,47 +83,14 @@ def fit_trial(
     )
 
 
-def _challenger_fits(night: Version) -> Iterator[Trial]:
-    """Yield each member that a night retrained, promoted or not; without scores where the file is damaged."""
+def _challenger_fits(night: Version) -> list[dict[str, Any]]:
+    """Return each member that a night retrained, promoted or not; without scores where the file is damaged."""
     try:
-        members = night.json(CHALLENGER_VERDICT).get("members", [])
+        fits: list[dict[str, Any]] = night.json(CHALLENGER_VERDICT).get("members", [])
+        return fits
     except CorruptArtefact as error:
         log.warning("counted without a score: %s", error)
-        members = [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(night.manifest.seeds)]
-    for member in members:
-        score, model = member.get("validation_pinball"), f"{CHALLENGER}/{member['fit'].partition('/')[0]}"
-        yield _trial(
-            night.manifest,
-            member["fit"],
-            kind="fit",
-            model=model,
-            seed=int(member["seed"]),
-            score=None if score is None else float(score),
-        )
-
-
-def _trial(
-    manifest: Manifest, fit: str | None, *, kind: Kind, model: str, seed: int | None, score: float | None
-) -> Trial:
-    return Trial(
-        id=_id(manifest.asset, manifest.partition, manifest.input_key, fit),
-        kind=kind,
-        model=model,
-        spec=_spec(manifest.config),
-        seed=seed,
-        fold=manifest.partition,
-        score=score,
-        pruned=False,
-        when=manifest.created,
-    )
-
-
-def _id(asset: str, partition: str | None, input_key: str, fit: int | str | None) -> str:
-    return sha256_text(canonical_json([asset, partition, input_key, fit]))[:32]
-
-
-def _spec(config: Mapping[str, Any]) -> str:
-    return sha256_text(canonical_json(dict(config)))[:16]
+        return [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(night.manifest.seeds)]
 
 
 def _scores(version: Version) -> dict[int, float]:

@@ -13,29 +13,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from forecast_assets.core.horizons import horizons_text
-from forecast_assets.core.models.attribution import Neighbours, attributions
+from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.windows.days import to_date, to_day
-from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.serving import schemas
 from forecast_assets.serving.batching import Batcher
 from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.limits import Limits, RequestLimiter
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
 from forecast_assets.serving.page import CSP, docs_page, forecast_page
-from forecast_assets.serving.schemas import (
-    Answer,
-    BatchAnswer,
-    BatchItem,
-    BatchRequest,
-    Chart,
-    Close,
-    ErrorAnswer,
-    ExplainAnswer,
-    Health,
-    Neighbour,
-    Ticker,
-)
 from forecast_assets.serving.snapshot import PendingForecast, Snapshot
 from forecast_assets.serving.watch import Watch
 
@@ -44,7 +31,7 @@ log = logging.getLogger(__name__)
 SHOWN_NEIGHBOURS = 8
 
 _HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": meaning}
+    status: {"model": schemas.ErrorAnswer, "description": meaning}
     for status, meaning in {
         400: "the body can't be read",
         401: "no or a wrong token",
@@ -58,7 +45,7 @@ _HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 
-_Ticker = Annotated[Ticker, Query()]
+_Ticker = Annotated[schemas.Ticker, Query()]
 _Date = Annotated[dt.date | None, Query(description="session of the forecast; default: the ticker's latest")]
 
 router = APIRouter()
@@ -72,10 +59,10 @@ class Service:
     batcher: Batcher
     metrics: Metrics
 
-    async def answer(self, snapshot: Snapshot, ticker: str, date: dt.date | None) -> Answer:
+    async def answer(self, snapshot: Snapshot, ticker: str, date: dt.date | None) -> schemas.Answer:
         """Find or compute one forecast. Raises HttpError."""
         found = snapshot.find(ticker, date)
-        return found if isinstance(found, Answer) else (await self.batcher.answers(snapshot, [found]))[0]
+        return found if isinstance(found, schemas.Answer) else (await self.batcher.answers(snapshot, [found]))[0]
 
 
 def create_app(
@@ -118,7 +105,7 @@ def _service(request: Request) -> Service:
     return service
 
 
-@router.get("/predict", response_model=Answer, responses=_HTTP_ERRORS)
+@router.get("/predict", response_model=schemas.Answer, responses=_HTTP_ERRORS)
 async def predict(request: Request, ticker: _Ticker, date: _Date = None) -> Response:
     """The forecast for one ticker, as of a session's close."""
     service = _service(request)
@@ -129,32 +116,32 @@ async def predict(request: Request, ticker: _Ticker, date: _Date = None) -> Resp
     return Response(made.model_dump_json(), media_type="application/json")
 
 
-@router.post("/predict", response_model=BatchAnswer, responses=_HTTP_ERRORS)
-async def predict_batch(request: Request, batch: BatchRequest) -> BatchAnswer:
+@router.post("/predict", response_model=schemas.BatchAnswer, responses=_HTTP_ERRORS)
+async def predict_batch(request: Request, batch: schemas.BatchRequest) -> schemas.BatchAnswer:
     """Several forecasts from one snapshot; an item without a forecast has its error, and the others are answered."""
     service = _service(request)
     snapshot = service.watch.snapshot
-    items: list[BatchItem | None] = []
+    items: list[schemas.BatchItem | None] = []
     pending: list[tuple[int, PendingForecast]] = []
     for place, query in enumerate(batch.requests):
         try:
             found = snapshot.find(query.ticker, query.date)
         except HttpError as error:
-            items.append(BatchItem(refused=ErrorAnswer(**error.content())))
+            items.append(schemas.BatchItem(refused=schemas.ErrorAnswer(**error.content())))
             continue
-        if isinstance(found, Answer):
-            items.append(BatchItem(answer=found))
+        if isinstance(found, schemas.Answer):
+            items.append(schemas.BatchItem(answer=found))
         else:
             items.append(None)
             pending.append((place, found))
     made = await service.batcher.answers(snapshot, [one for _, one in pending])
     for (place, _), computed in zip(pending, made, strict=True):
-        items[place] = BatchItem(answer=computed)
-    return BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
+        items[place] = schemas.BatchItem(answer=computed)
+    return schemas.BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
 
 
-@router.get("/explain", response_model=ExplainAnswer, responses=_HTTP_ERRORS)
-async def explain(request: Request, ticker: _Ticker, date: _Date = None) -> ExplainAnswer:
+@router.get("/explain", response_model=schemas.ExplainAnswer, responses=_HTTP_ERRORS)
+async def explain(request: Request, ticker: _Ticker, date: _Date = None) -> schemas.ExplainAnswer:
     """What the current model's forecast rests on: attention, selected variables, neighbours; out of sample only."""
     service = _service(request)
     snapshot = service.watch.snapshot
@@ -163,14 +150,14 @@ async def explain(request: Request, ticker: _Ticker, date: _Date = None) -> Expl
     return await service.batcher.call(lambda: explanation(snapshot, one))
 
 
-@router.get("/chart", response_model=Chart, responses=_HTTP_ERRORS)
-async def chart(request: Request, ticker: _Ticker) -> Chart:
+@router.get("/chart", response_model=schemas.Chart, responses=_HTTP_ERRORS)
+async def chart(request: Request, ticker: _Ticker) -> schemas.Chart:
     """The latest forecast and the closes before it, as the page shows them."""
     service = _service(request)
     snapshot = service.watch.snapshot
     made = await service.answer(snapshot, ticker, None)
     closes = snapshot.closes.up_to(ticker, to_day(made.session))
-    return Chart(answer=made, closes=[Close(date=date, close=close) for date, close in closes])
+    return schemas.Chart(answer=made, closes=[schemas.Close(date=date, close=close) for date, close in closes])
 
 
 @router.get("/tickers", response_model=list[str], responses=_HTTP_ERRORS)
@@ -185,8 +172,8 @@ async def live() -> dict[str, bool]:
     return {"live": True}
 
 
-@router.get("/health/ready", response_model=Health, responses={503: {"model": Health}})
-async def ready(request: Request, response: Response) -> Health:
+@router.get("/health/ready", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
+async def ready(request: Request, response: Response) -> schemas.Health:
     """What is served; 503 while there is nothing."""
     watch = _service(request).watch
     response.status_code = 200 if watch.current is not None else 503
@@ -212,7 +199,7 @@ async def docs(request: Request) -> HTMLResponse:
     return HTMLResponse(docs_page(request.app.openapi()), headers={"content-security-policy": CSP})
 
 
-def explanation(snapshot: Snapshot, one: PendingForecast) -> ExplainAnswer:
+def explanation(snapshot: Snapshot, one: PendingForecast) -> schemas.ExplainAnswer:
     """Explain one forecast by a member of the model. Raises HttpError where no member can be explained."""
     assert snapshot.model is not None
     assert snapshot.history is not None
@@ -220,7 +207,9 @@ def explanation(snapshot: Snapshot, one: PendingForecast) -> ExplainAnswer:
     if found is None:
         raise HttpError(404, "no_explanation", "No member of the model has attention or variable selection to show.")
     fit, weights = found
-    return ExplainAnswer(
+    panel, read = snapshot.history.panel, weights.neighbours  # None for a member that reads no neighbours
+    ranked = [] if read is None else attributions(read, ticker=panel.ticker, tickers=panel.tickers)[0]
+    return schemas.ExplainAnswer(
         ticker=one.ticker,
         session=to_date(one.day),
         fit=fit,
@@ -231,23 +220,17 @@ def explanation(snapshot: Snapshot, one: PendingForecast) -> ExplainAnswer:
         variables=dict(zip(weights.encoder_names, weights.encoder[0].tolist(), strict=True)),
         ahead=dict(zip(weights.decoder_names, weights.decoder[0].tolist(), strict=True)),
         static=dict(zip(weights.static_names, weights.static[0].tolist(), strict=True)),
-        neighbours=top_neighbours(weights.neighbours, snapshot.history.panel),
+        neighbours=[schemas.Neighbour(**one._asdict()) for one in ranked[:SHOWN_NEIGHBOURS]],
     )
 
 
-def top_neighbours(neighbours: Neighbours | None, panel: PanelTensors) -> list[Neighbour]:
-    """Return the neighbours that moved the explained forecast most; none for a member that reads none."""
-    if neighbours is None:
-        return []
-    (ranked,) = attributions(neighbours, ticker=panel.ticker, tickers=panel.tickers)
-    return [Neighbour(**one._asdict()) for one in ranked[:SHOWN_NEIGHBOURS]]
-
-
-def health(snapshot: Snapshot | None, problems: list[str]) -> Health:
+def health(snapshot: Snapshot | None, problems: list[str]) -> schemas.Health:
     """Return the answer of /health/ready."""
     if snapshot is None:
-        return Health(ready=False, snapshot=None, model_version=None, data_version=None, night=None, refused=problems)
-    return Health(
+        return schemas.Health(
+            ready=False, snapshot=None, model_version=None, data_version=None, night=None, refused=problems
+        )
+    return schemas.Health(
         ready=True,
         snapshot=snapshot.id,
         model_version=snapshot.model.card.model_version if snapshot.model is not None else None,

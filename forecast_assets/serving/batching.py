@@ -10,8 +10,6 @@ from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.schemas import Answer
 from forecast_assets.serving.snapshot import PendingForecast, Snapshot
 
-UNAVAILABLE = 503
-
 Result = TypeVar("Result")
 
 _Job = tuple[Snapshot, list[PendingForecast], asyncio.Future[list[Answer]]]
@@ -38,15 +36,14 @@ class Batcher:
         try:
             self._queue.put_nowait((snapshot, wanted, future))
         except asyncio.QueueFull as error:
-            raise HttpError(
-                UNAVAILABLE, "overloaded", "Too many forecasts wait to be computed; try again soon."
-            ) from error
+            sentence = "Too many forecasts wait to be computed; try again soon."
+            raise HttpError(503, "overloaded", sentence) from error
         return await future
 
     async def call(self, function: Callable[[], Result]) -> Result:
         """Run another function of the model in the same thread. Raises HttpError (503) where too many wait."""
         if self._calls >= self._queue.maxsize:
-            raise HttpError(UNAVAILABLE, "overloaded", "Too many requests wait for the model; try again soon.")
+            raise HttpError(503, "overloaded", "Too many requests wait for the model; try again soon.")
         self._calls += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -1,7 +1,7 @@
 """Look-up in the panel by ticker and day: the row to forecast from, exchange sessions, recent closes."""
 
 import datetime as dt
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +14,6 @@ from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.http_error import HttpError
 
-UNPROCESSABLE = 422
 SHOWN_CLOSES = 250
 
 
@@ -48,33 +47,21 @@ class History:
         """Return the row of ``ticker`` on ``day``. Raises HttpError where there is none or no quote."""
         start, stop = self.span[ticker]
         row = start + int(np.searchsorted(self.date[start:stop], day))
-        date = to_date(day)
+        has_row = row < stop and self.date[row] == day
+        if has_row and bool(self.panel.observed[row]):
+            return row
+        date, exchange = to_date(day), self.exchange[ticker]
         if row == stop:
             last = to_date(self.latest(ticker))
-            raise HttpError(
-                UNPROCESSABLE, "future", f"{ticker}: {date} is after its last session in the panel, {last}."
-            )
-        if self.date[row] == day:
-            if not bool(self.panel.observed[row]):
-                raise HttpError(
-                    UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; choose another session."
-                )
-            return row
-        if row == start:
+            raise HttpError(422, "future", f"{ticker}: {date} is after its last session in the panel, {last}.")
+        if row == start and not has_row:
             begin = to_date(int(self.date[start]))
-            raise HttpError(
-                UNPROCESSABLE, "before_history", f"{ticker}: {date} is before its history, which begins {begin}."
-            )
-        exchange = self.exchange[ticker]
-        days = self.sessions[exchange]
-        at = bisect_left(days, day)
-        if at < len(days) and days[at] == day:
-            raise HttpError(
-                UNPROCESSABLE, "no_quote", f"{ticker}: it was not quoted on {date}; choose another session."
-            )
-        before = to_date(days[bisect_right(days, day) - 1])
-        sentence = f"{ticker}: {date} is no session of {exchange}; the one before is {before}."
-        raise HttpError(UNPROCESSABLE, "not_a_session", sentence)
+            raise HttpError(422, "before_history", f"{ticker}: {date} is before its history, which begins {begin}.")
+        before = self.sessions[exchange][bisect_right(self.sessions[exchange], day) - 1]
+        if has_row or before == day:
+            raise HttpError(422, "no_quote", f"{ticker}: it was not quoted on {date}; choose another session.")
+        sentence = f"{ticker}: {date} is no session of {exchange}; the one before is {to_date(before)}."
+        raise HttpError(422, "not_a_session", sentence)
 
 
 @dataclass(frozen=True)

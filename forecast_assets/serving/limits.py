@@ -8,10 +8,8 @@ import hmac
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecast_assets.serving.metrics import Metrics
@@ -24,10 +22,8 @@ OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/
 REMEMBERED_CLIENTS = 10_000
 
 
-class Limits(BaseModel):
+class Limits(BaseModel, frozen=True, extra="forbid"):
     """The limits of one process."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     body_bytes: int = Field(65_536, ge=1, description="largest body")
     in_flight: int = Field(256, ge=1, description="requests answered at once; more get 503")
@@ -41,20 +37,11 @@ class Limits(BaseModel):
 class RequestLimiter:
     """Count each request, then check load, host, token, rate, size and time."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        limits: Limits,
-        token: str | None,
-        metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits, token: str | None, metrics: Metrics) -> None:
         self._app = app
         self._limits = limits
         self._token = token.encode() if token else None
         self._metrics = metrics
-        self._clock = clock
         self._in_flight = 0
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client -> (requests left, when)
 
@@ -133,7 +120,7 @@ class RequestLimiter:
 
     def _within_rate(self, client: str) -> bool:
         """Take one request from the client's token bucket; the longest unseen clients are dropped, which refills theirs."""
-        now = self._clock()
+        now = time.monotonic()
         left, when = self._buckets.pop(client, (self._limits.burst, now))
         left = min(self._limits.burst, left + (now - when) * self._limits.rate_per_second)
         passes = left >= 1
@@ -187,16 +174,12 @@ def _host(headers: dict[bytes, bytes]) -> str:
 
 async def _send_error(send: Send, status: int, reason: str, sentence: str, *, close: bool = False) -> None:
     body = json.dumps({"detail": sentence, "reason": reason}).encode()
-    headers: list[tuple[bytes, bytes]] = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if status in (429, 503):
         headers.append((b"retry-after", b"1"))
     if close:  # bytes of this request may still be on their way
         headers.append((b"connection", b"close"))
-    start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
-    await send(start)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

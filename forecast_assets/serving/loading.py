@@ -16,27 +16,29 @@ from forecast_assets.serving.history import Closes, History
 from forecast_assets.serving.issued import ForecastTable, Provenance
 from forecast_assets.serving.snapshot import Model, Snapshot
 from forecast_assets.store.artefact_files import CALIBRATION_EFFECT, CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
-from forecast_assets.store.asset_keys import (
-    CALENDAR_PANEL,
-    ENSEMBLE,
-    NIGHTLY_FORECAST,
-    SERVING_MODEL,
-    WINDOWED_TENSORS,
-)
+from forecast_assets.store.asset_keys import CALENDAR_PANEL, ENSEMBLE, NIGHTLY_FORECAST, SERVING_MODEL, WINDOWED_TENSORS
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
-WATCHED_NIGHTS = 5
-"""How many of the newest nights are checked again at every poll; a committed night should never change."""
+WATCHED_NIGHTS = 5  # so many of the newest are checked again at every poll; a committed night should never change
 
-Slot = tuple[str, str | None]
-"""Asset and partition."""
-
+Slot = tuple[str, str | None]  # asset and partition
 DATA: Slot = (WINDOWED_TENSORS, None)
 MODEL: Slot = (SERVING_MODEL, None)
 PAIR = (DATA, MODEL)
+
+
+def open_model(version: Version) -> Model:
+    """Open the bundle of a ``serving_model`` version. Raises CorruptArtefact as ``Bundle.open``."""
+    import torch
+
+    from forecast_assets.champion.bundle import Bundle
+
+    # A batch's tensors are small: a second thread gains little and takes the core that answers requests.
+    torch.set_num_threads(1)
+    return Bundle.open(version)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 MAX_BATCH = 100
 
@@ -11,10 +11,8 @@ Ticker = Annotated[str, Field(min_length=1, max_length=40, description="as in th
 Source = Literal["ledger", "walk_forward", "computed"]
 
 
-class _Exact(BaseModel):
+class _Exact(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Frozen; no unknown field, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Quantiles(_Exact):

@@ -15,12 +15,10 @@ from forecast_assets.core.scores.quantile import mean_sigma_from_quantiles
 from forecast_assets.core.training.calibrate import CalibrationState, apply
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.serving.history import UNPROCESSABLE, Closes, History
+from forecast_assets.serving.history import Closes, History
 from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.issued import Floats, Forecast, ForecastTable, IssuedForecasts, Provenance
 from forecast_assets.serving.schemas import Answer, Horizon, Quantiles
-
-NOT_FOUND = 404
 
 
 class Card(Protocol):
@@ -106,7 +104,7 @@ class Snapshot:
     def find(self, ticker: str, date: dt.date | None) -> Answer | PendingForecast:
         """Return the issued forecast, or the one that the model has to compute. Raises HttpError."""
         self._check_known(ticker)
-        day = to_day(date) if date is not None else self._latest_day(ticker)
+        day = to_day(date) if date is not None else self.latest_day(ticker)
         if (found := self.issued.at(ticker, day)) is not None:
             return self._answer(ticker, day, *found)
         for fold in self.folds.values():
@@ -119,25 +117,20 @@ class Snapshot:
         self._check_known(ticker)
         date = to_date(day)
         if self.history is None or ticker not in self.history.span:
-            raise HttpError(
-                NOT_FOUND, "no_forecast", f"{ticker}: no forecast for {date}, and no feature data to make one."
-            )
+            raise HttpError(404, "no_forecast", f"{ticker}: no forecast for {date}, and no feature data to make one.")
         row = self.history.row(ticker, day)
         if self.model is None:
-            raise HttpError(
-                NOT_FOUND, "no_forecast", f"{ticker}: no forecast was issued for {date}, and there is no model."
-            )
+            raise HttpError(404, "no_forecast", f"{ticker}: no forecast was issued for {date}, and there is no model.")
         if date <= (cutoff := self.model.card.cutoff):
-            raise HttpError(
-                UNPROCESSABLE,
-                "in_sample",
+            sentence = (
                 f"{ticker}: the model was trained on outcomes up to {cutoff}, so a forecast for {date} would not be out of "
-                "sample, and none was issued at the time.",
+                "sample, and none was issued at the time."
             )
+            raise HttpError(422, "in_sample", sentence)
         have, need = int(self.history.panel.run_length[row]), self.model.card.lookback
         if have < need:
             sentence = f"{ticker}: {have} complete sessions lead up to {date}, and a forecast needs {need}."
-            raise HttpError(UNPROCESSABLE, "short_history", sentence)
+            raise HttpError(422, "short_history", sentence)
         return PendingForecast(ticker, day, row)
 
     def compute(self, wanted: list[PendingForecast]) -> list[Answer]:
@@ -159,7 +152,11 @@ class Snapshot:
     def latest_day(self, ticker: str) -> int:
         """Return the day of the ticker's latest forecast. Raises HttpError for an unknown ticker."""
         self._check_known(ticker)
-        return self._latest_day(ticker)
+        if (day := self.issued.latest.get(ticker)) is not None:
+            return day
+        if self.history is not None and ticker in self.history.span:
+            return self.history.latest(ticker)
+        return max(int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span)
 
     def _computed(self, one: PendingForecast, raw: Floats, regime: Any, state: CalibrationState | None) -> Answer:
         assert self.model is not None
@@ -183,8 +180,7 @@ class Snapshot:
             return None
         version = self.model.card.model_version
         until = to_date(day).isoformat()
-        nights = [night for night, (model, _) in self.states.items() if night <= until and model == version]
-        if nights:
+        if nights := [night for night, (model, _) in self.states.items() if night <= until and model == version]:
             return self.states[max(nights)][1]
         return self.model.state if day >= int(self.history.date.max()) else None
 
@@ -195,14 +191,7 @@ class Snapshot:
             return
         nearest = nearest_names(ticker, self.tickers)
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else "."
-        raise HttpError(NOT_FOUND, "unknown_ticker", f"{ticker!r}: no such ticker in the panel{hint}", nearest=nearest)
-
-    def _latest_day(self, ticker: str) -> int:
-        if (day := self.issued.latest.get(ticker)) is not None:
-            return day
-        if self.history is not None and ticker in self.history.span:
-            return self.history.latest(ticker)
-        return max(int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span)
+        raise HttpError(404, "unknown_ticker", f"{ticker!r}: no such ticker in the panel{hint}", nearest=nearest)
 
     def _answer(self, ticker: str, day: int, forecast: Forecast, made_by: Provenance) -> Answer:
         horizons = [

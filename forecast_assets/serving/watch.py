@@ -19,29 +19,18 @@ class Watch:
         self._loader = loader
         self._metrics = metrics
         self._every_seconds = every_seconds
-        self._current: Snapshot | None = None
-        self._problems: list[str] = []
+        self.current: Snapshot | None = None  # what is served, if anything
+        self.problems: list[str] = []  # one sentence for each current version that is not served
         # One thread: the allocator keeps memory per thread, and each thread of a pool would keep that of a whole model.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
 
     @property
     def snapshot(self) -> Snapshot:
         """The current snapshot. Raises HttpError (503) while there is none."""
-        if self._current is None:
-            raise HttpError(
-                503, "not_ready", "There is nothing to serve yet; materialise serving_model or nightly_forecast."
-            )
-        return self._current
-
-    @property
-    def current(self) -> Snapshot | None:
-        """The current snapshot, if any."""
-        return self._current
-
-    @property
-    def problems(self) -> list[str]:
-        """One sentence for each current version that is not served."""
-        return self._problems
+        if self.current is None:
+            sentence = "There is nothing to serve yet; materialise serving_model or nightly_forecast."
+            raise HttpError(503, "not_ready", sentence)
+        return self.current
 
     async def poll(self) -> None:
         """Check the store once, in a thread of its own so that requests go on."""
@@ -53,10 +42,10 @@ class Watch:
             self._metrics.failures.inc()
             log.exception("the store could not be read")
             return
-        self._problems = self._loader.problems  # of the same poll as the snapshot
-        self._metrics.refused.set(len(self._problems))
+        self.problems = self._loader.problems  # of the same poll as the snapshot
+        self._metrics.refused.set(len(self.problems))
         if made is not None:
-            self._current = made
+            self.current = made
             self._metrics.swaps.inc()
             log.info("serving snapshot %s (night %s)", made.id, made.night)
 

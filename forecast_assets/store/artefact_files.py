@@ -1,7 +1,6 @@
 """Names of the files in a version, each written once; ``manifest.json`` and ``CURRENT`` are in `names`."""
 
-TABLE = "table.parquet"
-"""An asset's main table; a parent annotated as ``pl.LazyFrame`` is read from this file."""
+TABLE = "table.parquet"  # an asset's main table; a parent annotated as ``pl.LazyFrame`` is read from this file
 
 PLOT_PREFIX = "plot-"
 
@@ -9,14 +8,12 @@ PLOT_PREFIX = "plot-"
 REJECTED_ROWS = "rejected.parquet"
 FLAGS = "flags.parquet"
 REVISIONS = "revisions.parquet"
-PARTITIONS = "partitions.json"
-"""Test years and recent sessions of the panel: the graph's partitions."""
+PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: the graph's partitions
 CORRECTIONS = "corrections.parquet"
 
 # windowed_tensors
 TENSORS = "panel.safetensors"
-ENDS = "ends.safetensors"
-"""Row numbers at which a complete window ends."""
+ENDS = "ends.safetensors"  # row numbers at which a complete window ends
 
 # sweep
 TUNED_SETTINGS = "settings.json"
@@ -26,28 +23,21 @@ TRIAL_FORECASTS = "forecasts.safetensors"
 """In a trial's folder: its raw forecasts of each inner year, to choose ``CHOICES`` by."""
 
 # a network's fold, the baselines, the ensemble
-FITS = "fits.parquet"
-"""Forecasts of every single fit; ``model`` is ``<asset key>/<seed>``."""
+FITS = "fits.parquet"  # forecasts of every single fit; ``model`` is ``<asset key>/<seed>``
 TRAINING = "training.json"
 """Fits with their scores, the training curve, the unconditional mean, the tickers with an embedding."""
-RAW_FORECASTS = "raw.parquet"
-"""Forecasts before calibration, in the rows and the schema of the main table beside it."""
+RAW_FORECASTS = "raw.parquet"  # forecasts before calibration, in the rows and the schema of the main table beside it
 CALIBRATION_STATE = "calibration.json"
 """State of the calibration: after the fold's last forecast origin, or as of a night."""
 IMPORTANCE = "importance.json"
 """Variable selection weights of the best fit, averaged over the test year; empty for a network without them."""
-EXPERTS = "experts.parquet"
-"""Share of each expert of a mixture by date, from the best fit's gate."""
-NEIGHBOURS = "neighbours.parquet"
-"""Attribution of the last day's forecasts to neighbours, from the best fit."""
-MEMBERS = "members.json"
-"""Members of an ensemble with their validation scores, best first."""
-MEMBER_CONTRIBUTIONS = "members.parquet"
-"""Pinball of each member, of the ensemble without it, and of the ensemble."""
+EXPERTS = "experts.parquet"  # share of each expert of a mixture by date, from the best fit's gate
+NEIGHBOURS = "neighbours.parquet"  # attribution of the last day's forecasts to neighbours, from the best fit
+MEMBERS = "members.json"  # members of an ensemble with their validation scores, best first
+MEMBER_CONTRIBUTIONS = "members.parquet"  # pinball of each member, of the ensemble without it, and of the ensemble
 BEST_MEMBER = "best_member.parquet"
 """Calibrated forecasts of the member with the smallest validation pinball, to compare the ensemble with."""
-CALIBRATION_EFFECT = "coverage.parquet"
-"""Coverage and pinball of the ensemble before and after calibration."""
+CALIBRATION_EFFECT = "coverage.parquet"  # coverage and pinball of the ensemble before and after calibration
 
 # backtest
 POSITIONS = "positions.parquet"
@@ -61,8 +51,7 @@ NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 # backtest_report, ablation_report
 BACKTEST_PAGE, BACKTEST_METRICS = "backtest.html", "metrics.json"
 ABLATION_PAGE, ABLATION_METRICS = "ablation.html", "ablation.json"
-TRIALS = "trials.json"
-"""The trial log that the report read."""
+TRIALS = "trials.json"  # the trial log that the report read
 
 # serving_model (the champion's bundle), challenger
 MODEL_BINARY = "model.pt"
@@ -73,8 +62,7 @@ CARD = "bundle.json"
 CHALLENGER_VERDICT = "challenger.json"
 
 # nightly_forecast, drift_checks
-NIGHT_RECORD = "night.json"
-"""Day, model and data of the night's forecasts."""
+NIGHT_RECORD = "night.json"  # day, model and data of the night's forecasts
 COVERAGE_BY_DAY = "coverage.parquet"
 DRIFT_VERDICT = "verdict.json"
 

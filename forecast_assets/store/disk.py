@@ -109,7 +109,8 @@ class LocalDisk:
             # A current version without manifest is damage to be examined, not an abandoned one.
             if VERSION_ID.fullmatch(name) is None or name == current or (path / MANIFEST).exists():
                 continue
-            if _last_touched(path) <= before and not locks.is_held(path):
+            last_touched = max(below.stat().st_mtime for below in (path, *path.rglob("*")))
+            if last_touched <= before and not locks.is_held(path):
                 shutil.rmtree(path)
                 removed.append(f"{key}/{name}")
         for entry in self._entries(key):
@@ -144,8 +145,3 @@ class LocalDisk:
                 yield from sorted(entries, key=lambda entry: entry.name)
         except FileNotFoundError:
             return
-
-
-def _last_touched(folder: Path) -> float:
-    """Return the time (seconds since 1970) of the latest change to a folder or to anything below it."""
-    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

@@ -61,17 +61,9 @@ def input_key(
     `parents` maps each parent (``asset`` or ``asset/partition``) to the data version that is read; `config` holds only
     the settings that the asset reads. Raises ValueError for settings without a JSON form.
     """
-    return sha256_text(
-        canonical_json(
-            {
-                "asset": asset,
-                "partition": partition,
-                "code_version": code_version,
-                "config": plain(config, where="config"),
-                "parents": plain(parents, where="parents"),
-            }
-        )
-    )
+    own = {"asset": asset, "partition": partition, "code_version": code_version}
+    inputs = {"config": plain(config, where="config"), "parents": plain(parents, where="parents")}
+    return sha256_text(canonical_json(own | inputs))
 
 
 def code_digest(*modules_or_paths: str | Path) -> str:
@@ -139,12 +131,8 @@ def _source_digest(path: Path, mtime_ns: int, size: int) -> str:
     tree = ast.parse(source, filename=str(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _drop_docstring(node)
+            match node.body:
+                case [ast.Expr(value=ast.Constant(value=str())), *rest]:  # the docstring
+                    node.body = rest or [ast.Pass()]
     # Unparsed rather than dumped: a tree's text varies less between Python versions than its fields.
     return sha256_text(ast.unparse(tree))
-
-
-def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    match node.body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            node.body = rest or [ast.Pass()]

@@ -20,10 +20,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(path: Path, *, what: str) -> Iterator[None]:
-    """Hold the lock file `path` for the length of a block; wait while another process or thread has it.
-
-    `what` names the locked thing in the log.
-    """
+    """Hold the lock file `path` for the length of a block; wait, which is logged with `what`, while another has it."""
     descriptor = _locked(path, on_wait=lambda _: log.info("waiting for another writer of %s", what))
     try:
         yield

@@ -3,17 +3,15 @@
 import json
 from typing import Any, NotRequired, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from forecast_assets.store.keys import canonical_json, plain, sha256_text
 
 _SELF = "manifest_sha256"
 
 
-class Entry(BaseModel):
+class Entry(BaseModel, frozen=True, extra="forbid"):
     """One file of a version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str
     bytes: int = Field(ge=0)
@@ -31,10 +29,8 @@ class ManifestFields(TypedDict):
     facts: NotRequired[dict[str, Any]]
 
 
-class Manifest(BaseModel):
+class Manifest(BaseModel, frozen=True, extra="forbid"):
     """The content of ``manifest.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     asset: str
     partition: str | None

@@ -8,13 +8,10 @@ import re
 
 from forecast_assets.core.errors import BadInput
 
-WHOLE = "all"
-"""Folder of an asset without partitions, hence no partition name."""
-
+WHOLE = "all"  # folder of an asset without partitions, hence no partition name
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
-DAMAGED = ".damaged-"
-"""Prefix of the folder of a version that was set aside."""
+DAMAGED = ".damaged-"  # prefix of the folder of a version that was set aside
 
 VERSION_ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 """First 16 digits of the input key, then 8 random ones: writers never collide, and a listing finds a key."""

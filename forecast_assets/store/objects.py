@@ -55,27 +55,21 @@ def _connection_errors() -> tuple[type[Exception], ...]:
     return (ConnectionError, TimeoutError, PermissionError, *own)
 
 
-def default_cache() -> Path:
-    """Return the default folder for copies of remote files: below the user's cache folder (XDG)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "forecast-assets"
-
-
 class ObjectStore:
     """See `Place`. A version is written to a folder of the cache and uploaded on publication."""
 
-    def __init__(self, root: "UPath", *, cache: Path) -> None:
+    def __init__(self, root: "UPath", *, cache: Path | None) -> None:
         # No cached listings: another machine may have published since.
         self._root = type(root)(str(root), **{**root.storage_options, "use_listings_cache": False})
-        self._cache = cache.absolute()
+        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self._cache = (cache or user_cache / "forecast-assets").absolute()
 
     def __str__(self) -> str:
         return str(self._root)
 
     @_raises_unreachable
     def read(self, key: str) -> bytes:
-        data: bytes = self._fs.cat_file(self._path(key))
-        return data
+        return bytes(self._fs.cat_file(self._path(key)))
 
     @_raises_unreachable
     def replace(self, key: str, data: bytes) -> None:

@@ -21,8 +21,8 @@ from forecast_assets.store.disk import LocalDisk
 from forecast_assets.store.keys import plain
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import Manifest, ManifestFields, content_digest
-from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, folder, label
-from forecast_assets.store.objects import ObjectStore, default_cache
+from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, checked_name, folder, label
+from forecast_assets.store.objects import ObjectStore
 from forecast_assets.store.place import Place, read_pointer
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.versions import Version
@@ -98,9 +98,8 @@ class Store:
 
     def partitions(self, asset: str) -> list[str]:
         """Return the published partitions of an asset, sorted; none for an asset without partitions."""
-        return [
-            name for name in self._place.folders(folder(asset).split("/")[0]) if name != WHOLE and self.has(asset, name)
-        ]
+        checked_name(asset, what="asset")
+        return [name for name in self._place.folders(asset) if name != WHOLE and self.has(asset, name)]
 
     def slots(self, asset: str) -> list[str | None]:
         """Return the published partitions of an asset, or None alone for an asset without partitions."""
@@ -165,9 +164,7 @@ class Store:
         key = folder(asset, partition)
         # A name that no other writer may have, not a result: hence no seed.
         version = f"{_checked_key(input_key)[:16]}-{secrets.token_hex(4)}"
-        with self._place.exclusive(
-            key, what=label(asset, partition)
-        ):  # so that no sweep finds the folder before it is held
+        with self._place.exclusive(key, what=label(asset, partition)):  # no sweep finds the folder before it is held
             path = self._place.workspace(f"{key}/{version}")
             return Staging(path, asset=asset, partition=partition, input_key=input_key, version=version)
 
@@ -182,7 +179,8 @@ class Store:
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
-        if MANIFEST in self._place.sizes(f"{key}/{staging.version}"):
+        own_key = f"{key}/{staging.version}"
+        if MANIFEST in self._place.sizes(own_key):
             raise ValueError(f"{label(asset, partition)}: version {staging.version} was published already; promote it.")
         own = {
             "asset": asset,
@@ -194,9 +192,7 @@ class Store:
         }
         fields = plain(manifest_fields, where=f"manifest of {label(asset, partition)}")
         Manifest(**own, **fields, created=_now())  # raises for unknown fields before anything is made durable
-        self._place.settle(
-            staging.path, f"{key}/{staging.version}", files=staging.files, twins=self._twins(asset, partition)
-        )
+        self._place.settle(staging.path, own_key, files=staging.files, twins=self._twins(asset, partition))
         with self._place.exclusive(key, what=label(asset, partition)):
             before = self._intact_current(asset, partition) if first else None
             if before is not None:
@@ -204,7 +200,7 @@ class Store:
                 return before
             pointed = self._pointer(asset, partition)
             manifest = Manifest(**own, **fields, created=self._after(asset, partition, pointed))
-            self._place.replace(f"{key}/{staging.version}/{MANIFEST}", manifest.to_bytes())
+            self._place.replace(f"{own_key}/{MANIFEST}", manifest.to_bytes())
             self._point(asset, partition, staging.version)
             self._set_aside_damaged(asset, partition, manifest, before=pointed, thorough=first)
         staging.discard()  # keeps a version whose manifest is in this folder; behind a URL, removes the local originals
@@ -276,7 +272,10 @@ class Store:
             raise CorruptArtefact(f"{where}: {CURRENT} holds {version[:60]!r}, which is no version; {advice}")
         try:
             manifest = Manifest.from_bytes(self._place.read(f"{folder(asset, partition)}/{version}/{MANIFEST}"))
-            _match(manifest, asset=asset, partition=partition, version=version)
+            if (manifest.asset, manifest.partition, manifest.version) != (asset, partition, version):
+                raise ValueError("belongs to another version")
+            if content_digest(manifest.files) != manifest.data_version or version[:16] != manifest.input_key[:16]:
+                raise ValueError("contradicts itself")
         except FileNotFoundError as error:
             raise CorruptArtefact(f"{where}: version {version} is gone; {advice}") from error
         except ValueError as error:
@@ -293,11 +292,11 @@ class Store:
 
     def _after(self, asset: str, partition: str | None, pointed: str | None) -> str:
         """Return the time now, or just after the replaced version's: a clock set back does not change which is newer."""
+        now = _now()
         try:
             before = self._load(asset, partition, pointed).manifest.created if pointed else ""
         except CorruptArtefact:
-            return _now()
-        now = _now()
+            return now
         return now if now > before else _stamp(dt.datetime.fromisoformat(before) + dt.timedelta(microseconds=1))
 
     def _set_aside_damaged(
@@ -335,15 +334,7 @@ def _place(root: "str | Path | UPath", *, cache: Path | None) -> Place:
     url = UPath(root)
     if url.protocol in ("", "file", "local"):
         return LocalDisk(Path(url.path))
-    return ObjectStore(url, cache=cache or default_cache())
-
-
-def _match(manifest: Manifest, *, asset: str, partition: str | None, version: str) -> None:
-    """Raise ValueError where an intact manifest is in the wrong folder or contradicts itself."""
-    if (manifest.asset, manifest.partition, manifest.version) != (asset, partition, version):
-        raise ValueError("belongs to another version")
-    if content_digest(manifest.files) != manifest.data_version or not version.startswith(manifest.input_key[:16]):
-        raise ValueError("contradicts itself")
+    return ObjectStore(url, cache=cache)
 
 
 def _checked_key(input_key: str) -> str:

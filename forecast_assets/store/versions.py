@@ -71,17 +71,14 @@ class Version:
         return json.loads(data)
 
     def seen_by(self, year: int | None) -> str:
-        """Return the digest of the rows up to the end of `year`: all that the fold of that year reads.
-
-        Rows of a new night thus leave earlier folds unchanged. The data version for None, and for a version without
-        slices.
+        """Return the digest of the rows up to the end of `year`, all that the fold of that year reads: rows of a new night
+        thus leave earlier folds unchanged. The data version for None, and for a version without slices.
         """
         slices = self.manifest.slices
         if year is None or not slices:
             return self.data_version
-        return sha256_text(
-            canonical_json([[int(key), slices[key]] for key in sorted(slices, key=int) if int(key) <= year])
-        )
+        read = [[int(key), slices[key]] for key in sorted(slices, key=int) if int(key) <= year]
+        return sha256_text(canonical_json(read))
 
     def check(self) -> None:
         """Hash every file again; raises CorruptArtefact naming the first that is gone, altered or not in the manifest."""

@@ -7,10 +7,9 @@ import pytest
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources import environment
-from forecast_assets.resources.compute import ComputeResource
+from forecast_assets.resources.compute import ComputeResource, step_executor
 from forecast_assets.resources.engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
-from forecast_assets.resources.step_executor import step_executor
 
 
 def test_the_engine_is_this_process_unless_a_cluster_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,14 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVENT = "forecast_assets_alert"
-"""Event type of the metadata by which a message of ours is found again."""
-
+EVENT = "forecast_assets_alert"  # event type of the metadata by which a message of ours is found again
 TIMEOUT_SECONDS = 10
 PAGE = 200
-UNSURE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
-"""Errors after which Slack may nevertheless have posted the message."""
-
+UNSURE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")  # Slack may have posted anyway
 ICONS: dict[Level, str] = {
     "information": ":information_source:",
     "warning": ":warning:",

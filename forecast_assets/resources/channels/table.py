@@ -5,8 +5,7 @@ from collections.abc import Callable
 from forecast_assets.resources.channels.channel import Channel
 from forecast_assets.resources.channels.slack import AlertSlack
 
-CHANNELS: tuple[Callable[[], Channel], ...] = (AlertSlack,)
-"""Each opens a channel, which reads its environment variables when it is used."""
+CHANNELS: tuple[Callable[[], Channel], ...] = (AlertSlack,)  # a channel reads its environment when it is used
 
 
 def open_channels() -> list[Channel]:
