@@ -75,8 +75,7 @@ def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.Da
     # ticker begins with a quote, so no row is carried across tickers.
     last_quote = pl.when(~pl.col("is_missing")).then(pl.int_range(pl.len())).forward_fill()
     panel = panel.with_columns(
-        pl.col("close", "sector").gather(last_quote),
-        region=_region(panel["exchange"].unique(), spec),
+        pl.col("close", "sector").gather(last_quote), region=_region(panel["exchange"].unique(), spec)
     )
     return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CALENDAR_PANEL, "calendar_panel")
 
@@ -96,9 +95,7 @@ def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:
     days = pl.concat([*calendars, quoted]).unique()
     if union:
         days = starts.select("exchange").join(days.select("date").unique(), how="cross")
-    return days.sort("exchange", "date").with_columns(
-        session=pl.int_range(pl.len(), dtype=pl.Int64).over("exchange"),
-    )
+    return days.sort("exchange", "date").with_columns(session=pl.int_range(pl.len(), dtype=pl.Int64).over("exchange"))
 
 
 def _region(exchanges: pl.Series, spec: PanelSpec) -> pl.Expr:

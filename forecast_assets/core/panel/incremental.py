@@ -36,8 +36,7 @@ from forecast_assets.core.specs import FeatureSpec
 
 LABEL_ROWS = LOOK_AHEAD.days
 """Rows before a change whose labels are made again: a calendar, even a union, has at most one row a day."""
-LARGEST_SHARE = 0.2
-"""Share of changed rows above which everything is computed anew."""
+LARGEST_SHARE = 0.2  # share of changed rows above which everything is computed anew
 
 Rows = NDArray[np.int64]
 

@@ -20,10 +20,8 @@ from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
 from forecast_assets.core.specs import PanelSpec
 
-ROWS_PER_PART = 500_000
-"""About how many rows of whole tickers are resolved together."""
-SPILL_GROUP = 16_000
-"""Rows of a row group of a scratch file: the least that a part reads of each block."""
+ROWS_PER_PART = 500_000  # about how many rows of whole tickers are resolved together
+SPILL_GROUP = 16_000  # rows of a row group of a scratch file: the least that a part reads of each block
 
 
 @dataclass

@@ -19,12 +19,9 @@ from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
 KEY = ["ticker", "date"]
-SAMPLE_TICKERS = 40
-"""A larger panel is checked on this many tickers, evenly spaced over exchanges and tickers."""
-CUT_SHARE = 0.7
-"""Share of the sessions that lie up to the cut."""
-GARBAGE_SPREAD = 3.0
-"""Standard deviation of the log of the factors on later numbers."""
+SAMPLE_TICKERS = 40  # a larger panel is checked on this many tickers, evenly spaced over exchanges and tickers
+CUT_SHARE = 0.7  # share of the sessions that lie up to the cut
+GARBAGE_SPREAD = 3.0  # standard deviation of the log of the factors on later numbers
 
 
 @dataclass(frozen=True)

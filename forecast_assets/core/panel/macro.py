@@ -18,8 +18,7 @@ SERIES = {"VIX": "percent a year", "US10Y": "percent", "US2Y": "percent"}
 HOME = "XNYS"
 LAG = dt.timedelta(hours=2)
 """From the close to the value's release: VIX settles fifteen minutes after it, yields are published within two hours."""
-STALE = dt.timedelta(days=10)
-"""A value older than this at a forecast origin counts as missing: the feed has stopped."""
+STALE = dt.timedelta(days=10)  # a value older than this at a forecast origin counts as missing: the feed has stopped
 SPAN = 5
 
 

@@ -13,12 +13,9 @@ from forecast_assets.core.errors import BadInput
 
 REQUIRED = ("date", "ticker", "open", "close", "volume")
 SEPARATORS = (",", ";", "\t")
-BLOCK_BYTES = 64_000_000
-"""Bytes read at a time; some 900,000 rows."""
-BLOCK_ROWS = 500_000
-"""Rows of a Parquet file that are read at a time."""
-CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"
-"""Control characters but the tab: no row may have one."""
+BLOCK_BYTES = 64_000_000  # bytes read at a time; some 900,000 rows
+BLOCK_ROWS = 500_000  # rows of a Parquet file that are read at a time
+CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"  # control characters but the tab: no row may have one
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,8 @@ from forecast_assets.core.reads import GraphSettings, Reads
 from forecast_assets.core.windows.clock import Times, exchange_times
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
 
-BLOCK = 1 << 20
-"""About how many correlations, and how many numbers of their windows, are computed at a time."""
-
-FLAT = 1e-5
-"""Share of a sum of squares below which the rest around the mean is rounding: the series is constant."""
+BLOCK = 1 << 20  # about how many correlations, and how many numbers of their windows, are computed at a time
+FLAT = 1e-5  # share of a sum of squares below which the rest around the mean is rounding: the series is constant
 
 
 def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:

@@ -13,9 +13,7 @@ from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, log_excess, volatility
 
-UNKNOWN_ID = 0
-"""Embedding id of a ticker, sector or exchange that is not among the training rows."""
-
+UNKNOWN_ID = 0  # embedding id of a ticker, sector or exchange that is not among the training rows
 CLIP = 8.0
 """Standardised features are clipped to this many standard deviations: one bad print must not saturate a network."""
 

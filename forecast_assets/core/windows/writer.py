@@ -17,8 +17,7 @@ from torch import Tensor
 from forecast_assets.core.windows.tensors import PanelTensors
 
 TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64", torch.bool: "BOOL"}
-ALIGNMENT = 8
-"""The tensors' bytes begin at a multiple of this, as the format's own writer has it."""
+ALIGNMENT = 8  # the tensors' bytes begin at a multiple of this, as the format's own writer has it
 
 
 class TensorFile:
