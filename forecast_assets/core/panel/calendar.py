@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL, RAW_PANEL, validate
+from forecast_assets.core.panel.contracts import CalendarPanel, RawPanel, validate
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.rows import COLUMNS
 from forecast_assets.core.panel.sessions import sessions
@@ -46,7 +46,7 @@ def quoted_days(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.DataFrame:
-    validate(raw, RAW_PANEL, "raw_panel")
+    validate(raw, RawPanel, "raw_panel")
     quoted = (
         raw.select(COLUMNS)
         .join(grid, on=["exchange", "date"], how="left")
@@ -77,7 +77,7 @@ def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.Da
     panel = panel.with_columns(
         pl.col("close", "sector").gather(last_quote), region=_region(panel["exchange"].unique(), spec)
     )
-    return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CALENDAR_PANEL, "calendar_panel")
+    return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CalendarPanel, "calendar_panel")
 
 
 def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:

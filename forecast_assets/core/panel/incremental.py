@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.horizons import LOOK_AHEAD
 from forecast_assets.core.panel.blocks import BLOCK
 from forecast_assets.core.panel.build import Parts, columns, feature_parts
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
+from forecast_assets.core.panel.contracts import CalendarPanel, FeaturePanel, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import (
     add_own_features,
@@ -97,7 +97,7 @@ def extend_parts(
     after = None
     for part in calendar_panel():
         spans.append(Span(after, until=part["ticker"][-1]))
-        plan = _plan(validate(part, CALENDAR_PANEL, "calendar_panel"), stored(spans[-1]))
+        plan = _plan(validate(part, CalendarPanel, "calendar_panel"), stored(spans[-1]))
         changed, rows = changed + int((~plan.keeps).sum()), rows + part.height
         touched.append(plan.touched)
         quoted.append(_quoted(part))
@@ -118,7 +118,7 @@ def extend_parts(
     others.close()
     for part, span, own in zip(calendar_panel(), spans, owns, strict=True):
         panel = _extended(_plan(part, stored(span)), own, others, days, features)
-        yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
+        yield validate(panel.select(columns(features)), FeaturePanel, "feature_panel")
 
 
 def _plan(part: pl.DataFrame, stored: Stored) -> _Plan:

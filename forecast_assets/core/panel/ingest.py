@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.contracts import RAW_PANEL, REJECTED_ROWS, validate
+from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
 from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.numbers import Notation, check_notation
@@ -68,13 +68,13 @@ class Reading:
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
             self._revisions.append(resolved.revisions)
-            yield validate(accepted, RAW_PANEL, "raw_panel")
+            yield validate(accepted, RawPanel, "raw_panel")
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
 
     @property
     def rejected(self) -> pl.DataFrame:
         """Rows that were not accepted, by file and line."""
-        return validate(pl.concat(self._rejected).sort("file", "line"), REJECTED_ROWS, "rejected_rows")
+        return validate(pl.concat(self._rejected).sort("file", "line"), RejectedRows, "rejected_rows")
 
     @property
     def flags(self) -> pl.DataFrame:

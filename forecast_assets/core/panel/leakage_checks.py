@@ -14,7 +14,7 @@ import polars as pl
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL
+from forecast_assets.core.panel.contracts import CalendarPanel
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
@@ -55,7 +55,7 @@ def feature_leakage(
 
     The macro series are cut with the panel.
     """
-    rows = sample(calendar_panel.select(list(CALENDAR_PANEL.columns())))
+    rows = sample(calendar_panel.select(list(CalendarPanel.columns())))
     cut = cut_day(rows["date"])
 
     def make(part: pl.DataFrame) -> pl.DataFrame:

@@ -70,7 +70,7 @@ def _parquet_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterato
         # Line 1 is the header, as in the CSV of the same table.
         source = frame.with_row_index("line", offset=offset + 2)
         values = source.select("line", **{name: pl.col(spelling) for name, spelling in found.items()})
-        yield Delivery(path.name, values, _no_reasons(), source)
+        yield Delivery(path.name, values, pl.DataFrame(schema={"line": pl.UInt32, "reason": pl.String}), source)
 
 
 @dataclass(frozen=True)
@@ -245,10 +245,6 @@ def match_columns(path: Path, names: Sequence[str], columns: Mapping[str, Sequen
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").lower().split())
-
-
-def _no_reasons() -> pl.DataFrame:
-    return pl.DataFrame(schema={"line": pl.UInt32, "reason": pl.String})
 
 
 def _first_line(error: Exception) -> str:
