@@ -70,10 +70,10 @@ def reference_panel(tickers: int | None) -> PanelTensors:
 def measure(tickers: int | None) -> dict[str, dict[str, Any]]:
     """Time the graph of all rows and that of one window."""
     panel = reference_panel(tickers)
-    Correlations.of_spec(panel, SPEC.graph)  # calendars are built once per process, at the first use
+    Correlations(panel, SPEC.graph)  # calendars are built once per process, at the first use
     before = _peak_mib()
     started = time.process_time()
-    finder = Correlations.of_spec(panel, SPEC.graph)
+    finder = Correlations(panel, SPEC.graph)
     graph = finder.of(torch.arange(panel.rows))
     seconds = time.process_time() - started
     last = int(torch.nonzero(panel.ticker == 0).max())

@@ -19,11 +19,12 @@ from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.features import (
-    FEATURES,
     SCALE,
     add_cross,
     add_own_features,
+    cross_names,
     number_rows,
+    own_names,
 )
 from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.specs import FeatureSpec
@@ -125,7 +126,7 @@ def measure_pandas() -> Figures:
     frame = rows.to_pandas()
     mine, theirs = ours(rows), in_pandas(frame)
     apart = {}
-    for name in (*FEATURES, SCALE):
+    for name in (*own_names(FeatureSpec()), *cross_names(FeatureSpec())):
         left, right = mine[name].to_numpy(), theirs[name].to_numpy()
         if (np.isnan(left) != np.isnan(right)).any():
             raise SystemExit(f"{name}: defined on other rows than in pandas")

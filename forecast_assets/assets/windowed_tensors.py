@@ -22,14 +22,14 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Output
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
     from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Vocabulary, part_tensors
     from forecast_assets.core.windows.leakage_checks import window_leakage
-    from forecast_assets.core.windows.writer import create
+    from forecast_assets.core.windows.writer import TensorFile
 
     table = pl.scan_parquet(feature_panel.path(TABLE))
     columns = feature_names(table.head(0).collect())
     vocabulary, rows = Vocabulary.of(table), sum(part_sizes(table))
     empty = part_tensors(table.head(0).collect(), feature_names=columns, vocabulary=vocabulary)
     ends, written, complete = [], 0, False
-    with create(folder / TENSORS, empty, rows=rows) as file:
+    with TensorFile(folder / TENSORS, empty, rows=rows) as file:
         for part in ticker_parts(table):
             tensors = part_tensors(part, feature_names=columns, vocabulary=vocabulary)
             file.append(tensors.tensors())

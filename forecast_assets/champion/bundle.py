@@ -241,7 +241,7 @@ class Bundle:
             return panel
         edges = self._edges
         if edges is None or edges.panel is not panel:
-            edges = self._edges = Correlations.of_spec(panel, graph)
+            edges = self._edges = Correlations(panel, graph)
         return replace(panel, graph=edges)
 
     def regime(self, panel: PanelTensors, rows: Tensor) -> NDArray[np.int64]:

@@ -5,45 +5,28 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import create_model
 
+from forecast_assets.core import specs
 from forecast_assets.core.models.catalogue import CATALOGUE, FitSpec
-from forecast_assets.core.specs import (
-    AblationSpec,
-    AlertSpec,
-    BacktestSpec,
-    CalibrationSpec,
-    DemoSpec,
-    DriftSpec,
-    EnsembleSpec,
-    FeatureSpec,
-    FoldSpec,
-    NightlySpec,
-    PanelSpec,
-    ServingSpec,
-    Spec,
-    SweepSpec,
-    VerdictSpec,
-    WindowSpec,
-)
 
 
-class _Sections(Spec):
+class _Sections(specs.Spec):
     """The sections beside the networks'."""
 
-    panel: PanelSpec
-    features: FeatureSpec = FeatureSpec()
-    windows: WindowSpec = WindowSpec()
-    folds: FoldSpec = FoldSpec()
-    sweep: SweepSpec = SweepSpec()
-    ensemble: EnsembleSpec = EnsembleSpec()
-    calibration: CalibrationSpec = CalibrationSpec()
-    backtest: BacktestSpec = BacktestSpec()
-    verdict: VerdictSpec = VerdictSpec()
-    ablation: AblationSpec = AblationSpec()
-    serving: ServingSpec = ServingSpec()
-    drift: DriftSpec = DriftSpec()
-    nightly: NightlySpec = NightlySpec()
-    alerts: AlertSpec = AlertSpec()
-    demo: DemoSpec = DemoSpec()
+    panel: specs.PanelSpec
+    features: specs.FeatureSpec = specs.FeatureSpec()
+    windows: specs.WindowSpec = specs.WindowSpec()
+    folds: specs.FoldSpec = specs.FoldSpec()
+    sweep: specs.SweepSpec = specs.SweepSpec()
+    ensemble: specs.EnsembleSpec = specs.EnsembleSpec()
+    calibration: specs.CalibrationSpec = specs.CalibrationSpec()
+    backtest: specs.BacktestSpec = specs.BacktestSpec()
+    verdict: specs.VerdictSpec = specs.VerdictSpec()
+    ablation: specs.AblationSpec = specs.AblationSpec()
+    serving: specs.ServingSpec = specs.ServingSpec()
+    drift: specs.DriftSpec = specs.DriftSpec()
+    nightly: specs.NightlySpec = specs.NightlySpec()
+    alerts: specs.AlertSpec = specs.AlertSpec()
+    demo: specs.DemoSpec = specs.DemoSpec()
 
     def network(self, key: str) -> FitSpec:
         """Return the settings of the network ``key``."""
@@ -62,13 +45,13 @@ else:
     Settings = create_model("Settings", __base__=_Sections, __module__=__name__, **_NETWORKS)
 
 
-def section_type(section: str) -> type[Spec]:
+def section_type(section: str) -> type[specs.Spec]:
     """Return the spec of a section."""
-    return cast(type[Spec], Settings.model_fields[section].annotation)
+    return cast(type[specs.Spec], Settings.model_fields[section].annotation)
 
 
 @cache
-def section_of(spec: type[Spec]) -> str:
+def section_of(spec: type[specs.Spec]) -> str:
     """Return the one section of the settings that is of type ``spec``. Raises ValueError where there are several or none."""
     found = [name for name in Settings.model_fields if section_type(name) is spec]
     if len(found) != 1:

@@ -40,10 +40,8 @@ class Correction(Spec):
     date: dt.date = Field(
         description="neutralise_return: the session of the false return; trim: first session kept or dropped"
     )
-    end: dt.date | None = Field(default=None, description="trim: last session of the range that is dropped")
-    log_return: float | None = Field(
-        default=None, description="neutralise_return: the false log return, as seen in the data"
-    )
+    end: dt.date | None = Field(None, description="trim: last session of the range that is dropped")
+    log_return: float | None = Field(None, description="neutralise_return: the false log return, as seen in the data")
     reason: str
 
 
@@ -54,26 +52,24 @@ class PanelSpec(Spec):
     exchanges: dict[str, str] = Field(description="exchange (MIC) of each ticker suffix; '' is no suffix")
     regions: dict[str, str] = Field(description="region (Americas, Europe, Asia-Pacific) of each exchange")
     corrections: tuple[Correction, ...] = ()
-    calendar: Literal["exchange", "union"] = Field(default="exchange", description="sessions a ticker is reindexed to")
-    max_fill_sessions: int = Field(default=5, ge=0, description="longest hole that is forward-filled")
-    ended_after_sessions: int = Field(default=20, ge=1, description="silence after which a ticker counts as ended")
-    max_invalid_share: float = Field(
-        default=0.05, ge=0, le=1, description="share of invalid rows that blocks downstream"
-    )
-    large_return: float = Field(default=0.5, gt=0, description="one-session |simple return| that is flagged")
+    calendar: Literal["exchange", "union"] = Field("exchange", description="sessions a ticker is reindexed to")
+    max_fill_sessions: int = Field(5, ge=0, description="longest hole that is forward-filled")
+    ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
+    max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
+    large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
 
 
 class FeatureSpec(Spec):
     """Causal features. Lengths are in sessions of the ticker's own exchange."""
 
-    volume_window: int = Field(default=20, ge=2)
-    volatility_window: int = Field(default=20, ge=2)
-    rsi_window: int = Field(default=14, ge=2)
-    macd_fast: int = Field(default=12, ge=1)
-    macd_slow: int = Field(default=26, ge=2, validate_default=True)
-    macd_signal: int = Field(default=9, ge=1)
-    moment_window: int = Field(default=60, ge=4, description="window of the rolling skewness and kurtosis")
-    ewma_decay: float = Field(default=0.94, gt=0, lt=1, description="decay of the EWMA variance (RiskMetrics)")
+    volume_window: int = Field(20, ge=2)
+    volatility_window: int = Field(20, ge=2)
+    rsi_window: int = Field(14, ge=2)
+    macd_fast: int = Field(12, ge=1)
+    macd_slow: int = Field(26, ge=2, validate_default=True)
+    macd_signal: int = Field(9, ge=1)
+    moment_window: int = Field(60, ge=4, description="window of the rolling skewness and kurtosis")
+    ewma_decay: float = Field(0.94, gt=0, lt=1, description="decay of the EWMA variance (RiskMetrics)")
 
     @field_validator("macd_slow")
     @classmethod
@@ -87,41 +83,39 @@ class FeatureSpec(Spec):
 class WindowSpec(Spec):
     """What one window holds."""
 
-    lookback: int = Field(default=120, ge=2, description="observed sessions that a window shows a model")
+    lookback: int = Field(120, ge=2, description="observed sessions that a window shows a model")
 
 
 class FoldSpec(Spec):
     """Yearly walk-forward: where time is cut."""
 
-    first_test_year: int = Field(default=2019, ge=1900)
-    validation_sessions: int = Field(default=126, ge=1, description="union sessions of validation forecast origins")
-    purge_sessions: int = Field(
-        default=HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year"
-    )
+    first_test_year: int = Field(2019, ge=1900)
+    validation_sessions: int = Field(126, ge=1, description="union sessions of validation forecast origins")
+    purge_sessions: int = Field(HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year")
 
 
 class SweepSpec(Spec):
     """The search for settings on the years before the first test year, and what is searched."""
 
-    trials: int = Field(default=24, ge=0, description="distinct settings that are tried; 0: the profile's stand")
-    years: tuple[int, ...] = Field(default=(2015, 2016, 2017, 2018), description="inner years, where history suffices")
-    models: tuple[str, ...] = Field(default=("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
-    hidden: tuple[int, ...] = Field(default=(32, 64, 128))
-    learning_rate: tuple[float, ...] = Field(default=(3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
-    lookback: tuple[int, ...] = Field(default=(60, 120, 250))
-    epochs: int = Field(default=3, ge=1)
-    samples_per_epoch: int = Field(default=4_000, ge=1, description="samples (windows) per epoch of an inner year")
-    max_tickers: int = Field(default=60, ge=1, description="tickers that settings are tried on, where a panel has more")
-    coverage_low: float = Field(default=0.92, description="settings whose 95 % band covers less, at any horizon, ...")
-    coverage_high: float = Field(default=0.98, description="... or more, are not feasible")
-    calibration_rate: tuple[float, ...] = Field(default=(0.005, 0.01, 0.02, 0.05))
-    smoothing: tuple[float, ...] = Field(default=(0.9, 0.95, 0.98))
-    kelly_fraction: tuple[float, ...] = Field(default=(0.25, 0.5))
-    seed: int = Field(default=0, ge=0)
+    trials: int = Field(24, ge=0, description="distinct settings that are tried; 0: the profile's stand")
+    years: tuple[int, ...] = Field((2015, 2016, 2017, 2018), description="inner years, where history suffices")
+    models: tuple[str, ...] = Field(("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
+    hidden: tuple[int, ...] = Field((32, 64, 128))
+    learning_rate: tuple[float, ...] = Field((3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
+    lookback: tuple[int, ...] = Field((60, 120, 250))
+    epochs: int = Field(3, ge=1)
+    samples_per_epoch: int = Field(4_000, ge=1, description="samples (windows) per epoch of an inner year")
+    max_tickers: int = Field(60, ge=1, description="tickers that settings are tried on, where a panel has more")
+    coverage_low: float = Field(0.92, description="settings whose 95 % band covers less, at any horizon, ...")
+    coverage_high: float = Field(0.98, description="... or more, are not feasible")
+    calibration_rate: tuple[float, ...] = Field((0.005, 0.01, 0.02, 0.05))
+    smoothing: tuple[float, ...] = Field((0.9, 0.95, 0.98))
+    kelly_fraction: tuple[float, ...] = Field((0.25, 0.5))
+    seed: int = Field(0, ge=0)
     # How it is carried out changes no result, so it is no part of the settings that a version is known by.
-    workers: int = Field(default=1, ge=1, exclude=True, description="processes that try settings at the same time")
+    workers: int = Field(1, ge=1, exclude=True, description="processes that try settings at the same time")
     storage: str = Field(
-        default="",
+        "",
         exclude=True,
         description="of the study: a database URL (without a password: PGPASSWORD) or a journal file; empty: SQLite",
     )
@@ -136,52 +130,49 @@ class SweepSpec(Spec):
 class EnsembleSpec(Spec):
     """Which fits are combined, and how."""
 
-    members: int = Field(default=5, ge=1, description="best fits by validation pinball")
-    groups: int = Field(default=3, ge=1, description="groups of the median of means")
+    members: int = Field(5, ge=1, description="best fits by validation pinball")
+    groups: int = Field(3, ge=1, description="groups of the median of means")
 
 
 class CalibrationSpec(Spec):
     """Online calibration of forecast quantiles on matured outcomes."""
 
-    enabled: bool = Field(default=True, description="publish calibrated forecasts; the raw ones stay beside them")
+    enabled: bool = Field(True, description="publish calibrated forecasts; the raw ones stay beside them")
     rate: float = Field(
-        default=0.02, gt=0, le=0.2, description="share of a coverage gap that one day's matured outcomes close at h=1"
+        0.02, gt=0, le=0.2, description="share of a coverage gap that one day's matured outcomes close at h=1"
     )
 
 
-CostBps = float | dict[str, float]
-"""Basis points a side: for all tickers, or by ``default``, region and ticker."""
+CostBps = float | dict[str, float]  # basis points a side: for all tickers, or by ``default``, region and ticker
 
 
 class ResamplingSpec(Spec):
     """The bootstrap of confidence intervals."""
 
-    bootstrap_samples: int = Field(default=1000, ge=1)
-    seed: int = Field(default=0, ge=0, description="seed of the bootstrap")
+    bootstrap_samples: int = Field(1000, ge=1)
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 class BacktestSpec(ResamplingSpec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 
-    execution: Literal["next_open", "same_close"] = Field(default="next_open", description="same_close is optimistic")
+    execution: Literal["next_open", "same_close"] = Field("next_open", description="same_close is optimistic")
     horizon_sessions: int = Field(
-        default=20 if 20 in HORIZONS else HORIZONS[-1],
+        20 if 20 in HORIZONS else HORIZONS[-1],
         description=f"horizon whose forecast is traded, as that many tranches: {horizons_text(last='or')}",
     )
     cost_bps: CostBps = Field(
-        default=5.0,
+        5.0,
         description="cost of a trade, basis points of its value, each side: a number, or by region and ticker, such as "
         "{default: 5, Europe: 8, BMW.DE: 3}",
     )
-    kelly_fraction: float = Field(default=0.5, gt=0, le=1)
-    name_cap: float = Field(default=0.05, gt=0, description="largest |weight| of a ticker")
-    gross_cap: float = Field(default=2.0, gt=0, description="largest sum of |weights|")
-    sigma_floor: float = Field(default=0.005, gt=0, description="lower bound of the one-session sigma")
-    smoothing: float = Field(default=0.9, ge=0, lt=1, description="a in w = a w_prev + (1 - a) target")
-    book: Literal["neutral", "directional"] = Field(default="neutral", description="neutral: demeaned within region")
-    max_wait_sessions: int = Field(
-        default=5, ge=0, description="sessions an order waits for a quote before it is cancelled"
-    )
+    kelly_fraction: float = Field(0.5, gt=0, le=1)
+    name_cap: float = Field(0.05, gt=0, description="largest |weight| of a ticker")
+    gross_cap: float = Field(2.0, gt=0, description="largest sum of |weights|")
+    sigma_floor: float = Field(0.005, gt=0, description="lower bound of the one-session sigma")
+    smoothing: float = Field(0.9, ge=0, lt=1, description="a in w = a w_prev + (1 - a) target")
+    book: Literal["neutral", "directional"] = Field("neutral", description="neutral: demeaned within region")
+    max_wait_sessions: int = Field(5, ge=0, description="sessions an order waits for a quote before it is cancelled")
 
     @field_validator("horizon_sessions")
     @classmethod
@@ -207,15 +198,15 @@ class DeclaredTrial(Spec):
     """A strategy that was evaluated on the same data outside the store."""
 
     name: str
-    sharpe: float | None = Field(default=None, description="its annual net Sharpe ratio, if known")
+    sharpe: float | None = Field(None, description="its annual net Sharpe ratio, if known")
 
 
 class VerdictSpec(Spec):
     """Settings of the selection tests in the backtest report."""
 
-    declared_trials: tuple[DeclaredTrial, ...] = Field(default=(), description="trials outside the trial log")
+    declared_trials: tuple[DeclaredTrial, ...] = Field((), description="trials outside the trial log")
     overfitting_blocks: int = Field(
-        default=10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
+        10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
     )
 
 
@@ -226,60 +217,48 @@ class AblationSpec(ResamplingSpec):
 class ServingSpec(Spec):
     """The formats of the champion's export."""
 
-    program: bool = Field(default=True, description="also as a torch.export program, model.pt2; takes half a minute")
+    program: bool = Field(True, description="also as a torch.export program, model.pt2; takes half a minute")
 
 
 class DriftSpec(Spec):
     """Thresholds of the drift checks."""
 
-    recent_sessions: int = Field(default=60, ge=5, description="sessions compared with the reference period")
-    reference_sessions: int = Field(default=750, ge=50)
-    false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
-    bootstrap_samples: int = Field(default=200, ge=20)
-    coverage_low: float = Field(default=0.80, description="coverage rule: 95 % band below this ...")
-    coverage_high: float = Field(default=0.99, description="... or above this ...")
-    coverage_days: int = Field(default=3, ge=1, description="... on this many forecast days in a row")
-    alarm_decay: float = Field(
-        default=0.9, gt=0, lt=1, description="decay of the coverage that the calibrated alarm watches"
-    )
-    alarm_block_sessions: int = Field(
-        default=20, ge=1, description="block of the bootstrap that sets the alarm's limits"
-    )
+    recent_sessions: int = Field(60, ge=5, description="sessions compared with the reference period")
+    reference_sessions: int = Field(750, ge=50)
+    false_discovery_rate: float = Field(0.05, gt=0, lt=1)
+    bootstrap_samples: int = Field(200, ge=20)
+    coverage_low: float = Field(0.80, description="coverage rule: 95 % band below this ...")
+    coverage_high: float = Field(0.99, description="... or above this ...")
+    coverage_days: int = Field(3, ge=1, description="... on this many forecast days in a row")
+    alarm_decay: float = Field(0.9, gt=0, lt=1, description="decay of the coverage that the calibrated alarm watches")
+    alarm_block_sessions: int = Field(20, ge=1, description="block of the bootstrap that sets the alarm's limits")
     false_alerts_per_year: float = Field(
-        default=0.5,
-        gt=0,
-        description="false alerts the limits aim at; below the promised one, since limits are estimates",
+        0.5, gt=0, description="false alerts the limits aim at; below the promised one, since limits are estimates"
     )
     feature_confirm_nights: int = Field(
-        default=20, ge=1, description="nights in a row with a moved feature before a warning is sent"
+        20, ge=1, description="nights in a row with a moved feature before a warning is sent"
     )
-    feature_release_nights: int = Field(
-        default=20, ge=1, description="nights in a row without one before it counts as over"
-    )
-    seed: int = Field(default=0, ge=0)
+    feature_release_nights: int = Field(20, ge=1, description="nights in a row without one before it counts as over")
+    seed: int = Field(0, ge=0)
 
 
 class NightlySpec(ResamplingSpec):
     """The nightly retraining: how far back it looks, how much it trains, and when a challenger is not worse."""
 
     comparison_sessions: int = Field(
-        default=40,
-        ge=1,
-        description="latest union sessions of matured forecasts that champion and challenger are compared on",
+        40, ge=1, description="latest union sessions of matured forecasts that champion and challenger are compared on"
     )
     validation_sessions: int = Field(
-        default=20, ge=1, description="union sessions before them, whose forecasts select a challenger's epoch"
+        20, ge=1, description="union sessions before them, whose forecasts select a challenger's epoch"
     )
     train_sessions: int = Field(
-        default=500, ge=1, description="union sessions before those, whose forecast origins a challenger is trained on"
+        500, ge=1, description="union sessions before those, whose forecast origins a challenger is trained on"
     )
-    epochs: int = Field(default=1, ge=1, description="epochs of a warm-started member")
-    samples_per_epoch: int = Field(
-        default=4_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers"
-    )
-    learning_rate: float = Field(default=1e-4, gt=0, description="of the cosine decay's start; a warm start needs less")
+    epochs: int = Field(1, ge=1, description="epochs of a warm-started member")
+    samples_per_epoch: int = Field(4_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers")
+    learning_rate: float = Field(1e-4, gt=0, description="of the cosine decay's start; a warm start needs less")
     coverage_tolerance: float = Field(
-        default=0.01, ge=0, description="how much further from nominal a challenger's coverage may lie"
+        0.01, ge=0, description="how much further from nominal a challenger's coverage may lie"
     )
 
 
@@ -287,15 +266,15 @@ class AlertSpec(Spec):
     """When a night is late, and where a message links to."""
 
     deadline_hours: float = Field(
-        default=12.0, gt=0, description="hours after a session's last close by which its night must be done"
+        12.0, gt=0, description="hours after a session's last close by which its night must be done"
     )
-    ui_url: str = Field(default="http://127.0.0.1:3000", description="Dagster UI that messages link to")
+    ui_url: str = Field("http://127.0.0.1:3000", description="Dagster UI that messages link to")
 
 
 class DemoSpec(Spec):
     """The synthetic panel that ships with the project."""
 
-    tickers: int = Field(default=24, ge=6)
+    tickers: int = Field(24, ge=6)
     start: dt.date = dt.date(2015, 1, 2)
     end: dt.date = dt.date(2021, 12, 31)
-    seed: int = Field(default=7, ge=0)
+    seed: int = Field(7, ge=0)

@@ -153,12 +153,12 @@ HORIZON = Change(
     },
     check="""
 from forecast_assets.core.horizons import TARGETS
-from forecast_assets.core.panel.contracts import FEATURE_PANEL
+from forecast_assets.core.panel.contracts import FeaturePanel
 from forecast_assets.definitions import defs
 from forecast_assets.resources.settings import compose_settings
 
 assert TARGETS[-1] == "target_60d"
-assert "target_60d" in FEATURE_PANEL.column_names()
+assert "target_60d" in FeaturePanel.column_names()
 settings = compose_settings("smoke", ["backtest.horizon_sessions=60"])
 assert settings.backtest.horizon_sessions == 60
 assert settings.folds.purge_sessions == 61

@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-BLOCK = 1024
-"""Rows of a block: long enough that the lead-ins cost little."""
+BLOCK = 1024  # rows of a block: long enough that the lead-ins cost little
 
 
 def rolling_in_blocks(rows: pl.DataFrame, expressions: Mapping[str, pl.Expr], *, lead: int) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import polars as pl
 
 from forecast_assets.core.horizons import TARGETS
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
+from forecast_assets.core.panel.contracts import CalendarPanel, FeaturePanel, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE, add_known_future
@@ -39,7 +39,7 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
     """
     ranks, quoted = CrossSections(features), []
     for part in calendar_panel():
-        validate(part, CALENDAR_PANEL, "calendar_panel")
+        validate(part, CalendarPanel, "calendar_panel")
         observed = observed_rows(part)
         ranks.add(observed)
         quoted.append(observed.select("exchange", "date").unique())
@@ -50,7 +50,7 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
         own = add_own_features(observed, spec=features).select(own_names(features))
         carried = carry(part, own.hstack(ranks.take(observed.height)))
         panel = add_targets(add_known_future(part.hstack(carried)), quoted=days)
-        yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
+        yield validate(panel.select(columns(features)), FeaturePanel, "feature_panel")
 
 
 def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Iterator[pl.DataFrame]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL, RAW_PANEL, validate
+from forecast_assets.core.panel.contracts import CalendarPanel, RawPanel, validate
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.rows import COLUMNS
 from forecast_assets.core.panel.sessions import sessions
@@ -46,7 +46,7 @@ def quoted_days(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.DataFrame:
-    validate(raw, RAW_PANEL, "raw_panel")
+    validate(raw, RawPanel, "raw_panel")
     quoted = (
         raw.select(COLUMNS)
         .join(grid, on=["exchange", "date"], how="left")
@@ -75,10 +75,9 @@ def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.Da
     # ticker begins with a quote, so no row is carried across tickers.
     last_quote = pl.when(~pl.col("is_missing")).then(pl.int_range(pl.len())).forward_fill()
     panel = panel.with_columns(
-        pl.col("close", "sector").gather(last_quote),
-        region=_region(panel["exchange"].unique(), spec),
+        pl.col("close", "sector").gather(last_quote), region=_region(panel["exchange"].unique(), spec)
     )
-    return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CALENDAR_PANEL, "calendar_panel")
+    return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CalendarPanel, "calendar_panel")
 
 
 def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:
@@ -96,9 +95,7 @@ def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:
     days = pl.concat([*calendars, quoted]).unique()
     if union:
         days = starts.select("exchange").join(days.select("date").unique(), how="cross")
-    return days.sort("exchange", "date").with_columns(
-        session=pl.int_range(pl.len(), dtype=pl.Int64).over("exchange"),
-    )
+    return days.sort("exchange", "date").with_columns(session=pl.int_range(pl.len(), dtype=pl.Int64).over("exchange"))
 
 
 def _region(exchanges: pl.Series, spec: PanelSpec) -> pl.Expr:

@@ -31,18 +31,10 @@ class RejectedRows(dy.Schema):
     row = dy.String()
 
 
-class CalendarPanel(dy.Schema):
+class CalendarPanel(RawPanel):
     """One row per ticker and session; a filled row (``is_missing``) has a close and nothing else."""
 
-    date = dy.Date(primary_key=True)
-    ticker = dy.String(primary_key=True, min_length=1)
-    exchange = dy.String(min_length=1)
-    sector = dy.String(nullable=True)
     open = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
-    high = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
-    low = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
-    close = dy.Float64(min_exclusive=0, allow_inf=False, allow_nan=False)
-    volume = dy.Float64(nullable=True, min=0, allow_inf=False, allow_nan=False)
     is_missing = dy.Bool()
     segment = dy.Int32(min=0)
     region = dy.String(min_length=1)
@@ -76,12 +68,6 @@ class FeaturePanel(dy.Schema):
     def a_label_ends_after_its_forecast_origin(cls) -> pl.Expr:  # noqa: N805
         """The purge of the folds relies on it."""
         return pl.col("label_end").is_null() | (pl.col("label_end") > pl.col("date"))
-
-
-RAW_PANEL = RawPanel
-REJECTED_ROWS = RejectedRows
-CALENDAR_PANEL = CalendarPanel
-FEATURE_PANEL = FeaturePanel
 
 
 def validate(frame: pl.DataFrame, schema: type[dy.Schema], name: str) -> pl.DataFrame:

@@ -7,11 +7,8 @@ import polars as pl
 from forecast_assets.core.panel.rows import PRICES
 from forecast_assets.core.specs import Correction
 
-SAME_RETURN = 1e-3
-"""Largest difference between the panel's log return and the declared one for the correction to apply."""
-SILENT_SHARE = 0.5
-"""Smallest share of rows without volume for a range to be trimmed."""
-
+SAME_RETURN = 1e-3  # largest difference between the panel's log return and the declared one for the correction to apply
+SILENT_SHARE = 0.5  # smallest share of rows without volume for a range to be trimmed
 REPORT = {
     "ticker": pl.String,
     "kind": pl.String,

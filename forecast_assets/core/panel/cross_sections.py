@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.panel.features import add_cross, cross_inputs, cross_names, cross_values
 from forecast_assets.core.specs import FeatureSpec
 
-ROWS_TOGETHER = 4_000_000
-"""About how many rows are compared at a time, whole days of them."""
+ROWS_TOGETHER = 4_000_000  # about how many rows are compared at a time, whole days of them
 
 
 class CrossSections:

@@ -20,8 +20,7 @@ import polars as pl
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import DemoSpec
 
-STRENGTH = 0.0016
-"""Log return per session and unit of the signal."""
+STRENGTH = 0.0016  # log return per session and unit of the signal
 EXCHANGES = (("XNYS", ""), ("XETR", ".DE"), ("XTKS", ".T"))
 SECTORS = ("Technology", "Financials", "Health Care", "Industrials")
 DEGREES = 5
@@ -47,11 +46,6 @@ class Garch:
         """Update the variances of the series that traded with one session's shocks."""
         new = 0.02 * self.level + 0.08 * shock**2 + 0.90 * self.variance
         self.variance = np.where(where, new, self.variance)
-
-
-def planted_signal(panel: pl.DataFrame) -> pl.Series:
-    """Return the signal of each row of a feature panel, from its columns ``return_5`` and ``return_20``."""
-    return panel.select((pl.col("return_20") / 0.09).tanh() - (pl.col("return_5") / 0.045).tanh()).to_series()
 
 
 def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANGES) -> pl.DataFrame:

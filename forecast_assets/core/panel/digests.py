@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-TEXT_BYTES = 16
-"""A text enters as a BLAKE2b digest of this many bytes, so that all values of a column have one width."""
-
+TEXT_BYTES = 16  # a text enters as a BLAKE2b digest of this many bytes, so that all values of a column have one width
 KINDS: dict[type[pl.DataType], str] = {
     pl.Date: "date",
     pl.String: "text",

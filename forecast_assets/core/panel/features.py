@@ -1,11 +1,10 @@
-"""Causal features, each declared once as data: name, formula, unit, warm-up, source, inputs, expression.
+"""Causal features, each declared once as data: name, formula, unit, source, inputs, expression.
 
 Here belongs what a model may read of the past of one ticker, or of its exchange on the same day. Known-future columns are
 in ``known_future``, targets in ``targets``. No feature holds a price level, so a future split changes nothing.
 Expressions are computed over observed rows only, so a halt of three sessions enters nothing but the return across it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -17,22 +16,15 @@ from forecast_assets.core.panel.recursions import Ema, exponential_averages
 from forecast_assets.core.panel.rows import PRICES
 from forecast_assets.core.specs import FeatureSpec
 
-SCALE = "ewma_vol"
-"""Column of the EWMA volatility at the row's close: the scale of the targets, not a feature."""
-
-GROUP = ["ticker", "segment"]
-
-CODES = 1 << 20
-"""More exchanges or sectors than a panel has."""
-
+SCALE = "ewma_vol"  # column of the EWMA volatility at the row's close: the scale of the targets, not a feature
+CODES = 1 << 20  # more exchanges or sectors than a panel has
 HAR_WINDOWS = (1, 5, 22)
-
 EWMA_SEED_RETURNS = 20
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the feature panel. ``warm_up``: rows of a segment before the first value.
+    """One column of the feature panel.
 
     ``expression`` reads columns of the calendar panel, of ``bases``, ``rolling`` and ``averages``, and is element-wise but
     for ranks, which are taken within date and exchange.
@@ -41,10 +33,9 @@ class Feature:
     name: str
     formula: str
     unit: str
-    warm_up: int
     source: str
     reads: tuple[str, ...]  # columns of the calendar panel that it is computed from
-    expression: Callable[[], pl.Expr]
+    expression: pl.Expr
 
 
 def bases() -> dict[str, pl.Expr]:
@@ -105,203 +96,75 @@ def memory(spec: FeatureSpec) -> int:
 
 def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
     """Return the features of a ticker's own past in the order of their columns; r in a formula is the log return."""
+    v, s, m, slow, n = spec.volume_window, spec.volatility_window, spec.moment_window, spec.macd_slow, spec.macd_signal
+    col, close, both = pl.col, ("close",), ("open", "close")
+    log, deviations, price = "log return", "standard deviations", "share of the price"
+    returns, appel = "Campbell, Lo, MacKinlay (1997)", "Appel (1979); TA-Lib MACD"
+    wilder, gill = "Wilder (1978); TA-Lib RSI", "Joanes, Gill (1998), {}(bias=False)"
+    har, variance = "Corsi (2009); Garman, Klass (1980)", "log variance per session"
+    z_formula = f"(volume - mean_{v}) / std_{v}; missing volume is no volume; 0 where volume does not vary"
+    rsi_formula = f"Wilder's RSI({spec.rsi_window}), seeded with plain means; 50 where closes have long stood still"
+    macd_formula = f"(EMA_{spec.macd_fast} - EMA_{slow} of the close) / close, seeded with plain means"
+    moment = f"unbiased {{}} of r over {m} sessions; 0 where r does not vary"
+    har_formula = "log of the mean over {} sessions of gap^2 + Garman-Klass variance (intraday^2 without High/Low)"
+    volume_z = ind.zero_where_flat((col("traded") - col("volume_mean")) / col("volume_std"), col("equal_volumes"), v)
+    rsi = ind.rsi(col("average_gain"), col("average_loss"))
+    macd, signal = col("macd_line") / col("close"), col("signal_line") / col("close")
+    skew, kurt = (ind.zero_where_flat(col(name), col("equal_returns"), m) for name in ("return_skew", "return_kurt"))
+    variances = {k: ind.log_variance(col("variance_proxy" if k == 1 else f"variance_{k}")) for k in HAR_WINDOWS}
     return (
-        *_returns(),
-        *_volume_and_volatility(spec),
-        *_oscillators(spec),
-        *_moments(spec.moment_window),
-        *_variances(),
-    )
-
-
-def _returns() -> tuple[Feature, ...]:
-    source = "Campbell, Lo, MacKinlay (1997)"
-    rows: tuple[tuple[str, str, int, tuple[str, ...], Callable[[], pl.Expr]], ...] = (
-        ("log_return", "log(close / previous close)", 1, ("close",), lambda: pl.col("log_return")),
-        ("return_5", "log(close / close 5 sessions ago)", 5, ("close",), lambda: ind.log_return(5)),
-        ("return_20", "log(close / close 20 sessions ago)", 20, ("close",), lambda: ind.log_return(20)),
-        ("overnight_gap", "log(open / previous close)", 1, ("open", "close"), ind.overnight_gap),
-        ("intraday_return", "log(close / open)", 0, ("open", "close"), ind.intraday_return),
-    )
-    return tuple(
-        Feature(name, formula, "log return", warm_up, source, reads, expression)
-        for name, formula, warm_up, reads, expression in rows
-    )
-
-
-def _volume_and_volatility(spec: FeatureSpec) -> tuple[Feature, ...]:
-    v, s, col = spec.volume_window, spec.volatility_window, pl.col
-    return (
-        Feature(
-            f"volume_z_{v}",
-            f"(volume - mean_{v}) / std_{v}; missing volume is no volume; 0 where volume does not vary",
-            "standard deviations",
-            v - 1,
-            "the plan",
-            ("volume",),
-            lambda: ind.zero_where_flat(
-                (col("traded") - col("volume_mean")) / col("volume_std"), col("equal_volumes"), v
-            ),
-        ),
-        Feature(
-            f"volatility_{s}",
-            f"std_{s} of r (n - 1), at least {ind.FLOOR}",
-            "log return per session",
-            s,
-            "the plan",
-            ("close",),
-            lambda: col("return_std").clip(lower_bound=ind.FLOOR),
-        ),
-    )
-
-
-def _oscillators(spec: FeatureSpec) -> tuple[Feature, ...]:
-    slow, signal, col = spec.macd_slow, spec.macd_signal, pl.col
-    unit, appel = "share of the price", "Appel (1979); TA-Lib MACD"
-    return (
-        Feature(
-            f"rsi_{spec.rsi_window}",
-            f"Wilder's RSI({spec.rsi_window}), seeded with plain means; 50 where closes have long stood still",
-            "0 to 100",
-            spec.rsi_window,
-            "Wilder (1978); TA-Lib RSI",
-            ("close",),
-            lambda: ind.rsi(col("average_gain"), col("average_loss")),
-        ),
-        Feature(
-            "macd",
-            f"(EMA_{spec.macd_fast} - EMA_{slow} of the close) / close, seeded with plain means",
-            unit,
-            slow - 1,
-            appel,
-            ("close",),
-            lambda: col("macd_line") / col("close"),
-        ),
-        Feature(
-            "macd_signal",
-            f"EMA_{signal} of the MACD line / close",
-            unit,
-            slow + signal - 2,
-            appel,
-            ("close",),
-            lambda: col("signal_line") / col("close"),
-        ),
-    )
-
-
-def _moments(m: int) -> tuple[Feature, ...]:
-    return tuple(
-        Feature(
-            f"{name}_{m}",
-            f"unbiased {moment} of r over {m} sessions; 0 where r does not vary",
-            "-",
-            m,
-            f"Joanes, Gill (1998), {source}(bias=False)",
-            ("close",),
-            lambda column=f"return_{name}": ind.zero_where_flat(pl.col(column), pl.col("equal_returns"), m),  # type: ignore[misc]
-        )
-        for name, moment, source in (
-            ("skew", "skewness", "G1; scipy skew"),
-            ("kurt", "excess kurtosis", "G2; scipy kurtosis"),
-        )
-    )
-
-
-def _variances() -> tuple[Feature, ...]:
-    return tuple(
-        Feature(
-            f"har_{n}",
-            f"log of the mean over {n} sessions of gap^2 + Garman-Klass variance (intraday^2 without High/Low)",
-            "log variance per session",
-            n,
-            "Corsi (2009); Garman, Klass (1980)",
-            PRICES,
-            lambda n=n: ind.log_variance(pl.col("variance_proxy" if n == 1 else f"variance_{n}")),  # type: ignore[misc]
-        )
-        for n in HAR_WINDOWS
+        Feature("log_return", "log(close / previous close)", log, returns, close, col("log_return")),
+        Feature("return_5", "log(close / close 5 sessions ago)", log, returns, close, ind.log_return(5)),
+        Feature("return_20", "log(close / close 20 sessions ago)", log, returns, close, ind.log_return(20)),
+        Feature("overnight_gap", "log(open / previous close)", log, returns, both, ind.overnight_gap()),
+        Feature("intraday_return", "log(close / open)", log, returns, both, ind.intraday_return()),
+        Feature(f"volume_z_{v}", z_formula, deviations, "the plan", ("volume",), volume_z),
+        _floored(f"volatility_{s}", f"std_{s} of r (n - 1)", "the plan", col("return_std")),
+        Feature(f"rsi_{spec.rsi_window}", rsi_formula, "0 to 100", wilder, close, rsi),
+        Feature("macd", macd_formula, price, appel, close, macd),
+        Feature("macd_signal", f"EMA_{n} of the MACD line / close", price, appel, close, signal),
+        Feature(f"skew_{m}", moment.format("skewness"), "-", gill.format("G1; scipy skew"), close, skew),
+        Feature(f"kurt_{m}", moment.format("excess kurtosis"), "-", gill.format("G2; scipy kurtosis"), close, kurt),
+        *(Feature(f"har_{k}", har_formula.format(k), variance, har, PRICES, found) for k, found in variances.items()),
     )
 
 
 def declare_scale(spec: FeatureSpec) -> Feature:
     """Return the declaration of ``SCALE``."""
-    return Feature(
-        SCALE,
-        f"sqrt of the EWMA({spec.ewma_decay}) of r^2, seeded with the mean of {EWMA_SEED_RETURNS}, at least {ind.FLOOR}",
-        "log return per session",
-        EWMA_SEED_RETURNS,
-        "RiskMetrics (1996)",
-        ("close",),
-        lambda: pl.col("ewma_variance").sqrt().clip(lower_bound=ind.FLOOR),
-    )
+    formula = f"sqrt of the EWMA({spec.ewma_decay}) of r^2, seeded with the mean of {EWMA_SEED_RETURNS}"
+    return _floored(SCALE, formula, "RiskMetrics (1996)", pl.col("ewma_variance").sqrt())
+
+
+def _floored(name: str, formula: str, source: str, volatility: pl.Expr) -> Feature:
+    floored = volatility.clip(lower_bound=ind.FLOOR)
+    return Feature(name, f"{formula}, at least {ind.FLOOR}", "log return per session", source, ("close",), floored)
 
 
 def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
-    """Return the cross-sectional features: within date and exchange, so that no later close enters an earlier forecast."""
-    volatility = f"volatility_{spec.volatility_window}"
-    formula = "(rank of {} among the observed tickers of the exchange on the date - 1/2) / tickers - 1/2"
-    unit, source = "-1/2 to 1/2", "Gu, Kelly, Xiu (2020)"
-    mean, plain = (
-        "mean log_return of the observed tickers of the exchange{} on the date",
-        "Campbell, Lo, MacKinlay (1997)",
-    )
-    day, sector = "day", "day_sector"  # see add_cross
-    ranks = tuple(
-        Feature(
-            f"rank_{name}",
-            formula.format(column),
-            unit,
-            warm_up,
-            source,
-            ("close", "exchange"),
-            lambda column=column: ind.rank(pl.col(column)).over(day),  # type: ignore[misc]
-        )
-        for name, column, warm_up in (
-            ("return_1", "log_return", 1),
-            ("volatility", volatility, spec.volatility_window),
-        )
-    )
-    means = tuple(
-        Feature(
-            name,
-            mean.format(who),
-            "log return",
-            1,
-            plain,
-            ("close", *reads),
-            lambda group=group: pl.when(pl.col("log_return").is_not_null()).then(pl.mean("log_return").over(group)),  # type: ignore[misc]
-        )
-        for name, who, group, reads in (
-            ("market_return", "", day, ("exchange",)),
-            ("sector_return", "'s sector", sector, ("exchange", "sector")),
-        )
-    )
-    variances = (
-        Feature(
-            "market_variance",
-            f"log of the mean log_return^2 of the observed tickers of the exchange on the date, at least log {ind.FLOOR}^2",
-            "log variance per session",
-            1,
-            "cross-sectional second moment",
-            ("close", "exchange"),
-            lambda: ind.log_variance(
-                pl.when(pl.col("log_return").is_not_null()).then(pl.col("log_return").pow(2).mean().over(day))
-            ),
-        ),
-        Feature(
-            "market_volatility",
-            f"mean log of {volatility} of the observed tickers of the exchange on the date",
-            "log volatility per session",
-            spec.volatility_window,
-            "the level that volatilities share",
-            ("close", "exchange"),
-            lambda: pl.when(pl.col(volatility).is_not_null()).then(pl.col(volatility).log().mean().over(day)),
-        ),
-    )
-    return (*ranks, *means, *variances)
+    """Return the cross-sectional features: within date and exchange, so that no later close enters an earlier forecast.
 
-
-FEATURES: dict[str, Feature] = {f.name: f for f in (*declare(FeatureSpec()), *declare_cross(FeatureSpec()))}
-"""The features at their default settings."""
+    Their expressions group by ``day`` and ``day_sector``, see ``add_cross``.
+    """
+    name, reads = f"volatility_{spec.volatility_window}", ("close", "exchange")
+    r, volatility = pl.col("log_return"), pl.col(name)
+    with_return, with_volatility = pl.when(r.is_not_null()), pl.when(volatility.is_not_null())
+    half, log = "-1/2 to 1/2", "log return"
+    ranked, returns = "Gu, Kelly, Xiu (2020)", "Campbell, Lo, MacKinlay (1997)"
+    second_moment, shared = "cross-sectional second moment", "the level that volatilities share"
+    here, of_sector = (f"of the observed tickers of the exchange{within} on the date" for within in ("", "'s sector"))
+    rank_formula = "(rank of {} among the observed tickers of the exchange on the date - 1/2) / tickers - 1/2"
+    variance_formula = f"log of the mean log_return^2 {here}, at least log {ind.FLOOR}^2"
+    market, sector = (with_return.then(r.mean().over(group)) for group in ("day", "day_sector"))
+    variance = ind.log_variance(with_return.then(r.pow(2).mean().over("day")))
+    level = with_volatility.then(volatility.log().mean().over("day"))
+    return (
+        Feature("rank_return_1", rank_formula.format("log_return"), half, ranked, reads, ind.rank(r).over("day")),
+        Feature("rank_volatility", rank_formula.format(name), half, ranked, reads, ind.rank(volatility).over("day")),
+        Feature("market_return", f"mean log_return {here}", log, returns, reads, market),
+        Feature("sector_return", f"mean log_return {of_sector}", log, returns, (*reads, "sector"), sector),
+        Feature("market_variance", variance_formula, "log variance per session", second_moment, reads, variance),
+        Feature("market_volatility", f"mean log of {name} {here}", "log volatility per session", shared, reads, level),
+    )
 
 
 def observed_rows(calendar_panel: pl.DataFrame) -> pl.DataFrame:
@@ -323,21 +186,18 @@ def add_own_features(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFra
     rows = observed.lazy().with_columns(
         pl.col("segment_id").set_sorted(), log_open=pl.col("open").log(), log_close=pl.col("close").log()
     )
+    r, traded = pl.col("log_return"), pl.col("traded")
     rows = rows.with_columns(**bases()).with_columns(
-        squared_return=pl.col("log_return").pow(2),
-        equal_returns=ind.equal_run(pl.col("log_return")),
-        equal_volumes=ind.equal_run(pl.col("traded")),
+        squared_return=r.pow(2), equal_returns=ind.equal_run(r), equal_volumes=ind.equal_run(traded)
     )
     base = rows.collect()
-    windows = rolling(spec)
-    base = base.hstack(
-        rolling_in_blocks(base, {name: e for name, (e, _) in windows.items()}, lead=longest_window(spec))
-    )
+    windows = {name: expression for name, (expression, _) in rolling(spec).items()}
+    base = base.hstack(rolling_in_blocks(base, windows, lead=longest_window(spec)))
     base = base.hstack(exponential_averages(base, averages(spec)))
     base = base.with_columns(macd_line=pl.col("ema_fast") - pl.col("ema_slow"))
     base = base.hstack(exponential_averages(base, {"signal_line": signal_average(spec)}))
     features = (*declare(spec), declare_scale(spec))
-    return base.lazy().select(pl.col(observed.columns), *(f.expression().alias(f.name) for f in features)).collect()
+    return base.lazy().select(pl.col(observed.columns), *(f.expression.alias(f.name) for f in features)).collect()
 
 
 def add_cross(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
@@ -348,21 +208,18 @@ def add_cross(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     )
     keys = rows.lazy().with_columns(day=pl.col("date").to_physical().cast(pl.Int64) * CODES + exchange)
     keyed = keys.with_columns(day_sector=pl.col("day") * CODES + sector.fill_null(CODES - 1))
-    features = keyed.with_columns(feature.expression().alias(feature.name) for feature in declare_cross(spec))
+    features = keyed.with_columns(feature.expression.alias(feature.name) for feature in declare_cross(spec))
     return features.drop("day", "day_sector").collect()
 
 
 def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     """Return the columns that ``add_cross`` reads, one row per row of ``observed_rows``."""
-    wanted = {feature.name: feature for feature in declare(spec)}
-    rows = observed.select(
-        "date", "exchange", "sector", "segment_id", "position", "row", log_close=pl.col("close").log()
-    )
-    rows = rows.with_columns(log_return=ind.log_return(1))
+    keys = ("date", "exchange", "sector", "segment_id", "position", "row")
+    rows = observed.select(*keys, log_close=pl.col("close").log()).with_columns(log_return=ind.log_return(1))
     expression, _ = rolling(spec)["return_std"]
     rows = rows.hstack(rolling_in_blocks(rows, {"return_std": expression}, lead=longest_window(spec)))
-    volatility = f"volatility_{spec.volatility_window}"
-    return cross_values(rows.with_columns(wanted[volatility].expression().alias(volatility)), spec=spec)
+    (volatility,) = (f for f in declare(spec) if f.name == f"volatility_{spec.volatility_window}")
+    return cross_values(rows.with_columns(volatility.expression.alias(volatility.name)), spec=spec)
 
 
 def cross_values(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:

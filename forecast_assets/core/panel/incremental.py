@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.horizons import LOOK_AHEAD
 from forecast_assets.core.panel.blocks import BLOCK
 from forecast_assets.core.panel.build import Parts, columns, feature_parts
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL, FEATURE_PANEL, validate
+from forecast_assets.core.panel.contracts import CalendarPanel, FeaturePanel, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import (
     add_own_features,
@@ -36,8 +36,7 @@ from forecast_assets.core.specs import FeatureSpec
 
 LABEL_ROWS = LOOK_AHEAD.days
 """Rows before a change whose labels are made again: a calendar, even a union, has at most one row a day."""
-LARGEST_SHARE = 0.2
-"""Share of changed rows above which everything is computed anew."""
+LARGEST_SHARE = 0.2  # share of changed rows above which everything is computed anew
 
 Rows = NDArray[np.int64]
 
@@ -98,7 +97,7 @@ def extend_parts(
     after = None
     for part in calendar_panel():
         spans.append(Span(after, until=part["ticker"][-1]))
-        plan = _plan(validate(part, CALENDAR_PANEL, "calendar_panel"), stored(spans[-1]))
+        plan = _plan(validate(part, CalendarPanel, "calendar_panel"), stored(spans[-1]))
         changed, rows = changed + int((~plan.keeps).sum()), rows + part.height
         touched.append(plan.touched)
         quoted.append(_quoted(part))
@@ -119,7 +118,7 @@ def extend_parts(
     others.close()
     for part, span, own in zip(calendar_panel(), spans, owns, strict=True):
         panel = _extended(_plan(part, stored(span)), own, others, days, features)
-        yield validate(panel.select(columns(features)), FEATURE_PANEL, "feature_panel")
+        yield validate(panel.select(columns(features)), FeaturePanel, "feature_panel")
 
 
 def _plan(part: pl.DataFrame, stored: Stored) -> _Plan:

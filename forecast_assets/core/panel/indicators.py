@@ -6,11 +6,9 @@ come from ``blocks``, exponential averages from ``recursions``.
 
 import polars as pl
 
-FLOOR = 1e-4
-"""Smallest volatility per session: one basis point, below any traded security's."""
+FLOOR = 1e-4  # smallest volatility per session: one basis point, below any traded security's
 GARMAN_KLASS = 0.3862943611198906  # 2 ln 2 - 1
-STILL = 1e-12
-"""Average move, as a share of the close, below which closes count as constant."""
+STILL = 1e-12  # average move, as a share of the close, below which closes count as constant
 MISPRINT = 2.72
 """A high or low beyond both open and close by more than this factor is a misprint, such as pence for pounds."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.contracts import RAW_PANEL, REJECTED_ROWS, validate
+from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
 from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.numbers import Notation, check_notation
@@ -20,10 +20,8 @@ from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
 from forecast_assets.core.specs import PanelSpec
 
-ROWS_PER_PART = 500_000
-"""About how many rows of whole tickers are resolved together."""
-SPILL_GROUP = 16_000
-"""Rows of a row group of a scratch file: the least that a part reads of each block."""
+ROWS_PER_PART = 500_000  # about how many rows of whole tickers are resolved together
+SPILL_GROUP = 16_000  # rows of a row group of a scratch file: the least that a part reads of each block
 
 
 @dataclass
@@ -70,13 +68,13 @@ class Reading:
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
             self._revisions.append(resolved.revisions)
-            yield validate(accepted, RAW_PANEL, "raw_panel")
+            yield validate(accepted, RawPanel, "raw_panel")
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
 
     @property
     def rejected(self) -> pl.DataFrame:
         """Rows that were not accepted, by file and line."""
-        return validate(pl.concat(self._rejected).sort("file", "line"), REJECTED_ROWS, "rejected_rows")
+        return validate(pl.concat(self._rejected).sort("file", "line"), RejectedRows, "rejected_rows")
 
     @property
     def flags(self) -> pl.DataFrame:

@@ -6,12 +6,9 @@ import polars as pl
 
 from forecast_assets.core.panel.rows import KEY, NUMBERS, PRICES
 
-ROUNDING = 1e-6
-"""Largest relative difference between two files' values of one cell that counts as rounding."""
-REBASE_ROWS = 3
-"""Shortest overlap with a constant factor that counts as another adjustment basis."""
-REBASE_TOLERANCE = 1e-4
-"""Largest relative spread of that factor over the overlap, and smallest distance from 1."""
+ROUNDING = 1e-6  # largest relative difference between two files' values of one cell that counts as rounding
+REBASE_ROWS = 3  # shortest overlap with a constant factor that counts as another adjustment basis
+REBASE_TOLERANCE = 1e-4  # largest relative spread of that factor over the overlap, and smallest distance from 1
 
 
 @dataclass(frozen=True)

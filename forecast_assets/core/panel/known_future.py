@@ -17,12 +17,10 @@ def add_known_future(panel: pl.DataFrame) -> pl.DataFrame:
     They come from the exchange's published calendar alone, never from the panel's own dates: an unplanned session or
     closure is not known in advance. Raises BadInput where the calendar ends too early.
     """
-    parts = [_days_ahead(str(exchange), days["date"]) for (exchange,), days in _days(panel).group_by("exchange")]
-    return panel.join(pl.concat(parts), on=["exchange", "date"], how="left", maintain_order="left")
-
-
-def _days(panel: pl.DataFrame) -> pl.DataFrame:
-    return panel.select("exchange", "date").unique().sort("exchange", "date")
+    keys = ["exchange", "date"]
+    by_exchange = panel.select(keys).unique().sort(keys).group_by("exchange")
+    parts = [_days_ahead(str(exchange), days["date"]) for (exchange,), days in by_exchange]
+    return panel.join(pl.concat(parts), on=keys, how="left", maintain_order="left")
 
 
 def _days_ahead(exchange: str, days: pl.Series) -> pl.DataFrame:

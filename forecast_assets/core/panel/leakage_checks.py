@@ -14,17 +14,14 @@ import polars as pl
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL
+from forecast_assets.core.panel.contracts import CalendarPanel
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
 KEY = ["ticker", "date"]
-SAMPLE_TICKERS = 40
-"""A larger panel is checked on this many tickers, evenly spaced over exchanges and tickers."""
-CUT_SHARE = 0.7
-"""Share of the sessions that lie up to the cut."""
-GARBAGE_SPREAD = 3.0
-"""Standard deviation of the log of the factors on later numbers."""
+SAMPLE_TICKERS = 40  # a larger panel is checked on this many tickers, evenly spaced over exchanges and tickers
+CUT_SHARE = 0.7  # share of the sessions that lie up to the cut
+GARBAGE_SPREAD = 3.0  # standard deviation of the log of the factors on later numbers
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def feature_leakage(
 
     The macro series are cut with the panel.
     """
-    rows = sample(calendar_panel.select(list(CALENDAR_PANEL.columns())))
+    rows = sample(calendar_panel.select(list(CalendarPanel.columns())))
     cut = cut_day(rows["date"])
 
     def make(part: pl.DataFrame) -> pl.DataFrame:

@@ -18,8 +18,7 @@ SERIES = {"VIX": "percent a year", "US10Y": "percent", "US2Y": "percent"}
 HOME = "XNYS"
 LAG = dt.timedelta(hours=2)
 """From the close to the value's release: VIX settles fifteen minutes after it, yields are published within two hours."""
-STALE = dt.timedelta(days=10)
-"""A value older than this at a forecast origin counts as missing: the feed has stopped."""
+STALE = dt.timedelta(days=10)  # a value older than this at a forecast origin counts as missing: the feed has stopped
 SPAN = 5
 
 
@@ -34,21 +33,13 @@ class MacroFeature:
     source: str = "CBOE, US Treasury"
 
 
+_VIX, _LONG, _SHORT = (pl.col(name) for name in SERIES)
+_VIX_CHANGE, _LONG_CHANGE = (_VIX / _VIX.shift(SPAN)).log(), _LONG - _LONG.shift(SPAN)
 MACRO: tuple[MacroFeature, ...] = (
-    MacroFeature("vix", "VIX / 100", "volatility a year", pl.col("VIX") / 100),
-    MacroFeature(
-        f"vix_change_{SPAN}",
-        f"log(VIX / VIX {SPAN} days before)",
-        "log change",
-        (pl.col("VIX") / pl.col("VIX").shift(SPAN)).log(),
-    ),
-    MacroFeature(
-        f"us10y_change_{SPAN}",
-        f"US10Y - US10Y {SPAN} days before",
-        "percentage points",
-        pl.col("US10Y") - pl.col("US10Y").shift(SPAN),
-    ),
-    MacroFeature("term_slope", "US10Y - US2Y", "percentage points", pl.col("US10Y") - pl.col("US2Y")),
+    MacroFeature("vix", "VIX / 100", "volatility a year", _VIX / 100),
+    MacroFeature(f"vix_change_{SPAN}", f"log(VIX / VIX {SPAN} days before)", "log change", _VIX_CHANGE),
+    MacroFeature(f"us10y_change_{SPAN}", f"US10Y - US10Y {SPAN} days before", "percentage points", _LONG_CHANGE),
+    MacroFeature("term_slope", "US10Y - US2Y", "percentage points", _LONG - _SHORT),
 )
 MACRO_NAMES: tuple[str, ...] = tuple(feature.name for feature in MACRO)
 
@@ -85,10 +76,8 @@ def read_macro(path: Path, *, until: dt.date | None = None) -> pl.DataFrame:
     for name in SERIES:
         checks.append((pl.col(name).is_null() & pl.col(f"odd {name}").fill_null(False), f"{name} is not a number"))
         checks.append((~pl.col(name).is_finite(), f"{name} is not finite"))
-    checks += [
-        (pl.col("VIX") <= 0, "VIX is not above zero"),
-        (pl.col("date").is_duplicated(), "the date is there twice"),
-    ]
+    checks.append((pl.col("VIX") <= 0, "VIX is not above zero"))
+    checks.append((pl.col("date").is_duplicated(), "the date is there twice"))
     for wrong, what in checks:
         if (found := table.filter(wrong.fill_null(False))).height:
             raise BadInput(f"{path}: line {found['line'][0]}: {what}; correct the file")
@@ -109,12 +98,9 @@ def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
     values = macro.sort("date").select("known_from", *(f.expression.alias(f.name) for f in MACRO)).sort("known_from")
     days = panel.select("exchange", "date").unique().sort("exchange", "date")
     origins = pl.concat(_origin_times(str(e), part["date"]) for (e,), part in days.group_by("exchange"))
-    known = origins.sort("close").join_asof(
-        values, left_on="close", right_on="known_from", strategy="backward", tolerance=STALE
-    )
-    return panel.join(
-        known.select("exchange", "date", *MACRO_NAMES), on=["exchange", "date"], how="left", maintain_order="left"
-    )
+    known = origins.sort("close").join_asof(values, left_on="close", right_on="known_from", tolerance=STALE)
+    keys = ["exchange", "date"]
+    return panel.join(known.select(*keys, *MACRO_NAMES), on=keys, how="left", maintain_order="left")
 
 
 def _origin_times(exchange: str, days: pl.Series) -> pl.DataFrame:

@@ -81,10 +81,8 @@ class Notation:
         return self.decimals > FEW * self.groups
 
 
-PROVEN = 100
-"""Number of certain decimals after which the points of a file count as decimal."""
-FEW = 0.05
-"""Share of certain decimals among numbers like 12.345 that may be slips."""
+PROVEN = 100  # number of certain decimals after which the points of a file count as decimal
+FEW = 0.05  # share of certain decimals among numbers like 12.345 that may be slips
 
 
 def check_notation(file: str, *, prices: Notation, volumes: Notation) -> None:

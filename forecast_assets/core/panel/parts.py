@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-ROWS_PER_PART = 500_000
-"""About how many rows a part has: a few hundred MiB with all features."""
-SCAN_ROWS = 4_000_000
-"""Rows scanned at a time to find where tickers begin."""
+ROWS_PER_PART = 500_000  # about how many rows a part has: a few hundred MiB with all features
+SCAN_ROWS = 4_000_000  # rows scanned at a time to find where tickers begin
 
 
 def ticker_parts(table: pl.LazyFrame, *, rows_per_part: int = ROWS_PER_PART) -> Iterator[pl.DataFrame]:

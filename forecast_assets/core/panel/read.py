@@ -13,12 +13,9 @@ from forecast_assets.core.errors import BadInput
 
 REQUIRED = ("date", "ticker", "open", "close", "volume")
 SEPARATORS = (",", ";", "\t")
-BLOCK_BYTES = 64_000_000
-"""Bytes read at a time; some 900,000 rows."""
-BLOCK_ROWS = 500_000
-"""Rows of a Parquet file that are read at a time."""
-CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"
-"""Control characters but the tab: no row may have one."""
+BLOCK_BYTES = 64_000_000  # bytes read at a time; some 900,000 rows
+BLOCK_ROWS = 500_000  # rows of a Parquet file that are read at a time
+CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"  # control characters but the tab: no row may have one
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def _parquet_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterato
         # Line 1 is the header, as in the CSV of the same table.
         source = frame.with_row_index("line", offset=offset + 2)
         values = source.select("line", **{name: pl.col(spelling) for name, spelling in found.items()})
-        yield Delivery(path.name, values, _no_reasons(), source)
+        yield Delivery(path.name, values, pl.DataFrame(schema={"line": pl.UInt32, "reason": pl.String}), source)
 
 
 @dataclass(frozen=True)
@@ -248,10 +245,6 @@ def match_columns(path: Path, names: Sequence[str], columns: Mapping[str, Sequen
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("_", " ").lower().split())
-
-
-def _no_reasons() -> pl.DataFrame:
-    return pl.DataFrame(schema={"line": pl.UInt32, "reason": pl.String})
 
 
 def _first_line(error: Exception) -> str:

@@ -10,8 +10,7 @@ from math import ceil, log, log1p
 import numpy as np
 import polars as pl
 
-FORGOTTEN = 1e-16
-"""Weight of a recursion's start below which it no longer counts."""
+FORGOTTEN = 1e-16  # weight of a recursion's start below which it no longer counts
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from forecast_assets.core.panel.sessions import closes
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 
-DAY = 86_400_000_000
-"""Microseconds in a day."""
+DAY = 86_400_000_000  # microseconds in a day
 
 
 class Times(NamedTuple):

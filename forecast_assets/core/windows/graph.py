@@ -21,11 +21,8 @@ from forecast_assets.core.reads import GraphSettings, Reads
 from forecast_assets.core.windows.clock import Times, exchange_times
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
 
-BLOCK = 1 << 20
-"""About how many correlations, and how many numbers of their windows, are computed at a time."""
-
-FLAT = 1e-5
-"""Share of a sum of squares below which the rest around the mean is rounding: the series is constant."""
+BLOCK = 1 << 20  # about how many correlations, and how many numbers of their windows, are computed at a time
+FLAT = 1e-5  # share of a sum of squares below which the rest around the mean is rounding: the series is constant
 
 
 def with_graph_if_read(reads: Reads, panel: PanelTensors, *, ends: Tensor, lookback: int) -> PanelTensors:
@@ -48,7 +45,7 @@ def with_graph(
     if until is not None:
         inside &= panel.date <= until
     rows = torch.nonzero(inside).squeeze(1)
-    found = Correlations.of_spec(panel, spec).of(rows)
+    found = Correlations(panel, spec).of(rows)
     neighbour = torch.full((panel.rows, spec.neighbours), -1, dtype=torch.int32).index_copy_(0, rows, found.neighbour)
     weight = torch.zeros(panel.rows, spec.neighbours).index_copy_(0, rows, found.weight)
     return replace(panel, graph=Graph(neighbour, weight))
@@ -60,23 +57,9 @@ class Correlations:
     Needs the feature ``log_return``. A pair counts with at least ``min_pairs`` returns in common.
     """
 
-    def __init__(
-        self, panel: PanelTensors, times: list[Times], *, window_sessions: int, min_pairs: int, neighbours: int
-    ) -> None:
-        self.panel, self.times = panel, times
-        self.window, self.least, self.neighbours = window_sessions, min_pairs, neighbours
+    def __init__(self, panel: PanelTensors, spec: GraphSettings) -> None:
+        self.panel, self.spec, self.times = panel, spec, exchange_times(panel)
         self._histories = _Histories(panel)
-
-    @classmethod
-    def of_spec(cls, panel: PanelTensors, spec: GraphSettings) -> "Correlations":
-        """Return the correlations that ``spec`` declares, with the closing times of the panel's exchanges."""
-        return cls(
-            panel,
-            exchange_times(panel),
-            window_sessions=spec.window_sessions,
-            min_pairs=spec.min_pairs,
-            neighbours=spec.neighbours,
-        )
 
     def to(self, device: torch.device | str) -> "Correlations":
         """Return itself; raises ValueError for a device that the panel is not on."""
@@ -87,8 +70,8 @@ class Correlations:
     def of(self, rows: Tensor) -> Graph:
         """Return the edges into ``rows`` (...): tensors (..., k)."""
         asked, place = torch.unique(rows, return_inverse=True)
-        neighbour = torch.full((len(asked), self.neighbours), -1, dtype=torch.int32)
-        weight = torch.zeros(len(asked), self.neighbours)
+        neighbour = torch.full((len(asked), self.spec.neighbours), -1, dtype=torch.int32)
+        weight = torch.zeros(len(asked), self.spec.neighbours)
         exchange = self.panel.exchange[asked]
         for code in exchange.unique().tolist():
             here = torch.nonzero(exchange == code).squeeze(1)
@@ -97,7 +80,7 @@ class Correlations:
 
     def _fill(self, code: int, rows: Tensor, place: Tensor, neighbour: Tensor, weight: Tensor) -> None:
         """Write the edges into ``rows`` (M,) of exchange ``code`` to their ``place`` (M,) in the two tensors."""
-        day, window = self.times[code].day, self.window
+        day, window = self.times[code].day, self.spec.window_sessions
         at = torch.from_numpy(np.searchsorted(day, self.panel.date[rows].numpy()))  # session of each row
         first = max(0, int(at.min()) - window)  # the one before the first window's first return
         known = torch.from_numpy(self._histories.known(self.times, code=code, sessions=slice(first, int(at.max()) + 1)))
@@ -114,8 +97,8 @@ class Correlations:
         ):
             block = sessions[start : start + size] - first  # (B,)
             seen = returns[block[:, None] + torch.arange(window)].mT  # (B, window, N) -> (B, N, window)
-            found = _correlations(seen, members, least=self.least)  # (B, n, N)
-            strength, chosen = found.abs().topk(min(self.neighbours, found.shape[-1]), dim=-1)  # (B, n, k)
+            found = _correlations(seen, members, least=self.spec.min_pairs)  # (B, n, N)
+            strength, chosen = found.abs().topk(min(self.spec.neighbours, found.shape[-1]), dim=-1)  # (B, n, k)
             source = known[block][:, None].expand_as(found).gather(-1, chosen)
             source = torch.where(strength > 0, source, -1).int()
             asked = order[begin:end]

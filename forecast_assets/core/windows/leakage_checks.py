@@ -55,15 +55,8 @@ def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, like: PanelTensor
     early = panel.date <= to_day(cut)
     is_end = torch.zeros(panel.rows, dtype=torch.bool)
     is_end[panel.ends(lookback)] = True
-    past = {
-        "features": panel.features,
-        "scale": panel.scale,
-        "date": panel.date,
-        "observed": panel.observed,
-        "segment_start": panel.segment_start,
-        "run_length": panel.run_length,
-        "window_ends": is_end,
-    }
+    names = ("features", "scale", "date", "observed", "segment_start", "run_length")
+    past = {name: getattr(panel, name) for name in names} | {"window_ends": is_end}
     for code, vocabulary in (("ticker", "tickers"), ("sector", "sectors"), ("exchange", "exchanges")):
         # A ticker that lists later shifts the codes, so codes are compared by what they stand for.
         shared = [getattr(like, vocabulary).index(name) for name in getattr(panel, vocabulary)]

@@ -1,7 +1,6 @@
 """Statistics of a fold, fitted on its training rows: feature scaling, vocabularies, volatility, base distribution."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +12,7 @@ from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.volatility import BLOCK_ROWS, fit_volatility, log_excess, volatility
 
-UNKNOWN_ID = 0
-"""Embedding id of a ticker, sector or exchange that is not among the training rows."""
-
+UNKNOWN_ID = 0  # embedding id of a ticker, sector or exchange that is not among the training rows
 CLIP = 8.0
 """Standardised features are clipped to this many standard deviations: one bad print must not saturate a network."""
 
@@ -67,16 +64,17 @@ def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
     seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
     mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
     weights, residual = (fitted.float() for fitted in fit_volatility(panel, fold.train))
-    horizons = [_of_horizon(panel, fold.train, weights, k) for k in range(len(HORIZONS))]
+    of_horizons = [_of_horizon(panel, fold.train, weights, k) for k in range(len(HORIZONS))]
+    quantiles, means, deviations, simple_means = zip(*of_horizons, strict=True)
     return FoldStats(
         mean=mean.float(),
         std=torch.where(std > 1e-8, std, torch.ones_like(std)).float(),
         volatility_weights=weights,
         volatility_residual=residual,
-        base_quantiles=torch.tensor(np.stack([of.quantiles for of in horizons])).float(),
-        target_mean=torch.tensor([of.mean for of in horizons]).float(),
-        target_std=torch.tensor([of.std for of in horizons]).float(),
-        unconditional_mean=tuple(of.simple_mean for of in horizons),
+        base_quantiles=torch.tensor(np.stack(quantiles)).float(),
+        target_mean=torch.tensor(means).float(),
+        target_std=torch.tensor(deviations).float(),
+        unconditional_mean=simple_means,
         ticker_ids=_ids(panel.ticker[fold.train], size=len(panel.tickers)),
         sector_ids=_ids(panel.sector[fold.train], size=len(panel.sectors)),
         exchange_ids=_ids(panel.exchange[fold.train], size=len(panel.exchanges)),
@@ -101,24 +99,20 @@ def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (squares / (count - 1).clamp(min=1)).sqrt()
 
 
-class _Outcomes(NamedTuple):
-    """Statistics of one horizon's training targets."""
+def _of_horizon(
+    panel: PanelTensors, rows: Tensor, weights: Tensor, horizon: int
+) -> tuple[NDArray[np.float64], float, float, float]:
+    """Return quantiles (7,) of target / volatility forecast, mean and deviation of the target, and mean simple return.
 
-    quantiles: NDArray[np.float64]  # (7,) of target / volatility forecast
-    mean: float
-    std: float
-    simple_mean: float  # of the simple return
-
-
-def _of_horizon(panel: PanelTensors, rows: Tensor, weights: Tensor, horizon: int) -> _Outcomes:
-    """Compute one horizon's statistics, in place, so that only one column of the targets is copied."""
+    Computed in place, so that only one column of the targets is copied.
+    """
     known = rows[torch.isfinite(panel.targets[rows, horizon])]
     target = panel.targets[known, horizon].double().numpy()
     mean, std, simple = float(target.mean()), float(target.std()), float(np.expm1(target).mean())
     for k in range(0, len(known), BLOCK_ROWS):
         block = slice(k, k + BLOCK_ROWS)
         target[block] /= volatility(panel, known[block], weights=weights)[:, horizon].double().numpy()
-    return _Outcomes(np.quantile(target, QUANTILES, overwrite_input=True), mean, std, simple)
+    return np.quantile(target, QUANTILES, overwrite_input=True), mean, std, simple
 
 
 def _ids(codes: Tensor, *, size: int) -> Tensor:

@@ -16,8 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-NO_DATE = -1
-"""No date, in the date tensors."""
+NO_DATE = -1  # no date, in the date tensors
 
 
 class Edges(Protocol):

@@ -24,20 +24,11 @@ LONG_LAGS = ((22, 44, 66, 88), tuple(range(110, 507, 44)))
 MARKET_LAGS = {"market_variance": ((0,), (0, 1, 2, 3, 4)), "market_volatility": ((0,), (20, 40, 60, 80))}
 """The exchange's volatility -> groups of lags that it is averaged over."""
 
-RETURNS = {"log_return": 1, "return_5": 5, "return_20": 20}
-"""Returns whose losses raise volatility -> their sessions."""
-
-MAX_LOSS = 5.0
-"""Losses are clipped to this many standard deviations."""
-
-OTHERS = ("volume_z_", "kurt_")
-"""Prefixes of further features, whose names end in their window."""
-
-FLOOR = 1e-4
-"""Smallest one-session volatility: a stale price would otherwise have none."""
-
-BLOCK_ROWS = 1 << 14
-"""Rows of the regression held at once."""
+RETURNS = {"log_return": 1, "return_5": 5, "return_20": 20}  # returns whose losses raise volatility -> their sessions
+MAX_LOSS = 5.0  # losses are clipped to this many standard deviations
+OTHERS = ("volume_z_", "kurt_")  # prefixes of further features, whose names end in their window
+FLOOR = 1e-4  # smallest one-session volatility: a stale price would otherwise have none
+BLOCK_ROWS = 1 << 14  # rows of the regression held at once
 
 
 class Histories(Protocol):

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from forecast_assets.core.windows.tensors import PanelTensors
 
-CHECKED_ROWS = 1 << 16
-"""Rows that are checked at once."""
+CHECKED_ROWS = 1 << 16  # rows that are checked at once
 
 
 class Layout(NamedTuple):

@@ -6,8 +6,7 @@ type, shape and byte range of every tensor, then the bytes of the tensors, row-m
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +16,23 @@ from torch import Tensor
 from forecast_assets.core.windows.tensors import PanelTensors
 
 TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64", torch.bool: "BOOL"}
-ALIGNMENT = 8
-"""The tensors' bytes begin at a multiple of this, as the format's own writer has it."""
+ALIGNMENT = 8  # the tensors' bytes begin at a multiple of this, as the format's own writer has it
 
 
 class TensorFile:
-    """A safetensors file of tensors that grow along their first dimension; made by ``create``."""
+    """A file for ``rows`` rows of panels like ``like`` (same features and names), for ``PanelTensors.load``.
 
-    def __init__(self, path: Path, like: Mapping[str, Tensor], *, rows: int, metadata: Mapping[str, str]) -> None:
-        header: dict[str, object] = {"__metadata__": dict(metadata)}
+    A context manager: after an exception the unfinished file is left for the caller to remove.
+    """
+
+    def __init__(self, path: Path, like: PanelTensors, *, rows: int) -> None:
+        header: dict[str, object] = {"__metadata__": like.metadata()}
         self._row_bytes: dict[str, int] = {}
         self._next: dict[str, int] = {}  # offset of the next row of each tensor
         self._end: dict[str, int] = {}
         end = 0
         # Largest element first, as the format's own writer: no tensor is then misaligned.
-        for name, tensor in sorted(like.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        for name, tensor in sorted(like.tensors().items(), key=lambda item: (-item[1].element_size(), item[0])):
             size = tensor.element_size() * math.prod(tensor.shape[1:])
             header[name] = {
                 "dtype": TYPES[tensor.dtype],
@@ -58,27 +59,12 @@ class TensorFile:
             self._file.write(np.ascontiguousarray(tensor.numpy()).view(np.uint8).data)
             self._next[name] += size
 
-    def abandon(self) -> None:
-        """Close the file unfinished."""
-        self._file.close()
+    def __enter__(self) -> "TensorFile":
+        return self
 
-    def close(self) -> None:
-        """Close the file. Raises ValueError where rows are missing."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the file. Raises ValueError where rows are missing, unless an exception is under way."""
         self._file.close()
-        if short := [name for name, end in self._end.items() if self._next[name] != end]:
+        short = [name for name, end in self._end.items() if self._next[name] != end]
+        if short and kind is None:
             raise ValueError(f"fewer rows were written than declared for {short}")
-
-
-@contextmanager
-def create(path: Path, like: PanelTensors, *, rows: int) -> Iterator[TensorFile]:
-    """Open a file for ``rows`` rows of panels like ``like`` (same features and names), for ``PanelTensors.load``.
-
-    After an exception the unfinished file is left for the caller to remove.
-    """
-    file = TensorFile(path, like.tensors(), rows=rows, metadata=like.metadata())
-    try:
-        yield file
-    except BaseException:
-        file.abandon()
-        raise
-    file.close()

@@ -5,13 +5,13 @@ import pytest
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.contracts import CALENDAR_PANEL, RAW_PANEL, REJECTED_ROWS, validate
+from forecast_assets.core.panel.contracts import CalendarPanel, RawPanel, RejectedRows, validate
 from forecast_assets_tests.helpers.builders import panel_spec, raw
 
 
 def test_a_table_that_keeps_its_contract_comes_back_as_it_is() -> None:
     frame = raw("AAPL", [1.0, 2.0]).with_columns(note=pl.lit("extra columns are free"))
-    assert validate(frame, RAW_PANEL, "raw_panel") is frame
+    assert validate(frame, RawPanel, "raw_panel") is frame
 
 
 @pytest.mark.parametrize(
@@ -28,21 +28,21 @@ def test_a_table_that_keeps_its_contract_comes_back_as_it_is() -> None:
 def test_a_broken_contract_is_one_sentence(change: pl.Expr, problem: str | None) -> None:
     frame = raw("AAPL", [1.0, 2.0]).with_columns(change)
     if problem is None:
-        validate(frame, RAW_PANEL, "raw_panel")
+        validate(frame, RawPanel, "raw_panel")
         return
     with pytest.raises(BadInput, match=problem):
-        validate(frame, RAW_PANEL, "raw_panel")
+        validate(frame, RawPanel, "raw_panel")
 
 
 def test_missing_columns_are_listed_beside_those_that_are_there() -> None:
     panel = reindex(raw("AAPL", [1.0, 2.0]), spec=panel_spec())
     with pytest.raises(BadInput, match=r"calendar_panel: missing columns \['is_missing'\]; have \['date', 'ticker'"):
-        validate(panel.drop("is_missing"), CALENDAR_PANEL, "calendar_panel")
+        validate(panel.drop("is_missing"), CalendarPanel, "calendar_panel")
 
 
 def test_a_class_of_rejection_is_one_of_three() -> None:
     row = {"file": "p.csv", "line": 2, "reason": "because", "class": "lost", "row": "1,2"}
     frame = pl.DataFrame([row], schema_overrides={"line": pl.UInt32})
     with pytest.raises(BadInput, match="rejected_rows: 1 rows break"):
-        validate(frame, REJECTED_ROWS, "rejected_rows")
-    validate(frame.with_columns(pl.lit("duplicate").alias("class")), REJECTED_ROWS, "rejected_rows")
+        validate(frame, RejectedRows, "rejected_rows")
+    validate(frame.with_columns(pl.lit("duplicate").alias("class")), RejectedRows, "rejected_rows")

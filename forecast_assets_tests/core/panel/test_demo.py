@@ -9,7 +9,7 @@ from scipy import stats
 
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.demo import demo_panel, planted_signal, write_demo_csv
+from forecast_assets.core.panel.demo import demo_panel, write_demo_csv
 from forecast_assets.core.panel.ingest import Reading
 from forecast_assets.core.specs import DemoSpec, FeatureSpec
 from forecast_assets_tests.helpers.builders import panel_spec
@@ -56,7 +56,8 @@ def test_the_irregular_histories_are_there(read: tuple[pl.DataFrame, Reading]) -
 
 def test_the_planted_signal_is_there_and_only_there(read: tuple[pl.DataFrame, Reading]) -> None:
     table = feature_panel(reindex(read[0], spec=panel_spec()), features=FeatureSpec())
-    table = table.with_columns(planted_signal(table).alias("signal"))
+    signal = (pl.col("return_20") / 0.09).tanh() - (pl.col("return_5") / 0.045).tanh()
+    table = table.with_columns(signal=signal)
     pairs = table.drop_nulls(["signal", "target_1d"])
     ranks = pairs.select(pl.corr("signal", "target_1d", method="spearman")).item()
     assert 0.03 < ranks < 0.08

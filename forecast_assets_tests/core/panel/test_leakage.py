@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.features import FEATURES, SCALE, cross_names
+from forecast_assets.core.panel.features import SCALE, cross_names, own_names
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec
@@ -18,7 +18,8 @@ from forecast_assets_tests.helpers.random_walks import walk, year_digests
 START = dt.date(2023, 9, 1)
 CUT = dt.date(2024, 2, 15)
 CROSS = cross_names(FeatureSpec())
-PAST = [*FEATURES, SCALE, *KNOWN_FUTURE]
+OWN = own_names(FeatureSpec())
+PAST = [*OWN, *CROSS, *KNOWN_FUTURE]
 BEFORE = pl.col("date") <= CUT
 
 
@@ -78,12 +79,11 @@ def test_a_halt_of_three_sessions_enters_no_feature_but_the_return_across_it(wor
     rows = world.filter(pl.col("ticker") == "MSFT")
     # The same quotes on consecutive sessions, as if the halt had not been.
     moved = rows.with_columns(date=walk("MSFT", rows.height, seed=0, start=START)["date"])
-    own = [name for name in (*FEATURES, SCALE) if name not in CROSS]
     observed = halted.filter(~pl.col("is_missing"))
     assert halted.height == observed.height + 3
-    assert observed.select(own).equals(features(moved).select(own))
-    carried = halted.filter(pl.col("is_missing")).select(own)
-    before = halted.filter(pl.col("date") < halted.filter("is_missing")["date"][0]).select(own).tail(1)
+    assert observed.select(OWN).equals(features(moved).select(OWN))
+    carried = halted.filter(pl.col("is_missing")).select(OWN)
+    before = halted.filter(pl.col("date") < halted.filter("is_missing")["date"][0]).select(OWN).tail(1)
     assert all(carried[k].equals(before) for k in range(3))
 
 
@@ -119,7 +119,7 @@ def test_a_future_split_changes_nothing_before_it(world: pl.DataFrame, factor: f
 def test_the_tail_with_its_warm_up_equals_the_full_run(world: pl.DataFrame) -> None:
     """Features without a recursion are the same to rounding; recursive ones forget their start."""
     recursive = {"rsi_14", "macd", "macd_signal", SCALE}
-    exact = [name for name in (*FEATURES, *KNOWN_FUTURE) if name not in recursive]
+    exact = [name for name in PAST if name not in recursive]
     apple = world.filter(pl.col("ticker").is_in(["AAPL", "ZZZ"]))
     tail = apple.filter(pl.col("date") >= dt.date(2023, 11, 1))
     recent = pl.col("date") >= dt.date(2024, 4, 1)

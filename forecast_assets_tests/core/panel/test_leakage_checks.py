@@ -67,7 +67,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, name: str, expression: pl.Expr) -> No
     honest = features.declare
 
     def declare(spec: FeatureSpec) -> tuple[Feature, ...]:
-        return tuple(replace(f, expression=lambda: expression) if f.name == name else f for f in honest(spec))
+        return tuple(replace(f, expression=expression) if f.name == name else f for f in honest(spec))
 
     monkeypatch.setattr(features, "declare", declare)
 

@@ -10,7 +10,7 @@ import torch
 
 from forecast_assets.core.models.catalogue import GraphSpec
 from forecast_assets.core.panel.sessions import closes
-from forecast_assets.core.windows.clock import exchange_times
+from forecast_assets.core.reads import GraphSettings
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.graph import Correlations, with_graph
 from forecast_assets.core.windows.tensors import Graph, PanelTensors
@@ -18,11 +18,12 @@ from forecast_assets_tests.helpers.contagion import contagion_panel
 from forecast_assets_tests.helpers.tensors import random_panel
 
 WINDOW, LEAST, NEIGHBOURS = 12, 8, 3
+SETTINGS = GraphSettings(window_sessions=WINDOW, min_pairs=LEAST, neighbours=NEIGHBOURS)
 EXCHANGES = ("XETR", "XNYS", "XTKS")
 
 
 def correlations(panel: PanelTensors) -> Correlations:
-    return Correlations(panel, exchange_times(panel), window_sessions=WINDOW, min_pairs=LEAST, neighbours=NEIGHBOURS)
+    return Correlations(panel, SETTINGS)
 
 
 def graph_of(panel: PanelTensors) -> Graph:
@@ -184,7 +185,7 @@ def test_a_graph_since_a_day_has_no_edges_into_earlier_rows(panel: PanelTensors)
 def test_it_finds_the_planted_edges_with_their_signs() -> None:
     """Two neighbours each among 19 tickers, over 60 sessions."""
     panel, _, sign = contagion_panel(tickers=20, sessions=400, seed=1)
-    finder = Correlations(panel, exchange_times(panel), window_sessions=60, min_pairs=40, neighbours=2)
+    finder = Correlations(panel, GraphSettings(window_sessions=60, min_pairs=40, neighbours=2))
     graph = finder.of(torch.arange(panel.rows))
     rows = torch.nonzero(graph.neighbour[:, 0] >= 0).squeeze(1)
     assert len(rows) == 20 * (400 - 40)

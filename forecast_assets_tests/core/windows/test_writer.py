@@ -11,7 +11,7 @@ from forecast_assets.core.panel.features import feature_names
 from forecast_assets.core.panel.parts import ticker_parts
 from forecast_assets.core.windows.build import Vocabulary, build_tensors, part_tensors
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.writer import create
+from forecast_assets.core.windows.writer import TensorFile
 from forecast_assets_tests.core.panel.test_leakage import features
 from forecast_assets_tests.helpers.builders import panel, panel_spec
 from forecast_assets_tests.helpers.random_walks import walk
@@ -33,7 +33,7 @@ def test_a_panel_written_ticker_by_ticker_loads_as_the_panel_built_whole(rows: p
     columns = feature_names(rows)
     vocabulary = Vocabulary.of(rows.lazy())
     empty = part_tensors(rows.head(0), feature_names=columns, vocabulary=vocabulary)
-    with create(tmp_path / "panel.safetensors", empty, rows=rows.height) as file:
+    with TensorFile(tmp_path / "panel.safetensors", empty, rows=rows.height) as file:
         for part in ticker_parts(rows.lazy(), rows_per_part=1):
             file.append(part_tensors(part, feature_names=columns, vocabulary=vocabulary).tensors())
     loaded, whole = PanelTensors.load(tmp_path / "panel.safetensors"), build_tensors(rows, feature_names=columns)
@@ -50,11 +50,11 @@ def test_more_or_fewer_rows_than_declared_are_rejected(rows: pl.DataFrame, tmp_p
     whole = build_tensors(rows, feature_names=feature_names(rows))
     with (
         pytest.raises(ValueError, match="fewer rows were written"),
-        create(tmp_path / "short", whole, rows=whole.rows + 1) as file,
+        TensorFile(tmp_path / "short", whole, rows=whole.rows + 1) as file,
     ):
         file.append(whole.tensors())
     with (
         pytest.raises(ValueError, match="does not fit"),
-        create(tmp_path / "long", whole, rows=whole.rows - 1) as file,
+        TensorFile(tmp_path / "long", whole, rows=whole.rows - 1) as file,
     ):
         file.append(whole.tensors())
