@@ -27,11 +27,9 @@ from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe, validated
 
 GROUPS = ("model", "data", "horizon", "profile", "corrections", "verdict")
-ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
-"""Hydra's flags that only show something."""
+ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # Hydra's flags that only show something
 
-OWN = ("exp_id", "year", "fit", "family", "horizon")
-"""Keys of conf/train.yaml that are no settings of a run."""
+OWN = ("exp_id", "year", "fit", "family", "horizon")  # keys of conf/train.yaml that are no settings of a run
 
 
 def train(config: DictConfig) -> float:

@@ -26,11 +26,7 @@ TOLERANCE = 1e-9
 
 @stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
 def backtest(
-    inputs: YearForecasts,
-    calendar_panel: Version,
-    backtest_spec: BacktestSpec,
-    windows: WindowSpec,
-    year: Year,
+    inputs: YearForecasts, calendar_panel: Version, backtest_spec: BacktestSpec, windows: WindowSpec, year: Year
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     beside them the daily losses of all forecasts.
@@ -83,13 +79,7 @@ def backtest(
     )
     candidates = pl.concat(book.daily.with_columns(strategy=pl.lit(name)) for name, book in variants.items())
     return StageOutput(
-        files={
-            TABLE: daily,
-            POSITIONS: positions,
-            TRADES: trades,
-            VARIANTS: candidates,
-            **losses_files(losses),
-        },
+        files={TABLE: daily, POSITIONS: positions, TRADES: trades, VARIANTS: candidates, **losses_files(losses)},
         facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
         checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},

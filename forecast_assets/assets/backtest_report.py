@@ -106,8 +106,7 @@ class ReportContent:
     """The numbers, and the tables that the figures are drawn from."""
 
     summary: dict[str, Any]
-    forecasts: pl.DataFrame
-    """Those of the model that the report is about."""
+    forecasts: pl.DataFrame  # those of the model that the report is about
     joined: pl.DataFrame
 
 

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-LIVE_DAYS = 10
-"""Calendar days without a forecast origin after which a ticker is not forecast any more."""
+LIVE_DAYS = 10  # calendar days without a forecast origin after which a ticker is not forecast any more
 
 
 @stage(group="night", kinds={"torch"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, once=True)

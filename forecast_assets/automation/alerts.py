@@ -21,8 +21,7 @@ TEXTS: dict[str, tuple[Level, str, str]] = {
 }
 """Level of an episode, and the titles of its two messages: when it begins, when it is over."""
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
-LOOKBACK = dt.timedelta(days=21)
-"""Longer than any exchange stays shut."""
+LOOKBACK = dt.timedelta(days=21)  # longer than any exchange stays shut
 
 
 @dataclass(frozen=True)

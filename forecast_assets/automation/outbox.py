@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 
 NAME = "alerts"
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
-CLOCKS_DIFFER_SECONDS = 600.0
-"""How far this machine's clock may be ahead of a channel's when the history is searched."""
+CLOCKS_DIFFER_SECONDS = 600.0  # how far this machine's clock may be ahead of a channel's when the history is searched
 
 FIRST_CHANNEL = AlertSlack.name
 """The channel of records that name none: those of earlier versions, which had no other one."""

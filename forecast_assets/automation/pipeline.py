@@ -22,11 +22,9 @@ from forecast_assets.store.store import Store
 ORDER = ("panel", "sweep_job", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
 
-PROCESS = "forecast_assets/process"
-"""Tag of a run that this program executes itself: which process it is in."""
+PROCESS = "forecast_assets/process"  # tag of a run that this program executes itself: which process it is in
 
-PROCESSES = "processes"
-"""Folder of a Dagster home: one folder per process, held by it."""
+PROCESSES = "processes"  # folder of a Dagster home: one folder per process, held by it
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 """What Dagster makes of Ctrl-C and SIGTERM while an asset is at work: to it, a failed asset like any other."""
@@ -163,10 +161,7 @@ def _run_job(
         instance=instance,
         partition_key=partition,
         asset_selection=[dg.AssetKey(asset) for asset in assets],
-        run_config={
-            "loggers": {"console": {"config": {}}},
-            "resources": {"settings": {"config": dict(plan.settings)}},
-        },
+        run_config={"loggers": {"console": {"config": {}}}, "resources": {"settings": {"config": dict(plan.settings)}}},
         tags={PROCESS: here},
         raise_on_error=False,
     )

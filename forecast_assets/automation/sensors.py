@@ -26,11 +26,9 @@ from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
 from forecast_assets.store.store import Store
 
-NIGHT = ("nightly_forecast", "drift_checks")
-"""What a night leaves behind, as far as the graph has it."""
+NIGHT = ("nightly_forecast", "drift_checks")  # what a night leaves behind, as far as the graph has it
 
-RUNS_SEARCHED = 50
-"""Ended runs of a job among which the night's last one is searched for."""
+RUNS_SEARCHED = 50  # ended runs of a job among which the night's last one is searched for
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-EXPLAINED = 256
-"""Test forecasts, evenly spaced, whose selection weights are averaged."""
+EXPLAINED = 256  # test forecasts, evenly spaced, whose selection weights are averaged
 
 
 @dataclass(frozen=True)

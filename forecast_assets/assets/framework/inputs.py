@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Hardware
     from forecast_assets.resources.tracking import TrackingResource
 
-EARLIER_NIGHTS = 60
-"""A quarter of a year of an asset's own nights: what a plot over time shows."""
+EARLIER_NIGHTS = 60  # a quarter of a year of an asset's own nights: what a plot over time shows
 
 
 @dataclass(frozen=True)
@@ -127,11 +126,9 @@ HARDWARE = Injected(lambda context: context.dagster.resources.compute.hardware()
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
 
-Year = Annotated[int, YEAR]
-"""The test year of a fold."""
+Year = Annotated[int, YEAR]  # the test year of a fold
 
-Day = Annotated[str, Injected(lambda context: context.partition)]
-"""The day of a night, ISO."""
+Day = Annotated[str, Injected(lambda context: context.partition)]  # the day of a night, ISO
 
 Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
 

@@ -15,8 +15,7 @@ Content = pl.DataFrame | Mapping[str, Any] | list[Any] | str | bytes | Callable[
 """A table (.parquet), tensors by name (.safetensors), JSON (.json), text or bytes, or a function that writes the file."""
 
 
-ROW_GROUP = 100_000
-"""Rows of a Parquet row group: what a reader of a few tickers has to decode at least."""
+ROW_GROUP = 100_000  # rows of a Parquet row group: what a reader of a few tickers has to decode at least
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,7 @@ def stage(
             description=description or getdoc(function),
             ins={
                 key: dg.AssetIn(
-                    key=key,
-                    metadata={"many": is_by_partition(annotation)},
-                    partition_mapping=(mappings or {}).get(key),
+                    key=key, metadata={"many": is_by_partition(annotation)}, partition_mapping=(mappings or {}).get(key)
                 )
                 for key, annotation in made.needs.parents.items()
             },

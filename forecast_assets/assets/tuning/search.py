@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from forecast_assets.resources.tracking import Log, TrackingResource
 
 
-WARM_UP_SHARE = 3
-"""No trial is pruned in the first 1 / 3 of its epochs."""
+WARM_UP_SHARE = 3  # no trial is pruned in the first 1 / 3 of its epochs
 
 POLL_SECONDS = 1.0
 
@@ -154,8 +153,7 @@ class TrialOutcome:
     score: "InnerScore | None" = None
     forecasts: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     """Raw quantiles of each inner year, (validation + test, 3, 7)."""
-    error: str = ""
-    """Why there is no score: training diverged. Empty for a trial that was pruned."""
+    error: str = ""  # why there is no score: training diverged. Empty for a trial that was pruned.
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,7 @@ def wandb_sweep(spec: SweepSpec, *, profile: str, year: int) -> str:
         "method": "bayes",
         "metric": {"name": "validation_pinball", "goal": "minimize"},
         "run_cap": max(1, spec.trials),
-        "command": [
-            "${env}",
-            "${interpreter}",
-            "-m",
-            "forecast_assets.train",
-            *fixed,
-            "${args_no_hyphens}",
-        ],
+        "command": ["${env}", "${interpreter}", "-m", "forecast_assets.train", *fixed, "${args_no_hyphens}"],
         "parameters": {
             "exp_id": {"values": [MODELS[key].experiment for key in spec.models]},
             "fit.hidden": {"values": list(spec.hidden)},
