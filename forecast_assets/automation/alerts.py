@@ -87,7 +87,7 @@ def deadline_observation(
         last = ", ".join(f"{name} was last made for {day or 'no day'}" for name, day in late.items())
         sentence = (
             f"{alerts.deadline_hours:g} hours after the close of {due} its night is not done: {last}. "
-            f"Look at the nightly runs, then materialise {asset} for {due}."
+            f"Check the nightly runs, then materialise {asset} for {due}."
         )
     else:
         asset, sentence = next(iter(done)), f"The night of {due} is done."

@@ -1,4 +1,4 @@
-"""Diagnostics of a trained network that a fold publishes beside its forecasts: files, facts and plots."""
+"""Diagnostics of a trained network that a fold publishes with its forecasts: files, facts and plots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ def selection_weights(
     """Return the selection weights of variables and the attention to sessions in the test year; empty for a model without.
 
     ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
-    1 (or is empty). ``decisions`` is how many are averaged.
+    1 (or is empty). ``decisions`` is the number of forecasts averaged.
     """
     from forecast_assets.core.training.fit import explain_forecasts
 
