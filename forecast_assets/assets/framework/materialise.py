@@ -4,8 +4,8 @@ Dagster never skips by itself, so this does: where the store holds a version mad
 parents, it is returned as it is, from the command line, a click and a backfill alike.
 
 One process at a time makes an asset and partition: a second one (a retry while the first step still runs, a double launch)
-waits for the lock and then finds what the first one published. A stage reads what is current once it has the lock, and a year's parents
-must have been made from the same panel: two runs side by side are never mixed.
+waits for the lock and then finds what the first one published. A stage reads what is current once it has the lock,
+and a year's parents must have been made from the same panel: two runs at the same time are never mixed.
 """
 
 import resource
