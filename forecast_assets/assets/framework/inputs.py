@@ -119,8 +119,8 @@ def _checkpoint_folder(context: StageContext, new: NewVersion) -> Path:
 
 
 def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
-    """The current version where its bytes are as published and code and settings are the same: only its parents have
-    changed since. None otherwise: the stage computes everything.
+    """Return the current version where its bytes are as published, and code and settings are the same: only its parents
+    have changed since. None otherwise: the stage computes everything.
     """
     try:
         current = context.store.current(context.asset, context.partition)
