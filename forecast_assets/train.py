@@ -27,29 +27,29 @@ from forecast_assets.resources import environment
 from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe, validated
 
 GROUPS = ("model", "data", "horizon", "profile", "corrections", "verdict")
-ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
-"""Hydra's flags that only show something."""
+ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # Hydra's flags that only show something
 
-OWN = ("exp_id", "year", "fit", "family", "horizon")
-"""Keys of conf/train.yaml that are no settings of a run."""
+OWN = ("exp_id", "year", "fit", "family", "horizon")  # keys of conf/train.yaml that are no settings of a run
 
 
 def train(config: DictConfig) -> float:
-    """Train what ``config`` says; returns the best validation pinball, which a Hydra sweeper can minimise."""
+    """Train the network of ``config``; return the best validation pinball, which a Hydra sweeper can minimise."""
+    from hydra.core.hydra_config import HydraConfig
+
     content: Any = OmegaConf.to_container(config, resolve=True)
     own = {key: content.pop(key) for key in OWN}
     experiment = experiment_of(own["exp_id"], own["family"])
     settings = validated(content)
     spec = with_fit(settings.network(experiment.key), own["fit"])
     settings = settings.model_copy(update={experiment.key: spec})
-    folder = Path(output_folder())
+    folder = Path(HydraConfig.get().runtime.output_dir)
     trained = train_asset(experiment.key, settings, year=own["year"], folder=folder)
     click.echo(f"{experiment.key} {own['year']}: validation pinball {trained:.5f}; {folder}")
     return trained
 
 
 def experiment_of(exp_id: Any, family: str | None) -> Model:
-    """The network of ``exp_id``; a BadSetting names the nearest where there is none, or those of another ``family``."""
+    """Return the network ``exp_id``. Raises BadSetting, with the nearest, where there is none or it has another family."""
     if exp_id not in EXPERIMENTS:
         raise BadSetting(f"exp_id: there is no {exp_id!r}; the nearest is {nearest_name(str(exp_id), EXPERIMENTS)}")
     found = EXPERIMENTS[exp_id]
@@ -60,7 +60,7 @@ def experiment_of(exp_id: Any, family: str | None) -> Model:
 
 
 def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
-    """``spec`` with the settings of ``fit`` over it."""
+    """Return ``spec`` with the settings of ``fit`` over it; raises BadSetting."""
     for name in fit:
         if name not in type(spec).model_fields:
             nearest = nearest_name(name, type(spec).model_fields)
@@ -82,12 +82,11 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     from forecast_assets.assets.framework.output import write_content
     from forecast_assets.assets.framework.stage import fold_key
     from forecast_assets.core.evaluation.trials import Trial
-    from forecast_assets.core.report.figure_style import to_png
     from forecast_assets.resources.compute import ComputeResource
     from forecast_assets.resources.store_io import StoreResource
     from forecast_assets.resources.tracking import TrackingResource
     from forecast_assets.resources.trial_log import as_trial, trial_journal
-    from forecast_assets.store.artefact_files import FIT_SETTINGS, TRAINING, plot_file
+    from forecast_assets.store.artefact_files import FIT_SETTINGS, TRAINING
 
     store = StoreResource()
     tensors = store.store().current("windowed_tensors")
@@ -114,10 +113,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     folder.mkdir(parents=True, exist_ok=True)
     settings_used = {name: spec.model_dump(mode="json") for name, spec in sections.items()}
     write_content({"asset": asset, "year": year, "input_key": key, "settings": settings_used}, folder / FIT_SETTINGS)
-    for name, content in output.files.items():
-        write_content(content, folder / name)
-    for name, figure in output.plots.items():
-        write_content(to_png(figure), folder / plot_file(name))
+    output.write(folder)
     training: Any = output.files[TRAINING]
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     trials: list[Trial] = [
@@ -128,19 +124,12 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
     return float(min(fit["validation_pinball"] for fit in training["fits"]))
 
 
-def output_folder() -> str:
-    """Where Hydra says that this job's results go."""
-    from hydra.core.hydra_config import HydraConfig
-
-    return str(HydraConfig.get().runtime.output_dir)
-
-
 def checked(arguments: list[str]) -> list[str]:
     """Hydra's ``arguments`` with the profile of the environment and the sweep's settings before the user's own.
 
     Raises BadSetting, with the nearest name, for a key or a group's value that does not exist.
     """
-    from forecast_assets.assets.framework.tuned_settings import tuned_overrides
+    from forecast_assets.assets.framework.materialise import tuned_overrides
     from forecast_assets.resources.store_io import StoreResource
 
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
@@ -165,7 +154,7 @@ def checked(arguments: list[str]) -> list[str]:
     ]
     profile = [] if "profile" in given else [f"profile={environment.profile_name()}"]
     flags = [argument for argument in arguments if argument not in overrides]
-    # Which settings ``fit`` takes depends on the network, so Hydra knows none of them and has to be told to add them.
+    # The settings that ``fit`` takes depend on the network, so they are not in Hydra's config: ++ adds them.
     return [*flags, *profile, *tuned, *(f"++{o}" if o.startswith("fit.") else o for o in overrides)]
 
 

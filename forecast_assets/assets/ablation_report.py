@@ -1,9 +1,9 @@
 """The ablation report: B0 to the ensemble, one against the other."""
 
 import json
+from functools import partial
 from typing import Any
 
-import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.backtest_report import BASELINE, ReportInputs, publish_files, run_facts
@@ -13,15 +13,9 @@ from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import AblationSpec
 from forecast_assets.store.artefact_files import ABLATION_METRICS, ABLATION_PAGE, TABLE
-from forecast_assets.store.versions import Version
 
 
-def publish_ablation(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
-    """Put the report beside the other one."""
-    publish_files(version, data_root, (ABLATION_PAGE, ABLATION_METRICS))
-
-
-@stage(group="verdict", kinds={"matplotlib"}, after=publish_ablation)
+@stage(group="verdict", kinds={"matplotlib"}, after=partial(publish_files, (ABLATION_PAGE, ABLATION_METRICS)))
 def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: ProfileName) -> StageOutput:
     """What each step from the MLP baseline to the ensemble is worth: HTML report and numbers, over the years at hand."""
     from forecast_assets.core.report.figure_style import to_svg
@@ -30,10 +24,9 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: Profi
 
     summary = ablation_content(inputs, spec=ablation, profile=profile)
     figures = ablation_figures(summary)
-    scores = pl.DataFrame(summary["scores"], infer_schema_length=None)
     return StageOutput(
         files={
-            TABLE: scores,
+            TABLE: pl.DataFrame(summary["scores"], infer_schema_length=None),
             ABLATION_PAGE: render_ablation_report(summary, {name: to_svg(figure) for name, figure in figures.items()}),
             ABLATION_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
         },
@@ -46,7 +39,7 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: Profi
 
 
 def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) -> dict[str, Any]:
-    """Return everything the report says, from the artefacts alone."""
+    """Return the whole content of the report, from the artefacts alone."""
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.year_losses import SHOWN
     from forecast_assets.core.report.ablation import ablation as compare

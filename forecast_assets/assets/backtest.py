@@ -26,14 +26,10 @@ TOLERANCE = 1e-9
 
 @stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
 def backtest(
-    inputs: YearForecasts,
-    calendar_panel: Version,
-    backtest_spec: BacktestSpec,
-    windows: WindowSpec,
-    year: Year,
+    inputs: YearForecasts, calendar_panel: Version, backtest_spec: BacktestSpec, windows: WindowSpec, year: Year
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
-    beside them the daily losses of all forecasts.
+    and the daily losses of all forecasts.
     """
     from forecast_assets.core.backtest import strategies as benchmarks
     from forecast_assets.core.backtest.accounting import reconcile
@@ -49,7 +45,7 @@ def backtest(
     expected = dict(zip(HORIZONS, inputs.baselines.json(TRAINING)["unconditional_mean"], strict=True))
     networks = inputs.networks
     forecasts = {v.asset: pl.read_parquet(v.path(TABLE)) for v in (inputs.ensemble, *networks)}
-    walk = pl.read_parquet(inputs.baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
+    random_walk = pl.read_parquet(inputs.baselines.path(TABLE)).filter(pl.col("model") == "random_walk")
     directional = backtest_spec.model_copy(update={"book": "directional"})
     # The MLP baseline traded daily: its own one-session forecast, without smoothing.
     naive = backtest_spec.model_copy(update={"horizon_sessions": 1, "smoothing": 0.0})
@@ -60,7 +56,7 @@ def backtest(
         "b0_mlp_naive": (forecasts["b0_mlp"], naive),
         "ensemble_directional": (forecasts["ensemble"], directional),
         "b0_mlp_directional": (forecasts["b0_mlp"], directional),
-        "random_walk": (walk, backtest_spec),
+        "random_walk": (random_walk, backtest_spec),
     }
     books: dict[str, Simulation] = {
         name: simulate(table, panel, year=year, spec=spec, unconditional_mean=expected[spec.horizon_sessions])
@@ -83,13 +79,7 @@ def backtest(
     )
     candidates = pl.concat(book.daily.with_columns(strategy=pl.lit(name)) for name, book in variants.items())
     return StageOutput(
-        files={
-            TABLE: daily,
-            POSITIONS: positions,
-            TRADES: trades,
-            VARIANTS: candidates,
-            **losses_files(losses),
-        },
+        files={TABLE: daily, POSITIONS: positions, TRADES: trades, VARIANTS: candidates, **losses_files(losses)},
         facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
         checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
@@ -103,10 +93,10 @@ def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
 
     panel = PanelTensors.load(forecasts.windowed_tensors.path(TENSORS))
     ends = panel.ends(lookback)
-    decisions = pl.DataFrame(
+    origins = pl.DataFrame(
         {
             "date": pl.Series(panel.date[ends].numpy()).cast(pl.Date),
             "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
         }
     )
-    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), new_listings=new_listing_origins(decisions))
+    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), new_listings=new_listing_origins(origins))

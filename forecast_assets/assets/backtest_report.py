@@ -2,8 +2,9 @@
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,13 +51,8 @@ def reports_folder(data_root: str) -> UPath:
     return UPath(data_root) / "reports" / "latest"
 
 
-def publish_report(version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
-    """Copy the report to the folder of the latest reports; the version in the store stays the original."""
-    publish_files(version, data_root, (BACKTEST_PAGE, BACKTEST_METRICS))
-
-
-def publish_files(version: Version, data_root: str, names: Iterable[str]) -> None:
-    """Copy a version's files to the folder of the latest reports, each whole or not at all."""
+def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
+    """Copy a version's files to the folder of the latest reports, each whole or not at all; the store keeps the original."""
     folder = reports_folder(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -106,12 +102,11 @@ class ReportContent:
     """The numbers, and the tables that the figures are drawn from."""
 
     summary: dict[str, Any]
-    forecasts: pl.DataFrame
-    """Those of the model that the report is about."""
+    forecasts: pl.DataFrame  # those of the model that the report is about
     joined: pl.DataFrame
 
 
-@stage(group="verdict", kinds={"matplotlib"}, after=publish_report)
+@stage(group="verdict", kinds={"matplotlib"}, after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)))
 def backtest_report(
     inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: ProfileName, trials: Trials
 ) -> StageOutput:
@@ -150,7 +145,7 @@ def backtest_report(
 def report_content(
     inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
-    """Return everything the report says, from the artefacts and the trial log alone."""
+    """Return the whole content of the report, from the artefacts and the trial log alone."""
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
@@ -169,17 +164,12 @@ def report_content(
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     costs = Costs.of(spec.cost_bps, panel)
     joined = join_years(daily, positions, trades, costs=costs, max_wait_sessions=spec.max_wait_sessions)
-    books = Books(
-        joined=joined,
-        daily=daily,
-        variants=variants,
-        positions=positions,
-        trades=trades,
-        liquid=traded_liquidity(liquidity(panel), trades, strategies=[MODEL]),
-    )
+    liquid = traded_liquidity(liquidity(panel), trades, strategies=[MODEL])
+    books = Books(joined=joined, daily=daily, variants=variants, positions=positions, trades=trades, liquid=liquid)
     weights: dict[str, dict[int, Any]] = {}
     for fold in trained(of[year] for of in inputs.networks for year in years):
-        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = _weights(fold)
+        selection_weights = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
+        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = selection_weights
     summary = summarise(
         losses=losses,
         daily=joined,
@@ -194,13 +184,13 @@ def report_content(
             losses=losses, books=books, trial_log=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
         ),
         importance=importance(weights),
-        neighbours=_moved(inputs),
+        neighbours=_neighbours(inputs),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     return ReportContent(summary, own, joined)
 
 
-def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
+def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:
     """Return the attribution of the last day's forecasts to neighbours; empty where no network reads any."""
     from forecast_assets.core.evaluation.neighbours import most_moved
 
@@ -208,11 +198,6 @@ def _moved(inputs: ReportInputs) -> list[dict[str, Any]]:
         if NEIGHBOURS in fold.manifest.files:
             return most_moved(pl.read_parquet(fold.path(NEIGHBOURS)))
     return []
-
-
-def _weights(fold: Version) -> Any:
-    """The selection weights of the fold's network, or None where it was published without."""
-    return fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
 
 
 def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ NOT_WORSE = "not_worse"
     group="night",
     kinds={"torch"},
     partitions=days,
-    checks=(CheckSpec(NOT_WORSE, "pinball and coverage on shared matured decisions are not worse", blocking=False),),
+    checks=(CheckSpec(NOT_WORSE, "pinball and coverage on the same matured origins are not worse", blocking=False),),
     pool="gpu",
     once=True,
 )

@@ -63,7 +63,7 @@ def drift_checks(
         as_of=as_of,
     )
     coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
-    # The limits are set without the days that are judged. A short panel has too little history for any.
+    # The limits are set without the days that are tested. A short panel has too little history for any.
     past = coverage.head(max(0, coverage.height - drift.recent_sessions))
     limits = calibrate_limits(past, spec=drift) if past.height >= 5 * drift.alarm_block_sessions else None
     verdict = drift_verdict(
@@ -100,7 +100,7 @@ def drift_checks(
 
 
 def first_session(feature_panel: pl.LazyFrame, drift: DriftSpec, as_of: dt.date) -> dt.date:
-    """Return the first session that drift is judged on; earlier ones are not read."""
+    """Return the first session that drift is tested on; earlier ones are not read."""
     sessions = feature_panel.filter(pl.col("date") <= as_of).select(pl.col("date").unique().sort()).collect()["date"]
     return sessions[-min(len(sessions), drift.recent_sessions + drift.reference_sessions)] if len(sessions) else as_of
 

@@ -101,7 +101,7 @@ def ensemble(
 def in_fold_order(quantiles: NDArray[np.float64], *, panel: "PanelTensors", fold: "Fold") -> NDArray[np.float64]:
     """Forecasts in a table's order (date, then ticker), (M, 3, 7), put into that of ``fold.origins``."""
     rows = fold.origins.numpy()
-    order = np.lexsort((panel.ticker[rows].numpy(), panel.date[rows].numpy()))  # codes ascend with the names
+    order = np.lexsort((panel.ticker[rows].numpy(), panel.date[rows].numpy()))  # codes ascend with the tickers
     placed = np.empty_like(quantiles)
     placed[order] = quantiles
     return placed

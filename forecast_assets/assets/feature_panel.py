@@ -1,5 +1,6 @@
 """Features and targets."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_che
 from forecast_assets.assets.framework.column_lineage import feature_columns
 from forecast_assets.assets.framework.inputs import OutputFolder, Previous
 from forecast_assets.assets.framework.output import StageOutput, write_table
-from forecast_assets.assets.framework.previous_version import PreviousVersion
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.store.artefact_files import TABLE
@@ -33,18 +33,19 @@ def feature_panel(
 
     sessions = pl.scan_parquet(calendar_panel.path(TABLE))
     digests = YearDigests()
-    stored = Before.of(previous)
-    if stored is None:
+    made_from = previous.parents.get("calendar_panel") if previous else None  # it may be gone from the store
+    if previous is None or made_from is None:
         parts = feature_parts(lambda: ticker_parts(sessions), features=features)
     else:
-        parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored.rows)
+        stored = partial(stored_rows, made_from.path(TABLE), previous.version.path(TABLE))
+        parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored)
     macro = macro_series.collect()
     write_table(digests.watch(with_macro(parts, macro)), folder / TABLE)
     return StageOutput(
         facts={
             "columns": len(columns(features)) + (len(MACRO_NAMES) if macro.height else 0),
             "parts": len(part_sizes(sessions)),
-            "extended": stored is not None,
+            "extended": made_from is not None,
         },
         checks=causal_checks(feature_leakage(sessions, features=features, macro=macro)),
         slices=digests.digests(),
@@ -52,21 +53,8 @@ def feature_panel(
     )
 
 
-class Before:
-    """The tables of the run before."""
+def stored_rows(sessions: Path, features: Path, span: "Span") -> "Stored":
+    """Return the rows of a span of tickers of the previous version, and of the calendar panel that it was made from."""
+    from forecast_assets.core.panel.incremental import Stored
 
-    def __init__(self, *, sessions: Path, features: Path) -> None:
-        self._sessions, self._features = pl.scan_parquet(sessions), pl.scan_parquet(features)
-
-    @classmethod
-    def of(cls, previous: PreviousVersion | None) -> "Before | None":
-        """None where there was none, or where the calendar panel it was made from is gone."""
-        if previous is None or "calendar_panel" not in previous.parents:
-            return None
-        return cls(sessions=previous.parents["calendar_panel"].path(TABLE), features=previous.version.path(TABLE))
-
-    def rows(self, span: "Span") -> "Stored":
-        """The rows of a span of tickers."""
-        from forecast_assets.core.panel.incremental import Stored
-
-        return Stored(self._sessions.filter(span.rows()).collect(), self._features.filter(span.rows()).collect())
+    return Stored(*(pl.scan_parquet(path).filter(span.rows()).collect() for path in (sessions, features)))

@@ -8,7 +8,7 @@ from forecast_assets.store.artefact_files import TABLE
 
 @stage(group="panel", kinds={"polars"})
 def macro_series(macro: RawMacro) -> StageOutput:
-    """VIX and US yields with the time from which each value was known; empty where FORECAST_MACRO names no file."""
+    """VIX and US yields with the time from which each value was available; empty where FORECAST_MACRO names no file."""
     from forecast_assets.core.panel.macro import no_macro, read_macro
 
     if macro.path is None:

@@ -17,7 +17,7 @@ from forecast_assets.core.specs import CalibrationSpec
 
 
 def network_asset(model: Model) -> dg.AssetsDefinition:
-    """Make the asset of a network; the baseline's forecasts are published as they come, the others' calibrated."""
+    """Make the asset of a network; the baseline's forecasts are published raw, the others' calibrated."""
     decorate = stage(
         name=model.key,
         description=model.description,

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-LIVE_DAYS = 10
-"""Calendar days without a forecast origin after which a ticker is not forecast any more."""
+LIVE_DAYS = 10  # calendar days without a forecast origin after which a ticker is not forecast any more
 
 
 @stage(group="night", kinds={"torch"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, once=True)
@@ -39,7 +38,7 @@ def nightly_forecast(
     issued: IssuedNights,
     day: Day,
 ) -> StageOutput:
-    """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day stands."""
+    """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day is final."""
     from forecast_assets.champion.bundle import Bundle
     from forecast_assets.champion.calibration_state import update_calibration
     from forecast_assets.core.evaluation.forecast_table import forecast_table
@@ -51,7 +50,7 @@ def nightly_forecast(
     earlier = {night: version for night, version in issued.items() if night < day}
     rows = latest_origins(panel, today, lookback=bundle.card.lookback)
     bundle.check_features(panel, features)
-    reject_hindsight(day, serving_model, cutoff=bundle.card.cutoff)
+    require_out_of_sample(day, serving_model, cutoff=bundle.card.cutoff)
     state = update_calibration(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
     forecast = bundle.forecast(panel, rows, state=state)
     made = forecast_table(
@@ -84,7 +83,7 @@ def nightly_forecast(
     )
 
 
-def reject_hindsight(day: str, champion: Version, *, cutoff: dt.date) -> None:
+def require_out_of_sample(day: str, champion: Version, *, cutoff: dt.date) -> None:
     """Raise BadInput where the champion was trained on labels after this night, or promoted after it."""
     advice = "replay a later night, or in a store of its own with the walk-forward of an earlier panel"
     if str(cutoff) >= day:
@@ -122,8 +121,8 @@ def committed_first(table: pl.DataFrame, nights: Mapping[str, Version]) -> pl.Da
     """
     keys = ["date", "ticker", "horizon"]
     oldest = str(table["date"].min())
-    known = [pl.read_parquet(version.path(TABLE)) for night, version in sorted(nights.items()) if night >= oldest]
-    if not known:
+    issued = [pl.read_parquet(version.path(TABLE)) for night, version in sorted(nights.items()) if night >= oldest]
+    if not issued:
         return table
-    before = pl.concat(known).unique(keys, keep="first", maintain_order=True).join(table, on=keys, how="semi")
+    before = pl.concat(issued).unique(keys, keep="first", maintain_order=True).join(table, on=keys, how="semi")
     return pl.concat([before, table.join(before, on=keys, how="anti")]).sort(keys)

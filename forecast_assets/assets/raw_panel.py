@@ -15,8 +15,7 @@ from forecast_assets.core.specs import FoldSpec, PanelSpec
 from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISIONS, TABLE
 from forecast_assets.store.versions import Version
 
-RECENT_SESSIONS = 30
-"""Sessions whose nights can be asked for: enough to catch up after an outage of six weeks."""
+RECENT_SESSIONS = 30  # sessions whose nights can be asked for: enough to catch up after an outage of six weeks
 
 
 def register_partitions(version: Version, instance: dg.DagsterInstance, _data_root: str) -> None:

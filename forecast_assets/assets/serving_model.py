@@ -10,20 +10,14 @@ from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec, ServingSpec
-from forecast_assets.store.artefact_files import (
-    MODEL_PROGRAM,
-    RAW_FORECASTS,
-    TABLE,
-    TENSORS,
-)
+from forecast_assets.store.artefact_files import MODEL_PROGRAM, RAW_FORECASTS, TABLE, TENSORS
 
 if TYPE_CHECKING:
     from forecast_assets.champion.bundle import Bundle
     from forecast_assets.champion.promotion import NextChampion
 
 
-TOLERANCE = 1e-5
-"""Of a log return: how far it may be off."""
+TOLERANCE = 1e-5  # of a log return: how far it may be off
 
 PARITY = "reproduces_the_walk_forward"
 

@@ -48,25 +48,25 @@ def sweep(
     band. Then, on the forecasts of the settings found, the calibration's rate by pinball loss and the trading settings by
     net Sharpe ratio: neither moves the median. Every trial is entered into the trial log.
     """
-    from forecast_assets.assets.tuning.search import Search, Tensors
+    from forecast_assets.assets.tuning.search import Search
     from forecast_assets.core.training.inner import Budget, sample_of_tickers, usable_years
+    from forecast_assets.core.windows.tensors import PanelTensors
 
     if not sweep_spec.trials:
-        return nothing_tried("no search was asked for (sweep.trials=0); the profile's settings stand")
-    tensors = Tensors(windowed_tensors, TENSORS)
-    panel = sample_of_tickers(tensors.load(), tickers=sweep_spec.max_tickers)
+        return unchanged_settings("no search was asked for (sweep.trials=0); the profile's settings stand")
+    panel = sample_of_tickers(PanelTensors.load(windowed_tensors.path(TENSORS)), tickers=sweep_spec.max_tickers)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
     reasons = {name: why_skipped(name, specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
     for why in filter(None, reasons.values()):
         log.warning(f"sweep: not searched: {why}")
     sweep_spec = sweep_spec.model_copy(update={"models": tuple(name for name, why in reasons.items() if not why)})
     if not sweep_spec.models:
-        return nothing_tried(f"no model can be searched: {'; '.join(filter(None, reasons.values()))}")
+        return unchanged_settings(f"no model can be searched: {'; '.join(filter(None, reasons.values()))}")
     key = search_key(windowed_tensors, sweep_spec, [*specs.values(), folds, calibration])
     search = Search(
         name=f"sweep-{key}",
         folder=checkpoints.with_name(f"{SEARCH}{key}"),
-        tensors=tensors,
+        windowed_tensors=windowed_tensors,
         spec=sweep_spec,
         fit_specs=specs,
         budget=Budget(years, folds, calibration, sweep_spec.seed),
@@ -82,7 +82,7 @@ def sweep(
     if best is None:
         why = f"none of {facts['finished']} finished trials keeps coverage within its limits; the profile's settings stand"
         log.warning(f"sweep: {why}")
-        return nothing_tried(why, trials=trials, facts=facts, plots=study_plots(study))
+        return unchanged_settings(why, trials=trials, facts=facts, plots=study_plots(study))
     selection = Selection(search, best, panel=panel, calendar_panel=calendar_panel, backtest=backtest_spec)
     calibrations, rate = selection.calibration_rate()
     books, trading = selection.trading(rate)
@@ -101,7 +101,7 @@ def sweep(
     )
 
 
-def nothing_tried(
+def unchanged_settings(
     why: str,
     *,
     trials: pl.DataFrame | None = None,

@@ -21,8 +21,7 @@ TEXTS: dict[str, tuple[Level, str, str]] = {
 }
 """Level of an episode, and the titles of its two messages: when it begins, when it is over."""
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
-LOOKBACK = dt.timedelta(days=21)
-"""Longer than any exchange stays shut."""
+LOOKBACK = dt.timedelta(days=21)  # longer than any exchange stays shut
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def deadline_observation(
         last = ", ".join(f"{name} was last made for {day or 'no day'}" for name, day in late.items())
         sentence = (
             f"{alerts.deadline_hours:g} hours after the close of {due} its night is not done: {last}. "
-            f"Look at the nightly runs, then materialise {asset} for {due}."
+            f"Check the nightly runs, then materialise {asset} for {due}."
         )
     else:
         asset, sentence = next(iter(done)), f"The night of {due} is done."

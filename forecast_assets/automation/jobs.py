@@ -13,11 +13,7 @@ NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_posit
 NIGHT_RUN = "forecast_assets/night"
 """Tag of the runs that belong to a night: a panel that somebody reads by hand starts none."""
 
-PANEL = dg.define_asset_job(
-    "panel",
-    selection=PANEL_ASSETS,
-    description="From the raw panel to tensors.",
-)
+PANEL = dg.define_asset_job("panel", selection=PANEL_ASSETS, description="From the raw panel to tensors.")
 SWEEP = dg.define_asset_job(
     "sweep_job", selection=["sweep"], description="Settings, chosen on the years before the first test year."
 )

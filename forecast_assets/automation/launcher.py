@@ -16,8 +16,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._serdes import ConfigurableClassData
 
-WORKER = "multiprocessing.spawn"
-"""In the command line of every process that the code server starts for a run."""
+WORKER = "multiprocessing.spawn"  # in the command line of every process that the code server starts for a run
 
 
 class WatchedRunLauncher(DefaultRunLauncher):

@@ -1,7 +1,7 @@
 """The outbox of alerts: a journal of what was queued, attempted and delivered, per channel.
 
-What is promised, on each channel by itself. A message is queued once, however often it is decided on, since its id says
-what it is about. An attempt is recorded before the message is sent, and its delivery after the channel acknowledged it.
+What is guaranteed, for each channel by itself. A message is queued once, however often it is made, since its id names the
+episode. An attempt is recorded before the message is sent, and its delivery after the channel acknowledged it.
 Where an attempt has no certain outcome (the process died in between, an answer was lost), the channel's history is
 searched first and the message is sent again only if it is not there: delivered exactly once. Where the history may not be
 read, it is sent again: at least once, since a lost warning is worse than two. One process delivers at a time on a local
@@ -11,7 +11,7 @@ data root; on an object store there is no lock, and one daemon is assumed.
 import datetime as dt
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 
 NAME = "alerts"
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
-CLOCKS_DIFFER_SECONDS = 600.0
-"""How far this machine's clock may be ahead of a channel's when the history is searched."""
+CLOCKS_DIFFER_SECONDS = 600.0  # how far this machine's clock may be ahead of a channel's when the history is searched
 
 FIRST_CHANNEL = AlertSlack.name
 """The channel of records that name none: those of earlier versions, which had no other one."""
@@ -42,10 +41,7 @@ class Outbox:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other processes from deciding or delivering meanwhile, on a local data root."""
-        if self._lock is None:
-            yield
-            return
-        with exclusive(self._lock, what="alerts"):
+        with nullcontext() if self._lock is None else exclusive(self._lock, what="alerts"):
             yield
 
     def enqueue(self, messages: Iterable[Message], *, now: dt.datetime, seen: str | None = None) -> int:
@@ -99,8 +95,7 @@ class Outbox:
         if missing := channel.missing():
             return f"{len(waiting)} messages wait: {' and '.join(missing)} not set."
         for message in waiting:
-            trouble = self._send(message, channel, now=now)
-            if trouble:
+            if trouble := self._send(message, channel, now=now):
                 return f"{sent} messages sent, {len(waiting) - sent} wait: {trouble}."
             sent += 1
         return f"{sent} messages sent."

@@ -22,14 +22,12 @@ from forecast_assets.store.store import Store
 ORDER = ("panel", "sweep_job", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
 
-PROCESS = "forecast_assets/process"
-"""Tag of a run that this program executes itself: which process it is in."""
+PROCESS = "forecast_assets/process"  # tag of a run that this program executes itself: which process it is in
 
-PROCESSES = "processes"
-"""Folder of a Dagster home: one folder per process, held by it."""
+PROCESSES = "processes"  # folder of a Dagster home: one folder per process, held by it
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
-"""What Dagster makes of Ctrl-C and SIGTERM while an asset is at work: to it, a failed asset like any other."""
+"""What Dagster makes of Ctrl-C and SIGTERM while an asset is computed: a failed asset like any other."""
 
 ERRORS = errors.__name__
 USER_ERRORS = frozenset(name for name, kind in vars(errors).items() if inspect.isclass(kind))
@@ -69,8 +67,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     Raises BadSetting for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
     """
     chosen = _assets_by_job(defs, plan.select)
-    outcome = Outcome()
-    progress = RunProgress(steps=0)
+    outcome, progress = Outcome(), RunProgress(steps=0)
     with (
         show_progress(progress),
         disk_errors_as_user_errors(str(store)),
@@ -113,8 +110,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
     daemon, and the next run would wait for them.
     """
     begun = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    in_progress = dg.RunsFilter(statuses=begun)
-    for run in instance.get_runs(filters=in_progress):
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=begun)):
         name = run.tags.get(PROCESS)
         if name is None:
             continue  # a daemon's or the UI's, which end their own
@@ -163,10 +159,7 @@ def _run_job(
         instance=instance,
         partition_key=partition,
         asset_selection=[dg.AssetKey(asset) for asset in assets],
-        run_config={
-            "loggers": {"console": {"config": {}}},
-            "resources": {"settings": {"config": dict(plan.settings)}},
-        },
+        run_config={"loggers": {"console": {"config": {}}}, "resources": {"settings": {"config": dict(plan.settings)}}},
         tags={PROCESS: here},
         raise_on_error=False,
     )

@@ -17,7 +17,7 @@ MATERIALISED = "ASSET_MATERIALIZATION"
 
 @dataclass
 class RunProgress:
-    """Counts the assets of a whole run, over its jobs; ``part`` names the job's partition."""
+    """Counts the assets of a whole run, over its jobs; ``part`` is the job's partition."""
 
     steps: int
     console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))

@@ -8,7 +8,6 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.automation.alerts import (
-    Observation,
     deadline_observation,
     drift_observations,
     due_session,
@@ -26,11 +25,9 @@ from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
 from forecast_assets.store.store import Store
 
-NIGHT = ("nightly_forecast", "drift_checks")
-"""What a night leaves behind, as far as the graph has it."""
+NIGHT = ("nightly_forecast", "drift_checks")  # what a night leaves behind, as far as the graph has it
 
-RUNS_SEARCHED = 50
-"""Ended runs of a job among which the night's last one is searched for."""
+RUNS_SEARCHED = 50  # ended runs of a job among which the night's last one is searched for
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
@@ -78,13 +75,14 @@ def queue_operations(
     outbox: Outbox, store: Store, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
 ) -> None:
     """Queue how the night's last runs ended, and the deadline; the demo panel and a replay have no deadline."""
-    observed: list[Observation] = []
-    for key, run in last_runs(instance).items():
-        failed = run.status == dg.DagsterRunStatus.FAILURE
-        observed.append(run_observation(key, run.run_id, failed=failed, alerts=settings.alerts))
+    observed = [
+        run_observation(key, run.run_id, failed=run.status == dg.DagsterRunStatus.FAILURE, alerts=settings.alerts)
+        for key, run in last_runs(instance).items()
+    ]
     if not environment.uses_demo_panel() and environment.as_of() is None and store.has("calendar_panel"):
-        done = {asset: _latest(store, asset) for asset in NIGHT if store.partitions(asset)}
-        closes = recent_closes(_exchanges(store), now=now)
+        done = {asset: dt.date.fromisoformat(max(days)) for asset in NIGHT if (days := store.partitions(asset))}
+        exchanges = _exchanges_in(str(store.current("calendar_panel").path(TABLE)))
+        closes = recent_closes(exchanges, now=now)
         due = due_session(closes, now=now, deadline_hours=settings.alerts.deadline_hours)
         deadline = deadline_observation(due=due, done=done, alerts=settings.alerts)
         observed += [deadline] if deadline else []
@@ -103,14 +101,6 @@ def last_runs(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
         if own:
             found[key] = own[0]
     return found
-
-
-def _latest(store: Store, asset: str) -> dt.date | None:
-    return max((dt.date.fromisoformat(day) for day in store.partitions(asset)), default=None)
-
-
-def _exchanges(store: Store) -> tuple[str, ...]:
-    return _exchanges_in(str(store.current("calendar_panel").path(TABLE)))
 
 
 @lru_cache(maxsize=4)

@@ -45,9 +45,8 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     panel, network, lookback = fit.panel, fit.network, fit.lookback
     if ticker not in panel.tickers:
         near = nearest_names(ticker, panel.tickers)
-        raise BadInput(
-            f"{ticker}: no such ticker in the panel" + (f"; did you mean {', '.join(near)}?" if near else "")
-        )
+        advice = f"; did you mean {', '.join(near)}?" if near else ""
+        raise BadInput(f"{ticker}: no such ticker in the panel{advice}")
     ends = panel.ends(lookback)
     chosen = ends[(panel.ticker[ends] == panel.tickers.index(ticker)) & (panel.date[ends] == to_day(day))]
     if not len(chosen):
@@ -64,17 +63,6 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         attention=found.attention[0].tolist(),
         neighbours=[] if effects is None else attributions(effects, ticker=panel.ticker, tickers=panel.tickers)[0],
     )
-
-
-def write_explanation(why: ForecastExplanation, *, title: str, out: Path) -> None:
-    """Draw variable selection and attention as a PNG."""
-    from forecast_assets.core.report.diagnostic_figures import explanation_figure, ranked
-    from forecast_assets.core.report.figure_style import to_png
-
-    figure = explanation_figure(
-        title, variables=ranked(list(why.variables.values()), list(why.variables)), attention=why.attention
-    )
-    out.write_bytes(to_png(figure))
 
 
 @click.command("explain")
@@ -106,5 +94,10 @@ def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
         now = "earlier only" if one.correlation is None else f"{one.correlation:+.2f}"
         click.echo(f"    {1e4 * one.added:+9.2g}  {one.ticker} ({now})")
     if out is not None:
-        write_explanation(why, title=f"{ticker} on {day.date()}: explanation of {model}", out=out)
+        from forecast_assets.core.report.diagnostic_figures import explanation_figure, ranked
+        from forecast_assets.core.report.figure_style import to_png
+
+        variables = ranked(list(why.variables.values()), list(why.variables))
+        title = f"{ticker} on {day.date()}: explanation of {model}"
+        out.write_bytes(to_png(explanation_figure(title, variables=variables, attention=why.attention)))
         click.echo(f"{out}: drawn")

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-DEFAULT_HOME = "dagster_home"
-
 
 def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list[str]) -> None:
     """Run ``select`` with a line of progress per asset; exit code 1 where one failed."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path(DEFAULT_HOME).absolute())))
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path("dagster_home").absolute())))
     prepare_home(home)
 
     from forecast_assets.resources import environment

@@ -27,6 +27,7 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 Inputs = TypeVar("Inputs", bound=Parameters)
+Derive = Callable[[ReportInputs, Version, str], dict[str, Any]]
 
 
 def report_problems(store: Store, root: str) -> list[str]:
@@ -43,25 +44,14 @@ def report_problems(store: Store, root: str) -> list[str]:
         year.path(TABLE): year for made in reports for year in _opened(ReportInputs, store, made).backtest.values()
     }
     problems = [problem for year in years.values() for problem in loss_problems(store, year)]
-    problems += _problems(store, root, report, page=BACKTEST_PAGE, numbers=BACKTEST_METRICS, derive=_backtest_numbers)
+    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, _backtest_numbers)
     for ablation in reports[1:]:
-        problems += _problems(
-            store, root, ablation, page=ABLATION_PAGE, numbers=ABLATION_METRICS, derive=_ablation_numbers
-        )
+        problems += _problems(store, root, ablation, ABLATION_PAGE, ABLATION_METRICS, _ablation_numbers)
     return problems
 
 
-def _problems(
-    store: Store,
-    root: str,
-    version: Version,
-    *,
-    page: str,
-    numbers: str,
-    derive: Callable[[ReportInputs, Version, str], dict[str, Any]],
-) -> list[str]:
-    folder = reports_folder(root)
-    problems = []
+def _problems(store: Store, root: str, version: Version, page: str, numbers: str, derive: Derive) -> list[str]:
+    folder, problems = reports_folder(root), []
     stored: dict[str, Any] = version.json(numbers)
     published: Any = None
     try:

@@ -21,9 +21,8 @@ def print_summary(root: str) -> None:
     console = Console(width=max(Console().width, 120))
     if summary["partial"]:
         console.print(f"PARTIAL: years missing {', '.join(map(str, summary['missing_years']))}", style="bold")
-    table = Table(
-        "strategy", "net return p.a.", "volatility", "Sharpe", "95 % interval", "max drawdown", "turnover/day"
-    )
+    columns = ("strategy", "net return p.a.", "volatility", "Sharpe", "95 % interval", "max drawdown", "turnover/day")
+    table = Table(*columns)
     for row in summary["strategies"]:
         table.add_row(
             title(row["strategy"]),

@@ -17,16 +17,10 @@ def print_status(store: Store, root: str) -> None:
         for partition in store.slots(asset):
             version = store.current(asset, partition)
             size = sum(entry.bytes for entry in version.manifest.files.values()) / 2**20
-            age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(version.manifest.created)
+            age = str(dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(version.manifest.created)).split(".")[0]
             seconds = version.manifest.facts.get("seconds")
-            table.add_row(
-                asset,
-                partition or "",
-                str(age).split(".")[0],
-                f"{size:.1f}",
-                "" if seconds is None else f"{seconds:.1f}",
-                version.data_version[:12],
-            )
+            took = "" if seconds is None else f"{seconds:.1f}"
+            table.add_row(asset, partition or "", age, f"{size:.1f}", took, version.data_version[:12])
     nothing = f"{root}: nothing is materialised yet; run `make all`"
     Console().print(table if table.row_count else nothing, soft_wrap=not table.row_count)
 

@@ -13,9 +13,8 @@ def command() -> None:
     """Check all hashes and derive the reports' numbers again."""
     store, root = open_store()
     problems = store.verify()
-    for problem in problems:
-        click.echo(str(problem))
     if problems:
+        click.echo("\n".join(map(str, problems)))
         click.echo(f"forecast-assets: {len(problems)} problems; run the graph again to repair them", err=True)
         sys.exit(1)
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
@@ -24,10 +23,8 @@ def command() -> None:
         return
     from forecast_assets.cli.report_problems import report_problems
 
-    wrong = report_problems(store, root)
-    for sentence in wrong:
-        click.echo(sentence)
-    if wrong:
+    if wrong := report_problems(store, root):
+        click.echo("\n".join(wrong))
         click.echo("forecast-assets: the report is not what its artefacts give; run the graph again", err=True)
         sys.exit(1)
     click.echo(f"{root}/reports/latest: every number derived again")

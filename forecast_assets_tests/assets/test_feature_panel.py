@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forecast_assets.assets.feature_panel import Before
+from forecast_assets.assets.feature_panel import stored_rows
 from forecast_assets.core.panel.incremental import Span
 
 
@@ -23,6 +23,6 @@ def test_a_span_of_tickers_is_read_from_both_tables(span: Span, tickers: list[st
     table = pl.DataFrame({"ticker": ["A", "A", "B", "C", "E"], "rsi_14": [1.0, 2.0, 3.0, 4.0, 5.0]})
     table.drop("rsi_14").write_parquet(tmp_path / "sessions.parquet")
     table.write_parquet(tmp_path / "features.parquet")
-    found = Before(sessions=tmp_path / "sessions.parquet", features=tmp_path / "features.parquet").rows(span)
+    found = stored_rows(tmp_path / "sessions.parquet", tmp_path / "features.parquet", span)
     assert found.calendar["ticker"].to_list() == found.features["ticker"].to_list() == tickers
     assert found.features.columns == ["ticker", "rsi_14"]

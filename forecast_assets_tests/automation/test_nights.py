@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.assets.nightly_forecast import reject_hindsight
+from forecast_assets.assets.nightly_forecast import require_out_of_sample
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
 from forecast_assets.champion.forecast_change import change_lines, explain_change
@@ -170,9 +170,9 @@ def test_a_night_before_its_champion_was_chosen_is_rejected(smoke_graph: Graph) 
     champion = smoke_graph.version("serving_model")
     parents = {**champion.manifest.parents, "challenger/2019-06-03": "d"}
     chosen = Version(champion.manifest.model_copy(update={"parents": parents}), champion.place)
-    reject_hindsight("2019-06-03", chosen, cutoff=dt.date(2018, 12, 31))
+    require_out_of_sample("2019-06-03", chosen, cutoff=dt.date(2018, 12, 31))
     with pytest.raises(BadInput, match="was promoted on 2019-06-03 by outcomes that came later"):
-        reject_hindsight("2019-05-31", chosen, cutoff=dt.date(2018, 12, 31))
+        require_out_of_sample("2019-05-31", chosen, cutoff=dt.date(2018, 12, 31))
 
 
 def test_a_walk_forward_that_is_half_made_again_changes_no_champion(replay: Graph) -> None:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     from forecast_assets.core.windows.tensors import PanelTensors
 
-SKIPPED = "skipped"
-"""Fact of a fold that its network could not be trained on: why."""
+SKIPPED = "skipped"  # fact of a fold that its network could not be trained on: why
 
 
 def trained(folds: Iterable[Version]) -> list[Version]:

@@ -1,4 +1,4 @@
-"""Diagnostics of a trained network that a fold publishes beside its forecasts: files, facts and plots."""
+"""Diagnostics of a trained network that a fold publishes with its forecasts: files, facts and plots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-EXPLAINED = 256
-"""Test forecasts, evenly spaced, whose selection weights are averaged."""
+EXPLAINED = 256  # test forecasts, evenly spaced, whose selection weights are averaged
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def selection_weights(
     """Return the selection weights of variables and the attention to sessions in the test year; empty for a model without.
 
     ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
-    1 (or is empty). ``decisions`` is how many are averaged.
+    1 (or is empty). ``decisions`` is the number of forecasts averaged.
     """
     from forecast_assets.core.training.fit import explain_forecasts
 

@@ -47,7 +47,7 @@ class FoldData(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """One fit, and its forecasts of the fold's decisions."""
+    """One fit, and its forecasts at the fold's origins."""
 
     fit: "Fit"
     quantiles: NDArray[np.float64]  # (validation + test, 3, 7), raw

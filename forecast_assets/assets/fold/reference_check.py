@@ -1,4 +1,4 @@
-"""The asset check that holds a trained TFT against pytorch-forecasting's, whose architecture it is."""
+"""The asset check that compares a trained TFT with pytorch-forecasting's, whose architecture it has."""
 
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,6 @@ def reference_check(
     from forecast_assets.core.models.tft.reference import largest_difference
 
     ends = fold.test[:: max(1, len(fold.test) // COMPARED)]
-    apart = largest_difference(model, ends, panel=panel, stats=stats)
-    sentence = f"{len(ends)} windows, hidden states at most {apart:.1e} apart"
-    return {REFERENCE.name: Check(apart <= TOLERANCE, sentence, {"largest_difference": apart}, warns=True)}
+    difference = largest_difference(model, ends, panel=panel, stats=stats)
+    sentence = f"{len(ends)} windows, hidden states at most {difference:.1e} apart"
+    return {REFERENCE.name: Check(difference <= TOLERANCE, sentence, {"largest_difference": difference}, warns=True)}

@@ -21,25 +21,15 @@ PURGED = CheckSpec("purged", "every label ends before the next split's first for
 
 def causal_checks(results: Mapping[str, "LeakageCheck"]) -> dict[str, Check]:
     """Return one asset check per leakage check; a failed one names the columns that depend on the future."""
-    return {name: _check(result) for name, result in results.items()}
-
-
-def _check(result: "LeakageCheck") -> Check:
-    where = f"{result.rows} rows of {result.tickers} tickers up to {result.cut}"
-    found = ", ".join(f"{column} ({count} rows)" for column, count in result.changed.items())
-    sentence = (
-        f"{where} are the same" if result.holds else f"of {where}, changed: {found or 'there are none to compare'}"
-    )
-    return Check(
-        result.holds,
-        sentence,
-        {
-            "cut": str(result.cut),
-            "tickers": result.tickers,
-            "rows": result.rows,
-            "columns_changed": len(result.changed),
-        },
-    )
+    checks = {}
+    for name, result in results.items():
+        where = f"{result.rows} rows of {result.tickers} tickers up to {result.cut}"
+        found = ", ".join(f"{column} ({count} rows)" for column, count in result.changed.items())
+        changed = f"of {where}, changed: {found or 'there are none to compare'}"
+        counts = {"tickers": result.tickers, "rows": result.rows, "columns_changed": len(result.changed)}
+        sentence = f"{where} are the same" if result.holds else changed
+        checks[name] = Check(result.holds, sentence, {"cut": str(result.cut), **counts})
+    return checks
 
 
 def purge_check(panel: "PanelTensors", fold: "Fold") -> dict[str, Check]:
@@ -51,8 +41,5 @@ def purge_check(panel: "PanelTensors", fold: "Fold") -> dict[str, Check]:
     sentence = "; ".join(
         f"{split} labels end {gap} days before the next split's first forecast origin" for split, gap in gaps.items()
     )
-    return {
-        PURGED.name: Check(
-            min(gaps.values()) > 0, sentence, {f"days_after_{split}": gap for split, gap in gaps.items()}
-        )
-    }
+    days = {f"days_after_{split}": gap for split, gap in gaps.items()}
+    return {PURGED.name: Check(min(gaps.values()) > 0, sentence, days)}

@@ -21,7 +21,7 @@ IRRELEVANT = frozenset({f"{CORE}.specs", f"{CORE}.settings", f"{CORE}.errors"})
 def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
     """Digest of ``module`` and of every module of ``ROOTS`` that it imports, directly or not.
 
-    The catalogue counts by what it says of ``models`` (None: of all): modules, constructors and what is read. A new
+    Of the catalogue only the entries of ``models`` count (None: all): modules, constructors and what they read. A new
     network, or a change of another one, leaves a network's code version as it is.
     """
     reached = _reached({module})
@@ -34,7 +34,7 @@ def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
 
 
 def _reads(entry: Model) -> dict[str, Any]:
-    """How the settings of an entry say what is read: of settings that name one column each."""
+    """Return what an entry's network reads, with settings that name one column each."""
     spec: Any = entry.spec
     return asdict(spec.model_construct(observed=("observed",), known=("known",)).reads)
 

@@ -1,6 +1,7 @@
 """Descriptions and lineage of the columns of published tables, for the Dagster UI."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forecast_assets.assets.framework.output import Column
@@ -22,29 +23,33 @@ CALENDAR_COLUMNS = {
 }
 
 
+def reads(asset: str, *columns: str) -> tuple[tuple[str, str], ...]:
+    """Return ``columns`` of one parent, as ``Column`` takes them."""
+    return tuple((asset, column) for column in columns)
+
+
 def calendar_columns() -> dict[str, Column]:
     """Columns of the calendar panel."""
-    delivered = {name: Column(what, (("raw_panel", name),)) for name, what in CALENDAR_COLUMNS.items()}
-    quoted = (("raw_panel", "date"), ("raw_panel", "exchange"))
+    delivered = {name: Column(what, reads("raw_panel", name)) for name, what in CALENDAR_COLUMNS.items()}
+    quoted = reads("raw_panel", "date", "exchange")
     return delivered | {
         "is_missing": Column("a session without a quote, filled", quoted),
         "segment": Column("0, 1, ... a hole too long to be filled begins the next one", quoted),
-        "region": Column("of its exchange; books are neutral within it", (("raw_panel", "exchange"),)),
+        "region": Column("of its exchange; books are neutral within it", reads("raw_panel", "exchange")),
     }
 
 
 def nightly_columns() -> dict[str, Column]:
     """Columns of a night's forecasts."""
-    made = tuple(("windowed_tensors", name) for name in ("features", "scale", "sector", "exchange", "ticker", "date"))
+    made = reads("windowed_tensors", "features", "scale", "sector", "exchange", "ticker", "date")
     issued = {
         name: Column(f"{level:g} quantile of the log return, calibrated", made)
         for name, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True)
     }
+    origin = "forecast origin: the session at whose close the forecast is made"
     return {
-        "date": Column(
-            "forecast origin: the session at whose close the forecast is made", (("windowed_tensors", "date"),)
-        ),
-        "ticker": Column("symbol, as delivered", (("windowed_tensors", "ticker"),)),
+        "date": Column(origin, reads("windowed_tensors", "date")),
+        "ticker": Column("symbol, as delivered", reads("windowed_tensors", "ticker")),
         "horizon": Column(f"own sessions ahead: {horizons_text(last='or')}"),
         **issued,
         "mean": Column("of the log return, from the quantiles", made),
@@ -57,23 +62,21 @@ def nightly_columns() -> dict[str, Column]:
 
 def position_columns() -> dict[str, Column]:
     """Columns of the book for the next open."""
-    forecast = tuple(("nightly_forecast", name) for name in ("mean", "sigma"))
-    prices = (("calendar_panel", "open"), ("calendar_panel", "close"))
-    held = (*forecast, *prices)
+    held = (*reads("nightly_forecast", "mean", "sigma"), *reads("calendar_panel", "open", "close"))
     return {
-        "ticker": Column("symbol that is held or traded", (("nightly_forecast", "ticker"),)),
-        "region": Column("of its exchange; the book is neutral within it", (("calendar_panel", "region"),)),
+        "ticker": Column("symbol that is held or traded", reads("nightly_forecast", "ticker")),
+        "region": Column("of its exchange; the book is neutral within it", reads("calendar_panel", "region")),
         "weight_now": Column("fraction of equity held, as prices have moved it up to the last close", held),
         "weight_target": Column("fraction of equity to hold after the next open", held),
         "trade": Column("weight_target - weight_now", held),
-        "price": Column("last close, local currency", (("calendar_panel", "close"),)),
+        "price": Column("last close, local currency", reads("calendar_panel", "close")),
         "expected_cost": Column("of the trade, fraction of equity", held),
     }
 
 
 def challenger_columns() -> dict[str, Column]:
     """Columns of a night's champion-challenger comparison."""
-    read = tuple(("windowed_tensors", name) for name in ("features", "targets", "date"))
+    read = reads("windowed_tensors", "features", "targets", "date")
     sides = ("champion", "challenger")
     return {
         "horizon": Column(f"own sessions ahead: {horizons_text(last='or')}"),
@@ -82,10 +85,8 @@ def challenger_columns() -> dict[str, Column]:
         "ratio_low": Column("lower end of its 95 % stationary-bootstrap interval", read),
         "ratio_high": Column("upper end of it", read),
         **{
-            f"{side}_coverage_{band}": Column(
-                f"share of outcomes inside the {side}'s {band} % band, uncalibrated", read
-            )
-            for side in sides
+            f"{s}_coverage_{band}": Column(f"share of outcomes inside the {s}'s {band} % band, uncalibrated", read)
+            for s in sides
             for band in (95, 90)
         },
     }
@@ -93,7 +94,7 @@ def challenger_columns() -> dict[str, Column]:
 
 def drift_columns(features: Sequence[str]) -> dict[str, Column]:
     """Columns of a night's feature drift; each of ``features`` is a row of it."""
-    read = tuple(("feature_panel", name) for name in features)
+    read = reads("feature_panel", *features)
     return {
         "feature": Column("name of the feature"),
         "ks_distance": Column("Kolmogorov-Smirnov distance of the recent sessions from the reference", read),
@@ -109,26 +110,19 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     from forecast_assets.core.panel.known_future import KNOWN_FUTURE
     from forecast_assets.core.panel.macro import MACRO, SERIES
 
-    def panel(*names: str) -> tuple[tuple[str, str], ...]:
-        return tuple(("calendar_panel", name) for name in names)
-
+    panel = partial(reads, "calendar_panel")
     kept = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing")
     columns = {name: Column("as in calendar_panel", panel(name)) for name in kept}
     for feature in (*declare(spec), *declare_cross(spec), declare_scale(spec)):
         columns[feature.name] = Column(f"{feature.formula} [{feature.unit}]; {feature.source}", panel(*feature.reads))
     for series in MACRO:
-        reads = tuple(
-            ("macro_series", name) for name in ("known_from", *SERIES) if name == "known_from" or name in series.formula
-        )
-        columns[series.name] = Column(
-            f"{series.formula} [{series.unit}], as known at the close; {series.source}", reads
-        )
+        read = reads("macro_series", "known_from", *(name for name in SERIES if name in series.formula))
+        what = f"{series.formula} [{series.unit}], as known at the close; {series.source}"
+        columns[series.name] = Column(what, read)
     for name in KNOWN_FUTURE:
         columns[name] = Column("of the session ahead, by the exchange's published calendar", panel("date", "exchange"))
     for name, horizon in zip(TARGETS, HORIZONS, strict=True):
         formula = f"log(close {horizon} own sessions later / close) [log return]"
         columns[name] = Column(formula, panel("close", "is_missing", "segment"))
-    columns["label_end"] = Column(
-        "date of the furthest valid target's last session", panel("date", "is_missing", "segment")
-    )
-    return columns
+    last = panel("date", "is_missing", "segment")
+    return columns | {"label_end": Column("date of the furthest valid target's last session", last)}

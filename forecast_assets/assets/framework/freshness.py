@@ -10,11 +10,9 @@ import dagster as dg
 
 from forecast_assets.resources import environment
 
-EVERY_NIGHT = ("panel", "night", "monitoring")
-"""Groups whose assets every night makes or confirms."""
+EVERY_NIGHT = ("panel", "night", "monitoring")  # groups whose assets every night makes or confirms
 
-GRACE_HOURS = 12
-"""From the night's beginning to its deadline."""
+GRACE_HOURS = 12  # from the night's beginning to its deadline
 
 MADE_WITHIN = dt.timedelta(hours=23)
 """How long before a deadline the asset may have been made; Dagster wants less than the deadlines' distance."""

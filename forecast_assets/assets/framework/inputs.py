@@ -1,6 +1,6 @@
-"""What a stage can ask for beside parents and settings: an annotation each, with how it is made and what enters the key.
+"""Injected inputs of a stage, beside parents and settings: one annotation each, how it is made, what enters the input key.
 
-A stage names one as the annotation of a parameter: ``def raw_panel(files: RawFiles, folder: OutputFolder)``.
+A stage asks for one by the annotation of a parameter: ``def raw_panel(files: RawFiles, folder: OutputFolder)``.
 """
 
 import logging
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 
-from forecast_assets.assets.framework.previous_version import PreviousVersion, find_previous
 from forecast_assets.champion.promotion import NextChampion, current_champion, find_next_champion
-from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Hardware
     from forecast_assets.resources.tracking import TrackingResource
 
-EARLIER_NIGHTS = 60
-"""A quarter of a year of an asset's own nights: what a plot over time shows."""
+EARLIER_NIGHTS = 60  # a quarter of a year of an asset's own nights: what a plot over time shows
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,20 @@ class StageContext:
 
 @dataclass(frozen=True)
 class NewVersion:
-    """What is known once a stage has its input key, and is to compute a new version."""
+    """Key, code, settings and folder of a new version that a stage is to compute."""
 
     key: str
     code_version: str
     config: Mapping[str, Any]
     staging: Staging
+
+
+@dataclass(frozen=True)
+class PreviousVersion:
+    """The current version of an asset, and what it was made from as far as that is still there."""
+
+    version: Version
+    parents: Mapping[str, Version]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +119,22 @@ def _checkpoint_folder(context: StageContext, new: NewVersion) -> Path:
 
 
 def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
-    return find_previous(
-        context.store, context.asset, context.partition, code_version=new.code_version, config=new.config
-    )
+    """Return the current version where its bytes are as published, and code and settings are the same: only its parents
+    have changed since. None otherwise: the stage computes everything.
+    """
+    try:
+        current = context.store.current(context.asset, context.partition)
+        current.check()
+    except (MissingArtefact, CorruptArtefact):
+        return None
+    if current.manifest.code_version != new.code_version or current.manifest.config != new.config:
+        return None
+    parents = {}
+    for label, seen in current.manifest.parents.items():
+        made = [v for v in context.store.versions(*label.split("/")) if v.data_version == seen and v.is_whole()]
+        if made:
+            parents[label] = made[-1]
+    return PreviousVersion(current, parents)
 
 
 def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
@@ -127,11 +146,9 @@ HARDWARE = Injected(lambda context: context.dagster.resources.compute.hardware()
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
 
-Year = Annotated[int, YEAR]
-"""The test year of a fold."""
+Year = Annotated[int, YEAR]  # the test year of a fold
 
-Day = Annotated[str, Injected(lambda context: context.partition)]
-"""The day of a night, ISO."""
+Day = Annotated[str, Injected(lambda context: context.partition)]  # the day of a night, ISO
 
 Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
 
@@ -183,7 +200,7 @@ Successor = Annotated[
     NextChampion,
     Injected(lambda context: find_next_champion(context.store, context.data_root), seen=lambda champion: champion.seen),
 ]
-"""Who serves next."""
+"""The champion to serve next."""
 
 OutputFolder = Annotated[Path, OUTPUT_FOLDER]
 """Where the new version is being written, for files too large to be held in memory."""

@@ -38,7 +38,7 @@ def _section(name: str, spec: type[Spec]) -> type[dg.Config]:
 
 
 def _launchpad_type(annotation: Any) -> Any:
-    """The launchpad's type for a spec field, None where only a file can set it (tables of names, dates)."""
+    """The launchpad's type for a spec field, None where only a file can set it (tables by name, dates)."""
     if annotation in _PLAIN:
         return annotation
     origin, arguments = get_origin(annotation), get_args(annotation)

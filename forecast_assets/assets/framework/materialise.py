@@ -3,9 +3,9 @@
 Dagster never skips by itself, so this does: where the store holds a version made by the same code from the same settings and
 parents, it is returned as it is, from the command line, a click and a backfill alike.
 
-One process at a time makes an asset and partition: a second one (an orphaned step's retry, a double launch) waits for the
-lock and then finds what the first one published. A stage reads what is current once it has the lock, and a year's parents
-must have been made from the same panel: two runs side by side are never mixed.
+One process at a time makes an asset and partition: a second one (a retry while the first step still runs, a double launch)
+waits for the lock and then finds what the first one published. A stage reads what is current once it has the lock,
+and a year's parents must have been made from the same panel: two runs at the same time are never mixed.
 """
 
 import resource
@@ -21,30 +21,30 @@ import dagster as dg
 from pydantic import ValidationError
 
 from forecast_assets.assets.framework.code_version import code_version
-from forecast_assets.assets.framework.inputs import (
-    CHECKPOINTS,
-    HARDWARE,
-    YEAR,
-    Injected,
-    InjectedLate,
-    NewVersion,
-    StageContext,
-)
+from forecast_assets.assets.framework.inputs import CHECKPOINTS, HARDWARE, YEAR, NewVersion, StageContext
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
-from forecast_assets.assets.framework.output import StageOutput, write_content
+from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
-from forecast_assets.assets.framework.tuned_settings import tuned_overrides
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.store_io import After, Prepared
-from forecast_assets.store.artefact_files import plot_file
+from forecast_assets.store.artefact_files import TUNED_SETTINGS
 from forecast_assets.store.keys import input_key
 from forecast_assets.store.locks import Lock
-from forecast_assets.store.staging import Staging
+from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
+
+SWEEP = "sweep"
+
+
+def tuned_overrides(store: Store) -> list[str]:
+    """Return the current sweep's settings as Hydra overrides, which come before a user's own: these win."""
+    if not store.has(SWEEP):
+        return []
+    return [f"{setting}={value}" for setting, value in store.current(SWEEP).json(TUNED_SETTINGS)["settings"].items()]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ class _Materialisation:
             for version in value.values() if isinstance(value, dict) else [value]:
                 seen[version.label] = version.seen_by(year)
         if year is not None:
-            refuse_mixed(f"{self.stage.asset}/{self.context.partition}", self.context.partition, self.parents, seen)
+            require_same_parents(
+                f"{self.stage.asset}/{self.context.partition}", self.context.partition, self.parents, seen
+            )
         for marker in self.stage.needs.early:
             seen |= marker.seen(values.injected[marker])
         return seen
@@ -138,8 +140,8 @@ class _Materialisation:
     def _found(self, key: str) -> Version | None:
         """The version to return as it is; one whose bytes are not as published is made again, with a warning."""
         store, asset, partition = self.context.store, self.stage.asset, self.context.partition
-        stands = self.stage.once and store.has(asset, partition)
-        found = store.current(asset, partition) if stands else store.find(asset, partition, key)
+        committed = self.stage.once and store.has(asset, partition)
+        found = store.current(asset, partition) if committed else store.find(asset, partition, key)
         if found is None:
             return None
         try:
@@ -163,11 +165,13 @@ class _Materialisation:
 
     def _compute(self, values: Values, new: NewVersion, seen: Mapping[str, str]) -> Any:
         stage, started = self.stage, time.perf_counter()
-        late: dict[Injected | InjectedLate, Any] = {
-            marker: marker.make(self.context, new) for marker in stage.needs.late
-        }
+        late: dict[Any, Any] = {marker: marker.make(self.context, new) for marker in stage.needs.late}
         values = replace(values, injected={**values.injected, **late})
-        with self._device():
+        device: AbstractContextManager[Any] = nullcontext()
+        if HARDWARE in stage.needs.early:  # one process at a time, whatever is left of an earlier run
+            dagster = self.context.dagster
+            device = dagster.resources.compute.device_lock(on_wait=dagster.log.info)
+        with device:
             output = stage.function(**arguments(stage.parameters, values))
         if undeclared := set(output.checks) ^ {check.name for check in stage.checks}:
             raise ValueError(f"{stage.asset}: checks declared and checks made differ: {sorted(undeclared)}")
@@ -176,7 +180,7 @@ class _Materialisation:
             "seconds": round(time.perf_counter() - started, 3),
             "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
-        _write(output, new.staging)
+        output.write(new.staging.path)
         fields = {
             "parents": dict(seen),
             "config": dict(new.config),
@@ -200,17 +204,10 @@ class _Materialisation:
             check_results=check_results(output.checks),
         )
 
-    def _device(self) -> AbstractContextManager[Any]:
-        """The lock of the device, for a stage that trains or predicts on one: an orphan does not use it beside anybody."""
-        if HARDWARE not in self.stage.needs.early:
-            return nullcontext()
-        device: AbstractContextManager[Any] = self.context.dagster.resources.compute.device_lock(
-            on_wait=self.context.dagster.log.info
-        )
-        return device
 
-
-def refuse_mixed(label: str, partition: str | None, parents: Mapping[str, Any], seen: Mapping[str, str]) -> None:
+def require_same_parents(
+    label: str, partition: str | None, parents: Mapping[str, Any], seen: Mapping[str, str]
+) -> None:
     """Raise BadInput where a parent of the same year was made from another version of what this stage reads too."""
     for parent in parents.values():
         if isinstance(parent, dict) or parent.partition != partition:
@@ -221,15 +218,6 @@ def refuse_mixed(label: str, partition: str | None, parents: Mapping[str, Any], 
                     f"{label}: {parent.label} was made from another {read} than the current one, which came in between; "
                     f"run {parent.label} again first"
                 )
-
-
-def _write(output: StageOutput, staging: Staging) -> None:
-    for name, content in output.files.items():
-        write_content(content, staging.path / name)
-    for name, figure in output.plots.items():
-        from forecast_assets.core.report.figure_style import to_png
-
-        write_content(to_png(figure), staging.path / plot_file(name))
 
 
 def _current(context: StageContext, parents: Mapping[str, Any]) -> dict[str, Any]:

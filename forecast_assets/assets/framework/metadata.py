@@ -38,7 +38,10 @@ def version_metadata(
             ]
         )
         if columns:
-            shown["dagster/column_lineage"] = _lineage({name: columns[name] for name in schema if name in columns})
+            reads = {name: columns[name].reads for name in schema if name in columns}
+            shown["dagster/column_lineage"] = dg.TableColumnLineage(
+                {k: [dg.TableColumnDep(dg.AssetKey(asset), of) for asset, of in read] for k, read in reads.items()}
+            )
         shown["preview"] = dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))
     for name, path in paths.items():
         if name.startswith(PLOT_PREFIX):
@@ -47,18 +50,10 @@ def version_metadata(
     return shown
 
 
-def _lineage(columns: Mapping[str, Column]) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            name: [dg.TableColumnDep(dg.AssetKey(asset), source) for asset, source in column.reads]
-            for name, column in columns.items()
-        }
-    )
-
-
 def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckResult]:
     """Return the checks of a stage output, or those that a version was published with."""
-    checks = source if not isinstance(source, Version) else _published_checks(source)
+    if isinstance(source, Version):
+        source = {name: Check(**content) for name, content in source.manifest.facts.get("checks", {}).items()}
     return [
         dg.AssetCheckResult(
             check_name=name,
@@ -67,12 +62,8 @@ def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckRe
             metadata=dict(check.metadata),
             severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
         )
-        for name, check in checks.items()
+        for name, check in source.items()
     ]
-
-
-def _published_checks(version: Version) -> dict[str, Check]:
-    return {name: Check(**content) for name, content in version.manifest.facts.get("checks", {}).items()}
 
 
 _AS_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "[": "&#91;", "|": "&#124;", "`": "&#96;"}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from forecast_assets.store.artefact_files import plot_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -15,8 +17,7 @@ Content = pl.DataFrame | Mapping[str, Any] | list[Any] | str | bytes | Callable[
 """A table (.parquet), tensors by name (.safetensors), JSON (.json), text or bytes, or a function that writes the file."""
 
 
-ROW_GROUP = 100_000
-"""Rows of a Parquet row group: what a reader of a few tickers has to decode at least."""
+ROW_GROUP = 100_000  # rows of a Parquet row group: what a reader of a few tickers has to decode at least
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class StageOutput:
-    """Everything that one materialisation publishes, beside what the stage itself wrote to its output folder."""
+    """Everything that one materialisation publishes, except files that the stage wrote to its output folder itself."""
 
     files: Mapping[str, Content] = field(default_factory=dict)
     facts: Mapping[str, int | float | str] = field(default_factory=dict)  # small numbers for people
@@ -48,6 +49,15 @@ class StageOutput:
     slices: Mapping[str, str] = field(default_factory=dict)  # digest of each year's rows
     seeds: tuple[int, ...] = ()
     columns: Mapping[str, "Column"] = field(default_factory=dict)  # of the main table
+
+    def write(self, folder: Path) -> None:
+        """Write the files and plots to ``folder``."""
+        for name, content in self.files.items():
+            write_content(content, folder / name)
+        for name, figure in self.plots.items():
+            from forecast_assets.core.report.figure_style import to_png
+
+            write_content(to_png(figure), folder / plot_file(name))
 
 
 def write_table(parts: Iterable[pl.DataFrame], path: Path) -> None:
@@ -58,7 +68,7 @@ def write_table(parts: Iterable[pl.DataFrame], path: Path) -> None:
     try:
         for part in parts:
             rows = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-            # A dictionary pays for names; for numbers it is tried in vain, which takes time and leaves a larger file.
+            # Dictionary encoding pays for text; for numbers it costs time and leaves a larger file.
             names = [name for name, dtype in part.schema.items() if dtype == pl.String]
             writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd", use_dictionary=names)
             writer.write_table(rows, row_group_size=ROW_GROUP)

@@ -4,7 +4,7 @@
   every partition at hand by key.
 - A spec: the section of the settings of that type; ``Section(...)`` names the section where several are of one type.
 - ``Networks(keys)``: several networks' parents (or settings), as a dict by key.
-- An annotation of ``inputs``: what it says there.
+- An annotation of ``inputs``: the input that is described there.
 - A dataclass that extends ``Parameters``: its fields, as if the stage had them for parameters of its own.
 """
 
@@ -52,7 +52,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Values:
-    """What they are given."""
+    """The values of what is asked for."""
 
     parents: Mapping[str, Any]  # asset -> Version, or Version by partition
     sections: Mapping[str, Spec]
@@ -70,72 +70,49 @@ def needs_of(parameters: Mapping[str, Any]) -> Needs:
     """Return what ``parameters`` (name -> annotation) ask for."""
     needs = Needs()
     for name, annotation in parameters.items():
-        _add(needs, name, annotation)
+        _source(name, annotation, needs)
     return needs
-
-
-def _add(needs: Needs, name: str, annotation: Any) -> None:
-    kind, marker = _split(annotation)
-    if isinstance(marker, Injected):
-        needs.early.append(marker)
-    elif isinstance(marker, InjectedLate):
-        needs.late.append(marker)
-    elif isinstance(marker, Networks):
-        if _of_specs(kind):
-            needs.sections |= {key: section_type(key) for key in marker.keys}
-        else:
-            needs.parents |= dict.fromkeys(marker.keys, get_args(kind)[1])
-    elif isinstance(marker, Section):
-        needs.sections[marker.name] = section_type(marker.name)
-    elif _is_a(kind, Parameters):
-        for inner, inner_annotation in parameters_of(kind).items():
-            _add(needs, inner, inner_annotation)
-    elif _is_a(kind, Spec):
-        needs.sections[section_of(kind)] = kind
-    elif kind in (Version, pl.LazyFrame) or is_by_partition(kind):
-        needs.parents[name] = kind
-    else:
-        raise TypeError(f"parameter {name}: {annotation} is no parent, no settings and no injected input")
-
-
-def argument(name: str, annotation: Any, values: Values) -> Any:
-    """Return what the parameter ``name`` is given out of ``values``."""
-    kind, marker = _split(annotation)
-    if isinstance(marker, Injected | InjectedLate):
-        return values.injected[marker]
-    if isinstance(marker, Networks):
-        source: Mapping[str, Any] = values.sections if _of_specs(kind) else values.parents
-        return {key: source[key] for key in marker.keys}
-    if isinstance(marker, Section):
-        return values.sections[marker.name]
-    if _is_a(kind, Parameters):
-        return kind(**arguments(parameters_of(kind), values))
-    if _is_a(kind, Spec):
-        return values.sections[section_of(kind)]
-    parent = values.parents[name]
-    return pl.scan_parquet(parent.path(TABLE)) if kind is pl.LazyFrame else parent
 
 
 def arguments(parameters: Mapping[str, Any], values: Values) -> dict[str, Any]:
     """Return what a stage is called with."""
-    return {name: argument(name, annotation, values) for name, annotation in parameters.items()}
+    return {name: _source(name, annotation, Needs())(values) for name, annotation in parameters.items()}
+
+
+def _source(name: str, annotation: Any, needs: Needs) -> Callable[[Values], Any]:
+    """Enter what a parameter asks for into ``needs``; return how its argument is taken from the values."""
+    kind, marker = get_args(annotation)[:2] if get_origin(annotation) is Annotated else (annotation, None)
+    if isinstance(marker, Injected):
+        needs.early.append(marker)
+        return lambda values: values.injected[marker]
+    if isinstance(marker, InjectedLate):
+        needs.late.append(marker)
+        return lambda values: values.injected[marker]
+    if isinstance(marker, Networks):
+        keys, each = marker.keys, get_args(kind)[1]
+        if _is_a(each, Spec):
+            needs.sections |= {key: section_type(key) for key in keys}
+            return lambda values: {key: values.sections[key] for key in keys}
+        needs.parents |= dict.fromkeys(keys, each)
+        return lambda values: {key: values.parents[key] for key in keys}
+    if _is_a(kind, Parameters):
+        sources = {field: _source(field, of, needs) for field, of in parameters_of(kind).items()}
+        return lambda values: kind(**{field: source(values) for field, source in sources.items()})
+    if isinstance(marker, Section) or _is_a(kind, Spec):
+        section = marker.name if isinstance(marker, Section) else section_of(kind)
+        needs.sections[section] = section_type(section)
+        return lambda values: values.sections[section]
+    if kind not in (Version, pl.LazyFrame) and not is_by_partition(kind):
+        raise TypeError(f"parameter {name}: {annotation} is no parent, no settings and no injected input")
+    needs.parents[name] = kind
+    if kind is pl.LazyFrame:
+        return lambda values: pl.scan_parquet(values.parents[name].path(TABLE))
+    return lambda values: values.parents[name]
 
 
 def is_by_partition(annotation: Any) -> bool:
-    """Whether a parent is asked for with every partition at hand."""
+    """Return whether a parent is asked for with every partition at hand."""
     return get_origin(annotation) is dict
-
-
-def _split(annotation: Any) -> tuple[Any, Any]:
-    """The type and the marker of an annotation."""
-    if get_origin(annotation) is not Annotated:
-        return annotation, None
-    kind, *markers = get_args(annotation)
-    return kind, markers[0]
-
-
-def _of_specs(annotation: Any) -> bool:
-    return _is_a(get_args(annotation)[1], Spec)
 
 
 def _is_a(kind: Any, base: type) -> bool:

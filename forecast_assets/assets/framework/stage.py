@@ -1,6 +1,6 @@
 """The decorator that makes a Dagster asset of a stage function.
 
-A stage is an ordinary function. Its parameters say what it needs: parents, settings and injected inputs (``parameters``,
+A stage is an ordinary function. Its parameters are its needs: parents, settings and injected inputs (``parameters``,
 ``inputs``); it returns what is to be published (``output``); ``materialise`` does the rest.
 """
 
@@ -13,10 +13,9 @@ import dagster as dg
 from forecast_assets.assets.framework.code_version import code_version
 from forecast_assets.assets.framework.freshness import EVERY_NIGHT, every_night
 from forecast_assets.assets.framework.launchpad import launchpad_config
-from forecast_assets.assets.framework.materialise import CheckSpec, Stage
+from forecast_assets.assets.framework.materialise import SWEEP, CheckSpec, Stage
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import is_by_partition, parameters_of
-from forecast_assets.assets.framework.tuned_settings import SWEEP
 from forecast_assets.core.errors import UserError
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
@@ -46,7 +45,7 @@ def stage(
     """Make a Dagster asset of a stage function; its name is the asset key and its docstring the description, unless given.
 
     ``tuned``: the settings that the current sweep found come over the profile's; they enter the input key by value.
-    ``once``: what was committed first for a partition stands, whatever has changed since.
+    ``once``: what was committed first for a partition is kept, whatever has changed since.
     ``follows``: assets that come before this one and are read through an injected input.
     ``after``: runs once the version is known, new or found, such as to register partitions.
     ``models``: networks of the catalogue whose code the stage runs; None: all, where it reaches the catalogue.
@@ -79,9 +78,7 @@ def stage(
             description=description or getdoc(function),
             ins={
                 key: dg.AssetIn(
-                    key=key,
-                    metadata={"many": is_by_partition(annotation)},
-                    partition_mapping=(mappings or {}).get(key),
+                    key=key, metadata={"many": is_by_partition(annotation)}, partition_mapping=(mappings or {}).get(key)
                 )
                 for key, annotation in made.needs.parents.items()
             },

@@ -1,4 +1,4 @@
-"""Carry a search out: its key, its processes, and what of it is kept."""
+"""Run a search: its key, its processes, and which of its files are kept."""
 
 import logging
 import math
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from forecast_assets.core.specs import Spec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -21,25 +22,21 @@ if TYPE_CHECKING:
     from forecast_assets.resources.study import Study
 
 SEARCH = "search-"
-"""Beginning of the name of a search's folder, which stands beside the sweep's checkpoints and outlives it."""
+"""Beginning of the name of a search's folder, which is next to the sweep's checkpoints and is kept after it."""
 
 POLL_SECONDS = 2.0
 
 
 def search_key(windowed_tensors: Version, spec: SweepSpec, specs: Sequence[Spec]) -> str:
-    """Return the key of a search: its code, data and settings. Trading costs, and what is chosen after the search, are no
-    part of it, so that another cost repeats no search.
+    """Return the key of a search: its code, data and settings. Trading costs and the settings that are
+    chosen after the search are no part of it, so that another cost repeats no search.
     """
     from forecast_assets.assets.framework.code_version import code_version
 
     searched = spec.model_dump(mode="json", exclude={"calibration_rate", "smoothing", "kelly_fraction"})
-    parts = [
-        code_version("forecast_assets.assets.tuning.search"),
-        windowed_tensors.data_version,
-        searched,
-        [{type(each).__name__: each.model_dump(mode="json")} for each in specs],
-    ]
-    return sha256_text(canonical_json(parts))[:16]
+    settings = [{type(each).__name__: each.model_dump(mode="json")} for each in specs]
+    code = code_version("forecast_assets.assets.tuning.search")
+    return sha256_text(canonical_json([code, windowed_tensors.data_version, searched, settings]))[:16]
 
 
 def keep_best(search: "Search", best: "optuna.trial.FrozenTrial | None") -> None:
@@ -47,7 +44,6 @@ def keep_best(search: "Search", best: "optuna.trial.FrozenTrial | None") -> None
     other trials' folders and earlier searches.
     """
     from forecast_assets.resources.study import folder_of
-    from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 
     kept = None if best is None else folder_of(best.params)
     for trial in search.folder.iterdir():

@@ -1,4 +1,4 @@
-"""What a search found, as tables, settings and plots."""
+"""The results of a search as tables, settings and plots."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,8 @@ def effort(trials: pl.DataFrame) -> dict[str, Any]:
     run, whole = int(trials["steps"].sum()), int(trials["all_steps"].sum())
     return {
         "trials": trials.height,
-        "finished": trials.filter(pl.col("state") == "complete").height,
-        "pruned": trials.filter(pl.col("state") == "pruned").height,
+        "finished": int((trials["state"] == "complete").sum()),
+        "pruned": int((trials["state"] == "pruned").sum()),
         "share_of_epochs_pruned": round(1 - run / whole, 4),
         "trial_seconds": round(float(trials["seconds"].sum()), 1),
     }
@@ -64,19 +64,18 @@ def study_plots(study: "Study") -> "dict[str, Figure]":
     from optuna.exceptions import ExperimentalWarning
 
     complete = [trial for trial in study.finished() if trial.state.name == "COMPLETE"]
+    if not complete:
+        return {}
     draw: dict[str, Any] = {"history": visualization.matplotlib.plot_optimization_history}
     if len({trial.value for trial in complete}) > 1:  # importance of what made no difference is not defined
         draw["importance"] = visualization.matplotlib.plot_param_importances
         draw["parallel"] = visualization.matplotlib.plot_parallel_coordinate
     figures = {}
-    if not complete:
-        return {}
     with warnings.catch_warnings(), plt.rc_context():  # Optuna sets a style for the whole process
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Attempting to set identical")  # the axis of a setting with one value
         for name, plot in draw.items():
-            figure = plot(study.optuna)
-            figure = figure.figure
+            figure = plot(study.optuna).figure
             figure.set_size_inches(9, 5)
             figure.tight_layout()
             plt.close(figure)

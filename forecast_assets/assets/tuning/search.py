@@ -1,4 +1,4 @@
-"""One process's share of a search: it claims trials, runs them through the inner years, and enters their results."""
+"""Claim the trials of a search, run each through the inner years, and record the results; in one process of several."""
 
 import datetime as dt
 import logging
@@ -21,7 +21,7 @@ from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.specs import SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
-from forecast_assets.store.artefact_files import TRIAL_FORECASTS
+from forecast_assets.store.artefact_files import TENSORS, TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -32,27 +32,9 @@ if TYPE_CHECKING:
     from forecast_assets.resources.tracking import Log, TrackingResource
 
 
-WARM_UP_SHARE = 3
-"""No trial is pruned in the first 1 / 3 of its epochs."""
+WARM_UP_SHARE = 3  # no trial is pruned in the first 1 / 3 of its epochs
 
 POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """A tensor file of a version, opened where it is read."""
-
-    version: Version
-    name: str
-
-    @property
-    def bytes(self) -> int:
-        return self.version.manifest.files[self.name].bytes
-
-    def load(self) -> "PanelTensors":
-        from forecast_assets.core.windows.tensors import PanelTensors
-
-        return PanelTensors.load(self.version.path(self.name))
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ class Search:
 
     name: str
     folder: Path
-    tensors: Tensors
+    windowed_tensors: Version
     spec: SweepSpec
     fit_specs: Mapping[str, FitSpec]
     budget: "Budget"
@@ -72,13 +54,8 @@ class Search:
     @property
     def space(self) -> dict[str, list[Any]]:
         """The search space: setting -> values."""
-        spec = self.spec
-        return {
-            "model": list(spec.models),
-            "hidden": list(spec.hidden),
-            "learning_rate": list(spec.learning_rate),
-            "lookback": list(spec.lookback),
-        }
+        searched = {name: list(getattr(self.spec, name)) for name in ("hidden", "learning_rate", "lookback")}
+        return {"model": list(self.spec.models), **searched}
 
     @property
     def steps(self) -> int:
@@ -86,10 +63,12 @@ class Search:
         return self.spec.epochs * len(self.budget.years)
 
     def panel(self) -> "PanelTensors":
-        """Return the sample of tickers that settings are tried on."""
+        """Return the sample of tickers that trials are run on."""
         from forecast_assets.core.training.inner import sample_of_tickers
+        from forecast_assets.core.windows.tensors import PanelTensors
 
-        return sample_of_tickers(self.tensors.load(), tickers=self.spec.max_tickers)
+        panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
+        return sample_of_tickers(panel, tickers=self.spec.max_tickers)
 
     def study(self) -> Study:
         """Open the study in this process."""
@@ -154,8 +133,7 @@ class TrialOutcome:
     score: "InnerScore | None" = None
     forecasts: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     """Raw quantiles of each inner year, (validation + test, 3, 7)."""
-    error: str = ""
-    """Why there is no score: training diverged. Empty for a trial that was pruned."""
+    error: str = ""  # why there is no score: training diverged. Empty for a trial that was pruned.
 
 
 @dataclass(frozen=True)
@@ -182,20 +160,21 @@ class TrialRunner:
 
     def needs(self) -> Needs:
         """Return the resources that a trial takes."""
-        return fit_needs(self.search.hardware, tensor_bytes=self.search.tensors.bytes)
+        tensors = self.search.windowed_tensors.manifest.files[TENSORS]
+        return fit_needs(self.search.hardware, tensor_bytes=tensors.bytes)
 
     def __call__(self, given: TrialInput, report: ProgressCallback) -> TrialOutcome:
         from forecast_assets.core.training.fit import Resumable
         from forecast_assets.core.training.inner import Pruned, inner_score, inner_walk_forward
 
         search, started = self.search, time.perf_counter()
+        candidate = search.candidate(given.params)
 
         def report_step(progress: "Progress") -> None:
             if not report(progress):
                 raise Pruned(f"at step {progress.step}")
 
         try:
-            candidate = search.candidate(given.params)
             years = inner_walk_forward(
                 candidate,
                 search.budget,
@@ -237,14 +216,14 @@ class Worker:
 
         def begin() -> Iterator[TrialInput]:
             while not self.is_orphaned and (claim := self.study.claim()) is not None:
-                running[next(numbers)] = trial = RunningTrial(self, claim)
-                yield trial.input
-
-        def on_message(position: int, message: "Progress") -> bool:
-            return running[position].on_message(message)
+                running[next(numbers)] = RunningTrial(self, claim)
+                yield TrialInput(claim.params, claim.folder)
 
         try:
-            for position, outcome in engine.each(runner, begin(), needs=runner.needs(), on_message=on_message):
+            outcomes = engine.each(
+                runner, begin(), needs=runner.needs(), on_message=lambda k, message: running[k].on_message(message)
+            )
+            for position, outcome in outcomes:
                 running.pop(position).end(outcome)
                 yield
         except BaseException:
@@ -259,7 +238,7 @@ class Worker:
 
 
 class RunningTrial:
-    """A claimed trial while it runs: what is reported of it, and what it leaves behind at its end."""
+    """A claimed trial while it runs: tracks its epochs, prunes it, and records its result at the end."""
 
     def __init__(self, worker: Worker, claim: Claim) -> None:
         self.worker, self.claim, self.search = worker, claim, worker.search
@@ -272,10 +251,6 @@ class RunningTrial:
             name=f"sweep/{claim.trial.number}", group=self.search.name, config=config, log=worker.log
         )
         self.record: Log = self._stack.enter_context(run)
-
-    @property
-    def input(self) -> TrialInput:
-        return TrialInput(self.claim.params, self.claim.folder)
 
     def give_up(self) -> None:
         """Close the tracked run with the error at hand. Another process will run the trial again."""
@@ -297,7 +272,7 @@ class RunningTrial:
         """Enter the outcome: into the trial log first, then into the study."""
         from optuna.trial import TrialState
 
-        trial, score = self.claim.trial, outcome.score
+        trial, score, spec = self.claim.trial, outcome.score, self.search.spec
         if outcome.error:
             trial.set_user_attr("error", outcome.error)
         elif score is None:
@@ -305,23 +280,20 @@ class RunningTrial:
         trial.set_user_attr("seconds", outcome.seconds)
         if score is not None:
             save_forecasts(self.claim.folder / TRIAL_FORECASTS, outcome.forecasts)
-            self._judge(score)
-            self.record({"mae_1d": score.mae_1d, **scores_of(score)})
+            named: dict[str, float] = {}
+            for horizon, pinball, share in zip(HORIZONS, score.pinball, score.coverage_95, strict=True):
+                named |= {f"pinball_{horizon}d": pinball, f"coverage_95_{horizon}d": share}
+                outside = max(spec.coverage_low - share, share - spec.coverage_high)
+                trial.set_constraint(f"coverage_95_{horizon}d", outside)
+            for name, value in named.items():
+                trial.set_user_attr(name, value)
+            self.record({"mae_1d": score.mae_1d, **named})
         self._enter(pruned=score is None)
         state = TrialState.PRUNED if score is None else TrialState.COMPLETE
         self.worker.study.optuna.tell(trial, None if score is None else score.mae_1d, state=state)
         self._stack.close()
         for year in self.search.budget.years:
-            # The checkpoints have served their purpose.
-            shutil.rmtree(self.claim.folder / str(year), ignore_errors=True)
-
-    def _judge(self, score: "InnerScore") -> None:
-        spec = self.search.spec
-        for name, value in scores_of(score).items():
-            self.claim.trial.set_user_attr(name, value)
-        for horizon, share in zip(HORIZONS, score.coverage_95, strict=True):
-            off = max(spec.coverage_low - share, share - spec.coverage_high)
-            self.claim.trial.set_constraint(f"coverage_95_{horizon}d", off)
+            shutil.rmtree(self.claim.folder / str(year), ignore_errors=True)  # its checkpoints, no longer needed
 
     def _enter(self, *, pruned: bool) -> None:
         """Enter every fit that was begun into the trial log, before the study has the result: after a kill between the two
@@ -349,15 +321,6 @@ class RunningTrial:
             for year, best in self.reached.items()
         ]
         trial_journal(self.search.data_root).append(fit.as_record() for fit in fits)
-
-
-def scores_of(score: "InnerScore") -> dict[str, float]:
-    """Return the scores of a trial by name."""
-    named = {}
-    for k, horizon in enumerate(HORIZONS):
-        named[f"pinball_{horizon}d"] = score.pinball[k]
-        named[f"coverage_95_{horizon}d"] = score.coverage_95[k]
-    return named
 
 
 def save_forecasts(path: Path, quantiles: Mapping[int, NDArray[np.float64]]) -> None:

@@ -110,23 +110,13 @@ class Selection:
         from forecast_assets.core.evaluation.trials import Trial
         from forecast_assets.resources.trial_log import trial_journal
 
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        made: dict[str, Any] = {"kind": "look", "model": "sweep", "seed": None, "score": None, "pruned": False}
+        made["when"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         evaluations = []
         for row in rows:
-            tried = {**self.backtest.model_dump(mode="json"), **{k: v for k, v in row.items() if k != "score"}}
-            rules = sha256_text(canonical_json(tried))
+            settings = {**self.backtest.model_dump(mode="json"), **{k: v for k, v in row.items() if k != "score"}}
+            rules = sha256_text(canonical_json(settings))
             for year in years:
-                evaluations.append(
-                    Trial(
-                        id=sha256_text(canonical_json([self.search.name, rules, year]))[:32],
-                        kind="look",
-                        model="sweep",
-                        spec=rules[:16],
-                        seed=None,
-                        fold=str(year),
-                        score=None,
-                        pruned=False,
-                        when=now,
-                    )
-                )
+                key = sha256_text(canonical_json([self.search.name, rules, year]))[:32]
+                evaluations.append(Trial(id=key, spec=rules[:16], fold=str(year), **made))
         trial_journal(self.search.data_root).append(trial.as_record() for trial in evaluations)

@@ -11,11 +11,11 @@ from typing import Any
 
 import dagster as dg
 
-from forecast_assets.assets.framework import materialise
+from forecast_assets.assets.framework import output
 from forecast_assets.resources import environment
 
 ASSET = "macro_series"
-real = materialise.write_content
+real = output.write_content
 
 
 def write_behind_the_gate(content: Any, path: Path) -> None:
@@ -29,7 +29,7 @@ def write_behind_the_gate(content: Any, path: Path) -> None:
 
 def job() -> dg.JobDefinition:
     """Return the panel's job with the gate; every step's process calls this again."""
-    materialise.write_content = write_behind_the_gate
+    output.write_content = write_behind_the_gate
     from forecast_assets.definitions import defs
 
     return defs.resolve_job_def("panel")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.assets.framework.materialise import refuse_mixed
+from forecast_assets.assets.framework.materialise import require_same_parents
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.store import Store
@@ -90,14 +90,14 @@ def test_a_year_is_not_made_from_two_panels(tmp_path: Path) -> None:
     old, new = (publish(store, {"f": text}, asset="windowed_tensors") for text in ("old", "new"))
     fit = publish(store, {"f": "w"}, asset="b1_tft", partition="2019", parents={"windowed_tensors": old.data_version})
     parents = {"b1_tft": fit, "windowed_tensors": old}
-    refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
+    require_same_parents("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
     sentence = (
         "ensemble/2019: b1_tft/2019 was made from another windowed_tensors than the current one, which came in between; "
         "run b1_tft/2019 again first"
     )
     parents["windowed_tensors"] = new
     with pytest.raises(BadInput) as error:
-        refuse_mixed("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
+        require_same_parents("ensemble/2019", "2019", parents, {v.label: v.data_version for v in parents.values()})
     assert str(error.value) == sentence
 
 
