@@ -72,7 +72,7 @@ def test_several_settings_at_once_are_as_many_trials(smoke_graph: Graph) -> None
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["exp_id=B3", "yaer=2019"], "there is no knob 'yaer'; the nearest is year"),
+        (["exp_id=B3", "yaer=2019"], "there is no setting 'yaer'; the nearest is year"),
         (["exp_id=B3", "year=2019", "data=lookbak60"], "data: there is no 'lookbak60'; the nearest is lookback60"),
         (["exp_id=B3", "year=2019", "model=lstm"], "model: there is no 'lstm'; the nearest is"),
         (["exp_id=B3", "year=2019", "horizon=3"], "horizon: there is no '3'; the nearest is multi"),
@@ -98,7 +98,7 @@ def test_an_experiment_of_another_family_is_an_error() -> None:
 def test_an_unknown_setting_of_the_network_is_one_sentence_and_no_traceback(smoke_graph: Graph) -> None:
     done = train(smoke_graph, "exp_id=B3", "year=2019", "fit.hiden=3")
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("there is no knob 'fit.hiden'; the nearest is fit.hidden")
+    assert done.stderr.strip().endswith("there is no setting 'fit.hiden'; the nearest is fit.hidden")
     assert "Traceback" not in done.stderr
 
 

@@ -13,6 +13,7 @@ from upath import UPath
 
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
+from forecast_assets.core.report.titles import title
 from forecast_assets.store.artefact_files import TABLE, TENSORS
 from forecast_assets_tests.helpers.graph import Graph, copied
 
@@ -114,8 +115,9 @@ def test_the_report_shows_the_selection_weights_and_which_networks_have_none(smo
                 assert sum(weights) == pytest.approx(1, abs=1e-4)
     assert smoke_graph.version("b4_patchtst", "2019").json("importance.json") == {}
     html = (smoke_graph.root / "reports" / "latest" / "backtest.html").read_text()
-    assert "b0_mlp, b4_patchtst: no selection weights" in html
-    assert all(f"What {model} selects: 12 of {count} variables" in html for model, count in variables.items())
+    assert "MLP baseline (4 lags); PatchTST: no selection weights" in html
+    for model, count in variables.items():
+        assert f"Selection weights of {title(model)}: 12 of {count} variables" in html
 
 
 def test_the_whole_graph_runs_on_an_object_store_to_the_same_result(smoke_graph: Graph, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from forecast_assets.resources.settings import compose_settings, profiles
 
 
 @pytest.mark.parametrize("profile", profiles())
-def test_every_profile_fills_every_knob(profile: str) -> None:
+def test_every_profile_fills_every_setting(profile: str) -> None:
     assert isinstance(compose_settings(profile, []), Settings)
 
 
@@ -17,7 +17,7 @@ def test_a_profile_changes_what_it_says_and_leaves_the_rest() -> None:
     assert smoke.backtest.cost_bps == full.backtest.cost_bps == 5.0
 
 
-def test_an_override_wins_even_for_a_knob_that_stands_in_no_file() -> None:
+def test_an_override_wins_even_for_a_setting_that_stands_in_no_file() -> None:
     settings = compose_settings("smoke", ["backtest.cost_bps=8", "b2_tft_ticker.epochs=7"])
     assert settings.backtest.cost_bps == 8
     assert settings.b2_tft_ticker.epochs == 7
@@ -33,11 +33,11 @@ def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
         compose_settings("huge", [])
 
 
-def test_an_unknown_knob_is_named_with_the_nearest_one() -> None:
+def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
     with pytest.raises(BadSetting, match=r"b2_tft_ticker\.epoch.*nearest is b2_tft_ticker\.epochs"):
         compose_settings("smoke", ["b2_tft_ticker.epoch=7"])
 
 
-def test_a_value_out_of_range_is_told_with_its_knob() -> None:
+def test_a_value_out_of_range_is_reported_with_its_setting() -> None:
     with pytest.raises(BadSetting, match=r"backtest\.cost_bps: Input should be greater than or equal to 0, got -1"):
         compose_settings("smoke", ["backtest.cost_bps=-1"])
