@@ -95,13 +95,14 @@ def quantile_array(table: pl.DataFrame) -> ForecastArrays:
             f"({len(expected)} rows), the table has {len(rows)} rows of them"
         )
     shape = (len(decisions), len(HORIZONS))
+    every = np.arange(len(HORIZONS))  # picking each fixes the memory layout, by which sums over the arrays round
     return ForecastArrays(
         date=decisions["date"].to_numpy(),
         ticker=decisions["ticker"].to_numpy().astype(np.str_),
-        quantiles=rows.select(QUANTILE_COLUMNS).to_numpy().reshape(*shape, -1),
-        mean=rows["mean"].to_numpy().reshape(shape),
-        sigma=rows["sigma"].to_numpy().reshape(shape),
-        y=rows["y"].fill_null(float("nan")).to_numpy().reshape(shape),
+        quantiles=rows.select(QUANTILE_COLUMNS).to_numpy().reshape(*shape, -1)[:, every],
+        mean=rows["mean"].to_numpy().reshape(shape)[:, every],
+        sigma=rows["sigma"].to_numpy().reshape(shape)[:, every],
+        y=rows["y"].fill_null(float("nan")).to_numpy().reshape(shape)[:, every],
     )
 
 
