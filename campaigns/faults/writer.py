@@ -20,7 +20,7 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 NIGHTS = 6
-TRIAL_LOG, REVOKED = "ledger/trials", "ledger/revoked"
+TRIAL_LOG, REVOKED = "ledger/trials", "ledger/withdrawn"
 SENT = "sent.txt"
 NOW = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 

@@ -20,7 +20,7 @@ from forecast_assets.store.versions import Version
 log = logging.getLogger(__name__)
 
 BASE = "base"  # key, in the `parents` of a bundle's manifest, of the fold's fits that it descends from
-REVOKED = "ledger/revoked"  # journal of the revoked champions, below the data root
+REVOKED = "ledger/withdrawn"  # journal of the revoked champions, by the name that earlier releases gave it
 
 
 @dataclass(frozen=True)

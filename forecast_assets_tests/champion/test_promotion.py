@@ -28,3 +28,14 @@ def test_a_damaged_champion_is_followed_by_the_last_intact_one_not_revoked(tmp_p
     assert current_champion(store, root) == first
     damage(first)
     assert current_champion(store, root) is None
+
+
+def test_a_champion_that_an_earlier_release_revoked_stays_revoked(tmp_path: Path) -> None:
+    store, root = Store(tmp_path / "store"), str(tmp_path)
+    revoked, serving = (
+        publish(store, {"model.pt": f"weights {key[0]}"}, asset=SERVING_MODEL, key=key, parents={"base": key})
+        for key in (KEY_A, KEY_B)
+    )
+    Journal(root, "ledger/withdrawn").append([{"id": revocation(revoked.manifest.parents), "version": revoked.id}])
+    damage(serving)
+    assert current_champion(store, root) is None
