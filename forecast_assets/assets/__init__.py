@@ -1,1 +1,1 @@
-"""What: one thin module per stage of the graph."""
+"""The stages of the graph: one thin module for each, which says what is made, not how."""

@@ -1,4 +1,4 @@
-"""The ablation report: B0 to the ensemble, one against the other."""
+"""The ablation report: every model against every other, from B0 to the ensemble."""
 
 import json
 from functools import partial

@@ -1,4 +1,4 @@
-"""The forecast baselines: what a network must beat."""
+"""The forecast baselines, HAR-X among them: what a network must beat."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""The panel on its exchanges' sessions."""
+"""The panel reindexed to the sessions of each ticker's exchange."""
 
 from collections.abc import Iterator
 

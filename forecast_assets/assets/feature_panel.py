@@ -1,4 +1,4 @@
-"""Features and targets."""
+"""The panel with its features and targets: one row per ticker and session."""
 
 from functools import partial
 from pathlib import Path

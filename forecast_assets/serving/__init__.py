@@ -1,1 +1,1 @@
-"""The champion as one artefact, and the service that answers from it; knows no Dagster."""
+"""The HTTP service that answers from the champion and the published forecasts; knows no Dagster."""
