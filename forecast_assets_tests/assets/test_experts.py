@@ -72,7 +72,7 @@ def test_the_attributions_of_the_last_day_are_published_drawn_and_reported(graph
     assert (table["added"] != 0).any()
     assert "plot-neighbours.png" in fold.manifest.files
     html = graph.version("backtest_report").path("backtest.html").read_text()
-    assert "Whose moves are in whose forecast" in html
+    assert "Influence of correlated tickers" in html
     assert table.filter(pl.col("rank") == 1)["neighbour"][0] in html
 
 
