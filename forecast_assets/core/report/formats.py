@@ -31,6 +31,15 @@ def session_count(horizon: int) -> str:
     return f"{horizon} session" + ("s" if horizon != 1 else "")
 
 
+FACT_NAMES = {"trials": "fits of the networks", "versions": "package versions"}
+"""Of facts whose keys mean something narrower than they say: the trials counted in the verdict are not the fits alone."""
+
+
+def fact_name(key: str) -> str:
+    """The name of a fact of the run: "panel_rows" -> "panel rows"."""
+    return FACT_NAMES.get(key, key.replace("_", " "))
+
+
 def fact(value: Any) -> str:
     """Any fact as one line: lists with commas, mappings as name value pairs, nothing as "-"."""
     if isinstance(value, Mapping):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from forecast_assets.core.backtest.costs import cost_in_words
-from forecast_assets.core.report.formats import decimal, fact, p_value, percent
+from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent
 from forecast_assets.core.report.titles import NOTE, listed, title
 
 SECTIONS = ("equity", "drawdown", "yearly", "pinball", "coverage", "pit", "fan", "importance", "training")
@@ -17,6 +17,7 @@ FILTERS = {
     "decimal": decimal,
     "p_value": p_value,
     "fact": fact,
+    "fact_name": fact_name,
     "title": title,
     "titles": listed,
     "costs": cost_in_words,

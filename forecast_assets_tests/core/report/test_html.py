@@ -12,7 +12,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.report.figure_style import to_svg
-from forecast_assets.core.report.formats import decimal, fact, p_value, percent, points
+from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent, points
 from forecast_assets.core.report.html import render_backtest_report
 from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
 from forecast_assets.core.report.summary import FACTS, plain, summarise
@@ -323,6 +323,7 @@ def test_numbers_print_as_people_write_them() -> None:
         "-",
         "x",
     ]
+    assert [fact_name(key) for key in ("panel_rows", "trials")] == ["panel rows", "fits of the networks"]
 
 
 def test_costs_by_region_are_printed_in_words() -> None:
