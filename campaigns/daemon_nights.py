@@ -217,7 +217,7 @@ def live(nights: Nights) -> dict[str, Any]:
                 nights.clock.move_to(at(MISSING, 9))
                 server.wait("the deadline's alert", lambda: bool(nights.slack.texts), seconds=TIMEOUT_SECONDS)
         runs = nights.outcomes(server)
-    return {"runs": dict(sorted(runs.items())), "told": [text.splitlines()[0] for text in nights.slack.texts]}
+    return {"runs": dict(sorted(runs.items())), "alerts": [text.splitlines()[0] for text in nights.slack.texts]}
 
 
 def judge(nights: Nights) -> dict[str, str]:
