@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.panel import calendar, features
-from forecast_assets.core.panel import leakage_checks as proofs
+from forecast_assets.core.panel import leakage_checks
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import Feature
 from forecast_assets.core.panel.leakage_checks import (
@@ -52,13 +52,13 @@ def proofs_of_features(rows: pl.DataFrame) -> dict[str, LeakageCheck]:
 def test_sessions_and_fills_do_not_depend_on_later_data(raw_panel: pl.DataFrame, kind: str) -> None:
     found = calendar_leakage(raw_panel.lazy(), spec=panel_spec(calendar=kind))
     assert list(found) == ["truncation", "poison"]
-    assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
-    assert all(proof.holds and proof.rows > 250 for proof in found.values())
+    assert {name: dict(check.changed) for name, check in found.items()} == {"truncation": {}, "poison": {}}
+    assert all(check.holds and check.rows > 250 for check in found.values())
 
 
 def test_features_do_not_depend_on_later_data(calendar_rows: pl.DataFrame) -> None:
     found = proofs_of_features(calendar_rows)
-    assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
+    assert {name: dict(check.changed) for name, check in found.items()} == {"truncation": {}, "poison": {}}
     assert found["poison"].rows == calendar_rows.filter(pl.col("date") <= found["poison"].cut).height > 250
 
 
@@ -121,7 +121,7 @@ def test_a_fill_with_the_next_close_fails_the_leakage_checks(
         observed = pl.when(~pl.col("is_missing")).then("close")
         return rows.with_columns(close=observed.backward_fill().over("ticker"))
 
-    monkeypatch.setattr(proofs, "reindex", backward)
+    monkeypatch.setattr(leakage_checks, "reindex", backward)
     found = calendar_leakage(raw_panel.lazy(), spec=panel_spec())
     assert found["poison"].changed == {"close": 2}
 

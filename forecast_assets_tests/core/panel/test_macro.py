@@ -106,8 +106,8 @@ def test_features_with_macro_columns_do_not_depend_on_later_data(macro: pl.DataF
     frame = feature_panel(rows, features=FeatureSpec(), macro=macro)
     assert set(MACRO_NAMES) <= set(feature_names(frame))
     assert frame["vix"].null_count() == 0
-    proofs = feature_leakage(rows.lazy(), features=FeatureSpec(), macro=macro)
-    assert {name: dict(proof.changed) for name, proof in proofs.items()} == {"truncation": {}, "poison": {}}
+    found = feature_leakage(rows.lazy(), features=FeatureSpec(), macro=macro)
+    assert {name: dict(check.changed) for name, check in found.items()} == {"truncation": {}, "poison": {}}
     assert feature_panel(rows, features=FeatureSpec(), macro=no_macro()).columns == [
         name for name in frame.columns if name not in MACRO_NAMES
     ]

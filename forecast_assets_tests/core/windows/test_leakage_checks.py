@@ -10,7 +10,7 @@ from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.windows import build
-from forecast_assets.core.windows import leakage_checks as proofs
+from forecast_assets.core.windows import leakage_checks
 from forecast_assets.core.windows.leakage_checks import window_leakage
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.builders import panel, panel_spec
@@ -32,12 +32,12 @@ def rows() -> pl.DataFrame:
 
 def test_windows_do_not_depend_on_later_data(rows: pl.DataFrame) -> None:
     found = window_leakage(rows.lazy(), lookback=20)
-    assert {name: dict(proof.changed) for name, proof in found.items()} == {"truncation": {}, "poison": {}}
-    assert all(proof.holds and proof.rows > 200 for proof in found.values())
+    assert {name: dict(check.changed) for name, check in found.items()} == {"truncation": {}, "poison": {}}
+    assert all(check.holds and check.rows > 200 for check in found.values())
 
 
 def test_a_panel_too_short_for_a_window_holds(rows: pl.DataFrame) -> None:
-    assert all(proof.holds for proof in window_leakage(rows.lazy(), lookback=5000).values())
+    assert all(check.holds for check in window_leakage(rows.lazy(), lookback=5000).values())
 
 
 def scaled(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
@@ -54,7 +54,7 @@ def counted_backwards(frame: pl.DataFrame, *, feature_names: tuple[str, ...]) ->
 def test_tensors_that_look_ahead_fail_the_leakage_checks(
     rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, bug: object, what: str
 ) -> None:
-    monkeypatch.setattr(proofs, "build_tensors", bug)
+    monkeypatch.setattr(leakage_checks, "build_tensors", bug)
     found = window_leakage(rows.lazy(), lookback=20)
     assert what in found["truncation"].changed
     assert not found["truncation"].holds

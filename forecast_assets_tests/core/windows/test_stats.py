@@ -40,8 +40,8 @@ def test_nothing_after_the_last_training_origin_and_label_changes_a_statistic() 
 
 def test_a_ticker_that_lists_after_training_is_unknown_and_moves_no_other_id() -> None:
     panel = random_panel(tickers=3, sessions=700)
-    newcomer = (panel.ticker == 1) & (panel.date < int(panel.date[600]))
-    _, stats = stats_of(replace(panel, run_length=torch.where(newcomer, 0, panel.run_length)))
+    new_listing = (panel.ticker == 1) & (panel.date < int(panel.date[600]))
+    _, stats = stats_of(replace(panel, run_length=torch.where(new_listing, 0, panel.run_length)))
     assert stats.ticker_ids.tolist() == [1, UNKNOWN_ID, 2]
     assert stats.count("ticker") == 3
 
