@@ -6,8 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from forecast_assets.core.panel import calendar, features
-from forecast_assets.core.panel import leakage_checks
+from forecast_assets.core.panel import calendar, features, leakage_checks
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import Feature
 from forecast_assets.core.panel.leakage_checks import (

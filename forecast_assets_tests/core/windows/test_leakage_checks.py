@@ -9,8 +9,7 @@ import torch
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets.core.windows import build
-from forecast_assets.core.windows import leakage_checks
+from forecast_assets.core.windows import build, leakage_checks
 from forecast_assets.core.windows.leakage_checks import window_leakage
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.builders import panel, panel_spec
