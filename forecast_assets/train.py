@@ -24,7 +24,14 @@ from forecast_assets.core.models.catalogue import EXPERIMENTS, MODELS, FitSpec, 
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
-from forecast_assets.resources.settings import CONF, add_spec_defaults, check_setting, describe, validated
+from forecast_assets.resources.settings import (
+    CONF,
+    add_spec_defaults,
+    check_setting,
+    describe,
+    no_such_setting,
+    validated,
+)
 
 GROUPS = ("model", "data", "horizon", "profile", "corrections", "verdict")
 ABOUT = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # Hydra's flags that only show something
@@ -63,8 +70,7 @@ def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
     """Return ``spec`` with the settings of ``fit`` over it; raises BadSetting."""
     for name in fit:
         if name not in type(spec).model_fields:
-            nearest = nearest_name(name, type(spec).model_fields)
-            raise BadSetting(f"settings: there is no setting 'fit.{name}'; the nearest is fit.{nearest}")
+            raise no_such_setting(f"fit.{name}", [f"fit.{known}" for known in type(spec).model_fields])
     try:
         return type(spec).model_validate(dict(spec) | fit)
     except ValidationError as error:

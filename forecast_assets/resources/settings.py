@@ -1,7 +1,7 @@
 """Compose a run's settings from conf/ with Hydra."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,13 +10,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from forecast_assets.core.errors import BadSetting
-from forecast_assets.core.models.catalogue import CATALOGUE, FAMILIES
+from forecast_assets.core.models.catalogue import CATALOGUE, EARLIER_NAMES, FAMILIES
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings, section_type
 from forecast_assets.core.specs import Spec, refuse_password
 from forecast_assets.resources import environment
 
 CONF = Path(__file__).parent.parent / "conf"
+RENAMED = EARLIER_NAMES | {"shadow_sessions": "comparison_sessions"}
+"""Settings by their names in earlier releases, which resemble other settings more than their own of today."""
 
 
 def profiles() -> list[str]:
@@ -84,7 +86,15 @@ def check_setting(key: str, *, also: Sequence[str] = ()) -> None:
     known += [f"{family}.{setting}" for family, spec in _families().items() for setting in spec.model_fields]
     known += also
     if key not in known and not any(key.startswith(f"{name}.") for name in known):
-        raise BadSetting(f"settings: there is no setting {key!r}; the nearest is {nearest_name(key, known)}")
+        raise no_such_setting(key, known)
+
+
+def no_such_setting(key: str, known: Iterable[str]) -> BadSetting:
+    """Return the error for a setting that is not among ``known``: its name today, or else the nearest."""
+    section, dot, name = key.rpartition(".")
+    if (today := f"{section}{dot}{RENAMED.get(name)}") in (known := list(known)):
+        return BadSetting(f"settings: {key!r} was renamed; write {today}")
+    return BadSetting(f"settings: there is no setting {key!r}; the nearest is {nearest_name(key, known)}")
 
 
 def _families() -> dict[str, type[Spec]]:
@@ -117,7 +127,7 @@ def describe(error: ValidationError) -> str:
     first = error.errors()[0]
     setting = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"settings: {setting}: {first['msg']}, got {first['input']!r}{more}"
+    return f"settings: {setting}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}{more}"
 
 
 class SettingsResource(dg.ConfigurableResource):

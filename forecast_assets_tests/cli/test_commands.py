@@ -116,6 +116,10 @@ def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -
     [
         (["--profile", "huge"], "FORECAST_PROFILE: there is no profile 'huge'; choose one of demo, full, smoke"),
         (["--set", "backtest.cost_bp=1"], "there is no setting 'backtest.cost_bp'; the nearest is backtest.cost_bps"),
+        (["--set", "tft.visits_per_epoch=9"], "'tft.visits_per_epoch' was renamed; write tft.samples_per_epoch"),
+        (["--set", "nightly.shadow_sessions=9"], "was renamed; write nightly.comparison_sessions"),
+        (["--set", "b7_maml.young_share=1"], "was renamed; write b7_maml.new_listing_share"),
+        (["--set", "backtest.cost_bps={Europe: 8}"], "settings: backtest.cost_bps: needs a 'default'"),
         (["--as-of", "yesterday"], "FORECAST_AS_OF: 'yesterday' is not a date; write it like 2025-07-24"),
     ],
 )
