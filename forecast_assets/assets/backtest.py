@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
@@ -72,7 +73,7 @@ def backtest(
     for network in (inputs.b0_mlp, inputs.candidates["b2_tft_ticker"]):
         for (fit,), table in pl.read_parquet(network.path(FITS)).group_by("model", maintain_order=True):
             variants[str(fit)] = simulate(table, panel, year=year, spec=backtest_spec, unconditional_mean=mean)
-    error = max(reconcile(book) for book in (*books.values(), *variants.values()))
+    error = float(np.max([reconcile(book) for book in (*books.values(), *variants.values())]))
     daily, positions, trades = (
         pl.concat(getattr(book, part).with_columns(strategy=pl.lit(name)) for name, book in books.items())
         for part in ("daily", "positions", "trades")

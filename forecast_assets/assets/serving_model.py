@@ -72,9 +72,10 @@ def parity(bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | 
         others = [given.quantiles]
         if program is not None:
             others.append(torch.export.load(io.BytesIO(program)).module()(*inputs.arguments())[0].numpy())
-    off = max(float(np.abs(other - eager).max()) for other in others)
+    differences = [other - eager for other in others]
     if next_champion.challenger is None:
-        off = max(off, float(np.abs(given.raw - published.quantiles).max()))
+        differences.append(given.raw - published.quantiles)
+    off = float(np.max([np.abs(difference).max() for difference in differences]))  # NaN stays NaN, unlike in max()
     return Check(
         off <= TOLERANCE,
         f"{len(published.rows)} decisions, at most {off:.1e} off; more than {TOLERANCE:.0e} means that the panel's rows "

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 COMPARED, TOLERANCE = 64, 1e-4
-"""Test windows that are compared, evenly spaced; largest difference of hidden states, which are of order 1."""
+"""Test windows that are compared at least, evenly spaced; largest difference of hidden states, which are of order 1."""
 
 REFERENCE = CheckSpec(
     "matches_pytorch_forecasting",

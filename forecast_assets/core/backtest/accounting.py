@@ -89,7 +89,7 @@ def account_tables(view: Market, accounts: Accounts, *, strategy: str, year: int
 
 
 def reconcile(simulation: Simulation) -> float:
-    """Return the largest absolute error of the accounting identities, recomputed from the tables alone.
+    """Return the largest absolute error of the accounting identities, recomputed from the tables alone (NaN: undefined).
 
     In units of the year's starting equity: (1) per ticker, what is held today is what was held, plus its P&L, plus what
     was traded; (2) per session, the change of equity is the P&L less the cost; (3) over the year, cash spent on trades
@@ -121,7 +121,8 @@ def reconcile(simulation: Simulation) -> float:
         "net_exposure": weight.sum(axis=1),
     }
     sums = [daily[name].to_numpy() - total for name, total in columns.items()]
-    return float(max(np.abs(error).max(initial=0.0) for error in [*by_ticker, by_day, over_year, *sums]))
+    errors = [*by_ticker, by_day, over_year, *sums]
+    return float(np.max([np.abs(error).max(initial=0.0) for error in errors]))  # NaN stays NaN, unlike in max()
 
 
 def _long(view: Market, strategy: str, keep: NDArray[np.bool_], **values: Floats) -> pl.DataFrame:

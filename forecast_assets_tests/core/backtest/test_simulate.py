@@ -81,6 +81,16 @@ def test_reconcile_notices_a_changed_row() -> None:
         assert reconcile(tampered) > 5e-7, (table, column)
 
 
+@pytest.mark.parametrize("column", ["net_return", "cost", "net_exposure"])
+def test_an_undefined_number_does_not_reconcile(column: str) -> None:
+    panel = random_panel(seed=3)
+    forecasts = forecasts_on(panel, noise(panel, seed=3, scale=0.01), first_test=panel["date"].sort()[300])
+    simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    last = pl.int_range(pl.len()) == len(simulation.daily) - 1
+    daily = simulation.daily.with_columns(pl.when(last).then(float("nan")).otherwise(pl.col(column)).alias(column))
+    assert np.isnan(reconcile(type(simulation)(**{**simulation.__dict__, "daily": daily})))
+
+
 def overnight_panel(*, seed: int, sessions: int = 260) -> tuple[pl.DataFrame, pl.Expr]:
     """A signal at the close whose return is over by the next open, and its forecast."""
     rng = np.random.default_rng(seed)

@@ -49,21 +49,21 @@ def largest_difference(model: ForecastModel, ends: Tensor, *, panel: PanelTensor
     """Return the largest absolute difference of last hidden states, ours and pytorch-forecasting's, at rows ``ends`` (B,).
 
     Both have the weights of ``model``, a TFT or a model with a TFT inside (B1 to B3, B5 to B7), and get the same windows,
-    on the CPU. Raises BadInput for another model.
+    on the CPU; NaN where a state of either is undefined. Raises BadInput for another model.
     """
     tft = comparable(model)
     theirs = reference_of(tft)
     last: list[Tensor] = []
     theirs.pre_output_gate_norm.register_forward_hook(lambda _module, _inputs, hidden: last.append(hidden[:, 0]))
-    largest, training = 0.0, tft.training
+    differences, training = [torch.zeros(())], tft.training
     tft.eval()
     with torch.no_grad():
         for part in ends.split(WINDOWS):
             inputs = tft.inputs(single_batch(tft, part, panel=panel, stats=stats))
             theirs(reference_inputs(*inputs, lookback=tft.lookback))
-            largest = max(largest, float((tft.network.outputs(*inputs).hidden - last.pop()).abs().max()))
+            differences.append((tft.network.outputs(*inputs).hidden - last.pop()).abs().max())
     tft.train(training)
-    return largest
+    return float(torch.stack(differences).max())  # torch's, since Python's max passes over NaN
 
 
 def export_network(model: ForecastModel, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Trained networks against pytorch-forecasting's own, in product code: the comparison and the exported folder."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_a_changed_network_differs_from_its_reference(
     before = model.network.outputs
     monkeypatch.setattr(model.network, "outputs", lambda rows, *rest: before(rows.roll(1, dims=1), *rest))
     assert largest_difference(model, ends, panel=panel, stats=stats) > 1e-3
+
+
+def test_an_undefined_state_is_no_agreement(
+    panel: PanelTensors, stats: FoldStats, ends: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model("b2_tft_ticker", stats)
+    before = model.network.outputs
+    monkeypatch.setattr(model.network, "outputs", lambda rows, *rest: before(rows * float("nan"), *rest))
+    assert math.isnan(largest_difference(model, ends, panel=panel, stats=stats))
 
 
 def test_other_networks_are_not_comparable(
