@@ -103,7 +103,8 @@ def simulated_returns(rho: float, *, sessions: int, rng: np.random.Generator) ->
 
 def measure_shuffled(options: Namespace) -> Figures:
     """Trade realised next-session returns, permuted across tickers within a day, as forecasts in a neutral book."""
-    from forecast_assets.core.backtest.simulate import simulate
+    from forecast_assets.core.backtest.costs import Costs
+    from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
     from forecast_assets.core.scores.trading import sessions_per_year, sharpe
     from forecast_assets.core.specs import BacktestSpec
 
@@ -112,8 +113,9 @@ def measure_shuffled(options: Namespace) -> Figures:
     first = pl.date(2019, 1, 1)
     sharpes, truth = [], 0.0
     for seed in range(-1, max(1, round(options.scale * SHUFFLES))):
-        forecasts = oracle_forecasts(panel, first_test=first, shuffle=None if seed < 0 else seed)
-        book = simulate(forecasts, panel, year=2019, spec=spec, unconditional_mean=0.0).daily
+        forecasts = oracle_decisions(panel, first_test=first, shuffle=None if seed < 0 else seed)
+        view = market_of(forecasts, panel, spec=spec)
+        book = trade_forecasts(forecasts, view, strategy="oracle", spec=spec, costs=Costs(5.0)).daily
         per_year = sessions_per_year(book["date"].to_numpy())
         gross = sharpe(book["gross_return"].to_numpy(), sessions_per_year=per_year)
         if seed < 0:
@@ -152,8 +154,8 @@ def reference_panel() -> pl.DataFrame:
     )
 
 
-def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int | None) -> pl.DataFrame:
-    """Forecast each quote with its realised open-to-open return as the mean (``shuffle``: another ticker's)."""
+def oracle_decisions(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int | None) -> pl.DataFrame:
+    """Decide on each quote by its realised open-to-open return as the location (``shuffle``: another ticker's)."""
     change = pl.col("open").log().diff().shift(-2).over("ticker", order_by="date")
     rows = panel.with_columns(y=change).drop_nulls("y").sort("date", "ticker")
     if shuffle is not None:
@@ -163,11 +165,10 @@ def oracle_forecasts(panel: pl.DataFrame, *, first_test: pl.Expr, shuffle: int |
     return rows.filter(pl.col("date") >= pl.date(2018, 12, 1)).select(
         "date",
         "ticker",
-        horizon=pl.lit(1, dtype=pl.Int32),
-        mean="y",
+        location="y",
+        scale=pl.lit(0.02),
         sigma=pl.lit(0.02),
         split=pl.when(pl.col("date") < first_test).then(pl.lit("validation")).otherwise(pl.lit("test")),
-        model=pl.lit("oracle"),
     )
 
 
@@ -197,6 +198,9 @@ def measure_vectorbt(options: Namespace) -> Figures:
         quoted=open_,
         tradable=open_,
         ended=~open_,
+        close=price,
+        segment=np.zeros((days, tickers), dtype=np.int64),
+        beta=np.ones((days, tickers)),
     )
     smoothing = np.zeros((days, tickers))
 

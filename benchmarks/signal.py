@@ -10,8 +10,10 @@ Sharpe ratio of ``NEEDED``, an interval above 0 and a deflated probability above
 """
 
 import argparse
+import datetime as dt
 import json
 import time
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +23,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.signal_ranks import ALL, FEW, HORIZONS, inner_panel, origins
-from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.comparison import beta_hedge
+from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.decisions import join_decisions
 from forecast_assets.core.backtest.metrics import strategy_metrics
-from forecast_assets.core.backtest.simulate import trade_sizes
+from forecast_assets.core.backtest.simulate import market_of, trade_sizes
 from forecast_assets.core.backtest.strategies import equal_weight
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe
 from forecast_assets.core.evaluation.significance import sharpe_interval
@@ -102,20 +105,30 @@ class Search:
     def __init__(self, panel: pl.DataFrame) -> None:
         self.panel, self.table = panel, origins(panel)
         self.designs = {within: Design(self.table, within) for within in DEMEANED_WITHIN}
-        books = [equal_weight(self._year(y, pl.lit(1.0)), panel, year=y, spec=SPEC) for y in [FIRST_YEAR, *YEARS]]
-        self.market = pl.concat([book.daily for book in books])
+        years = {year: self._year(year, pl.lit(1.0)) for year in [FIRST_YEAR, *YEARS]}
+        everything = join_decisions(years)
+        self.view = market_of(everything, panel, spec=SPEC)
+        self.costs = Costs.of(SPEC.cost_bps, panel)
+        self.market = equal_weight(everything, self.view, strategy="market", spec=SPEC, costs=self.costs).daily
 
-    def trade(self, variant: Variant, year: int, *, before: Simulation | None) -> Simulation:
-        """Trade one year of one variant, from the book that the year ``before`` ended with (None: cash)."""
-        score = pl.Series("score", self.designs[variant.within].score(variant, year))
-        return trade_sizes(
-            self._year(year, score / self.table["sigma"]),
-            self.panel,
-            strategy=str(variant),
-            year=year,
-            spec=SPEC.model_copy(update={"horizon_sessions": variant.horizon}),
-            previous_book=None if before is None else before.ending,
-        )
+    def trade(self, choices: Mapping[int, Variant]) -> pl.DataFrame:
+        """Return the daily table of a book that trades each year's variant, carried over from year to year."""
+        decided: dict[int, pl.DataFrame] = {}
+        book, parts = None, []
+        for year, variant in sorted(choices.items()):
+            score = pl.Series("score", self.designs[variant.within].score(variant, year))
+            decided[year] = self._year(year, score / self.table["sigma"])
+            book = trade_sizes(
+                join_decisions(decided),
+                self.view,
+                strategy=str(variant),
+                spec=SPEC.model_copy(update={"horizon_sessions": variant.horizon}),
+                costs=self.costs,
+                continues=book,
+                through=dt.date(year, 12, 31),
+            )
+            parts.append(book.daily)
+        return pl.concat(parts)
 
     def hedged(self, daily: pl.DataFrame, years: range = YEARS) -> pl.DataFrame:
         """Return date, net_return of a joined series less its past beta times the market's, over ``years``."""
@@ -126,7 +139,7 @@ class Search:
         """Origins of a year and of ``ENTRY_SESSIONS`` before it, with sizes that add up to ``LEVERAGE`` per date."""
         dates = self.table["date"].unique().sort()
         first = dates.filter(dates.dt.year() < year)[-ENTRY_SESSIONS]
-        sized = self.table.select("date", "ticker", size=size, horizon=pl.lit(SPEC.horizon_sessions))
+        sized = self.table.select("date", "ticker", "sigma", size=size)
         return sized.filter(pl.col("date") >= first, pl.col("date").dt.year() <= year).with_columns(
             LEVERAGE * pl.col("size") / pl.col("size").abs().sum().over("date"),
             split=pl.when(pl.col("date").dt.year() < year).then(pl.lit("validation")).otherwise(pl.lit("test")),
@@ -145,29 +158,23 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
     print(f"{search.table.height} forecast origins, {time.perf_counter() - started:.0f} s", flush=True)
     daily = {}
     for variant in VARIANTS:
-        book, parts = None, []
-        for year in [FIRST_YEAR, *YEARS]:
-            book = search.trade(variant, year, before=book)
-            parts.append(book.daily)
-        daily[variant] = pl.concat(parts)
+        daily[variant] = search.trade(dict.fromkeys([FIRST_YEAR, *YEARS], variant))
         print(f"{variant}: {ratio(search.hedged(daily[variant])):.2f}", flush=True)
     results = {variant: search.hedged(series) for variant, series in daily.items()}
     table = np.column_stack([series["net_return"].to_numpy() for series in results.values()])  # (T, variants)
     spread = float((table.mean(axis=0) / table.std(axis=0, ddof=1)).var(ddof=1))
 
-    book, parts, choices = None, [], {}
-    for year in YEARS:
-        past = range(FIRST_YEAR, year)
-        choice = max(VARIANTS, key=lambda variant: ratio(search.hedged(daily[variant], past)))
-        choices[str(year)] = str(choice)
-        book = search.trade(choice, year, before=book)
-        parts.append(book.daily.with_columns(strategy=pl.lit("chosen")))
+    choices = {
+        year: max(VARIANTS, key=lambda variant: ratio(search.hedged(daily[variant], range(FIRST_YEAR, year))))
+        for year in YEARS
+    }
     best = max(VARIANTS, key=lambda variant: ratio(results[variant]))
-    chosen = facts(search, pl.concat(parts), spread=spread)
+    chosen = facts(search, search.trade(choices).with_columns(strategy=pl.lit("chosen")), spread=spread)
     passes = chosen["value"] >= NEEDED and chosen["low"] > 0 and chosen["deflated_probability"] > SURE
     overfitting = backtest_overfitting(table)
     return {
-        "signal_inner_hedged_sharpe": chosen | {"chosen_by_year": choices, "passes": bool(passes)},
+        "signal_inner_hedged_sharpe": chosen
+        | {"chosen_by_year": {str(year): str(choice) for year, choice in choices.items()}, "passes": bool(passes)},
         "signal_best_in_hindsight_hedged_sharpe": facts(search, daily[best], spread=spread) | {"variant": str(best)},
         "signal_variants": {
             "value": len(VARIANTS),

@@ -12,10 +12,12 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
+from forecast_assets.assets.fold.books import YearModels, joined_books
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
-from forecast_assets.assets.framework.output import StageOutput
+from forecast_assets.assets.framework.materialise import CheckSpec
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
@@ -26,12 +28,9 @@ from forecast_assets.store.artefact_files import (
     IMPORTANCE,
     NEIGHBOURS,
     PARTITIONS,
-    POSITIONS,
     TABLE,
-    TRADES,
     TRAINING,
     TRIALS,
-    VARIANTS,
 )
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
 MODEL, BASELINE = "ensemble", "ewma"
 COMPARED = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -86,6 +86,13 @@ class ReportInputs(Parameters):
         wanted = self.raw_panel.json(PARTITIONS)["years"]
         return [int(year) for year in wanted if year not in self.backtest]
 
+    def models(self) -> dict[int, YearModels]:
+        """Return the versions whose forecasts are traded, by year."""
+        return {
+            int(year): YearModels.of(self.ensemble[year], [of[year] for of in self.networks], self.baselines[year])
+            for year in self.years
+        }
+
     @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
@@ -103,10 +110,23 @@ class ReportContent:
 
     summary: dict[str, Any]
     forecasts: pl.DataFrame  # those of the model that the report is about
-    joined: pl.DataFrame
+    joined: pl.DataFrame  # daily table of all strategies over all years
+    joining_error: float
 
 
-@stage(group="verdict", kinds={"matplotlib"}, after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)))
+JOINED = CheckSpec(
+    "years_join",
+    "the book carried over from year to year is the book simulated in one piece, New Year's night included",
+)
+JOINING_TOLERANCE = 1e-12
+
+
+@stage(
+    group="verdict",
+    kinds={"matplotlib"},
+    checks=(JOINED,),
+    after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)),
+)
 def backtest_report(
     inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: ProfileName, trials: Trials
 ) -> StageOutput:
@@ -137,8 +157,15 @@ def backtest_report(
         facts={
             "years": ", ".join(years),
             "verdicts": "; ".join(f"{v['claim']}: {v['verdict']}" for v in summary["verdicts"]),
+            "joining_error": content.joining_error,
         },
         plots={name.replace(":", "-"): figure for name, figure in figures.items()},
+        checks={
+            JOINED.name: Check(
+                content.joining_error <= JOINING_TOLERANCE,
+                f"largest difference {content.joining_error:.1e} of equity a day",
+            )
+        },
     )
 
 
@@ -146,8 +173,6 @@ def report_content(
     inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
 ) -> ReportContent:
     """Return the whole content of the report, from the artefacts and the trial log alone."""
-    from forecast_assets.core.backtest.costs import Costs
-    from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.year_losses import RAW, SPLIT
@@ -157,22 +182,23 @@ def report_content(
 
     years = inputs.years
     losses = join_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
-    daily, positions, trades, variants = (
-        pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
-        for name in (TABLE, POSITIONS, TRADES, VARIANTS)
-    )
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
-    costs = Costs.of(spec.cost_bps, panel)
-    joined = join_years(daily, positions, trades, costs=costs, max_wait_sessions=spec.max_wait_sessions)
-    liquid = traded_liquidity(liquidity(panel), trades, strategies=[MODEL])
-    books = Books(joined=joined, daily=daily, variants=variants, positions=positions, trades=trades, liquid=liquid)
+    joined = joined_books(inputs.models(), panel.select(TRADING_COLUMNS).collect(), spec=spec)
+    liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
+    books = Books(
+        joined=joined.daily,
+        variants=joined.variants,
+        positions=joined.positions,
+        trades=joined.trades,
+        liquid=liquid,
+    )
     weights: dict[str, dict[int, Any]] = {}
     for fold in trained(of[year] for of in inputs.networks for year in years):
         selection_weights = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
         weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = selection_weights
     summary = summarise(
         losses=losses,
-        daily=joined,
+        daily=joined.daily,
         facts=run_facts(inputs, profile=profile),
         missing_years=inputs.missing_years,
         spec=spec,
@@ -187,7 +213,7 @@ def report_content(
         neighbours=_neighbours(inputs),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
-    return ReportContent(summary, own, joined)
+    return ReportContent(summary, own, joined.daily, joined.joining_error)
 
 
 def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:

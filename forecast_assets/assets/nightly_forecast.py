@@ -16,7 +16,7 @@ from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import CalibrationSpec, FeatureSpec
-from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
+from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, RAW_FORECASTS, TABLE, TENSORS
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -53,18 +53,22 @@ def nightly_forecast(
     require_out_of_sample(day, serving_model, cutoff=bundle.card.cutoff)
     state = update_calibration(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
     forecast = bundle.forecast(panel, rows, state=state)
-    made = forecast_table(
-        date=pl.Series(panel.date[rows].numpy()).cast(pl.Date),
-        ticker=pl.Series(panel.tickers).gather(panel.ticker[rows].numpy()),
-        quantiles=forecast.quantiles,
-        y=np.full(forecast.raw.shape[:2], np.nan),
-        split="test",
-        model="ensemble",
+    made, raw = (
+        forecast_table(
+            date=pl.Series(panel.date[rows].numpy()).cast(pl.Date),
+            ticker=pl.Series(panel.tickers).gather(panel.ticker[rows].numpy()),
+            quantiles=quantiles,
+            y=np.full(quantiles.shape[:2], np.nan),
+            split="test",
+            model="ensemble",
+        )
+        for quantiles in (forecast.quantiles, forecast.raw)
     )
     table = committed_first(made, earlier)
     return StageOutput(
         files={
             TABLE: table,
+            RAW_FORECASTS: committed_first(raw, earlier, file=RAW_FORECASTS),
             CALIBRATION_STATE: state.to_json(),
             NIGHT_RECORD: {
                 "day": day,
@@ -115,13 +119,18 @@ def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "
     return ends[torch.cat([code[1:] != code[:-1], torch.ones(1, dtype=torch.bool)])]
 
 
-def committed_first(table: pl.DataFrame, nights: Mapping[str, Version]) -> pl.DataFrame:
+def committed_first(table: pl.DataFrame, nights: Mapping[str, Version], *, file: str = TABLE) -> pl.DataFrame:
     """Return ``table`` with the rows of forecast origins that an earlier night forecast already as that night issued them:
-    a ticker whose exchange was closed has the same latest origin as the night before.
+    a ticker whose exchange was closed has the same latest origin as the night before. A night that did not keep its
+    ``file`` (uncalibrated forecasts) gives its published ones.
     """
     keys = ["date", "ticker", "horizon"]
     oldest = str(table["date"].min())
-    issued = [pl.read_parquet(version.path(TABLE)) for night, version in sorted(nights.items()) if night >= oldest]
+    issued = [
+        pl.read_parquet(version.path(file if file in version.manifest.files else TABLE))
+        for night, version in sorted(nights.items())
+        if night >= oldest
+    ]
     if not issued:
         return table
     before = pl.concat(issued).unique(keys, keep="first", maintain_order=True).join(table, on=keys, how="semi")

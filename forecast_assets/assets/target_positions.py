@@ -11,7 +11,7 @@ from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import BacktestSpec
-from forecast_assets.store.artefact_files import CARD, TABLE
+from forecast_assets.store.artefact_files import CARD, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
 
@@ -27,28 +27,41 @@ def target_positions(
 ) -> StageOutput:
     """The book that the simulation's rules hold after the next open, with trades and their expected cost.
 
-    The book follows the night's forecasts, those of the nights before, and before the first night the champion's fold.
+    The book of the walk-forward, carried on by the nights' forecasts: those of the years up to the champion's fold, then
+    those of the nights before, then this night's.
     """
     from forecast_assets.champion.bundle import Card
+    from forecast_assets.core.backtest.decisions import (
+        consecutive,
+        forecast_decisions,
+        join_decisions,
+        validation_line,
+    )
     from forecast_assets.core.backtest.next_positions import target_positions as next_book
-    from forecast_assets.core.horizons import HORIZONS
 
-    card = Card.model_validate(serving_model.json(CARD))
+    fold = Card.model_validate(serving_model.json(CARD)).fold
     until = dt.date.fromisoformat(day)
+    horizon = backtest_spec.horizon_sessions
+    run = next(years for years in consecutive(map(int, ensemble)) if fold in years)
+    tables = {year: _forecasts(ensemble[str(year)]) for year in run if year <= fold}
+    walk_forward = join_decisions(
+        {year: forecast_decisions(*pair, horizon_sessions=horizon) for year, pair in tables.items()}
+    )
     earlier = [version for night, version in sorted(issued.items()) if night < day]
     # The first forecast of an origin is the one that was traded; a later night repeats a ticker whose exchange was closed.
-    forecasts = pl.concat(
-        pl.read_parquet(version.path(TABLE)) for version in (*earlier, nightly_forecast, ensemble[str(card.fold)])
-    ).unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
+    nights = [
+        pl.concat(of).unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
+        for of in zip(*map(_forecasts, (*earlier, nightly_forecast)), strict=True)
+    ]
+    line = validation_line(tables[fold][1], horizon_sessions=horizon)
+    issued_decisions = forecast_decisions(nights[0], nights[1], horizon_sessions=horizon, no_skill=line)
     columns = ["date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region"]
-    panel = pl.read_parquet(calendar_panel.path(TABLE), columns=columns)
     book = next_book(
-        forecasts,
-        panel,
+        # An origin that a night and the fold both forecast was decided by the night.
+        pl.concat([issued_decisions, walk_forward]).unique(["date", "ticker"], keep="first", maintain_order=True),
+        pl.read_parquet(calendar_panel.path(TABLE), columns=columns),
         until=until,
-        year=until.year,
         spec=backtest_spec,
-        unconditional_mean=card.unconditional_mean[HORIZONS.index(backtest_spec.horizon_sessions)],
     )
     return StageOutput(
         files={TABLE: book},
@@ -61,3 +74,9 @@ def target_positions(
             "expected_cost": float(book["expected_cost"].sum()),
         },
     )
+
+
+def _forecasts(version: Version) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a version's forecasts as published, and before calibration where it has them."""
+    raw = RAW_FORECASTS if RAW_FORECASTS in version.manifest.files else TABLE
+    return pl.read_parquet(version.path(TABLE)), pl.read_parquet(version.path(raw))

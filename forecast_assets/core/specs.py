@@ -171,7 +171,9 @@ class BacktestSpec(ResamplingSpec):
     gross_cap: float = Field(2.0, gt=0, description="largest sum of |weights|")
     sigma_floor: float = Field(0.005, gt=0, description="lower bound of the one-session sigma")
     smoothing: float = Field(0.9, ge=0, lt=1, description="a in w = a w_prev + (1 - a) target")
-    book: Literal["neutral", "directional"] = Field("neutral", description="neutral: demeaned within region")
+    book: Literal["neutral", "directional"] = Field(
+        "neutral", description="neutral: no net position, forecast scale or past beta within any region"
+    )
     max_wait_sessions: int = Field(5, ge=0, description="sessions an order waits for a quote before it is cancelled")
 
     @field_validator("horizon_sessions")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from forecast_assets.assets.fold.forecast_files import fold_table
-from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.scores.trading import EPS
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets.store.artefact_files import TABLE, TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -66,9 +66,11 @@ class Selection:
 
     def trading(self, rate: float) -> tuple[pl.DataFrame, dict[str, Any]]:
         """Return all trading settings with their scores, and the best: the largest net Sharpe ratio over the inner
-        years, one book a year from cash.
+        years, of one book over each run of them without a gap. Where no setting ever trades none is changed.
         """
-        from forecast_assets.core.backtest.simulate import simulate
+        from forecast_assets.core.backtest.costs import Costs
+        from forecast_assets.core.backtest.decisions import consecutive, forecast_decisions, join_decisions
+        from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
         from forecast_assets.core.training.calibrate import calibrate_fold
 
         spec = self.search.spec
@@ -76,32 +78,36 @@ class Selection:
         years = self.years()
         last = max(year.fold.year for year in years)
         quotes = pl.scan_parquet(self.calendar_panel.path(TABLE)).filter(pl.col("date").dt.year() <= last).collect()
-        tables = []
+        decided = {}
         for year in years:
             online = calibrate_fold(year.quantiles, panel=self.panel, fold=year.fold, spec=calibration)
-            tables.append(fold_table(self.panel, year.fold, online.quantiles, model="sweep"))
+            published, raw = (
+                fold_table(self.panel, year.fold, of, model="sweep") for of in (online.quantiles, year.quantiles)
+            )
+            decided[year.fold.year] = forecast_decisions(
+                published, raw, horizon_sessions=self.backtest.horizon_sessions
+            )
+        runs = [join_decisions({year: decided[year] for year in run}) for run in consecutive(decided)]
+        markets = [(run, market_of(run, quotes, spec=self.backtest)) for run in runs]
+        costs = Costs.of(self.backtest.cost_bps, quotes)
         rows: list[dict[str, Any]] = []
         for smoothing in spec.smoothing:
             for kelly in spec.kelly_fraction:
                 rules = self.backtest.model_copy(update={"smoothing": smoothing, "kelly_fraction": kelly})
-                column = HORIZONS.index(rules.horizon_sessions)
                 net = pl.concat(
-                    simulate(
-                        table,
-                        quotes,
-                        year=year.fold.year,
-                        spec=rules,
-                        unconditional_mean=year.unconditional_mean[column],
-                    ).daily["net_return"]
-                    for table, year in zip(tables, years, strict=True)
+                    trade_forecasts(run, view, strategy="sweep", spec=rules, costs=costs).daily["net_return"]
+                    for run, view in markets
                 )
                 deviation = float(net.std() or 0.0)  # type: ignore[arg-type]
-                sharpe = float(net.mean() or 0.0) / deviation if deviation > 0 else float("-inf")  # type: ignore[arg-type]
+                sharpe = float(net.mean() or 0.0) / deviation if deviation > EPS else None  # type: ignore[arg-type]
                 rows.append({"knob": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
         self._log_evaluations(rows, years=[year.fold.year for year in years])
-        best = max(rows, key=lambda row: row["score"])
-        chosen = {f"backtest.{setting}": best[setting] for setting in ("smoothing", "kelly_fraction")}
-        return pl.DataFrame(rows), chosen
+        table = pl.DataFrame(rows, schema_overrides={"score": pl.Float64})
+        traded = [row for row in rows if row["score"] is not None]
+        if not traded:
+            return table, {}
+        best = max(traded, key=lambda row: row["score"])
+        return table, {f"backtest.{setting}": best[setting] for setting in ("smoothing", "kelly_fraction")}
 
     def _log_evaluations(self, rows: list[dict[str, Any]], *, years: list[int]) -> None:
         """Enter every simulated inner year into the trial log."""

@@ -22,34 +22,42 @@ class Accounts:
     pnl: Floats  # (T, N) earned until the next session
     cost: Floats  # (T, N)
     ending: Floats  # (N,) weights after the last session, as prices have moved them
+    waiting: Floats  # (N,) target weights of orders that are not filled yet, NaN where there is none
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """Tables of one strategy and year; weights are fractions of the equity before the day's trades."""
+    """Tables of one strategy; weights are fractions of the equity before the day's trades."""
 
     daily: pl.DataFrame  # date, strategy, year, gross_return, cost, net_return, turnover, gross_exposure, net_exposure
     positions: pl.DataFrame  # date, strategy, ticker, weight (after the trades), pnl (until the next session)
     trades: pl.DataFrame  # date, strategy, ticker, weight_change, price (local currency), cost
-    ending: dict[str, float]  # weight of each ticker held after the last session: the next year's previous book
+    ending: dict[str, float]  # weight of each ticker held after the last session
+    waiting: dict[str, float]  # target weight of each order that is not filled yet
 
 
 def keep_book(
-    view: Market, orders: Floats, *, smoothing: Floats, costs: Costs, previous: Floats | None = None
+    view: Market,
+    orders: Floats,
+    *,
+    smoothing: Floats,
+    costs: Costs,
+    previous: Floats | None = None,
+    waiting: Floats | None = None,
 ) -> Accounts:
     """Execute the orders session by session.
 
     ``orders`` (T, N) are the target weights that the execution of a row is to reach, NaN where there is no new order:
     an unfilled one waits until its ticker is tradable, is replaced by the next, and is cancelled by a quote that came
     too late. ``smoothing`` (T, N) is ``a`` in ``w = a w_held + (1 - a) target``; w_held is the weight as prices have
-    moved it. ``previous`` (N,) is held before the first row. All of a row's orders are netted before ``costs`` are
-    charged on |change|. Raises ValueError if the equity is wiped out.
+    moved it. ``previous`` (N,) is held before the first row, ``waiting`` (N,) on order, NaN where nothing is. All of a
+    row's orders are netted before ``costs`` are charged on |change|. Raises ValueError if the equity is wiped out.
     """
     sessions, tickers = orders.shape
     change, weight, pnl = (np.zeros((sessions, tickers)) for _ in range(3))
     rates = costs.rates(view.tickers)
     held = np.zeros(tickers) if previous is None else previous.astype(np.float64)
-    order = np.full(tickers, np.nan)
+    order = np.full(tickers, np.nan) if waiting is None else waiting
     for t in range(sessions):
         order = np.where(np.isnan(orders[t]), order, orders[t])
         gap = np.where(view.tradable[t], order, np.nan) - held
@@ -62,17 +70,17 @@ def keep_book(
         if equity <= 0:
             raise ValueError(f"all equity is lost on {view.dates[t]}: check the panel's prices and the caps")
         held = weight[t] * view.growth[t] / equity
-    return Accounts(change=change, weight=weight, pnl=pnl, cost=rates * np.abs(change), ending=held)
+    return Accounts(change=change, weight=weight, pnl=pnl, cost=rates * np.abs(change), ending=held, waiting=order)
 
 
-def account_tables(view: Market, accounts: Accounts, *, strategy: str, year: int) -> Simulation:
-    """Return the accounts as tables; only tickers that are held or traded get a row."""
+def account_tables(view: Market, accounts: Accounts, *, strategy: str) -> Simulation:
+    """Return the accounts as tables; only tickers that are held or traded get a row. A session belongs to its own year."""
     gross, cost = accounts.pnl.sum(axis=1), accounts.cost.sum(axis=1)
     daily = pl.DataFrame(
         {
             "date": view.dates,
             "strategy": [strategy] * len(view.dates),
-            "year": pl.Series([year] * len(view.dates), dtype=pl.Int32),
+            "year": pl.Series(view.dates.astype("datetime64[Y]").astype(np.int64) + 1970, dtype=pl.Int32),
             "gross_return": gross,
             "cost": cost,
             "net_return": gross - cost,
@@ -85,14 +93,15 @@ def account_tables(view: Market, accounts: Accounts, *, strategy: str, year: int
     positions = _long(view, strategy, weight != 0, weight=weight, pnl=accounts.pnl)
     trades = _long(view, strategy, change != 0, weight_change=change, price=view.price, cost=accounts.cost)
     ending = {view.tickers[i]: float(accounts.ending[i]) for i in np.flatnonzero(accounts.ending)}
-    return Simulation(daily=daily, positions=positions, trades=trades, ending=ending)
+    waiting = {view.tickers[i]: float(accounts.waiting[i]) for i in np.flatnonzero(np.isfinite(accounts.waiting))}
+    return Simulation(daily=daily, positions=positions, trades=trades, ending=ending, waiting=waiting)
 
 
 def reconcile(simulation: Simulation) -> float:
     """Return the largest absolute error of the accounting identities, recomputed from the tables alone (NaN: undefined).
 
-    In units of the year's starting equity: (1) per ticker, what is held today is what was held, plus its P&L, plus what
-    was traded; (2) per session, the change of equity is the P&L less the cost; (3) over the year, cash spent on trades
+    In units of the starting equity: (1) per ticker, what is held today is what was held, plus its P&L, plus what
+    was traded; (2) per session, the change of equity is the P&L less the cost; (3) over all sessions, cash spent on trades
     and costs, plus the value of what is held, equals the change of equity; (4) turnover, exposures and costs of the
     daily table are the sums of the rows. The first session's holdings before its trades come from the previous book.
     """
@@ -112,7 +121,7 @@ def reconcile(simulation: Simulation) -> float:
     by_ticker = [opening[1:] - closing[:-1], closing[-1] - ending]
     by_day = np.diff(equity) - (earned.sum(axis=1) - paid.sum(axis=1))
     cash = (equity[0] - opening[0].sum()) - traded.sum() - paid.sum()
-    over_year = (cash + ending.sum()) - equity[-1]
+    overall = (cash + ending.sum()) - equity[-1]
     columns = {
         "turnover": np.abs(change).sum(axis=1),
         "cost": cost.sum(axis=1),
@@ -121,7 +130,7 @@ def reconcile(simulation: Simulation) -> float:
         "net_exposure": weight.sum(axis=1),
     }
     sums = [daily[name].to_numpy() - total for name, total in columns.items()]
-    errors = [*by_ticker, by_day, over_year, *sums]
+    errors = [*by_ticker, by_day, overall, *sums]
     return float(np.max([np.abs(error).max(initial=0.0) for error in errors]))  # NaN stays NaN, unlike in max()
 
 

@@ -4,10 +4,9 @@ import polars as pl
 
 from forecast_assets.core.backtest.costs import average_bps, charge
 from forecast_assets.core.evaluation.significance import Interval, bootstrap_interval, sharpes
-from forecast_assets.core.scores.trading import Floats, sessions_per_year
+from forecast_assets.core.scores.trading import TARGET_VOLATILITY, Floats, sessions_per_year
 from forecast_assets.core.specs import CostBps
 
-TARGET_VOLATILITY = 0.10
 HEDGE_WINDOW_SESSIONS = 252
 HEDGE_MIN_SESSIONS = 63
 

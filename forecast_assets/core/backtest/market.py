@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.scores.trading import Floats
+from forecast_assets.core.scores.trading import EPS, Floats
 
 Bools = NDArray[np.bool_]
 
-MEMORY_DAYS = 60  # calendar days read before the first session, for the last close of a ticker without a quote on it
+BETA_SESSIONS, BETA_MIN_SESSIONS = 252, 63
+BETA_SHRINKAGE = 1 / 3  # towards one (Blume 1971)
+BETA_MAX_RETURN = 0.25  # a jump counts as this: one error in the data is no beta
+MEMORY_SESSIONS = BETA_SESSIONS + 1  # read before the first session: for betas, and the last close of a shut ticker
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,13 @@ class Market:
     quoted: Bools  # (T, N)
     tradable: Bools  # (T, N) quoted, and an order from before a hole has not been cancelled
     ended: Bools  # (T, N) the ticker is no longer listed: what is left is sold at the last price
+    close: Floats  # (T, N) last close, NaN before the first
+    segment: NDArray[np.int64]  # (T, N) of the calendar panel, -1 where it has no row
+    beta: Floats  # (T, N) to the ticker's region, from sessions before this one alone; see ``past_betas``
 
     def rows(self, first: int | None, end: int | None) -> "Market":
         """Return the sessions from row ``first`` up to, not including, row ``end``."""
-        matrices = ("dates", "price", "growth", "quoted", "tradable", "ended")
+        matrices = ("dates", "price", "growth", "quoted", "tradable", "ended", "close", "segment", "beta")
         return replace(self, **{name: getattr(self, name)[first:end] for name in matrices})
 
     def columns_of(self, tickers: Sequence[str]) -> NDArray[np.intp]:
@@ -39,6 +45,11 @@ class Market:
         if missing := sorted(set(tickers) - set(self.tickers)):
             raise ValueError(f"calendar_panel: {len(missing)} tickers have no row: {missing[:5]}")
         return np.searchsorted(np.array(self.tickers), np.asarray(tickers, dtype=np.str_))
+
+    def cells(self, decisions: pl.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return row and column of each decision (date, ticker), all of which lie on the grid's sessions."""
+        dates = decisions["date"].to_numpy().astype("datetime64[D]")
+        return np.searchsorted(self.dates, dates), self.columns_of(decisions["ticker"].to_list())
 
 
 def market(
@@ -61,9 +72,9 @@ def market(
     union, last_quote, region = _whole_panel(calendar_panel, wanted)
     stop = np.searchsorted(union, np.datetime64(last, "D"), side="right")
     start = np.searchsorted(union, np.datetime64(first, "D"))
-    begin = np.searchsorted(union, np.datetime64(first - dt.timedelta(days=MEMORY_DAYS), "D"))
+    begin = max(0, int(start) - MEMORY_SESSIONS)
     grid = union[begin : stop + 1]  # memory, the sessions themselves, and one more to mark the last of them
-    price, close, quoted, tradable = _matrices(calendar_panel, wanted, grid, execution, max_wait_sessions)
+    price, close, quoted, tradable, segment = _matrices(calendar_panel, wanted, grid, execution, max_wait_sessions)
     keep = slice(start - begin, stop - begin)
     at_panel_end = stop == len(union)  # then the last row runs to its own close
     after = np.concatenate([price[1:], close[-1:]]) if at_panel_end else price[1:]
@@ -81,7 +92,41 @@ def market(
         quoted=quoted[keep],
         tradable=tradable[keep],
         ended=ended,
+        close=close[keep],
+        segment=segment[keep],
+        beta=past_betas(close, quoted, region)[keep],
     )
+
+
+def past_betas(close: Floats, quoted: Bools, region: NDArray[np.intp]) -> Floats:
+    """Return each ticker's beta to the equal-weight return of its region as of the session before, (T, N).
+
+    The slope of its close-to-close returns over the ``BETA_SESSIONS`` sessions before the row, on those it was quoted,
+    shrunk towards one; 1 under ``BETA_MIN_SESSIONS`` of them. ``close`` (T, N) carried forward, ``region`` (N,) codes.
+    """
+    counted = quoted.copy()
+    counted[1:] &= np.isfinite(close[:-1])
+    counted[:1] = False
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moved = np.log(close[1:] / close[:-1])
+    own = np.zeros_like(close)
+    own[1:] = np.clip(np.where(counted[1:], moved, 0.0), -BETA_MAX_RETURN, BETA_MAX_RETURN)
+    member = np.eye(int(region.max(initial=0)) + 1)[region]  # (N, R)
+    mean = (own @ member) / np.maximum(counted @ member, 1.0)  # (T, R)
+    market = np.where(counted, mean[:, region], 0.0)
+    count, x, y, xx, xy = (_before(of) for of in (counted.astype(np.float64), market, own, market**2, market * own))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = xx - x * x / count
+        slope = (xy - x * y / count) / spread
+    known = (count >= BETA_MIN_SESSIONS) & (spread > EPS)
+    return np.where(known, BETA_SHRINKAGE + (1.0 - BETA_SHRINKAGE) * np.where(known, slope, 0.0), 1.0)
+
+
+def _before(values: Floats) -> Floats:
+    """Return the sum of the ``BETA_SESSIONS`` rows before each row, (T, N)."""
+    total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    row = np.arange(len(values))
+    return np.asarray(total[row] - total[np.maximum(row - BETA_SESSIONS, 0)])
 
 
 def _whole_panel(
@@ -109,8 +154,8 @@ def _matrices(
     grid: NDArray[np.datetime64],
     execution: Literal["next_open", "same_close"],
     max_wait_sessions: int,
-) -> tuple[Floats, Floats, Bools, Bools]:
-    """Return (price, close carried forward, quoted, tradable), each (T, N) over ``grid``."""
+) -> tuple[Floats, Floats, Bools, Bools, NDArray[np.int64]]:
+    """Return (price, close carried forward, quoted, tradable, segment), each (T, N) over ``grid``."""
     rows = calendar_panel.filter(
         pl.col("date").is_between(pl.lit(grid[0]), pl.lit(grid[-1])) & pl.col("ticker").is_in(tickers)
     ).select("date", "ticker", "open", "close", "is_missing", "segment")
@@ -127,7 +172,7 @@ def _matrices(
     quoted = ~filled & np.isfinite(at_execution)
     carried = _forward_fill(np.where(filled, np.nan, raw_close))
     price = np.where(quoted, at_execution, carried)
-    return price, carried, quoted, _not_cancelled(quoted, filled, segment, max_wait_sessions)
+    return price, carried, quoted, _not_cancelled(quoted, filled, segment, max_wait_sessions), segment
 
 
 def _forward_fill(values: Floats) -> Floats:

@@ -14,12 +14,14 @@ def strategy_metrics(daily: pl.DataFrame, *, market: pl.DataFrame | None, spec: 
     ``market``: daily table of the equal-weight book, for the past-only beta hedge (None: hedged_sharpe is null), whose
     changes pay ``spec.cost_bps``. Columns: strategy, year, sessions, annual_return (net, compound),
     annual_volatility, sharpe (net) with its bootstrap interval sharpe_low, sharpe_high, gross_sharpe, hedged_sharpe,
-    max_drawdown, hit_ratio, turnover, gross_exposure, net_exposure (daily means), break_even_cost_bps.
+    max_drawdown, hit_ratio, turnover, gross_exposure, net_exposure (daily means), break_even_cost_bps, beta (of the net
+    returns to the equal-weight book's gross ones, within the rows).
     """
     rows = []
     for (strategy,), series in daily.sort("strategy", "date").group_by("strategy", maintain_order=True):
         per_year = trading.sessions_per_year(series["date"].to_numpy())
         hedged = None if market is None else beta_hedge(series, market, cost_bps=spec.cost_bps)["net_return"]
+        series = _beside(series, market)
         series = series.with_columns(hedged=pl.lit(None, dtype=pl.Float64) if hedged is None else hedged)
         years = [(int(key[0]), part) for key, part in series.group_by("year", maintain_order=True)]
         for year, part in [*years, (None, series)]:
@@ -45,4 +47,13 @@ def _scores(part: pl.DataFrame, *, per_year: float, spec: BacktestSpec) -> dict[
         "hit_ratio": trading.hit_ratio(net),
         **{name: float(part[name].to_numpy().mean()) for name in ("turnover", "gross_exposure", "net_exposure")},
         "break_even_cost_bps": trading.break_even_cost_bps(gross, turnover),
+        "beta": trading.beta(net, part["market"].to_numpy()) if part["market"].null_count() == 0 else float("nan"),
     }
+
+
+def _beside(series: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the rows with the market's gross return, null without a market."""
+    if market is None:
+        return series.with_columns(market=pl.lit(None, dtype=pl.Float64))
+    gross = market.select("date", market="gross_return")
+    return series.join(gross, on="date", how="left", maintain_order="left")

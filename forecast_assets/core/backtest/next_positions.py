@@ -1,11 +1,12 @@
 """Target positions: the book to hold after the next open by the simulation's rules, computed the night before."""
 
 import datetime as dt
-from collections.abc import Mapping
 
 import polars as pl
 
-from forecast_assets.core.backtest.simulate import simulate
+from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.market import market
+from forecast_assets.core.backtest.simulate import trade_forecasts
 from forecast_assets.core.specs import BacktestSpec
 
 POSITIONS_SCHEMA: dict[str, pl.DataType] = {
@@ -18,41 +19,37 @@ LONGEST_CLOSURE_SESSIONS = 10  # an exchange shut for more union sessions (Tokyo
 
 
 def target_positions(
-    forecasts: pl.DataFrame,
-    calendar_panel: pl.DataFrame,
-    *,
-    until: dt.date,
-    year: int,
-    spec: BacktestSpec,
-    unconditional_mean: float,
-    previous_book: Mapping[str, float] | None = None,
+    decisions: pl.DataFrame, calendar_panel: pl.DataFrame, *, until: dt.date, spec: BacktestSpec
 ) -> pl.DataFrame:
     """Return the book to hold after the open that follows ``until``, from data up to the close of that day.
 
-    Arguments as of ``simulate``; forecasts and rows after ``until`` are not read. One row per ticker that is held or
-    traded, sorted: ``weight_now`` as prices have moved it up to the last close, ``weight_target`` after the trade.
-    It is ``simulate`` itself, run one session beyond the panel, on which every listed ticker opens at its last close. A
+    ``decisions``: as ``trade_forecasts`` takes them, of the years up to the night, those of the nights among them;
+    decisions and rows after ``until`` are not read. One row per ticker that is held or traded, sorted: ``weight_now`` as
+    prices have moved it up to the last close, ``weight_target`` after the trade.
+    It is the simulation itself, run one session beyond the panel, on which every listed ticker opens at its last close. A
     ticker whose exchange turns out to be shut keeps its ``weight_now`` and the order waits; where the open differs from
     the last close, smoothing (a ``w_held``) shifts a weight by ``a`` times what the price moved it. A ticker that
-    ``next_open`` leaves out is sold at its last price, as in ``simulate``. With ``execution`` same_close the trades are
+    ``next_open`` leaves out is sold at its last price, as in the simulation. With ``execution`` same_close the trades are
     those of the last close itself.
     """
     past = calendar_panel.filter(pl.col("date") <= until)
     opens = spec.execution == "next_open"
     following = until + dt.timedelta(days=1)
-    seen = pl.concat([past, next_open(past, date=following, max_wait_sessions=spec.max_wait_sessions)])
-    simulation = simulate(
-        forecasts.filter(pl.col("date") <= until),
-        seen if opens else past,
-        year=year,
-        spec=spec,
-        unconditional_mean=unconditional_mean,
-        previous_book=previous_book,
-        through=following if opens else until,
+    if opens:
+        past = pl.concat([past, next_open(past, date=following, max_wait_sessions=spec.max_wait_sessions)])
+    known = decisions.filter(pl.col("date") <= until)
+    view = market(
+        past,
+        tickers=known["ticker"].unique().to_list(),
+        first=known.select(pl.col("date").min()).item(),
+        last=following if opens else until,
+        execution=spec.execution,
+        max_wait_sessions=spec.max_wait_sessions,
     )
+    simulation = trade_forecasts(known, view, strategy="next", spec=spec, costs=Costs.of(spec.cost_bps, calendar_panel))
     last = simulation.daily["date"][-1]
     held, traded = (table.filter(pl.col("date") == last) for table in (simulation.positions, simulation.trades))
-    quotes = seen.filter(~pl.col("is_missing")).sort("date").group_by("ticker")
+    quotes = past.filter(~pl.col("is_missing")).sort("date").group_by("ticker")
     return (
         held.select("ticker", weight_target="weight")
         .join(traded.select("ticker", trade="weight_change", expected_cost="cost"), "ticker", "full", coalesce=True)

@@ -71,6 +71,30 @@ def bootstrap_interval(
     return Interval(estimate, float(low), float(high))
 
 
+def bootstrap_intervals(
+    series: ArrayLike, statistics: Callable[[Floats], Floats], *, samples: int, seed: int, level: float = 0.95
+) -> list[Interval]:
+    """Return ``bootstrap_interval`` of several statistics (K,) of the same table, on the same resamples.
+
+    NaN where the estimate of a statistic is undefined.
+    """
+    from arch.bootstrap import StationaryBootstrap
+
+    values = _table(series)
+    estimate = np.asarray(statistics(values), dtype=np.float64)
+    resampled = StationaryBootstrap(optimal_block(values), values, seed=np.random.default_rng(seed))
+    draws = resampled.apply(statistics, samples)  # (samples, K)
+    found = []
+    for k, value in enumerate(estimate):
+        known = draws[np.isfinite(draws[:, k]), k]
+        if not np.isfinite(value) or not known.size:
+            found.append(Interval(NAN, NAN, NAN))
+            continue
+        low, high = np.quantile(known, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+        found.append(Interval(float(value), float(low), float(high)))
+    return found
+
+
 def sharpe_interval(returns: ArrayLike, *, sessions_per_year: float, samples: int, seed: int) -> Interval:
     """Return the annualised Sharpe ratio of (T,) daily returns with its 95 % interval; undefined for a zero position."""
     per_year = sessions_per_year

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.core.backtest.robustness import capacity, cost_curve, delayed, universe_halves
-from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT
+from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT, LATE, VOLATILITY_SORT
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.multiple_testing import confidence_set, superior_ability
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe, expected_max_sharpe
@@ -20,8 +20,7 @@ from forecast_assets.core.report.verdicts import verdict
 from forecast_assets.core.scores.trading import sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec, VerdictSpec
 
-LATE = "/late"  # suffix of the variant that trades one session later than the rules say
-NOT_CHOSEN = (EQUAL_WEIGHT, "random_walk")  # benchmarks that are not candidates for selection
+NOT_CHOSEN = (EQUAL_WEIGHT, "random_walk", VOLATILITY_SORT)  # benchmarks that are not candidates for selection
 SESSIONS_PER_BLOCK = 20
 CONFIDENCE = 0.95
 OVERFITTING_LIMIT = 0.05
@@ -31,11 +30,10 @@ OVERFITTING_LIMIT = 0.05
 class Books:
     """The simulated books: tables of all years, one below the other."""
 
-    joined: pl.DataFrame  # daily table of the strategies, changes of year charged
-    daily: pl.DataFrame  # the same with every year from cash, as the variants are
-    variants: pl.DataFrame  # daily table of single fits and of the late book; every year from cash
-    positions: pl.DataFrame
-    trades: pl.DataFrame
+    joined: pl.DataFrame  # daily table of the strategies over all years
+    variants: pl.DataFrame  # the same of single fits and of the late book
+    positions: pl.DataFrame  # of the report's subject
+    trades: pl.DataFrame  # of the report's subject
     liquid: pl.DataFrame  # as from ``robustness.liquidity``, of the days and tickers that traded
 
 
@@ -65,9 +63,9 @@ def evidence(
 def candidate_returns(books: Books) -> tuple[list[str], np.ndarray, pl.Series]:
     """Return names, net returns (T, K) and sessions (T,) of the strategies and single fits that could have been selected.
 
-    Every year starts from cash. A candidate without a return on each session is left out.
+    A candidate without a return on each session is left out.
     """
-    everything = pl.concat([books.daily, books.variants]).filter(
+    everything = pl.concat([books.joined, books.variants]).filter(
         ~pl.col("strategy").is_in(NOT_CHOSEN) & ~pl.col("strategy").str.ends_with(LATE)
     )
     names = sorted(everything["strategy"].unique().to_list())
@@ -135,16 +133,16 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
 
 def robustness(books: Books, *, model: str) -> dict[str, Any]:
     """Return the book at other costs, sizes and delays, and by halves of the universe."""
-    joined, daily, positions, trades = (
+    joined, positions, trades = (
         table.filter(pl.col("strategy") == model).sort("date")
-        for table in (books.joined, books.daily, books.positions, books.trades)
+        for table in (books.joined, books.positions, books.trades)
     )
     late = books.variants.filter(pl.col("strategy") == model + LATE).sort("date")
     return {
         "costs": cost_curve(joined),
         "capacity": capacity(joined, trades, books.liquid),
-        "delay": delayed(daily, late) if late.height else None,
-        "halves": universe_halves(daily, positions, trades),
+        "delay": delayed(joined, late) if late.height else None,
+        "halves": universe_halves(joined, positions, trades),
     }
 
 

@@ -27,7 +27,7 @@ from forecast_assets.core.report.figure_style import (
 from forecast_assets.core.report.formats import points, session_count
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.scores.quantile import pit
-from forecast_assets.core.scores.trading import Floats, drawdown
+from forecast_assets.core.scores.trading import Floats, drawdown, sessions_per_year
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,6 +63,25 @@ def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figur
     """Draw the fall of the net equity from its running peak."""
     figure, (plot,) = canvas("Drawdown, net of costs", height=3.0, panels=1)
     ends = _strategy_lines(plot, daily, strategies, height=drawdown, widths=(1.6, 1.0))
+    plot.yaxis.set_major_formatter(lambda value, _: percent(value))
+    year_axis(plot)
+    label_ends(plot, ends, colour=colours(strategies))
+    return figure
+
+
+def rolling_volatility(daily: pl.DataFrame, *, strategies: Sequence[str], target: float, sessions: int) -> "Figure":
+    """Draw the annual volatility of net returns over the last ``sessions``, beside the target that it is to be held at."""
+    figure, (plot,) = canvas(f"Volatility over {sessions} sessions, net of costs", height=3.2, panels=1)
+    dates = daily["date"].unique().sort().to_numpy()
+    per_year = sessions_per_year(dates)
+
+    def volatility(net: Floats) -> Floats:
+        rolling = pl.Series(net).rolling_std(sessions) * per_year**0.5
+        return np.asarray(rolling.to_numpy(), dtype=np.float64)
+
+    ends = _strategy_lines(plot, daily, strategies, height=volatility, widths=(2.0, 1.2))
+    plot.axhline(target, color=MUTED, linewidth=1.0, linestyle="--")
+    plot.set_ylim(bottom=0.0)
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
     label_ends(plot, ends, colour=colours(strategies))

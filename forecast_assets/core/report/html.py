@@ -7,7 +7,7 @@ from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent
 from forecast_assets.core.report.titles import NOTE, listed, title
 
-SECTIONS = ("equity", "drawdown", "yearly", "pinball", "coverage", "pit", "fan", "importance", "training")
+SECTIONS = ("equity", "risk", "drawdown", "yearly", "pinball", "coverage", "pit", "fan", "importance", "training")
 """Where a figure goes: the part of its name before the colon, so "fan:BMW.DE" and "fan:AAPL" stand side by side."""
 
 ABLATION_SECTIONS = ("steps", "yearly", "matrix")

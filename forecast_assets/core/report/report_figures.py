@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from forecast_assets.core.backtest.risk_scores import ROLLING_SESSIONS
+from forecast_assets.core.backtest.strategies import (
+    EQUAL_RISK,
+    EQUAL_WEIGHT,
+    MODEL,
+    MOMENTUM,
+    VOLATILITY_SORT,
+    risk_strategies,
+)
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.report import figures as draw
 from forecast_assets.core.report.titles import title
 
@@ -13,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PREFERRED_TICKER = "BMW.DE"
+DRAWN = (MLP_BASELINE, f"{EQUAL_RISK}_{MODEL}", VOLATILITY_SORT, MOMENTUM, EQUAL_WEIGHT)
+"""Strategies that are drawn beside the report's subject; the others stand in its tables."""
 
 
 def backtest_figures(
@@ -29,7 +41,8 @@ def backtest_figures(
     the calendar panel; ``curves``: training curves (fit, epoch, train_loss, validation_pinball) or None.
     """
     model = summary["model"]
-    strategies = [row["strategy"] for row in summary["strategies"]]
+    have = {row["strategy"] for row in summary["strategies"]}
+    strategies = [name for name in (model, *DRAWN) if name in have]
     total = pl.DataFrame(summary["forecasts"], infer_schema_length=None).rename(
         {"pinball_ratio": "ratio", "pinball_ratio_low": "low", "pinball_ratio_high": "high"}
     )
@@ -42,6 +55,10 @@ def backtest_figures(
         "coverage": draw.coverage_by_year(yearly, model=model),
         "pit": draw.pit_histograms(forecasts, model=model),
     }
+    if books := [name for name in (*risk_strategies(), EQUAL_WEIGHT) if name in have]:
+        figures["risk"] = draw.rolling_volatility(
+            daily, strategies=books, target=summary["target_volatility"], sessions=ROLLING_SESSIONS
+        )
     if models:
         figures["pinball"] = draw.pinball_ratios(total, models=models, baseline=summary["baseline"])
     ticker, date = fan_subject(forecasts, model=model)

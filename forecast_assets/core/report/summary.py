@@ -9,7 +9,8 @@ import polars as pl
 
 from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.backtest.metrics import strategy_metrics
-from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT
+from forecast_assets.core.backtest.risk_scores import risk_scores
+from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT, risk_strategies
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
@@ -21,7 +22,7 @@ from forecast_assets.core.report.verdicts import (
     return_difference_verdicts,
     sharpe_verdict,
 )
-from forecast_assets.core.scores.trading import annual_mean, sessions_per_year
+from forecast_assets.core.scores.trading import TARGET_VOLATILITY, annual_mean, sessions_per_year
 from forecast_assets.core.specs import BacktestSpec
 
 FACTS = (
@@ -100,6 +101,8 @@ def summarise(
         "last_decision": tested.max(),
         "verdicts": verdicts,
         "strategies": _first(total.join(_annual_means(daily), on="strategy"), "strategy", model),
+        "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
+        "target_volatility": TARGET_VOLATILITY,
         "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
         "forecasts": _first(_with_intervals(metrics, losses, baseline=baseline, spec=spec), "model", model),
         "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
@@ -182,8 +185,14 @@ def _simulation_sentence(spec: BacktestSpec) -> str:
         f"Decided at the close, executed {execution}; {cost_in_words(spec.cost_bps)} of each trade's value on each side, "
         f"after netting; {spec.kelly_fraction:g} x Kelly on the {spec.horizon_sessions}-session forecast, in as many "
         f"tranches; smoothing {spec.smoothing:g}; at most {100 * spec.name_cap:g} % a ticker and {spec.gross_cap:g} x "
-        f"gross; {spec.book} book."
+        f"gross; {spec.book} book{_neutrality(spec)}."
     )
+
+
+def _neutrality(spec: BacktestSpec) -> str:
+    if spec.book != "neutral":
+        return ""
+    return ", without net position, forecast scale or past beta in any region; a location without a view is no edge"
 
 
 def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> list[str]:

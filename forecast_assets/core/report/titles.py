@@ -18,11 +18,16 @@ TITLES = {key: model.title for key, model in MODELS.items()} | {
     "momentum": "20-session momentum",
     "momentum20": "20-session momentum",
     "equal_weight": "Equal weight",
+    "volatility_sort": "Volatility sort (no view on returns)",
+    "equal_risk_ensemble": "Equal risk by the ensemble's sigma",
+    "equal_risk_harx": "Equal risk by HAR-X's sigma",
+    "equal_risk_ewma": "Equal risk by EWMA's sigma",
+    "equal_risk_b0_mlp": "Equal risk by the MLP baseline's sigma",
 }
 
 VARIANTS = {
     "_naive": "traded daily without smoothing",
-    "_directional": "unhedged",
+    "_directional": "not neutral",
     "/late": "one session later",
 }
 """Suffix of a strategy -> how it differs from the model's own."""

@@ -21,7 +21,7 @@ COVERAGE_95_RANGE = (0.92, 0.98)  # the criterion for the 95 % band, applied to 
 RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "naive": ("ensemble", "b0_mlp_naive", "the baseline traded daily without smoothing"),
     "same rule": ("ensemble", "b0_mlp", "both sized alike"),
-    "directional": ("ensemble_directional", "b0_mlp_directional", "both unhedged (not neutral within regions)"),
+    "directional": ("ensemble_directional", "b0_mlp_directional", "neither book neutral"),
     "hedged": ("ensemble", "b0_mlp", "both beta-hedged (betas of past sessions only)"),
 }
 """Versions of the comparison, fixed in advance: the ensemble's strategy, the MLP baseline's, and how both are traded."""

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+TARGET_VOLATILITY = 0.10  # annual: of books that are compared at equal volatility, or held at one
 EPS = 1e-12  # a daily volatility (or turnover) below this is rounding noise around zero
 
 
@@ -48,6 +49,14 @@ def sharpe(returns: ArrayLike, *, sessions_per_year: float) -> float:
     if series.size < 2 or (deviation := series.std(ddof=1)) < EPS:
         return float("nan")
     return float(series.mean() / deviation * np.sqrt(sessions_per_year))
+
+
+def beta(returns: ArrayLike, market: ArrayLike) -> float:
+    """Return the regression slope of (T,) returns on a market's; NaN under 2 sessions or where the market never moves."""
+    own, other = _series(returns), _series(market)
+    if own.size < 2 or other.std(ddof=1) < EPS:
+        return float("nan")
+    return float(np.cov(own, other)[0, 1] / other.var(ddof=1))
 
 
 def drawdown(returns: ArrayLike) -> Floats:

@@ -1,12 +1,16 @@
 """The simulation's rules once more, as plain loops over dictionaries: the oracle of the vectorised one."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.core.backtest.sizing import ALTERNATIONS, ROUNDING
 from forecast_assets.core.specs import BacktestSpec
+
+BETA_SESSIONS, BETA_MIN_SESSIONS, BETA_MAX_RETURN = 252, 63, 0.25
 
 Book = dict[str, float]
 
@@ -25,9 +29,9 @@ class Day:
 class NaiveSimulation:
     """One row at a time, one name at a time."""
 
-    def __init__(self, forecasts: pl.DataFrame, panel: pl.DataFrame, spec: BacktestSpec, *, unconditional_mean: float):
+    def __init__(self, forecasts: pl.DataFrame, raw: pl.DataFrame, panel: pl.DataFrame, spec: BacktestSpec):
         self.spec = spec
-        self.unconditional_mean = unconditional_mean
+        self.scale = {(row["ticker"], row["date"]): row["sigma"] for row in raw.iter_rows(named=True)}
         self.rows = {(row["ticker"], row["date"]): row for row in panel.iter_rows(named=True)}
         self.union = sorted({date for (_, date), row in self.rows.items() if not row["is_missing"]})
         self.tickers = sorted(set(forecasts["ticker"]))
@@ -43,6 +47,7 @@ class NaiveSimulation:
         test = sorted(date for (_, date), row in self.forecast.items() if row["split"] == "test")
         self.grid = [date for date in self.union if decided[0] <= date <= test[-1]]
         self.first_test = test[0]
+        self.moves: dict[tuple[str, int], float | None] = {}
         self.targets = self._targets(decided)
 
     def run(self) -> list[Day]:
@@ -55,57 +60,103 @@ class NaiveSimulation:
         )
 
     def _targets(self, decided: list[dt.date]) -> dict[dt.date, Book]:
-        books: list[Book] = []
+        books: list[tuple[int, Book]] = []
         targets = {}
-        last: dict[str, tuple[int, float]] = {}
+        last: dict[str, tuple[int, dt.date | None]] = {}
+        h = self.spec.horizon_sessions
         for number, date in enumerate(decided):
             for ticker in self.tickers:
                 if (ticker, date) in self.forecast:
-                    last[ticker] = (number, self._size(ticker, self.forecast[ticker, date]))
+                    last[ticker] = (number, date)
                 elif self._quoted(ticker, date):
-                    last[ticker] = (number, 0.0)
-            book = {}
-            for ticker in self.tickers:
-                when, size = last.get(ticker, (-(10**6), 0.0))
-                book[ticker] = size if number - when <= self.spec.max_wait_sessions else 0.0
-            books.append(self._capped(book))
-            h = self.spec.horizon_sessions
-            targets[date] = {t: sum(b[t] for b in books[-h:]) / h for t in self.tickers}
+                    last[ticker] = (number, None)
+            standing = {
+                ticker: when
+                for ticker, (then, when) in last.items()
+                if when is not None and number - then <= self.spec.max_wait_sessions
+            }
+            session = self.union.index(date)
+            if books and session - books[-1][0] > h:
+                books = []  # every tranche has expired
+            books.append((session, self._book(standing, session)))
+            in_force = [book for _, book in books[-h:]]
+            targets[date] = {t: sum(b[t] for b in in_force) / len(in_force) for t in self.tickers}
         return targets
 
-    def _size(self, ticker: str, row: dict[str, float]) -> float:
+    def _book(self, standing: dict[str, dt.date], session: int) -> Book:
+        """The book decided on a session from the forecasts that stand, each made on a date."""
         spec = self.spec
-        edge = row["mean"] + row["sigma"] ** 2 / 2 - self.unconditional_mean
-        if abs(edge) <= 2 * self.bps[ticker] / 10_000:
-            return 0.0
-        sigma = max(row["sigma"], spec.sigma_floor * spec.horizon_sessions**0.5)
-        return spec.kelly_fraction * edge / sigma**2
+        forecast = {ticker: self.forecast[ticker, date] for ticker, date in standing.items()}
+        scale = {ticker: self.scale[ticker, date] for ticker, date in standing.items()}
+        floor = spec.sigma_floor * spec.horizon_sessions**0.5
+        variance = {ticker: max(row["sigma"], floor) ** 2 for ticker, row in forecast.items()}
+        edge = {ticker: row["q50"] for ticker, row in forecast.items()}
+        book = dict.fromkeys(self.tickers, 0.0)
+        if spec.book == "directional":
+            traded = [t for t in edge if abs(edge[t]) > 2 * self.bps[t] / 10_000]
+            return self._capped(book | {t: spec.kelly_fraction * edge[t] / variance[t] for t in traded}, [])
+        beta = {ticker: self._beta(ticker, session) for ticker in standing}
+        for tickers in self._by_region(list(standing)):
+            left = residual([edge[t] for t in tickers], [[scale[t] for t in tickers]], [variance[t] for t in tickers])
+            pays = [(t, e) for t, e in zip(tickers, left, strict=True) if abs(e) > 2 * self.bps[t] / 10_000]
+            own = [t for t, _ in pays]
+            exposures = [[of[t] for t in own] for of in (scale, beta)]
+            net = residual([e for _, e in pays], exposures, [variance[t] for t in own])
+            book |= {t: spec.kelly_fraction * e / variance[t] for t, e in zip(own, net, strict=True)}
+        return self._capped(book, [scale, beta])
 
-    def _capped(self, book: Book) -> Book:
+    def _beta(self, ticker: str, session: int) -> float:
+        """The slope on the region's mean return over the sessions before, shrunk by a third towards one."""
+        own, market = [], []
+        for row in range(max(1, session - BETA_SESSIONS), session):
+            if (move := self._move(ticker, row)) is not None:
+                peers = [self._move(t, row) for t in self.tickers if self.region[t] == self.region[ticker]]
+                own.append(move)
+                market.append(np.mean([m for m in peers if m is not None]))
+        if len(own) < BETA_MIN_SESSIONS:
+            return 1.0
+        return 1 / 3 + 2 / 3 * float(np.polyfit(market, own, 1)[0])
+
+    def _move(self, ticker: str, row: int) -> float | None:
+        if (ticker, row) not in self.moves:
+            now, before = self.union[row], self._last_close(ticker, self.union[row - 1])
+            known = self._quoted(ticker, now) and before is not None
+            move = np.log(self.rows[ticker, now]["close"] / before) if known else None
+            self.moves[ticker, row] = None if move is None else float(np.clip(move, -BETA_MAX_RETURN, BETA_MAX_RETURN))
+        return self.moves[ticker, row]
+
+    def _by_region(self, tickers: list[str]) -> list[list[str]]:
+        return [
+            [t for t in tickers if self.region[t] == region] for region in sorted({self.region[t] for t in tickers})
+        ]
+
+    def _capped(self, book: Book, exposures: list[Book]) -> Book:
         spec, neutral = self.spec, self.spec.book == "neutral"
         if neutral:
-            self._demean(book)
+            book = self._neutral(book, exposures)
         gross = sum(abs(weight) for weight in book.values())
         if gross > spec.gross_cap:
             book = {t: weight * spec.gross_cap / gross for t, weight in book.items()}
         for _ in range(ALTERNATIONS if neutral else 1):
+            if max(map(abs, book.values())) <= spec.name_cap:
+                break
             book = {t: max(-spec.name_cap, min(spec.name_cap, weight)) for t, weight in book.items()}
             if neutral:
-                self._demean(book)
-        for region in set(self.region.values()):
-            names = [t for t in self.tickers if self.region[t] == region]
+                book = self._neutral(book, exposures)
+        for names in self._by_region(self.tickers):
             largest = max((abs(book[t]) for t in names), default=0.0)
             if largest > spec.name_cap:
                 for ticker in names:
                     book[ticker] *= spec.name_cap / largest
         return book
 
-    def _demean(self, book: Book) -> None:
-        for region in set(self.region.values()):
-            names = [t for t in self.tickers if self.region[t] == region and book[t] != 0]
-            mean = sum(book[t] for t in names) / len(names) if names else 0.0
-            for ticker in names:
-                book[ticker] = 0.0 if abs(book[ticker] - mean) <= ROUNDING else book[ticker] - mean
+    def _neutral(self, book: Book, exposures: list[Book]) -> Book:
+        held = [t for t in self.tickers if book[t] != 0]
+        neutral = dict.fromkeys(self.tickers, 0.0)
+        for names in self._by_region(held):
+            left = residual([book[t] for t in names], [[e[t] for t in names] for e in exposures], [1.0] * len(names))
+            neutral |= {t: 0.0 if abs(w) <= ROUNDING else w for t, w in zip(names, left, strict=True)}
+        return neutral
 
     def _quoted(self, ticker: str, date: dt.date) -> bool:
         row = self.rows.get((ticker, date))
@@ -177,3 +228,13 @@ class NaiveSimulation:
         date = self.union[position] if at_end else self.union[position + 1]
         then = self._last_close(ticker, date) if at_end else self._price(ticker, date)
         return 1.0 if now is None or then is None else then / now
+
+
+def residual(values: Sequence[float], exposures: list[list[float]], variance: list[float]) -> list[float]:
+    """What a weighted regression on a constant and the exposures leaves of the values."""
+    if not values:
+        return []
+    root = np.array(variance) ** -0.5
+    design = np.column_stack([np.ones(len(values)), *exposures])
+    slopes = np.linalg.lstsq(design * root[:, None], np.array(values) * root, rcond=1e-9)[0]
+    return (np.array(values) - design @ slopes).tolist()

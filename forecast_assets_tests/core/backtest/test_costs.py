@@ -10,14 +10,20 @@ from forecast_assets.assets.framework.launchpad import launchpad_config, with_ov
 from forecast_assets.core.backtest.accounting import Simulation, reconcile
 from forecast_assets.core.backtest.comparison import beta_hedge
 from forecast_assets.core.backtest.costs import Costs, average_bps, cost_in_words, require_known
-from forecast_assets.core.backtest.joining import join_years
+from forecast_assets.core.backtest.decisions import forecast_decisions
 from forecast_assets.core.backtest.next_positions import target_positions
-from forecast_assets.core.backtest.simulate import simulate
 from forecast_assets.core.backtest.strategies import equal_weight
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets_tests.core.backtest.tiny_markets import Quote, calendar_panel, forecasts_on, weekdays
+from forecast_assets_tests.core.backtest.tiny_markets import (
+    Quote,
+    benchmark,
+    calendar_panel,
+    forecasts_on,
+    simulate,
+    weekdays,
+)
 
 BY_NAME = {"default": 5.0, "Europe": 8.0, "BMW.DE": 3.0}
 BPS = {"AAPL": 5.0, "BMW.DE": 3.0, "SAP.DE": 8.0}
@@ -30,10 +36,10 @@ SPEC = BacktestSpec(
 )
 
 
-def book(mean: pl.Expr | float = 0.05, *, first: int = 6, last: int = 11, spec: BacktestSpec = SPEC) -> Simulation:
-    own = PANEL.filter(pl.col("date").is_between(DATES[first - 6], DATES[last]))
-    forecasts = forecasts_on(own, mean, first_test=DATES[first])
-    return simulate(forecasts, PANEL, year=2024 + (first > 6), spec=spec, unconditional_mean=0.0)
+def book(mean: pl.Expr | float = 0.05, *, spec: BacktestSpec = SPEC) -> Simulation:
+    own = PANEL.filter(pl.col("date") <= DATES[11])
+    forecasts = forecasts_on(own, mean, first_test=DATES[6])
+    return simulate(forecasts, PANEL, spec=spec)
 
 
 def test_a_ticker_pays_its_own_rate_else_its_regions_else_the_default() -> None:
@@ -51,22 +57,13 @@ def test_every_trade_is_charged_at_the_rate_of_its_ticker_and_the_accounts_recon
 
 
 def test_an_edge_has_to_pay_the_round_trip_of_its_own_ticker() -> None:
-    edge = pl.lit(0.0011 - 0.02**2 / 2)  # 11 bp: more than twice 5 and 3, less than twice 8
+    edge = pl.lit(0.0011)  # 11 bp: more than twice 5 and 3, less than twice 8
     assert set(book(edge).positions["ticker"]) == {"AAPL", "BMW.DE"}
-
-
-def test_the_change_of_year_is_charged_at_the_rates_of_what_is_traded() -> None:
-    long, short = book(), book(-0.05, first=12, last=17)
-    tables = (pl.concat([getattr(long, name), getattr(short, name)]) for name in ("daily", "positions", "trades"))
-    series = join_years(*tables, costs=Costs.of(BY_NAME, PANEL), max_wait_sessions=5)
-    switch = series.row(6, named=True)
-    assert switch["turnover"] == pytest.approx(0.6, abs=1e-3)
-    assert switch["cost"] == pytest.approx(0.2 * (5 + 3 + 8) * 1e-4, abs=1e-6)
 
 
 def test_equal_weight_and_its_hedge_pay_the_average_rate() -> None:
     forecasts = forecasts_on(PANEL, 0.0, first_test=DATES[6])
-    market = equal_weight(forecasts, PANEL, year=2024, spec=SPEC).daily
+    market = benchmark(equal_weight, forecasts, PANEL, spec=SPEC).daily
     assert market["cost"].sum() == pytest.approx((5 + 3 + 8) / 3 * 1e-4)
     assert average_bps(BY_NAME, market) == pytest.approx((5 + 3 + 8) / 3)
     assert average_bps(BY_NAME, market.with_columns(turnover=0.0)) == 5.0
@@ -79,7 +76,8 @@ def test_equal_weight_and_its_hedge_pay_the_average_rate() -> None:
 
 def test_the_next_positions_expect_the_cost_of_each_ticker() -> None:
     forecasts = forecasts_on(PANEL, 0.05, first_test=DATES[6]).filter(pl.col("date") == DATES[-1])
-    positions = target_positions(forecasts, PANEL, until=DATES[-1], year=2024, spec=SPEC, unconditional_mean=0.0)
+    decisions = forecast_decisions(forecasts, horizon_sessions=1, no_skill=(0.0, 0.0))
+    positions = target_positions(decisions, PANEL, until=DATES[-1], spec=SPEC)
     np.testing.assert_allclose(positions["expected_cost"], [0.1 * bps * 1e-4 for bps in BPS.values()])
 
 

@@ -7,13 +7,26 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA, target_positions
-from forecast_assets.core.backtest.simulate import simulate
+from forecast_assets.core.backtest.decisions import forecast_decisions
+from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
+from forecast_assets.core.backtest.next_positions import target_positions as next_book
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.core.backtest.test_simulate import PLAIN, noise
-from forecast_assets_tests.core.backtest.tiny_markets import calendar_panel, forecasts_on, random_panel, weekdays
+from forecast_assets_tests.core.backtest.tiny_markets import (
+    calendar_panel,
+    forecasts_on,
+    random_panel,
+    simulate,
+    weekdays,
+)
 
-MEAN = 0.0005
+
+def target_positions(
+    forecasts: pl.DataFrame, panel: pl.DataFrame, *, until: dt.date, spec: BacktestSpec
+) -> pl.DataFrame:
+    """The plan on forecasts whose no-skill location is zero."""
+    decisions = forecast_decisions(forecasts, horizon_sessions=spec.horizon_sessions, no_skill=(0.0, 0.0))
+    return next_book(decisions, panel, until=until, spec=spec)
 
 
 def opens_at_last_close(panel: pl.DataFrame) -> pl.DataFrame:
@@ -38,13 +51,9 @@ def day_by_day(panel: pl.DataFrame, spec: BacktestSpec, *, seed: int) -> list[fl
     forecasts = forecasts_on(panel, mean, first_test=union[40], horizon=spec.horizon_sessions)
     differences = []
     for today, tomorrow in itertools.pairwise(union[41:]):
-        plan = target_positions(forecasts, panel, until=today, year=2024, spec=spec, unconditional_mean=MEAN)
+        plan = target_positions(forecasts, panel, until=today, spec=spec)
         day_after = simulate(
-            forecasts.filter(pl.col("date") <= tomorrow),
-            panel.filter(pl.col("date") <= tomorrow),
-            year=2024,
-            spec=spec,
-            unconditional_mean=MEAN,
+            forecasts.filter(pl.col("date") <= tomorrow), panel.filter(pl.col("date") <= tomorrow), spec=spec
         )
         planned = held_by_ticker(plan, "weight_target")
         held = held_by_ticker(day_after.positions.filter(pl.col("date") == tomorrow), "weight")
@@ -97,11 +106,9 @@ def test_rows_after_the_day_change_nothing() -> None:
     poisoned = panel.with_columns(
         pl.when(poison).then(float("nan")).otherwise(pl.col(column)).alias(column) for column in ("open", "close")
     )
-    later = forecasts.with_columns(mean=pl.when(poison).then(9.0).otherwise(pl.col("mean")))
+    later = forecasts.with_columns(q50=pl.when(poison).then(9.0).otherwise(pl.col("q50")))
     plans = [
-        target_positions(
-            table, rows, until=until, year=2024, spec=BacktestSpec(horizon_sessions=1), unconditional_mean=0
-        )
+        target_positions(table, rows, until=until, spec=BacktestSpec(horizon_sessions=1))
         for table, rows in ((forecasts, panel), (later, poisoned), (forecasts, panel.filter(~poison)))
     ]
     assert plans[0].height > 4
@@ -116,7 +123,7 @@ def test_a_plan_on_literal_prices() -> None:
     )
     means = pl.when(pl.col("ticker") == "A").then(0.01).otherwise(-0.01)
     forecasts = forecasts_on(panel, means, first_test=dates[1])
-    plan = target_positions(forecasts, panel, until=dates[2], year=2024, spec=PLAIN, unconditional_mean=0.0)
+    plan = target_positions(forecasts, panel, until=dates[2], spec=PLAIN)
     # Held since the open of the third day: 0.1 of A, which then gained 10 %, and -0.1 of B. What the cost of entering
     # shifted by 1e-5 was traded back there, at a cost of 1e-8.
     assert plan.schema == POSITIONS_SCHEMA
@@ -130,7 +137,7 @@ def test_a_plan_on_literal_prices() -> None:
 
 def planned(forecasts: pl.DataFrame, panel: pl.DataFrame, *, until: dt.date, column: str) -> dict[str, float]:
     """A column of the plan by ticker."""
-    plan = target_positions(forecasts, panel, until=until, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    plan = target_positions(forecasts, panel, until=until, spec=PLAIN)
     return held_by_ticker(plan, column)
 
 

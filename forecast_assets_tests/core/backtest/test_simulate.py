@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.backtest.accounting import reconcile
-from forecast_assets.core.backtest.simulate import simulate
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.core.backtest.naive_simulation import NaiveSimulation
 from forecast_assets_tests.core.backtest.tiny_markets import (
@@ -16,6 +15,7 @@ from forecast_assets_tests.core.backtest.tiny_markets import (
     calendar_panel,
     forecasts_on,
     random_panel,
+    simulate,
     weekdays,
 )
 
@@ -49,8 +49,12 @@ def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int) -> None:
     horizon = spec.horizon_sessions
     mean = noise(panel, seed=seed, scale=0.004)
     forecasts = forecasts_on(panel, mean, first_test=first_test, horizon=horizon, gap=gap)
-    oracle = NaiveSimulation(forecasts, panel, spec, unconditional_mean=0.0005).run()
-    simulation = simulate(forecasts, panel, year=2024, spec=spec, unconditional_mean=0.0005)
+    # a scale of its own for each ticker before calibration, and what calibration made of it
+    own = pl.col("ticker").str.slice(1).cast(pl.Float64) / 400 + 0.01
+    raw = forecasts.with_columns(sigma=own)
+    forecasts = forecasts.with_columns(sigma=own * (1.1 if spec.book == "neutral" else 1.0))
+    oracle = NaiveSimulation(forecasts, raw, panel, spec).run()
+    simulation = simulate(forecasts, panel, spec=spec, raw=raw)
     daily = simulation.daily
     assert daily["date"].to_list() == [day.date for day in oracle]
     np.testing.assert_allclose(daily["gross_return"], [day.gross for day in oracle], atol=1e-13)
@@ -66,7 +70,7 @@ def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int) -> None:
 def test_reconcile_notices_a_changed_row() -> None:
     panel = random_panel(seed=3)
     forecasts = forecasts_on(panel, noise(panel, seed=3, scale=0.01), first_test=panel["date"].sort()[300])
-    simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=PLAIN)
     assert reconcile(simulation) < 1e-12
     for table, column in (
         ("daily", "net_return"),
@@ -85,7 +89,7 @@ def test_reconcile_notices_a_changed_row() -> None:
 def test_an_undefined_number_does_not_reconcile(column: str) -> None:
     panel = random_panel(seed=3)
     forecasts = forecasts_on(panel, noise(panel, seed=3, scale=0.01), first_test=panel["date"].sort()[300])
-    simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=PLAIN)
     last = pl.int_range(pl.len()) == len(simulation.daily) - 1
     daily = simulation.daily.with_columns(pl.when(last).then(float("nan")).otherwise(pl.col(column)).alias(column))
     assert np.isnan(reconcile(type(simulation)(**{**simulation.__dict__, "daily": daily})))
@@ -111,9 +115,7 @@ def test_a_signal_that_lives_until_the_next_open_pays_only_at_the_same_close() -
     panel, signal = overnight_panel(seed=0)
     forecasts = forecasts_on(panel, signal, first_test=weekdays(10)[-1])
     optimistic, original = (
-        simulate(
-            forecasts, panel, year=2024, spec=PLAIN.model_copy(update={"execution": execution}), unconditional_mean=0.0
-        ).daily["gross_return"]
+        simulate(forecasts, panel, spec=PLAIN.model_copy(update={"execution": execution})).daily["gross_return"]
         for execution in ("same_close", "next_open")
     )
     assert optimistic.mean() == pytest.approx(20 * 0.1 * 0.01, rel=0.05)
@@ -124,22 +126,16 @@ def test_a_delayed_book_trades_the_same_orders_a_session_later() -> None:
     dates = weekdays(6)
     panel = calendar_panel(dates, {"A": [(100.0, 100.0)] * 6, "Z": [(100.0, 100.0)] * 6})
     first = dates[1]
-    view = pl.when((pl.col("ticker") == "A") & (pl.col("date") >= dates[2])).then(0.01).otherwise(-(0.02**2) / 2)
+    view = pl.when((pl.col("ticker") == "A") & (pl.col("date") >= dates[2])).then(0.01).otherwise(0.0)
     forecasts = forecasts_on(panel, view, first_test=first)
-    traded = [
-        simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0, delay_sessions=delay).trades["date"][
-            0
-        ]
-        for delay in (0, 1, 2)
-    ]
+    traded = [simulate(forecasts, panel, spec=PLAIN, delay_sessions=delay).trades["date"][0] for delay in (0, 1, 2)]
     assert traded == dates[3:6]
 
 
 def test_forecasts_without_an_edge_trade_nothing() -> None:
     panel = random_panel(seed=0)
-    sigma = 0.02
-    forecasts = forecasts_on(panel, 0.003 - sigma**2 / 2, first_test=panel["date"].sort()[300], sigma=sigma)
-    simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.003)
+    forecasts = forecasts_on(panel, 0.003, first_test=panel["date"].sort()[300])
+    simulation = simulate(forecasts, panel, spec=PLAIN, no_skill=None)
     assert simulation.trades.is_empty()
     assert simulation.positions.is_empty()
     assert simulation.ending == {}
@@ -151,8 +147,8 @@ def test_an_edge_that_does_not_pay_the_round_trip_is_left_alone() -> None:
     panel = random_panel(seed=0)
     first_test = panel["date"].sort()[300]
     for edge_bps, trades in ((9.9, False), (10.1, True)):
-        forecasts = forecasts_on(panel, edge_bps * 1e-4 - 0.02**2 / 2, first_test=first_test)
-        simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+        forecasts = forecasts_on(panel, edge_bps * 1e-4, first_test=first_test)
+        simulation = simulate(forecasts, panel, spec=PLAIN)
         assert simulation.trades.is_empty() is not trades
 
 
@@ -162,7 +158,7 @@ def test_shuffled_targets_earn_nothing_before_costs_and_lose_the_costs() -> None
     for seed in range(6):
         forecasts = forecasts_on(panel, noise(panel, seed=seed, scale=0.01), first_test=panel["date"].sort()[300])
         spec = BacktestSpec(horizon_sessions=1, smoothing=0.0)
-        daily = simulate(forecasts, panel, year=2024, spec=spec, unconditional_mean=0.0).daily
+        daily = simulate(forecasts, panel, spec=spec).daily
         gross = daily["gross_return"].to_numpy()
         sharpes.append(gross.mean() / gross.std() * np.sqrt(261))
         np.testing.assert_allclose(daily["net_return"], daily["gross_return"] - 5e-4 * daily["turnover"], atol=1e-15)
@@ -177,10 +173,10 @@ def one_name(quotes: list[Quote], mean: list[float | None], **changes: object) -
     panel = calendar_panel(dates, {"A": quotes, "Z": other})
     by_date = pl.DataFrame({"date": dates, "view": pl.Series(mean, dtype=pl.Float64)})
     wanted = panel.join(by_date, on="date", maintain_order="left").filter(~pl.col("is_missing"))
-    view = pl.when(pl.col("ticker") == "A").then(pl.lit(wanted["view"])).otherwise(-(0.02**2) / 2)
+    view = pl.when(pl.col("ticker") == "A").then(pl.lit(wanted["view"])).otherwise(0.0)
     forecasts = forecasts_on(panel, view, first_test=dates[0])
     spec = PLAIN.model_copy(update=changes)
-    simulation = simulate(forecasts, panel, year=2024, spec=spec, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=spec)
     assert reconcile(simulation) < 1e-12
     return simulation.trades.filter(pl.col("ticker") == "A")
 
@@ -213,18 +209,18 @@ def test_a_hole_that_ends_the_segment_cancels_the_order() -> None:
     dates = weekdays(10)
     quotes: list[Quote] = [(10.0, 10.0), *[None] * 3, *[(11.0, 11.0)] * 6]
     panel = calendar_panel(dates, {"A": quotes, "Z": [(100.0, 100.0)] * 10}, breaks={"A": [4]})
-    mean = pl.when(pl.col("ticker") == "Z").then(-(0.02**2) / 2).when(pl.col("date") == dates[0]).then(0.05)
+    mean = pl.when(pl.col("ticker") == "Z").then(0.0).when(pl.col("date") == dates[0]).then(0.05)
     forecasts = forecasts_on(panel, mean, first_test=dates[0])
-    assert simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0).trades.is_empty()
+    assert simulate(forecasts, panel, spec=PLAIN).trades.is_empty()
 
 
 def test_a_ticker_that_ends_is_sold_at_its_last_close() -> None:
     dates = weekdays(14)
     quotes: list[Quote] = [(10.0, 10.0), (10.0, 10.0), (10.0, 12.0), *[None] * 11]
     panel = calendar_panel(dates, {"A": quotes, "Z": [(100.0, 100.0)] * 14})
-    mean = pl.when(pl.col("ticker") == "A").then(0.05).otherwise(-(0.02**2) / 2)
+    mean = pl.when(pl.col("ticker") == "A").then(0.05).otherwise(0.0)
     forecasts = forecasts_on(panel, mean, first_test=dates[0])
-    simulation = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=PLAIN)
     sale = simulation.trades.row(-1, named=True)
     assert (sale["date"], sale["price"]) == (dates[8], 12.0)  # once an order would have waited five sessions
     assert simulation.positions["date"].max() == dates[7]
@@ -239,7 +235,7 @@ def test_tickers_entered_and_left_on_the_same_open_pay_for_the_netted_change_onl
     panel = random_panel(seed=2)
     forecasts = forecasts_on(panel, noise(panel, seed=2, scale=0.01), first_test=panel["date"].sort()[300], horizon=5)
     spec = PLAIN.model_copy(update={"horizon_sessions": 5})
-    simulation = simulate(forecasts, panel, year=2024, spec=spec, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=spec)
     per_day = simulation.trades.group_by("date", "ticker").len()["len"]
     assert per_day.max() == 1  # five tranches, one trade
     costs = simulation.trades["weight_change"].abs() * 5e-4
@@ -259,7 +255,7 @@ def test_weights_of_a_neutral_book_cancel_within_each_region_and_respect_the_cap
     panel = random_panel(seed=4)
     forecasts = forecasts_on(panel, noise(panel, seed=4, scale=0.01) + 0.01, first_test=panel["date"].sort()[300])
     spec = BacktestSpec(horizon_sessions=1, smoothing=0.0, name_cap=0.05)
-    simulation = simulate(forecasts, panel, year=2024, spec=spec, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=spec)
     regions = panel.select("ticker", "region").unique()
     traded = simulation.positions.join(simulation.trades, on=["date", "ticker"]).join(regions, on="ticker")
     opening = simulation.daily["date"].head(spec.max_wait_sessions + 1)  # names enter the paper book as they open
@@ -271,19 +267,15 @@ def test_weights_of_a_neutral_book_cancel_within_each_region_and_respect_the_cap
     assert traded["weight"].abs().max() <= 0.05 + 1e-12  # type: ignore[operator]
 
 
-def test_the_year_starts_with_the_validation_book_and_pays_for_the_change() -> None:
+def test_the_first_year_starts_with_the_validation_book_and_pays_for_it() -> None:
     dates = weekdays(12)
     panel = calendar_panel(dates, {"A": [(10.0, 10.0)] * 12, "B": [(20.0, 20.0)] * 12})
     forecasts = forecasts_on(panel, 0.05, first_test=dates[8], gap=(dates[4], dates[7]))
-    from_cash = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+    from_cash = simulate(forecasts, panel, spec=PLAIN)
     first = from_cash.daily.row(0, named=True)
     assert first["date"] == dates[8]
     assert first["turnover"] == pytest.approx(0.2)
     assert first["cost"] == pytest.approx(0.2 * 5e-4)
-    previous = {"A": 0.1, "B": -0.3}
-    switched = simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0, previous_book=previous)
-    assert switched.trades.filter(pl.col("date") == dates[8]).select("ticker", "weight_change").rows() == [("B", 0.4)]
-    assert reconcile(switched) < 1e-12
 
 
 def test_tickers_of_an_exchange_that_is_shut_on_the_first_session_enter_later() -> None:
@@ -294,7 +286,7 @@ def test_tickers_of_an_exchange_that_is_shut_on_the_first_session_enter_later() 
     forecasts = forecasts_on(panel, 0.05, first_test=dates[8], gap=(dates[4], dates[7]))
     spec = PLAIN.model_copy(update={"smoothing": 0.9})
     paper_days = 4
-    simulation = simulate(forecasts, panel, year=2024, spec=spec, unconditional_mean=0.0)
+    simulation = simulate(forecasts, panel, spec=spec)
     entries = simulation.trades.group_by("ticker").first().sort("ticker")
     assert entries["date"].to_list() == [dates[9], dates[8]]
     np.testing.assert_allclose(entries["weight_change"], 0.1 * (1 - 0.9**paper_days), rtol=1e-12)
@@ -311,10 +303,10 @@ def test_nothing_after_a_date_changes_the_trades_up_to_it() -> None:
     poisoned_panel = panel.with_columns(
         poison.then(pl.col(c) * 7).otherwise(pl.col(c)).alias(c) for c in ("open", "close")
     )
-    poisoned = forecasts.with_columns(poison.then(-pl.col("mean")).otherwise(pl.col("mean")).alias("mean"))
+    poisoned = forecasts.with_columns(poison.then(-pl.col("q50")).otherwise(pl.col("q50")).alias("q50"))
     spec = BacktestSpec(horizon_sessions=5)
     original, other = (
-        simulate(f, p, year=2024, spec=spec, unconditional_mean=0.0).trades.filter(pl.col("date") <= cut)
+        simulate(f, p, spec=spec).trades.filter(pl.col("date") <= cut)
         for f, p in ((forecasts, panel), (poisoned, poisoned_panel))
     )
     assert len(original) > 50
@@ -336,4 +328,4 @@ def test_forecasts_that_cannot_be_traded_are_an_error(change, message: str) -> N
     panel = calendar_panel(dates, {"A": [(10.0, 10.0)] * 4})
     forecasts = change(forecasts_on(panel, 0.05, first_test=dates[0]))
     with pytest.raises(ValueError, match=message):
-        simulate(forecasts, panel, year=2024, spec=PLAIN, unconditional_mean=0.0)
+        simulate(forecasts, panel, spec=PLAIN)

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from forecast_assets.core.backtest.accounting import Simulation
+from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.decisions import Line, forecast_decisions
+from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
+from forecast_assets.core.backtest.strategies import Trade
 from forecast_assets.core.evaluation.forecast_table import forecast_table
+from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.helpers.scores import normal_quantiles
 
 FILLED = "filled"
@@ -104,3 +110,25 @@ def forecasts_on(
         model=model,
         horizons=(horizon,),
     )
+
+
+def simulate(
+    forecasts: pl.DataFrame,
+    panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    raw: pl.DataFrame | None = None,
+    no_skill: Line | None = (0.0, 0.0),
+    delay_sessions: int = 0,
+) -> Simulation:
+    """The book of one model's forecasts; unless ``no_skill`` is None, that of the validation rows is not taken off."""
+    decisions = forecast_decisions(forecasts, raw, horizon_sessions=spec.horizon_sessions, no_skill=no_skill)
+    view, costs = market_of(decisions, panel, spec=spec), Costs.of(spec.cost_bps, panel)
+    return trade_forecasts(decisions, view, strategy="m", spec=spec, costs=costs, delay_sessions=delay_sessions)
+
+
+def benchmark(trade: Trade, forecasts: pl.DataFrame, panel: pl.DataFrame, *, spec: BacktestSpec) -> Simulation:
+    """The book of a strategy that reads no location."""
+    decisions = forecast_decisions(forecasts, horizon_sessions=spec.horizon_sessions, no_skill=(0.0, 0.0))
+    view, costs = market_of(decisions, panel, spec=spec), Costs.of(spec.cost_bps, panel)
+    return trade(decisions, view, strategy=trade.__name__, spec=spec, costs=costs)  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ def books(**means: float) -> Books:
     daily = pl.concat(book(name, mean=mean, seed=k) for k, (name, mean) in enumerate(means.items()))
     variants = pl.concat([book("m/0", mean=0.0, seed=90), book("ensemble/late", mean=0.0, seed=91)])
     empty = pl.DataFrame()
-    return Books(joined=daily, daily=daily, variants=variants, positions=empty, trades=empty, liquid=empty)
+    return Books(joined=daily, variants=variants, positions=empty, trades=empty, liquid=empty)
 
 
 def fits(count: int) -> TrialLog:
@@ -69,9 +69,9 @@ def test_the_candidate_that_earns_is_found_and_the_others_are_not() -> None:
 def test_a_short_history_has_no_overfitting_test_and_a_zero_position_no_sharpe() -> None:
     whole = books(ensemble=0.0, b=0.0)
     short = Books(**{**vars(whole), **{k: getattr(whole, k).filter(pl.col("date") < dt.date(2022, 3, 1))
-                                       for k in ("joined", "daily", "variants")}})  # fmt: skip
+                                       for k in ("joined", "variants")}})  # fmt: skip
     assert selection(short, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())["overfitting"] is None
     idle = pl.when(pl.col("strategy") == "ensemble").then(0.0).otherwise(pl.col("net_return")).alias("net_return")
-    resting = Books(**{**vars(whole), "joined": whole.joined.with_columns(idle), "daily": whole.daily})
+    resting = Books(**{**vars(whole), "joined": whole.joined.with_columns(idle)})
     found = selection(resting, fits(3), model="ensemble", spec=SPEC, rules=VerdictSpec())
     assert math.isnan(found["deflated_sharpe"])

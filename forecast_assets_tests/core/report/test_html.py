@@ -207,7 +207,7 @@ def test_an_undefined_sharpe_is_null_and_prints_as_a_dash(whole: dict[str, Any],
     shown = [
         re.sub(r"\s+", " ", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells.group(1), flags=re.S)
     ]
-    assert shown == ["0.0 %", "0.0 %", "-", "-", "0.0 %", "-", "0.000", "0.00", "random_walk"]
+    assert shown == ["0.0 %", "0.0 %", "-", "-", "0.0 %", "-", "0.000", "0.00", "0.00", "random_walk"]
     assert not re.search(r"\b(nan|NaN|None|inf)\b", Page(page).text)
 
 
@@ -349,5 +349,6 @@ def test_the_rules_of_the_simulation_are_spelled_out(whole: dict[str, Any]) -> N
     assert whole["simulation_sentence"] == (
         "Decided at the close, executed at each ticker's next open; 5 bp of each trade's value on each side, after "
         "netting; 0.5 x Kelly on the 20-session forecast, in as many tranches; smoothing 0.9; at most 5 % a ticker "
-        "and 2 x gross; neutral book."
+        "and 2 x gross; neutral book, without net position, forecast scale or past beta in any region; a location without "
+        "a view is no edge."
     )

@@ -27,7 +27,7 @@ def test_every_name_in_a_published_report_has_a_title() -> None:
     [
         ("b0_mlp", "MLP baseline (4 lags)"),
         ("b0_mlp_naive", "MLP baseline, traded daily without smoothing"),
-        ("ensemble_directional", "Ensemble, unhedged"),
+        ("ensemble_directional", "Ensemble, not neutral"),
         ("ensemble/late", "Ensemble, one session later"),
         ("ensemble_raw", "Ensemble, uncalibrated"),
         ("b2_tft_ticker/1", "TFT + ticker embedding, fit 1"),

@@ -1,0 +1,142 @@
+"""The books of the strategies: one year for itself, and consecutive years in one piece."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forecast_assets.assets.fold.candidates import trained
+from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.store.artefact_files import FITS, RAW_FORECASTS, TABLE
+from forecast_assets.store.versions import Version
+
+if TYPE_CHECKING:
+    from forecast_assets.core.backtest.accounting import Simulation
+    from forecast_assets.core.backtest.market import Market
+    from forecast_assets.core.backtest.strategies import Strategy
+
+FITS_TRADED = ("b0_mlp", "b2_tft_ticker")
+"""Networks whose fits are traded one by one in the report: what could have been selected instead."""
+
+DECISION_COLUMNS = ("date", "ticker", "split", "horizon", "model", "q50", "sigma")
+
+Decisions = Callable[[str, int], pl.DataFrame]  # model, horizon in sessions -> decisions
+
+
+@dataclass(frozen=True)
+class YearModels:
+    """The versions of one year whose forecasts are traded."""
+
+    ensemble: Version
+    networks: tuple[Version, ...]  # those that were trained
+    baselines: Version
+
+    @classmethod
+    def of(cls, ensemble: Version, networks: Iterable[Version], baselines: Version) -> "YearModels":
+        """Return them without the networks that were skipped."""
+        return cls(ensemble, tuple(trained(networks)), baselines)
+
+    @property
+    def names(self) -> list[str]:
+        """The trained networks."""
+        return [network.asset for network in self.networks]
+
+    @property
+    def fits(self) -> list[str]:
+        """The single fits that are traded, such as ``b0_mlp/0``."""
+        found = []
+        for network in self.networks:
+            if network.asset in FITS_TRADED:
+                models = pl.scan_parquet(network.path(FITS)).select(pl.col("model").unique()).collect()["model"]
+                found += sorted(models.to_list())
+        return found
+
+    def decisions(self, model: str, horizon: int) -> pl.DataFrame:
+        """Return the decisions of a model's forecasts: of the ensemble, a network, a fit (``b0_mlp/0``), a baseline."""
+        from forecast_assets.core.backtest.decisions import forecast_decisions
+
+        by_name = {self.ensemble.asset: self.ensemble, **{network.asset: network for network in self.networks}}
+        asset, _, fit = model.partition("/")
+        version = by_name.get(asset, self.baselines)
+        files = (FITS, FITS) if fit else (TABLE, RAW_FORECASTS if RAW_FORECASTS in version.manifest.files else TABLE)
+        published, raw = (_rows(version, file, model=model, horizon=horizon) for file in files)
+        return forecast_decisions(published, raw, horizon_sessions=horizon)
+
+
+def _rows(version: Version, file: str, *, model: str, horizon: int) -> pl.DataFrame:
+    wanted = (pl.col("model") == model) & (pl.col("horizon") == horizon)
+    return pl.scan_parquet(version.path(file)).select(DECISION_COLUMNS).filter(wanted).collect()
+
+
+def year_books(models: YearModels, calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> "dict[str, Simulation]":
+    """Return each strategy's book of one year for itself: from cash, and the panel ends with the year."""
+    from forecast_assets.core.backtest.costs import Costs
+    from forecast_assets.core.backtest.simulate import market_of
+    from forecast_assets.core.backtest.strategies import MODEL, strategies
+
+    decisions = cache(models.decisions)
+    view = market_of(decisions(MODEL, spec.horizon_sessions), calendar_panel, spec=spec)
+    costs = Costs.of(spec.cost_bps, calendar_panel)
+    return {strategy.name: trade(strategy, decisions, view, costs=costs) for strategy in strategies(models.names, spec)}
+
+
+def trade(strategy: "Strategy", decisions: Decisions, view: "Market", *, costs: object) -> "Simulation":
+    """Return one strategy's book in ``view``."""
+    own = decisions(strategy.model, strategy.spec.horizon_sessions)
+    return strategy.trade(own, view, strategy=strategy.name, spec=strategy.spec, costs=costs)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class JoinedBooks:
+    """Books over consecutive years in one piece; where a year is missing, the next opens from validation forecasts."""
+
+    daily: pl.DataFrame  # of every strategy
+    variants: pl.DataFrame  # daily table of single fits, and of the model's book a session late
+    positions: pl.DataFrame  # of the model
+    trades: pl.DataFrame  # of the model
+    joining_error: float  # see ``core.backtest.joining``, of the model
+
+
+def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> JoinedBooks:
+    """Simulate every strategy and variant over all years, each in one piece over the joined forecasts."""
+    from forecast_assets.core.backtest.costs import Costs
+    from forecast_assets.core.backtest.decisions import consecutive, join_decisions
+    from forecast_assets.core.backtest.joining import joining_error, year_by_year
+    from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
+    from forecast_assets.core.backtest.strategies import LATE, MODEL, Strategy, strategies
+
+    costs = Costs.of(spec.cost_bps, calendar_panel)
+
+    @cache
+    def decisions(model: str, horizon: int, run: tuple[int, ...]) -> pl.DataFrame:
+        return join_decisions({year: years[year].decisions(model, horizon) for year in run})
+
+    @cache
+    def view(run: tuple[int, ...]) -> "Market":
+        return market_of(decisions(MODEL, spec.horizon_sessions, run), calendar_panel, spec=spec)
+
+    names = sorted({name for models in years.values() for name in models.names})
+    fits = sorted({fit for models in years.values() for fit in models.fits})
+    late = Strategy(f"{MODEL}{LATE}", MODEL, spec, partial(trade_forecasts, delay_sessions=1))
+    variants = [late, *(Strategy(fit, fit, spec) for fit in fits)]
+    daily: list[pl.DataFrame] = []
+    others: list[pl.DataFrame] = []
+    own_books: list[Simulation] = []
+    error = 0.0
+    for strategy in (*strategies(names, spec), *variants):
+        network = strategy.model.partition("/")[0]
+        trained_in = [year for year, of in years.items() if network not in names or network in of.names]
+        for run in map(tuple, consecutive(trained_in)):
+            own = partial(lambda model, horizon, run: decisions(model, horizon, run), run=run)
+            book = trade(strategy, own, view(run), costs=costs)
+            (others if strategy in variants else daily).append(book.daily)
+            if strategy.name == MODEL:
+                own_books.append(book)
+                apart = year_by_year(
+                    own(MODEL, spec.horizon_sessions), view(run), strategy=MODEL, spec=spec, costs=costs
+                )
+                error = max(error, joining_error(book, apart))
+    positions, trades = (pl.concat(getattr(book, table) for book in own_books) for table in ("positions", "trades"))
+    return JoinedBooks(pl.concat(daily), pl.concat(others), positions, trades, error)
