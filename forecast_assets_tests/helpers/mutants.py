@@ -27,6 +27,8 @@ VOLATILITY = ("core/windows/test_volatility.py",)
 TENSORS = ("core/windows/test_tensors.py", "core/windows/test_leakage_checks.py")
 FIT = ("core/training/test_selection.py", "core/training/test_fit.py")
 SIMULATION = ("core/backtest/test_simulate.py",)
+STRATEGIES = ("core/backtest/test_strategies.py",)
+JOINING = ("core/backtest/test_joining.py",)
 
 MUTANTS = (
     Mutant(
@@ -216,7 +218,21 @@ MUTANTS = (
         "trades_are_free",
         "the accounting charges nothing",
         "backtest/simulate.py",
-        (("    costs = Costs.of(spec.cost_bps, calendar_panel)", "    costs = Costs(0.0)"),),
+        (("smoothing=own_smoothing, costs=costs", "smoothing=own_smoothing, costs=Costs(0.0)"),),
         SIMULATION,
+    ),
+    Mutant(
+        "half_the_variance_is_a_view",
+        "the edge is the expected simple return, so that unequal volatility makes a book without any view",
+        "backtest/decisions.py",
+        (('location = pl.col("q50")', 'location = pl.col("q50") + pl.col("sigma") ** 2 / 2'),),
+        STRATEGIES,
+    ),
+    Mutant(
+        "every_year_opens_from_its_validation",
+        "a year's validation decisions come back into a book that was carried over from the year before",
+        "backtest/decisions.py",
+        (('(pl.col("split") == "test") | (year == first)', 'pl.col("split") != "none"'),),
+        JOINING,
     ),
 )

@@ -36,7 +36,7 @@ NO_NETWORK = "harx"  # whose volatility the volatility sort is made of: no netwo
 
 MOMENTUM_SESSIONS = 20
 RISK_MODELS = (MODEL, NO_NETWORK, "ewma", MLP_BASELINE)
-RISK_DECAY = 0.99  # of the mean square return of the equal-risk book that has not been scaled yet
+RISK_DECAY = 0.94  # of the mean square return of the equal-risk book that has not been scaled yet; see benchmarks.books
 RISK_START_SESSIONS = 63  # before there is a mean over as many, nothing is held
 SESSIONS_PER_YEAR = 252.0  # where there is no session before the first decision to count them by
 
@@ -193,11 +193,12 @@ def equal_risk(
     spec: BacktestSpec,
     costs: Costs,
     continues: Simulation | None = None,
+    decay: float = RISK_DECAY,
 ) -> Simulation:
     """Long only, each ticker with the same forecast risk, the book held at ``TARGET_VOLATILITY``; uses sigma alone.
 
     Weights are proportional to 1 / sigma. The book's own volatility is that sum times the root of the mean square return
-    that the book with a sum of one has had so far (decay ``RISK_DECAY``): how far the tickers move together, and how
+    that the book with a sum of one has had so far (``decay``): how far the tickers move together, and how
     large the forecasts' common error has been. At most fully invested; smoothing, execution and costs are ``spec``'s.
     """
     decided, (sigma,) = standing_decisions(decisions, view, columns=("sigma",), limit=spec.max_wait_sessions)
@@ -205,7 +206,7 @@ def equal_risk(
     known = np.isfinite(sigma)
     inverse = np.where(known, spec.horizon_sessions**0.5 / np.maximum(np.where(known, sigma, 1.0), floor), 0.0)
     unit = inverse / np.maximum(known.sum(axis=1, keepdims=True), 1)  # (D, N): sum of weight x sigma is one
-    scale = np.sqrt(_mean_square(_unit_returns(unit, decided, view)))[decided]
+    scale = np.sqrt(_mean_square(_unit_returns(unit, decided, view), decay=decay))[decided]
     first_test = first_test_row(decisions, view)
     per_year = sessions_per_year(view.dates[: first_test + 1]) if first_test else SESSIONS_PER_YEAR
     daily = TARGET_VOLATILITY / per_year**0.5
@@ -236,13 +237,13 @@ def _unit_returns(unit: Floats, decided: np.ndarray, view: Market) -> Floats:
     return returns
 
 
-def _mean_square(returns: Floats) -> Floats:
+def _mean_square(returns: Floats, *, decay: float) -> Floats:
     """Return the exponentially weighted mean square (T,) up to each row; 0 under ``RISK_START_SESSIONS`` returns."""
     known = np.isfinite(returns)
     total = weight = 0.0
     mean = np.zeros(len(returns))
     for row, square in enumerate(np.where(known, returns, 0.0) ** 2):
         if known[row]:
-            total, weight = RISK_DECAY * total + square, RISK_DECAY * weight + 1.0
+            total, weight = decay * total + square, decay * weight + 1.0
         mean[row] = total / weight if known[: row + 1].sum() >= RISK_START_SESSIONS else 0.0
     return mean
