@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
 from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.store.artefact_files import CHOICES, TUNED_SETTINGS
+from forecast_assets_tests.helpers.changed_test_years import CHANGES, PRICES
 from forecast_assets_tests.helpers.graph import Graph
 
 SEARCH = (*("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors"), "sweep")
@@ -21,10 +21,6 @@ SETTINGS = [
     *("sweep.calibration_rate=[0.005,0.02,0.1]", "sweep.smoothing=[0.5,0.9]", "sweep.kelly_fraction=[0.25,0.5]"),
 ]
 FIRST_TEST_DAY = dt.date(2018, 1, 1)  # of the smoke profile
-PRICES = ("Opening Price", "High", "Low", "Closing Price")
-FIRST_DRAWN = "NEW71"  # a name whose digest comes before those of all demo tickers
-
-IN_TEST = pl.col("Date") >= FIRST_TEST_DAY
 
 
 @dataclass(frozen=True)
@@ -64,40 +60,16 @@ def untouched(search: Callable[[pl.DataFrame], Found], raw_rows: pl.DataFrame) -
     return search(raw_rows)
 
 
-def scaled(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.when(IN_TEST).then(pl.col(name) * 1000).otherwise(pl.col(name)) for name in PRICES)
-
-
-def garbage(rows: pl.DataFrame) -> pl.DataFrame:
-    rng = np.random.default_rng(0)
-    price = pl.Series(np.exp(rng.normal(3, 2, rows.height)))
-    volume = pl.Series(rng.integers(1, 10**6, rows.height))
-    return rows.with_columns(
-        *(pl.when(IN_TEST).then(price).otherwise(pl.col(name)).alias(name) for name in PRICES),
-        pl.when(IN_TEST).then(volume).otherwise("Volume").alias("Volume"),
-        pl.when(IN_TEST).then(pl.lit("Garbage")).otherwise("Sector").alias("Sector"),
-    )
-
-
-def dropped(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.filter(~IN_TEST)
-
-
-def with_a_later_listing(rows: pl.DataFrame) -> pl.DataFrame:
-    listing = rows.filter(pl.col("Ticker") == "SYN00", pl.col("Date") >= FIRST_TEST_DAY)
-    others = listing.with_columns(Ticker=pl.lit(FIRST_DRAWN), Sector=pl.lit("A new sector"))
-    return pl.concat([rows, others]).sort("Date", "Ticker")
-
-
-@pytest.mark.parametrize("change", [scaled, garbage, dropped, with_a_later_listing])
+@pytest.mark.parametrize("name", CHANGES)
 def test_test_years_change_neither_the_winner_nor_a_rate_nor_a_score(
-    change: Callable[[pl.DataFrame], pl.DataFrame],
+    name: str,
     search: Callable[[pl.DataFrame], Found],
     untouched: Found,
     raw_rows: pl.DataFrame,
 ) -> None:
-    assert not change(raw_rows).equals(raw_rows)
-    found = search(change(raw_rows))
+    changed = CHANGES[name](raw_rows, FIRST_TEST_DAY)
+    assert not changed.equals(raw_rows)
+    found = search(changed)
     assert found.trials.equals(untouched.trials)
     assert found.choices.equals(untouched.choices)
     assert found.settings == untouched.settings
