@@ -46,15 +46,16 @@ def sweep(
 
     The networks' settings by Optuna: smallest absolute error of the 1-session median, subject to the coverage of the 95 %
     band. Then, on the forecasts of the settings found, the calibration's rate by pinball loss and the trading settings by
-    net Sharpe ratio: neither moves the median. Every trial is entered into the trial log.
+    net Sharpe ratio: neither moves the median. Every trial is entered into the trial log. No row of a test year is read, nor
+    a label that ends in one.
     """
-    from forecast_assets.assets.tuning.search import Search
-    from forecast_assets.core.training.inner import Budget, sample_of_tickers, usable_years
+    from forecast_assets.assets.tuning.search import Search, panel_to_search
+    from forecast_assets.core.training.inner import Budget, usable_years
     from forecast_assets.core.windows.tensors import PanelTensors
 
     if not sweep_spec.trials:
         return unchanged_settings("no search was asked for (sweep.trials=0); the profile's settings stand")
-    panel = sample_of_tickers(PanelTensors.load(windowed_tensors.path(TENSORS)), tickers=sweep_spec.max_tickers)
+    panel = panel_to_search(PanelTensors.load(windowed_tensors.path(TENSORS)), sweep_spec, folds=folds)
     years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
     reasons = {name: why_skipped(name, specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
     for why in filter(None, reasons.values()):

@@ -117,16 +117,39 @@ def test_another_cost_repeats_no_fit_of_the_search(panel_graph: Graph) -> None:
     assert panel_graph.table("sweep").equals(trials)
     after = counts(panel_graph)
     assert after["fit"] == before["fit"]
-    assert after["look"] == 2 * before["look"]  # the trading rules were evaluated again, at the new cost
+    assert before["look"] == 2  # a rate and a trading rule, in one inner year
+    assert after["look"] == 3  # the trading rule was evaluated again, at the new cost
 
 
-def test_missing_forecasts_are_made_again(panel_graph: Graph) -> None:
-    assert panel_graph.run(*PANEL, "sweep", overrides=WIDE).failures == []
+def test_every_evaluation_on_inner_years_is_counted_once_however_often_it_runs(panel_graph: Graph) -> None:
+    tried = [
+        *WIDE,
+        "sweep.calibration_rate=[0.01,0.02,0.05]",
+        "sweep.smoothing=[0.5,0.9]",
+        "sweep.kelly_fraction=[0.25,0.5]",
+    ]
+    assert panel_graph.run(*PANEL, "sweep", overrides=tried).failures == []
+    assert counts(panel_graph) == {"fit": 2, "look": 3 + 4}
+    looks = [record for record in trial_journal(str(panel_graph.root)).read() if record["kind"] == "look"]
+    assert {record["fold"] for record in looks} == {"2017"}  # an inner year, which no test year's evaluation has
+    assert len({record["spec"] for record in looks}) == 7
+    again = [*tried, "backtest.bootstrap_samples=51"]  # a setting of intervals, which evaluates nothing else
+    assert panel_graph.run("sweep", overrides=again).failures == []
+    assert counts(panel_graph) == {"fit": 2, "look": 7}
+    one_more = [*tried, "sweep.calibration_rate=[0.01,0.02,0.05,0.1]"]
+    assert panel_graph.run("sweep", overrides=one_more).failures == []
+    assert counts(panel_graph)["look"] in (8, 8 + 4)  # the trading rules count again where the new rate is chosen
+
+
+@pytest.mark.parametrize("models", ["[b2_tft_ticker,b4_patchtst]", "[b6_graph]"])
+def test_missing_forecasts_are_made_again(panel_graph: Graph, models: str) -> None:
+    settings = [*WIDE, f"sweep.models={models}"]
+    assert panel_graph.run(*PANEL, "sweep", overrides=settings).failures == []
     chosen = pl.read_parquet(panel_graph.version("sweep").path(CHOICES))
     (stored,) = Path(panel_graph.root, "checkpoints", "sweep").rglob("forecasts.safetensors")
     content = stored.read_bytes()
     stored.unlink()
-    assert panel_graph.run("sweep", overrides=[*WIDE, "backtest.bootstrap_samples=51"]).failures == []
+    assert panel_graph.run("sweep", overrides=[*settings, "backtest.bootstrap_samples=51"]).failures == []
     assert stored.read_bytes() == content
     assert pl.read_parquet(panel_graph.version("sweep").path(CHOICES)).equals(chosen)
 

@@ -18,9 +18,10 @@ from forecast_assets.store.versions import Version
 
 
 class Graph:
-    """``run`` materialises as ``forecast-assets run`` does, in this process, on the smoke profile."""
+    """``run`` materialises as ``forecast-assets run`` does, in this process; on the smoke profile by default."""
 
-    def __init__(self, root: Path, *, data: str | None = None) -> None:
+    def __init__(self, root: Path, *, data: str | None = None, profile: str = "smoke") -> None:
+        self.profile = profile
         self.root = root
         self.data = data or str(root)  # a local folder or an fsspec URL
         self.store = Store(f"{self.data}/store")
@@ -47,10 +48,10 @@ class Graph:
     ) -> Outcome:
         from forecast_assets.definitions import defs
 
-        plan = Plan(select, tuple(years), {"profile": "smoke", "overrides": list(overrides)})
+        plan = Plan(select, tuple(years), {"profile": self.profile, "overrides": list(overrides)})
         with environment(
             FORECAST_DATA_DIR=self.data,
-            FORECAST_PROFILE="smoke",
+            FORECAST_PROFILE=self.profile,
             FORECAST_PANEL=panel,
             FORECAST_AS_OF=as_of,
             WANDB_MODE=self.wandb_mode,

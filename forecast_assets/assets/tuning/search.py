@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.catalogue import FitSpec
-from forecast_assets.core.specs import SweepSpec
+from forecast_assets.core.specs import FoldSpec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.artefact_files import TENSORS, TRIAL_FORECASTS
@@ -63,12 +63,11 @@ class Search:
         return self.spec.epochs * len(self.budget.years)
 
     def panel(self) -> "PanelTensors":
-        """Return the sample of tickers that trials are run on."""
-        from forecast_assets.core.training.inner import sample_of_tickers
+        """Return the panel that trials are run on: some tickers, without the test years."""
         from forecast_assets.core.windows.tensors import PanelTensors
 
-        panel = PanelTensors.load(self.windowed_tensors.path(TENSORS))
-        return sample_of_tickers(panel, tickers=self.spec.max_tickers)
+        whole = PanelTensors.load(self.windowed_tensors.path(TENSORS))
+        return panel_to_search(whole, self.spec, folds=self.budget.folds)
 
     def study(self) -> Study:
         """Open the study in this process."""
@@ -97,6 +96,13 @@ class Search:
             "fits": 1,
         }
         return Candidate(params["model"], type(spec).model_validate(dict(spec) | searched), lookback=params["lookback"])
+
+
+def panel_to_search(whole: "PanelTensors", spec: SweepSpec, *, folds: FoldSpec) -> "PanelTensors":
+    """Return the part of the ``whole`` panel that a search by ``spec`` may read."""
+    from forecast_assets.core.training.inner import search_panel
+
+    return search_panel(whole, folds=folds, years=spec.years, lookback=max(spec.lookback), tickers=spec.max_tickers)
 
 
 def run_trials(worker: "Worker", engine: Engine) -> Iterator[None]:
@@ -155,6 +161,10 @@ class TrialRunner:
         assert graph is not None
         return with_graph(self.panel, graph)
 
+    def panel_for(self, candidate: "Candidate") -> "PanelTensors":
+        """Return the panel that ``candidate`` reads."""
+        return self.graphed if candidate.spec.reads.graph else self.panel
+
     def __getstate__(self) -> dict[str, Any]:
         return {"search": self.search}
 
@@ -178,7 +188,7 @@ class TrialRunner:
             years = inner_walk_forward(
                 candidate,
                 search.budget,
-                panel=self.graphed if candidate.spec.reads.graph else self.panel,
+                panel=self.panel_for(candidate),
                 hardware=search.hardware,
                 report=report_step,
                 checkpoint=Resumable(given.folder, key=given.folder.name),

@@ -7,7 +7,7 @@ import polars as pl
 
 from forecast_assets.assets.fold.forecast_files import fold_table
 from forecast_assets.core.scores.trading import EPS
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 from forecast_assets.store.artefact_files import TABLE, TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
@@ -32,16 +32,17 @@ class Selection:
 
     def years(self) -> "list[InnerYear]":
         """Return the best trial's raw forecasts of each inner year."""
-        from forecast_assets.assets.tuning.search import load_forecasts, save_forecasts
+        from forecast_assets.assets.tuning.search import TrialRunner, load_forecasts, save_forecasts
         from forecast_assets.core.training.inner import inner_walk_forward, inner_years
         from forecast_assets.resources.study import folder_of
 
         stored = self.search.folder / folder_of(self.best.params) / TRIAL_FORECASTS
         if not stored.exists():  # another machine ran the trial: the same settings and seed give the same forecasts
+            candidate = self.search.candidate(self.best.params)
             years = inner_walk_forward(
-                self.search.candidate(self.best.params),
+                candidate,
                 self.search.budget,
-                panel=self.panel,
+                panel=TrialRunner(self.search).panel_for(candidate),
                 hardware=self.search.hardware,
                 report=lambda _: None,
             )
@@ -61,8 +62,9 @@ class Selection:
             pinball = inner_score(self.years(), panel=self.panel, calibration=spec).pinball
             first = first or pinball
             scores[rate] = sum(p / f for p, f in zip(pinball, first, strict=True)) / len(first)
-        table = pl.DataFrame([{"knob": "calibration.rate", "rate": r, "score": s} for r, s in scores.items()])
-        return table, min(scores, key=lambda rate: scores[rate])
+        rows = [{"knob": "calibration.rate", "rate": rate, "score": score} for rate, score in scores.items()]
+        self._log_evaluations(rows, rules=self.search.budget.calibration.model_dump(mode="json"))
+        return pl.DataFrame(rows), min(scores, key=lambda rate: scores[rate])
 
     def trading(self, rate: float) -> tuple[pl.DataFrame, dict[str, Any]]:
         """Return all trading settings with their scores, and the best: the largest net Sharpe ratio over the inner
@@ -101,7 +103,9 @@ class Selection:
                 deviation = float(net.std() or 0.0)  # type: ignore[arg-type]
                 sharpe = float(net.mean() or 0.0) / deviation if deviation > EPS else None  # type: ignore[arg-type]
                 rows.append({"knob": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
-        self._log_evaluations(rows, years=[year.fold.year for year in years])
+        resampling = set(ResamplingSpec.model_fields)  # intervals are no trials
+        common = self.backtest.model_dump(mode="json", exclude=resampling)
+        self._log_evaluations(rows, rules={"calibration.rate": rate, **common})
         table = pl.DataFrame(rows, schema_overrides={"score": pl.Float64})
         traded = [row for row in rows if row["score"] is not None]
         if not traded:
@@ -109,20 +113,24 @@ class Selection:
         best = max(traded, key=lambda row: row["score"])
         return table, {f"backtest.{setting}": best[setting] for setting in ("smoothing", "kelly_fraction")}
 
-    def _log_evaluations(self, rows: list[dict[str, Any]], *, years: list[int]) -> None:
-        """Enter every simulated inner year into the trial log."""
+    def _log_evaluations(self, rows: list[dict[str, Any]], *, rules: dict[str, Any]) -> None:
+        """Enter every inner year that was evaluated into the trial log, once for each of ``rows``, settings and their score.
+
+        ``rules``: the settings that all rows have in common. The same evaluation made again has the same id.
+        """
         import datetime as dt
 
         from forecast_assets.core.evaluation.trials import Trial
+        from forecast_assets.resources.study import folder_of
         from forecast_assets.resources.trial_log import trial_journal
 
         made: dict[str, Any] = {"kind": "look", "model": "sweep", "seed": None, "score": None, "pruned": False}
         made["when"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        forecasts = [self.search.name, folder_of(self.best.params)]
         evaluations = []
         for row in rows:
-            settings = {**self.backtest.model_dump(mode="json"), **{k: v for k, v in row.items() if k != "score"}}
-            rules = sha256_text(canonical_json(settings))
-            for year in years:
-                key = sha256_text(canonical_json([self.search.name, rules, year]))[:32]
-                evaluations.append(Trial(id=key, spec=rules[:16], fold=str(year), **made))
+            settings = sha256_text(canonical_json({**rules, **{k: v for k, v in row.items() if k != "score"}}))
+            for year in self.search.budget.years:
+                key = sha256_text(canonical_json([*forecasts, settings, year]))[:32]
+                evaluations.append(Trial(id=key, spec=settings[:16], fold=str(year), **made))
         trial_journal(self.search.data_root).append(trial.as_record() for trial in evaluations)

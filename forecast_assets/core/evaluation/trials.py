@@ -1,8 +1,8 @@
 """The trial log: every fit and test-set evaluation, successful or not, which the deflated Sharpe ratio counts.
 
-A trial is a *fit* (one model, its settings, one fold, one seed; pruned ones too), a *look* (a test-set evaluation: one
-simulated test year under one set of rules) or *declared* (a strategy that was tested outside the store). Trials are
-counted once, however often the same inputs were computed.
+A trial is a *fit* (one model, its settings, one fold, one seed; pruned ones too), a *look* (one year evaluated under one set
+of rules) or *declared* (a strategy that was tested outside the store). ``fold`` is the year: an inner one in the search for
+settings, else a test year. Trials are counted once, however often the same inputs were computed.
 """
 
 from collections.abc import Iterable, Mapping

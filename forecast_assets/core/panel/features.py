@@ -154,9 +154,9 @@ def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
     here, of_sector = (f"of the observed tickers of the exchange{within} on the date" for within in ("", "'s sector"))
     rank_formula = "(rank of {} among the observed tickers of the exchange on the date - 1/2) / tickers - 1/2"
     variance_formula = f"log of the mean log_return^2 {here}, at least log {ind.FLOOR}^2"
-    market, sector = (with_return.then(r.mean().over(group)) for group in ("day", "day_sector"))
-    variance = ind.log_variance(with_return.then(r.pow(2).mean().over("day")))
-    level = with_volatility.then(volatility.log().mean().over("day"))
+    market, sector = (with_return.then(ind.mean(r).over(group)) for group in ("day", "day_sector"))
+    variance = ind.log_variance(with_return.then(ind.mean(r.pow(2)).over("day")))
+    level = with_volatility.then(ind.mean(volatility.log()).over("day"))
     return (
         Feature("rank_return_1", rank_formula.format("log_return"), half, ranked, reads, ind.rank(r).over("day")),
         Feature("rank_volatility", rank_formula.format(name), half, ranked, reads, ind.rank(volatility).over("day")),

@@ -81,6 +81,14 @@ def log_variance(variance: pl.Expr) -> pl.Expr:
     return variance.clip(lower_bound=FLOOR**2).log()
 
 
+def mean(values: pl.Expr) -> pl.Expr:
+    """Mean of a group, the same to the last bit in every run.
+
+    A sum's rounding depends on its order, and the threads that collect a group's rows keep none.
+    """
+    return values.sort().mean()
+
+
 def rank(values: pl.Expr) -> pl.Expr:
     """Centred rank in (-1/2, 1/2) among the values that exist; ties share their mean rank, a lone value is 0."""
     return (values.rank("average") - 0.5) / values.count() - 0.5

@@ -1,7 +1,8 @@
 """The inner walk-forward: score settings on years before the first test year.
 
 Each inner year is a fold like any test year, purged on both borders: trained on what came before, best epoch by its own
-validation rows, scored on the year's forecasts. Only settings are kept, weights never.
+validation rows, scored on the year's forecasts. Only settings are kept, weights never. All of it reads ``search_panel``,
+which ends with the last session before the first test year, labels included.
 """
 
 import math
@@ -9,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from forecast_assets.core.scores.quantile import coverage, pinball
 from forecast_assets.core.specs import CalibrationSpec, FoldSpec
 from forecast_assets.core.training.calibrate import calibrate_fold
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, Resumable
-from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.folds import Fold, labels_end_before, make_fold, origins_in, rows_before
 from forecast_assets.core.windows.stats import fit_stats
-from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 Floats = NDArray[np.float64]
 
@@ -84,18 +84,34 @@ class Progress:
 Report = Callable[[Progress], None]  # called after each epoch; may raise ``Pruned``
 
 
-def sample_of_tickers(panel: PanelTensors, *, tickers: int) -> PanelTensors:
-    """Return the panel with at most ``tickers`` of its tickers, those whose digests come first: a new listing replaces at
-    most one of them. Codes, and features that depend on the whole panel, stay as they are.
+def search_panel(
+    panel: PanelTensors, *, folds: FoldSpec, years: Sequence[int], lookback: int, tickers: int
+) -> PanelTensors:
+    """Return all that a search may read: at most ``tickers`` histories, as they were known before the first test year.
+
+    Rows of the test years are cut off, and a row whose labels reach into them has none: it can be forecast and traded, but
+    not be scored. Chosen are the tickers whose digests come first, of those with a forecast to score in one of the
+    inner ``years`` at the longest ``lookback``; others take only places that are left. So a ticker that lists in a test year
+    displaces none, and one that lists earlier at most one. Features that compare tickers stay as they are.
     """
-    if len(panel.tickers) <= tickers:
-        return panel
-    order = sorted(range(len(panel.tickers)), key=lambda code: sha256(panel.tickers[code].encode()).digest())
+    year = folds.first_test_year
+    listed = rows_before(panel, year=year)
+    counted = labels_end_before(panel, year=year)
+    origins = origins_in(panel, [inner for inner in years if inner < year], lookback=lookback)
+    scored = set(panel.ticker[origins[counted[origins]]].unique().tolist())
+    order = sorted(
+        panel.ticker[listed].unique().tolist(),
+        key=lambda code: (code not in scored, sha256(panel.tickers[code].encode()).digest()),
+    )
     chosen = torch.zeros(len(panel.tickers), dtype=torch.bool)
     chosen[order[:tickers]] = True
-    rows = torch.nonzero(chosen[panel.ticker]).squeeze(1)
-    kept: dict[str, Any] = {name: of[rows] for name, of in vars(panel).items() if isinstance(of, torch.Tensor)}
-    return replace(panel, **kept)
+    rows = torch.nonzero(listed & chosen[panel.ticker]).squeeze(1)
+    known, labelled = panel.take(rows), counted[rows]
+    return replace(
+        known,
+        targets=torch.where(labelled[:, None], known.targets, torch.nan),
+        label_end=torch.where(labelled, known.label_end, NO_DATE),
+    )
 
 
 def inner_walk_forward(
@@ -154,6 +170,7 @@ def _reporter(report: Report, year: int, first: int, before: Sequence[float]) ->
 def inner_score(years: Sequence[InnerYear], *, panel: PanelTensors, calibration: CalibrationSpec) -> InnerScore:
     """Score the forecasts of the inner years without their validation rows, calibrated as in a test year.
 
+    A forecast counts over the horizons it has a label for; ``search_panel`` leaves none that ends in a test year.
     Calibration leaves the median alone, so ``mae_1d`` does not depend on it.
     """
     forecasts, outcomes = [], []

@@ -4,12 +4,14 @@ No other module cuts time: no other one compares a date to a year.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import FoldSpec, NightlySpec
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
@@ -45,7 +47,7 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
     """
     ends = panel.ends(lookback)
     date, label_end = panel.date[ends], panel.label_end[ends]
-    first, last = to_day(dt.date(year, 1, 1)), to_day(dt.date(year, 12, 31))
+    first, last = _bounds(year)
     sessions = panel.date[panel.observed].unique()  # (S,) union sessions, ascending
     before = sessions[sessions < first]
     needed = spec.validation_sessions + spec.purge_sessions
@@ -113,6 +115,43 @@ def recent_fold(
     fold = Fold(year=until.year, train=splits["training"], validation=splits["validation"], test=splits["comparison"])
     check_purged(fold, date=panel.date, label_end=panel.label_end)
     return fold
+
+
+def rows_before(panel: PanelTensors, *, year: int) -> Tensor:
+    """Return which rows are of sessions before ``year``, (N,) bool."""
+    return panel.date < _bounds(year)[0]
+
+
+def labels_end_before(panel: PanelTensors, *, year: int) -> Tensor:
+    """Return the rows whose labels all end before ``year``, whether they are valid or not, (N,) bool.
+
+    As many sessions of the row's own exchange as the longest horizon have to lie between the row and the year. Sessions are
+    those with a quote before the year, so that no later row changes the answer: where a session has none, a row may be
+    left out that ends just in time, and none is kept that does not.
+    """
+    before = rows_before(panel, year=year)
+    ended = torch.zeros_like(before)
+    for exchange in range(len(panel.exchanges)):
+        own = panel.exchange == exchange
+        sessions = panel.date[own & before & panel.observed].unique()  # (S,) ascending
+        if len(sessions) >= HORIZONS[-1]:
+            ended |= own & (panel.date < sessions[-HORIZONS[-1]])
+    return ended
+
+
+def origins_in(panel: PanelTensors, years: Sequence[int], *, lookback: int) -> Tensor:
+    """Return the forecast origins in any of ``years``, (M,) int64, ascending."""
+    ends = panel.ends(lookback)
+    date = panel.date[ends]
+    inside = torch.zeros(len(ends), dtype=torch.bool)
+    for first, last in map(_bounds, years):
+        inside |= (date >= first) & (date <= last)
+    return ends[inside]
+
+
+def _bounds(year: int) -> tuple[int, int]:
+    """Return the first and the last day of ``year``."""
+    return to_day(dt.date(year, 1, 1)), to_day(dt.date(year, 12, 31))
 
 
 def check_purged(fold: Fold, *, date: Tensor, label_end: Tensor) -> None:

@@ -113,6 +113,18 @@ class PanelTensors:
         steps = torch.arange(1 - lookback, 1, device=ends.device)
         return self.features[ends[:, None] + steps][:, :, columns]  # (B, L, F) -> (B, L, C)
 
+    def take(self, rows: Tensor) -> "PanelTensors":
+        """Return rows ``rows`` (M,), ascending, without the graph; names that none of them has are left out.
+
+        The history of each ticker has to be whole up to its last row: windows are found by their last row.
+        """
+        taken: dict[str, Any] = {name: getattr(self, name)[rows] for name in _TENSORS}
+        for codes, names in (("ticker", "tickers"), ("sector", "sectors"), ("exchange", "exchanges")):
+            used, again = torch.unique(taken[codes], return_inverse=True)  # ascending, as the names are
+            taken[codes] = again.to(taken[codes].dtype)
+            taken[names] = tuple(getattr(self, names)[code] for code in used.tolist())
+        return replace(self, **taken, graph=None)
+
     def to(self, device: torch.device | str) -> "PanelTensors":
         """Return the same panel with its tensors on ``device``."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name in _TENSORS}

@@ -10,7 +10,15 @@ from scipy import stats
 
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.features import SCALE, cross_names, declare, declare_cross, feature_names, own_names
+from forecast_assets.core.panel.features import (
+    SCALE,
+    add_cross,
+    cross_names,
+    declare,
+    declare_cross,
+    feature_names,
+    own_names,
+)
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
@@ -195,3 +203,22 @@ def test_market_variance_and_volatility_are_those_of_the_exchange_on_the_day() -
         assert row["market_variance"] == pytest.approx(variance)
         assert row["market_volatility"] == pytest.approx(volatility)
     assert rows["SAP.DE"]["market_variance"] == pytest.approx(2 * np.log(abs(rows["SAP.DE"]["log_return"])))
+
+
+def test_cross_sections_are_the_same_to_the_last_bit_in_any_order_of_the_rows() -> None:
+    rng, days, tickers = np.random.default_rng(0), 250, 100
+    rows = pl.DataFrame(
+        {
+            "number": np.arange(days * tickers),
+            "date": pl.Series(np.tile(np.arange(days), tickers).astype(np.int32)).cast(pl.Date),
+            "exchange": ["XNYS"] * (days * tickers),
+            "sector": np.repeat([f"Sector {k % 3}" for k in range(tickers)], days),
+            "log_return": rng.normal(0, 0.02, days * tickers),
+            "volatility_20": np.exp(rng.normal(-4, 0.3, days * tickers)),
+        }
+    )
+    names = ["number", *cross_names(FeatureSpec())]
+    found = add_cross(rows, spec=FeatureSpec()).select(names)
+    for seed in range(3):
+        shuffled = add_cross(rows.sample(fraction=1.0, shuffle=True, seed=seed), spec=FeatureSpec())
+        assert shuffled.sort("number").select(names).equals(found)

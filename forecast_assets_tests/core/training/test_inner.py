@@ -1,13 +1,15 @@
 """Settings scored on the years before the first test year."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
 import torch
 
+from forecast_assets.assets.fold.candidates import why_skipped
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.specs import CalibrationSpec, FoldSpec
 from forecast_assets.core.training.inner import (
     Budget,
@@ -17,12 +19,13 @@ from forecast_assets.core.training.inner import (
     inner_score,
     inner_walk_forward,
     inner_years,
-    sample_of_tickers,
+    search_panel,
     usable_years,
 )
-from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
+from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS
-from forecast_assets_tests.helpers.tensors import random_panel
+from forecast_assets_tests.helpers.tensors import random_panel, weekdays
 
 FOLDS = FoldSpec(first_test_year=2020, validation_sessions=40, purge_sessions=21)
 EPOCHS = 2
@@ -73,19 +76,6 @@ def test_the_score_is_that_of_the_inner_years_forecasts_alone(panel: PanelTensor
     assert score.coverage_95[0] == pytest.approx(np.mean(np.abs(y[np.isfinite(y)]) <= 0.03))
 
 
-def test_rows_after_the_inner_years_change_nothing(panel: PanelTensors) -> None:
-    late = panel.date > int(panel.date[panel.date < 18262].max()) + 30  # 2020-01-01 and the labels of 2019
-    features, targets = panel.features.clone(), panel.targets.clone()
-    features[late] *= 1000
-    targets[late] = 9.0
-    poisoned = replace(panel, features=features, targets=targets)
-    one, other = (
-        inner_walk_forward(CANDIDATE, BUDGET, panel=of, hardware=CPU, report=lambda _: None) for of in (panel, poisoned)
-    )
-    for left, right in zip(one, other, strict=True):
-        np.testing.assert_array_equal(left.quantiles, right.quantiles)
-
-
 def test_a_test_year_is_an_error_and_years_without_history_are_skipped(panel: PanelTensors) -> None:
     with pytest.raises(ValueError, match="2020 is a test year"):
         usable_years(panel, (2019, 2020), folds=FOLDS, lookbacks=(LOOKBACK,))
@@ -94,15 +84,103 @@ def test_a_test_year_is_an_error_and_years_without_history_are_skipped(panel: Pa
         usable_years(panel, (2015, 2016), folds=FOLDS, lookbacks=(LOOKBACK,))
 
 
-def test_a_sample_of_tickers_is_whole_histories_and_stays_when_others_list() -> None:
-    wide = random_panel(tickers=6, sessions=300)
-    few = sample_of_tickers(wide, tickers=3)
-    names = {few.tickers[code] for code in few.ticker.unique().tolist()}
-    assert len(names) == 3
-    assert few.rows == 3 * 300
-    assert few.tickers == wide.tickers
-    assert int(few.segment_start.sum()) == 3
-    assert sample_of_tickers(wide, tickers=6) is wide
-    fewer = random_panel(tickers=5, sessions=300)
-    before = {fewer.tickers[code] for code in sample_of_tickers(fewer, tickers=3).ticker.unique().tolist()}
-    assert len(names & before) >= 2
+def searched(panel: PanelTensors, *, tickers: int = 60, lookback: int = LOOKBACK) -> PanelTensors:
+    return search_panel(panel, folds=FOLDS, years=(2018, 2019), lookback=lookback, tickers=tickers)
+
+
+def later(panel: PanelTensors, name: str, *, first: int) -> PanelTensors:
+    """Return the panel with its last ticker renamed ``name``, and without that ticker's rows before row ``first``."""
+    last = len(panel.tickers) - 1
+    position = torch.arange(panel.rows) % (panel.rows // len(panel.tickers))
+    kept = panel.take(torch.nonzero((panel.ticker != last) | (position >= first)).squeeze(1))
+    restarted = torch.where(kept.ticker == last, kept.run_length - first, kept.run_length)
+    return replace(kept, run_length=restarted, tickers=(*panel.tickers[:-1], name))
+
+
+def names(panel: PanelTensors) -> set[str]:
+    return {panel.tickers[code] for code in panel.ticker.unique().tolist()}
+
+
+def test_a_search_reads_no_row_and_no_label_of_a_test_year(panel: PanelTensors) -> None:
+    found = searched(panel)
+    assert int(found.date.max()) == 18_261  # 2019-12-31
+    assert found.rows == int((panel.date < 18_262).sum())
+    labelled = found.label_end != NO_DATE
+    assert int(found.label_end.max()) == 18_261
+    assert torch.equal(labelled, torch.isfinite(found.targets).all(dim=1))
+    assert int((~labelled).sum()) == 4 * 20  # the last sessions, whose 20-session labels end later
+    kept = torch.nonzero(panel.date < 18_262).squeeze(1)[labelled]
+    assert torch.equal(found.targets[labelled], panel.targets[kept])
+    assert torch.equal(found.features, panel.features[panel.date < 18_262])
+
+
+def test_what_a_search_reads_is_the_same_without_the_test_years(panel: PanelTensors) -> None:
+    short = panel.take(torch.nonzero(panel.date < 18_262).squeeze(1))
+    reach = torch.arange(short.rows) % (short.rows // 4) + 1  # sessions so far, of each ticker
+    for column, horizon in enumerate(HORIZONS):  # as the targets of a panel that ends here are
+        short.targets[reach > short.rows // 4 - horizon, column] = torch.nan
+    short.label_end[short.label_end > 18_261] = 18_261
+    whole, cut = searched(panel), searched(short)
+    for name, tensor in whole.tensors().items():
+        assert torch.equal(tensor.nan_to_num(-9.0), cut.tensors()[name].nan_to_num(-9.0)), name
+
+
+def test_forecasts_of_the_last_sessions_are_not_scored(panel: PanelTensors) -> None:
+    found = searched(panel)
+    years = inner_years({2019: np.zeros((0, 3, 7))}, panel=found, folds=FOLDS, lookback=LOOKBACK)
+    quantiles = np.broadcast_to(np.linspace(-0.03, 0.03, 7), (len(years[0].fold.origins), 3, 7)).copy()
+    spoilt = quantiles.copy()
+    unlabelled = found.label_end[years[0].fold.origins].numpy() == NO_DATE
+    assert unlabelled.sum() == 4 * 20
+    spoilt[unlabelled] = 99.0
+    scores = [
+        inner_score([replace(years[0], quantiles=of)], panel=found, calibration=CalibrationSpec())
+        for of in (quantiles, spoilt)
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_ticker_that_lists_in_a_test_year_displaces_none() -> None:
+    fewer = random_panel(tickers=5, sessions=1000)
+    chosen = names(searched(fewer, tickers=3))
+    assert len(chosen) == 3
+    late = later(random_panel(tickers=6, sessions=1000), "NEW71", first=int((weekdays(1000) < 18_262).sum()))
+    assert sha256(b"NEW71").digest() < min(sha256(name.encode()).digest() for name in fewer.tickers)
+    assert names(searched(late, tickers=3)) == chosen
+    assert "NEW71" not in searched(late).tickers
+
+
+def test_a_ticker_without_an_inner_forecast_takes_only_a_place_that_is_left() -> None:
+    fewer = random_panel(tickers=5, sessions=1000)
+    chosen = names(searched(fewer, tickers=3))
+    # One session short of a forecast whose labels end before the test year.
+    first = int((weekdays(1000) < 18_262).sum()) - HORIZONS[-1] - LOOKBACK + 1
+    late = later(random_panel(tickers=6, sessions=1000), "NEW71", first=first)
+    assert names(searched(late, tickers=3)) == chosen
+    assert names(searched(late, tickers=6)) == {*fewer.tickers, "NEW71"}
+    in_time = later(random_panel(tickers=6, sessions=1000), "NEW71", first=first - 1)
+    assert "NEW71" in names(searched(in_time, tickers=3))
+    assert len(names(searched(in_time, tickers=3)) & chosen) == 2
+
+
+def test_a_sample_of_tickers_is_whole_histories_under_codes_of_its_own(panel: PanelTensors) -> None:
+    few = searched(panel, tickers=2)
+    assert len(few.tickers) == 2
+    assert few.ticker.unique().tolist() == [0, 1]
+    assert int(few.segment_start.sum()) == 2
+    for code, name in enumerate(few.tickers):
+        whole = panel.features[(panel.ticker == panel.tickers.index(name)) & (panel.date < 18_262)]
+        assert torch.equal(few.features[few.ticker == code], whole)
+
+
+def test_a_macro_series_that_begins_in_a_test_year_is_none_to_the_search(panel: PanelTensors) -> None:
+    begun = panel.date >= 18_262
+    macro = torch.where(begun, 20.0, torch.nan)[:, None].expand(-1, 4)
+    names = ("vix", "vix_change_5", "us10y_change_5", "term_slope")
+    with_macro = replace(
+        panel, features=torch.cat([panel.features, macro], dim=1), feature_names=(*panel.feature_names, *names)
+    )
+    spec = compose_settings("smoke", []).b5_moe
+    assert why_skipped("b5_moe", spec, with_macro, with_macro.ends(1)) is None
+    found = searched(with_macro)
+    assert "b5_moe: the panel has no vix" in str(why_skipped("b5_moe", spec, found, found.ends(1)))

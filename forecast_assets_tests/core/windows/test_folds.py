@@ -7,7 +7,7 @@ import torch
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.days import EPOCH
-from forecast_assets.core.windows.folds import Fold, check_purged, make_fold
+from forecast_assets.core.windows.folds import Fold, check_purged, labels_end_before, make_fold, origins_in, rows_before
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.helpers.tensors import random_panel
 
@@ -82,3 +82,43 @@ def test_a_year_outside_the_panel_says_so() -> None:
     panel = random_panel(tickers=2, sessions=700)
     with pytest.raises(BadInput, match="fold 2025: no test forecast origin"):
         make_fold(panel, year=2025, spec=SPEC, lookback=20)
+
+
+def test_labels_of_the_last_twenty_sessions_of_an_exchange_do_not_end_before_the_year() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    first = (dt.date(2019, 1, 1) - EPOCH).days
+    sessions = panel.date.unique()
+    before = sessions[sessions < first]
+    ended = labels_end_before(panel, year=2019)
+    assert panel.date[ended].max() == before[-21]
+    assert panel.label_end[ended].max() == before[-1]
+    assert int(ended.sum()) == 2 * (len(before) - 20)
+    assert torch.equal(rows_before(panel, year=2019), panel.date < first)
+
+
+def test_sessions_of_another_exchange_do_not_count_for_the_end_of_a_label() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    exchange = panel.ticker.clone()
+    sessions = panel.date.unique()
+    before = sessions[sessions < (dt.date(2019, 1, 1) - EPOCH).days]
+    holiday = (exchange == 1) & (panel.date == before[-5])
+    panel = replace(panel, exchange=exchange, exchanges=("XNYS", "XETR"), observed=panel.observed & ~holiday)
+    ended = labels_end_before(panel, year=2019)
+    assert panel.date[ended & (exchange == 0)].max() == before[-21]
+    assert panel.date[ended & (exchange == 1)].max() == before[-22]
+
+
+def test_the_first_label_has_ended_when_twenty_sessions_have_followed() -> None:
+    panel = random_panel(tickers=1, sessions=700)
+    year_begins = (dt.date(2019, 1, 1) - EPOCH).days
+    for sessions, ended in ((20, 0), (21, 1), (22, 2)):  # of the panel before the year
+        moved = replace(panel, date=panel.date + year_begins - panel.date[sessions])
+        assert int(labels_end_before(moved, year=2019).sum()) == ended
+
+
+def test_forecast_origins_of_several_years_are_those_of_each() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    found = origins_in(panel, (2017, 2019), lookback=20)
+    assert years_of(panel.date[found]) == {2017, 2019}
+    each = [origins_in(panel, (year,), lookback=20) for year in (2017, 2019)]
+    assert sorted(torch.cat(each).tolist()) == found.tolist()

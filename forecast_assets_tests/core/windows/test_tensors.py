@@ -89,3 +89,16 @@ def test_the_row_of_a_forecast_origin_is_found_by_ticker_and_date() -> None:
     assert panel.find(["T01", "GONE", "T02"], dates[:3]).tolist() == [57, -1, 110]
     with pytest.raises(ValueError, match="1 of 2 forecast origins have no row"):
         panel.rows_of(["T00", "GONE"], dates[:2])
+
+
+def test_rows_taken_from_a_panel_name_only_what_they_have() -> None:
+    panel = random_panel(tickers=4, sessions=30)
+    rows = torch.nonzero((panel.ticker == 1) | (panel.ticker == 3)).squeeze(1)
+    taken = panel.take(rows)
+    assert taken.tickers == ("T01", "T03")
+    assert taken.sectors == ("Odd",)
+    assert taken.ticker.tolist() == [0] * 30 + [1] * 30
+    assert taken.ticker.dtype == panel.ticker.dtype
+    assert taken.sector.unique().tolist() == [0]
+    assert torch.equal(taken.features, panel.features[rows])
+    assert panel.take(rows[:0]).tickers == ()
