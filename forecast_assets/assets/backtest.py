@@ -100,4 +100,6 @@ def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
             "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
         }
     )
-    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), new_listings=new_listing_origins(origins))
+    return year_losses(
+        forecasts.tables(), uncalibrated=forecasts.uncalibrated(), new_listings=new_listing_origins(origins)
+    )

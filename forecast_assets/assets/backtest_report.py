@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from forecast_assets.core.evaluation.trials import TrialLog
 
 
-MODEL, BASELINE = "ensemble", "ewma"
-COMPARED = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+MODEL = "ensemble"
+COMPARED = ("harx", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -150,13 +150,14 @@ def report_content(
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.daily_losses import join_losses
-    from forecast_assets.core.evaluation.year_losses import RAW, SPLIT
+    from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
+    from forecast_assets.core.evaluation.year_losses import SPLIT, calibrated_only
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
     from forecast_assets.core.report.summary import summarise
 
     years = inputs.years
-    losses = join_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
+    losses = join_losses(read_daily(inputs.backtest[year]).without([SPLIT]) for year in years)
     daily, positions, trades, variants = (
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, POSITIONS, TRADES, VARIANTS)
@@ -177,11 +178,17 @@ def report_content(
         missing_years=inputs.missing_years,
         spec=spec,
         model=MODEL,
-        baseline=BASELINE,
+        baseline=YARDSTICK,
         compared=COMPARED,
         caveats=[],
         evidence=evidence(
-            losses=losses, books=books, trial_log=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=calibrated_only(losses),
+            books=books,
+            trial_log=log,
+            model=MODEL,
+            baseline=YARDSTICK.removesuffix(RAW_SUFFIX),
+            spec=spec,
+            rules=rules,
         ),
         importance=importance(weights),
         neighbours=_neighbours(inputs),

@@ -12,7 +12,7 @@ from forecast_assets.core.backtest.metrics import strategy_metrics
 from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
-from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
+from forecast_assets.core.evaluation.forecast_metrics import beside_uncalibrated, forecast_metrics
 from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
@@ -71,7 +71,7 @@ def summarise(
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
     if model not in (have := sorted(daily["strategy"].unique())):
         raise BadInput(f"backtest report: no book of {model} among {have}; materialise backtest with it first")
-    metrics = forecast_metrics(losses, baseline=baseline)
+    metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     if model not in metrics["model"]:
         have = metrics["model"].unique().to_list()
         raise BadInput(f"backtest report: no matured test forecast of {model}; have {have}")
@@ -80,24 +80,27 @@ def summarise(
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     verdicts = [
+        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
         *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
-        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
         coverage_verdict(metrics, model=model),
         *(evidence["verdicts"] if evidence else []),
     ]
     # Without a trial log, the fits behind the report.
     trials = evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
-    tested = losses.scores.filter(pl.col("model") == model)["date"]
+    tested = losses.scores.filter(pl.col("model") == model)
     summary = {
         "facts": dict(facts),
         "model": model,
         "baseline": baseline,
+        "over_baseline": ratio_interval(
+            losses.pair(model, baseline), horizons=tested["horizon"].unique().sort().to_list(), spec=spec
+        )._asdict(),
         "years": years,
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
-        "first_decision": tested.min(),
-        "last_decision": tested.max(),
+        "first_decision": tested["date"].min(),
+        "last_decision": tested["date"].max(),
         "verdicts": verdicts,
         "strategies": _first(total.join(_annual_means(daily), on="strategy"), "strategy", model),
         "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
