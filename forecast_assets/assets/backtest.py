@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forecast_assets.assets.fold.coverage import BY_EXCHANGE, BY_VOLATILITY, coverage_checks, year_cells
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.inputs import Year
 from forecast_assets.assets.framework.materialise import CheckSpec
@@ -13,9 +14,8 @@ from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.catalogue import MLP_BASELINE
-from forecast_assets.core.specs import BacktestSpec, WindowSpec
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, WindowSpec
 from forecast_assets.store.artefact_files import FITS, POSITIONS, TABLE, TENSORS, TRADES, TRAINING, VARIANTS
-from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.backtest.accounting import Simulation
@@ -25,9 +25,9 @@ RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = cha
 TOLERANCE = 1e-9
 
 
-@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
+@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES, BY_EXCHANGE, BY_VOLATILITY), tuned=True)
 def backtest(
-    inputs: YearForecasts, calendar_panel: Version, backtest_spec: BacktestSpec, windows: WindowSpec, year: Year
+    inputs: YearForecasts, backtest_spec: BacktestSpec, coverage: CoverageSpec, windows: WindowSpec, year: Year
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     and the daily losses of all forecasts.
@@ -39,8 +39,8 @@ def backtest(
     from forecast_assets.core.report.evidence import LATE
     from forecast_assets.core.report.figures import equity_curves
 
-    losses = score_forecasts(inputs, lookback=windows.lookback)
-    whole = pl.read_parquet(calendar_panel.path(TABLE))
+    losses, cells = score_forecasts(inputs, lookback=windows.lookback), year_cells(inputs)
+    whole = pl.read_parquet(inputs.calendar_panel.path(TABLE))
     require_known(backtest_spec.cost_bps, whole)
     panel = whole.filter(pl.col("date").dt.year() <= year)
     expected = dict(zip(HORIZONS, inputs.baselines.json(TRAINING)["unconditional_mean"], strict=True))
@@ -80,10 +80,13 @@ def backtest(
     )
     candidates = pl.concat(book.daily.with_columns(strategy=pl.lit(name)) for name, book in variants.items())
     return StageOutput(
-        files={TABLE: daily, POSITIONS: positions, TRADES: trades, VARIANTS: candidates, **losses_files(losses)},
+        files={TABLE: daily, POSITIONS: positions, TRADES: trades, VARIANTS: candidates, **losses_files(losses, cells)},
         facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
         plots={"equity": equity_curves(daily, strategies=["ensemble", "b0_mlp", "equal_weight", "momentum"])},
-        checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
+        checks={
+            RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity"),
+            **coverage_checks(cells, spec=coverage),
+        },
     )
 
 

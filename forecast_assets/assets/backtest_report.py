@@ -13,13 +13,13 @@ import polars as pl
 from upath import UPath
 
 from forecast_assets.assets.fold.candidates import trained
-from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
-from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
     BACKTEST_PAGE,
@@ -108,7 +108,12 @@ class ReportContent:
 
 @stage(group="verdict", kinds={"matplotlib"}, after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)))
 def backtest_report(
-    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: ProfileName, trials: Trials
+    inputs: ReportInputs,
+    backtest_spec: BacktestSpec,
+    coverage: CoverageSpec,
+    verdict: VerdictSpec,
+    profile: ProfileName,
+    trials: Trials,
 ) -> StageOutput:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
     from forecast_assets.core.report.figure_style import to_svg
@@ -116,7 +121,7 @@ def backtest_report(
     from forecast_assets.core.report.report_figures import backtest_figures
 
     years = inputs.years
-    content = report_content(inputs, log=trials, spec=backtest_spec, rules=verdict, profile=profile)
+    content = report_content(inputs, log=trials, spec=backtest_spec, coverage=coverage, rules=verdict, profile=profile)
     summary = content.summary
     last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
@@ -143,15 +148,23 @@ def backtest_report(
 
 
 def report_content(
-    inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
+    inputs: ReportInputs,
+    *,
+    log: "TrialLog",
+    spec: BacktestSpec,
+    coverage: CoverageSpec,
+    rules: VerdictSpec,
+    profile: str,
 ) -> ReportContent:
     """Return the whole content of the report, from the artefacts and the trial log alone."""
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.joining import join_years
     from forecast_assets.core.backtest.robustness import liquidity
+    from forecast_assets.core.evaluation.coverage_cells import coverage_cells, with_deciles
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
     from forecast_assets.core.evaluation.year_losses import SPLIT, calibrated_only
+    from forecast_assets.core.report.coverage import CoverageContract
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
     from forecast_assets.core.report.summary import summarise
@@ -162,6 +175,7 @@ def report_content(
         pl.concat(pl.read_parquet(inputs.backtest[year].path(name)) for year in years)
         for name in (TABLE, POSITIONS, TRADES, VARIANTS)
     )
+    cells = read_cells(inputs.backtest[year] for year in years)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     costs = Costs.of(spec.cost_bps, panel)
     joined = join_years(daily, positions, trades, costs=costs, max_wait_sessions=spec.max_wait_sessions)
@@ -190,6 +204,7 @@ def report_content(
             spec=spec,
             rules=rules,
         ),
+        contract=CoverageContract(coverage_cells(with_deciles(cells), spec=coverage), coverage),
         importance=importance(weights),
         neighbours=_neighbours(inputs),
     )

@@ -11,6 +11,7 @@ from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.artefact_files import (
     BEST_MEMBER,
+    COVERAGE_CELLS,
     DAILY_LOSSES,
     FITS,
     MEMBERS,
@@ -34,6 +35,7 @@ class YearForecasts(Parameters):
     candidates: Annotated[dict[str, Version], Networks(CANDIDATES)]
     baselines: Version
     windowed_tensors: Version
+    calendar_panel: Version
 
     @property
     def networks(self) -> list[Version]:
@@ -61,10 +63,12 @@ class YearForecasts(Parameters):
         yield fits.filter(pl.col("model") == best).collect().with_columns(model=pl.lit("best_member"))
 
 
-def losses_files(losses: "YearLosses") -> dict[str, pl.DataFrame]:
-    """The files that hold ``losses``, by name."""
-    return {name: getattr(losses.daily, field) for field, name in DAILY_LOSSES.items()} | {
-        NEW_LISTING_LOSSES: losses.new_listings
+def losses_files(losses: "YearLosses", cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The files that hold ``losses`` and the sums by cell, by name."""
+    return {
+        **{name: getattr(losses.daily, field) for field, name in DAILY_LOSSES.items()},
+        NEW_LISTING_LOSSES: losses.new_listings,
+        COVERAGE_CELLS: cells,
     }
 
 
@@ -73,6 +77,11 @@ def read_daily(version: Version) -> "DailyLosses":
     from forecast_assets.core.evaluation.daily_losses import DailyLosses
 
     return DailyLosses(**{field: pl.read_parquet(version.path(name)) for field, name in DAILY_LOSSES.items()})
+
+
+def read_cells(versions: Iterable[Version]) -> pl.DataFrame:
+    """The sums by cell that the years' backtests published."""
+    return pl.concat(pl.read_parquet(version.path(COVERAGE_CELLS)) for version in versions)
 
 
 def read_new_listings(versions: Iterable[Version]) -> pl.DataFrame:

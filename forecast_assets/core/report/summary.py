@@ -14,6 +14,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.forecast_metrics import beside_uncalibrated, forecast_metrics
 from forecast_assets.core.evaluation.significance import Interval
+from forecast_assets.core.report.coverage import CoverageContract, contract_verdict
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
     pinball_verdict,
@@ -52,6 +53,7 @@ def summarise(
     compared: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
+    contract: CoverageContract | None = None,
     importance: Mapping[str, Any] | None = None,
     neighbours: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -62,8 +64,9 @@ def summarise(
     is then labelled partial); ``model``: the subject of the report, as model and as strategy; ``baseline``: the model
     that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball (absent ones are left
     out); ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or
-    None for a report without selection tests; ``importance``: from ``importance.importance``, or None without networks;
-    ``neighbours``: from ``neighbours.most_moved``, empty where no network reads any. Shares and returns are fractions
+    None for a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
+    ``importance.importance``, or None without networks; ``neighbours``: from ``neighbours.most_moved``, empty where no
+    network reads any. Shares and returns are fractions
     (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
     are missing.
     """
@@ -84,6 +87,7 @@ def summarise(
         *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         coverage_verdict(metrics, model=model),
+        *([contract_verdict(contract.cells, model=model)] if contract else []),
         *(evidence["verdicts"] if evidence else []),
     ]
     # Without a trial log, the fits behind the report.
@@ -109,6 +113,8 @@ def summarise(
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
+        "coverage_cells": contract.cells.to_dicts() if contract else [],
+        "coverage_limits": contract.limits.model_dump() if contract else None,
         "importance": importance,
         "neighbours": list(neighbours),
         "not_tested": _not_tested(verdicts, evidence=evidence is not None),
