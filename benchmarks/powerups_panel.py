@@ -20,28 +20,31 @@ import polars as pl
 from forecast_assets.assets.fold.candidates import SKIPPED
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
+from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.evidence import comparisons
 from forecast_assets.core.report.verdicts import pinball_verdict, ratio_interval
 from forecast_assets.core.specs import AblationSpec
 from forecast_assets.resources.store_io import StoreResource
-from forecast_assets.store.artefact_files import TABLE
+from forecast_assets.store.artefact_files import RAW_FORECASTS, TABLE
 from forecast_assets.store.store import Store
 from tools.results import record
 
-B3, BASELINE = "b3_tft_sector", "ewma"
+B3, BASELINE = "b3_tft_sector", YARDSTICK
 SPEC = AblationSpec()
 EXTENSIONS = [model for model, rival, _ in STEPS if rival == B3 and model != "b4_patchtst"]
 
 
 def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
-    """Return daily losses of the models and the baseline over the years."""
+    """Return daily losses of the models and of the uncalibrated baseline over the years."""
 
     def tables(year: str) -> Iterator[pl.DataFrame]:
         for model in models:
             yield pl.read_parquet(store.current(model, year).path(TABLE))
-        yield pl.read_parquet(store.current("baselines", year).path(TABLE)).filter(pl.col("model") == BASELINE)
+        raw = pl.scan_parquet(store.current("baselines", year).path(RAW_FORECASTS))
+        ewma = raw.filter(pl.col("model") == YARDSTICK.removesuffix(RAW_SUFFIX)).collect()
+        yield ewma.with_columns(model=pl.lit(YARDSTICK))
 
     return join_losses(daily_losses(tables(year), references=[B3, BASELINE]) for year in years)
 

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from forecast_assets.cli.report_problems import report_problems
+from forecast_assets.core.evaluation.coverage_cells import published_figures
 from forecast_assets.core.evaluation.daily_losses import daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
@@ -45,12 +46,15 @@ def panel_figures(metrics: dict[str, Any]) -> Figures:
     for name, pick in (("min", min), ("max", max)):
         where = pick(yearly, key=lambda key: yearly[key])
         figures[f"coverage95_year_horizon_{name}"] = {"value": yearly[where], "where": where}
-    ratio = forecast_verdict(metrics, "ewma")
     by_horizon = {str(horizon): row["pinball_ratio"] for horizon, row in own.items()}
-    figures["pinball_vs_ewma"] = interval(ratio)
+    over = metrics["over_baseline"]  # the uncalibrated EWMA, as in all publications
+    figures["pinball_vs_ewma"] = {"value": over["estimate"], "low": over["low"], "high": over["high"]}
     figures["pinball_vs_ewma_worst_horizon"] = {"value": max(by_horizon.values()), "by_horizon": by_horizon}
     figures["pinball_vs_har_worst_horizon"] = against(metrics, scores, "har")
     figures["pinball_vs_b0_worst_horizon"] = against(metrics, scores, "b0_mlp")
+    figures["pinball_vs_harx"] = interval(forecast_verdict(metrics, "harx"))
+    outside = published_figures(metrics["coverage_cells"], tickers=metrics["facts"]["tickers"], model=ENSEMBLE)
+    figures |= {name: {"value": len(cells), "cells": cells} for name, cells in outside.items()}
     figures["ensemble_vs_best_single"] = interval(forecast_verdict(metrics, "best_member"))
     differences = {entry["version"]: entry for entry in metrics["verdicts"] if "version" in entry}
     figures["victory_naive_points"] = points(differences["naive"])
@@ -125,7 +129,7 @@ def main() -> None:
         command="python -m benchmarks.verdict --data-dir data",
     )
     for key, figure in figures.items():
-        print(f"{key}: {figure['value']:.4f}")
+        print(f"{key}: {figure['value']:.4g}")
 
 
 if __name__ == "__main__":

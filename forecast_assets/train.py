@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
-from forecast_assets.core.models.catalogue import EXPERIMENTS, MODELS, FitSpec, Model
+from forecast_assets.core.models.catalogue import EXPERIMENTS, FitSpec, Model
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
@@ -96,10 +96,12 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
 
     store = StoreResource()
     tensors = store.store().current("windowed_tensors")
-    calibration = settings.calibration if MODELS[asset].candidate else None
-    sections: dict[str, Any] = {asset: settings.network(asset), "folds": settings.folds, "windows": settings.windows}
-    if calibration is not None:
-        sections["calibration"] = calibration
+    sections: dict[str, Any] = {
+        asset: settings.network(asset),
+        "calibration": settings.calibration,
+        "folds": settings.folds,
+        "windows": settings.windows,
+    }
     key = fold_key(asset, year, specs=sections, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
     inputs = FoldInputs(
@@ -113,7 +115,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         tracking=TrackingResource(),
         log=log,
     )
-    output = train_fold(asset, settings.network(asset), inputs, calibration=calibration)
+    output = train_fold(asset, settings.network(asset), inputs, calibration=settings.calibration)
     if why := output.facts.get(SKIPPED):
         raise BadInput(str(why))
     folder.mkdir(parents=True, exist_ok=True)

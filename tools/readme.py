@@ -34,14 +34,7 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
         "Every number is in [`benchmarks/metrics/panel.json`](benchmarks/metrics/panel.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
-        "| model | horizon | pinball / EWMA | 95 % interval | coverage of the 95 % band | of the 90 % band |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {title(row['model'])} | {row['horizon']} | {number(row['pinball_ratio'], 4)} "
-            f"| {number(row['pinball_ratio_low'], 3)} to {number(row['pinball_ratio_high'], 3)} "
-            f"| {percent(row['coverage_95'])} | {percent(row['coverage_90'])} |"
-            for row in summary["forecasts"]
-        ),
+        *forecast_table(summary["forecasts"]),
         "",
         NOTE,
         "",
@@ -67,6 +60,31 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
         *(f"- {caveat}" for caveat in general_caveats(years=summary["years"], trials=trial_count(summary))),
     ]
     return "\n".join(lines)
+
+
+def forecast_table(rows: list[dict[str, Any]]) -> list[str]:
+    """The score table, with each model's uncalibrated scores beside the calibrated; older metrics hold none."""
+    both = all("pinball_ratio_raw" in row for row in rows)
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        before = {name: row[f"{name}_raw"] for name in ("pinball_ratio", "coverage_95", "coverage_90")} if both else {}
+        return [
+            title(row["model"]),
+            str(row["horizon"]),
+            number(row["pinball_ratio"], 4),
+            f"{number(row['pinball_ratio_low'], 3)} to {number(row['pinball_ratio_high'], 3)}",
+            *([number(before["pinball_ratio"], 4)] if both else []),
+            percent(row["coverage_95"]),
+            *([percent(before["coverage_95"])] if both else []),
+            percent(row["coverage_90"]),
+            *([percent(before["coverage_90"])] if both else []),
+        ]
+
+    raw = ["uncalibrated"] if both else []
+    head = ["model", "horizon", "pinball / EWMA", "95 % interval", *raw, "coverage of the 95 % band", *raw]
+    lines = [[*head, "of the 90 % band", *raw], *map(cells, rows)]
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return [table[0], "|---" * len(lines[0]) + "|", *table[1:]]
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.assets.backtest_report import BASELINE, ReportInputs, publish_files, run_facts
+from forecast_assets.assets.backtest_report import ReportInputs, publish_files, run_facts
 from forecast_assets.assets.fold.losses import read_daily, read_new_listings
 from forecast_assets.assets.framework.inputs import ProfileName
 from forecast_assets.assets.framework.output import StageOutput
@@ -41,6 +41,7 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: Profi
 def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) -> dict[str, Any]:
     """Return the whole content of the report, from the artefacts alone."""
     from forecast_assets.core.evaluation.daily_losses import join_losses
+    from forecast_assets.core.evaluation.forecast_table import YARDSTICK
     from forecast_assets.core.evaluation.year_losses import SHOWN
     from forecast_assets.core.report.ablation import ablation as compare
     from forecast_assets.core.report.ablation import new_listing_scores
@@ -50,9 +51,9 @@ def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) 
     first = losses.scores.select(pl.col("date").min()).item()
     return compare(
         losses,
-        new_listing_scores(read_new_listings(books), since=first, baseline=BASELINE),
+        new_listing_scores(read_new_listings(books), since=first, baseline=YARDSTICK),
         models=SHOWN,
-        baseline=BASELINE,
+        baseline=YARDSTICK,
         spec=spec,
         facts=run_facts(inputs, profile=profile),
         years=[int(year) for year in inputs.years],

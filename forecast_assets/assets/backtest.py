@@ -6,15 +6,15 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.fold.books import YearModels, year_books
+from forecast_assets.assets.fold.coverage import BY_EXCHANGE, BY_VOLATILITY, coverage_checks, year_cells
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.inputs import Year
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.specs import BacktestSpec, WindowSpec
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, WindowSpec
 from forecast_assets.store.artefact_files import POSITIONS, TABLE, TENSORS, TRADES
-from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.year_losses import YearLosses
@@ -23,9 +23,9 @@ RECONCILES = CheckSpec("reconciles", "sum of profits and losses less costs = cha
 TOLERANCE = 1e-9
 
 
-@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES,), tuned=True)
+@stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES, BY_EXCHANGE, BY_VOLATILITY), tuned=True)
 def backtest(
-    inputs: YearForecasts, calendar_panel: Version, backtest_spec: BacktestSpec, windows: WindowSpec, year: Year
+    inputs: YearForecasts, backtest_spec: BacktestSpec, coverage: CoverageSpec, windows: WindowSpec, year: Year
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     and the daily losses of all forecasts.
@@ -37,8 +37,8 @@ def backtest(
     from forecast_assets.core.backtest.costs import require_known
     from forecast_assets.core.report.figures import equity_curves
 
-    losses = score_forecasts(inputs, lookback=windows.lookback)
-    whole = pl.read_parquet(calendar_panel.path(TABLE))
+    losses, cells = score_forecasts(inputs, lookback=windows.lookback), year_cells(inputs)
+    whole = pl.read_parquet(inputs.calendar_panel.path(TABLE))
     require_known(backtest_spec.cost_bps, whole)
     models = YearModels.of(inputs.ensemble, [inputs.b0_mlp, *inputs.candidates.values()], inputs.baselines)
     books = year_books(models, whole.filter(pl.col("date").dt.year() <= year), spec=backtest_spec)
@@ -47,12 +47,15 @@ def backtest(
         pl.concat(getattr(book, part) for book in books.values()) for part in ("daily", "positions", "trades")
     )
     return StageOutput(
-        files={TABLE: daily, POSITIONS: positions, TRADES: trades, **losses_files(losses)},
+        files={TABLE: daily, POSITIONS: positions, TRADES: trades, **losses_files(losses, cells)},
         facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
         plots={
             "equity": equity_curves(daily, strategies=["ensemble", "equal_risk_ensemble", "b0_mlp", "equal_weight"])
         },
-        checks={RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity")},
+        checks={
+            RECONCILES.name: Check(error <= TOLERANCE, f"largest difference {error:.1e} of equity"),
+            **coverage_checks(cells, spec=coverage),
+        },
     )
 
 
@@ -69,4 +72,6 @@ def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
             "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
         }
     )
-    return year_losses(forecasts.tables(), raw=forecasts.uncalibrated(), new_listings=new_listing_origins(origins))
+    return year_losses(
+        forecasts.tables(), uncalibrated=forecasts.uncalibrated(), new_listings=new_listing_origins(origins)
+    )

@@ -14,14 +14,14 @@ from upath import UPath
 
 from forecast_assets.assets.fold.books import YearModels, joined_books
 from forecast_assets.assets.fold.candidates import trained
-from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
-from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
     BACKTEST_PAGE,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from forecast_assets.core.evaluation.trials import TrialLog
 
 
-MODEL, BASELINE = "ensemble", "ewma"
-COMPARED = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+MODEL = "ensemble"
+COMPARED = ("harx", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
@@ -128,7 +128,12 @@ JOINING_TOLERANCE = 1e-12
     after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)),
 )
 def backtest_report(
-    inputs: ReportInputs, backtest_spec: BacktestSpec, verdict: VerdictSpec, profile: ProfileName, trials: Trials
+    inputs: ReportInputs,
+    backtest_spec: BacktestSpec,
+    coverage: CoverageSpec,
+    verdict: VerdictSpec,
+    profile: ProfileName,
+    trials: Trials,
 ) -> StageOutput:
     """HTML report and metrics.json over the years at hand: verdict first, a missing year named."""
     from forecast_assets.core.report.figure_style import to_svg
@@ -136,7 +141,7 @@ def backtest_report(
     from forecast_assets.core.report.report_figures import backtest_figures
 
     years = inputs.years
-    content = report_content(inputs, log=trials, spec=backtest_spec, rules=verdict, profile=profile)
+    content = report_content(inputs, log=trials, spec=backtest_spec, coverage=coverage, rules=verdict, profile=profile)
     summary = content.summary
     last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
@@ -170,18 +175,28 @@ def backtest_report(
 
 
 def report_content(
-    inputs: ReportInputs, *, log: "TrialLog", spec: BacktestSpec, rules: VerdictSpec, profile: str
+    inputs: ReportInputs,
+    *,
+    log: "TrialLog",
+    spec: BacktestSpec,
+    coverage: CoverageSpec,
+    rules: VerdictSpec,
+    profile: str,
 ) -> ReportContent:
     """Return the whole content of the report, from the artefacts and the trial log alone."""
     from forecast_assets.core.backtest.robustness import liquidity
+    from forecast_assets.core.evaluation.coverage_cells import coverage_cells, with_deciles
     from forecast_assets.core.evaluation.daily_losses import join_losses
-    from forecast_assets.core.evaluation.year_losses import RAW, SPLIT
+    from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
+    from forecast_assets.core.evaluation.year_losses import SPLIT, calibrated_only
+    from forecast_assets.core.report.coverage import CoverageContract
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
     from forecast_assets.core.report.summary import summarise
 
     years = inputs.years
-    losses = join_losses(read_daily(inputs.backtest[year]).without([RAW, SPLIT]) for year in years)
+    losses = join_losses(read_daily(inputs.backtest[year]).without([SPLIT]) for year in years)
+    cells = read_cells(inputs.backtest[year] for year in years)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     joined = joined_books(inputs.models(), panel.select(TRADING_COLUMNS).collect(), spec=spec)
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
@@ -203,12 +218,19 @@ def report_content(
         missing_years=inputs.missing_years,
         spec=spec,
         model=MODEL,
-        baseline=BASELINE,
+        baseline=YARDSTICK,
         compared=COMPARED,
         caveats=[],
         evidence=evidence(
-            losses=losses, books=books, trial_log=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
+            losses=calibrated_only(losses),
+            books=books,
+            trial_log=log,
+            model=MODEL,
+            baseline=YARDSTICK.removesuffix(RAW_SUFFIX),
+            spec=spec,
+            rules=rules,
         ),
+        contract=CoverageContract(coverage_cells(with_deciles(cells), spec=coverage), coverage),
         importance=importance(weights),
         neighbours=_neighbours(inputs),
     )

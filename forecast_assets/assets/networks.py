@@ -17,8 +17,9 @@ from forecast_assets.core.specs import CalibrationSpec
 
 
 def network_asset(model: Model) -> dg.AssetsDefinition:
-    """Make the asset of a network; the baseline's forecasts are published raw, the others' calibrated."""
-    decorate = stage(
+    """Make the asset of a network."""
+
+    @stage(
         name=model.key,
         description=model.description,
         group="models",
@@ -29,16 +30,12 @@ def network_asset(model: Model) -> dg.AssetsDefinition:
         tuned=True,
         models=(model.key,),
     )
-
-    def calibrated(
+    def network(
         spec: Annotated[FitSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
     ) -> StageOutput:
         return train_fold(model.key, spec, inputs, calibration=calibration)
 
-    def raw(spec: Annotated[FitSpec, Section(model.key)], inputs: FoldInputs) -> StageOutput:
-        return train_fold(model.key, spec, inputs, calibration=None)
-
-    return decorate(calibrated if model.candidate else raw)
+    return network
 
 
 NETWORK_ASSETS = [network_asset(model) for model in CATALOGUE]

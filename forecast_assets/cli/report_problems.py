@@ -9,12 +9,13 @@ import polars as pl
 from forecast_assets.assets.ablation_report import ablation_content
 from forecast_assets.assets.backtest import score_forecasts
 from forecast_assets.assets.backtest_report import ReportInputs, report_content, reports_folder
+from forecast_assets.assets.fold.coverage import year_cells
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.parameters import Parameters, Values, arguments, needs_of, parameters_of
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
-from forecast_assets.core.specs import AblationSpec, BacktestSpec, VerdictSpec, WindowSpec
+from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, VerdictSpec, WindowSpec
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -75,7 +76,7 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
     lookback = WindowSpec.model_validate(backtest.manifest.config["windows"]).lookback
     return [
         f"{backtest.label}: {name} does not hold the losses of the forecasts it was made from"
-        for name, expected in losses_files(score_forecasts(forecasts, lookback=lookback)).items()
+        for name, expected in losses_files(score_forecasts(forecasts, lookback=lookback), year_cells(forecasts)).items()
         if not same_numbers(pl.read_parquet(backtest.path(name)), expected)
     ]
 
@@ -85,6 +86,7 @@ def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> di
         inputs,
         log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
+        coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         profile=profile,
     )

@@ -34,13 +34,15 @@ def print_summary(root: str) -> None:
             _number(row["turnover"], digits=3),
         )
     console.print(table)
-    scores = Table("model", "horizon", "pinball / EWMA", "coverage of 95 %", "coverage of 90 %")
+    scores = Table("model", "horizon", "pinball / EWMA", "uncalibrated", "coverage of 95 %", "uncalibrated", "of 90 %")
     for row in summary["forecasts"]:
         scores.add_row(
             title(row["model"]),
             str(row["horizon"]),
             _number(row["pinball_ratio"], digits=4),
+            _number(row["pinball_ratio_raw"], digits=4),
             _percent(row["coverage_95"]),
+            _percent(row["coverage_95_raw"]),
             _percent(row["coverage_90"]),
         )
     console.print(scores)

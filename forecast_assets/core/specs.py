@@ -153,6 +153,23 @@ class ResamplingSpec(Spec):
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
+class CoverageSpec(ResamplingSpec):
+    """The coverage contract: how far the 95 % band's coverage may lie from nominal, by exchange and by volatility."""
+
+    many_tickers: int = Field(
+        20, ge=1, description="tickers of an exchange from which on the narrow limits hold, at h=1"
+    )
+    many_low: float = Field(0.93, ge=0, le=1, description="least coverage of such an exchange ...")
+    many_high: float = Field(0.97, ge=0, le=1, description="... and the largest")
+    few_tickers: int = Field(5, ge=1, description="tickers of an exchange below which there is no limit")
+    few_low: float = Field(0.90, ge=0, le=1, description="least coverage of an exchange between the two ...")
+    few_high: float = Field(0.98, ge=0, le=1, description="... and the largest")
+    decile_low: float = Field(
+        0.92, ge=0, le=1, description="least coverage of a decile of the band's width, every h ..."
+    )
+    decile_high: float = Field(0.98, ge=0, le=1, description="... and the largest")
+
+
 class BacktestSpec(ResamplingSpec):
     """The trading simulation's rules. Declared in advance; the inner walk-forward may change them, a test year never."""
 

@@ -45,6 +45,8 @@ TRADES = "trades.parquet"
 DAILY_LOSSES = {"scores": "losses.parquet", "pairs": "losses_in_pairs.parquet", "shared": "losses_shared.parquet"}
 """Files of ``DailyLosses``, by field."""
 NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
+COVERAGE_CELLS = "losses_by_cell.parquet"
+"""Sums per day by exchange, sector, width of the band, liquidity and weekday, for coverage over any years."""
 
 # backtest_report, ablation_report
 BACKTEST_PAGE, BACKTEST_METRICS = "backtest.html", "metrics.json"

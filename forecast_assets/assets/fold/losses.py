@@ -9,7 +9,16 @@ import polars as pl
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.core.models.catalogue import CANDIDATES
-from forecast_assets.store.artefact_files import BEST_MEMBER, DAILY_LOSSES, NEW_LISTING_LOSSES, RAW_FORECASTS, TABLE
+from forecast_assets.store.artefact_files import (
+    BEST_MEMBER,
+    COVERAGE_CELLS,
+    DAILY_LOSSES,
+    FITS,
+    MEMBERS,
+    NEW_LISTING_LOSSES,
+    RAW_FORECASTS,
+    TABLE,
+)
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -26,6 +35,7 @@ class YearForecasts(Parameters):
     candidates: Annotated[dict[str, Version], Networks(CANDIDATES)]
     baselines: Version
     windowed_tensors: Version
+    calendar_panel: Version
 
     @property
     def networks(self) -> list[Version]:
@@ -38,19 +48,27 @@ class YearForecasts(Parameters):
             yield pl.read_parquet(version.path(TABLE))
         yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
 
-    def uncalibrated(self) -> pl.DataFrame | None:
-        """Return the ensemble before calibration; None where nothing was calibrated."""
-        return (
-            pl.read_parquet(self.ensemble.path(RAW_FORECASTS))
-            if RAW_FORECASTS in self.ensemble.manifest.files
-            else None
-        )
+    def uncalibrated(self) -> Iterator[pl.DataFrame]:
+        """Yield the tables before calibration, under the same names; the yardstick's alone where nothing was calibrated."""
+        from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
+
+        if RAW_FORECASTS not in self.ensemble.manifest.files:
+            published = pl.scan_parquet(self.baselines.path(TABLE))
+            yield published.filter(pl.col("model") == YARDSTICK.removesuffix(RAW_SUFFIX)).collect()
+            return
+        for version in (*self.networks, self.baselines, self.ensemble):
+            yield pl.read_parquet(version.path(RAW_FORECASTS))
+        best = self.ensemble.json(MEMBERS)["members"][0]["fit"]
+        fits = pl.scan_parquet(self.candidates[best.partition("/")[0]].path(FITS))
+        yield fits.filter(pl.col("model") == best).collect().with_columns(model=pl.lit("best_member"))
 
 
-def losses_files(losses: "YearLosses") -> dict[str, pl.DataFrame]:
-    """The files that hold ``losses``, by name."""
-    return {name: getattr(losses.daily, field) for field, name in DAILY_LOSSES.items()} | {
-        NEW_LISTING_LOSSES: losses.new_listings
+def losses_files(losses: "YearLosses", cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The files that hold ``losses`` and the sums by cell, by name."""
+    return {
+        **{name: getattr(losses.daily, field) for field, name in DAILY_LOSSES.items()},
+        NEW_LISTING_LOSSES: losses.new_listings,
+        COVERAGE_CELLS: cells,
     }
 
 
@@ -59,6 +77,11 @@ def read_daily(version: Version) -> "DailyLosses":
     from forecast_assets.core.evaluation.daily_losses import DailyLosses
 
     return DailyLosses(**{field: pl.read_parquet(version.path(name)) for field, name in DAILY_LOSSES.items()})
+
+
+def read_cells(versions: Iterable[Version]) -> pl.DataFrame:
+    """The sums by cell that the years' backtests published."""
+    return pl.concat(pl.read_parquet(version.path(COVERAGE_CELLS)) for version in versions)
 
 
 def read_new_listings(versions: Iterable[Version]) -> pl.DataFrame:

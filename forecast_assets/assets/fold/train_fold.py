@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Fit
 
 
-def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec | None) -> StageOutput:
+def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
     """Train all fits of one model on one fold and forecast the fold's origins; skipped where the panel lacks what it needs.
 
-    The asset's own forecast is that of its best fit by validation pinball, calibrated unless ``calibration`` is None; the
+    The asset's own forecast is that of its best fit by validation pinball, calibrated unless ``calibration`` is off; the
     fits, candidates for the ensemble, stay raw, so that calibration has no influence on the selection.
     """
     from forecast_assets.core.report.figures import training_curves
@@ -51,7 +51,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     model = trained_model(name, spec, best.weights, stats=stats, lookback=work.lookback)
     shown = diagnostics(model, title=f"{name} {inputs.year}", panel=panel, fold=fold, stats=stats)
     published: dict[str, Content] = {TABLE: fold_table(panel, fold, quantiles, model=name)}
-    if calibration is not None and calibration.enabled:
+    if calibration.enabled:
         online = calibrate_fold(quantiles, panel=panel, fold=fold, spec=calibration)
         published = calibrated_files(panel, fold, quantiles, online, model=name)
     tables = [fold_table(panel, fold, each.quantiles, model=f"{name}/{each.fit.seed}") for each in done]

@@ -1,6 +1,6 @@
 """Losses of forecasts summed per day: millions of forecasts in some thousand rows, for all scores and tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,11 +57,17 @@ class DailyLosses(NamedTuple):
         )
 
 
-def daily_losses(tables: Iterable[pl.DataFrame], *, references: Sequence[str]) -> DailyLosses:
+def daily_losses(
+    tables: Iterable[pl.DataFrame],
+    *,
+    references: Sequence[str],
+    paired: Callable[[str, str], bool] = lambda model, reference: True,
+) -> DailyLosses:
     """Sum the losses of forecast tables of one period, such as a year, by day.
 
-    A table holds one model or several; one table is in memory at a time. ``references``: models that all others are
-    paired with. All is empty where no test forecast has matured. Raises ValueError where two tables hold one model.
+    A table holds one model or several; one table is in memory at a time. ``references``: models that the others are
+    paired with; ``paired(model, reference)`` leaves out pairs that nobody asks for. All is empty where no test forecast
+    has matured. Raises ValueError where two tables hold one model.
     """
     scores, decisions = [pl.DataFrame(schema=SCORES)], {}
     for table in tables:
@@ -76,7 +82,7 @@ def daily_losses(tables: Iterable[pl.DataFrame], *, references: Sequence[str]) -
     days, starts, wide = _side_by_side([decisions[name] for name in names])
     return DailyLosses(
         scores=pl.concat(scores).sort("model", *DAY),
-        pairs=_pairs(names, days, starts, wide, references).sort("model", "other", *DAY),
+        pairs=_pairs(names, days, starts, wide, references, paired).sort("model", "other", *DAY),
         shared=_shared(names, days, starts, wide),
     )
 
@@ -149,16 +155,22 @@ def _side_by_side(models: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, NDArray
 
 
 def _pairs(
-    names: Sequence[str], days: pl.DataFrame, starts: NDArray[np.intp], wide: Floats, references: Sequence[str]
+    names: Sequence[str],
+    days: pl.DataFrame,
+    starts: NDArray[np.intp],
+    wide: Floats,
+    references: Sequence[str],
+    paired: Callable[[str, str], bool],
 ) -> pl.DataFrame:
     parts = [pl.DataFrame(schema=PAIRS)]
     for other in (name for name in references if name in names):
-        reference = wide[:, [names.index(other)]]
-        both = ~np.isnan(wide) & ~np.isnan(reference)
+        models = [name for name in names if paired(name, other)]
+        chosen, reference = wide[:, [names.index(name) for name in models]], wide[:, [names.index(other)]]
+        both = ~np.isnan(chosen) & ~np.isnan(reference)
         count = np.add.reduceat(both.astype(np.int64), starts, axis=0)
-        losses = np.add.reduceat(np.where(both, wide, 0.0), starts, axis=0)
+        losses = np.add.reduceat(np.where(both, chosen, 0.0), starts, axis=0)
         against = np.add.reduceat(np.where(both, reference, 0.0), starts, axis=0)
-        for k, name in enumerate(names):
+        for k, name in enumerate(models):
             sums = {"loss": losses[:, k], "reference": against[:, k]}
             table = days.with_columns(**sums, model=pl.lit(name), other=pl.lit(other))
             parts.append(table.filter(pl.Series(count[:, k] > 0)).select(parts[0].columns))

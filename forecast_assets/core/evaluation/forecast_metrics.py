@@ -3,6 +3,10 @@
 import polars as pl
 
 from forecast_assets.core.evaluation.daily_losses import DAY, DailyLosses
+from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX
+
+KEYS = ["model", "horizon", "year"]
+BESIDE = ("pinball_ratio", "coverage_95", "coverage_90")  # scores that tables show before and after calibration
 
 
 def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
@@ -31,10 +35,23 @@ def forecast_metrics(losses: DailyLosses, *, baseline: str) -> pl.DataFrame:
         "mae": _mean("absolute_error"),
         "rank_ic": pl.col("rank_ic").mean(),
     }
-    keys = ["model", "horizon", "year"]
-    parts = [daily.group_by(by, maintain_order=True).agg(**scores) for by in (keys, keys[:2])]
-    merged = pl.concat(parts, how="diagonal").select(*keys, *scores)
-    return merged.with_columns(pl.col(pl.Float64).fill_nan(None)).sort(keys, nulls_last=True)
+    parts = [daily.group_by(by, maintain_order=True).agg(**scores) for by in (KEYS, KEYS[:2])]
+    merged = pl.concat(parts, how="diagonal").select(*KEYS, *scores)
+    return merged.with_columns(pl.col(pl.Float64).fill_nan(None)).sort(KEYS, nulls_last=True)
+
+
+def beside_uncalibrated(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of calibrated forecasts with ``BESIDE`` of the same model before calibration, in <score>_raw.
+
+    Null where a model has no uncalibrated forecasts of its own: it is published as it is.
+    """
+    uncalibrated = pl.col("model").str.ends_with(RAW_SUFFIX)
+    raw = metrics.filter(uncalibrated).select(
+        pl.col("model").str.strip_suffix(RAW_SUFFIX),
+        *KEYS[1:],
+        *(pl.col(score).alias(score + RAW_SUFFIX) for score in BESIDE),
+    )
+    return metrics.filter(~uncalibrated).join(raw, on=KEYS, how="left", nulls_equal=True, maintain_order="left")
 
 
 def _mean(sums: str) -> pl.Expr:

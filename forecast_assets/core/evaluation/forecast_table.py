@@ -20,6 +20,13 @@ FORECAST_SCHEMA: dict[str, pl.DataType] = {
 """Columns of a forecast table. ``y`` is null until matured; nothing else is."""
 
 
+RAW_SUFFIX = "_raw"
+"""Of the names by which forecasts before calibration are scored beside the calibrated ones: ``harx`` and ``harx_raw``."""
+
+YARDSTICK = "ewma" + RAW_SUFFIX
+"""EWMA(0.94) without calibration: what every pinball ratio refers to, so that ratios of all publications compare."""
+
+
 class ForecastArrays(NamedTuple):
     """A forecast table as arrays: M decisions (date and ticker, sorted), H horizons, L levels."""
 

@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
-from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
-from forecast_assets.core.evaluation.year_losses import AGES
+from forecast_assets.core.evaluation.forecast_metrics import beside_uncalibrated, forecast_metrics
+from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX
+from forecast_assets.core.evaluation.year_losses import AGES, RAW, SPLIT, calibrated_only
 from forecast_assets.core.models.catalogue import CATALOGUE
 from forecast_assets.core.report.evidence import comparisons
 from forecast_assets.core.report.summary import plain
@@ -19,8 +20,8 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     *((model.key, model.step.against, model.step.adds) for model in CATALOGUE if model.step),
     ("ensemble", "best_member", "The best five fits combined, in place of the best one"),
     ("ensemble", "harx", "Networks on top of the volatility regression they start from"),
-    ("ensemble", "ensemble_raw", "Online calibration, in place of none"),
-    ("ensemble", "ensemble_split", "Online calibration, in place of split conformal"),
+    ("ensemble", RAW, "Online calibration, in place of none"),
+    ("ensemble", SPLIT, "Online calibration, in place of split conformal"),
 )
 """Model, the model it is compared with, and what differs between the two. Fixed in advance."""
 
@@ -55,7 +56,7 @@ def ablation(
         for model, other, what in STEPS
         if model in have and other in have
     ]
-    metrics = forecast_metrics(losses, baseline=baseline)
+    metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     order = {name: k for k, name in enumerate(shown)}
     rows = metrics.filter(pl.col("model").is_in(shown)).sort(
         pl.col("model").replace_strict(order, default=len(order)), "horizon", "year", nulls_last=True
@@ -71,7 +72,12 @@ def ablation(
         "scores": rows.filter(pl.col("year").is_null()).drop("year").to_dicts(),
         "scores_by_year": rows.filter(pl.col("year").is_not_null()).to_dicts(),
         "against_each_other": [against(model, other) for model in shown for other in shown if model != other],
-        "comparisons": comparisons(losses, model="ensemble", baseline=baseline, spec=spec),
+        "comparisons": comparisons(
+            calibrated_only(losses, also=[RAW, SPLIT]),
+            model="ensemble",
+            baseline=baseline.removesuffix(RAW_SUFFIX),  # the tests compare calibrated with calibrated
+            spec=spec,
+        ),
         "newcomers": list(new_listings),
     }
     found: dict[str, Any] = plain(summary)

@@ -124,7 +124,7 @@ def comparisons(losses: DailyLosses, *, model: str, baseline: str, spec: Resampl
                 "diebold_mariano": [
                     {"rival": name, **test._asdict()} for name, test in zip(rivals, tests, strict=True)
                 ],
-                "against_baseline": better._asdict(),
+                "against_baseline": {"model": baseline, **better._asdict()},
                 "confidence_set": [{"model": name, "p_value": p_value} for name, p_value in best.items()],
             }
         )

@@ -4,10 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from forecast_assets.core.backtest.costs import cost_in_words
+from forecast_assets.core.report.coverage import coverage_table
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent
 from forecast_assets.core.report.titles import NOTE, listed, title
 
-SECTIONS = ("equity", "risk", "drawdown", "yearly", "pinball", "coverage", "pit", "fan", "importance", "training")
+SECTIONS = (
+    "equity",
+    "risk",
+    "drawdown",
+    "yearly",
+    "pinball",
+    "coverage",
+    "pit",
+    "fan",
+    "cells",
+    "importance",
+    "training",
+)
 """Where a figure goes: the part of its name before the colon, so "fan:BMW.DE" and "fan:AAPL" stand side by side."""
 
 ABLATION_SECTIONS = ("steps", "yearly", "matrix")
@@ -21,6 +34,7 @@ FILTERS = {
     "title": title,
     "titles": listed,
     "costs": cost_in_words,
+    "coverage_table": coverage_table,
 }
 
 

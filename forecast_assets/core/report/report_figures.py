@@ -17,6 +17,7 @@ from forecast_assets.core.backtest.strategies import (
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.report import figures as draw
+from forecast_assets.core.report.coverage import coverage_figures
 from forecast_assets.core.report.titles import title
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def backtest_figures(
         figures["pinball"] = draw.pinball_ratios(total, models=models, baseline=summary["baseline"])
     ticker, date = fan_subject(forecasts, model=model)
     figures[f"fan:{ticker}"] = draw.fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
+    figures |= coverage_figures(summary["coverage_cells"], model=model)
     for entry in (summary.get("importance") or {"networks": []})["networks"]:
         weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
         figures[f"importance:{entry['model']}"] = draw.weights_by_year(

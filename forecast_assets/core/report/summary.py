@@ -13,8 +13,9 @@ from forecast_assets.core.backtest.risk_scores import risk_scores
 from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT, risk_strategies
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
-from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
+from forecast_assets.core.evaluation.forecast_metrics import beside_uncalibrated, forecast_metrics
 from forecast_assets.core.evaluation.significance import Interval
+from forecast_assets.core.report.coverage import CoverageContract, contract_verdict
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
     pinball_verdict,
@@ -53,6 +54,7 @@ def summarise(
     compared: Sequence[str],
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
+    contract: CoverageContract | None = None,
     importance: Mapping[str, Any] | None = None,
     neighbours: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -63,8 +65,9 @@ def summarise(
     is then labelled partial); ``model``: the subject of the report, as model and as strategy; ``baseline``: the model
     that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball (absent ones are left
     out); ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or
-    None for a report without selection tests; ``importance``: from ``importance.importance``, or None without networks;
-    ``neighbours``: from ``neighbours.most_moved``, empty where no network reads any. Shares and returns are fractions
+    None for a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
+    ``importance.importance``, or None without networks; ``neighbours``: from ``neighbours.most_moved``, empty where no
+    network reads any. Shares and returns are fractions
     (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
     are missing.
     """
@@ -72,7 +75,7 @@ def summarise(
         raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
     if model not in (have := sorted(daily["strategy"].unique())):
         raise BadInput(f"backtest report: no book of {model} among {have}; materialise backtest with it first")
-    metrics = forecast_metrics(losses, baseline=baseline)
+    metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     if model not in metrics["model"]:
         have = metrics["model"].unique().to_list()
         raise BadInput(f"backtest report: no matured test forecast of {model}; have {have}")
@@ -81,24 +84,28 @@ def summarise(
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     verdicts = [
+        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
         *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
-        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
         coverage_verdict(metrics, model=model),
+        *([contract_verdict(contract.cells, model=model)] if contract else []),
         *(evidence["verdicts"] if evidence else []),
     ]
     # Without a trial log, the fits behind the report.
     trials = evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
-    tested = losses.scores.filter(pl.col("model") == model)["date"]
+    tested = losses.scores.filter(pl.col("model") == model)
     summary = {
         "facts": dict(facts),
         "model": model,
         "baseline": baseline,
+        "over_baseline": ratio_interval(
+            losses.pair(model, baseline), horizons=tested["horizon"].unique().sort().to_list(), spec=spec
+        )._asdict(),
         "years": years,
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
-        "first_decision": tested.min(),
-        "last_decision": tested.max(),
+        "first_decision": tested["date"].min(),
+        "last_decision": tested["date"].max(),
         "verdicts": verdicts,
         "strategies": _first(total.join(_annual_means(daily), on="strategy"), "strategy", model),
         "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
@@ -109,6 +116,8 @@ def summarise(
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
+        "coverage_cells": contract.cells.to_dicts() if contract else [],
+        "coverage_limits": contract.limits.model_dump() if contract else None,
         "importance": importance,
         "neighbours": list(neighbours),
         "not_tested": _not_tested(verdicts, evidence=evidence is not None),

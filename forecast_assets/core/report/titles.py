@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 
+from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
 from forecast_assets.core.models.catalogue import MODELS
 
 TITLES = {key: model.title for key, model in MODELS.items()} | {
     "ensemble": "Ensemble",
-    "ensemble_raw": "Ensemble, uncalibrated",
     "ensemble_split": "Ensemble, split conformal",
     "best_member": "Best single fit",
     "random_walk": "Random walk",
     "ewma": "EWMA(0.94) volatility",
+    YARDSTICK: "EWMA(0.94), uncalibrated",
     "histvol20": "20-session historical volatility",
     "garch": "GARCH(1,1)-t",
     "har": "HAR volatility regression",
@@ -29,6 +30,7 @@ VARIANTS = {
     "_naive": "traded daily without smoothing",
     "_directional": "not neutral",
     "/late": "one session later",
+    RAW_SUFFIX: "uncalibrated",
 }
 """Suffix of a strategy -> how it differs from the model's own."""
 

@@ -8,8 +8,15 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from forecast_assets.core.evaluation.daily_losses import forecast_losses
-from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.evaluation.year_losses import RAW, SPLIT, new_listing_origins, other_calibrations, year_losses
+from forecast_assets.core.evaluation.forecast_table import YARDSTICK, forecast_table
+from forecast_assets.core.evaluation.year_losses import (
+    RAW,
+    SPLIT,
+    calibrated_only,
+    new_listing_origins,
+    split_conformal,
+    year_losses,
+)
 from forecast_assets_tests.helpers.scores import normal_quantiles
 
 NAMES, DAYS = "XYZ", 90
@@ -31,21 +38,43 @@ RAW_TABLE = table("ensemble", 0.01)
 
 
 def test_the_other_calibrations_are_scored_as_models_of_their_own() -> None:
-    found = year_losses([table("ensemble", 0.02), table("ewma", 0.03)], raw=RAW_TABLE, new_listings=NEW_LISTINGS)
-    assert found.daily.models == ["ensemble", RAW, SPLIT, "ewma"]
-    assert found.daily.references == ["ensemble", RAW, SPLIT, "ewma"]
+    found = year_losses(
+        [table("ensemble", 0.02), table("ewma", 0.03)],
+        uncalibrated=[RAW_TABLE, table("ewma", 0.04)],
+        new_listings=NEW_LISTINGS,
+    )
+    assert found.daily.models == ["ensemble", RAW, SPLIT, "ewma", YARDSTICK]
+    assert found.daily.references == ["ensemble", RAW, SPLIT, "ewma", YARDSTICK]
     raw = forecast_losses(RAW_TABLE)["pinball"].sum()
     assert found.daily.pair("ewma", RAW)["reference"].sum() == pytest.approx(raw)
-    conformal = pl.concat(other_calibrations(RAW_TABLE)).filter(pl.col("model") == SPLIT)
+    conformal = split_conformal(RAW_TABLE)
     inside = conformal.filter(pl.col("split") == "validation").select(pl.col("y").is_between("q025", "q975").mean())
     assert inside.item() == pytest.approx(0.95, abs=0.02)  # the band was half as wide as it should be
-    without = year_losses([table("ensemble", 0.02)], raw=None, new_listings=NEW_LISTINGS)
+    without = year_losses([table("ensemble", 0.02)], uncalibrated=[], new_listings=NEW_LISTINGS)
     assert without.daily.models == ["ensemble"]
+
+
+def test_uncalibrated_models_are_paired_with_the_yardstick_alone() -> None:
+    found = year_losses(
+        [table("ensemble", 0.02), table("harx", 0.03), table("ewma", 0.03)],
+        uncalibrated=[table("harx", 0.05), table("ewma", 0.04), RAW_TABLE],
+        new_listings=NEW_LISTINGS,
+    ).daily
+    paired = {model: [] for model in found.models} | dict(
+        found.pairs.group_by("model").agg(pl.col("other").unique().sort()).rows()
+    )
+    every = ["ensemble", RAW, SPLIT, "ewma", YARDSTICK, "harx"]
+    assert paired == dict.fromkeys(every, every) | {"harx_raw": [YARDSTICK], YARDSTICK: [YARDSTICK]}
+    assert found.pair("harx_raw", YARDSTICK)["loss"].sum() == pytest.approx(
+        forecast_losses(table("harx", 0.05))["pinball"].sum()
+    )
+    assert calibrated_only(found).models == ["ensemble", "ewma", "harx"]
+    assert calibrated_only(found, also=[RAW]).models == ["ensemble", RAW, "ewma", "harx"]
 
 
 def test_new_listings_are_kept_row_by_row_with_their_age() -> None:
     found = year_losses(
-        [table("ensemble", 0.02), table("ewma", 0.03)], raw=None, new_listings=NEW_LISTINGS
+        [table("ensemble", 0.02), table("ewma", 0.03)], uncalibrated=[], new_listings=NEW_LISTINGS
     ).new_listings
     rows = forecast_losses(table("ewma", 0.03)).join(NEW_LISTINGS, on=["ticker", "date"])
     keys = ["ticker", "date", "horizon"]

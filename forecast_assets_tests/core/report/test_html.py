@@ -10,6 +10,7 @@ import pytest
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
+from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent, points
@@ -81,7 +82,15 @@ def book(strategy: str, *, gross: float, noise: float, turnover: float, seed: in
     )
 
 
-TABLE = pl.concat([forecasts("ensemble", width=1.0), forecasts("b0_mlp", width=2.0), forecasts("ewma", width=1.5)])
+TABLE = pl.concat(
+    [
+        forecasts("ensemble", width=1.0),
+        forecasts("b0_mlp", width=2.0),
+        forecasts("b0_mlp_raw", width=3.0),
+        forecasts("ewma", width=1.5),
+        forecasts("ewma_raw", width=1.6),
+    ]
+)
 DAILY = pl.concat(
     [
         book("ensemble", gross=0.002, noise=0.005, turnover=0.05),
@@ -95,7 +104,7 @@ DAILY = pl.concat(
 
 
 def losses_of(table: pl.DataFrame) -> DailyLosses:
-    return daily_losses([table], references=["ensemble", "b0_mlp", "ewma"])
+    return daily_losses([table], references=["ensemble", "b0_mlp", "ewma", "ewma_raw"])
 
 
 def summary(**changes: Any) -> dict[str, Any]:
@@ -106,7 +115,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "missing_years": [],
         "spec": SPEC,
         "model": "ensemble",
-        "baseline": "ewma",
+        "baseline": "ewma_raw",
         "compared": ["b0_mlp", "ewma", "har"],
         "caveats": [],
     }
@@ -168,6 +177,23 @@ def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None
         "Forecasts:ewma": "beats",
         "Calibration:": "met",
     }
+
+
+def test_every_model_has_one_row_a_horizon_with_its_uncalibrated_scores_beside(whole: dict[str, Any]) -> None:
+    rows = {row["model"]: row for row in whole["forecasts"] if row["horizon"] == 5}
+    assert set(rows) == {"ensemble", "b0_mlp", "ewma"}
+    scores = forecast_metrics(losses_of(TABLE), baseline="ewma_raw").filter(pl.col("year").is_null())
+    raw = {row["model"]: row for row in scores.iter_rows(named=True) if row["horizon"] == 5}
+    for name in ("b0_mlp", "ewma"):
+        for score in ("pinball_ratio", "coverage_95", "coverage_90"):
+            assert rows[name][score] == raw[name][score]
+            assert rows[name][f"{score}_raw"] == raw[f"{name}_raw"][score]
+    assert rows["ewma"]["pinball_ratio_raw"] == 1.0
+    assert rows["ensemble"]["pinball_ratio_raw"] is None
+    assert {row["model"] for row in whole["forecasts_by_year"]} == set(rows)
+    assert whole["over_baseline"]["estimate"] == pytest.approx(
+        np.mean([row["pinball_ratio"] for row in whole["forecasts"] if row["model"] == "ensemble"]), abs=1e-3
+    )
 
 
 def test_a_model_that_is_worse_loses() -> None:

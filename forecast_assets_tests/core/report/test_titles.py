@@ -30,6 +30,8 @@ def test_every_name_in_a_published_report_has_a_title() -> None:
         ("ensemble_directional", "Ensemble, not neutral"),
         ("ensemble/late", "Ensemble, one session later"),
         ("ensemble_raw", "Ensemble, uncalibrated"),
+        ("ewma_raw", "EWMA(0.94), uncalibrated"),
+        ("b0_mlp_raw", "MLP baseline, uncalibrated"),
         ("b2_tft_ticker/1", "TFT + ticker embedding, fit 1"),
         ("b0_mlp/0", "MLP baseline, fit 0"),
         ("somebody/else", "somebody/else"),
