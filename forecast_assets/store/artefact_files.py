@@ -44,7 +44,12 @@ POSITIONS = "positions.parquet"
 TRADES = "trades.parquet"
 VARIANTS = "variants.parquet"
 """Daily returns of books that test a strategy but are none of the report: each single fit, and the delayed book."""
-DAILY_LOSSES = {"scores": "losses.parquet", "pairs": "losses_in_pairs.parquet", "shared": "losses_shared.parquet"}
+DAILY_LOSSES = {
+    "scores": "losses.parquet",
+    "pairs": "losses_in_pairs.parquet",
+    "shared": "losses_shared.parquet",
+    "fits": "losses_of_fits.parquet",
+}
 """Files of ``DailyLosses``, by field."""
 NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 

@@ -9,7 +9,15 @@ import polars as pl
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.core.models.catalogue import CANDIDATES
-from forecast_assets.store.artefact_files import BEST_MEMBER, DAILY_LOSSES, NEW_LISTING_LOSSES, RAW_FORECASTS, TABLE
+from forecast_assets.store.artefact_files import (
+    BEST_MEMBER,
+    DAILY_LOSSES,
+    FITS,
+    MEMBERS,
+    NEW_LISTING_LOSSES,
+    RAW_FORECASTS,
+    TABLE,
+)
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -37,6 +45,16 @@ class YearForecasts(Parameters):
         for version in (*self.networks, self.baselines, self.ensemble):
             yield pl.read_parquet(version.path(TABLE))
         yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
+
+    def fits(self) -> Iterator[pl.DataFrame]:
+        """Yield the uncalibrated forecasts of every single fit, a table per network."""
+        for version in self.networks:
+            yield pl.read_parquet(version.path(FITS))
+
+    def combined(self) -> dict[str, list[str]]:
+        """Return the forecasts made of some of the fits, and the names of those."""
+        members = [member["fit"] for member in self.ensemble.json(MEMBERS)["members"]]
+        return {"ensemble": members, "best_member": members[:1]}
 
     def uncalibrated(self) -> pl.DataFrame | None:
         """Return the ensemble before calibration; None where nothing was calibrated."""
