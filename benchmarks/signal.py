@@ -153,7 +153,6 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
         print(f"{variant}: {ratio(search.hedged(daily[variant])):.2f}", flush=True)
     results = {variant: search.hedged(series) for variant, series in daily.items()}
     table = np.column_stack([series["net_return"].to_numpy() for series in results.values()])  # (T, variants)
-    spread = float((table.mean(axis=0) / table.std(axis=0, ddof=1)).var(ddof=1))
 
     book, parts, choices = None, [], {}
     for year in YEARS:
@@ -163,12 +162,12 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
         book = search.trade(choice, year, before=book)
         parts.append(book.daily.with_columns(strategy=pl.lit("chosen")))
     best = max(VARIANTS, key=lambda variant: ratio(results[variant]))
-    chosen = facts(search, pl.concat(parts), spread=spread)
+    chosen = facts(search, pl.concat(parts))
     passes = chosen["value"] >= NEEDED and chosen["low"] > 0 and chosen["deflated_probability"] > SURE
     overfitting = backtest_overfitting(table)
     return {
         "signal_inner_hedged_sharpe": chosen | {"chosen_by_year": choices, "passes": bool(passes)},
-        "signal_best_in_hindsight_hedged_sharpe": facts(search, daily[best], spread=spread) | {"variant": str(best)},
+        "signal_best_in_hindsight_hedged_sharpe": facts(search, daily[best]) | {"variant": str(best)},
         "signal_variants": {
             "value": len(VARIANTS),
             "hedged_sharpe": {str(variant): ratio(series) for variant, series in results.items()},
@@ -179,7 +178,7 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, Any]:
+def facts(search: Search, daily: pl.DataFrame) -> dict[str, Any]:
     """Return the net beta-hedged Sharpe over ``YEARS`` with its interval and per year, trading costs, and the book unhedged.
 
     The break-even cost is that of the book's own trades, at the given cost of the hedge.
@@ -195,7 +194,7 @@ def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, An
         "value": interval.estimate,
         "low": interval.low,
         "high": interval.high,
-        "deflated_probability": deflated_sharpe(returns, trials=len(VARIANTS), trial_sharpe_variance=spread),
+        "deflated_probability": deflated_sharpe(returns, trials=len(VARIANTS)),
         "by_year": {str(year): ratio(search.hedged(daily, range(year, year + 1))) for year in YEARS},
         "annual_volatility": annual_volatility(returns, sessions_per_year=per_year),
         "mean_beta": float(hedged["beta"].to_numpy().mean()),
