@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 MODEL, BASELINE = "ensemble", "ewma"
-COMPARED = (MLP_BASELINE, "har", "harx", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+COMPARED = ("harx", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -179,6 +179,7 @@ def report_content(
         model=MODEL,
         baseline=BASELINE,
         compared=COMPARED,
+        rules=rules,
         caveats=[],
         evidence=evidence(
             losses=losses, books=books, trial_log=log, model=MODEL, baseline=BASELINE, spec=spec, rules=rules
@@ -209,7 +210,7 @@ def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
         "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],
         "seeds": sorted({seed for of in inputs.networks for year in years for seed in of[year].manifest.seeds}),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "trials": sum(len(of[year].json(TRAINING)["fits"]) for of in inputs.networks for year in years),
+        "fits": sum(len(of[year].json(TRAINING)["fits"]) for of in inputs.networks for year in years),
         "profile": profile,
         "panel_first": panel["first_session"],
         "panel_last": panel["last_session"],
