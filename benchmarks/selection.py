@@ -9,7 +9,8 @@ strategies without skill, for which the rule promises 5 % at most.
 
 ``seed_pairs_called`` compares any two fits of a network with each other, over all years at once, by the rule of the reports:
 the share of pairs called "beats" or "loses". Fits differ by their seeds alone, so none should be. They are compared
-uncalibrated. ``--data-dir`` names the data root of a run with two fits or more a network.
+uncalibrated. Beside it, the share if a network's own fits say nothing of its noise, and the share if days alone are
+resampled and any difference counts. ``--data-dir`` names the data root of a run with two fits or more a network.
 """
 
 import argparse
@@ -100,24 +101,31 @@ def measure_seeds(options: Namespace) -> Figures:
     networks = [name for name in CANDIDATES if store.partitions(name)]
     years = sorted(set.intersection(*(set(store.partitions(name)) for name in networks)))
     losses = pl.concat(losses_of(store, networks, year) for year in years)
-    noise, days_alone = TrainingNoise.of(losses), TrainingNoise.of(losses.clear())
+    noise, none = TrainingNoise.of(losses), TrainingNoise.of(losses.clear())
     called: dict[str, str] = {}
+    by_others: dict[str, str] = {}
     by_days: dict[str, str] = {}
-    pairs = [pair for name in networks for pair in combinations(seeds_of(losses, name, years=len(years)), 2)]
-    for first, second in pairs:
-        compared = both(losses, first, second)
-        for source, outcomes in ((noise, called), (days_alone, by_days)):
-            options_of = {"horizons": HORIZONS, "noise": source, "spec": spec}
-            entry = pinball_verdict(compared, smallest=spec.smallest_difference, **options_of)
-            outcomes[f"{first} against {second}"] = f"{entry['verdict']}: {entry['sentence'].partition(': ')[2]}"
-    if not pairs:
+    for name in networks:
+        # Fits keep their entries as models of their own; what is left out is how far they lie from the network's mean.
+        others = TrainingNoise.of(losses.filter(pl.col("model") != name))
+        for first, second in combinations(seeds_of(losses, name, years=len(years)), 2):
+            pair = both(losses, first, second)
+            for source, smallest, outcomes in (
+                (noise, spec.smallest_difference, called),
+                (others, spec.smallest_difference, by_others),
+                (none, 0.0, by_days),
+            ):
+                entry = pinball_verdict(pair, horizons=HORIZONS, noise=source, spec=spec, smallest=smallest)
+                outcomes[f"{first} against {second}"] = f"{entry['verdict']}: {entry['sentence'].partition(': ')[2]}"
+    if not called:
         raise SystemExit(f"{options.data_dir}: no network has two fits in each of {years}")
     figure = {
         "value": share(called),
         "called": {pair: text for pair, text in called.items() if text.startswith(CALLED)},
-        "by_days_alone": share(by_days),
+        "noise_of_the_other_networks": share(by_others),
+        "days_alone_and_any_difference": share(by_days),
         "called_by_days_alone": {pair: text for pair, text in by_days.items() if text.startswith(CALLED)},
-        "pairs": len(pairs),
+        "pairs": len(called),
         "verdicts": {
             word: sum(text.startswith(word) for text in called.values())
             for word in (*CALLED, "no evidence", "no difference that matters")
