@@ -6,7 +6,7 @@
     python -m benchmarks.powerups_panel --data-dir data
 
 The forecasts are those of each year's best fit by validation pinball, calibrated, as the assets publish them. Ratios are of
-pinball losses on the forecasts that both made, over all horizons and by horizon, days resampled in blocks; Diebold-Mariano
+pinball losses on the forecasts that both made, over all horizons and by horizon, days and fits resampled; Diebold-Mariano
 on the daily mean losses of the forecasts that all made. The training cost of each is in ``powerups.json``.
 """
 
@@ -21,13 +21,15 @@ from forecast_assets.assets.fold.candidates import SKIPPED
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
+from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
+from forecast_assets.core.evaluation.training_noise import TrainingNoise, fit_losses
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.evidence import comparisons
-from forecast_assets.core.report.verdicts import pinball_verdict, ratio_interval
+from forecast_assets.core.report.verdicts import pinball_verdict
 from forecast_assets.core.specs import AblationSpec
 from forecast_assets.resources.store_io import StoreResource
-from forecast_assets.store.artefact_files import RAW_FORECASTS, TABLE
+from forecast_assets.store.artefact_files import FITS, RAW_FORECASTS, TABLE
 from forecast_assets.store.store import Store
 from tools.results import record
 
@@ -46,14 +48,21 @@ def losses_of(store: Store, models: list[str], years: list[str]) -> DailyLosses:
         ewma = raw.filter(pl.col("model") == YARDSTICK.removesuffix(RAW_SUFFIX)).collect()
         yield ewma.with_columns(model=pl.lit(YARDSTICK))
 
-    return join_losses(daily_losses(tables(year), references=[B3, BASELINE]) for year in years)
+    def losses(year: str) -> DailyLosses:
+        fits = fit_losses((pl.read_parquet(store.current(model, year).path(FITS)) for model in models), combined={})
+        return daily_losses(tables(year), references=[B3, BASELINE])._replace(fits=fits)
+
+    return join_losses(map(losses, years))
 
 
 def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:
     """Return pinball over B3's with its interval, by horizon, and Diebold-Mariano p values."""
-    pair = losses.pair(model, B3)
-    overall = ratio_interval(pair, horizons=HORIZONS, spec=SPEC)
-    by_horizon = {h: ratio_interval(pair, horizons=[h], spec=SPEC) for h in HORIZONS}
+    pair, noise = Pair(model, B3, losses.pair(model, B3)), TrainingNoise.of(losses.fits)
+    overall = ratio_interval(pair, horizons=HORIZONS, noise=noise, spec=SPEC)
+    by_horizon = {h: ratio_interval(pair, horizons=[h], noise=noise, spec=SPEC) for h in HORIZONS}
+    outcome = pinball_verdict(pair, horizons=HORIZONS, noise=noise, spec=SPEC, smallest=SPEC.smallest_difference)[
+        "verdict"
+    ]
     tests = {
         str(entry["horizon"]): round(test["p_value"], 4)
         for entry in comparisons(losses, model=model, baseline=BASELINE, spec=SPEC)
@@ -64,7 +73,7 @@ def against_b3(losses: DailyLosses, model: str) -> dict[str, Any]:
     return {
         "value": round(overall.estimate, 5),
         "interval_95": [round(overall.low, 5), round(overall.high, 5)],
-        "verdict": pinball_verdict(model, B3, pair, horizons=HORIZONS, spec=SPEC)["verdict"],
+        "verdict": outcome,
         "by_horizon": {str(h): [round(v, 5) for v in (i.estimate, i.low, i.high)] for h, i in by_horizon.items()},
         "diebold_mariano_p_values": tests,
         "coverage_95": {str(row["horizon"]): round(row["coverage_95"], 4) for row in scores.iter_rows(named=True)},

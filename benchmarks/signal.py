@@ -162,20 +162,19 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
         print(f"{variant}: {ratio(search.hedged(daily[variant])):.2f}", flush=True)
     results = {variant: search.hedged(series) for variant, series in daily.items()}
     table = np.column_stack([series["net_return"].to_numpy() for series in results.values()])  # (T, variants)
-    spread = float((table.mean(axis=0) / table.std(axis=0, ddof=1)).var(ddof=1))
 
     choices = {
         year: max(VARIANTS, key=lambda variant: ratio(search.hedged(daily[variant], range(FIRST_YEAR, year))))
         for year in YEARS
     }
     best = max(VARIANTS, key=lambda variant: ratio(results[variant]))
-    chosen = facts(search, search.trade(choices).with_columns(strategy=pl.lit("chosen")), spread=spread)
+    chosen = facts(search, search.trade(choices).with_columns(strategy=pl.lit("chosen")))
     passes = chosen["value"] >= NEEDED and chosen["low"] > 0 and chosen["deflated_probability"] > SURE
     overfitting = backtest_overfitting(table)
     return {
         "signal_inner_hedged_sharpe": chosen
         | {"chosen_by_year": {str(year): str(choice) for year, choice in choices.items()}, "passes": bool(passes)},
-        "signal_best_in_hindsight_hedged_sharpe": facts(search, daily[best], spread=spread) | {"variant": str(best)},
+        "signal_best_in_hindsight_hedged_sharpe": facts(search, daily[best]) | {"variant": str(best)},
         "signal_variants": {
             "value": len(VARIANTS),
             "hedged_sharpe": {str(variant): ratio(series) for variant, series in results.items()},
@@ -186,7 +185,7 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, Any]:
+def facts(search: Search, daily: pl.DataFrame) -> dict[str, Any]:
     """Return the net beta-hedged Sharpe over ``YEARS`` with its interval and per year, trading costs, and the book unhedged.
 
     The break-even cost is that of the book's own trades, at the given cost of the hedge.
@@ -202,7 +201,7 @@ def facts(search: Search, daily: pl.DataFrame, *, spread: float) -> dict[str, An
         "value": interval.estimate,
         "low": interval.low,
         "high": interval.high,
-        "deflated_probability": deflated_sharpe(returns, trials=len(VARIANTS), trial_sharpe_variance=spread),
+        "deflated_probability": deflated_sharpe(returns, trials=len(VARIANTS)),
         "by_year": {str(year): ratio(search.hedged(daily, range(year, year + 1))) for year in YEARS},
         "annual_volatility": annual_volatility(returns, sessions_per_year=per_year),
         "mean_beta": float(hedged["beta"].to_numpy().mean()),

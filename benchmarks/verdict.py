@@ -1,6 +1,7 @@
 """Figures of a finished walk-forward on the reference panel: coverage, pinball ratios, returns; commits its metrics.
 
-    forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0     (hours; resumable)
+    forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
+        --set verdict=reference                                                                  (hours; resumable)
     python -m benchmarks.verdict --data-dir data
 
 The report's numbers are derived again from its artefacts first; a report that differs from them is an error.

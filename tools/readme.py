@@ -11,8 +11,7 @@ from typing import Any
 
 from forecast_assets.core.models.catalogue import CANDIDATES, CATALOGUE, NETWORKS
 from forecast_assets.core.report.ablation import STEPS
-from forecast_assets.core.report.evidence import selection_verdicts
-from forecast_assets.core.report.summary import general_caveats
+from forecast_assets.core.report.summary import general_caveats, trials_in_words
 from forecast_assets.core.report.titles import NOTE, TITLES, title
 from forecast_assets.core.report.verdicts import return_difference_claim
 from tools.results import RESULTS, ROOT
@@ -20,17 +19,25 @@ from tools.results import RESULTS, ROOT
 README = ROOT / "README.md"
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 ABLATION = METRICS.with_name("panel_ablation.json")
+EARLIER_WORDS = {
+    "looks at a test year": "test-set evaluations",
+    "all of them looked at": "all of them counted",
+    "pure chance": "pure noise",
+    "none of them": "none",
+}
+"""Words of committed sentences on selection that reports no longer use."""
+
 POWER_UPS = {"moe": "b5_moe", "graph": "b6_graph", "maml": "b7_maml"}
 
 
 def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
     """The README's result section as Markdown, from the metrics of both reports."""
-    facts = summary["facts"]
+    facts, trials = summary["facts"], summary["evidence"]["selection"]["trials"]
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
     claims = {(model, other): adds for model, other, adds in STEPS}
     lines = [
-        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; {facts['trials']} fits; "
-        f"{counted(summary)}.",
+        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; "
+        f"trials counted: {trials_in_words(trials)}.",
         "Every number is in [`benchmarks/metrics/panel.json`](benchmarks/metrics/panel.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
@@ -38,7 +45,7 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
         "",
         NOTE,
         "",
-        "| strategy, net of costs | return p.a. | volatility | Sharpe | 95 % interval | max drawdown | turnover/day |",
+        "| strategy, net of costs | compound return | volatility | Sharpe | 95 % interval | max drawdown | turnover/day |",
         "|---|---|---|---|---|---|---|",
         *(
             f"| {title(row['strategy'])} | {percent(row['annual_return'])} | {percent(row['annual_volatility'])} "
@@ -57,7 +64,7 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
             for step in ablation["verdicts"]
         ),
         "",
-        *(f"- {caveat}" for caveat in general_caveats(years=summary["years"], trials=trial_count(summary))),
+        *(f"- {caveat}" for caveat in general_caveats(years=summary["years"], trials=trials_in_words(trials))),
     ]
     return "\n".join(lines)
 
@@ -88,8 +95,10 @@ def forecast_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The verdicts with today's claims and titles: the committed texts may be older than both."""
-    selection = iter(selection_verdicts(summary["evidence"]["selection"], model=summary["model"]))
+    """The verdicts with today's claims and titles: the committed texts may be older than both.
+
+    Sentences stay, but for their words: they say how their numbers were computed.
+    """
     found = []
     for verdict in summary["verdicts"]:
         claim, sentence = titled(verdict["claim"]), verdict["sentence"]
@@ -97,32 +106,22 @@ def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
             claim = return_difference_claim(verdict["version"])
             sentence = sentence.replace(" points a year at equal 10 % volatility,", " percentage points a year,")
         elif claim.startswith("Selection:"):
-            verdict = next(selection)
-            claim, sentence = verdict["claim"], verdict["sentence"]
+            claim, sentence = (_reworded(text) for text in (claim, sentence))
         elif "rival" in verdict:
             sentence = re.sub(r"^Pinball loss over \S+'s", "Ratio of pinball losses", sentence)
         found.append({**verdict, "claim": claim, "sentence": sentence})
     return found
 
 
+def _reworded(text: str) -> str:
+    for earlier, now in EARLIER_WORDS.items():
+        text = text.replace(earlier, now)
+    return text
+
+
 def titled(text: str) -> str:
     """``text`` with titles in place of keys."""
     return re.sub(r"\b(" + "|".join(sorted(TITLES, key=len, reverse=True)) + r")\b", lambda m: title(m[0]), text)
-
-
-def trial_count(summary: dict[str, Any]) -> int:
-    """All trials of the trial log, and the declared ones."""
-    count: int = summary["evidence"]["selection"]["trials"]["total"]
-    return count
-
-
-def counted(summary: dict[str, Any]) -> str:
-    """The trials by kind."""
-    trials = summary["evidence"]["selection"]["trials"]
-    return (
-        f"{trials['total']} trials counted: {trials['fits']} fits, {trials['looks']} test-set evaluations, "
-        f"{trials['declared']} declared"
-    )
 
 
 def percent(value: float | None) -> str:

@@ -60,7 +60,8 @@ def backtest(
 
 
 def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
-    """Return the losses of a year's forecasts."""
+    """Return the losses of a year's forecasts, and of the single fits behind them."""
+    from forecast_assets.core.evaluation.training_noise import fit_losses
     from forecast_assets.core.evaluation.year_losses import new_listing_origins, year_losses
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -72,6 +73,8 @@ def score_forecasts(forecasts: YearForecasts, *, lookback: int) -> "YearLosses":
             "ticker": pl.Series(panel.tickers).gather(panel.ticker[ends].numpy()),
         }
     )
-    return year_losses(
+    found = year_losses(
         forecasts.tables(), uncalibrated=forecasts.uncalibrated(), new_listings=new_listing_origins(origins)
     )
+    fits = fit_losses(forecasts.fits(), combined=forecasts.combined())
+    return found._replace(daily=found.daily._replace(fits=fits))

@@ -220,6 +220,7 @@ def report_content(
         model=MODEL,
         baseline=YARDSTICK,
         compared=COMPARED,
+        rules=rules,
         caveats=[],
         evidence=evidence(
             losses=calibrated_only(losses),
@@ -257,7 +258,7 @@ def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
         "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],
         "seeds": sorted({seed for of in inputs.networks for year in years for seed in of[year].manifest.seeds}),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "trials": sum(len(of[year].json(TRAINING)["fits"]) for of in inputs.networks for year in years),
+        "fits": sum(len(of[year].json(TRAINING)["fits"]) for of in inputs.networks for year in years),
         "profile": profile,
         "panel_first": panel["first_session"],
         "panel_last": panel["last_session"],

@@ -214,23 +214,35 @@ class BacktestSpec(ResamplingSpec):
 
 
 class DeclaredTrial(Spec):
-    """A strategy that was evaluated on the same data outside the store."""
+    """A strategy or forecast that was evaluated on the same test years outside the store."""
 
     name: str
-    sharpe: float | None = Field(None, description="its annual net Sharpe ratio, if known")
+    sharpe: float | None = Field(None, description="its annual net Sharpe ratio, for the report; null: not a strategy")
+    trials: int = Field(1, ge=1, description="trials that it stands for, such as variants compared at once")
 
 
-class VerdictSpec(Spec):
-    """Settings of the selection tests in the backtest report."""
+class MattersSpec(Spec):
+    """What a comparison of forecasts counts as a difference. Declared in advance."""
 
-    declared_trials: tuple[DeclaredTrial, ...] = Field((), description="trials outside the trial log")
+    smallest_difference: float = Field(
+        0.0005, ge=0, description="smallest difference of a ratio of pinball losses from 1 that matters; 0: any"
+    )
+
+
+class VerdictSpec(MattersSpec):
+    """Settings of the comparisons and selection tests in the backtest report."""
+
+    declared_trials: tuple[DeclaredTrial, ...] = Field(
+        (),
+        description="trials outside the trial log; of this very panel, so none unless asked for: `verdict=reference`",
+    )
     overfitting_blocks: int = Field(
         10, ge=4, multiple_of=2, description="blocks of the symmetric cross-validation behind PBO"
     )
 
 
-class AblationSpec(ResamplingSpec):
-    """The bootstrap of the ablation report; separate, since trading settings do not change its results."""
+class AblationSpec(ResamplingSpec, MattersSpec):
+    """The comparisons of the ablation report; separate, since trading settings do not change its results."""
 
 
 class ServingSpec(Spec):

@@ -42,7 +42,12 @@ CALIBRATION_EFFECT = "coverage.parquet"  # coverage and pinball of the ensemble 
 # backtest
 POSITIONS = "positions.parquet"
 TRADES = "trades.parquet"
-DAILY_LOSSES = {"scores": "losses.parquet", "pairs": "losses_in_pairs.parquet", "shared": "losses_shared.parquet"}
+DAILY_LOSSES = {
+    "scores": "losses.parquet",
+    "pairs": "losses_in_pairs.parquet",
+    "shared": "losses_shared.parquet",
+    "fits": "losses_of_fits.parquet",
+}
 """Files of ``DailyLosses``, by field."""
 NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 COVERAGE_CELLS = "losses_by_cell.parquet"

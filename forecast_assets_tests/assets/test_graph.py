@@ -11,10 +11,11 @@ import pytest
 from safetensors.torch import load_file
 from upath import UPath
 
+from forecast_assets.assets.fold.losses import read_daily
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.report.titles import title
-from forecast_assets.store.artefact_files import TABLE, TENSORS
+from forecast_assets.store.artefact_files import MEMBERS, TABLE, TENSORS, TRAINING
 from forecast_assets_tests.helpers.graph import Graph, copied
 
 YEARS = ["2018", "2019"]
@@ -151,6 +152,15 @@ def test_a_setting_recomputes_only_what_reads_it(smoke_graph: Graph) -> None:
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
     assert evaluations_of_the_test_set(smoke_graph) == 2 * len(YEARS)  # both costs count as test-set evaluations
+
+
+def test_the_losses_of_every_fit_are_published_and_stand_behind_the_ensemble(smoke_graph: Graph) -> None:
+    fits = read_daily(smoke_graph.version("backtest", "2019")).fits
+    trained = {fit["fit"] for name in TRAINED for fit in smoke_graph.version(name, "2019").json(TRAINING)["fits"]}
+    assert set(fits.filter(pl.col("model").is_in(TRAINED))["fit"]) == trained
+    members = [member["fit"] for member in smoke_graph.version("ensemble", "2019").json(MEMBERS)["members"]]
+    assert set(fits.filter(pl.col("model") == "ensemble")["fit"]) == set(members)
+    assert set(fits.filter(pl.col("model") == "best_member")["fit"]) == {members[0]}
 
 
 def ablation_numbers(graph: Graph) -> dict[str, object]:

@@ -28,6 +28,13 @@ def test_the_declared_corrections_can_be_left_out() -> None:
     assert compose_settings("full", ["corrections=none"]).panel.corrections == ()
 
 
+@pytest.mark.parametrize("profile", profiles())
+def test_the_reference_panels_trials_are_declared_only_where_asked_for(profile: str) -> None:
+    assert compose_settings(profile, []).verdict.declared_trials == ()
+    declared = compose_settings(profile, ["verdict=reference"]).verdict.declared_trials
+    assert {"equal weight, daily", "LightGBM 20-day"} <= {trial.name for trial in declared}
+
+
 def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
     with pytest.raises(BadSetting, match="no profile 'huge'; choose one of demo, full, smoke"):
         compose_settings("huge", [])

@@ -48,6 +48,16 @@ class YearForecasts(Parameters):
             yield pl.read_parquet(version.path(TABLE))
         yield pl.read_parquet(self.ensemble.path(BEST_MEMBER))
 
+    def fits(self) -> Iterator[pl.DataFrame]:
+        """Yield the uncalibrated forecasts of every single fit, a table per network."""
+        for version in self.networks:
+            yield pl.read_parquet(version.path(FITS))
+
+    def combined(self) -> dict[str, list[str]]:
+        """Return the forecasts made of some of the fits, and the names of those."""
+        members = [member["fit"] for member in self.ensemble.json(MEMBERS)["members"]]
+        return {"ensemble": members, "best_member": members[:1]}
+
     def uncalibrated(self) -> Iterator[pl.DataFrame]:
         """Yield the tables before calibration, under the same names; the yardstick's alone where nothing was calibrated."""
         from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK

@@ -15,6 +15,7 @@ LOSSES = ("pinball", "crps", "inside_95", "inside_90", "squared_error", "absolut
 DAY = ("horizon", "date")
 DAYS = {"horizon": pl.Int32, "date": pl.Date}
 SCORES = {"model": pl.String, **DAYS, "n": pl.UInt32, **dict.fromkeys([*LOSSES, "rank_ic"], pl.Float64)}
+FITS = {"model": pl.String, "fit": pl.String, **DAYS, "n": pl.UInt32, "loss": pl.Float64}
 PAIRS = {"model": pl.String, "other": pl.String, **DAYS, "loss": pl.Float64, "reference": pl.Float64}
 
 
@@ -30,6 +31,7 @@ class DailyLosses(NamedTuple):
     )  # model, horizon, date, n, the sum of each of ``LOSSES``, rank_ic (Spearman, of mean and outcome)
     pairs: pl.DataFrame  # model, other, horizon, date, loss, reference
     shared: pl.DataFrame  # horizon, date and a column per model: mean pinball over the forecasts that every model made
+    fits: pl.DataFrame  # model, fit, horizon, date, n, loss (sum of pinball), see ``training_noise.fit_losses``
 
     @property
     def models(self) -> list[str]:
@@ -54,6 +56,7 @@ class DailyLosses(NamedTuple):
             scores=self.scores.filter(~pl.col("model").is_in(models)),
             pairs=self.pairs.filter(~pl.col("model").is_in(models) & ~pl.col("other").is_in(models)),
             shared=self.shared.drop(models, strict=False),
+            fits=self.fits.filter(~pl.col("model").is_in(models)),
         )
 
 
@@ -67,7 +70,7 @@ def daily_losses(
 
     A table holds one model or several; one table is in memory at a time. ``references``: models that the others are
     paired with; ``paired(model, reference)`` leaves out pairs that nobody asks for. All is empty where no test forecast
-    has matured. Raises ValueError where two tables hold one model.
+    has matured, and so is ``fits``, whose tables are others. Raises ValueError where two tables hold one model.
     """
     scores, decisions = [pl.DataFrame(schema=SCORES)], {}
     for table in tables:
@@ -78,12 +81,13 @@ def daily_losses(
             decisions[str(name)] = rows.select(*DAY, "ticker", "pinball")
     names = sorted(decisions)
     if not names:
-        return DailyLosses(scores[0], pl.DataFrame(schema=PAIRS), pl.DataFrame(schema=DAYS))
+        return DailyLosses(scores[0], pl.DataFrame(schema=PAIRS), pl.DataFrame(schema=DAYS), pl.DataFrame(schema=FITS))
     days, starts, wide = _side_by_side([decisions[name] for name in names])
     return DailyLosses(
         scores=pl.concat(scores).sort("model", *DAY),
         pairs=_pairs(names, days, starts, wide, references, paired).sort("model", "other", *DAY),
         shared=_shared(names, days, starts, wide),
+        fits=pl.DataFrame(schema=FITS),
     )
 
 
@@ -92,11 +96,12 @@ def join_losses(periods: Iterable[DailyLosses]) -> DailyLosses:
 
     A period in which a model is missing has no forecast that every model made, and is left out of ``shared``.
     """
-    scores, pairs, shared = (pl.concat(tables, how="diagonal") for tables in zip(*periods, strict=True))
+    scores, pairs, shared, fits = (pl.concat(tables, how="diagonal") for tables in zip(*periods, strict=True))
     return DailyLosses(
         scores=scores.sort("model", *DAY),
         pairs=pairs.sort("model", "other", *DAY),
         shared=shared.select(*DAY, *sorted(set(shared.columns) - set(DAY))).drop_nulls().sort(DAY),
+        fits=fits.sort("model", "fit", *DAY),
     )
 
 

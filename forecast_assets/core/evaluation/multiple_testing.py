@@ -68,10 +68,7 @@ def confidence_set(
 
     table = np.asarray(losses, dtype=np.float64)
     _check(table, names)
-    kept: list[int] = []
-    for k in range(table.shape[1]):
-        if all((table[:, k] - table[:, other]).std() > EPS for other in kept):
-            kept.append(k)
+    kept = distinct_columns(table)
     if len(kept) < 2:
         return {names[k]: 1.0 for k in kept}
     table = table[:, kept] / float(table[:, kept].std())
@@ -81,6 +78,18 @@ def confidence_set(
     test.compute()
     order = sorted((int(str(k)) for k in test.included), key=lambda k: float(table[:, k].mean()))
     return {names[kept[k]]: float(test.pvalues["Pvalue"].loc[k]) for k in order}
+
+
+def distinct_columns(table: Floats) -> list[int]:
+    """Return the columns of (T, K) that are no repetition of an earlier one, such as the only fit of a model.
+
+    Columns that differ by a constant are one too: no test can weigh a difference that never varies.
+    """
+    kept: list[int] = []
+    for k in range(table.shape[1]):
+        if all((table[:, k] - table[:, other]).std() > EPS for other in kept):
+            kept.append(k)
+    return kept
 
 
 def _check(table: Floats, names: Sequence[str]) -> None:

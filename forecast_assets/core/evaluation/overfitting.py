@@ -69,11 +69,23 @@ def expected_max_sharpe(*, trials: int, trial_sharpe_variance: float) -> float:
     return float(np.sqrt(trial_sharpe_variance) * quantile)
 
 
-def deflated_sharpe(returns: ArrayLike, *, trials: int, trial_sharpe_variance: float) -> float:
+def skill_less_variance(sessions: int) -> float:
+    """Return the sampling variance of the Sharpe ratio per session of a strategy whose true one is zero.
+
+    Lo 2002 and Mertens 2002: (1 - skewness x Sharpe + (kurtosis - 1) / 4 x Sharpe^2) / (T - 1), whose terms of
+    non-normality vanish at a Sharpe ratio of zero. It is what the best of N is expected to be drawn from if none has
+    skill. The spread of the Sharpe ratios that were observed is no substitute: a strategy that is sure to burn its costs
+    widens it, and so would raise the hurdle for all others, although it was never a chance to be lucky.
+    """
+    if sessions < 2:
+        raise ValueError(f"skill_less_variance: at least 2 sessions are needed, got {sessions}")
+    return 1.0 / (sessions - 1)
+
+
+def deflated_sharpe(returns: ArrayLike, *, trials: int) -> float:
     """Return the probability that the true Sharpe of (T,) daily returns, the best of ``trials``, is above zero.
 
-    ``trial_sharpe_variance``: variance over the trials of the Sharpe per session (not annualised). NaN for a zero
-    position.
+    The trials are taken for independent and without skill (``skill_less_variance``). NaN for a zero position.
     """
     from scipy.stats import kurtosis, skew
 
@@ -86,8 +98,21 @@ def deflated_sharpe(returns: ArrayLike, *, trials: int, trial_sharpe_variance: f
         skewness=float(skew(series)),
         kurtosis=float(kurtosis(series, fisher=False)),
         trials=trials,
-        trial_sharpe_variance=trial_sharpe_variance,
+        trial_sharpe_variance=skill_less_variance(len(series)),
     )
+
+
+def deflated_sharpe_power(*, true_sharpe: float, sessions: int, trials: int, level: float = 0.95) -> float:
+    """Return how likely ``deflated_sharpe`` of a strategy with skill is ``level`` or more; Normal returns.
+
+    ``true_sharpe``: per session, not annualised.
+    """
+    from scipy.stats import norm
+
+    variance = skill_less_variance(sessions)
+    hurdle = expected_max_sharpe(trials=trials, trial_sharpe_variance=variance)
+    spread = variance * (1.0 + true_sharpe**2 / 2.0)
+    return float(norm.cdf((true_sharpe - hurdle) / np.sqrt(spread) - norm.ppf(level)))
 
 
 def deflated_sharpe_from_moments(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from forecast_assets.core.scores.trading import EPS, Floats
 
 NAN = float("nan")
+NO_DIFFERENCE = "no difference that matters"
 MIN_SESSIONS = 20  # fewer do not show dependence and are resampled one by one
 
 
@@ -22,6 +23,18 @@ class Interval(NamedTuple):
     @property
     def verdict(self) -> str:
         """'beats' when the interval lies above 0, 'loses' when below, otherwise 'no evidence'."""
+        return self.judged(smallest=0.0)
+
+    def judged(self, *, smallest: float) -> str:
+        """Return the verdict where a difference of less than ``smallest``, declared in advance, does not matter.
+
+        'no difference that matters' when the whole interval is nearer to 0 than that; 'beats' and 'loses' when the
+        interval lies on one side of 0 and the estimate is that far from it; otherwise 'no evidence'.
+        """
+        if max(abs(self.low), abs(self.high)) < smallest:
+            return NO_DIFFERENCE
+        if abs(self.estimate) < smallest:
+            return "no evidence"
         if self.low > 0:
             return "beats"
         return "loses" if self.high < 0 else "no evidence"
@@ -59,14 +72,27 @@ def bootstrap_interval(
     ``series`` (T,) or (T, K): rows are resampled together, so that paired series stay paired. ``statistic`` maps such a
     table (T, K) to a number.
     """
-    from arch.bootstrap import StationaryBootstrap
-
     values = _table(series)
     estimate = float(statistic(values))
     if not np.isfinite(estimate):
         return Interval(NAN, NAN, NAN)
-    resampled = StationaryBootstrap(optimal_block(values), values, seed=np.random.default_rng(seed))
-    draws = resampled.apply(lambda table: np.array([statistic(table)]), samples)[:, 0]
+    options = {"block": optimal_block(values), "samples": samples, "seed": seed}
+    draws = bootstrap_draws(values, lambda table: np.array([statistic(table)]), **options)
+    return percentile_interval(estimate, draws[:, 0], level=level)
+
+
+def bootstrap_draws(
+    table: Floats, statistic: Callable[[Floats], Floats], *, block: int, samples: int, seed: int
+) -> Floats:
+    """Return ``statistic`` (M,) of each resample of (T, K) under the stationary bootstrap: (samples, M)."""
+    from arch.bootstrap import StationaryBootstrap
+
+    draws: Floats = StationaryBootstrap(block, table, seed=np.random.default_rng(seed)).apply(statistic, samples)
+    return draws
+
+
+def percentile_interval(estimate: float, draws: Floats, *, level: float = 0.95) -> Interval:
+    """Return the interval between the outer percentiles of (samples,) draws."""
     low, high = np.nanquantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return Interval(estimate, float(low), float(high))
 

@@ -1,15 +1,13 @@
 """The trial log: every fit and test-set evaluation, successful or not, which the deflated Sharpe ratio counts.
 
 A trial is a *fit* (one model, its settings, one fold, one seed; pruned ones too), a *look* (one year evaluated under one set
-of rules) or *declared* (a strategy that was tested outside the store). ``fold`` is the year: an inner one in the search for
-settings, else a test year. Trials are counted once, however often the same inputs were computed.
+of rules) or *declared* (a strategy or forecast that was tested outside the store). ``fold`` is the year: an inner one in the
+search for settings, else a test year. Trials are counted once, however often the same inputs were computed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.specs import DeclaredTrial
@@ -67,13 +65,11 @@ class TrialLog:
 
 @dataclass(frozen=True)
 class TrialCount:
-    """The number of trials behind a result, and the variance of their Sharpe ratios."""
+    """The number of trials behind a result."""
 
     fits: int
     looks: int
     declared: int
-    sharpe_variance: float  # of the Sharpe ratio per session, over the trials whose returns are known
-    sharpes: int  # the number of those
 
     @property
     def total(self) -> int:
@@ -81,26 +77,7 @@ class TrialCount:
         return self.fits + self.looks + self.declared
 
 
-def count_trials(
-    trial_log: TrialLog,
-    declared: Iterable[DeclaredTrial],
-    *,
-    candidate_sharpes: Iterable[float],
-    sessions_per_year: float,
-) -> TrialCount:
-    """Return the count behind a report.
-
-    ``candidate_sharpes``: annualised net Sharpe ratios of the candidates that were simulated (NaN, a zero position, is
-    left out); those of declared trials join them. The variance is 0 where fewer than two are known.
-    """
-    outside = list(declared)
-    ratios = [*candidate_sharpes, *(trial.sharpe for trial in outside if trial.sharpe is not None)]
-    finite = np.array([value for value in ratios if np.isfinite(value)])
-    variance = float(finite.var(ddof=1) / sessions_per_year) if len(finite) > 1 else 0.0
-    return TrialCount(
-        fits=trial_log.count("fit"),
-        looks=trial_log.count("look"),
-        declared=len(outside),
-        sharpe_variance=variance,
-        sharpes=len(finite),
-    )
+def count_trials(trial_log: TrialLog, declared: Sequence[DeclaredTrial]) -> TrialCount:
+    """Return the count behind a report."""
+    outside = sum(entry.trials for entry in declared)
+    return TrialCount(fits=trial_log.count("fit"), looks=trial_log.count("look"), declared=outside)

@@ -9,12 +9,14 @@ import polars as pl
 from forecast_assets.core.evaluation.daily_losses import DailyLosses
 from forecast_assets.core.evaluation.forecast_metrics import beside_uncalibrated, forecast_metrics
 from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX
+from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
+from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.evaluation.year_losses import AGES, RAW, SPLIT, calibrated_only
 from forecast_assets.core.models.catalogue import CATALOGUE
 from forecast_assets.core.report.evidence import comparisons
 from forecast_assets.core.report.summary import plain
-from forecast_assets.core.report.verdicts import pinball_verdict, ratio_interval
-from forecast_assets.core.specs import ResamplingSpec
+from forecast_assets.core.report.verdicts import pinball_verdict
+from forecast_assets.core.specs import AblationSpec
 
 STEPS: tuple[tuple[str, str, str], ...] = (
     *((model.key, model.step.against, model.step.adds) for model in CATALOGUE if model.step),
@@ -32,7 +34,7 @@ def ablation(
     *,
     models: Sequence[str],
     baseline: str,
-    spec: ResamplingSpec,
+    spec: AblationSpec,
     facts: Mapping[str, Any],
     years: Sequence[int],
     missing_years: Sequence[int],
@@ -46,12 +48,21 @@ def ablation(
     horizons = losses.scores["horizon"].unique().sort().to_list()
     shown = [name for name in models if name in have]
 
+    noise = TrainingNoise.of(losses.fits)
+
     def against(model: str, other: str) -> dict[str, Any]:
-        interval = ratio_interval(losses.pair(model, other), horizons=horizons, spec=spec)
+        pair = Pair(model, other, losses.pair(model, other))
+        interval = ratio_interval(pair, horizons=horizons, noise=noise, spec=spec)
         return {"model": model, "rival": other, **dict(zip(("ratio", "low", "high"), interval, strict=True))}
 
     steps = [
-        pinball_verdict(model, other, losses.pair(model, other), horizons=horizons, spec=spec, digits=4)
+        pinball_verdict(
+            Pair(model, other, losses.pair(model, other)),
+            horizons=horizons,
+            noise=noise,
+            spec=spec,
+            smallest=spec.smallest_difference,
+        )
         | {"model": model, "claim": what}
         for model, other, what in STEPS
         if model in have and other in have
@@ -68,6 +79,7 @@ def ablation(
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
         "models": shown,
+        "smallest_difference": spec.smallest_difference,
         "verdicts": steps,
         "scores": rows.filter(pl.col("year").is_null()).drop("year").to_dicts(),
         "scores_by_year": rows.filter(pl.col("year").is_not_null()).to_dicts(),

@@ -31,7 +31,7 @@ def session_count(horizon: int) -> str:
     return f"{horizon} session" + ("s" if horizon != 1 else "")
 
 
-FACT_NAMES = {"trials": "fits of the networks", "versions": "package versions"}
+FACT_NAMES = {"fits": "fits behind this report", "versions": "package versions"}
 """Of facts whose keys mean something narrower than they say: the trials counted in the verdict are not the fits alone."""
 
 

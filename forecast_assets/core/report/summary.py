@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.core.backtest.costs import cost_in_words
@@ -12,26 +13,27 @@ from forecast_assets.core.backtest.metrics import strategy_metrics
 from forecast_assets.core.backtest.risk_scores import risk_scores
 from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT, risk_strategies
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.evaluation.daily_losses import DailyLosses
+from forecast_assets.core.evaluation.daily_losses import DAY, DailyLosses
 from forecast_assets.core.evaluation.forecast_metrics import beside_uncalibrated, forecast_metrics
+from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
 from forecast_assets.core.evaluation.significance import Interval
+from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.report.coverage import CoverageContract, contract_verdict
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
     pinball_verdict,
-    ratio_interval,
     return_difference_verdicts,
     sharpe_verdict,
 )
-from forecast_assets.core.scores.trading import TARGET_VOLATILITY, annual_mean, sessions_per_year
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.scores.trading import EPS, TARGET_VOLATILITY, annual_mean, sessions_per_year
+from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 
 FACTS = (
     "data_version",
     "config_hash",
     "seeds",
     "versions",
-    "trials",
+    "fits",
     "profile",
     "panel_first",
     "panel_last",
@@ -52,6 +54,7 @@ def summarise(
     model: str,
     baseline: str,
     compared: Sequence[str],
+    rules: VerdictSpec,
     caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
     contract: CoverageContract | None = None,
@@ -63,9 +66,10 @@ def summarise(
     ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
     strategies; ``facts``: of the run, at least ``FACTS``; ``missing_years``: requested years without results (the report
     is then labelled partial); ``model``: the subject of the report, as model and as strategy; ``baseline``: the model
-    that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball (absent ones are left
-    out); ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or
-    None for a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
+    that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball, in this order (absent
+    ones are left out, and those whose losses are another's); ``rules``: the smallest difference that matters;
+    ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or None for
+    a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
     ``importance.importance``, or None without networks; ``neighbours``: from ``neighbours.most_moved``, empty where no
     network reads any. Shares and returns are fractions
     (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
@@ -83,23 +87,26 @@ def summarise(
     strategies = strategy_metrics(daily, market=market if market.height else None, spec=spec)
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
+    noise = TrainingNoise.of(losses.fits)
     verdicts = [
-        *_pinball_verdicts(losses, model=model, compared=compared, spec=spec),
-        *return_difference_verdicts(daily, market=EQUAL_WEIGHT, spec=spec),
+        *_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
+        *return_difference_verdicts(daily, spec=spec),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         coverage_verdict(metrics, model=model),
         *([contract_verdict(contract.cells, model=model)] if contract else []),
         *(evidence["verdicts"] if evidence else []),
     ]
-    # Without a trial log, the fits behind the report.
-    trials = evidence["selection"]["trials"]["total"] if evidence else facts["trials"]
+    trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     tested = losses.scores.filter(pl.col("model") == model)
     summary = {
         "facts": dict(facts),
         "model": model,
         "baseline": baseline,
         "over_baseline": ratio_interval(
-            losses.pair(model, baseline), horizons=tested["horizon"].unique().sort().to_list(), spec=spec
+            Pair(model, baseline, losses.pair(model, baseline)),
+            horizons=tested["horizon"].unique().sort().to_list(),
+            noise=noise,
+            spec=spec,
         )._asdict(),
         "years": years,
         "missing_years": sorted(missing_years),
@@ -111,8 +118,9 @@ def summarise(
         "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
         "target_volatility": TARGET_VOLATILITY,
         "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
-        "forecasts": _first(_with_intervals(metrics, losses, baseline=baseline, spec=spec), "model", model),
+        "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
         "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
+        "smallest_difference": rules.smallest_difference,
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
@@ -120,7 +128,7 @@ def summarise(
         "coverage_limits": contract.limits.model_dump() if contract else None,
         "importance": importance,
         "neighbours": list(neighbours),
-        "not_tested": _not_tested(verdicts, evidence=evidence is not None),
+        "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials)],
     }
     return plain(summary)
@@ -142,24 +150,53 @@ def plain(value: Any) -> Any:
 
 
 def _pinball_verdicts(
-    losses: DailyLosses, *, model: str, compared: Sequence[str], spec: BacktestSpec
+    losses: DailyLosses,
+    noise: TrainingNoise,
+    *,
+    model: str,
+    compared: Sequence[str],
+    spec: BacktestSpec,
+    rules: VerdictSpec,
 ) -> list[dict[str, Any]]:
     horizons = losses.scores["horizon"].unique().sort().to_list()
-    verdicts = []
+    verdicts: list[dict[str, Any]] = []
+    seen: list[pl.DataFrame] = []
     for other in (name for name in compared if name in losses.models and name != model):
         pair = losses.pair(other, model).rename({"loss": "reference", "reference": "loss"})
-        verdicts.append(pinball_verdict(model, other, pair, horizons=horizons, spec=spec))
+        if any(_same_losses(pair, earlier) for earlier in seen):
+            continue  # the same forecasts under another name, such as the best single fit of one year
+        seen.append(pair)
+        verdicts.append(
+            pinball_verdict(
+                Pair(model, other, pair),
+                horizons=horizons,
+                noise=noise,
+                spec=spec,
+                smallest=rules.smallest_difference,
+            )
+        )
     return verdicts
 
 
-def _with_intervals(metrics: pl.DataFrame, losses: DailyLosses, *, baseline: str, spec: BacktestSpec) -> pl.DataFrame:
+def _same_losses(first: pl.DataFrame, second: pl.DataFrame) -> bool:
+    columns = ["loss", "reference"]
+    return first.select(DAY).equals(second.select(DAY)) and np.allclose(
+        first.select(columns), second.select(columns), rtol=EPS, atol=0.0
+    )
+
+
+def _with_intervals(
+    metrics: pl.DataFrame, losses: DailyLosses, noise: TrainingNoise, *, baseline: str, spec: BacktestSpec
+) -> pl.DataFrame:
     """Return the rows over all years, with the interval of each pinball ratio."""
     total = metrics.filter(pl.col("year").is_null()).drop("year")
     intervals: list[dict[str, Any]] = []
     for name in total["model"].unique(maintain_order=True):
-        pair = losses.pair(name, baseline)
+        pair = Pair(name, baseline, losses.pair(name, baseline))
         for horizon in total.filter(pl.col("model") == name)["horizon"]:
-            found = ratio_interval(pair, horizons=[horizon], spec=spec) if name != baseline else Interval(1.0, 1.0, 1.0)
+            found = Interval(1.0, 1.0, 1.0)
+            if name != baseline:
+                found = ratio_interval(pair, horizons=[horizon], noise=noise, spec=spec)
             ends = {"pinball_ratio_low": found.low, "pinball_ratio_high": found.high}
             intervals.append({"model": name, "horizon": horizon, **ends})
     table = pl.DataFrame(intervals, schema_overrides={"horizon": total.schema["horizon"]}, infer_schema_length=None)
@@ -204,7 +241,7 @@ def _neutrality(spec: BacktestSpec) -> str:
     return ", without net position, forecast scale or past beta in any region; a location without a view is no edge"
 
 
-def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> list[str]:
+def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool, noise: TrainingNoise) -> list[str]:
     if evidence:
         selection = (
             "Selection beyond the count: trials are taken for independent, and the intervals above treat each strategy "
@@ -220,16 +257,31 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool) -> lis
             "PBO or SPA test."
         )
         impact = "Market impact and capacity: every trade fills at its open, whatever its size."
+    training = (
+        "Training noise of the books: returns are those of the fits that were trained, and only days are resampled."
+    )
+    if noise.pooled is None:
+        training = (
+            "Training noise: no network has two fits in a year, so nothing says how much of a difference is the seed's; "
+            "only days are resampled."
+        )
     return [
         *[f"{entry['claim']}: {entry['sentence']}" for entry in verdicts if entry["verdict"] == "not tested"],
+        training,
         f"{impact} Borrow costs and interest on cash are zero.",
         selection,
         "The MLP baseline's original: the baseline is a reimplementation; the original's own results are unknown.",
     ]
 
 
-def general_caveats(*, years: Sequence[int], trials: Any) -> list[str]:
-    """Return the caveats that hold for every panel."""
+def trials_in_words(trials: Mapping[str, int]) -> str:
+    """Return the trials by kind, from ``evidence.selection``: the one place that counts them."""
+    kinds = f"{trials['fits']} fits, {trials['looks']} test-set evaluations, {trials['declared']} declared"
+    return f"{trials['total']} ({kinds})"
+
+
+def general_caveats(*, years: Sequence[int], trials: str) -> list[str]:
+    """Return the caveats that hold for every panel; ``trials``: their number in words."""
     seen = [year for year in years if year in SEEN_YEARS]
     evaluated = (
         f"The test years {seen[0]} to {seen[-1]} were evaluated before, while methods were chosen; only later data is "

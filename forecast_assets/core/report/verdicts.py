@@ -1,6 +1,7 @@
 """Verdicts of the report: each claim with its estimate, its interval and a sentence.
 
-"beats" and "loses": the whole 95 % interval lies on one side; otherwise "no evidence". "not tested": an input is missing.
+"beats" and "loses": the whole 95 % interval lies on one side; otherwise "no evidence". Forecasts are judged by the smallest
+difference that matters too, see ``Interval.judged``. "not tested": an input is missing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,23 +9,26 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
+from forecast_assets.core.backtest.comparison import ReturnDifference, beta_hedge, return_difference
 from forecast_assets.core.backtest.costs import cost_in_words
-from forecast_assets.core.evaluation.significance import NAN, Interval, bootstrap_interval
+from forecast_assets.core.backtest.strategies import EQUAL_WEIGHT
+from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
+from forecast_assets.core.evaluation.significance import NAN, Interval
+from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.report.formats import decimal, percent, points, session_count
 from forecast_assets.core.report.titles import listed, title
-from forecast_assets.core.scores.trading import Floats
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 
 COVERAGE_95_RANGE = (0.92, 0.98)  # the criterion for the 95 % band, applied to every year and horizon
 
 RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
+    "equal weight": ("ensemble", EQUAL_WEIGHT, "each as it is simulated"),
     "naive": ("ensemble", "b0_mlp_naive", "the baseline traded daily without smoothing"),
     "same rule": ("ensemble", "b0_mlp", "both sized alike"),
     "directional": ("ensemble_directional", "b0_mlp_directional", "neither book neutral"),
     "hedged": ("ensemble", "b0_mlp", "both beta-hedged (betas of past sessions only)"),
 }
-"""Versions of the comparison, fixed in advance: the ensemble's strategy, the MLP baseline's, and how both are traded."""
+"""Versions of the comparison, fixed in advance: the ensemble's strategy, the other one's, and how both are traded."""
 
 
 def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None = None) -> dict[str, Any]:
@@ -33,17 +37,17 @@ def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None =
     return {"claim": claim, "verdict": outcome, "sentence": sentence, "estimate": estimate, "low": low, "high": high}
 
 
-def return_difference_verdicts(daily: pl.DataFrame, *, market: str, spec: BacktestSpec) -> list[dict[str, Any]]:
-    """Return the ensemble's annual net return over the MLP baseline's at equal 10 % volatility, in each version.
+def return_difference_verdicts(daily: pl.DataFrame, *, spec: BacktestSpec) -> list[dict[str, Any]]:
+    """Return the ensemble's annual net return over another strategy's at equal 10 % volatility, in each version.
 
-    ``daily``: joined daily table; ``market``: its equal-weight strategy, for the hedge. A version whose strategies are
-    not in the table is "not tested".
+    ``daily``: joined daily table. A version whose strategies are not in the table, or the equal-weight book that a hedge
+    needs, is "not tested".
     """
     have = set(daily["strategy"].unique())
     verdicts = []
     for version, (ensemble, baseline, _) in RETURN_DIFFERENCES.items():
         claim = return_difference_claim(version)
-        needed = [ensemble, baseline, *([market] if version == "hedged" else [])]
+        needed = [ensemble, baseline, *([EQUAL_WEIGHT] if version == "hedged" else [])]
         if absent := [name for name in needed if name not in have]:
             sentence = f"Not simulated in this run: {listed(absent)}."
             verdicts.append(verdict(claim, "not tested", sentence) | {"version": version})
@@ -52,53 +56,58 @@ def return_difference_verdicts(daily: pl.DataFrame, *, market: str, spec: Backte
         if index:
             first, second = (beta_hedge(book, index[0], cost_bps=spec.cost_bps) for book in (first, second))
         found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
-        sentence = (
-            f"{points(found.estimate)} [{points(found.low)}, {points(found.high)}] percentage points a year, net of "
-            f"{cost_in_words(spec.cost_bps)} a side."
-            if found.estimate == found.estimate
-            else "One of the two never traded, so no difference is defined."
-        )
-        verdicts.append(verdict(claim, found.verdict, sentence, found) | {"version": version})
+        start = first["date"].min() if index else None
+        sentence = _difference_sentence(found, ensemble, spec=spec, hedged_from=start)
+        entry = verdict(claim, found.interval.verdict, sentence, found.interval)
+        verdicts.append(entry | {"version": version, "costs": found.costs})
     return verdicts
+
+
+def _difference_sentence(found: ReturnDifference, first: str, *, spec: BacktestSpec, hedged_from: Any) -> str:
+    """Return the estimate in words: how much of it is costs where that is most, and since when both have been hedged.
+
+    ``first``: the strategy whose return is the larger where the estimate is positive.
+    """
+    estimate, low, high = found.interval
+    if found.sessions < 2:
+        return "Too few sessions to compare."
+    if estimate != estimate:
+        return "One of the two never traded, so no difference is defined."
+    sentence = (
+        f"{points(estimate)} [{points(low)}, {points(high)}] percentage points a year, net of "
+        f"{cost_in_words(spec.cost_bps)} a side."
+    )
+    if found.mostly_costs:
+        pays = "less" if found.costs > 0 else "more"
+        sentence += (
+            f" Most of it is commissions: {title(first)} pays {decimal(100 * abs(found.costs), 1)} points {pays} at the "
+            "same volatility."
+        )
+    return sentence + (f" Measured from {hedged_from}, the first hedged session." if hedged_from else "")
 
 
 def return_difference_claim(version: str) -> str:
     """Return the claim of a version of ``RETURN_DIFFERENCES``."""
-    return f"Net return over the MLP baseline, each at 10 % volatility: {RETURN_DIFFERENCES[version][2]}"
-
-
-def ratio_interval(losses: pl.DataFrame, *, horizons: Sequence[int], spec: ResamplingSpec) -> Interval:
-    """Return a model's pinball loss over another's, averaged over horizons, with its interval.
-
-    ``losses``: date, horizon, loss, reference - sums over the decisions of a day that both made. Days are resampled in
-    blocks, all horizons together; only days on which every horizon has matured count.
-    """
-    matured = losses.filter(pl.col("horizon").is_in(list(horizons)))
-    wide = matured.pivot(on="horizon", on_columns=list(horizons), index="date", values=["loss", "reference"])
-    columns = [f"{name}_{horizon}" for name in ("loss", "reference") for horizon in horizons]
-    table = wide.drop_nulls().sort("date").select(columns).to_numpy()
-    if not len(table):
-        return Interval(NAN, NAN, NAN)
-
-    def mean_ratio(days: Floats) -> float:
-        return float((days[:, : len(horizons)].sum(axis=0) / days[:, len(horizons) :].sum(axis=0)).mean())
-
-    return bootstrap_interval(table, mean_ratio, samples=spec.bootstrap_samples, seed=spec.seed)
+    _, other, how = RETURN_DIFFERENCES[version]
+    over = "equal weight" if other == EQUAL_WEIGHT else "the MLP baseline"
+    return f"Net return over {over}, each at 10 % volatility: {how}"
 
 
 def pinball_verdict(
-    model: str, other: str, pair: pl.DataFrame, *, horizons: Sequence[int], spec: ResamplingSpec, digits: int = 3
+    pair: Pair, *, horizons: Sequence[int], noise: TrainingNoise, spec: ResamplingSpec, smallest: float
 ) -> dict[str, Any]:
-    """Return whether the model's forecasts beat another's, by their ratio of pinball losses (below 1 is better).
+    """Return whether the model's forecasts beat the other's, by their ratio of pinball losses (below 1 is better).
 
-    ``pair``: losses of both as for ``ratio_interval``.
+    ``smallest``: the difference of the ratio from 1 below which none matters.
     """
-    overall = ratio_interval(pair, horizons=horizons, spec=spec)
-    by_horizon = {horizon: ratio_interval(pair, horizons=[horizon], spec=spec) for horizon in horizons}
-    outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).verdict
-    parts = "; ".join(f"{session_count(horizon)} {_ratio(ratio, digits)}" for horizon, ratio in by_horizon.items())
-    sentence = f"Ratio of pinball losses, below 1 is better: {_ratio(overall, digits)} on average; {parts}."
-    return verdict(f"Forecasts: {title(model)} against {title(other)}", outcome, sentence, overall) | {"rival": other}
+    overall, *single = (
+        ratio_interval(pair, horizons=chosen, noise=noise, spec=spec) for chosen in (horizons, *([h] for h in horizons))
+    )
+    outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).judged(smallest=smallest)
+    parts = "; ".join(f"{session_count(h)} {_ratio(ratio)}" for h, ratio in zip(horizons, single, strict=True))
+    sentence = f"Ratio of pinball losses, below 1 is better: {_ratio(overall)} on average; {parts}."
+    claim = f"Forecasts: {title(pair.model)} against {title(pair.other)}"
+    return verdict(claim, outcome, sentence, overall) | {"rival": pair.other}
 
 
 def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
@@ -126,7 +135,11 @@ def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
 def sharpe_verdict(row: Mapping[str, Any], *, strategy: str) -> dict[str, Any]:
     """Return whether the book earned anything net of costs; ``row``: the strategy's scores over all years."""
     interval = Interval(*(NAN if row[name] is None else row[name] for name in ("sharpe", "sharpe_low", "sharpe_high")))
-    hedged = "" if row["hedged_sharpe"] is None else f"; beta-hedged {decimal(row['hedged_sharpe'])}"
+    hedged = (
+        ""
+        if row["hedged_sharpe"] is None
+        else f"; beta-hedged {decimal(row['hedged_sharpe'])}, measured from {row['hedged_from']}, the first hedged session"
+    )
     sentence = (
         f"Net Sharpe ratio {decimal(interval.estimate)} [{decimal(interval.low)}, {decimal(interval.high)}]{hedged}."
         if interval.estimate == interval.estimate
@@ -136,7 +149,8 @@ def sharpe_verdict(row: Mapping[str, Any], *, strategy: str) -> dict[str, Any]:
     return verdict(claim, interval.verdict, sentence, interval)
 
 
-def _ratio(interval: Interval, digits: int) -> str:
+def _ratio(interval: Interval) -> str:
+    """Return a ratio of losses with the digits that differences between networks show in."""
     if interval.estimate != interval.estimate:
         return "-"
-    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return f"{interval.estimate:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

@@ -68,7 +68,7 @@ def test_equal_weight_and_its_hedge_pay_the_average_rate() -> None:
     assert average_bps(BY_NAME, market) == pytest.approx((5 + 3 + 8) / 3)
     assert average_bps(BY_NAME, market.with_columns(turnover=0.0)) == 5.0
     moving = pl.Series(np.random.default_rng(0).normal(0, 0.01, market.height))
-    own = market.select("date", net_return=moving)
+    own = market.select("date", net_return=moving, cost=pl.lit(0.0))
     market = market.with_columns(gross_return=moving)
     free, paid = (beta_hedge(own, market, cost_bps=cost, min_sessions=5) for cost in (0.0, BY_NAME))
     assert (free["net_return"] - paid["net_return"]).sum() == pytest.approx((5 + 3 + 8) / 3 * 1e-4)  # beta 0 -> 1

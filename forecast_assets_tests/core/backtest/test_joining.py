@@ -1,4 +1,4 @@
-"""Joining the years, the hedge, and the comparison of two strategies."""
+"""Joining the years."""
 
 import datetime as dt
 
@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.backtest.accounting import reconcile
-from forecast_assets.core.backtest.comparison import beta_hedge, return_difference
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.decisions import consecutive, forecast_decisions, join_decisions
 from forecast_assets.core.backtest.joining import joining_error, year_by_year
@@ -139,65 +138,3 @@ def test_only_the_first_years_validation_rows_are_kept() -> None:
 def test_a_missing_year_begins_a_new_book() -> None:
     assert consecutive([2021, 2019, 2022, 2024]) == [[2019], [2021, 2022], [2024]]
     assert consecutive([]) == []
-
-
-def daily(net: np.ndarray, *, start: str = "2019-01-01", gross: np.ndarray | None = None) -> pl.DataFrame:
-    dates = np.busday_offset(start, np.arange(len(net)), roll="forward").astype("datetime64[D]")
-    return pl.DataFrame({"date": dates, "net_return": net, "gross_return": net if gross is None else gross})
-
-
-def test_the_hedge_removes_beta_and_uses_past_sessions_only() -> None:
-    rng = np.random.default_rng(0)
-    market = rng.normal(0, 0.01, 800)
-    own = rng.normal(0, 0.001, 800) + 0.8 * market
-    hedged = beta_hedge(daily(own), daily(market), cost_bps=0.0)
-    betas = hedged["beta"].to_numpy()
-    assert (betas[:63] == 0).all()
-    np.testing.assert_allclose(betas[100:], 0.8, atol=0.05)
-    for row in (63, 400):  # against the regression by hand
-        window = slice(max(0, row - 252), row)
-        assert betas[row] == pytest.approx(np.polyfit(market[window], own[window], 1)[0])
-    assert abs(np.corrcoef(hedged["net_return"].to_numpy()[63:], market[63:])[0, 1]) < 0.1
-    own[500:] = 9.0
-    again = beta_hedge(daily(own), daily(market), cost_bps=0.0)["beta"].to_numpy()
-    np.testing.assert_array_equal(again[:501], betas[:501])
-    assert again[501] != betas[501]
-
-
-def test_changing_the_hedge_costs() -> None:
-    rng = np.random.default_rng(0)
-    market = rng.normal(0, 0.01, 100)
-    free, paid = (beta_hedge(daily(0.5 * market), daily(market), cost_bps=cost) for cost in (0.0, 100.0))
-    assert (free["net_return"] - paid["net_return"]).sum() == pytest.approx(0.5 * 0.01)
-
-
-def test_a_session_without_a_market_return_is_an_error() -> None:
-    with pytest.raises(ValueError, match="3 of 10 sessions"):
-        beta_hedge(daily(np.zeros(10)), daily(np.zeros(7)), cost_bps=0.0)
-
-
-def test_the_return_difference_is_that_of_the_annual_means_at_equal_volatility() -> None:
-    rng = np.random.default_rng(1)
-    first, second = rng.normal(0.002, 0.02, 1500), rng.normal(-0.001, 0.01, 1500)
-    result = return_difference(daily(first), daily(second), samples=300, seed=0)
-    years = (dt.date(2024, 10, 1) - dt.date(2019, 1, 1)).days / 365.25
-    per_year = 1499 / years
-    by_hand = [x.mean() * per_year * 0.1 / (x.std(ddof=1) * per_year**0.5) for x in (first, second)]
-    assert result.estimate == pytest.approx(by_hand[0] - by_hand[1], rel=1e-3)
-    assert 0 < result.low < result.estimate < result.high
-    assert result.verdict == "beats"
-    reverse = return_difference(daily(second), daily(first), samples=300, seed=0)
-    assert reverse.estimate == pytest.approx(-result.estimate)
-    assert reverse.verdict == "loses"
-
-
-def test_against_a_strategy_that_never_trades_there_is_no_evidence() -> None:
-    returns = np.random.default_rng(1).normal(0.01, 0.01, 300)
-    result = return_difference(daily(returns), daily(np.zeros(300)), samples=50, seed=0)
-    assert np.isnan(result.estimate)
-    assert result.verdict == "no evidence"
-
-
-def test_a_return_difference_of_different_sessions_is_an_error() -> None:
-    with pytest.raises(ValueError, match="20 and 19 have 19 in common"):
-        return_difference(daily(np.zeros(20)), daily(np.zeros(19)), samples=10, seed=0)

@@ -10,6 +10,7 @@ from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_loss
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.scores.trading import sessions_per_year, sharpe
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.helpers.scores import mean_pinball, normal_quantiles
 
@@ -117,6 +118,25 @@ def test_scores_of_a_strategy_per_year_and_over_all() -> None:
     assert whole["hedged_sharpe"] > 2 * whole["sharpe"]
     assert whole["break_even_cost_bps"] == pytest.approx(beta["gross_return"].mean() / 0.1 * 1e4)  # type: ignore[operator]
     assert (whole["turnover"], whole["gross_exposure"]) == (pytest.approx(0.1), 1.0)
+
+
+def test_hedged_figures_begin_where_the_hedge_does_in_the_years_too() -> None:
+    """A beta of exactly one half, and a rise that no hedge covers in the first 63 sessions of 2023."""
+    gross = np.tile([0.01, -0.01], 150)
+    market = strategy("market", gross - 5e-6, turnover=0.01)
+    own = strategy("own", 0.5 * gross + np.where(np.arange(300) % 4 < 2, 1e-3, -2e-3), turnover=0.0)
+    early = own.with_columns(net_return=pl.when(pl.int_range(pl.len()) < 63).then(0.05).otherwise("net_return"))
+    spec = BacktestSpec(bootstrap_samples=10)
+    plain, rose = (strategy_metrics(book, market=market, spec=spec) for book in (own, early))
+    start = own["date"][63]
+    assert plain["hedged_from"].to_list() == [start, own.filter(pl.col("year") == 2024)["date"][0], start]
+    hedged = 0.5 * gross + np.where(np.arange(300) % 4 < 2, 1e-3, -2e-3) - 0.5 * gross
+    assert plain["hedged_sharpe"][2] == pytest.approx(
+        sharpe(hedged[63:], sessions_per_year=sessions_per_year(own["date"].to_numpy())), rel=0.02
+    )
+    assert rose["sharpe"][2] > 1 > 0 > rose["hedged_sharpe"][2]
+    short = strategy_metrics(own[:40], market=market, spec=spec)
+    assert short["hedged_sharpe"].to_list() == short["hedged_from"].to_list() == [None, None]
 
 
 def test_a_strategy_that_never_trades_has_no_sharpe_rather_than_zero() -> None:

@@ -5,6 +5,7 @@ import pytest
 import statsmodels.api as sm  # type: ignore[import-untyped]
 
 from forecast_assets.core.evaluation.significance import (
+    Interval,
     bootstrap_interval,
     diebold_mariano,
     optimal_block,
@@ -97,3 +98,25 @@ def test_diebold_mariano_is_undefined_for_equal_forecasts_and_needs_enough_days(
     assert np.isnan(diebold_mariano(np.zeros(50), horizon_sessions=1).p_value)
     with pytest.raises(ValueError, match="40 days"):
         diebold_mariano(np.zeros(40), horizon_sessions=20)
+
+
+@pytest.mark.parametrize(
+    ("interval", "judged"),
+    [
+        (Interval(0.002, 0.001, 0.003), "beats"),
+        (Interval(-0.002, -0.003, -0.001), "loses"),
+        (Interval(0.002, -0.001, 0.005), "no evidence"),
+        (Interval(0.0003, 0.0001, 0.0004), "no difference that matters"),  # surely above 0, and surely too small
+        (Interval(0.0, 0.0, 0.0), "no difference that matters"),
+        (Interval(0.0004, 0.0001, 0.0007), "no evidence"),  # above 0, but it may matter and may not
+        (Interval(0.0006, 0.0001, 0.0011), "beats"),
+        (Interval(float("nan"), float("nan"), float("nan")), "no evidence"),
+    ],
+)
+def test_a_difference_is_judged_by_the_smallest_that_matters(interval: Interval, judged: str) -> None:
+    assert interval.judged(smallest=0.0005) == judged
+
+
+def test_where_any_difference_matters_the_interval_alone_decides() -> None:
+    assert Interval(0.0003, 0.0001, 0.0004).verdict == "beats"
+    assert Interval(0.0, 0.0, 0.0).verdict == "no evidence"

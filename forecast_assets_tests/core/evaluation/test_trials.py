@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from forecast_assets.core.errors import CorruptArtefact
@@ -24,14 +23,7 @@ def test_a_trial_survives_its_record() -> None:
         Trial.from_record({"id": "a"})
 
 
-def test_declared_trials_count_and_widen_the_spread() -> None:
-    declared = [DeclaredTrial(name="x", sharpe=1.0), DeclaredTrial(name="unknown result")]
-    log = TrialLog.of([trial("a"), trial("b", "look")])
-    count = count_trials(log, declared, candidate_sharpes=[0.0, float("nan"), 0.5], sessions_per_year=250.0)
-    assert (count.fits, count.looks, count.declared, count.total, count.sharpes) == (1, 1, 2, 4, 3)
-    assert count.sharpe_variance == pytest.approx(np.var([0.0, 0.5, 1.0], ddof=1) / 250)
-
-
-def test_without_two_known_sharpes_there_is_no_spread() -> None:
-    count = count_trials(TrialLog.of([]), [], candidate_sharpes=[0.3], sessions_per_year=250.0)
-    assert (count.sharpe_variance, count.total) == (0.0, 0)
+def test_every_kind_counts_and_a_declared_entry_for_as_many_as_it_stands_for() -> None:
+    declared = [DeclaredTrial(name="x", sharpe=1.0), DeclaredTrial(name="five models, compared at once", trials=5)]
+    count = count_trials(TrialLog.of([trial("a"), trial("b", "look"), trial("c", pruned=True)]), declared)
+    assert (count.fits, count.looks, count.declared, count.total) == (2, 1, 6, 9)

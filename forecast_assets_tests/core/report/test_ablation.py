@@ -15,14 +15,14 @@ from forecast_assets.core.report.ablation import ablation, new_listing_scores
 from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.html import render_ablation_report
 from forecast_assets.core.report.report_figures import ablation_figures
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import AblationSpec
 from forecast_assets_tests.helpers.scores import normal_quantiles
 
 DAYS, NAMES = 80, ["A", "B", "C"]
 DATES = np.repeat(np.arange(DAYS) + np.datetime64("2022-11-01"), len(NAMES))
 Y = np.random.default_rng(3).normal(0, 0.02, (DAYS * len(NAMES), 3))
 SIGMA = {"b0_mlp": 0.05, "b1_tft": 0.02, "b2_tft_ticker": 0.0201, "ewma": 0.03, "ensemble": 0.02}
-SPEC = BacktestSpec(bootstrap_samples=50)
+SPEC = AblationSpec(bootstrap_samples=50)
 EVIL = "<script>alert(1)</script>"
 
 
@@ -35,7 +35,7 @@ LOSSES = daily_losses((table(model) for model in SIGMA), references=list(SIGMA))
 
 
 def summary(**changes: Any) -> dict[str, Any]:
-    facts = {"profile": EVIL, "panel_first": "2020-01-01", "panel_last": "2023-01-31", "tickers": 3, "trials": 5}
+    facts = {"profile": EVIL, "panel_first": "2020-01-01", "panel_last": "2023-01-31", "tickers": 3, "fits": 5}
     arguments: dict[str, Any] = {
         "models": ["ensemble", "b4_patchtst", "b1_tft", "b2_tft_ticker", "b0_mlp", "ewma"],
         "baseline": "ewma",

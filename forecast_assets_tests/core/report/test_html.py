@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forecast_assets.assets.backtest_report import COMPARED
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
@@ -17,7 +18,7 @@ from forecast_assets.core.report.formats import decimal, fact, fact_name, p_valu
 from forecast_assets.core.report.html import render_backtest_report
 from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
 from forecast_assets.core.report.summary import FACTS, plain, summarise
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 
 EVIL = "<script>alert(1)</script>"
 CALENDAR = pl.date_range(dt.date(2023, 1, 2), dt.date(2024, 12, 31), interval="1d", eager=True)
@@ -29,7 +30,7 @@ FACT_VALUES: dict[str, Any] = {
     "config_hash": "c0nf",
     "seeds": [0, 1],
     "versions": {"polars": "2.1.0"},
-    "trials": 31,
+    "fits": 31,
     "profile": "smoke",
     "panel_first": "2020-01-02",
     "panel_last": "2024-12-31",
@@ -104,7 +105,7 @@ DAILY = pl.concat(
 
 
 def losses_of(table: pl.DataFrame) -> DailyLosses:
-    return daily_losses([table], references=["ensemble", "b0_mlp", "ewma", "ewma_raw"])
+    return daily_losses([table], references=["ensemble", "b0_mlp", "ewma", "ewma_raw", "harx"])
 
 
 def summary(**changes: Any) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "model": "ensemble",
         "baseline": "ewma_raw",
         "compared": ["b0_mlp", "ewma", "har"],
+        "rules": VerdictSpec(),
         "caveats": [],
     }
     return summarise(**(arguments | changes))
@@ -168,6 +170,7 @@ def test_the_summary_is_strict_json_and_reads_back_as_itself(whole: dict[str, An
 
 def test_verdicts_follow_from_the_planted_numbers(whole: dict[str, Any]) -> None:
     assert verdicts(whole) == {
+        "equal weight": "beats",
         "naive": "beats",  # the baseline pays 10 bp a day for nothing
         "same rule": "no evidence",  # the same book twice
         "directional": "not tested",
@@ -200,6 +203,63 @@ def test_a_model_that_is_worse_loses() -> None:
     found = verdicts(summary(model="b0_mlp", compared=["ensemble"]))
     assert found["Forecasts:ensemble"] == "loses"
     assert found["Calibration:"] == "missed"
+
+
+def test_the_forecasts_come_first_in_the_order_asked_for() -> None:
+    found = summary(compared=["ewma", "b0_mlp"])["verdicts"]
+    assert [entry.get("rival") or entry.get("version") for entry in found[:3]] == ["ewma", "b0_mlp", "equal weight"]
+    assert COMPARED[0] == "harx"
+
+
+def test_the_same_forecasts_under_two_names_have_one_card() -> None:
+    again = TABLE.filter(pl.col("model") == "b0_mlp").with_columns(model=pl.lit("best_member"))
+    found = summary(losses=losses_of(pl.concat([TABLE, again])), compared=["b0_mlp", "ewma", "best_member"])
+    assert [entry["rival"] for entry in found["verdicts"] if "rival" in entry] == ["b0_mlp", "ewma"]
+
+
+def test_forecasts_that_hardly_differ_have_no_difference_that_matters() -> None:
+    """A width of 1.0001 loses by .00001 at most on these outcomes."""
+    close = pl.concat([TABLE, forecasts("harx", width=1.0001)])
+    (entry,) = (e for e in summary(losses=losses_of(close), compared=["harx"])["verdicts"] if e.get("rival") == "harx")
+    assert entry["verdict"] == "no difference that matters"
+    assert re.search(r": (1\.0000|0\.9999) \[(0\.9999|1\.0000), (1\.0000|1\.0001)\] on average", entry["sentence"])
+    strict = summary(losses=losses_of(close), compared=["harx"], rules=VerdictSpec(smallest_difference=0.0))
+    assert strict["verdicts"][0]["verdict"] in ("beats", "loses", "no evidence")
+    page = render_backtest_report(summary(losses=losses_of(close), compared=["harx"]), {})
+    assert '<li class="no-difference-that-matters">' in page
+
+
+def test_a_difference_that_is_mostly_commissions_says_so(whole: dict[str, Any]) -> None:
+    dear = book("b0_mlp_naive", gross=0.002, noise=0.005, turnover=2.0, seed=1)
+    daily = pl.concat([DAILY.filter(pl.col("strategy") != "b0_mlp_naive"), dear])
+    entry, other = (
+        next(entry for entry in found["verdicts"] if entry.get("version") == "naive")
+        for found in (summary(daily=daily), whole)
+    )
+    assert entry["costs"] > 0.5 * entry["estimate"] > 0
+    words = f"Most of it is commissions: Ensemble pays {100 * entry['costs']:.1f} points less at the same volatility."
+    assert words in entry["sentence"]
+    assert other["costs"] < 0.5 * other["estimate"]
+    assert "commissions" not in other["sentence"]
+
+
+def test_hedged_figures_say_from_when_on_they_are_measured(whole: dict[str, Any]) -> None:
+    hedged = next(entry for entry in whole["verdicts"] if entry.get("version") == "hedged")
+    assert hedged["sentence"].endswith(f"Measured from {DAYS[63]}, the first hedged session.")
+    trading = next(entry for entry in whole["verdicts"] if entry["claim"].startswith("Trading"))
+    assert f"measured from {DAYS[63]}, the first hedged session" in trading["sentence"]
+    years = [row for row in whole["strategies_by_year"] if row["strategy"] == "ensemble"]
+    assert [row["hedged_from"] for row in years] == [str(DAYS[63]), str(DAYS.filter(DAYS.dt.year() == 2024)[0])]
+    early = next(row for row in whole["strategies"] if row["strategy"] == "equal_weight")
+    assert early["hedged_sharpe"] != pytest.approx(early["sharpe"])
+
+
+def test_one_return_is_called_compound_and_the_other_a_mean(page: str) -> None:
+    text = re.sub(r"\s+", " ", Page(page).text)
+    assert "Return p.a., compound" in text
+    assert "Mean net p.a." in text
+    assert "Means are arithmetic, so that gross less costs is net" in text
+    assert not re.search(r"(?<!Mean )(?<!Mean gross )Net p\.a\.", text)
 
 
 def test_the_return_difference_is_that_of_sharpe_ratios_at_ten_percent(whole: dict[str, Any]) -> None:
@@ -243,7 +303,7 @@ def test_every_fact_and_every_verdict_is_on_the_page(whole: dict[str, Any], page
         assert value in text
     for entry in whole["verdicts"]:
         assert entry["sentence"] in text
-    for word in ("Survivorship", "local currency", "were evaluated before", "Trials so far: 31"):
+    for word in ("Survivorship", "local currency", "were evaluated before", "Trials so far: not counted; 31 fits"):
         assert word in text
 
 
@@ -349,7 +409,7 @@ def test_numbers_print_as_people_write_them() -> None:
         "-",
         "x",
     ]
-    assert [fact_name(key) for key in ("panel_rows", "trials")] == ["panel rows", "fits of the networks"]
+    assert [fact_name(key) for key in ("panel_rows", "fits")] == ["panel rows", "fits behind this report"]
 
 
 def test_costs_by_region_are_printed_in_words() -> None:
