@@ -105,7 +105,7 @@ def test_the_variance_without_skill_is_that_of_simulated_sharpe_ratios() -> None
         skill_less_variance(1)
 
 
-def test_the_best_of_many_without_skill_is_seldom_called_skilled_and_skill_often_enough() -> None:
+def test_luck_is_seldom_called_skill_and_skill_is_found_as_often_as_in_theory() -> None:
     """Sharpe ratio 1.5 over 6.5 years among 100 trials: .36 by theory, and by simulation."""
     per_year, sessions, trials = 252.0, 1638, 100
     options = {"sessions": sessions, "trials": trials}
