@@ -70,7 +70,7 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
 
 
 def forecast_table(rows: list[dict[str, Any]]) -> list[str]:
-    """The score table, with each model's uncalibrated scores beside the calibrated; older metrics hold none."""
+    """The score table, with each model's raw scores, before calibration, beside; older metrics hold none."""
     both = all("pinball_ratio_raw" in row for row in rows)
 
     def cells(row: dict[str, Any]) -> list[str]:
@@ -87,7 +87,7 @@ def forecast_table(rows: list[dict[str, Any]]) -> list[str]:
             *([percent(before["coverage_90"])] if both else []),
         ]
 
-    raw = ["uncalibrated"] if both else []
+    raw = ["raw"] if both else []
     head = ["model", "horizon", "pinball / EWMA", "95 % interval", *raw, "coverage of the 95 % band", *raw]
     lines = [[*head, "of the 90 % band", *raw], *map(cells, rows)]
     table = [f"| {' | '.join(line)} |" for line in lines]

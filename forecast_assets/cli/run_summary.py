@@ -34,7 +34,7 @@ def print_summary(root: str) -> None:
             _number(row["turnover"], digits=3),
         )
     console.print(table)
-    scores = Table("model", "horizon", "pinball / EWMA", "uncalibrated", "coverage of 95 %", "uncalibrated", "of 90 %")
+    scores = Table("model", "horizon", "pinball / EWMA", "raw", "coverage of 95 %", "raw", "of 90 %", "raw")
     for row in summary["forecasts"]:
         scores.add_row(
             title(row["model"]),
@@ -44,6 +44,7 @@ def print_summary(root: str) -> None:
             _percent(row["coverage_95"]),
             _percent(row["coverage_95_raw"]),
             _percent(row["coverage_90"]),
+            _percent(row["coverage_90_raw"]),
         )
     console.print(scores)
     for verdict in summary["verdicts"]:

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 from forecast_assets.definitions import defs
-from tools.readme import README, committed, with_results
+from tools.readme import README, committed, forecast_table, with_results
 
 
 def test_every_result_number_comes_from_the_committed_metrics() -> None:
@@ -30,3 +30,14 @@ def test_the_graph_in_the_readme_is_the_graph() -> None:
 def test_every_asset_has_its_row() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert rows == {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+
+
+def test_scores_before_calibration_have_columns_where_the_metrics_hold_them() -> None:
+    row = {"model": "harx", "horizon": 1, "pinball_ratio": 0.98, "pinball_ratio_low": 0.97, "pinball_ratio_high": 0.99}
+    row |= {"coverage_95": 0.951, "coverage_90": 0.9}
+    assert forecast_table([row])[2] == "| HAR-X volatility regression | 1 | 0.9800 | 0.970 to 0.990 | 95.1 % | 90.0 % |"
+    row |= {"pinball_ratio_raw": 0.985, "coverage_95_raw": 0.93, "coverage_90_raw": None}
+    assert forecast_table([row])[2] == (
+        "| HAR-X volatility regression | 1 | 0.9800 | 0.970 to 0.990 | 0.9850 | 95.1 % | 93.0 % | 90.0 % | - |"
+    )
+    assert {line.count("|") for line in forecast_table([row])} == {10}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.core.evaluation.coverage_cells import EVERYTHING, outside_limits
@@ -130,7 +131,7 @@ def coverage_by_cell(cells: Sequence[Mapping[str, Any]], *, groups: Sequence[str
     )
     for plot in plots:
         plot.set_xlim(max(low, 0.0), min(high, 1.005))
-    names = {(cell["group"], cell["cell"]): cell_title(cell) for cell in cells if cell["horizon"] == HORIZONS[0]}
+    names = {(cell["group"], cell["cell"]): cell_title(cell) for cell in reversed(cells)}  # the first horizon's stay
     labels = headings | {at: names[key] for key, at in places.items()}
     plots[0].set_yticks(list(labels), list(labels.values()), color=INK, fontsize=SMALL - 1, parse_math=False)
     for label, at in zip(plots[0].get_yticklabels(), labels, strict=True):
@@ -158,7 +159,8 @@ def _draw_cell(plot: "Axes", at: int, cell: Mapping[str, Any]) -> None:
     if low is not None:
         plot.barh(at, high - low, left=low, height=0.9, color=GRID, linewidth=0)
     colour = PALETTE[1] if is_outside(cell) else PALETTE[0]
-    plot.hlines(at, cell["coverage_95_low"], cell["coverage_95_high"], color=colour, linewidth=1.6)
+    ends = np.array([cell["coverage_95_low"], cell["coverage_95_high"]], dtype=np.float64)  # null is drawn as nothing
+    plot.hlines(at, *ends, color=colour, linewidth=1.6)
     plot.plot(cell["coverage_95"], at, "o", color=colour, markersize=3.6)
 
 

@@ -1,6 +1,7 @@
 """Coverage by cell: small tables with known counts, and intervals against resampling the rows themselves."""
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -120,7 +121,7 @@ def test_scores_and_intervals_are_those_of_resampled_days() -> None:
     of_day = {day: (n, inside) for _, cell, _, day, n, inside in rows if cell == "B"}
     draws = []
     for (places,), _ in bootstrap.bootstrap(SPEC.bootstrap_samples):
-        drawn = np.array([of_day.get(int(day), (0, 0)) for day in places])
+        drawn = np.array([of_day.get(day, (0, 0)) for day in np.asarray(places).tolist()])
         draws.append(drawn[:, 1].sum() / drawn[:, 0].sum())
     row = found["B"]
     assert row["coverage_95"] == pytest.approx(sum(i for _, i in of_day.values()) / sum(n for n, _ in of_day.values()))
@@ -164,7 +165,9 @@ def test_coverage_of_another_horizon_of_an_exchange_has_no_limit() -> None:
 
 
 def test_figures_of_a_report_count_cells_by_the_panels_size() -> None:
-    def cell(group: str, name: str, covered: float, *, tickers: int = 30, horizon: int = 1, model: str = "ensemble"):
+    def cell(
+        group: str, name: str, covered: float, *, tickers: int = 30, horizon: int = 1, model: str = "ensemble"
+    ) -> dict[str, Any]:
         given = {"group": group, "cell": name, "coverage_95": covered, "tickers": tickers, "horizon": horizon}
         return {**given, "model": model}
 
