@@ -145,7 +145,8 @@ def test_the_vectorised_loop_equals_one_outcome_at_a_time() -> None:
                         gap, least = sum(excess[i] for i in mine), max(len(matured) / 3, 1)
                     else:
                         gap, least = sum(excess[i] - of_all for i in mine), {"exchange": 1, "volatility": 10}[kind]
-                    step = rates[kind] / math.sqrt(sessions) * gap / max(len(mine), least) / slope[low]
+                    slower = sessions ** (0.25 if kind == "volatility" else 0.5)
+                    step = rates[kind] / slower * gap / max(len(mine), least) / slope[low]
                     moved[g, h, [low, 6 - low]] += step
         factor = moved
         today = np.flatnonzero(market.date == day)
