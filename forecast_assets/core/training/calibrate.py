@@ -162,8 +162,9 @@ def _sums(excess: Floats, cell: Ints, *, cells: int) -> tuple[Floats, Floats]:
     levels = excess.shape[1]
     at = cell[..., None] * levels + np.arange(levels)  # (B, K, 7)
     weights = np.broadcast_to(excess[:, None], at.shape).ravel()
-    total = np.bincount(at.ravel(), weights, minlength=cells * levels)
-    return total.reshape(cells, levels), np.bincount(cell.ravel(), minlength=cells).astype(np.float64)
+    total = np.bincount(at.ravel(), weights, minlength=cells * levels).astype(np.float64)
+    count = np.bincount(cell.ravel(), minlength=cells).astype(np.float64)
+    return total.reshape(cells, levels), count
 
 
 def calibrate_online(
