@@ -67,7 +67,7 @@ def parity(bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | 
     published = sample_published(table, panel)
     given = bundle.forecast(panel, published.rows)
     with torch.inference_mode():
-        inputs = bundle.inputs(panel, published.rows, regime=given.regime, state=bundle.state)
+        inputs = bundle.inputs(panel, published.rows, groups=given.groups, state=bundle.state)
         eager = bundle.trained.module()(*inputs.arguments())[0].numpy()
         others = [given.quantiles]
         if program is not None:

@@ -22,7 +22,8 @@ from forecast_assets.champion.bundle import (
 from forecast_assets.champion.promotion import NextChampion
 from forecast_assets.core.evaluation.forecast_table import quantile_array
 from forecast_assets.core.specs import FeatureSpec, FoldSpec, WindowSpec
-from forecast_assets.core.training.calibrate import CalibrationState, regime_borders, relative_volatility
+from forecast_assets.core.training.calibrate import CalibrationState
+from forecast_assets.core.training.calibration_groups import Groups
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
@@ -52,8 +53,7 @@ def ensemble_of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> T
         version = fits[model]
         members.append(Member(fit=member["fit"], model=model, settings=version.manifest.config[model]))
         weights.append(load_file(version.path(weights_file(seed))))
-    relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
-    low, high = regime_borders(relative, train=fold.train.numpy())
+    groups = Groups.fit(panel, train=fold.train)
     calibrated = CALIBRATION_STATE in base.manifest.files
     last = max(int(panel.label_end[rows].max()) for rows in (fold.train, fold.validation))
     card = Card(
@@ -65,7 +65,9 @@ def ensemble_of_fold(next_champion: NextChampion, *, features: FeatureSpec) -> T
         features=panel.feature_names,
         feature_hash=feature_hash(panel.feature_names, features),
         vocabularies=vocabularies(panel, stats),
-        regime_borders=(float(low), float(high)),
+        regime_borders=groups.regime_borders,
+        volatility_weights=groups.volatility_weights,
+        volatility_borders=groups.volatility_borders,
         unconditional_mean=stats.unconditional_mean,
         cutoff=to_date(last),
         calibrated=calibrated,

@@ -25,13 +25,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import ForecastModel, neighbour_messages
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.reads import Reads, union
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets.core.training.calibrate import CalibrationState, regimes, relative_volatility
+from forecast_assets.core.training.calibrate import CalibrationState, log_factors
+from forecast_assets.core.training.calibration_groups import Groups, Membership
 from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
@@ -72,11 +74,21 @@ class Card(BaseModel, frozen=True, extra="forbid"):
     features: tuple[str, ...]
     feature_hash: str
     vocabularies: dict[str, dict[str, int]]  # ticker, sector, exchange: name -> embedding id
-    regime_borders: tuple[float, float]  # of the volatility regimes of the calibration
+    regime_borders: tuple[float, float]  # of the calibration's groups, as the next two
+    volatility_weights: tuple[float, ...] = ()  # empty in an earlier champion, which is calibrated by regime alone
+    volatility_borders: tuple[float, ...] = ()
     unconditional_mean: tuple[float, ...]  # (3,) simple return over each horizon in the training labels
     cutoff: dt.date  # last day of a training or validation label; later forecasts are out of sample
     calibrated: bool
     model_version: str = ""  # digest of all else and of the weights
+
+    @property
+    def calibration_groups(self) -> Groups:
+        """The groups that its forecasts are calibrated in."""
+        if not self.volatility_borders:
+            return Groups(self.regime_borders)
+        exchanges = tuple(self.vocabularies["exchange"])  # those among the training rows
+        return Groups(self.regime_borders, exchanges, self.volatility_weights, self.volatility_borders)
 
     @property
     def reads(self) -> Reads:
@@ -89,7 +101,7 @@ class Forecast(NamedTuple):
 
     quantiles: NDArray[np.float64]  # (B, 3, 7), calibrated
     raw: NDArray[np.float64]  # (B, 3, 7)
-    regime: NDArray[np.int64]  # (B,)
+    groups: Membership  # of the B forecasts, for the calibration
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,9 @@ class TrainedEnsemble:
     def signed_card(self) -> Card:
         """Return the card with its model version, a digest of settings and weights."""
         weights = sha256_text(save(flat_weights(self.weights)).hex() + save(_fitted(self.stats)).hex())
-        content = self.card.model_copy(update={"model_version": ""}).model_dump(mode="json")
+        unsigned = self.card.model_copy(update={"model_version": ""})
+        later = {"volatility_weights", "volatility_borders"} if not self.card.volatility_borders else None
+        content = unsigned.model_dump(mode="json", exclude=later)  # an earlier champion was signed without them
         return self.card.model_copy(update={"model_version": sha256_text(canonical_json([content, weights]))[:16]})
 
     def files(self) -> dict[str, bytes]:
@@ -126,7 +140,7 @@ class TrainedEnsemble:
         binary = io.BytesIO()
         with _tracing(), torch.no_grad():
             # The trace is checked on real forecasts before it is published (asset check of serving_model).
-            traced = torch.jit.trace(self.module(), _example(self.card, self.state).arguments(), check_trace=False)
+            traced = torch.jit.trace(self.module(), _example(self.card).arguments(), check_trace=False)
             torch.jit.save(traced, binary)
         return {
             MODEL_BINARY: binary.getvalue(),
@@ -139,8 +153,11 @@ class TrainedEnsemble:
     def program(self) -> bytes:
         """Export ``model.pt2``: the module as a torch.export program for batches of up to ``PROGRAM_BATCH``."""
         decisions = torch.export.Dim("decisions", min=1, max=PROGRAM_BATCH)
-        example = _example(self.card, self.state)
-        shapes: tuple[Any, ...] = tuple(None if name == "log_factor" else {0: decisions} for name, _ in _named(example))
+        cells = torch.export.Dim("cells", min=1, max=PROGRAM_BATCH)
+        example = _example(self.card)
+        shapes: tuple[Any, ...] = tuple(
+            {0: cells if name == "log_factor" else decisions} for name, _ in _named(example)
+        )
         others = Inputs._fields.index("log_factor") + 1  # the rest comes as ``*others``: one argument, a tuple
         if len(shapes) > others:
             shapes = (*shapes[:others], shapes[others:])
@@ -191,19 +208,17 @@ class Bundle:
 
         Raises BadInput where the panel lacks a feature or a row has fewer complete sessions than the lookback.
         """
-        regime = self.regime(panel, rows)
-        given = self.inputs(panel, rows, regime=regime, state=state or self.state)
+        groups = self.groups(panel, rows)
+        given = self.inputs(panel, rows, groups=groups, state=state or self.state)
         parts = []
         with torch.inference_mode():
             for k in range(0, len(rows), BINARY_BATCH):
                 chunk = slice(k, k + BINARY_BATCH)
                 parts.append(self._binary(*(x if name == "log_factor" else x[chunk] for name, x in _named(given))))
         quantiles, raw = (torch.cat(of).numpy() for of in zip(*parts, strict=True))
-        return Forecast(quantiles, raw, regime)
+        return Forecast(quantiles, raw, groups)
 
-    def inputs(
-        self, panel: PanelTensors, rows: Tensor, *, regime: NDArray[np.int64], state: CalibrationState
-    ) -> Inputs:
+    def inputs(self, panel: PanelTensors, rows: Tensor, *, groups: Membership, state: CalibrationState) -> Inputs:
         """Return the inputs of the binary for rows ``rows`` (B,); zero before a row's complete sessions."""
         if not len(rows):
             raise BadInput("forecast: no rows were given")
@@ -221,14 +236,16 @@ class Bundle:
             window = shown[:, -self.card.lookback :]  # (B, L)
             neighbours, edges = neighbour_messages(self.with_edges(panel), window, panel.columns(reads.messages))
         within = (steps > -complete[:, None])[..., None]
+        combinations, cell = np.unique(groups.code, axis=0, return_inverse=True)  # (C, K), (B,)
+        log_factor = log_factors(state, Membership(groups.names, combinations))
         ids = [self._ids(panel, name)[getattr(panel, name)[rows].long()] for name in VOCABULARIES]
         return Inputs(
             features=torch.where(within, features, 0.0),
             complete=complete,
             scale=panel.scale[rows],
             ids=torch.stack(ids, dim=1),
-            regime=torch.from_numpy(regime),
-            log_factor=torch.from_numpy(state.log_factor),
+            cell=torch.from_numpy(cell.reshape(-1)),
+            log_factor=torch.from_numpy(log_factor),
             neighbours=neighbours,
             edges=edges,
             quoted=panel.observed[shown.clamp(min=0)] & within[..., 0] if reads.support_sessions else None,
@@ -244,22 +261,13 @@ class Bundle:
             edges = self._edges = Correlations(panel, graph)
         return replace(panel, graph=edges)
 
-    def regime(self, panel: PanelTensors, rows: Tensor) -> NDArray[np.int64]:
-        """Return the volatility regime of rows ``rows`` (B,), from their tickers' histories up to them."""
-        codes, which = torch.unique(panel.ticker[rows].contiguous(), return_inverse=True)
-        start = torch.searchsorted(panel.ticker, codes)
-        last = torch.zeros_like(start).scatter_reduce(0, which, rows, reduce="amax", include_self=False)
-        length = last - start + 1
-        ranges = zip(start.tolist(), last.tolist(), strict=True)
-        scale = torch.cat([panel.scale[first : end + 1] for first, end in ranges])
-        relative = relative_volatility(scale.double().numpy(), np.repeat(np.arange(len(codes)), length.numpy()))
-        place = (length.cumsum(0) - length)[which] + rows - start[which]
-        return regimes(relative[place.numpy()], borders=np.array(self.card.regime_borders))
+    def groups(self, panel: PanelTensors, rows: Tensor) -> Membership:
+        """Return the groups that rows ``rows`` (B,) are calibrated in, from their tickers' histories up to them.
 
-    def regimes_of(self, panel: PanelTensors) -> NDArray[np.int64]:
-        """Return the volatility regime of every row of a panel, (N,)."""
-        relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
-        return regimes(relative, borders=np.array(self.card.regime_borders))
+        Raises BadInput where the panel lacks a feature.
+        """
+        self._columns(panel)
+        return self.card.calibration_groups.of(panel, rows)
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         """Explain the forecast at ``row`` by one member: the best that reads neighbours, else the best that has attention
@@ -352,7 +360,7 @@ def _named(given: Inputs) -> Iterator[tuple[str, Tensor]]:
     return ((name, tensor) for name, tensor in zip(Inputs._fields, given, strict=True) if tensor is not None)
 
 
-def _example(card: Card, state: CalibrationState) -> Inputs:
+def _example(card: Card) -> Inputs:
     """Return inputs to trace with; any values will do, since the module has no value-dependent branch."""
     count, sessions, reads = 3, max(card.history_sessions, card.lookback), card.reads
     edges = torch.zeros(count, card.lookback, reads.graph.neighbours) if reads.graph else None
@@ -361,8 +369,8 @@ def _example(card: Card, state: CalibrationState) -> Inputs:
         complete=torch.full((count,), sessions),
         scale=torch.full((count,), 0.01),
         ids=torch.zeros(count, len(VOCABULARIES), dtype=torch.int64),
-        regime=torch.ones(count, dtype=torch.int64),
-        log_factor=torch.from_numpy(state.log_factor),
+        cell=torch.arange(count),
+        log_factor=torch.zeros(count, len(HORIZONS), len(QUANTILES), dtype=torch.float64),
         neighbours=None if edges is None else torch.zeros(*edges.shape, len(reads.messages)),
         edges=edges,
         quoted=torch.ones(count, sessions, dtype=torch.bool) if reads.support_sessions else None,

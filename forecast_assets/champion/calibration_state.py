@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 
 import polars as pl
+import torch
 
 from forecast_assets.champion.bundle import Bundle
 from forecast_assets.core.evaluation.forecast_table import quantile_array
@@ -56,5 +57,5 @@ def issued_with_outcomes(table: pl.DataFrame, panel: PanelTensors, bundle: Bundl
         quantiles=arrays.quantiles[listed],
         y=panel.targets[rows[listed]].double().numpy(),
         label_date=label_dates(panel)[rows[listed]],
-        regime=bundle.regimes_of(panel)[rows[listed]],
+        groups=bundle.groups(panel, torch.from_numpy(rows[listed])),
     )

@@ -141,6 +141,15 @@ class CalibrationSpec(Spec):
     rate: float = Field(
         0.02, gt=0, le=0.2, description="share of a coverage gap that one day's matured outcomes close at h=1"
     )
+    exchange_rate: float = Field(
+        0.01,
+        ge=0,
+        le=0.2,
+        description="the same of what an exchange's coverage differs in from that of all; 0: one for all",
+    )
+    volatility_rate: float = Field(
+        0.02, ge=0, le=0.2, description="the same of a decile of the volatility forecast; 0: one for all"
+    )
 
 
 CostBps = float | dict[str, float]  # basis points a side: for all tickers, or by ``default``, region and ticker

@@ -13,6 +13,7 @@ from forecast_assets.core.nearest import nearest_names
 from forecast_assets.core.scores.direction import probability_above
 from forecast_assets.core.scores.quantile import mean_sigma_from_quantiles
 from forecast_assets.core.training.calibrate import CalibrationState, apply
+from forecast_assets.core.training.calibration_groups import Membership
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import Closes, History
@@ -44,7 +45,7 @@ class Model(Protocol):
     @property
     def state(self) -> CalibrationState: ...
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Any:
-        """Return an object with ``raw`` (B, 3, 7) and ``regime`` (B,)."""
+        """Return an object with ``raw`` (B, 3, 7) and ``groups``, those of the B forecasts."""
 
     def explain(self, panel: PanelTensors, row: int) -> Any:
         """Return (fit, explanation) of one forecast, or None where no member can be explained."""
@@ -143,9 +144,8 @@ class Snapshot:
         rows = torch.tensor([one.row for one in wanted], dtype=torch.int64)
         made = self.model.forecast(self.history.panel, rows, state=initial)
         raw = np.asarray(made.raw, dtype=np.float64)  # (B, 3, 7)
-        regime = np.asarray(made.regime, dtype=np.int64)  # (B,)
         return [
-            self._computed(one, raw[k : k + 1], regime[k : k + 1], self._calibration_at(one.day))
+            self._computed(one, raw[k : k + 1], made.groups[k : k + 1], self._calibration_at(one.day))
             for k, one in enumerate(wanted)
         ]
 
@@ -158,10 +158,12 @@ class Snapshot:
             return self.history.latest(ticker)
         return max(int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span)
 
-    def _computed(self, one: PendingForecast, raw: Floats, regime: Any, state: CalibrationState | None) -> Answer:
+    def _computed(
+        self, one: PendingForecast, raw: Floats, groups: Membership, state: CalibrationState | None
+    ) -> Answer:
         assert self.model is not None
         assert self.history is not None
-        q = (apply(state, raw, regime=regime) if state is not None else np.sort(raw, axis=-1))[0]  # (3, 7)
+        q = (apply(state, raw, groups=groups) if state is not None else np.sort(raw, axis=-1))[0]  # (3, 7)
         if not np.isfinite(q).all():
             raise ValueError(f"{one.ticker} on {to_date(one.day)}: the model's quantiles are not finite")
         mean, sigma = mean_sigma_from_quantiles(q)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save
 
 from forecast_assets.champion.bundle import (
     Bundle,
     Card,
     Member,
     TrainedEnsemble,
+    _fitted,
     feature_hash,
+    flat_weights,
     sessions_needed,
     vocabularies,
 )
@@ -24,20 +28,15 @@ from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.models.catalogue import MODELS, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
 from forecast_assets.core.specs import FeatureSpec
-from forecast_assets.core.training.calibrate import (
-    CalibrationState,
-    apply,
-    regime_borders,
-    relative_volatility,
-    volatility_regimes,
-)
+from forecast_assets.core.training.calibrate import CalibrationState, apply
+from forecast_assets.core.training.calibration_groups import Groups
 from forecast_assets.core.training.ensemble import median_of_means
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.store.artefact_files import MODEL_BINARY
-from forecast_assets.store.keys import sha256_text
+from forecast_assets.store.artefact_files import CALIBRATION_STATE, CARD, MODEL_BINARY
+from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -71,6 +70,7 @@ def panel() -> PanelTensors:
     made = random_panel(tickers=6, sessions=700)
     generator = torch.Generator().manual_seed(1)
     made.scale.mul_(torch.exp(0.3 * torch.randn(made.rows, generator=generator)))
+    made.features[:, made.feature_names.index("har_1")] += 0.5 * torch.randn(made.rows, generator=generator)
     return made
 
 
@@ -92,9 +92,8 @@ def trained(panel: PanelTensors) -> tuple[TrainedEnsemble, FoldStats]:
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
         weights.append(network.state_dict())
-    relative = relative_volatility(panel.scale.double().numpy(), panel.ticker.numpy())
-    borders = regime_borders(relative, train=fold.train.numpy())
-    state = CalibrationState(np.random.default_rng(0).normal(0, 0.1, (3, 3, 7)))
+    groups = Groups.fit(panel, train=fold.train)
+    state = CalibrationState(groups.names, np.random.default_rng(0).normal(0, 0.1, (len(groups.names), 3, 7)))
     members = tuple(Member(fit=f"{n}/0", model=n, settings=s.model_dump(mode="json")) for n, s in FITS.items())
     card = Card(
         fold=2019,
@@ -105,7 +104,9 @@ def trained(panel: PanelTensors) -> tuple[TrainedEnsemble, FoldStats]:
         features=panel.feature_names,
         feature_hash=feature_hash(panel.feature_names, FeatureSpec()),
         vocabularies=vocabularies(panel, stats),
-        regime_borders=(float(borders[0]), float(borders[1])),
+        regime_borders=groups.regime_borders,
+        volatility_weights=groups.volatility_weights,
+        volatility_borders=groups.volatility_borders,
         unconditional_mean=stats.unconditional_mean,
         cutoff=dt.date(2018, 12, 31),
         calibrated=True,
@@ -131,9 +132,10 @@ def expected(panel: PanelTensors, made: TrainedEnsemble, stats: FoldStats, rows:
         .numpy()
         for (n, s), w in zip(FITS.items(), made.weights, strict=True)
     ]
-    regime = volatility_regimes(panel, train=fold_of(panel).train.numpy())[rows.numpy()]
-    assert set(regime) == {0, 1, 2}
-    return apply(made.state, median_of_means(np.stack(each), groups=3), regime=regime)
+    groups = Groups.fit(panel, train=fold_of(panel).train).of(panel, rows)
+    assert len(np.unique(groups.code[:, 0])) == 3
+    assert len(np.unique(groups.code[:, 2])) == 10
+    return apply(made.state, median_of_means(np.stack(each), groups=3), groups=groups)
 
 
 def publish(store: Store, files: dict[str, bytes], *, key: str = "one") -> Any:
@@ -166,7 +168,7 @@ def test_the_exported_program_gives_what_the_binary_gives(
     )
     program = torch.export.load(io.BytesIO(some.program())).module()
     for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
-        given = bundle.inputs(panel, rows, regime=bundle.regime(panel, rows), state=made.state)
+        given = bundle.inputs(panel, rows, groups=bundle.groups(panel, rows), state=made.state)
         for ours, eager in zip(program(*given.arguments()), some.module()(*given.arguments()), strict=True):
             torch.testing.assert_close(ours, eager, rtol=0, atol=1e-6)
 
@@ -250,6 +252,43 @@ def test_another_calibration_state_is_an_input(panel: PanelTensors, bundle: Bund
     neutral = bundle.forecast(panel, rows, state=CalibrationState.initial())
     np.testing.assert_allclose(neutral.quantiles, neutral.raw, rtol=1e-12, atol=1e-15)
     assert not np.allclose(bundle.forecast(panel, rows).quantiles, neutral.quantiles)
+
+
+def test_a_champion_from_before_exchange_and_volatility_groups_goes_on_serving(
+    panel: PanelTensors, made: TrainedEnsemble, tmp_path: Path
+) -> None:
+    """Its card has no volatility borders and was signed without them; its state is a list of three regimes."""
+    content = {"volatility_weights": (), "volatility_borders": ()}
+    factors = made.state.log_factor[:3]
+    earlier = TrainedEnsemble(made.card.model_copy(update=content), made.weights, made.stats, made.state)
+    written = earlier.signed_card().model_dump(mode="json", exclude=set(content))
+    weights = sha256_text(save(flat_weights(made.weights)).hex() + save(_fitted(made.stats)).hex())
+    signed = sha256_text(canonical_json([{**written, "model_version": ""}, weights]))[:16]  # as it was signed then
+    files = {
+        **earlier.files(),
+        CARD: json.dumps({**written, "model_version": signed}).encode(),
+        CALIBRATION_STATE: json.dumps({"log_factor": factors.tolist()}).encode(),
+    }
+    bundle = Bundle.open(publish(Store(tmp_path), files))
+    rows = panel.ends(LOOKBACK)[::50]
+    given = bundle.forecast(panel, rows)
+    assert given.groups.names == ("regime 0", "regime 1", "regime 2")
+    median = given.raw[..., 3:4]
+    expected = np.sort(median + np.exp(factors[given.groups.code[:, 0]]) * (given.raw - median), axis=-1)
+    np.testing.assert_allclose(given.quantiles, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_a_ticker_of_an_exchange_that_training_has_not_seen_is_forecast(
+    panel: PanelTensors, made: TrainedEnsemble, bundle: Bundle
+) -> None:
+    elsewhere = replace(panel, exchanges=("XTKS",))
+    rows = panel.ends(LOOKBACK)[::50]
+    before, given = bundle.forecast(panel, rows), bundle.forecast(elsewhere, rows)
+    names = made.card.calibration_groups.names
+    assert {names[k] for k in before.groups.code[:, 1]} == {"exchange XNYS"}
+    assert {names[k] for k in given.groups.code[:, 1]} == {"exchange other"}
+    np.testing.assert_array_equal(given.quantiles, np.sort(given.quantiles, axis=-1))
+    np.testing.assert_array_equal(np.delete(given.groups.code, 1, axis=1), np.delete(before.groups.code, 1, axis=1))
 
 
 def test_a_bundle_is_explained_by_its_best_member_that_reads_neighbours(panel: PanelTensors, bundle: Bundle) -> None:

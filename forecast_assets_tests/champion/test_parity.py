@@ -27,7 +27,7 @@ def test_an_answer_computed_on_demand_is_the_members_own(smoke_graph: Graph, tmp
     ends = panel.ends(bundle.card.lookback)
     last = torch.tensor([int(ends[panel.ticker[ends] == code].max()) for code in range(len(panel.tickers))])
     last = last[panel.date[last] == panel.date.max()]
-    given = bundle.inputs(panel, last, regime=bundle.regime(panel, last), state=bundle.state)
+    given = bundle.inputs(panel, last, groups=bundle.groups(panel, last), state=bundle.state)
     with torch.inference_mode():
         eager = bundle.trained.module()(*given.arguments())[0].numpy()
     with LiveService(Loader(store, Bundle.open)) as service:

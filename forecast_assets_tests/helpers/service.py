@@ -15,6 +15,7 @@ from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.training.calibrate import CalibrationState
+from forecast_assets.core.training.calibration_groups import Membership
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.loading import Loader
 from forecast_assets.store.keys import sha256_text
@@ -33,7 +34,7 @@ CUTOFF = DAYS[199]
 class Forecast(NamedTuple):
     quantiles: NDArray[np.float64]
     raw: NDArray[np.float64]
-    regime: NDArray[np.int64]
+    groups: Membership
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class StubModel:
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Forecast:
         mean = self.shift + rows.numpy()[:, None] / 10_000 + np.zeros((1, 3))
         raw = normal_quantiles(mean, np.full(mean.shape, SIGMA))
-        return Forecast(raw, raw, np.zeros(len(rows), dtype=np.int64))
+        return Forecast(raw, raw, Membership(("regime 1",), np.zeros((len(rows), 1), dtype=np.int64)))
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         share = torch.full((1, 2), 0.5)

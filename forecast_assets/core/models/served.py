@@ -25,8 +25,8 @@ class Inputs(NamedTuple):
     complete: Tensor  # (B,) int64 complete sessions up to the forecast origin; those before are not read
     scale: Tensor  # (B,) float32 EWMA volatility at the forecast origin's close
     ids: Tensor  # (B, 3) int64 embedding ids of ticker, sector, exchange
-    regime: Tensor  # (B,) int64 volatility regime
-    log_factor: Tensor  # (3, 3, 7) float64 state of the calibration
+    cell: Tensor  # (B,) int64 row of ``log_factor``
+    log_factor: Tensor  # (C, 3, 7) float64 of the calibration, for each combination of groups among the forecasts
     quoted: Tensor | None = None  # (B, H) bool sessions that were quoted, for ``reads.support_sessions``
     neighbours: Tensor | None = None  # (B, L, k, C') float32 ``reads.messages`` of each session's neighbours, unscaled
     edges: Tensor | None = None  # (B, L, k) float32 signed correlation with each; 0 for none
@@ -85,13 +85,13 @@ class ServedEnsemble(nn.Module):
         complete: Tensor,
         scale: Tensor,
         ids: Tensor,
-        regime: Tensor,
+        cell: Tensor,
         log_factor: Tensor,
         *optional: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
         named = dict(zip(self.optional_inputs, optional, strict=True))
-        inputs = Inputs(features, complete, scale, ids, regime, log_factor, **named)
+        inputs = Inputs(features, complete, scale, ids, cell, log_factor, **named)
         forecast = self.volatility(features, complete, scale)  # (B, 3)
         messages = None
         if inputs.neighbours is not None:
@@ -99,7 +99,7 @@ class ServedEnsemble(nn.Module):
         batches = (self.batch(k, inputs, forecast=forecast, messages=messages) for k in range(len(self.members)))
         each = [member(batch).double() for member, batch in zip(self.members, batches, strict=True)]
         raw = self.combine(torch.stack(each))  # (K, B, 3, 7) -> (B, 3, 7)
-        return calibrated(raw, log_factor[regime]), raw
+        return calibrated(raw, log_factor[cell]), raw
 
     def volatility(self, features: Tensor, complete: Tensor, scale: Tensor) -> Tensor:
         """Return the volatility forecast over each horizon, (B, 3)."""
