@@ -100,9 +100,8 @@ class Selection:
                 deviation = float(net.std() or 0.0)  # type: ignore[arg-type]
                 sharpe = float(net.mean() or 0.0) / deviation if deviation > 0 else float("-inf")  # type: ignore[arg-type]
                 rows.append({"knob": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
-        common = self.backtest.model_dump(
-            mode="json", exclude=set(ResamplingSpec.model_fields)
-        )  # intervals are no trials
+        bootstrap = set(ResamplingSpec.model_fields)  # intervals, which are no part of what is evaluated
+        common = self.backtest.model_dump(mode="json", exclude=bootstrap)
         self._log_evaluations(rows, rules={"calibration.rate": rate, **common})
         best = max(rows, key=lambda row: row["score"])
         chosen = {f"backtest.{setting}": best[setting] for setting in ("smoothing", "kelly_fraction")}
