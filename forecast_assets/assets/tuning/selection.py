@@ -103,8 +103,8 @@ class Selection:
                 deviation = float(net.std() or 0.0)  # type: ignore[arg-type]
                 sharpe = float(net.mean() or 0.0) / deviation if deviation > EPS else None  # type: ignore[arg-type]
                 rows.append({"knob": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
-        resampling = set(ResamplingSpec.model_fields)  # intervals are no trials
-        common = self.backtest.model_dump(mode="json", exclude=resampling)
+        bootstrap = set(ResamplingSpec.model_fields)  # intervals, which are no part of what is evaluated
+        common = self.backtest.model_dump(mode="json", exclude=bootstrap)
         self._log_evaluations(rows, rules={"calibration.rate": rate, **common})
         table = pl.DataFrame(rows, schema_overrides={"score": pl.Float64})
         traded = [row for row in rows if row["score"] is not None]

@@ -75,14 +75,8 @@ def summarise(
     (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
     are missing.
     """
-    if absent := [name for name in FACTS if name not in facts]:
-        raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
-    if model not in (have := sorted(daily["strategy"].unique())):
-        raise BadInput(f"backtest report: no book of {model} among {have}; materialise backtest with it first")
-    metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
-    if model not in metrics["model"]:
-        have = metrics["model"].unique().to_list()
-        raise BadInput(f"backtest report: no matured test forecast of {model}; have {have}")
+    metrics = forecast_metrics(losses, baseline=baseline)
+    _require_inputs(facts, daily, metrics, model=model)
     market = daily.filter(pl.col("strategy") == EQUAL_WEIGHT)
     strategies = strategy_metrics(daily, market=market if market.height else None, spec=spec)
     total = strategies.filter(pl.col("year").is_null())
@@ -132,6 +126,17 @@ def summarise(
         "caveats": [*caveats, *general_caveats(years=years, trials=trials)],
     }
     return plain(summary)
+
+
+def _require_inputs(facts: Mapping[str, Any], daily: pl.DataFrame, metrics: pl.DataFrame, *, model: str) -> None:
+    """Raise BadInput where a fact, the model's book or its matured forecasts are missing."""
+    if absent := [name for name in FACTS if name not in facts]:
+        raise BadInput(f"backtest report: facts {absent} are missing; have {sorted(facts)}")
+    if model not in (have := sorted(daily["strategy"].unique())):
+        raise BadInput(f"backtest report: no book of {model} among {have}; materialise backtest with it first")
+    if model not in metrics["model"]:
+        have = metrics["model"].unique().to_list()
+        raise BadInput(f"backtest report: no matured test forecast of {model}; have {have}")
 
 
 def plain(value: Any) -> Any:

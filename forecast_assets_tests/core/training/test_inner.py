@@ -184,3 +184,12 @@ def test_a_macro_series_that_begins_in_a_test_year_is_none_to_the_search(panel: 
     assert why_skipped("b5_moe", spec, with_macro, with_macro.ends(1)) is None
     found = searched(with_macro)
     assert "b5_moe: the panel has no vix" in str(why_skipped("b5_moe", spec, found, found.ends(1)))
+
+
+def test_a_panel_that_begins_in_a_test_year_leaves_the_search_nothing() -> None:
+    panel = random_panel(tickers=2, sessions=300)
+    folds = FoldSpec(first_test_year=2017)
+    empty = search_panel(panel, folds=folds, years=(2015, 2016), lookback=LOOKBACK, tickers=60)
+    assert empty.rows == 0
+    with pytest.raises(BadInput, match="no inner year"):
+        usable_years(empty, (2015, 2016), folds=folds, lookbacks=(LOOKBACK,))
