@@ -75,7 +75,7 @@ def summarise(
     (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
     are missing.
     """
-    metrics = forecast_metrics(losses, baseline=baseline)
+    metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     _require_inputs(facts, daily, metrics, model=model)
     market = daily.filter(pl.col("strategy") == EQUAL_WEIGHT)
     strategies = strategy_metrics(daily, market=market if market.height else None, spec=spec)
@@ -96,12 +96,7 @@ def summarise(
         "facts": dict(facts),
         "model": model,
         "baseline": baseline,
-        "over_baseline": ratio_interval(
-            Pair(model, baseline, losses.pair(model, baseline)),
-            horizons=tested["horizon"].unique().sort().to_list(),
-            noise=noise,
-            spec=spec,
-        )._asdict(),
+        "over_baseline": _over_baseline(losses, noise, model=model, baseline=baseline, spec=spec)._asdict(),
         "years": years,
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
@@ -188,6 +183,14 @@ def _same_losses(first: pl.DataFrame, second: pl.DataFrame) -> bool:
     return first.select(DAY).equals(second.select(DAY)) and np.allclose(
         first.select(columns), second.select(columns), rtol=EPS, atol=0.0
     )
+
+
+def _over_baseline(
+    losses: DailyLosses, noise: TrainingNoise, *, model: str, baseline: str, spec: BacktestSpec
+) -> Interval:
+    """Return the model's pinball loss over the baseline's, averaged over the horizons that it was scored on."""
+    scored = losses.scores.filter(pl.col("model") == model)["horizon"].unique().sort().to_list()
+    return ratio_interval(Pair(model, baseline, losses.pair(model, baseline)), horizons=scored, noise=noise, spec=spec)
 
 
 def _with_intervals(
