@@ -11,6 +11,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from forecast_assets_tests.helpers.planted_panel import NETWORKS, TICKERS, best_share, shipped_ic
 from tools.results import record
@@ -21,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profiles", nargs="+", default=sorted(TICKERS), choices=sorted(TICKERS))
     given = parser.parse_args()
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for profile in given.profiles:
         with tempfile.TemporaryDirectory() as folder:
             ic = shipped_ic(profile, Path(folder))

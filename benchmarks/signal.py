@@ -188,13 +188,15 @@ def run(path: Path) -> dict[str, dict[str, Any]]:
 def facts(search: Search, daily: pl.DataFrame) -> dict[str, Any]:
     """Return the net beta-hedged Sharpe over ``YEARS`` with its interval and per year, trading costs, and the book unhedged.
 
-    The break-even cost is that of the book's own trades, at the given cost of the hedge.
+    Hedged figures start where the hedge does: 63 sessions into a book. The break-even cost is that of the book's own trades
+    since then, at the given cost of the hedge.
     """
     hedged = search.hedged(daily)
     returns, per_year = hedged["net_return"].to_numpy(), sessions_per_year(hedged["date"].to_numpy())
     interval = sharpe_interval(returns, sessions_per_year=per_year, samples=SPEC.bootstrap_samples, seed=SPEC.seed)
     evaluated = daily.filter(pl.col("date").dt.year().is_in(YEARS))
-    cost, turnover = evaluated["cost"].to_numpy(), evaluated["turnover"].to_numpy()
+    traded = evaluated.join(hedged.select("date"), on="date", how="semi").sort("date")
+    cost, turnover = traded["cost"].to_numpy(), traded["turnover"].to_numpy()
     book = strategy_metrics(evaluated, market=None, spec=SPEC.model_copy(update={"bootstrap_samples": 1}))
     names = ("sharpe", "gross_sharpe", "annual_volatility", "max_drawdown", "gross_exposure", "break_even_cost_bps")
     return {

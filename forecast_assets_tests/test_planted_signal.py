@@ -11,6 +11,8 @@ from forecast_assets_tests.helpers.planted_panel import best_share, shipped_ic
 
 ENOUGH = 0.8  # of the rank IC of a linear regression on the same inputs
 
+pytestmark = pytest.mark.timeout(900)  # three fits, on a machine that may have other things to do
+
 missed = pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="the shipped settings shrink and undertrain the location: a known defect"
 )

@@ -84,7 +84,7 @@ def test_a_year_outside_the_panel_says_so() -> None:
         make_fold(panel, year=2025, spec=SPEC, lookback=20)
 
 
-def test_labels_of_the_last_sessions_of_an_exchange_do_not_end_before_the_year() -> None:
+def test_labels_of_an_exchanges_last_twenty_sessions_do_not_end_before_the_year() -> None:
     panel = random_panel(tickers=2, sessions=700)
     first = (dt.date(2019, 1, 1) - EPOCH).days
     sessions = panel.date.unique()
