@@ -19,7 +19,7 @@ from forecast_assets.core.specs import CoverageSpec
 EVERYTHING = "all"  # the group of one cell that holds every forecast
 GROUPS = ("exchange", "sector", "volatility", "liquidity", "weekday")
 DECILES = 10  # cells "1" to "10", the narrowest bands or the least traded tickers first
-WIDTH_STEP = 0.01  # bands whose widths differ by less than about this share are of one bin
+WIDTH_STEP = 0.005  # bands whose widths differ by less than about this share are of one bin
 
 SUMS = ("n", "inside_95", "inside_90", "pinball", "reference")
 KEYS = ("model", "group", "cell", "horizon", "date")
@@ -79,7 +79,7 @@ def with_deciles(sums: pl.DataFrame) -> pl.DataFrame:
     """Return ``cell_sums`` of one or several years with deciles in place of the bins of the volatility group.
 
     Deciles of the 95 % band's width per model and horizon, over all forecasts of ``sums``. A bin belongs to the decile of
-    its middle forecast, so deciles are a tenth of the forecasts to within half a bin (about half a percent).
+    its middle forecast, so a decile's borders are exact to within half a bin (about a quarter of a percent of forecasts).
     """
     binned = sums.filter(pl.col("group") == "volatility").with_columns(pl.col("cell").cast(pl.Int64))
     of = ["model", "horizon"]
