@@ -1,7 +1,7 @@
 """Coverage by exchange and volatility decile, and pinball loss, by the groups that forecasts are calibrated in.
 
     python -m benchmarks.calibration --store STORE --record      2014-2018, on which the groups and their rates were chosen
-    python -m benchmarks.calibration --store STORE --years 2019 2025      a look at the test years, printed with every cell
+    python -m benchmarks.calibration --store STORE --years 2019 2025 --record      the declared look at the test years
 
 Reads the ``windowed_tensors`` of a finished store and fits the models per fold; one thread, a few minutes on the full panel.
 Without calibration (none), with fixed factors from the fold's validation forecasts (split), and online: by volatility
@@ -204,20 +204,21 @@ def figures(
     """Return the figures to record: the shipped groups, with every variant beside them."""
     shipped, before = found[f"shipped {SHIPPED.rate:g}"], found[f"{REFERENCE} {SHIPPED.rate:g}"]
     detail = {"model": model, "years": [years[0], years[-1]]}
+    when = "test" if years[-1] >= FoldSpec().first_test_year else "inner"
     return {
-        "inner_cells_outside": {
+        f"{when}_cells_outside": {
             "value": shipped["cells_outside"]["large_exchanges"] + shipped["cells_outside"]["deciles"],
             "by_regime_alone": before["cells_outside"]["large_exchanges"] + before["cells_outside"]["deciles"],
             "limits": {"exchanges_of_20_tickers": EXCHANGE_LIMITS, "deciles": DECILE_LIMITS},
             "variants": found,
             **detail,
         },
-        "inner_small_exchanges_included_outside": {
+        f"{when}_small_exchanges_included_outside": {
             "value": shipped["cells_outside"]["exchanges"],
             "by_regime_alone": before["cells_outside"]["exchanges"],
             **detail,
         },
-        "inner_pinball_ratio": {
+        f"{when}_pinball_ratio": {
             "value": shipped["pinball_ratio"],
             "of": "all groups to the regimes alone, mean over horizons",
             **detail,
@@ -238,19 +239,20 @@ def main() -> None:
     parser.add_argument("--model", choices=["harx", *sorted(BASELINES)], default="harx")
     parser.add_argument("--lookback", type=int, default=120)
     parser.add_argument("--cells", action="store_true", help="print every cell")
-    parser.add_argument("--record", action="store_true", help="write the figures; for years before the first test year")
+    parser.add_argument("--record", action="store_true", help="write the figures; those of test years under names of their own")
     given = parser.parse_args()
     years = range(given.years[0], given.years[1] + 1)
     tested = years[-1] >= FoldSpec().first_test_year
-    if given.record and (tested or SHIPPED.rate not in given.rates):
-        raise SystemExit(f"--record: figures are of years before {FoldSpec().first_test_year} and the shipped rate")
+    if given.record and SHIPPED.rate not in given.rates:
+        raise SystemExit("--record: figures are of the shipped rate")
     panel = PanelTensors.load(Store(given.store).current("windowed_tensors").path(TENSORS))
     scored, seconds = measure(panel, years=years, model=given.model, rates=given.rates, lookback=given.lookback)
     found = summary(scored)
     print("\n".join(lines(found, every_cell=given.cells or tested)))
     if given.record:
         made = figures(found, seconds, model=given.model, years=years)
-        print(record("calibration", made, command="python -m benchmarks.calibration --store STORE --record"))
+        span = f" --years {years[0]} {years[-1]}" if tested else ""
+        print(record("calibration", made, command=f"python -m benchmarks.calibration --store STORE{span} --record"))
 
 
 if __name__ == "__main__":
