@@ -239,7 +239,9 @@ def main() -> None:
     parser.add_argument("--model", choices=["harx", *sorted(BASELINES)], default="harx")
     parser.add_argument("--lookback", type=int, default=120)
     parser.add_argument("--cells", action="store_true", help="print every cell")
-    parser.add_argument("--record", action="store_true", help="write the figures; those of test years under names of their own")
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures; those of test years under names of their own"
+    )
     given = parser.parse_args()
     years = range(given.years[0], given.years[1] + 1)
     tested = years[-1] >= FoldSpec().first_test_year

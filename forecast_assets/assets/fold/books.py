@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from forecast_assets.assets.fold.candidates import trained
@@ -96,7 +97,7 @@ class JoinedBooks:
     variants: pl.DataFrame  # daily table of single fits, and of the model's book a session late
     positions: pl.DataFrame  # of the model
     trades: pl.DataFrame  # of the model
-    joining_error: float  # see ``core.backtest.joining``, of the model
+    joining_error: float  # see ``core.backtest.joining``, of the model's book, and of the one that need not be neutral
 
 
 def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> JoinedBooks:
@@ -124,7 +125,8 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
     daily: list[pl.DataFrame] = []
     others: list[pl.DataFrame] = []
     own_books: list[Simulation] = []
-    error = 0.0
+    joined_by_year = (MODEL, f"{MODEL}_directional")  # a neutral book without a view is empty, and joins anyhow
+    errors: list[float] = []
     for strategy in (*strategies(names, spec), *variants):
         network = strategy.model.partition("/")[0]
         trained_in = [year for year, of in years.items() if network not in names or network in of.names]
@@ -134,9 +136,9 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
             (others if strategy in variants else daily).append(book.daily)
             if strategy.name == MODEL:
                 own_books.append(book)
-                apart = year_by_year(
-                    own(MODEL, spec.horizon_sessions), view(run), strategy=MODEL, spec=spec, costs=costs
-                )
-                error = max(error, joining_error(book, apart))
+            if strategy.name in joined_by_year:
+                decided = own(strategy.model, strategy.spec.horizon_sessions)
+                apart = year_by_year(decided, view(run), strategy=strategy.name, spec=strategy.spec, costs=costs)
+                errors.append(joining_error(book, apart))
     positions, trades = (pl.concat(getattr(book, table) for book in own_books) for table in ("positions", "trades"))
-    return JoinedBooks(pl.concat(daily), pl.concat(others), positions, trades, error)
+    return JoinedBooks(pl.concat(daily), pl.concat(others), positions, trades, float(np.max(errors)))
