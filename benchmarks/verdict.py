@@ -3,6 +3,7 @@
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
         --set verdict=reference                                                                  (hours; resumable)
     python -m benchmarks.verdict --data-dir data
+    python -m benchmarks.verdict --data-dir data40 --only exchanges_outside_coverage     of another panel: its metrics are not kept
 
 The report's numbers are derived again from its artefacts first; a report that differs from them is an error.
 """
@@ -105,14 +106,18 @@ def interval(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def points(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a difference of annual returns in percentage points."""
-    return {"value": 100 * entry["estimate"], "low": 100 * entry["low"], "high": 100 * entry["high"]}
+    """Return a difference of annual returns in percentage points; None where one of the two never traded."""
+    ends = {"value": entry["estimate"], "low": entry["low"], "high": entry["high"]}
+    return {name: None if value is None else 100 * value for name, value in ends.items()}
 
 
 def main() -> None:
     """Check the report, keep its metrics, record the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument(
+        "--only", nargs="+", metavar="FIGURE", help="record these alone, and leave README's metrics alone"
+    )
     options = parser.parse_args()
     resource = StoreResource(data_dir=str(options.data_dir))
     if problems := report_problems(resource.store(), resource.root()):
@@ -120,17 +125,18 @@ def main() -> None:
     store = resource.store()
     metrics = store.current("backtest_report").json("metrics.json")
     figures = panel_figures(metrics) | garch_figure(store, [str(year) for year in metrics["years"]])
-    context = {"years": metrics["years"], "data_version": metrics["facts"]["data_version"]}
-    METRICS.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
-    ablation = store.current("ablation_report").json("ablation.json")
-    ABLATION.write_text(json.dumps(ablation, indent=1, sort_keys=True) + "\n")
-    record(
-        "verdict",
-        {key: figure | context for key, figure in figures.items()},
-        command="python -m benchmarks.verdict --data-dir data",
-    )
+    context = {name: metrics["facts"][name] for name in ("data_version", "tickers")} | {"years": metrics["years"]}
+    command = "python -m benchmarks.verdict --data-dir data"
+    if options.only:
+        figures = {key: figures[key] for key in options.only}
+        command += f" --only {' '.join(options.only)}"
+    else:
+        METRICS.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+        ablation = store.current("ablation_report").json("ablation.json")
+        ABLATION.write_text(json.dumps(ablation, indent=1, sort_keys=True) + "\n")
+    record("verdict", {key: figure | context for key, figure in figures.items()}, command=command)
     for key, figure in figures.items():
-        print(f"{key}: {figure['value']:.4g}")
+        print(f"{key}: {figure['value']}")
 
 
 if __name__ == "__main__":
