@@ -3,7 +3,7 @@
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
         --set verdict=reference                                                                  (hours; resumable)
     python -m benchmarks.verdict --data-dir data
-    python -m benchmarks.verdict --data-dir data40 --only exchanges_outside_coverage     of another panel: its metrics are not kept
+    python -m benchmarks.verdict --data-dir data40 --only exchanges_outside_coverage       another panel: no metrics kept
 
 The report's numbers are derived again from its artefacts first; a report that differs from them is an error.
 """
@@ -60,7 +60,7 @@ def panel_figures(metrics: dict[str, Any]) -> Figures:
     figures["ensemble_vs_best_single"] = interval(forecast_verdict(metrics, "best_member"))
     differences = {entry["version"]: entry for entry in metrics["verdicts"] if "version" in entry}
     figures["victory_naive_points"] = points(differences["naive"])
-    figures["victory_naive_ci_low"] = {"value": 100 * differences["naive"]["low"]}
+    figures["victory_naive_ci_low"] = {"value": points(differences["naive"])["low"]}
     figures["victory_same_rule_points"] = points(differences["same rule"])
     book = next(row for row in metrics["strategies"] if row["strategy"] == ENSEMBLE)
     figures["ensemble_hedged_sharpe"] = {"value": book["hedged_sharpe"], "unhedged": book["sharpe"]}
