@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.books import YearModels, joined_books
+from forecast_assets.assets.fold.books import JoinedBooks, YearModels, joined_books
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
@@ -28,7 +28,9 @@ from forecast_assets.store.artefact_files import (
     IMPORTANCE,
     NEIGHBOURS,
     PARTITIONS,
+    POSITIONS,
     TABLE,
+    TRADES,
     TRAINING,
     TRIALS,
 )
@@ -110,8 +112,7 @@ class ReportContent:
 
     summary: dict[str, Any]
     forecasts: pl.DataFrame  # those of the model that the report is about
-    joined: pl.DataFrame  # daily table of all strategies over all years
-    joining_error: float
+    books: JoinedBooks
 
 
 JOINED = CheckSpec(
@@ -146,7 +147,7 @@ def backtest_report(
     last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
         forecasts=content.forecasts,
-        daily=content.joined,
+        daily=content.books.daily,
         prices=pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
         curves=pl.concat(pl.DataFrame(fold.json(TRAINING)["curve"]) for fold in trained(last)),
         summary=summary,
@@ -154,7 +155,9 @@ def backtest_report(
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
     return StageOutput(
         files={
-            TABLE: content.joined,
+            TABLE: content.books.daily,
+            POSITIONS: content.books.positions,
+            TRADES: content.books.trades,
             BACKTEST_PAGE: html,
             BACKTEST_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
             TRIALS: {"trials": [trial.as_record() for trial in trials.trials]},
@@ -162,13 +165,13 @@ def backtest_report(
         facts={
             "years": ", ".join(years),
             "verdicts": "; ".join(f"{v['claim']}: {v['verdict']}" for v in summary["verdicts"]),
-            "joining_error": content.joining_error,
+            "joining_error": content.books.joining_error,
         },
         plots={name.replace(":", "-"): figure for name, figure in figures.items()},
         checks={
             JOINED.name: Check(
-                content.joining_error <= JOINING_TOLERANCE,
-                f"largest difference {content.joining_error:.1e} of equity a day",
+                content.books.joining_error <= JOINING_TOLERANCE,
+                f"largest difference {content.books.joining_error:.1e} of equity a day",
             )
         },
     )
@@ -236,7 +239,7 @@ def report_content(
         neighbours=_neighbours(inputs),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
-    return ReportContent(summary, own, joined.daily, joined.joining_error)
+    return ReportContent(summary, own, joined)
 
 
 def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:

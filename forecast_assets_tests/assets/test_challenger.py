@@ -147,10 +147,10 @@ def test_tickers_sectors_and_exchanges_that_left_the_panel_are_found() -> None:
 def test_the_current_book_is_the_one_that_the_backtest_ends_with(smoke_graph: Graph) -> None:
     book = smoke_graph.table("target_positions", day(smoke_graph))
     assert dict(book.schema) == POSITIONS_SCHEMA
-    traded = smoke_graph.version("backtest", "2019")
+    traded = smoke_graph.version("backtest_report")
     own = pl.col("strategy") == "ensemble"
-    last = pl.read_parquet(traded.path("positions.parquet")).filter(own & (pl.col("date") == pl.col("date").max()))
-    net = smoke_graph.table("backtest", "2019").filter(own)["net_return"][-1]
+    last = pl.read_parquet(traded.path("positions.parquet")).filter(pl.col("date") == pl.col("date").max())
+    net = smoke_graph.table("backtest_report").filter(own).sort("date")["net_return"][-1]
     ending = last.select("ticker", ending=(pl.col("weight") + pl.col("pnl")) / (1.0 + net))
     both = book.join(ending, on="ticker", how="full", coalesce=True).fill_null(0.0)
     assert last.height > 3
