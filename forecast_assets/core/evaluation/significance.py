@@ -104,21 +104,15 @@ def bootstrap_intervals(
 
     NaN where the estimate of a statistic is undefined.
     """
-    from arch.bootstrap import StationaryBootstrap
-
     values = _table(series)
-    estimate = np.asarray(statistics(values), dtype=np.float64)
-    resampled = StationaryBootstrap(optimal_block(values), values, seed=np.random.default_rng(seed))
-    draws = resampled.apply(statistics, samples)  # (samples, K)
-    found = []
-    for k, value in enumerate(estimate):
-        known = draws[np.isfinite(draws[:, k]), k]
-        if not np.isfinite(value) or not known.size:
-            found.append(Interval(NAN, NAN, NAN))
-            continue
-        low, high = np.quantile(known, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-        found.append(Interval(float(value), float(low), float(high)))
-    return found
+    estimates = np.asarray(statistics(values), dtype=np.float64)
+    draws = bootstrap_draws(values, statistics, block=optimal_block(values), samples=samples, seed=seed)
+    return [
+        percentile_interval(float(estimate), draws[:, k], level=level)
+        if np.isfinite(estimate)
+        else Interval(NAN, NAN, NAN)
+        for k, estimate in enumerate(estimates)
+    ]
 
 
 def sharpe_interval(returns: ArrayLike, *, sessions_per_year: float, samples: int, seed: int) -> Interval:

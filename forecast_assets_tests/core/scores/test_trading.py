@@ -8,6 +8,7 @@ from forecast_assets.core.scores.trading import (
     annual_mean,
     annual_return,
     annual_volatility,
+    beta,
     break_even_cost_bps,
     drawdown,
     hit_ratio,
@@ -65,3 +66,12 @@ def test_sessions_per_year_are_counted_on_the_calendar() -> None:
 def test_a_nan_in_a_daily_series_is_an_error_with_its_count() -> None:
     with pytest.raises(ValueError, match="2 of 3"):
         sharpe([0.1, np.nan, np.inf], sessions_per_year=252)
+
+
+def test_the_beta_is_the_slope_on_the_market_and_undefined_without_one() -> None:
+    market = np.random.default_rng(0).normal(0, 0.01, 300)
+    own = 0.7 * market + np.random.default_rng(1).normal(0, 0.002, 300)
+    assert beta(own, market) == pytest.approx(np.polyfit(market, own, 1)[0])
+    assert beta(own, market) == pytest.approx(empyrical.beta(own, market), rel=1e-9)
+    assert np.isnan(beta(own, np.zeros(300)))
+    assert beta(np.zeros(300), market) == 0.0
