@@ -26,6 +26,7 @@ from forecast_assets.core.backtest.decisions import consecutive, forecast_decisi
 from forecast_assets.core.backtest.joining import joining_error, year_by_year
 from forecast_assets.core.backtest.market import Market
 from forecast_assets.core.backtest.simulate import (
+    Terms,
     execute,
     first_test_row,
     market_of,
@@ -82,16 +83,14 @@ def noise(view: Market, seed: int) -> pl.DataFrame:
 
 def neutral_book(decisions: pl.DataFrame, view: Market, name: str, exposures: tuple[str, ...]) -> Simulation:
     """Trade one view, neutral to the named exposures beside the net position."""
-    columns = (name, "scale")
-    decided, (score, scale) = standing_decisions(decisions, view, columns=columns, limit=SPEC.max_wait_sessions)
+    terms, columns = Terms(name, view, SPEC, Costs(0.0)), (name, "scale")
+    decided, (score, scale) = standing_decisions(decisions, terms, columns=columns)
     size = np.nan_to_num(score / scale, nan=0.0)
     size *= LEVERAGE / np.maximum(np.abs(size).sum(axis=1, keepdims=True), 1e-12)
     of = {"scale": scale, "beta": view.beta[decided]}
     book = capped_book(size, view.region, exposures=[of[e] for e in exposures], spec=SPEC)
     target = tranches(book, session=decided, horizon_sessions=SPEC.horizon_sessions)
-    orders = orders_of(target, decided, view, spec=SPEC)
-    first = first_test_row(decisions, view)
-    return execute(orders, view, first_test=first, strategy=name, spec=SPEC, costs=Costs(0.0))
+    return execute(orders_of(target, decided, terms), terms, first_test=first_test_row(decisions, view))
 
 
 def measure_inner(path: Path) -> Figures:
@@ -99,7 +98,7 @@ def measure_inner(path: Path) -> Figures:
     panel = inner_panel(path)
     decisions = inner_decisions(panel)
     view = market_of(decisions, panel, spec=SPEC)
-    market = strategies.equal_weight(decisions, view, strategy="market", spec=SPEC, costs=Costs(0.0)).daily
+    market = strategies.equal_weight(decisions, Terms("market", view, SPEC, Costs(0.0))).daily
     names = list(VIEWS)
     for seed in range(NOISES):
         drawn = noise(view, seed).rename({"noise": f"noise {seed}"})
@@ -137,7 +136,7 @@ def measure_decay(decisions: pl.DataFrame, view: Market) -> Figures:
 
     gaps = {}
     for decay in DECAYS:
-        book = strategies.equal_risk(decisions, view, strategy=str(decay), spec=SPEC, costs=Costs(5.0), decay=decay)
+        book = strategies.equal_risk(decisions, Terms(str(decay), view, SPEC, Costs(5.0)), decay=decay)
         gaps[str(decay)] = risk_scores(book.daily, [str(decay)], spec=SPEC.model_copy(update={"bootstrap_samples": 1}))[
             0
         ]
@@ -173,7 +172,7 @@ def measure_store(store: Store) -> Figures:
             spec = BacktestSpec()
             view = market_of(decisions, panel, spec=spec)
             costs = Costs.of(spec.cost_bps, panel)
-            book = trade_forecasts(decisions, view, strategy=model, spec=spec, costs=costs)
+            book = trade_forecasts(decisions, Terms(model, view, spec, costs))
             gross = float(book.daily["gross_exposure"].to_numpy().max())
             grosses[model] = max(gross, grosses.get(model, 0.0))
             print(f"{run[0]}-{run[-1]} {model}: largest gross {gross:.2e}", flush=True)
@@ -200,8 +199,8 @@ def planted_books(
     noisy = decisions.with_columns(location=pl.Series(rng.normal(0, 0.02, len(decisions))))
     for spec in (BacktestSpec(), BacktestSpec(horizon_sessions=5, book="directional", smoothing=0.5)):
         view, costs = market_of(noisy, panel, spec=spec), Costs.of(spec.cost_bps, panel)
-        options: dict[str, Any] = {"strategy": "noise", "spec": spec, "costs": costs}
-        yield spec, (trade_forecasts(noisy, view, **options), year_by_year(noisy, view, **options))
+        terms = Terms("noise", view, spec, costs)
+        yield spec, (trade_forecasts(noisy, terms), year_by_year(noisy, terms))
 
 
 def new_years_nights(book: Simulation) -> dict[str, float]:

@@ -104,7 +104,7 @@ def simulated_returns(rho: float, *, sessions: int, rng: np.random.Generator) ->
 def measure_shuffled(options: Namespace) -> Figures:
     """Trade realised next-session returns, permuted across tickers within a day, as forecasts in a neutral book."""
     from forecast_assets.core.backtest.costs import Costs
-    from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
+    from forecast_assets.core.backtest.simulate import Terms, market_of, trade_forecasts
     from forecast_assets.core.scores.trading import sessions_per_year, sharpe
     from forecast_assets.core.specs import BacktestSpec
 
@@ -115,7 +115,7 @@ def measure_shuffled(options: Namespace) -> Figures:
     for seed in range(-1, max(1, round(options.scale * SHUFFLES))):
         forecasts = oracle_decisions(panel, first_test=first, shuffle=None if seed < 0 else seed)
         view = market_of(forecasts, panel, spec=spec)
-        book = trade_forecasts(forecasts, view, strategy="oracle", spec=spec, costs=Costs(5.0)).daily
+        book = trade_forecasts(forecasts, Terms("oracle", view, spec, Costs(5.0))).daily
         per_year = sessions_per_year(book["date"].to_numpy())
         gross = sharpe(book["gross_return"].to_numpy(), sessions_per_year=per_year)
         if seed < 0:

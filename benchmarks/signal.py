@@ -23,11 +23,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.signal_ranks import ALL, FEW, HORIZONS, inner_panel, origins
+from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.comparison import beta_hedge
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.decisions import join_decisions
 from forecast_assets.core.backtest.metrics import strategy_metrics
-from forecast_assets.core.backtest.simulate import market_of, trade_sizes
+from forecast_assets.core.backtest.simulate import Terms, market_of, trade_sizes
 from forecast_assets.core.backtest.strategies import equal_weight
 from forecast_assets.core.evaluation.overfitting import backtest_overfitting, deflated_sharpe
 from forecast_assets.core.evaluation.significance import sharpe_interval
@@ -109,24 +110,20 @@ class Search:
         everything = join_decisions(years)
         self.view = market_of(everything, panel, spec=SPEC)
         self.costs = Costs.of(SPEC.cost_bps, panel)
-        self.market = equal_weight(everything, self.view, strategy="market", spec=SPEC, costs=self.costs).daily
+        self.market = equal_weight(everything, Terms("market", self.view, SPEC, self.costs)).daily
 
     def trade(self, choices: Mapping[int, Variant]) -> pl.DataFrame:
         """Return the daily table of a book that trades each year's variant, carried over from year to year."""
         decided: dict[int, pl.DataFrame] = {}
-        book, parts = None, []
+        book: Simulation | None = None
+        parts = []
         for year, variant in sorted(choices.items()):
             score = pl.Series("score", self.designs[variant.within].score(variant, year))
             decided[year] = self._year(year, score / self.table["sigma"])
-            book = trade_sizes(
-                join_decisions(decided),
-                self.view,
-                strategy=str(variant),
-                spec=SPEC.model_copy(update={"horizon_sessions": variant.horizon}),
-                costs=self.costs,
-                continues=book,
-                through=dt.date(year, 12, 31),
-            )
+            spec = SPEC.model_copy(update={"horizon_sessions": variant.horizon})
+            until = dt.date(year, 12, 31)
+            terms = Terms(str(variant), self.view, spec, self.costs, continues=book, through=until)
+            book = trade_sizes(join_decisions(decided), terms)
             parts.append(book.daily)
         return pl.concat(parts)
 

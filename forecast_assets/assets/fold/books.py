@@ -1,8 +1,8 @@
 """The books of the strategies: one year for itself, and consecutive years in one piece."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,14 +16,11 @@ from forecast_assets.store.versions import Version
 if TYPE_CHECKING:
     from forecast_assets.core.backtest.accounting import Simulation
     from forecast_assets.core.backtest.market import Market
-    from forecast_assets.core.backtest.strategies import Strategy
 
 FITS_TRADED = ("b0_mlp", "b2_tft_ticker")
 """Networks whose fits are traded one by one in the report: what could have been selected instead."""
 
 DECISION_COLUMNS = ("date", "ticker", "split", "horizon", "model", "q50", "sigma")
-
-Decisions = Callable[[str, int], pl.DataFrame]  # model, horizon in sessions -> decisions
 
 
 @dataclass(frozen=True)
@@ -80,13 +77,10 @@ def year_books(models: YearModels, calendar_panel: pl.DataFrame, *, spec: Backte
     decisions = cache(models.decisions)
     view = market_of(decisions(MODEL, spec.horizon_sessions), calendar_panel, spec=spec)
     costs = Costs.of(spec.cost_bps, calendar_panel)
-    return {strategy.name: trade(strategy, decisions, view, costs=costs) for strategy in strategies(models.names, spec)}
-
-
-def trade(strategy: "Strategy", decisions: Decisions, view: "Market", *, costs: object) -> "Simulation":
-    """Return one strategy's book in ``view``."""
-    own = decisions(strategy.model, strategy.spec.horizon_sessions)
-    return strategy.trade(own, view, strategy=strategy.name, spec=strategy.spec, costs=costs)  # type: ignore[arg-type]
+    return {
+        strategy.name: strategy.book(decisions(strategy.model, strategy.spec.horizon_sessions), view, costs)
+        for strategy in strategies(models.names, spec)
+    }
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.decisions import consecutive, join_decisions
     from forecast_assets.core.backtest.joining import joining_error, year_by_year
-    from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
+    from forecast_assets.core.backtest.simulate import Terms, market_of
     from forecast_assets.core.backtest.strategies import LATE, MODEL, Strategy, strategies
 
     costs = Costs.of(spec.cost_bps, calendar_panel)
@@ -120,7 +114,7 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
 
     names = sorted({name for models in years.values() for name in models.names})
     fits = sorted({fit for models in years.values() for fit in models.fits})
-    late = Strategy(f"{MODEL}{LATE}", MODEL, spec, partial(trade_forecasts, delay_sessions=1))
+    late = Strategy(f"{MODEL}{LATE}", MODEL, spec, delay_sessions=1)
     variants = [late, *(Strategy(fit, fit, spec) for fit in fits)]
     daily: list[pl.DataFrame] = []
     others: list[pl.DataFrame] = []
@@ -131,14 +125,13 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
         network = strategy.model.partition("/")[0]
         trained_in = [year for year, of in years.items() if network not in names or network in of.names]
         for run in map(tuple, consecutive(trained_in)):
-            own = partial(lambda model, horizon, run: decisions(model, horizon, run), run=run)
-            book = trade(strategy, own, view(run), costs=costs)
+            decided = decisions(strategy.model, strategy.spec.horizon_sessions, run)
+            book = strategy.book(decided, view(run), costs)
             (others if strategy in variants else daily).append(book.daily)
             if strategy.name == MODEL:
                 own_books.append(book)
             if strategy.name in joined_by_year:
-                decided = own(strategy.model, strategy.spec.horizon_sessions)
-                apart = year_by_year(decided, view(run), strategy=strategy.name, spec=strategy.spec, costs=costs)
+                apart = year_by_year(decided, Terms(strategy.name, view(run), strategy.spec, costs))
                 errors.append(joining_error(book, apart))
     positions, trades = (pl.concat(getattr(book, table) for book in own_books) for table in ("positions", "trades"))
     return JoinedBooks(pl.concat(daily), pl.concat(others), positions, trades, float(np.max(errors)))

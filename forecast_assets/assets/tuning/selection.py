@@ -72,7 +72,7 @@ class Selection:
         """
         from forecast_assets.core.backtest.costs import Costs
         from forecast_assets.core.backtest.decisions import consecutive, forecast_decisions, join_decisions
-        from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
+        from forecast_assets.core.backtest.simulate import Terms, market_of, trade_forecasts
         from forecast_assets.core.training.calibrate import calibrate_fold
 
         spec = self.search.spec
@@ -97,7 +97,7 @@ class Selection:
             for kelly in spec.kelly_fraction:
                 rules = self.backtest.model_copy(update={"smoothing": smoothing, "kelly_fraction": kelly})
                 net = pl.concat(
-                    trade_forecasts(run, view, strategy="sweep", spec=rules, costs=costs).daily["net_return"]
+                    trade_forecasts(run, Terms("sweep", view, rules, costs)).daily["net_return"]
                     for run, view in markets
                 )
                 deviation = float(net.std() or 0.0)  # type: ignore[arg-type]

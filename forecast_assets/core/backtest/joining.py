@@ -1,41 +1,29 @@
 """Joining the years: one book over consecutive years, simulated in one piece, and the proof that years add up to it."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
 from forecast_assets.core.backtest.accounting import Simulation
-from forecast_assets.core.backtest.costs import Costs
-from forecast_assets.core.backtest.market import Market
-from forecast_assets.core.backtest.simulate import trade_forecasts
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.backtest.simulate import Terms, trade_forecasts
 
 COMPARED = ("gross_return", "cost", "net_return", "turnover", "gross_exposure", "net_exposure")
 
 
-def year_by_year(
-    decisions: pl.DataFrame, view: Market, *, strategy: str, spec: BacktestSpec, costs: Costs
-) -> list[Simulation]:
+def year_by_year(decisions: pl.DataFrame, terms: Terms) -> list[Simulation]:
     """Trade joined decisions one calendar year after the other, each opening with the closing book of the one before.
 
     A year opens with the weights that the last session left, the orders that wait, and the decisions whose tranches are
     still in force; its last session runs to the next year's first open, where the view has it.
     """
     first = decisions.filter(pl.col("split") == "test").select(pl.col("date").min()).item()
-    dates = pl.Series(view.dates).cast(pl.Date)
+    dates = pl.Series(terms.view.dates).cast(pl.Date)
     ends = dates.filter(dates >= first).to_frame("date").group_by(pl.col("date").dt.year().alias("year")).max()
     books: list[Simulation] = []
     for end in ends.sort("year")["date"]:
-        books.append(
-            trade_forecasts(
-                decisions.filter(pl.col("date") <= end),
-                view,
-                strategy=strategy,
-                spec=spec,
-                costs=costs,
-                continues=books[-1] if books else None,
-                through=end,
-            )
-        )
+        carried = replace(terms, continues=books[-1] if books else None, through=end)
+        books.append(trade_forecasts(decisions.filter(pl.col("date") <= end), carried))
     return books
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.market import market
-from forecast_assets.core.backtest.simulate import trade_forecasts
+from forecast_assets.core.backtest.simulate import Terms, trade_forecasts
 from forecast_assets.core.specs import BacktestSpec
 
 POSITIONS_SCHEMA: dict[str, pl.DataType] = {
@@ -46,7 +46,7 @@ def target_positions(
         execution=spec.execution,
         max_wait_sessions=spec.max_wait_sessions,
     )
-    simulation = trade_forecasts(known, view, strategy="next", spec=spec, costs=Costs.of(spec.cost_bps, calendar_panel))
+    simulation = trade_forecasts(known, Terms("next", view, spec, Costs.of(spec.cost_bps, calendar_panel)))
     last = simulation.daily["date"][-1]
     held, traded = (table.filter(pl.col("date") == last) for table in (simulation.positions, simulation.trades))
     quotes = past.filter(~pl.col("is_missing")).sort("date").group_by("ticker")

@@ -6,6 +6,8 @@ currency; cash and borrowing cost nothing.
 """
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -46,28 +48,33 @@ def market_of(decisions: pl.DataFrame, calendar_panel: pl.DataFrame, *, spec: Ba
     )
 
 
-def trade_forecasts(
-    decisions: pl.DataFrame,
-    view: Market,
-    *,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-    delay_sessions: int = 0,
-    through: dt.date | None = None,
-) -> Simulation:
-    """Trade one model's forecasts from the first test decision on, or from where ``continues`` ended.
+@dataclass(frozen=True)
+class Terms:
+    """Where, by which rules and from which book a strategy is traded."""
 
-    ``decisions``: as from ``forecast_decisions``, of one year or of several joined by ``join_decisions``; ``view``: from
-    ``market_of`` the same decisions or of more. Without ``continues`` the book that the validation forecasts imply is
-    entered, and paid for, on the first session; with it the book opens with what that simulation held and had on order.
-    ``delay_sessions``: union sessions by which every order is late. ``through``: last session that is traded, the
-    view's last unless given. Raises ValueError as ``standing_decisions``.
+    strategy: str
+    view: Market  # from ``market_of`` the decisions, or of more
+    spec: BacktestSpec
+    costs: Costs
+    continues: Simulation | None = None  # the book to carry on: what it held and had on order
+    through: dt.date | None = None  # last session that is traded, the view's last unless given
+    delay_sessions: int = 0  # union sessions by which every order is late
+
+
+Trade = Callable[[pl.DataFrame, Terms], Simulation]
+
+
+def trade_forecasts(decisions: pl.DataFrame, terms: Terms) -> Simulation:
+    """Trade one model's forecasts from the first test decision on, or from where the book to carry on ended.
+
+    ``decisions``: as from ``forecast_decisions``, of one year or of several joined by ``join_decisions``. A book that
+    carries none on enters the one that the validation forecasts imply, and pays for it, on the first session. Raises
+    ValueError as ``standing_decisions``.
     """
-    decided, grids = standing_decisions(decisions, view, columns=VIEW, limit=spec.max_wait_sessions)
+    view, spec = terms.view, terms.spec
+    decided, grids = standing_decisions(decisions, terms, columns=VIEW)
     views = Views(*grids)
-    round_trip = 2.0 * costs.rates(view.tickers)
+    round_trip = 2.0 * terms.costs.rates(view.tickers)
     if spec.book == "neutral":
         beta = view.beta[decided]
         sizes = neutral_sizes(views, beta=beta, region=view.region, round_trip=round_trip, spec=spec)
@@ -75,55 +82,32 @@ def trade_forecasts(
     else:
         sizes = directional_sizes(views, round_trip=round_trip, spec=spec)
         book = capped_book(sizes, view.region, exposures=None, spec=spec)
-    target = tranches(book, session=decided, horizon_sessions=spec.horizon_sessions)
-    return execute(
-        orders_of(target, decided, view, spec=spec, delay_sessions=delay_sessions),
-        view,
-        first_test=first_test_row(decisions, view),
-        strategy=strategy,
-        spec=spec,
-        costs=costs,
-        continues=continues,
-        through=through,
-    )
+    return _execute_tranches(decisions, decided, book, terms)
 
 
-def trade_sizes(
-    decisions: pl.DataFrame,
-    view: Market,
-    *,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-    through: dt.date | None = None,
-) -> Simulation:
+def trade_sizes(decisions: pl.DataFrame, terms: Terms) -> Simulation:
     """Trade sizes (date, ticker, split, size: a weight before dollar neutrality, caps and tranches) in the same way."""
-    decided, (size,) = standing_decisions(decisions, view, columns=("size",), limit=spec.max_wait_sessions)
-    sizes = np.nan_to_num(size, nan=0.0)
-    book = capped_book(sizes, view.region, exposures=[] if spec.book == "neutral" else None, spec=spec)
-    target = tranches(book, session=decided, horizon_sessions=spec.horizon_sessions)
-    return execute(
-        orders_of(target, decided, view, spec=spec),
-        view,
-        first_test=first_test_row(decisions, view),
-        strategy=strategy,
-        spec=spec,
-        costs=costs,
-        continues=continues,
-        through=through,
-    )
+    decided, (size,) = standing_decisions(decisions, terms, columns=("size",))
+    exposures: list[Floats] | None = [] if terms.spec.book == "neutral" else None
+    book = capped_book(np.nan_to_num(size, nan=0.0), terms.view.region, exposures=exposures, spec=terms.spec)
+    return _execute_tranches(decisions, decided, book, terms)
+
+
+def _execute_tranches(decisions: pl.DataFrame, decided: NDArray[np.intp], book: Floats, terms: Terms) -> Simulation:
+    target = tranches(book, session=decided, horizon_sessions=terms.spec.horizon_sessions)
+    return execute(orders_of(target, decided, terms), terms, first_test=first_test_row(decisions, terms.view))
 
 
 def standing_decisions(
-    decisions: pl.DataFrame, view: Market, *, columns: tuple[str, ...], limit: int
+    decisions: pl.DataFrame, terms: Terms, *, columns: tuple[str, ...]
 ) -> tuple[NDArray[np.intp], list[Floats]]:
     """Return the rows of the view on which anything is decided, (D,), and a matrix (D, N) per column.
 
-    A ticker whose exchange is shut keeps its last decision for ``limit`` of these rows. NaN: it has none, which is also
-    said by a quote on a decision day without a decision. Raises ValueError for a decision given twice, or on a session
-    without a quote of its ticker.
+    A ticker whose exchange is shut keeps its last decision for ``spec.max_wait_sessions`` of these rows. NaN: it has none,
+    which is also said by a quote on a decision day without a decision. Raises ValueError for a decision given twice, or
+    on a session without a quote of its ticker.
     """
+    view, limit = terms.view, terms.spec.max_wait_sessions
     if decisions.select("date", "ticker").is_duplicated().any():
         raise ValueError("the forecasts hold a decision twice: date, ticker and horizon must be unique")
     dates = decisions["date"].to_numpy().astype("datetime64[D]")
@@ -150,45 +134,34 @@ def first_test_row(decisions: pl.DataFrame, view: Market) -> int:
     return int(np.searchsorted(view.dates, first))
 
 
-def orders_of(
-    target: Floats, decided: NDArray[np.intp], view: Market, *, spec: BacktestSpec, delay_sessions: int = 0
-) -> Floats:
+def orders_of(target: Floats, decided: NDArray[np.intp], terms: Terms) -> Floats:
     """Return the orders (T, N) of a target (D, N) decided on rows ``decided``: each on the session that executes it."""
-    orders = np.full(view.price.shape, np.nan)
-    executed = decided + delay_sessions + (spec.execution == "next_open")
+    orders = np.full(terms.view.price.shape, np.nan)
+    executed = decided + terms.delay_sessions + (terms.spec.execution == "next_open")
     inside = executed < len(orders)
     orders[executed[inside]] = target[inside]
     return orders
 
 
-def execute(
-    orders: Floats,
-    view: Market,
-    *,
-    first_test: int,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-    through: dt.date | None = None,
-    opens_with_paper_book: bool = True,
-) -> Simulation:
+def execute(orders: Floats, terms: Terms, *, first_test: int, opens_with_paper_book: bool = True) -> Simulation:
     """Keep the book of the orders (T, N) of the whole view; see ``trade_forecasts``.
 
     ``opens_with_paper_book``: the book that the orders before ``first_test`` would hold is entered on the first session.
     """
-    smoothing = np.full(orders.shape, spec.smoothing)
+    view, costs = terms.view, terms.costs
+    smoothing = np.full(orders.shape, terms.spec.smoothing)
+    through = terms.through
     end = None if through is None else int(np.searchsorted(view.dates, np.datetime64(through, "D"), side="right"))
-    if continues is None:
+    if terms.continues is None:
         traded, own = view.rows(first_test, end), orders[first_test:end].copy()
         own_smoothing = smoothing[first_test:end]
         if opens_with_paper_book:
             until = first_test + 1
             paper = keep_book(view.rows(None, until), orders[:until], smoothing=smoothing[:until], costs=Costs(0.0))
-            enter(traded, paper.weight[-1], own, own_smoothing, limit=spec.max_wait_sessions)
+            enter(traded, paper.weight[-1], own, own_smoothing, limit=terms.spec.max_wait_sessions)
         accounts = keep_book(traded, own, smoothing=own_smoothing, costs=costs)
     else:
-        last = continues.daily["date"].to_numpy()[-1]
+        last = terms.continues.daily["date"].to_numpy()[-1]
         start = int(np.searchsorted(view.dates, last, side="right"))
         traded = view.rows(start, end)
         accounts = keep_book(
@@ -196,10 +169,10 @@ def execute(
             orders[start:end],
             smoothing=smoothing[start:end],
             costs=costs,
-            previous=_on_columns(continues.ending, view, missing=0.0),
-            waiting=_on_columns(continues.waiting, view, missing=np.nan),
+            previous=_on_columns(terms.continues.ending, view, missing=0.0),
+            waiting=_on_columns(terms.continues.waiting, view, missing=np.nan),
         )
-    return account_tables(traded, accounts, strategy=strategy)
+    return account_tables(traded, accounts, strategy=terms.strategy)
 
 
 def _on_columns(values: dict[str, float], view: Market, *, missing: float) -> Floats:

@@ -3,9 +3,8 @@
 The random walk needs no code: its forecast has no view, so its book is empty.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -14,6 +13,8 @@ from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.market import Market
 from forecast_assets.core.backtest.simulate import (
+    Terms,
+    Trade,
     enter,
     execute,
     first_test_row,
@@ -41,23 +42,6 @@ RISK_START_SESSIONS = 63  # before there is a mean over as many, nothing is held
 SESSIONS_PER_YEAR = 252.0  # where there is no session before the first decision to count them by
 
 
-class Trade(Protocol):
-    """Trades decisions (date, ticker, split, location, scale, sigma) in a market."""
-
-    def __call__(
-        self,
-        decisions: pl.DataFrame,
-        view: Market,
-        *,
-        strategy: str,
-        spec: BacktestSpec,
-        costs: Costs,
-        continues: Simulation | None = None,
-    ) -> Simulation:
-        """Return the simulation; see ``trade_forecasts``."""
-        ...
-
-
 @dataclass(frozen=True)
 class Strategy:
     """A strategy: whose forecasts are traded, how, and by which rules."""
@@ -66,9 +50,14 @@ class Strategy:
     model: str
     spec: BacktestSpec
     trade: Trade = trade_forecasts
+    delay_sessions: int = 0
+
+    def book(self, decisions: pl.DataFrame, view: Market, costs: Costs) -> Simulation:
+        """Return its book over ``view``, from the decisions of its model's forecasts over its horizon."""
+        return self.trade(decisions, Terms(self.name, view, self.spec, costs, delay_sessions=self.delay_sessions))
 
 
-def strategies(networks: Mapping[str, object] | list[str], spec: BacktestSpec) -> list[Strategy]:
+def strategies(networks: Sequence[str], spec: BacktestSpec) -> list[Strategy]:
     """Return all strategies of the report, given the names of the trained ``networks``."""
     directional = spec.model_copy(update={"book": "directional"})
     # The MLP baseline traded daily: its own one-session forecast, without smoothing.
@@ -92,22 +81,15 @@ def risk_strategies() -> list[str]:
     return [f"{EQUAL_RISK}_{name}" for name in RISK_MODELS]
 
 
-def equal_weight(
-    decisions: pl.DataFrame,
-    view: Market,
-    *,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-) -> Simulation:
+def equal_weight(decisions: pl.DataFrame, terms: Terms) -> Simulation:
     """Buy and hold: equal weights, bought on each year's first session, then left to drift until the year's end.
 
     It holds the tickers with a decision on the last day before the year (one that lists during the year waits for the
     next; in the first year without validation forecasts, those of the first test decision), fully invested, uncapped. The
     only other trades are sales of tickers that end, whose money stays in cash.
     """
-    decided, (sigma,) = standing_decisions(decisions, view, columns=("sigma",), limit=spec.max_wait_sessions)
+    view, spec = terms.view, terms.spec
+    decided, (sigma,) = standing_decisions(decisions, terms, columns=("sigma",))
     member = np.isfinite(sigma)
     first_test = first_test_row(decisions, view)
     start = first_test
@@ -121,32 +103,17 @@ def equal_weight(
             chosen = member[decided < max(row, decided[0] + 1)][-1].astype(np.float64)
             opening = view.rows(row, None)
             enter(opening, chosen / chosen.sum(), orders[row:], smoothing[row:], limit=spec.max_wait_sessions)
-    return execute(
-        orders,
-        view,
-        first_test=first_test,
-        strategy=strategy,
-        spec=spec.model_copy(update={"smoothing": 0.0}),
-        costs=costs,
-        continues=continues,
-        opens_with_paper_book=False,
-    )
+    at_once = replace(terms, spec=spec.model_copy(update={"smoothing": 0.0}))
+    return execute(orders, at_once, first_test=first_test, opens_with_paper_book=False)
 
 
-def momentum(
-    decisions: pl.DataFrame,
-    view: Market,
-    *,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-) -> Simulation:
+def momentum(decisions: pl.DataFrame, terms: Terms) -> Simulation:
     """20-session momentum: tickers ranked within region and day by their return over 20 own sessions, long the upper half.
 
     The weight is proportional to the centred rank, scaled to the gross cap; tranches, smoothing, name cap, execution
     and costs are ``spec``'s. A ticker without 21 quotes in its segment since the view began has no decision.
     """
+    view = terms.view
     past = np.full(view.close.shape, np.nan)
     for column in range(len(view.tickers)):
         own = np.flatnonzero(view.quoted[:, column])
@@ -160,48 +127,33 @@ def momentum(
     rank = pl.col("score").rank().over("date", "region")
     count = pl.col("score").count().over("date", "region")
     ranked = scored.filter(pl.col("score").is_not_null()).with_columns(size=(rank - 0.5) / count - 0.5)
-    return trade_sizes(ranked, view, strategy=strategy, spec=spec, costs=costs, continues=continues)
+    return trade_sizes(ranked, terms)
 
 
-def volatility_sort(
-    decisions: pl.DataFrame,
-    view: Market,
-    *,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-) -> Simulation:
+def volatility_sort(decisions: pl.DataFrame, terms: Terms) -> Simulation:
     """Long volatile and short calm tickers: half-Kelly on ``sigma^2 / 2``, as if every ticker had the same log mean.
 
     An expected simple return is the log mean plus half the variance, so that one log mean for all tickers makes a book of
     unequal volatility. It says nothing about returns, and shows what a book earns that mistakes this for a forecast.
     """
+    spec = terms.spec
     half = pl.col("sigma") ** 2 / 2.0
     edge = half - half.mean().over("date")
     floor = spec.sigma_floor * spec.horizon_sessions**0.5
     size = spec.kelly_fraction * edge / pl.max_horizontal("sigma", pl.lit(floor)) ** 2
     sized = decisions.select("date", "ticker", "split", size=size)
-    return trade_sizes(sized, view, strategy=strategy, spec=spec, costs=costs, continues=continues)
+    return trade_sizes(sized, terms)
 
 
-def equal_risk(
-    decisions: pl.DataFrame,
-    view: Market,
-    *,
-    strategy: str,
-    spec: BacktestSpec,
-    costs: Costs,
-    continues: Simulation | None = None,
-    decay: float = RISK_DECAY,
-) -> Simulation:
+def equal_risk(decisions: pl.DataFrame, terms: Terms, *, decay: float = RISK_DECAY) -> Simulation:
     """Long only, each ticker with the same forecast risk, the book held at ``TARGET_VOLATILITY``; uses sigma alone.
 
     Weights are proportional to 1 / sigma. The book's own volatility is that sum times the root of the mean square return
     that the book with a sum of one has had so far (``decay``): how far the tickers move together, and how
     large the forecasts' common error has been. At most fully invested; smoothing, execution and costs are ``spec``'s.
     """
-    decided, (sigma,) = standing_decisions(decisions, view, columns=("sigma",), limit=spec.max_wait_sessions)
+    view, spec = terms.view, terms.spec
+    decided, (sigma,) = standing_decisions(decisions, terms, columns=("sigma",))
     floor = spec.sigma_floor * spec.horizon_sessions**0.5
     known = np.isfinite(sigma)
     inverse = np.where(known, spec.horizon_sessions**0.5 / np.maximum(np.where(known, sigma, 1.0), floor), 0.0)
@@ -212,15 +164,7 @@ def equal_risk(
     daily = TARGET_VOLATILITY / per_year**0.5
     wanted = np.where(scale > EPS, daily / np.where(scale > EPS, scale, 1.0), 0.0)[:, None] * unit
     target = wanted / np.maximum(wanted.sum(axis=1, keepdims=True), 1.0)
-    return execute(
-        orders_of(target, decided, view, spec=spec),
-        view,
-        first_test=first_test,
-        strategy=strategy,
-        spec=spec,
-        costs=costs,
-        continues=continues,
-    )
+    return execute(orders_of(target, decided, terms), terms, first_test=first_test)
 
 
 def _unit_returns(unit: Floats, decided: np.ndarray, view: Market) -> Floats:

@@ -10,7 +10,7 @@ from forecast_assets.core.backtest.accounting import reconcile
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.decisions import consecutive, forecast_decisions, join_decisions
 from forecast_assets.core.backtest.joining import joining_error, year_by_year
-from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
+from forecast_assets.core.backtest.simulate import Terms, market_of, trade_forecasts
 from forecast_assets.core.backtest.strategies import equal_weight
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.core.backtest.tiny_markets import Quote, calendar_panel, forecasts_on, weekdays
@@ -69,17 +69,15 @@ def test_years_that_carry_their_book_over_are_the_book_in_one_piece(spec: Backte
     panel = noisy_panel()
     decisions = years_of(panel, views_of(panel), first=2020, last=2022, horizon=spec.horizon_sessions)
     view = market_of(decisions, panel, spec=spec)
-    one = trade_forecasts(decisions, view, strategy="m", spec=spec, costs=COSTS)
-    years = year_by_year(decisions, view, strategy="m", spec=spec, costs=COSTS)
+    one = trade_forecasts(decisions, Terms("m", view, spec, COSTS))
+    years = year_by_year(decisions, Terms("m", view, spec, COSTS))
     assert [book.daily["year"].unique().to_list() for book in years] == [[2020], [2021], [2022]]
     assert joining_error(one, years) <= 1e-12
     assert reconcile(one) < 1e-9
     assert one.daily["gross_exposure"].min() > 0.01  # type: ignore[operator]
     # What a year would be from cash, up to its last close, is another book.
     from_cash = market_of(decisions.filter(pl.col("date").dt.year() == 2021), panel, spec=spec)
-    alone = trade_forecasts(
-        decisions.filter(pl.col("date").dt.year() == 2021), from_cash, strategy="m", spec=spec, costs=COSTS
-    )
+    alone = trade_forecasts(decisions.filter(pl.col("date").dt.year() == 2021), Terms("m", from_cash, spec, COSTS))
     both = alone.daily.head(20).join(one.daily, on="date")
     assert (both["net_return"] - both["net_return_right"]).abs().max() > 1e-5  # type: ignore[operator]
 
@@ -100,14 +98,12 @@ def test_a_crash_over_new_years_night_is_in_the_book() -> None:
         decided[year] = forecast_decisions(forecasts, horizon_sessions=20, no_skill=NO_SKILL)
     spec = BacktestSpec()
     joined = join_decisions(decided)
-    book = equal_weight(joined, market_of(joined, panel, spec=spec), strategy="e", spec=spec, costs=Costs(0.0))
+    book = equal_weight(joined, Terms("e", market_of(joined, panel, spec=spec), spec, Costs(0.0)))
     last = book.daily.filter(pl.col("year") == 2019).row(-1, named=True)
     assert last["gross_return"] == pytest.approx(-0.8 * 5 / 30, rel=1e-12)
     assert (1 + book.daily["net_return"]).product() == pytest.approx(1 - 0.8 * 5 / 30)
     alone = panel.filter(pl.col("date") <= dt.date(2019, 12, 31))
-    shown = equal_weight(
-        decided[2019], market_of(decided[2019], alone, spec=spec), strategy="e", spec=spec, costs=Costs(0.0)
-    )
+    shown = equal_weight(decided[2019], Terms("e", market_of(decided[2019], alone, spec=spec), spec, Costs(0.0)))
     assert shown.daily["gross_return"].abs().max() == 0.0  # a year for itself ends with its last close
 
 
@@ -118,7 +114,7 @@ def test_the_second_year_opens_with_the_decisions_of_december() -> None:
     side = pl.when(pl.col("ticker").str.slice(1).cast(pl.Int32) % 2 == 0).then(0.01).otherwise(-0.01)
     turned = pl.when(pl.col("date") >= dt.date(2021, 1, 1)).then(-side).otherwise(side)
     decisions = years_of(panel, turned, first=2020, last=2021, horizon=20)
-    book = trade_forecasts(decisions, market_of(decisions, panel, spec=spec), strategy="m", spec=spec, costs=COSTS)
+    book = trade_forecasts(decisions, Terms("m", market_of(decisions, panel, spec=spec), spec, COSTS))
     own = book.positions.filter(pl.col("ticker") == "T0")
     before = own.filter(pl.col("date").dt.year() == 2020)["weight"][-1]
     january = own.filter(pl.col("date").dt.year() == 2021)["weight"].head(22).to_numpy()

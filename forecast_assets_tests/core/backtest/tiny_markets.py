@@ -9,8 +9,7 @@ import polars as pl
 from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.decisions import Line, forecast_decisions
-from forecast_assets.core.backtest.simulate import market_of, trade_forecasts
-from forecast_assets.core.backtest.strategies import Trade
+from forecast_assets.core.backtest.simulate import Terms, Trade, market_of, trade_forecasts
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets_tests.helpers.scores import normal_quantiles
@@ -124,11 +123,11 @@ def simulate(
     """The book of one model's forecasts; unless ``no_skill`` is None, that of the validation rows is not taken off."""
     decisions = forecast_decisions(forecasts, raw, horizon_sessions=spec.horizon_sessions, no_skill=no_skill)
     view, costs = market_of(decisions, panel, spec=spec), Costs.of(spec.cost_bps, panel)
-    return trade_forecasts(decisions, view, strategy="m", spec=spec, costs=costs, delay_sessions=delay_sessions)
+    return trade_forecasts(decisions, Terms("m", view, spec, costs, delay_sessions=delay_sessions))
 
 
 def benchmark(trade: Trade, forecasts: pl.DataFrame, panel: pl.DataFrame, *, spec: BacktestSpec) -> Simulation:
     """The book of a strategy that reads no location."""
     decisions = forecast_decisions(forecasts, horizon_sessions=spec.horizon_sessions, no_skill=(0.0, 0.0))
     view, costs = market_of(decisions, panel, spec=spec), Costs.of(spec.cost_bps, panel)
-    return trade(decisions, view, strategy=trade.__name__, spec=spec, costs=costs)  # type: ignore[attr-defined]
+    return trade(decisions, Terms("benchmark", view, spec, costs))
