@@ -18,6 +18,7 @@ SEARCH = (*("raw_panel", "calendar_panel", "macro_series", "feature_panel", "win
 SETTINGS = [
     *("sweep.coverage_low=0.0", "sweep.coverage_high=1.0"),  # every trial is feasible, so that every score is compared
     *("sweep.max_tickers=6", "sweep.models=[b2_tft_ticker,b6_graph]"),
+    "backtest.cost_bps=0",  # every view pays, so that every trading setting has a score
     *("sweep.calibration_rate=[0.005,0.02,0.1]", "sweep.smoothing=[0.5,0.9]", "sweep.kelly_fraction=[0.25,0.5]"),
 ]
 FIRST_TEST_DAY = dt.date(2018, 1, 1)  # of the smoke profile
