@@ -211,7 +211,7 @@ MUTANTS = (
         "trades_at_the_close_it_decides_on",
         "a decision is executed at the very close that it was made from",
         "backtest/simulate.py",
-        (('(spec.execution == "next_open")', '(spec.execution == "next_day")'),),
+        (('(terms.spec.execution == "next_open")', '(terms.spec.execution == "next_day")'),),
         SIMULATION,
     ),
     Mutant(
