@@ -20,6 +20,7 @@ class ReturnDifference(NamedTuple):
     interval: Interval
     costs: float  # the part of the estimate that is the other's higher costs, at the same scaling
     sessions: int
+    scaling: tuple[float, float] = (NAN, NAN)  # of each strategy: the target over the volatility it was held at
 
     @property
     def mostly_costs(self) -> bool:
@@ -85,4 +86,7 @@ def return_difference(first: pl.DataFrame, second: pl.DataFrame, *, samples: int
     paid = both.select("cost", "cost_second").to_numpy().mean(axis=0) * per_year**0.5
     volatility = net.std(axis=0, ddof=1)
     one, other = paid / volatility if np.isfinite(interval.estimate) else (NAN, NAN)
-    return ReturnDifference(interval, float(TARGET_VOLATILITY * (other - one)), len(both))
+    with np.errstate(divide="ignore"):
+        first_scaling, second_scaling = (TARGET_VOLATILITY / (volatility * per_year**0.5)).tolist()
+    costs = float(TARGET_VOLATILITY * (other - one))
+    return ReturnDifference(interval, costs, len(both), (first_scaling, second_scaling))

@@ -17,9 +17,12 @@ from forecast_assets.core.evaluation.significance import NAN, Interval
 from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.report.formats import decimal, percent, points, session_count
 from forecast_assets.core.report.titles import listed, title
+from forecast_assets.core.scores.trading import TARGET_VOLATILITY
 from forecast_assets.core.specs import BacktestSpec, ResamplingSpec
 
 COVERAGE_95_RANGE = (0.92, 0.98)  # the criterion for the 95 % band, applied to every year and horizon
+
+NEARLY_EMPTY = 10  # a book that has to be scaled up by more to reach the target volatility
 
 RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "equal weight": ("ensemble", EQUAL_WEIGHT, "each as it is simulated"),
@@ -57,16 +60,19 @@ def return_difference_verdicts(daily: pl.DataFrame, *, spec: BacktestSpec) -> li
             first, second = (beta_hedge(book, index[0], cost_bps=spec.cost_bps) for book in (first, second))
         found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
         start = first["date"].min() if index else None
-        sentence = _difference_sentence(found, ensemble, spec=spec, hedged_from=start)
+        sentence = _difference_sentence(found, (ensemble, baseline), spec=spec, hedged_from=start)
         entry = verdict(claim, found.interval.verdict, sentence, found.interval)
         verdicts.append(entry | {"version": version, "costs": found.costs})
     return verdicts
 
 
-def _difference_sentence(found: ReturnDifference, first: str, *, spec: BacktestSpec, hedged_from: Any) -> str:
-    """Return the estimate in words: how much of it is costs where that is most, and since when both have been hedged.
+def _difference_sentence(
+    found: ReturnDifference, strategies: tuple[str, str], *, spec: BacktestSpec, hedged_from: Any
+) -> str:
+    """Return the estimate in words: how much of it is costs where that is most, which book is nearly empty and only large
+    because it is scaled, and since when both have been hedged.
 
-    ``first``: the strategy whose return is the larger where the estimate is positive.
+    ``strategies``: the first's return is the larger where the estimate is positive.
     """
     estimate, low, high = found.interval
     if found.sessions < 2:
@@ -80,9 +86,15 @@ def _difference_sentence(found: ReturnDifference, first: str, *, spec: BacktestS
     if found.mostly_costs:
         pays = "less" if found.costs > 0 else "more"
         sentence += (
-            f" Most of it is commissions: {title(first)} pays {decimal(100 * abs(found.costs), 1)} points {pays} at the "
-            "same volatility."
+            f" Most of it is commissions: {title(strategies[0])} pays {decimal(100 * abs(found.costs), 1)} points "
+            f"{pays} at the same volatility."
         )
+    for name, factor in zip(strategies, found.scaling, strict=True):
+        if factor > NEARLY_EMPTY:
+            sentence += (
+                f" {title(name)} holds next to nothing: {percent(TARGET_VOLATILITY / factor)} volatility, scaled up "
+                f"{factor:.0f} times here."
+            )
     return sentence + (f" Measured from {hedged_from}, the first hedged session." if hedged_from else "")
 
 

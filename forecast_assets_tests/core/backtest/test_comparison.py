@@ -123,3 +123,13 @@ def test_books_that_end_before_a_hedge_starts_have_no_difference() -> None:
 def test_a_return_difference_of_different_sessions_is_an_error() -> None:
     with pytest.raises(ValueError, match="20 and 19 have 19 in common"):
         return_difference(daily(np.zeros(20)), daily(np.zeros(19)), samples=10, seed=0)
+
+
+def test_a_book_that_is_nearly_empty_is_known_by_how_far_it_is_scaled() -> None:
+    rng = np.random.default_rng(2)
+    full, tiny = rng.normal(0.0, 0.01, 1500), rng.normal(0.0, 0.0001, 1500)
+    result = return_difference(daily(full), daily(tiny), samples=20, seed=0)
+    first, second = result.scaling
+    per_year = 1499 / ((dt.date(2024, 10, 1) - dt.date(2019, 1, 1)).days / 365.25)
+    assert first == pytest.approx(0.1 / (full.std(ddof=1) * per_year**0.5), rel=1e-3)
+    assert second > 50 * first
