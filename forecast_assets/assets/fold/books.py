@@ -113,7 +113,8 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
         return market_of(decisions(MODEL, spec.horizon_sessions, run), calendar_panel, spec=spec)
 
     names = sorted({name for models in years.values() for name in models.names})
-    fits = sorted({fit for models in years.values() for fit in models.fits})
+    made = {year: {*models.names, *models.fits} for year, models in years.items()}
+    fits = sorted(set().union(*made.values()) - set(names))
     late = Strategy(f"{MODEL}{LATE}", MODEL, spec, delay_sessions=1)
     variants = [late, *(Strategy(fit, fit, spec) for fit in fits)]
     daily: list[pl.DataFrame] = []
@@ -122,9 +123,9 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
     joined_by_year = (MODEL, f"{MODEL}_directional")  # a neutral book without a view is empty, and joins anyhow
     errors: list[float] = []
     for strategy in (*strategies(names, spec), *variants):
-        network = strategy.model.partition("/")[0]
-        trained_in = [year for year, of in years.items() if network not in names or network in of.names]
-        for run in map(tuple, consecutive(trained_in)):
+        is_trained = strategy.model in (*names, *fits)  # not the ensemble and the baselines, which every year has
+        have = [year for year in years if not is_trained or strategy.model in made[year]]
+        for run in map(tuple, consecutive(have)):
             decided = decisions(strategy.model, strategy.spec.horizon_sessions, run)
             book = strategy.book(decided, view(run), costs)
             (others if strategy in variants else daily).append(book.daily)
