@@ -12,6 +12,7 @@ import polars as pl
 
 from forecast_assets.core.panel.calendar import reindex_parts
 from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.sessions import closes
 from forecast_assets.resources.settings import compose_settings
 
@@ -54,7 +55,7 @@ def inner_panel(path: Path) -> pl.DataFrame:
         raise SystemExit(f"{path}: the panel does not exist; name one by --panel")
     spec = compose_settings("full", []).panel
     with tempfile.TemporaryDirectory() as scratch:
-        raw = list(Reading([path], spec=spec, scratch=Path(scratch), until=LAST).parts())
+        raw = list(Reading([InputFile(path, path.name)], spec=spec, scratch=Path(scratch), until=LAST).parts())
     panel = pl.concat([part for part, _ in reindex_parts(lambda: raw, spec=spec)])
     assert panel.select(pl.col("date").max()).item() <= LAST
     return panel

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.resources import environment
 
@@ -20,14 +21,14 @@ SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
 class InputFiles:
     """The files that together are one raw panel, in the order of their names."""
 
-    files: tuple[Path, ...]
+    files: tuple[InputFile, ...]
     as_of: dt.date | None = None  # sessions after it are not read
 
     def digest(self) -> str:
         """Digest names, contents and ``as_of``, 64 hex digits."""
         total = hashlib.sha256(f"{self.as_of or ''}\n".encode())
         for file in self.files:
-            with file.open("rb") as stream:
+            with file.path.open("rb") as stream:
                 total.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
         return total.hexdigest()
 
@@ -63,10 +64,10 @@ class PanelSource(dg.ConfigurableResource):
             path.mkdir(parents=True, exist_ok=True)
             write_demo_csv(path / DEMO_FILE, demo)
         if path.is_file():
-            return InputFiles((path,), environment.as_of())
+            return InputFiles((InputFile(path, path.name),), environment.as_of())
         if not path.exists():
             raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
-        files = tuple(sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES))
+        files = tuple(InputFile(f, f.name) for f in sorted(path.iterdir()) if f.suffix.lower() in SUFFIXES)
         if not files:
             raise BadInput(f"{path}: the folder holds no .csv or .parquet file; put the raw panel there")
         return InputFiles(files, environment.as_of())

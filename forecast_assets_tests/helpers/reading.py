@@ -7,11 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import PanelSpec
 
 
 def read_files(files: Sequence[Path], *, spec: PanelSpec) -> tuple[pl.DataFrame, Reading]:
     """Return the raw panel of ``files`` and the exhausted reading, which holds rejected rows, flags and revisions."""
     with tempfile.TemporaryDirectory() as scratch:
-        reading = Reading(files, spec=spec, scratch=Path(scratch))
+        reading = Reading([InputFile(path, path.name) for path in files], spec=spec, scratch=Path(scratch))
         return pl.concat(reading.parts()), reading

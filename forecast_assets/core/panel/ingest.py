@@ -14,6 +14,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
+from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.numbers import Notation, check_notation
 from forecast_assets.core.panel.read import Delivery, read_blocks
@@ -33,7 +34,7 @@ class Reading:
     ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used.
     """
 
-    files: Sequence[Path]
+    files: Sequence[InputFile]
     spec: PanelSpec
     scratch: Path
     until: dt.date | None = None
@@ -51,10 +52,10 @@ class Reading:
         """
         if not self.files:
             raise BadInput("no panel file is given; name a CSV or Parquet file, or a folder of them")
-        ordered = sorted(self.files, key=lambda path: path.name)
-        names = tuple(path.name for path in ordered)
-        for number, path in enumerate(ordered):
-            self._type_file(number, path)
+        ordered = sorted(self.files, key=lambda file: file.name)
+        names = tuple(file.name for file in ordered)
+        for number, file in enumerate(ordered):
+            self._type_file(number, file)
         tickers = self._tickers(names)
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
         rejected = []
@@ -86,27 +87,27 @@ class Reading:
         """Values that a later file changed."""
         return pl.concat(self._revisions)
 
-    def _type_file(self, number: int, path: Path) -> None:
+    def _type_file(self, number: int, file: InputFile) -> None:
         """Type a file block by block and write the usable rows to scratch files."""
         prices, volumes = Notation(), Notation()
-        for k, delivery in enumerate(read_blocks(path, columns=self.spec.columns)):
+        for k, delivery in enumerate(read_blocks(file, columns=self.spec.columns)):
             typed = type_rows(delivery, spec=self.spec, prices=prices, volumes=volumes)
             self.rows_read += delivery.rows_read
             if self.until is not None:
                 later = (typed["date"] > self.until).fill_null(False)
                 self.rows_later += int(later.sum())
                 typed = typed.filter(~later)
-            unusable = typed.filter(pl.col("reason").is_not_null()).select("line", "reason")
+            unusable = typed.filter(pl.col("reason").is_not_null()).select("entry", "reason")
             self._reject(delivery, pl.concat([unusable, delivery.malformed]))
             usable = typed.filter(pl.col("reason").is_null()).drop("reason")
             usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
-        check_notation(path.name, prices=prices, volumes=volumes)
+        check_notation(file.name, prices=prices, volumes=volumes)
 
     def _reject(self, delivery: Delivery, rows: pl.DataFrame) -> None:
         """Record invalid rows of a block."""
-        text = rows.join(delivery.verbatim(rows["line"]), on="line", how="left")
+        text = rows.join(delivery.verbatim(rows["entry"]), on="entry", how="left")
         named = text.with_columns(pl.lit("invalid").alias("class"), file=pl.lit(delivery.file))
         self._rejected.append(named.select("file", "line", "reason", "class", "row"))
 
@@ -131,20 +132,20 @@ class Reading:
         )
         return ranges.select("first", "last").iter_rows()
 
-    def _verbatim(self, rows: pl.DataFrame, files: Sequence[Path]) -> list[pl.DataFrame]:
-        """Return ``rows`` (file_no, line, reason, class) with their text, read from their files again."""
+    def _verbatim(self, rows: pl.DataFrame, files: Sequence[InputFile]) -> list[pl.DataFrame]:
+        """Return ``rows`` (file_no, entry, reason, class) with their text, read from their files again."""
         found = []
         for (number,), part in rows.group_by("file_no"):
-            path = files[int(number)]
-            for delivery in read_blocks(path, columns=self.spec.columns):
-                here = part.join(delivery.verbatim(part["line"]), on="line", how="inner")
-                found.append(here.with_columns(file=pl.lit(path.name)).select("file", "line", "reason", "class", "row"))
+            file = files[int(number)]
+            for delivery in read_blocks(file, columns=self.spec.columns):
+                here = part.join(delivery.verbatim(part["entry"]), on="entry", how="inner")
+                found.append(here.with_columns(file=pl.lit(file.name)).select("file", "line", "reason", "class", "row"))
         return found
 
 
 def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:
     """Add ``reason`` to ``rows``: a ticker has one calendar, so rows on another exchange than its earliest are invalid."""
-    home = rows.sort("date", "file_no", "line").group_by("ticker").agg(home=pl.first("exchange"))
+    home = rows.sort("date", "file_no", "entry").group_by("ticker").agg(home=pl.first("exchange"))
     reason = pl.format("{} is on {}, but on {} before; give it another ticker", "ticker", "exchange", "home")
     return (
         rows.join(home, on="ticker", how="left", maintain_order="left")
@@ -174,6 +175,6 @@ def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split_off(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return (usable rows, file_no, line and reason of the others)."""
+    """Return (usable rows, file_no, entry and reason of the others)."""
     bad = pl.col("reason").is_not_null()
-    return rows.filter(~bad).drop("reason"), rows.filter(bad).select("file_no", "line", "reason")
+    return rows.filter(~bad).drop("reason"), rows.filter(bad).select("file_no", "entry", "reason")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from forecast_assets.core.panel.input_file import line_of
 from forecast_assets.core.panel.rows import KEY, NUMBERS, PRICES
 
 ROUNDING = 1e-6  # largest relative difference between two files' values of one cell that counts as rounding
@@ -16,20 +17,20 @@ class Resolved:
     """The outcome of merging the files."""
 
     accepted: pl.DataFrame
-    rejected: pl.DataFrame  # file_no, line, reason, class
+    rejected: pl.DataFrame  # file_no, entry, reason, class
     revisions: pl.DataFrame
     rescaled: pl.DataFrame  # ticker, file, factor
 
 
 def resolve_input_files(rows: pl.DataFrame, *, files: tuple[str, ...]) -> Resolved:
-    """Keep one row per ticker and date of the usable ``rows`` (file_no, line and the raw panel's columns).
+    """Keep one row per ticker and date of the usable ``rows`` (file_no, entry and the raw panel's columns).
 
     Within a file: exact repeats are duplicates of the first; rows that contradict each other are all invalid, since
     nothing says which is right. Across files, in their order: a value delivered again (up to rounding) is a duplicate of
     the row before; other values are a revision, which supersedes it. A file whose prices differ from the earlier ones by
     one constant factor per ticker was adjusted on another basis and is divided by that factor first.
     """
-    rows = rows.sort(*KEY, "file_no", "line")
+    rows = rows.sort(*KEY, "file_no", "entry")
     rows, within = _resolve_within_files(rows)
     rows, rescaled = _rescale_rebased(rows, files)
     accepted, across, revisions = _resolve_across_files(rows, files)
@@ -48,20 +49,20 @@ def _resolve_within_files(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFram
     marked = repeated.with_columns(
         conflict=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).first()) for name in values).any().over("run"),
         repeat=pl.int_range(pl.len()).over("run") > 0,
-        lines=pl.col("line").cast(pl.String).str.join(", ").over("run"),
-        original=pl.col("line").first().over("run"),
+        lines=line_of("entry").cast(pl.String).str.join(", ").over("run"),
+        original=line_of("entry").first().over("run"),
     )
     conflicts = marked.filter("conflict").select(
         "file_no",
-        "line",
+        "entry",
         reason=pl.format("conflicting rows for {} on {} in lines {}", "ticker", "date", "lines"),
         **{"class": pl.lit("invalid")},
     )
     repeats = marked.filter(~pl.col("conflict") & pl.col("repeat")).select(
-        "file_no", "line", reason=pl.format("repeats line {}", "original"), **{"class": pl.lit("duplicate")}
+        "file_no", "entry", reason=pl.format("repeats line {}", "original"), **{"class": pl.lit("duplicate")}
     )
     rejected = pl.concat([conflicts, repeats])
-    return rows.drop("run").join(rejected, on=["file_no", "line"], how="anti", maintain_order="left"), rejected
+    return rows.drop("run").join(rejected, on=["file_no", "entry"], how="anti", maintain_order="left"), rejected
 
 
 def _rescale_rebased(rows: pl.DataFrame, files: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -115,7 +116,7 @@ def _resolve_across_files(
     rows = rows.with_columns(again=_same_as_before(*KEY)).with_columns(
         revises=pl.col("again") & differs,
         previous_file=pl.col("file_no").shift(1),
-        previous_line=pl.col("line").shift(1),
+        previous_line=line_of("entry").shift(1),
     )
     # A shift leaves several chunks, a filter may empty one, and formatting a number of an empty chunk panics in polars 2.1:
     # hence the two rechunks.
@@ -124,7 +125,7 @@ def _resolve_across_files(
         .rechunk()
         .select(
             "file_no",
-            "line",
+            "entry",
             reason=pl.format("repeats line {} of {}", "previous_line", _file("previous_file", files)),
             **{"class": pl.lit("duplicate")},
         )
@@ -135,13 +136,13 @@ def _resolve_across_files(
     news = news.with_columns(
         followed=followed,
         new_file=_file("file_no", files).shift(-1),
-        new_line=pl.col("line").shift(-1),
+        new_line=line_of("entry").shift(-1),
         **{f"new_{name}": pl.col(name).shift(-1) for name in NUMBERS},
     )
     superseded = news.filter("followed").rechunk().with_columns(old_file=_file("file_no", files))
     rejected = superseded.select(
         "file_no",
-        "line",
+        "entry",
         reason=pl.format("revised by line {} of {}", "new_line", "new_file"),
         **{"class": pl.lit("superseded")},
     )
@@ -149,7 +150,7 @@ def _resolve_across_files(
         *KEY,
         "old_file",
         "new_file",
-        old_line="line",
+        old_line=line_of("entry"),
         new_line="new_line",
         **{f"old_{name}": pl.col(name) for name in NUMBERS},
         **{f"new_{name}": pl.col(f"new_{name}") for name in NUMBERS},

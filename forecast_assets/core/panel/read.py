@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.input_file import ROWS_PER_LINE, InputFile, line_of
 
 REQUIRED = ("date", "ticker", "open", "close", "volume")
 SEPARATORS = (",", ";", "\t")
@@ -20,41 +21,43 @@ CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"  # control characters but the tab: no row 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A block of rows of one file. ``values``: line and the raw columns, of the file's own types (text for CSV)."""
+    """A block of rows of one file. ``values``: entry and the raw columns, of the file's own types (text for CSV)."""
 
     file: str
     values: pl.DataFrame
-    malformed: pl.DataFrame  # line, reason: rows that can't be split into fields
-    source: pl.DataFrame  # line and the row verbatim (CSV), or line and all columns (Parquet)
+    malformed: pl.DataFrame  # entry, reason: rows that can't be split into fields
+    source: pl.DataFrame  # entry and the row verbatim (CSV), or entry and all columns (Parquet)
 
     @property
     def rows_read(self) -> int:
         """Data rows; blank lines are not rows."""
         return self.source.height
 
-    def verbatim(self, lines: pl.Series) -> pl.DataFrame:
-        """Return (line, row) of the given lines: the input line, or the row as JSON for Parquet."""
-        chosen = self.source.filter(pl.col("line").is_in(lines.implode()))
-        if self.source.columns == ["line", "row"]:
-            return chosen
-        texts = [json.dumps(row, default=str) for row in chosen.drop("line").iter_rows(named=True)]
-        return chosen.select("line", row=pl.Series(texts, dtype=pl.String))
+    def verbatim(self, entries: pl.Series) -> pl.DataFrame:
+        """Return (entry, line, row) of the given entries: the input line, or the row as JSON for Parquet."""
+        chosen = self.source.filter(pl.col("entry").is_in(entries.implode()))
+        if self.source.columns == ["entry", "row"]:
+            return chosen.select("entry", "row", line=line_of("entry"))
+        texts = [json.dumps(row, default=str) for row in chosen.drop("entry").iter_rows(named=True)]
+        return chosen.select("entry", row=pl.Series(texts, dtype=pl.String), line=line_of("entry"))
 
 
-def read_blocks(path: Path, *, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+def read_blocks(file: InputFile, *, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
     """Read one file, CSV (by content: comma, semicolon or tab) or Parquet (by suffix), some rows at a time.
 
     ``columns`` maps each raw column to its accepted spellings, compared without case. Raises BadInput for a file that is
     missing, empty, not UTF-8, without rows or required columns, or of mixed separators.
     """
+    path = file.path
     if not path.is_file():
         raise BadInput(f"{path}: no such file; name the raw panel with FORECAST_PANEL or --panel")
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: the file is empty; it needs a header and at least one row")
-    return _parquet_blocks(path, columns) if path.suffix.lower() == ".parquet" else _csv_blocks(path, columns)
+    return _parquet_blocks(file, columns) if path.suffix.lower() == ".parquet" else _csv_blocks(file, columns)
 
 
-def _parquet_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+def _parquet_blocks(file: InputFile, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+    path = file.path
     try:
         names, rows = pl.read_parquet_schema(path), pq.read_metadata(path).num_rows
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
@@ -69,8 +72,13 @@ def _parquet_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterato
             raise BadInput(f"{path}: not a readable Parquet file ({_first_line(error)})") from error
         # Line 1 is the header, as in the CSV of the same table.
         source = frame.with_row_index("line", offset=offset + 2)
-        values = source.select("line", **{name: pl.col(spelling) for name, spelling in found.items()})
-        yield Delivery(path.name, values, pl.DataFrame(schema={"line": pl.UInt32, "reason": pl.String}), source)
+        source = source.select(_entry(), pl.exclude("line"))
+        values = source.select("entry", **{name: pl.col(spelling) for name, spelling in found.items()})
+        yield Delivery(file.name, values, pl.DataFrame(schema={"entry": pl.Int64, "reason": pl.String}), source)
+
+
+def _entry() -> pl.Expr:
+    return (pl.col("line").cast(pl.Int64) * ROWS_PER_LINE).alias("entry")
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ class _Header:
     found: Mapping[str, str]  # raw column -> spelling
 
 
-def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+def _csv_blocks(file: InputFile, columns: Mapping[str, Sequence[str]]) -> Iterator[Delivery]:
+    path = file.path
     header: _Header | None = None
     line = 1
     rows = good = 0
@@ -97,7 +106,7 @@ def _csv_blocks(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[De
             lines = lines[1:]
         if lines.is_empty():
             continue
-        delivery = _split(path, lines, header, following=following, cut=not block.endswith(b"\n"))
+        delivery = _split(file, lines, header, following=following, cut=not block.endswith(b"\n"))
         rows, good = rows + delivery.rows_read, good + delivery.values.height
         yield delivery
     if header is None:
@@ -140,8 +149,9 @@ def _header(path: Path, text: str, columns: Mapping[str, Sequence[str]]) -> _Hea
     return _Header(separator, names, match_columns(path, names, columns))
 
 
-def _split(path: Path, lines: pl.DataFrame, header: _Header, *, following: bytes, cut: bool) -> Delivery:
+def _split(file: InputFile, lines: pl.DataFrame, header: _Header, *, following: bytes, cut: bool) -> Delivery:
     """Split rows into fields. ``following``: the next line of the file; ``cut``: the last one has no line break."""
+    path = file.path
     after = pl.Series("row", [following.decode(errors="replace").rstrip("\r\n")])
     checked = lines.with_columns(reason=_shape(path, lines, header, after=after))
     if cut:
@@ -150,7 +160,7 @@ def _split(path: Path, lines: pl.DataFrame, header: _Header, *, following: bytes
             reason=pl.when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.coalesce("reason", last)).otherwise("reason")
         )
     good = checked.filter(pl.col("reason").is_null())
-    malformed = checked.filter(pl.col("reason").is_not_null()).select("line", "reason")
+    malformed = checked.filter(pl.col("reason").is_not_null()).select(_entry(), "reason")
     names = [f"column {i}" for i in range(len(header.names))]
     table = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     if good.height:
@@ -166,8 +176,8 @@ def _split(path: Path, lines: pl.DataFrame, header: _Header, *, following: bytes
             f"{path}: {good.height} lines read as {table.height} rows; write one row per line, without breaks"
         )
     places = {name: f"column {header.names.index(spelling)}" for name, spelling in header.found.items()}
-    values = table.select(good["line"], **{name: pl.col(place) for name, place in places.items()})
-    return Delivery(path.name, values, malformed, lines)
+    values = table.select(good.select(_entry())["entry"], **{name: pl.col(place) for name, place in places.items()})
+    return Delivery(file.name, values, malformed, lines.select(_entry(), "row"))
 
 
 def _shape(path: Path, lines: pl.DataFrame, header: _Header, *, after: pl.Series) -> pl.Series:

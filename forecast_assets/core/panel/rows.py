@@ -21,14 +21,14 @@ TICKER = r"^[A-Za-z0-9^.*!]([A-Za-z0-9^.*!&=/:+_ -]*[A-Za-z0-9^.*!=+_-])?$"
 
 
 def type_rows(delivery: Delivery, *, spec: PanelSpec, prices: Notation, volumes: Notation) -> pl.DataFrame:
-    """Return ``line``, the raw panel's columns and ``reason`` (null: usable) of every well-formed row of a file.
+    """Return ``entry``, the raw panel's columns and ``reason`` (null: usable) of every well-formed row of a file.
 
     A row is unusable when its date, ticker or exchange is missing or unknown, a price is missing, non-numeric, not finite
     or not above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is
     closed. The notations of the numbers are counted in ``prices`` and ``volumes``.
     """
     values = delivery.values
-    typed = {"line": values["line"], "date": parse_dates(values["date"])}
+    typed = {"entry": values["entry"], "date": parse_dates(values["date"])}
     for name in ("ticker", "sector", "exchange"):
         text = (
             values[name].cast(pl.String)
@@ -46,7 +46,7 @@ def type_rows(delivery: Delivery, *, spec: PanelSpec, prices: Notation, volumes:
     frame = pl.DataFrame(typed | unread).with_columns(exchange=_exchange(spec), named=pl.col("exchange"))
     frame = frame.with_columns(reason=_first_reason())
     frame = _mark_phantoms(frame)
-    return frame.select("line", *COLUMNS, "reason")
+    return frame.select("entry", *COLUMNS, "reason")
 
 
 def _exchange(spec: PanelSpec) -> pl.Expr:

@@ -9,6 +9,7 @@ import pytest
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel import read
 from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets_tests.helpers.builders import MONDAY, csv, panel_spec
 from forecast_assets_tests.helpers.reading import read_files
@@ -210,7 +211,8 @@ def test_tickers_resolved_one_at_a_time_give_the_whole_panel(tmp_path: Path) -> 
     second = csv(tmp_path / "2.csv", *(f"{day},{t},T,1,2.5,3" for day in days[3:5] for t in ("B", "C")))
     panel, whole = read_files([first, second], spec=panel_spec())
     (tmp_path / "scratch").mkdir()
-    reading = Reading([first, second], spec=panel_spec(), scratch=tmp_path / "scratch", rows_per_part=1)
+    files = [InputFile(path, path.name) for path in (first, second)]
+    reading = Reading(files, spec=panel_spec(), scratch=tmp_path / "scratch", rows_per_part=1)
     parts = list(reading.parts())
     assert [part["ticker"].unique().to_list() for part in parts] == [["A"], ["B"], ["C"]]
     assert pl.concat(parts).equals(panel)
