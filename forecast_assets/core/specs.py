@@ -45,7 +45,21 @@ class Correction(Spec):
     reason: str
 
 
-class PanelSpec(Spec):
+class ReadSpec(Spec):
+    """How files are read where they do not say it themselves; also what ``panel.yaml`` beside them may hold."""
+
+    date_format: str | None = Field(None, description="of dates with two readings, like %d/%m/%Y; also epoch, minguo")
+    decimal: Literal[".", ","] | None = Field(None, description="decimal mark of prices and volumes with two readings")
+    exchange: str | None = Field(
+        None, description="exchange (MIC or word) of all tickers of files without such a column"
+    )
+    adjust: Literal["auto", "none"] = Field(
+        "auto", description="auto: prices adjusted for splits and dividends where a file has both; none: as quoted"
+    )
+    one_price: bool = Field(False, description="read files with one price a day: each close is its day's open too")
+
+
+class PanelSpec(ReadSpec):
     """From raw rows to one row per ticker and session."""
 
     columns: dict[str, tuple[str, ...]] = Field(description="accepted spellings of each raw column")

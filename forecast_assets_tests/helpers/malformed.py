@@ -77,7 +77,10 @@ def judge(case: Case, path: Path, read: Reader) -> str | None:
     keys = list(accepted.select("date", "ticker").iter_rows())
     if len(set(keys)) != len(keys):
         return "accepted a key twice"
+    last = None if case.content.endswith(b"\n") else data[-1].split(",")[:2]
     for key, values in zip(keys, accepted.select("open", "close", "volume").iter_rows(), strict=True):
+        if [str(key[0]), key[1]] == last and values[2] is None:  # where the file may be cut off
+            values = (*values[:2], case.canonical[key][2])
         if case.canonical.get(key) != values:
             return f"accepted {key} {values}, which was {case.canonical.get(key)}"
     for line, reason, row in rejected.select("line", "reason", "row").iter_rows():
@@ -134,9 +137,13 @@ def _unsorted(rng: random.Random, rows: list[Row]) -> bytes:
 
 
 def _dated(rng: random.Random, rows: list[Row]) -> bytes:
-    forms = ("{}", "{}T00:00:00", "{} 16:00:00-04:00", "{}T17:35:00+02:00", "{} 09:00")
+    offsets = {"BMW.DE": "+02:00", "7203.T": "+0900"}
+    forms = ("{}", "{}T00:00:00", "{} 16:00:00{}", "{}T17:35:00{}", "{} 09:00", "{}T00:00:00Z", "{} 00:00:00{}")
     compact = rng.random() < 0.2
-    dates = [row[0].replace("-", "") if compact else rng.choice(forms).format(row[0]) for row in rows]
+    dates = [
+        row[0].replace("-", "") if compact else rng.choice(forms).format(row[0], offsets.get(row[1], "-04:00"))
+        for row in rows
+    ]
     if rng.random() < 0.2:
         dates = [date.replace("-", "/", 2) for date in dates]
     return text([_with(row, 0, date) for row, date in zip(rows, dates, strict=True)]).encode()

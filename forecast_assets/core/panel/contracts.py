@@ -27,7 +27,7 @@ class RejectedRows(dy.Schema):
     file = dy.String()
     line = dy.UInt32(min=1)
     reason = dy.String(min_length=1)
-    class_ = dy.Enum(["duplicate", "superseded", "invalid"], alias="class")
+    class_ = dy.Enum(["duplicate", "superseded", "invalid", "outside"], alias="class")
     row = dy.String()
 
 

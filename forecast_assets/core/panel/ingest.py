@@ -12,13 +12,13 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.adapters.delivery import Delivery
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.input_files import resolve_input_files
-from forecast_assets.core.panel.numbers import Notation, check_notation
-from forecast_assets.core.panel.read import Delivery, read_blocks
-from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
+from forecast_assets.core.panel.read import open_table
+from forecast_assets.core.panel.rows import COLUMNS, KEY, Typing, type_rows
 from forecast_assets.core.specs import PanelSpec
 
 ROWS_PER_PART = 500_000  # about how many rows of whole tickers are resolved together
@@ -89,26 +89,31 @@ class Reading:
 
     def _type_file(self, number: int, file: InputFile) -> None:
         """Type a file block by block and write the usable rows to scratch files."""
-        prices, volumes = Notation(), Notation()
-        for k, delivery in enumerate(read_blocks(file, columns=self.spec.columns)):
-            typed = type_rows(delivery, spec=self.spec, prices=prices, volumes=volumes)
+        table, typing = open_table(file, self.spec), None
+        for k, delivery in enumerate(table.blocks()):
+            if typing is None:
+                typing = Typing.of(delivery, layout=table.layout, spec=file.spec(self.spec))
+            typed = type_rows(delivery, typing)
             self.rows_read += delivery.rows_read
             if self.until is not None:
                 later = (typed["date"] > self.until).fill_null(False)
                 self.rows_later += int(later.sum())
                 typed = typed.filter(~later)
-            unusable = typed.filter(pl.col("reason").is_not_null()).select("entry", "reason")
-            self._reject(delivery, pl.concat([unusable, delivery.malformed]))
-            usable = typed.filter(pl.col("reason").is_null()).drop("reason")
+            unusable = typed.filter(pl.col("reason").is_not_null()).select("entry", "reason", "class")
+            self._reject(
+                delivery, pl.concat([unusable, delivery.malformed.with_columns(pl.lit("invalid").alias("class"))])
+            )
+            usable = typed.filter(pl.col("reason").is_null()).drop("reason", "class")
             usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
-        check_notation(file.name, prices=prices, volumes=volumes)
+        if typing is not None:
+            typing.check(file.name)
 
     def _reject(self, delivery: Delivery, rows: pl.DataFrame) -> None:
-        """Record invalid rows of a block."""
+        """Record the rows (entry, reason, class) of a block that are not used."""
         text = rows.join(delivery.verbatim(rows["entry"]), on="entry", how="left")
-        named = text.with_columns(pl.lit("invalid").alias("class"), file=pl.lit(delivery.file))
+        named = text.with_columns(file=pl.lit(delivery.file))
         self._rejected.append(named.select("file", "line", "reason", "class", "row"))
 
     def _spilled(self) -> pl.LazyFrame:
@@ -137,7 +142,7 @@ class Reading:
         found = []
         for (number,), part in rows.group_by("file_no"):
             file = files[int(number)]
-            for delivery in read_blocks(file, columns=self.spec.columns):
+            for delivery in open_table(file, self.spec).blocks():
                 here = part.join(delivery.verbatim(part["entry"]), on="entry", how="inner")
                 found.append(here.with_columns(file=pl.lit(file.name)).select("file", "line", "reason", "class", "row"))
         return found

@@ -33,6 +33,15 @@ def closes(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
     return _schedule(exchange, start, end)
 
 
+@cache
+def time_zone(exchange: str) -> str:
+    """Return the IANA name of the time zone of ``exchange``. Raises BadInput for an unknown exchange."""
+    import exchange_calendars
+
+    calendar_bounds(exchange)
+    return str(exchange_calendars.get_calendar(exchange, start="2024-01-02", end="2024-01-09").tz)
+
+
 def _schedule(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
     # Whole years, with room for the longest horizon, so that ingest, reindex and the known-future columns share them.
     to_year = min((end + LOOK_AHEAD).year, calendar_bounds(exchange)[1].year)

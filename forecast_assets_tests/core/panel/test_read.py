@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel import read
+from forecast_assets.core.panel.adapters import text_tables
 from forecast_assets.core.panel.ingest import Reading
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.sessions import sessions
@@ -76,14 +76,23 @@ def test_thousands_marks_are_read_where_only_one_reading_exists(tmp_path: Path) 
             "Date,Ticker,Open,Volume\n2024-04-08,AAPL,1,1\n",
             r"missing column close \(accepted: Close.*found Date, Ticker",
         ),
-        ("Date,Ticker,Open,Close,Adj Close,Volume\n1,2,3,4,5,6\n", r"columns \['Close', 'Adj Close'\] all mean close"),
+        (
+            "Date,Ticker,Open,Opening Price,Close,Volume\n1,2,3,4,5,6\n",
+            r"columns \['Open', 'Opening Price'\] all mean open",
+        ),
         ("Date,Ticker;Open,Close,Volume\n1,2;3,4,5\n", "mixes the separators"),
         ("Date,Ticker,Open,Close,Volume\n2024-04-08;AAPL;1;2;3\n", "line 2 is separated by ';', the header by ','"),
         ("Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1\n", "no row has the header's 5 fields"),
         ("Date,Ticker,Open,Close,Volume\r2024-04-08,AAPL,1,2,3\r", "carriage return alone"),
-        ("Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1,2,3.500\n", "volumes like 12.345 may be decimal"),
+        (
+            "Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1,2,3.500\n",
+            "volumes like 3.500 may be decimal or thousands; say which, in panel.yaml",
+        ),
         ("Date,Ticker,Open,Close,Volume\n2024-04-08,AAPL,1.500,2.500,3\n2024-04-09,AAPL,998,1.003,3\n", "prices like"),
-        ("Date;Ticker;Open;Close;Volume\n2024-04-08;AAPL;1,234;1,235;3\n", "decimal or thousands"),
+        (
+            "Date;Ticker;Open;Close;Volume\n2024-04-08;AAPL;1,234;1,235;3\n",
+            "may have a decimal comma.*in panel.yaml",
+        ),
         ("Date,Ticker,Open,Close,Volume\n2024-13-08,AAPL,1,2,3\n", "no row is usable; the first was rejected because"),
     ],
 )
@@ -96,10 +105,10 @@ def test_a_file_that_cannot_be_used_is_named_with_its_problem(tmp_path: Path, co
 
 
 def test_files_that_are_no_tables_are_bad_input(tmp_path: Path) -> None:
-    (tmp_path / "utf16.csv").write_bytes("Date,Ticker\n".encode("utf-16"))
+    (tmp_path / "latin.csv").write_bytes("Date,Ticker,Börse\n".encode("latin-1"))
     (tmp_path / "text.parquet").write_text("Date,Ticker\n")
     with pytest.raises(BadInput, match="not a UTF-8 text file"):
-        read_one(tmp_path / "utf16.csv")
+        read_one(tmp_path / "latin.csv")
     with pytest.raises(BadInput, match="not a readable Parquet file"):
         read_one(tmp_path / "text.parquet")
     with pytest.raises(BadInput, match="no such file"):
@@ -167,7 +176,7 @@ def test_malformed_dates_numbers_and_tickers_are_rejected(tmp_path: Path, row: s
 def test_a_row_before_a_fragment_may_be_cut_off_too(
     tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read, "BLOCK_BYTES", block)
+    monkeypatch.setattr(text_tables, "BLOCK_BYTES", block)
     rows = ["2024-04-08,AAPL,1.5,2.5,7", "2024-04-09,AAPL,1.5,2.5,81", "2345", "2024-04-10,AAPL,1.5,2.5,9"]
     path = csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")
     accepted, reading = read_files([path], spec=panel_spec())
@@ -178,14 +187,36 @@ def test_a_row_before_a_fragment_may_be_cut_off_too(
     ]
 
 
-def test_a_last_line_that_may_be_cut_off_is_rejected(tmp_path: Path) -> None:
-    path = csv(tmp_path / "p.csv", "2024-04-08,AAPL,1.5,2.5,812345", header="Date,Ticker,Open,Close,Volume")
-    path.write_text(path.read_text() + "2024-04-09,AAPL,1.5,2.5,8123")
-    accepted, reading = read_files([path], spec=panel_spec())
-    assert accepted.height == 1
-    assert reading.rejected["reason"].to_list() == [
-        "the file ends without a line break, so its last line may be cut off; end it with a line break"
+@pytest.mark.parametrize(
+    ("header", "last", "volumes", "reasons"),
+    [
+        ("Date,Ticker,Open,Close,Volume", "2024-04-10,AAPL,1.5,2.5,8123", [812345.0, 81234.0, None], []),
+        ("Date,Ticker,Open,Close,Volume", "2024-04-10,AAPL,1.5,2", [812345.0, 81234.0], ["4 fields instead of 5"]),
+        ("Date,Ticker,Volume,Open,Close", "2024-04-10,AAPL,9,1.5,2", [812345.0, 81234.0], ["the file ends without a"]),
+    ],
+)
+def test_a_last_number_that_may_be_cut_off_is_not_read(
+    tmp_path: Path, header: str, last: str, volumes: list[float | None], reasons: list[str]
+) -> None:
+    values = ("812345", "81234")
+    rows = [
+        f"2024-04-0{8 + k},AAPL,1.5,2.5,{v}" if header.endswith("Volume") else f"2024-04-0{8 + k},AAPL,{v},1.5,2.25"
+        for k, v in enumerate(values)
     ]
+    path = csv(tmp_path / "p.csv", *rows, header=header)
+    path.write_text(path.read_text() + last)
+    accepted, reading = read_files([path], spec=panel_spec())
+    assert accepted["volume"].to_list() == volumes
+    assert [
+        reason[: len(wanted)] for reason, wanted in zip(reading.rejected["reason"], reasons, strict=True)
+    ] == reasons
+
+
+def test_a_last_field_as_long_as_all_others_is_whole_without_a_line_break(tmp_path: Path) -> None:
+    rows = [f"2024-04-{day:02},AAPL,1.5,2.5,1000" for day in (8, 9, 10, 11)]
+    path = csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")
+    path.write_text(path.read_text().rstrip("\n"))
+    assert read_one(path)["volume"].to_list() == [1000.0] * 4
 
 
 @pytest.mark.parametrize("block", [40, 64, 1000])
@@ -197,7 +228,7 @@ def test_a_file_read_in_blocks_is_the_file_read_whole(
     rows[7:7] = ["", "2024-04-09,AAPL,x,2,3", rows[3]]
     path = csv(tmp_path / "p.csv", *rows, header="Date,Ticker,Open,Close,Volume")
     panel, whole = read_files([path], spec=panel_spec())
-    monkeypatch.setattr(read, "BLOCK_BYTES", block)
+    monkeypatch.setattr(text_tables, "BLOCK_BYTES", block)
     in_blocks, parts = read_files([path], spec=panel_spec())
     assert in_blocks.equals(panel)
     assert parts.rejected.equals(whole.rejected)

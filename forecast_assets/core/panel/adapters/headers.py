@@ -1,0 +1,64 @@
+"""Recognise columns by their names: which field of the raw panel each one holds, and in which of a pair of bases."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from forecast_assets.core.errors import BadInput
+
+Spellings = Mapping[str, Sequence[str]]
+"""Field -> accepted spellings of its column, the best one first; compared without case, spaces and marks."""
+
+FIRST_OF = ("ticker", "exchange", "sector", "close", "volume", "date")
+"""Fields of which a file may have several columns; the best spelling is taken. Of the others that is an error."""
+PRICE_FIELDS = ("open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "adj_close")
+UNNAMED = ("", "index", "unnamed: 0", "index level 0")
+
+
+def plain(name: str) -> str:
+    """Return a column's name in lower case, with single spaces for marks and between the words of adjClose."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip().strip("<>"))
+    return " ".join(re.sub(r"[_*#]", " ", words).lower().rstrip(".:").split())
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table that are read: field -> place."""
+
+    places: Mapping[str, int]
+    names: Sequence[str]
+
+    def spelling(self, field: str) -> str:
+        """Return how the file spells the column of a field."""
+        return self.names[self.places[field]]
+
+
+def fields_of(names: Sequence[str], spellings: Spellings, *, file: str) -> Columns:
+    """Return the fields that the columns ``names`` hold. Raises BadInput where two columns are one field alike."""
+    found: dict[str, int] = {}
+    words = [plain(name) for name in names]
+    for field, accepted in spellings.items():
+        order = {plain(spelling): rank for rank, spelling in reversed(list(enumerate(accepted)))}
+        matches = [place for place, word in enumerate(words) if word in order]
+        if not matches:
+            continue
+        matches.sort(key=lambda place: order[words[place]])
+        if len(matches) > 1 and (field not in FIRST_OF or words[matches[0]] == words[matches[1]]):
+            both = [names[place] for place in matches]
+            raise BadInput(
+                f"{file}: columns {both} all mean {field}; keep one of them, or name it: columns: {{{field}: {both[0]}}}"
+            )
+        found[field] = matches[0]
+    return Columns(found, list(names))
+
+
+def is_field(name: str, spellings: Spellings) -> str | None:
+    """Return the field that a column of this name holds; None where there is none."""
+    word = plain(name)
+    return next((field for field, accepted in spellings.items() if word in map(plain, accepted)), None)
+
+
+def is_header(columns: Columns) -> bool:
+    """Whether names are those of a table of prices: a day and a price."""
+    dated = "date" in columns.places or plain(columns.names[0]) in UNNAMED
+    return dated and any(field in columns.places for field in PRICE_FIELDS)
