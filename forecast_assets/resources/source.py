@@ -10,11 +10,10 @@ from pydantic import Field
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.input_file import InputFile
-from forecast_assets.core.specs import DemoSpec
+from forecast_assets.core.specs import DemoSpec, PanelSpec
 from forecast_assets.resources import environment
 
 DEMO_FILE = "demo_panel.csv"
-SUFFIXES = (".csv", ".txt", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class InputFiles:
     """The files that together are one raw panel, in the order of their names."""
 
     files: tuple[InputFile, ...]
+    left_out: tuple[tuple[str, str], ...] = ()  # other files of the folder, and why each is not read
     as_of: dt.date | None = None  # sessions after it are not read
 
     def digest(self) -> str:
@@ -30,6 +30,7 @@ class InputFiles:
         for file in self.files:
             with file.path.open("rb") as stream:
                 total.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+            total.update(f"{sorted(file.constants.items())}{sorted(file.options.items())}\n".encode())
         return total.hexdigest()
 
 
@@ -51,7 +52,7 @@ class PanelSource(dg.ConfigurableResource):
 
     panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
 
-    def input_files(self, demo: DemoSpec) -> InputFiles:
+    def input_files(self, demo: DemoSpec, panel: PanelSpec) -> InputFiles:
         """Return the panel's files; a demo profile without a panel of its own writes the synthetic one first.
 
         Raises BadInput where there is none.
@@ -63,14 +64,10 @@ class PanelSource(dg.ConfigurableResource):
 
             path.mkdir(parents=True, exist_ok=True)
             write_demo_csv(path / DEMO_FILE, demo)
-        if path.is_file():
-            return InputFiles((InputFile(path, path.name),), environment.as_of())
-        if not path.exists():
-            raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
-        files = tuple(InputFile(f, f.name) for f in sorted(path.iterdir()) if f.suffix.lower() in SUFFIXES)
-        if not files:
-            raise BadInput(f"{path}: the folder holds no .csv or .parquet file; put the raw panel there")
-        return InputFiles(files, environment.as_of())
+        from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
+
+        found = find_files(path, panel)
+        return InputFiles(found.files, found.left_out, environment.as_of())
 
     def macro(self) -> MacroFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""

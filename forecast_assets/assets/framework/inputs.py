@@ -161,7 +161,7 @@ FitEngine = Annotated[Engine, Injected(lambda context: context.dagster.resources
 RawFiles = Annotated[
     InputFiles,
     Injected(
-        lambda context: context.dagster.resources.source.input_files(context.settings.demo),
+        lambda context: context.dagster.resources.source.input_files(context.settings.demo, context.settings.panel),
         seen=lambda files: {"drops": files.digest()},
     ),
 ]

@@ -13,6 +13,8 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.delivery import Delivery
+from forecast_assets.core.panel.adapters.layouts import Layout
+from forecast_assets.core.panel.basis import check_basis
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
 from forecast_assets.core.panel.input_file import InputFile
@@ -22,7 +24,17 @@ from forecast_assets.core.panel.rows import COLUMNS, KEY, Typing, type_rows
 from forecast_assets.core.specs import PanelSpec
 
 ROWS_PER_PART = 500_000  # about how many rows of whole tickers are resolved together
+INTRADAY = 2  # mean number of different rows per ticker and day from which bars are intraday
 SPILL_GROUP = 16_000  # rows of a row group of a scratch file: the least that a part reads of each block
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """What a file was recognised as, and its number of rows."""
+
+    name: str
+    layout: Layout
+    rows: int
 
 
 @dataclass
@@ -41,6 +53,7 @@ class Reading:
     rows_per_part: int = ROWS_PER_PART
     rows_read: int = field(default=0, init=False)
     rows_later: int = field(default=0, init=False)  # after ``until``
+    files_read: list[FileRead] = field(default_factory=list, init=False)
     _rejected: list[pl.DataFrame] = field(default_factory=list, init=False)
     _flags: list[pl.DataFrame] = field(default_factory=list, init=False)
     _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
@@ -57,8 +70,11 @@ class Reading:
         for number, file in enumerate(ordered):
             self._type_file(number, file)
         tickers = self._tickers(names)
+        lone = [number for number, read in enumerate(self.files_read) if read.layout.lone_basis]
+        check_basis(self._spilled(), files=names, lone=lone)
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
         rejected = []
+        empty = True
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
             rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
@@ -69,8 +85,11 @@ class Reading:
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
             self._revisions.append(resolved.revisions)
+            empty = False
             yield validate(accepted, RawPanel, "raw_panel")
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
+        if empty:
+            raise self._nothing_usable(names)
 
     @property
     def rejected(self) -> pl.DataFrame:
@@ -89,11 +108,12 @@ class Reading:
 
     def _type_file(self, number: int, file: InputFile) -> None:
         """Type a file block by block and write the usable rows to scratch files."""
-        table, typing = open_table(file, self.spec), None
+        table, typing, rows = open_table(file, self.spec), None, 0
         for k, delivery in enumerate(table.blocks()):
             if typing is None:
                 typing = Typing.of(delivery, layout=table.layout, spec=file.spec(self.spec))
             typed = type_rows(delivery, typing)
+            rows += delivery.rows_read
             self.rows_read += delivery.rows_read
             if self.until is not None:
                 later = (typed["date"] > self.until).fill_null(False)
@@ -104,11 +124,13 @@ class Reading:
                 delivery, pl.concat([unusable, delivery.malformed.with_columns(pl.lit("invalid").alias("class"))])
             )
             usable = typed.filter(pl.col("reason").is_null()).drop("reason", "class")
+            _refuse_intraday(usable, file.name)
             usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
         if typing is not None:
             typing.check(file.name)
+        self.files_read.append(FileRead(file.name, table.layout, rows))
 
     def _reject(self, delivery: Delivery, rows: pl.DataFrame) -> None:
         """Record the rows (entry, reason, class) of a block that are not used."""
@@ -124,10 +146,13 @@ class Reading:
         seen = self._spilled().group_by("ticker").agg(rows=pl.len(), begin=pl.min("date"), end=pl.max("date"))
         tickers = seen.collect(engine="streaming").sort("ticker")
         if tickers.is_empty():
-            because = pl.concat(self._rejected).head(1)["reason"].to_list()
-            why = f"the first was rejected because {because[0]}" if because else f"none is on or before {self.until}"
-            raise BadInput(f"{', '.join(names)}: no row is usable; {why}")
+            raise self._nothing_usable(names)
         return tickers
+
+    def _nothing_usable(self, names: Sequence[str]) -> BadInput:
+        because = pl.concat(self._rejected).head(1)["reason"].to_list()
+        why = f"the first was rejected because {because[0]}" if because else f"none is on or before {self.until}"
+        return BadInput(f"{', '.join(names)}: no row is usable; {why}")
 
     def _ranges(self, tickers: pl.DataFrame) -> Iterator[tuple[str, str]]:
         """Yield the first and last ticker of each part."""
@@ -146,6 +171,18 @@ class Reading:
                 here = part.join(delivery.verbatim(part["entry"]), on="entry", how="inner")
                 found.append(here.with_columns(file=pl.lit(file.name)).select("file", "line", "reason", "class", "row"))
         return found
+
+
+def _refuse_intraday(rows: pl.DataFrame, file: str) -> None:
+    """Raise BadInput for a file with several rows a day for most tickers and days; exact repeats do not count."""
+    days = rows.unique(["ticker", "date", "open", "close", "volume"]).group_by("ticker", "date").len()
+    most = days.select(pl.max("len")).item()
+    if days.height and most > INTRADAY and days.select(pl.mean("len")).item() >= INTRADAY:
+        ticker, day, _ = days.filter(pl.col("len") == most).sort("ticker", "date").row(0)
+        raise BadInput(
+            f"{file}: {most} rows for {ticker} on {day}, and several on most days: these are intraday bars; make one row "
+            "per ticker and day of them (its first open, highest high, lowest low, last close and the sum of its volumes)"
+        )
 
 
 def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from forecast_assets.core.panel.input_file import line_of
+from forecast_assets.core.panel.entries import line_of
 from forecast_assets.core.panel.rows import KEY, NUMBERS, PRICES
 
 ROUNDING = 1e-6  # largest relative difference between two files' values of one cell that counts as rounding

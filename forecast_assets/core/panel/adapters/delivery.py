@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from forecast_assets.core.panel.adapters.layouts import Layout
-from forecast_assets.core.panel.input_file import ROWS_PER_LINE, line_of
+from forecast_assets.core.panel.entries import line_of
 
 
 @dataclass(frozen=True)
@@ -24,23 +24,18 @@ class Delivery:
         """Data rows; blank lines are not rows."""
         return self.values.height + self.malformed.height
 
-    def verbatim(self, entries: pl.Series) -> pl.DataFrame:
+    def verbatim(self, chosen_entries: pl.Series) -> pl.DataFrame:
         """Return (entry, line, row) of the given entries: the input line, or the row's fields as JSON."""
         found = []
         for source in (self.lines, self.cells):
             if source is None:
                 continue
-            chosen = source.filter(pl.col("entry").is_in(entries.implode()))
+            chosen = source.filter(pl.col("entry").is_in(chosen_entries.implode()))
             if source.columns != ["entry", "row"]:
                 texts = [json.dumps(row, default=str) for row in chosen.drop("entry").iter_rows(named=True)]
                 chosen = chosen.select("entry", row=pl.Series(texts, dtype=pl.String))
             found.append(chosen)
         return pl.concat(found).select("entry", "row", line=line_of("entry"))
-
-
-def entries(lines: pl.Series) -> pl.Series:
-    """Return the entries of lines that hold one row each."""
-    return (lines.cast(pl.Int64) * ROWS_PER_LINE).alias("entry")
 
 
 def long_rows(table: pl.DataFrame, entry: pl.Series, layout: Layout) -> pl.DataFrame:

@@ -203,7 +203,7 @@ def ticker_of_name(file: InputFile) -> str:
     """Return the ticker that a file's name says. Raises BadInput, with the line to add, where it says none or several."""
     if re.fullmatch(r"[A-Z]{1,5}", file.stem):
         return file.stem
-    tokens = []
+    tokens: list[str] = []
     for token in re.split(r"[\s_,()\[\]]+", file.stem):
         parts = token.split("-")
         tokens += parts if any(_is_no_ticker(part) for part in parts) else [token]

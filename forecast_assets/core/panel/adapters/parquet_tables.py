@@ -8,8 +8,9 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.adapters.delivery import NO_ROWS, Delivery, entries, long_rows
+from forecast_assets.core.panel.adapters.delivery import NO_ROWS, Delivery, long_rows
 from forecast_assets.core.panel.adapters.layouts import OPTIONS, Layout, recognise
+from forecast_assets.core.panel.entries import entries
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import PanelSpec
 

@@ -14,9 +14,10 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.adapters.delivery import Delivery, entries, long_rows
-from forecast_assets.core.panel.adapters.headers import fields_of, is_header
+from forecast_assets.core.panel.adapters.delivery import Delivery, long_rows
+from forecast_assets.core.panel.adapters.headers import PRICE_FIELDS, fields_of, is_header
 from forecast_assets.core.panel.adapters.layouts import OPTIONS, Layout, recognise
+from forecast_assets.core.panel.entries import entries
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import PanelSpec
 
@@ -139,7 +140,7 @@ class TextTable:
 
 def open_text(file: InputFile, spec: PanelSpec) -> TextTable:
     """Find separator, header and layout. Raises BadInput for a file that is empty, no text or no table of prices."""
-    head = first_block(file.path, raw=True)
+    head = beginning(file.path)
     if what := next((said for mark, said in NO_TABLES.items() if head.startswith(mark)), None):
         raise BadInput(f"{file.name}: this is {what}")
     block = first_block(file.path)
@@ -217,24 +218,37 @@ def _fields_of_line(text: str, separator: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([re.sub(r"[\r\n]", " ", text)], delimiter=separator), [])]
 
 
-def first_block(path: Path, *, raw: bool = False) -> bytes:
-    """Return the first lines of a file as UTF-8 text, or its first bytes ``raw``."""
-    if raw:
-        with path.open("rb") as file:
-            return file.read(16)
+def holds_prices(file: InputFile, spec: PanelSpec) -> bool:
+    """Return whether a text file has something of a table of prices: a column of days or one of prices, or is wide."""
+    for text in first_block(file.path)[:100_000].decode(errors="replace").splitlines()[:PREAMBLE_LINES]:
+        for separator in _separators(text):
+            places = fields_of(_fields_of_line(text, separator), spec.columns, file=file.name).places
+            if "date" in places or any(name in places for name in PRICE_FIELDS):
+                return True
+            if _fields_of_line(text, separator)[:1] == [""]:
+                return True
+    return False
+
+
+def beginning(path: Path) -> bytes:
+    """Return the first bytes of a file, which say what it is."""
+    with path.open("rb") as file:
+        return file.read(16)
+
+
+def first_block(path: Path) -> bytes:
+    """Return the first lines of a file as UTF-8 text."""
     with closing(text_blocks(path)) as blocks:
         return next(blocks, (b"", b"", True))[0]
 
 
 def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == GZIP
+    return beginning(path).startswith(GZIP)
 
 
 def _open(path: Path) -> BinaryIO:
     """Open a file as UTF-8 text, whether it is compressed and whether it is UTF-16."""
-    with path.open("rb") as file:
-        head = file.read(2)
+    head = beginning(path)[:2]
     if head in UTF16:
         return io.BytesIO(path.read_bytes().decode("utf-16").encode())
     return cast(BinaryIO, gzip.open(path)) if head == GZIP else path.open("rb")

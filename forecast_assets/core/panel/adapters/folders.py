@@ -1,0 +1,174 @@
+"""Find the files of a raw panel in a folder, what lies beside them, and what ``panel.yaml`` says about reading them."""
+
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+from pydantic import Field, ValidationError
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.nearest import nearest_name
+from forecast_assets.core.panel.adapters.headers import is_field
+from forecast_assets.core.panel.adapters.parquet_tables import is_parquet
+from forecast_assets.core.panel.adapters.text_tables import NO_TABLES, beginning, holds_prices, looks_like_a_table
+from forecast_assets.core.panel.input_file import SUFFIXES, InputFile
+from forecast_assets.core.specs import PanelSpec, ReadSpec, Spec
+
+OPTIONS_FILE = "panel.yaml"
+UNFINISHED = (
+    ".part",
+    ".partial",
+    ".filepart",
+    ".crdownload",
+    ".download",
+    ".swp",
+    ".swo",
+    ".tmp",
+    ".temp",
+    ".lock",
+    "~",
+)
+NOTES = ("readme", "license", "licence", "notes", "changelog", "citation", "copying", "metadata")
+
+
+class FileOptions(ReadSpec):
+    """How some of the files are read."""
+
+    columns: dict[str, str] = Field({}, description="column of a field, as the file spells it")
+    ticker: str | None = Field(None, description="ticker of all rows")
+    arrived: str | None = Field(None, description="when it arrived: a date or time, history, or name (the date in it)")
+    skip: bool = Field(False, description="leave the files out")
+
+
+class FolderOptions(FileOptions):
+    """The content of ``panel.yaml``: options of all files, and of some under a name or a pattern."""
+
+    files: dict[str, FileOptions] = Field({}, description="options by name or pattern, such as old/*.csv")
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files that are read, and the names of those that are not, each with the reason."""
+
+    files: tuple[InputFile, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
+    """Return the files of a panel: ``path`` itself, or what a folder and the folders in it hold.
+
+    Raises BadInput where there is none, and for a ``panel.yaml`` that can't be read.
+    """
+    if path.is_file():
+        options = _read_options(path.parent / OPTIONS_FILE)
+        return FoundFiles((_with_options(InputFile(path, path.name), options),))
+    if not path.exists():
+        raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
+    if not path.is_dir():
+        raise BadInput(
+            f"{path}: this is neither a file nor a folder; name the raw panel with FORECAST_PANEL or --panel"
+        )
+    options = _read_options(path / OPTIONS_FILE)
+    files, left_out = [], []
+    for found in _walk(path):
+        name = found.relative_to(path).as_posix()
+        if name == OPTIONS_FILE:
+            continue
+        file = _with_options(InputFile(found, name, constants=_from_folders(found.relative_to(path), spec)), options)
+        reason = "skip: true" if _options_of(name, options).skip else _why_not(file, spec)
+        if reason:
+            left_out.append((name, reason))
+        else:
+            files.append(file)
+    if not files:
+        seen = f"; left out: {', '.join(f'{name} ({why})' for name, why in left_out[:3])}" if left_out else ""
+        raise BadInput(f"{path}: the folder holds no .csv or .parquet file of prices{seen}; put the raw panel there")
+    return FoundFiles(tuple(files), tuple(left_out))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key by which prices_9 comes before prices_10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: natural(entry.name)):
+        if entry.is_dir():
+            if not entry.name.startswith((".", "__MACOSX")):
+                yield from _walk(entry)
+        else:
+            yield entry
+
+
+def _from_folders(path: Path, spec: PanelSpec) -> dict[str, str]:
+    """Return the fields that folders like ``Ticker=BMW.DE`` say."""
+    pairs = [part.partition("=") for part in path.parts[:-1] if "=" in part]
+    found = {is_field(key, spec.columns): unquote(value) for key, _, value in pairs}
+    return {field: value for field, value in found.items() if field in ("ticker", "exchange", "sector", "date")}
+
+
+def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
+    """Return why a file of a folder is no part of the panel, or None."""
+    path, name = file.path, file.path.name.lower()
+    if name.startswith((".", "~$")):
+        return "a hidden file"
+    if name.endswith(UNFINISHED):
+        return "an unfinished or temporary file"
+    if not path.exists():
+        return "a link to nothing"
+    if not stat.S_ISREG(path.stat().st_mode):
+        return "not a regular file"
+    if name.endswith((".md", ".rst", ".pdf")) or file.stem.lower().startswith(NOTES):
+        return "notes"
+    if not name.endswith(SUFFIXES):
+        what = next((said for mark, said in NO_TABLES.items() if beginning(path).startswith(mark)), None)
+        return f"this is {what}" if what else f"{path.suffix or 'files without a suffix'}: not read"
+    if path.stat().st_size == 0:
+        return "empty"
+    if is_parquet(path):
+        return None
+    if name.endswith(".txt") and not looks_like_a_table(path):
+        return "a text without a table"
+    return None if holds_prices(file, spec) else "its columns hold neither days nor prices"
+
+
+def _read_options(path: Path) -> FolderOptions:
+    if not path.is_file():
+        return FolderOptions()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return FolderOptions.model_validate(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not readable as YAML ({' '.join(str(error).split())[:120]})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][-1])
+        spec: type[Spec] = FileOptions if "files" in first["loc"] else FolderOptions
+        if first["type"] == "extra_forbidden":
+            raise BadInput(
+                f"{path}: no option {key!r}; the nearest is {nearest_name(key, spec.model_fields)}"
+            ) from error
+        where = ": ".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path}: {where or 'it'}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _options_of(name: str, options: FolderOptions) -> FileOptions:
+    """Return the options of a file: those of all, with those of the patterns that it fits over them."""
+    merged: dict[str, Any] = options.model_dump(exclude_unset=True, exclude={"files"})
+    for pattern, own in options.files.items():
+        if fnmatch(name, pattern):
+            merged |= own.model_dump(exclude_unset=True)
+    return FileOptions.model_validate(merged)
+
+
+def _with_options(file: InputFile, options: FolderOptions) -> InputFile:
+    own = _options_of(file.name, options)
+    constants = dict(file.constants) | ({"ticker": own.ticker} if own.ticker else {})
+    said = own.model_dump(exclude_unset=True, exclude={"ticker", "arrived", "skip"})
+    return InputFile(file.path, file.name, constants=constants, options=said, declared_arrival=own.arrived)
