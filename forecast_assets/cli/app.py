@@ -11,7 +11,7 @@ from forecast_assets.cli.common import common_options
 from forecast_assets.core.horizons import horizons_text
 
 COMMANDS = (
-    *("run", "sweep", "nightly", "rollback", "demo-panel", "verify", "prune"),
+    *("run", "inspect", "sweep", "nightly", "rollback", "demo-panel", "verify", "prune"),
     *("status", "export", "export-model", "explain", "serve", "changed", "knobs"),
 )
 """In the order of the help; each is the function ``command`` of the module of its name in this package."""

@@ -55,7 +55,6 @@ def check_basis(rows: pl.LazyFrame, *, files: Sequence[str], lone: Collection[in
             raise BadInput(
                 f"{files[int(str(number))]}: open and close are on two bases ({worst['ticker']}: the close is about {ratio} "
                 "of its day's open, day after day, and the next open jumps back): one is adjusted for splits and dividends, "
-                "the other not. Give both alike; or Close beside Adj Close, so that opens are adjusted by their ratio; or say "
-                "which column is "
-                f"the unadjusted close in {OPTIONS}: columns: {{close: NAME}}"
+                "the other not. Give both alike; or Close beside Adj Close, so that opens are adjusted by their ratio; or "
+                f"say which column is the unadjusted close in {OPTIONS}: columns: {{close: NAME}}"
             )

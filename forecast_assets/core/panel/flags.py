@@ -9,6 +9,11 @@ from forecast_assets.core.panel.rows import PRICES, closed_days
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import PanelSpec
 
+SPLITS = (*((n, 1) for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)), (3, 2), (5, 2))
+"""Ratios of splits that are looked for; as fractions of new shares for old ones, and the other way round."""
+SMALLEST_SPLIT = 0.35  # |log| of a gap from which it may be one: of 3:2 it is 0.405
+SPLIT_TOLERANCE = 0.045  # largest |log| of the night's own return beside the ratio
+
 
 def find_flags(
     accepted: pl.DataFrame, *, begin: dt.date, end: dt.date, rescaled: pl.DataFrame, spec: PanelSpec
@@ -16,12 +21,13 @@ def find_flags(
     """Return (ticker, date, flag, detail), sorted, of some tickers of a raw panel from ``begin`` to ``end``.
 
     ``date`` is null where the whole ticker is meant. Flags: without_volume (one per series of rows), large_return,
-    outside_range (open or close beyond high and low, or a misprinted high or low), special_session (a quote with volume
-    on a closed day), new_ticker, ended_ticker, sector_missing, rescaled_drop.
+    likely_split, outside_range (open or close beyond high and low, or a misprinted high or low), special_session (a quote
+    with volume on a closed day), new_ticker, ended_ticker, sector_missing, rescaled_drop.
     """
     found = [
         _without_volume(accepted),
         _large_returns(accepted, spec.large_return),
+        _likely_splits(accepted),
         _outside_range(accepted),
         _special_sessions(accepted),
         _first_and_last(accepted, begin, end, spec.ended_after_sessions),
@@ -61,6 +67,31 @@ def _large_returns(accepted: pl.DataFrame, limit: float) -> pl.DataFrame:
     large = accepted.select("ticker", "date", change=change).filter(pl.col("change").abs() > limit)
     detail = pl.format("close changed by {} % in one session", (100 * pl.col("change")).round(2))
     return large.select("ticker", "date", flag=pl.lit("large_return"), detail=detail)
+
+
+def _likely_splits(accepted: pl.DataFrame) -> pl.DataFrame:
+    """Flag opens that lie a plain split ratio from the last close, in either direction: prices that are not adjusted."""
+    gap = (pl.col("open") / pl.col("close").shift(1)).log().over("ticker")
+    large = accepted.select("ticker", "date", gap=gap).filter(pl.col("gap").abs() > SMALLEST_SPLIT)
+    if large.is_empty():
+        return large.select("ticker", "date", flag=pl.lit("likely_split"), detail=pl.lit(""))
+    ratios = pl.DataFrame(
+        {"ratio": [new / old for new, old in SPLITS], "split": [f"{new}:{old}" for new, old in SPLITS]}
+    )
+    found = (
+        large.join(ratios, how="cross")
+        .with_columns(off=(pl.col("gap").abs() - pl.col("ratio").log()).abs())
+        .filter(pl.col("off") < SPLIT_TOLERANCE)
+        .sort("ticker", "date", "off")
+        .unique(["ticker", "date"], keep="first", maintain_order=True)
+    )
+    detail = pl.format(
+        "the open is {} of the last close: looks like a {}{} split in prices that are not adjusted for it",
+        pl.col("gap").exp().round(4),
+        "split",
+        pl.when(pl.col("gap") > 0).then(pl.lit(" reverse")).otherwise(pl.lit("")),
+    )
+    return found.select("ticker", "date", flag=pl.lit("likely_split"), detail=detail)
 
 
 def _outside_range(accepted: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.read import open_table
 from forecast_assets.core.panel.rows import COLUMNS, KEY, Typing, type_rows
+from forecast_assets.core.panel.summary import Summary, summarise, ticker_facts
 from forecast_assets.core.specs import PanelSpec
 
 ROWS_PER_PART = 500_000  # about how many rows of whole tickers are resolved together
@@ -57,6 +58,7 @@ class Reading:
     _rejected: list[pl.DataFrame] = field(default_factory=list, init=False)
     _flags: list[pl.DataFrame] = field(default_factory=list, init=False)
     _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
+    _tickers_read: list[pl.DataFrame] = field(default_factory=list, init=False)
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the raw panel by ticker and date, whole tickers at a time.
@@ -85,6 +87,7 @@ class Reading:
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
             self._revisions.append(resolved.revisions)
+            self._tickers_read.append(ticker_facts(accepted, max_fill_sessions=self.spec.max_fill_sessions))
             empty = False
             yield validate(accepted, RawPanel, "raw_panel")
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
@@ -100,6 +103,30 @@ class Reading:
     def flags(self) -> pl.DataFrame:
         """Flags of accepted rows, see ``find_flags``."""
         return pl.concat(self._flags).sort("flag", "ticker", "date")
+
+    @property
+    def tickers(self) -> pl.DataFrame:
+        """Rows, days and holes of each ticker, see ``ticker_facts``."""
+        return pl.concat(self._tickers_read).sort("ticker")
+
+    def summary(self, left_out: Sequence[tuple[str, str]] = ()) -> Summary:
+        """Return what was read, in short. ``left_out``: files that were not, and why."""
+        return summarise(
+            files=pl.DataFrame(
+                {
+                    "name": [read.name for read in self.files_read],
+                    "layout": [read.layout.name for read in self.files_read],
+                    "rows": [read.rows for read in self.files_read],
+                    "notes": pl.Series([list(read.layout.notes) for read in self.files_read], dtype=pl.List(pl.String)),
+                }
+            ),
+            left_out=left_out,
+            rows_read=self.rows_read,
+            rows_later=self.rows_later,
+            tickers=self.tickers,
+            rejected=self.rejected,
+            flags=self.flags,
+        )
 
     @property
     def revisions(self) -> pl.DataFrame:

@@ -1,0 +1,41 @@
+"""``inspect``: what a panel's files would be read as; nothing is published."""
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from forecast_assets.cli.common import set_option, user_command
+
+
+@click.command("inspect")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--rejected", "rejected_csv", type=click.Path(path_type=Path), help="Write the rejected rows to this CSV."
+)
+@click.option("--flags", "flags_csv", type=click.Path(path_type=Path), help="Write the flags to this CSV.")
+@set_option
+@user_command
+def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overrides: tuple[str, ...]) -> None:
+    """Read a file or a folder as a run would, and print what it holds; publish nothing."""
+    from forecast_assets.core.panel.adapters.folders import find_files
+    from forecast_assets.core.panel.features import longest_window
+    from forecast_assets.core.panel.ingest import Reading
+    from forecast_assets.core.panel.summary import summary_lines, too_short
+    from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
+
+    settings = compose_settings(environment.profile_name(), list(overrides))
+    found = find_files(path, settings.panel)
+    with tempfile.TemporaryDirectory() as scratch:
+        reading = Reading(found.files, spec=settings.panel, scratch=Path(scratch), until=environment.as_of())
+        for _ in reading.parts():
+            pass
+    fewest = settings.windows.lookback + longest_window(settings.features)
+    lines = [*summary_lines(reading.summary(found.left_out)), *too_short(reading.tickers, fewest_rows=fewest)]
+    for line in lines:
+        click.echo(line)
+    for table, where in ((reading.rejected, rejected_csv), (reading.flags, flags_csv)):
+        if where is not None:
+            table.write_csv(where)
+            click.echo(f"{table.height:,} rows written to {where}")
