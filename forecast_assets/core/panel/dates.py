@@ -201,7 +201,9 @@ def _instants(text: pl.Series) -> pl.Series:
 def _with_clock(text: pl.Series, dates: pl.Series, notation: Notation, zones: pl.Series) -> pl.Series:
     """Move the dates of times with an offset that are no midnight to their exchange's own clock."""
     if notation.code == "epoch":
-        return _local(_instants(text), dates, zones)
+        instants = _instants(text)
+        labels = instants.dt.date().cast(pl.Datetime("us")) == instants
+        return dates.zip_with(labels.fill_null(True), _local(instants, dates, zones))
     if not text.str.contains(r":").any():
         return dates
     groups = text.str.extract_groups(notation.pattern).struct.unnest()
@@ -235,10 +237,9 @@ def _of_instants(values: pl.Series, zones: pl.Series) -> pl.Series:
 
 
 def _local(instants: pl.Series, dates: pl.Series, zones: pl.Series) -> pl.Series:
-    """Return the dates of UTC times in each row's zone; midnights in UTC, and times without a zone, keep theirs."""
-    midnight = (instants.dt.date().cast(pl.Datetime("us")) == instants.cast(pl.Datetime("us"))).fill_null(True)
+    """Return the dates of UTC times in each row's zone; ``dates`` where there is none."""
     for zone in zones.drop_nulls().unique().to_list():
-        there = (zones == zone).fill_null(False) & ~midnight
+        there = (zones == zone).fill_null(False)
         local = instants.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
         dates = dates.zip_with(~there, local)
     return dates

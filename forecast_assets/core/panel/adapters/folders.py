@@ -135,7 +135,7 @@ def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
         return None
     if name.endswith(".txt") and not looks_like_a_table(path):
         return "a text without a table"
-    return None if holds_prices(file, spec) else "its columns hold neither days nor prices"
+    return None if holds_prices(file, file.spec(spec)) else "its columns hold neither days nor prices"
 
 
 def _read_options(path: Path) -> FolderOptions:

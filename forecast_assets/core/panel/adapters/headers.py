@@ -58,6 +58,12 @@ def is_field(name: str, spellings: Spellings) -> str | None:
     return next((field for field, accepted in spellings.items() if word in map(plain, accepted)), None)
 
 
+def known_fields(names: Sequence[str], spellings: Spellings) -> set[str]:
+    """Return the fields that columns of these names hold, however often."""
+    known = {plain(spelling): field for field, accepted in spellings.items() for spelling in accepted}
+    return {known[word] for name in names if (word := plain(name)) in known}
+
+
 def is_header(columns: Columns) -> bool:
     """Whether names are those of a table of prices: a day and a price."""
     dated = "date" in columns.places or plain(columns.names[0]) in UNNAMED

@@ -15,7 +15,7 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.delivery import Delivery, long_rows
-from forecast_assets.core.panel.adapters.headers import PRICE_FIELDS, fields_of, is_header
+from forecast_assets.core.panel.adapters.headers import PRICE_FIELDS, known_fields
 from forecast_assets.core.panel.adapters.layouts import OPTIONS, Layout, recognise
 from forecast_assets.core.panel.entries import entries
 from forecast_assets.core.panel.input_file import InputFile
@@ -206,9 +206,9 @@ def _separators(text: str) -> list[str]:
 def _refuse_mixed_header(file: InputFile, text: str, spec: PanelSpec) -> None:
     present = [mark for mark in _separators(text) if mark != "|"]
     if len(present) > 1:
-        every = fields_of(re.split("|".join(present), text.replace('"', "")), spec.columns, file=file.name)
-        parts = [fields_of(_fields_of_line(text, mark), spec.columns, file=file.name) for mark in present]
-        if is_header(every) and all(len(part.places) < len(every.places) for part in parts):
+        every = known_fields(re.split("|".join(present), text.replace('"', "")), spec.columns)
+        parts = [known_fields(_fields_of_line(text, mark), spec.columns) for mark in present]
+        if "date" in every and every & set(PRICE_FIELDS) and all(part < every for part in parts):
             raise BadInput(
                 f"{file.name}: the header mixes the separators {sorted(present)}; use one of them throughout"
             )
@@ -222,10 +222,8 @@ def holds_prices(file: InputFile, spec: PanelSpec) -> bool:
     """Return whether a text file has something of a table of prices: a column of days or one of prices, or is wide."""
     for text in first_block(file.path)[:100_000].decode(errors="replace").splitlines()[:PREAMBLE_LINES]:
         for separator in _separators(text):
-            places = fields_of(_fields_of_line(text, separator), spec.columns, file=file.name).places
-            if "date" in places or any(name in places for name in PRICE_FIELDS):
-                return True
-            if _fields_of_line(text, separator)[:1] == [""]:
+            names = _fields_of_line(text, separator)
+            if names[:1] == [""] or known_fields(names, spec.columns) & {"date", *PRICE_FIELDS}:
                 return True
     return False
 

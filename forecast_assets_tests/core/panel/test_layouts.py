@@ -1,0 +1,291 @@
+"""Exports as people have them are recognised by their shape, and read as what they hold."""
+
+import datetime as dt
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.adapters.folders import find_files
+from forecast_assets.core.panel.read import open_table
+from forecast_assets_tests.helpers.builders import panel_spec
+from forecast_assets_tests.helpers.reading import read_folder
+
+Row = tuple[str, str, float, float, float | None]
+LONG = {
+    "Stooq": (
+        "p.txt",
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\nIBM.US,D,20240410,000000,10,12,9,11,500,0\n",
+        ("IBM.US", "2024-04-10", 10, 11, 500),
+    ),
+    "Nasdaq.com": (
+        "IBM.csv",
+        "Date,Close/Last,Volume,Open,High,Low\n04/22/2024,$11.00,500,$10.00,$12.00,$9.00\n",
+        ("IBM", "2024-04-22", 10, 11, 500),
+    ),
+    "investing.com": (
+        "IBM Historical Data.csv",
+        '"Date","Price","Open","High","Low","Vol.","Change %"\n"Apr 10, 2024","1,011.5","1,010.0","1,012.0","1,009.0",'
+        '"1.25M","0.1%"\n',
+        ("IBM", "2024-04-10", 1010.0, 1011.5, 1_250_000),
+    ),
+    "Tiingo": (
+        "p.csv",
+        "date,ticker,close,high,low,open,volume,adjClose,adjHigh,adjLow,adjOpen,adjVolume,divCash,splitFactor\n"
+        "2024-04-10T00:00:00.000Z,IBM,44,48,36,40,125,11,12,9,10,500,0.0,1.0\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "Alpha Vantage": (
+        "daily_adjusted_IBM.csv",
+        "timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient\n"
+        "2024-04-10,20,24,18,22,11,500,0.0,1.0\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "EODHD": (
+        "IBM.US.csv",
+        "Date,Open,High,Low,Close,Adjusted_close,Volume\n2024-04-10,20,24,18,22,11,500\n",
+        ("IBM.US", "2024-04-10", 10, 11, 500),
+    ),
+    "Polygon": (
+        "p.csv",
+        "ticker,volume,open,close,high,low,window_start,transactions\nIBM,500,10,11,12,9,1712721600000000000,7\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "Alpaca": (
+        "p.csv",
+        "symbol,timestamp,open,high,low,close,volume,trade_count,vwap\n"
+        "IBM,2024-04-10 04:00:00+00:00,10,12,9,11,500,7,10.5\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "Yahoo download": (
+        "IBM.csv",
+        "Date,Open,High,Low,Close,Adj Close,Volume\n2024-04-10,20,24,18,22,11,500\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "yfinance history": (
+        "IBM.csv",
+        "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits\n2024-04-10 00:00:00-04:00,10,12,9,11,500,0.0,0.0\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "MetaTrader": (
+        "IBM_Daily.csv",
+        "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n2024.04.10\t10\t12\t9\t11\t7\t500\t1\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "long table": (
+        "p.csv",
+        "date,symbol,open,close,low,high,volume\n2024-04-10 00:00:00,IBM,10,11,9,12,500\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
+    "one file per ticker": (
+        "daily-IBM.csv",
+        "date,open,high,low,close\n2024-04-10,10,12,9,11\n",
+        ("IBM", "2024-04-10", 10, 11, None),
+    ),
+}
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def rows(panel: pl.DataFrame) -> list[Row]:
+    table = panel.select("ticker", pl.col("date").cast(pl.String), "open", "close", "volume")
+    return table.sort("ticker", "date").rows()  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("layout", LONG)
+def test_an_export_is_recognised_and_read_without_an_option(tmp_path: Path, layout: str) -> None:
+    name, content, expected = LONG[layout]
+    write(tmp_path, name, content)
+    panel, reading = read_folder(tmp_path)
+    assert rows(panel) == [expected]
+    assert reading.files_read[0].layout.name == layout
+
+
+WIDE = {
+    "one ticker, three header rows": (
+        "Price,Close,High,Low,Open,Volume\nTicker,IBM,IBM,IBM,IBM,IBM\nDate,,,,,\n2024-04-10,11,12,9,10,500\n",
+        [("IBM", "2024-04-10", 10, 11, 500)],
+    ),
+    "fields above tickers": (
+        "Price,Close,Close,Open,Open,Volume,Volume\nTicker,IBM,KO,IBM,KO,IBM,KO\nDate,,,,,,\n"
+        "2024-04-10,11,22,10,20,500,600\n2024-04-11,12,,11,,700,\n",
+        [("IBM", "2024-04-10", 10, 11, 500), ("IBM", "2024-04-11", 11, 12, 700), ("KO", "2024-04-10", 20, 22, 600)],
+    ),
+    "tickers above fields": (
+        "Ticker,IBM,IBM,IBM,KO,KO,KO\nPrice,Open,Close,Volume,Open,Close,Volume\nDate,,,,,,\n2024-04-10,10,11,500,20,22,600\n",
+        [("IBM", "2024-04-10", 10, 11, 500), ("KO", "2024-04-10", 20, 22, 600)],
+    ),
+    "field and ticker in each name": (
+        "Date,Open_IBM,Close_IBM,KO Open,KO Close\n2024-04-10,10,11,20,22\n",
+        [("IBM", "2024-04-10", 10, 11, None), ("KO", "2024-04-10", 20, 22, None)],
+    ),
+    "adjusted close beside close": (
+        "Price,Adj Close,Close,Open\nTicker,IBM,IBM,IBM\nDate,,,\n2024-04-10,11,22,20\n",
+        [("IBM", "2024-04-10", 10, 11, None)],
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", WIDE)
+def test_a_wide_table_becomes_a_row_per_ticker_and_day(tmp_path: Path, shape: str) -> None:
+    content, expected = WIDE[shape]
+    write(tmp_path, "p.csv", content)
+    panel, reading = read_folder(tmp_path)
+    assert rows(panel) == expected
+    assert reading.rows_read == len(expected)
+
+
+def test_an_unusable_cell_of_a_wide_table_is_rejected_with_its_own_fields(tmp_path: Path) -> None:
+    content = (
+        "Price,Close,Close,Open,Open\nTicker,IBM,KO,IBM,KO\nDate,,,,\n2024-04-10,11,x,10,20\n2024-04-11,11,22,10,21\n"
+    )
+    write(tmp_path, "p.csv", content)
+    panel, reading = read_folder(tmp_path)
+    assert panel.height == 3
+    (rejected,) = reading.rejected.to_dicts()
+    assert (rejected["line"], rejected["reason"]) == (4, "close is not a number")
+    assert rejected["row"] == '{"date": "2024-04-10", "ticker": "KO", "close": "x", "open": "20"}'
+
+
+def test_one_price_a_day_is_refused_until_its_reading_is_declared(tmp_path: Path) -> None:
+    write(tmp_path, "p.csv", "Date,IBM,KO\n2024-04-10,11,22\n2024-04-11,12,23\n")
+    with pytest.raises(BadInput, match=r"one price a day and no open.*panel\.yaml beside the file: one_price: true"):
+        read_folder(tmp_path)
+    write(tmp_path, "panel.yaml", "one_price: true\n")
+    panel, _ = read_folder(tmp_path)
+    assert panel.select("ticker", "open", "close").rows() == [
+        ("IBM", 11, 11),
+        ("IBM", 12, 12),
+        ("KO", 22, 22),
+        ("KO", 23, 23),
+    ]
+
+
+def test_encodings_preambles_and_compression_change_nothing(tmp_path: Path) -> None:
+    text = "Date,Ticker,Open,Close,Volume\n2024-04-10,IBM,10,11,500\n"
+    spelt = {
+        "plain": text.encode(),
+        "utf-16": text.encode("utf-16"),
+        "excel": b"sep=,\r\n" + text.replace("\n", "\r\n").encode(),
+        "preamble": b'"Downloaded, by somebody"\nSymbol: IBM\n\n' + text.encode(),
+        "trailing comma": text.replace("500\n", "500,\n").encode(),
+        "gzip": gzip.compress(text.rstrip("\n").encode()),
+    }
+    for name, content in spelt.items():
+        folder = tmp_path / name
+        write(folder, "p.csv.gz" if name == "gzip" else "p.csv", content)
+        assert rows(read_folder(folder)[0]) == [("IBM", "2024-04-10", 10, 11, 500)], name
+
+
+def test_folders_say_fields_and_strangers_are_left_out_by_name(tmp_path: Path) -> None:
+    table = pl.DataFrame({"Date": [dt.date(2024, 4, 10)], "Open": [10.0], "Close": [11.0], "Volume": [500]})
+    for ticker in ("IBM", "M%26M.NS"):
+        (tmp_path / f"Ticker={ticker}").mkdir()
+        table.write_parquet(tmp_path / f"Ticker={ticker}" / "0.parquet")
+    for name in (".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx"):
+        write(tmp_path, name, b"PK\x03\x04" if name == "book.xlsx" else "text")
+    write(tmp_path, "meta/symbols.csv", "Symbol,Name,Sector\nIBM,IBM Corp.,Tech\n")
+    found = find_files(tmp_path, panel_spec())
+    assert [file.constants["ticker"] for file in found.files] == ["IBM", "M&M.NS"]
+    assert {name for name, _ in found.left_out} == {
+        ".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx", "meta/symbols.csv",
+    }  # fmt: skip
+    assert rows(read_folder(tmp_path)[0])[0] == ("IBM", "2024-04-10", 10, 11, 500)
+
+
+def test_series_that_are_no_shares_are_outside_the_panel(tmp_path: Path) -> None:
+    content = (
+        "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"
+        "MARUTI,EQ,10,12,9,11,11,10,500,5500,10-APR-2024,7,INE1,\nMARUTI,N2,10,12,9,11,11,10,5,55,10-APR-2024,1,INE2,\n"
+    )
+    write(tmp_path, "cm10APR2024bhav.csv", content)
+    panel, reading = read_folder(tmp_path)
+    assert rows(panel) == [("MARUTI", "2024-04-10", 10, 11, 500)]
+    assert panel["exchange"].to_list() == ["XBOM"]
+    assert reading.rejected.select("reason", "class").rows() == [("series N2 is no share", "outside")]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ("Tag,Kurs,Erster\n10.04.2024,11,10\n", "columns: {date: Tag, close: Kurs, open: Erster}\nticker: IBM\n"
+         'date_format: "%d.%m.%Y"', ("2024-04-10", 10, 11)),
+        ("Date,Ticker,Open,Close\n04/10/2024,IBM,10,11\n", 'date_format: "%m/%d/%Y"', ("2024-04-10", 10, 11)),
+        ("Date;Ticker;Open;Close\n2024-04-10;IBM;1.010,5;1.011,25\n", 'decimal: ","', ("2024-04-10", 1010.5, 1011.25)),
+        ("Date,Ticker,Open,Close,Adj Close\n2024-04-10,IBM,10,11,5.5\n", "adjust: none", ("2024-04-10", 10, 11)),
+        ("Date,Ticker,Open,Close\n2024-04-10,IBM,10,11\n", 'files: {"p.*": {exchange: XETR}}', ("2024-04-10", 10, 11)),
+    ],
+)  # fmt: skip
+def test_options_beside_the_files_settle_what_has_two_readings(
+    tmp_path: Path, content: str, options: str, expected: tuple[object, ...]
+) -> None:
+    write(tmp_path, "p.csv", content)
+    write(tmp_path, "panel.yaml", options)
+    panel, _ = read_folder(tmp_path)
+    assert panel.select(pl.col("date").cast(pl.String), "open", "close").row(0) == expected
+    assert panel["exchange"].to_list() == ["XETR" if "XETR" in options else "XNYS"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("date_fromat: x", "no option 'date_fromat'; the nearest is date_format"),
+        ('files: {"*.csv": {tickers: A}}', "no option 'tickers'; the nearest is ticker"),
+        ("decimal: point", "decimal: Input should be"),
+        ("a: [", "not readable as YAML"),
+        ('date_format: "%d/%m"', "needs %Y .or %y"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(tmp_path: Path, options: str, problem: str) -> None:
+    write(tmp_path, "p.csv", "Date,Ticker,Open,Close\n04/10/2024,IBM,10,11\n")
+    write(tmp_path, "panel.yaml", options)
+    with pytest.raises(BadInput, match=problem):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "ticker"),
+    [
+        ("ALL.csv", "ALL"),
+        ("brk-b.csv", "BRK-B"),
+        ("aapl.us.txt", "AAPL.US"),
+        ("daily_IBM.csv", "IBM"),
+        ("IBM-2020-2024.csv", "IBM"),
+        ("7203.T.csv", "7203.T"),
+        ("BTC-USD.csv.gz", "BTC-USD"),
+        ("prices.csv", None),
+        ("2024.csv", None),
+        ("IBM KO.csv", None),
+        ("2006-day-001.txt", None),
+    ],
+)
+def test_a_file_names_its_ticker_or_is_refused(tmp_path: Path, name: str, ticker: str | None) -> None:
+    content = b"Date,Open,Close\n2024-04-10,10,11\n"
+    path = write(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+    (file,) = find_files(path, panel_spec()).files
+    if ticker is None:
+        with pytest.raises(BadInput, match=r"the file's name does not say one; add to panel.yaml.*ticker: AAPL"):
+            open_table(file, panel_spec())
+    else:
+        assert open_table(file, panel_spec()).layout.constants["ticker"] == ticker
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04rest", b"SQLite format 3\x00", b"\xd0\xcf\x11\xe0", b"\x89HDF\r\n"])
+def test_a_file_that_is_no_table_is_named_as_what_it_is(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path, "p.csv", content)
+    with pytest.raises(BadInput, match=r"p\.csv: this is an? .*(CSV|Parquet|unzip)"):
+        open_table(find_files(path, panel_spec()).files[0], panel_spec())
+
+
+def test_a_damaged_gzip_file_is_one_sentence(tmp_path: Path) -> None:
+    whole = gzip.compress(b"Date,Ticker,Open,Close\n" + b"2024-04-10,IBM,10,11\n" * 500)
+    path = write(tmp_path, "p.csv.gz", whole[:-20])
+    with pytest.raises(BadInput, match="the gzip file is cut off or damaged"):
+        open_table(find_files(path, panel_spec()).files[0], panel_spec())
