@@ -9,6 +9,7 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.layouts import OPTIONS
+from forecast_assets.core.panel.sessions import time_zone
 
 FIRST_YEAR, LAST_YEAR = 1950, 2100
 FIRST_QUOTES = 1800  # an earlier year is no date
@@ -134,25 +135,30 @@ def _declared(code: str, file: str) -> Notation:
     return Notation(f"^{pattern}" + TIME + ZONE, order, code)
 
 
-def parse_dates(values: pl.Series, notations: tuple[Notation, ...], *, zones: pl.Series) -> pl.Series:
+def parse_dates(values: pl.Series, notations: tuple[Notation, ...], *, exchanges: pl.Series) -> pl.Series:
     """Return dates, null where there is none.
 
     A midnight is the date as written, whatever its offset. Another time with an offset is an instant, whose date is that
-    of the exchange's own clock: 15:00 UTC is the next day in Tokyo. ``zones``: time zone of each row's exchange, or null.
+    of the exchange's own clock: 15:00 UTC is the next day in Tokyo. ``exchanges``: MIC of each row, or null.
     """
     if values.dtype == pl.Date:
         dates = values
     elif isinstance(values.dtype, pl.Datetime):
-        dates = _of_instants(values, zones)
+        dates = _of_instants(values, exchanges)
     else:
         text = _texts(values)
-        dates = pl.Series([None], dtype=pl.Date).new_from_index(0, len(text))
+        usual = notations[0] == PLAIN[0]
+        dates = (
+            text.str.to_date("%Y-%m-%d", strict=False)
+            if usual
+            else pl.repeat(None, len(text), dtype=pl.Date, eager=True)
+        )
         for notation in notations:
             open_places = (dates.is_null() & text.is_not_null()).arg_true()
             if not len(open_places):
                 break
             rest = text.gather(open_places)
-            read = _with_clock(rest, _read(rest, notation), notation, zones.gather(open_places))
+            read = _with_clock(rest, _read(rest, notation), notation, exchanges.gather(open_places))
             dates = dates.scatter(open_places, read)
     return dates.set((dates.dt.year() < FIRST_QUOTES).fill_null(False), None).rename("date")
 
@@ -198,12 +204,12 @@ def _instants(text: pl.Series) -> pl.Series:
     return micro.cast(pl.Datetime("us"))
 
 
-def _with_clock(text: pl.Series, dates: pl.Series, notation: Notation, zones: pl.Series) -> pl.Series:
+def _with_clock(text: pl.Series, dates: pl.Series, notation: Notation, exchanges: pl.Series) -> pl.Series:
     """Move the dates of times with an offset that are no midnight to their exchange's own clock."""
     if notation.code == "epoch":
         instants = _instants(text)
         labels = instants.dt.date().cast(pl.Datetime("us")) == instants
-        return dates.zip_with(labels.fill_null(True), _local(instants, dates, zones))
+        return dates.zip_with(labels.fill_null(True), _local(instants, dates, exchanges))
     if not text.str.contains(r":").any():
         return dates
     groups = text.str.extract_groups(notation.pattern).struct.unnest()
@@ -222,10 +228,10 @@ def _with_clock(text: pl.Series, dates: pl.Series, notation: Notation, zones: pl
     away = digits.str.slice(0, 2).cast(pl.Int64, strict=False).fill_null(0) * 3600
     away = (away + digits.str.slice(2, 2).cast(pl.Int64, strict=False).fill_null(0) * 60) * sign
     instants = dates.cast(pl.Datetime("us")) + ((seconds - away) * 1_000_000).cast(pl.Duration("us"))
-    return dates.zip_with(~clock, _local(instants, dates, zones))
+    return dates.zip_with(~clock, _local(instants, dates, exchanges))
 
 
-def _of_instants(values: pl.Series, zones: pl.Series) -> pl.Series:
+def _of_instants(values: pl.Series, exchanges: pl.Series) -> pl.Series:
     """Return the dates of times of a Parquet column: as shown on their own clock at midnight or without a time zone."""
     zone = values.dtype.time_zone  # type: ignore[attr-defined]
     dates = values.dt.date()
@@ -233,13 +239,13 @@ def _of_instants(values: pl.Series, zones: pl.Series) -> pl.Series:
         return dates
     shown = values.dt.time() == pl.Series([0]).cast(pl.Time)[0]
     instants = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return dates.zip_with(shown.fill_null(True), _local(instants, dates, zones))
+    return dates.zip_with(shown.fill_null(True), _local(instants, dates, exchanges))
 
 
-def _local(instants: pl.Series, dates: pl.Series, zones: pl.Series) -> pl.Series:
-    """Return the dates of UTC times in each row's zone; ``dates`` where there is none."""
-    for zone in zones.drop_nulls().unique().to_list():
-        there = (zones == zone).fill_null(False)
-        local = instants.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+def _local(instants: pl.Series, dates: pl.Series, exchanges: pl.Series) -> pl.Series:
+    """Return the dates of UTC times on each row's exchange; ``dates`` where it is null."""
+    for exchange in exchanges.drop_nulls().unique().to_list():
+        there = (exchanges == exchange).fill_null(False)
+        local = instants.dt.replace_time_zone("UTC").dt.convert_time_zone(time_zone(exchange)).dt.date()
         dates = dates.zip_with(~there, local)
     return dates

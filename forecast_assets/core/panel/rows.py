@@ -10,7 +10,7 @@ from forecast_assets.core.panel.adapters.layouts import Layout
 from forecast_assets.core.panel.dates import FIRST_YEAR, LAST_YEAR, PLAIN, find_notation, parse_dates
 from forecast_assets.core.panel.dates import Notation as DateNotation
 from forecast_assets.core.panel.numbers import Notation, Style, check_notation, find_style, parse_numbers
-from forecast_assets.core.panel.sessions import calendar_bounds, sessions, time_zone
+from forecast_assets.core.panel.sessions import calendar_bounds, sessions
 from forecast_assets.core.specs import PanelSpec
 
 KEY = ("ticker", "date")
@@ -89,8 +89,7 @@ def type_rows(delivery: Delivery, typing: Typing) -> pl.DataFrame:
     """
     values, spec = delivery.values, typing.spec
     texts = _texts(values).with_columns(exchange=_exchange(spec), named=pl.col("exchange"))
-    zones = texts["exchange"].replace_strict(_zones(texts["exchange"]), default=None, return_dtype=pl.String)
-    dates = parse_dates(values["date"], typing.dates, zones=zones)
+    dates = parse_dates(values["date"], typing.dates, exchanges=texts["exchange"])
     fractions = texts["exchange"].is_in(list(FRACTIONS)).fill_null(False)
     numbers = pl.DataFrame(typing._numbers(values, fractions=fractions))
     frame = pl.concat([values.select("entry"), dates.to_frame(), texts, numbers], how="horizontal")
@@ -120,10 +119,6 @@ def _texts(values: pl.DataFrame) -> pl.DataFrame:
         text = (values[name].cast(pl.String) if name in values.columns else absent).str.strip_chars()
         found[name] = text.set((text == "").fill_null(False), None).alias(name)
     return pl.DataFrame(found)
-
-
-def _zones(exchanges: pl.Series) -> dict[str, str]:
-    return {exchange: time_zone(exchange) for exchange in exchanges.drop_nulls().unique().to_list()}
 
 
 def _outside(layout: Layout) -> pl.Expr:

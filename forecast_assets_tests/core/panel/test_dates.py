@@ -9,10 +9,10 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.dates import find_notation, parse_dates
 
 
-def read(*texts: str, zone: str | None = None, declared: str | None = None) -> list[str | None]:
+def read(*texts: str, exchange: str | None = None, declared: str | None = None) -> list[str | None]:
     values = pl.Series(texts)
     notations = find_notation(values, file="p.csv", declared=declared)
-    dates = parse_dates(values, notations, zones=pl.Series([zone] * len(values), dtype=pl.String))
+    dates = parse_dates(values, notations, exchanges=pl.Series([exchange] * len(values), dtype=pl.String))
     return dates.cast(pl.String).to_list()
 
 
@@ -30,26 +30,26 @@ def test_a_date_with_one_reading_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "zone", "day"),
+    ("text", "exchange", "day"),
     [
-        ("2025-05-25 15:00:00+00:00", "Asia/Tokyo", "2025-05-26"),
-        ("2025-05-25T22:00:00Z", "Europe/Berlin", "2025-05-26"),
-        ("2025-05-26T20:00:00Z", "America/New_York", "2025-05-26"),
-        ("2025-05-27T02:00:00+02:00", "America/New_York", "2025-05-26"),
-        ("2025-05-26T00:00:00Z", "America/New_York", "2025-05-26"),
-        ("2025-05-26T16:00:00", "Asia/Tokyo", "2025-05-26"),
-        ("1748185200", "Asia/Tokyo", "2025-05-26"),
-        ("1748232000000", "America/New_York", "2025-05-26"),
+        ("2025-05-25 15:00:00+00:00", "XTKS", "2025-05-26"),
+        ("2025-05-25T22:00:00Z", "XETR", "2025-05-26"),
+        ("2025-05-26T20:00:00Z", "XNYS", "2025-05-26"),
+        ("2025-05-27T02:00:00+02:00", "XNYS", "2025-05-26"),
+        ("2025-05-26T00:00:00Z", "XNYS", "2025-05-26"),
+        ("2025-05-26T16:00:00", "XTKS", "2025-05-26"),
+        ("1748185200", "XTKS", "2025-05-26"),
+        ("1748232000000", "XNYS", "2025-05-26"),
     ],
 )
-def test_an_instant_is_read_on_the_exchanges_own_clock(text: str, zone: str, day: str) -> None:
-    assert read(text, zone=zone) == [day]
+def test_an_instant_is_read_on_the_exchanges_own_clock(text: str, exchange: str, day: str) -> None:
+    assert read(text, exchange=exchange) == [day]
 
 
 def test_times_of_a_column_with_a_time_zone_are_read_on_the_exchanges_clock() -> None:
     midnight = pl.Series([dt.datetime(2025, 5, 26)]).dt.replace_time_zone("Asia/Tokyo")
     for values in (midnight, midnight.dt.convert_time_zone("UTC")):
-        found = parse_dates(values, find_notation(values, file="p"), zones=pl.Series(["Asia/Tokyo"]))
+        found = parse_dates(values, find_notation(values, file="p"), exchanges=pl.Series(["XTKS"]))
         assert found.to_list() == [dt.date(2025, 5, 26)]
 
 
