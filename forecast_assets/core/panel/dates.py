@@ -147,12 +147,9 @@ def parse_dates(values: pl.Series, notations: tuple[Notation, ...], *, exchanges
         dates = _of_instants(values, exchanges)
     else:
         text = _texts(values)
-        usual = notations[0] == PLAIN[0]
-        dates = (
-            text.str.to_date("%Y-%m-%d", strict=False)
-            if usual
-            else pl.repeat(None, len(text), dtype=pl.Date, eager=True)
-        )
+        dates = pl.repeat(None, len(text), dtype=pl.Date, eager=True)
+        if notations[0] == PLAIN[0]:
+            dates = _quoted(text.str.to_date("%Y-%m-%d", strict=False))
         for notation in notations:
             open_places = (dates.is_null() & text.is_not_null()).arg_true()
             if not len(open_places):
@@ -160,7 +157,12 @@ def parse_dates(values: pl.Series, notations: tuple[Notation, ...], *, exchanges
             rest = text.gather(open_places)
             read = _with_clock(rest, _read(rest, notation), notation, exchanges.gather(open_places))
             dates = dates.scatter(open_places, read)
-    return dates.set((dates.dt.year() < FIRST_QUOTES).fill_null(False), None).rename("date")
+    return _quoted(dates).rename("date")
+
+
+def _quoted(dates: pl.Series) -> pl.Series:
+    """Return the dates without those of years that no quote is of; 26-05-25 is none of the year 26."""
+    return dates.set((dates.dt.year() < FIRST_QUOTES).fill_null(False), None)
 
 
 def _texts(values: pl.Series) -> pl.Series:
