@@ -80,7 +80,7 @@ class Reading:
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
             rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
-            resolved = resolve_input_files(rows, files=names)
+            resolved = resolve_input_files(rows, files=ordered)
             rejected += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
             accepted = resolved.accepted.select(COLUMNS).sort(KEY)
             if accepted.is_empty():
