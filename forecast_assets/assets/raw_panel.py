@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.framework.inputs import OutputFolder, RawFiles
+from forecast_assets.assets.framework.inputs import DataRoot, OutputFolder, RawFiles
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, years
@@ -34,12 +34,16 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
     ),
     after=register_partitions,
 )
-def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder) -> StageOutput:
+def raw_panel(
+    files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder, data_root: DataRoot
+) -> StageOutput:
     """Typed, de-duplicated rows of the raw panel: one per ticker and date."""
     from forecast_assets.core.panel.ingest import Reading
+    from forecast_assets.resources.arrival_log import record_arrivals
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=files.as_of)
+        until = files.as_of.day if files.as_of else None
+        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=until)
         write_table(reading.parts(), folder / TABLE)
     rejected, flags = reading.rejected, reading.flags
     table = pl.scan_parquet(folder / TABLE)
@@ -55,6 +59,9 @@ def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: Output
     later = reading.rows_later
     invalid = rejected.filter(pl.col("class") == "invalid").height
     accounted = found["rows"] + later + rejected.height
+    usable = invalid <= panel.max_invalid_share * reading.rows_read
+    if usable:  # else the files will be mended, and what was there then is the first reading
+        record_arrivals(data_root, files.new)
     return StageOutput(
         files={
             REJECTED_ROWS: rejected,
@@ -71,6 +78,8 @@ def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: Output
             "rows_invalid": invalid,
             "rows_flagged": flags.height,
             "rows_after_as_of": later,
+            "files": len(files.files),
+            "files_after_as_of": len(files.later),
             "tickers": found["tickers"],
             "first_session": str(found["first"]),
             "last_session": str(found["last"]),
@@ -82,7 +91,7 @@ def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: Output
                 f"of {reading.rows_read} read",
             ),
             "few_invalid_rows": Check(
-                invalid <= panel.max_invalid_share * reading.rows_read,
+                usable,
                 f"{invalid} of {reading.rows_read} rows are invalid; {panel.max_invalid_share:.0%} is the limit",
             ),
         },
