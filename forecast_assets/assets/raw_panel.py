@@ -77,6 +77,7 @@ def raw_panel(
             "rows_rejected": rejected.height,
             "rows_invalid": invalid,
             "rows_flagged": flags.height,
+            "rows_revised": reading.revisions.height,
             "rows_after_as_of": later,
             "files": len(files.files),
             "files_after_as_of": len(files.later),
