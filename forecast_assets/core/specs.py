@@ -74,6 +74,9 @@ class PanelSpec(ReadSpec):
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
     large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
+    max_revision_cost: float = Field(
+        0.01, ge=0, description="share of pinball that revisions after a night may have cost before it is told"
+    )
 
     def known_on(self, day: dt.date) -> "PanelSpec":
         """Return it with the corrections that were known on ``day``."""
