@@ -12,8 +12,8 @@ from forecast_assets.core.panel.arrivals import (
     SeenFile,
     arrived_by,
     date_in_name,
-    parse_arrival,
     new_arrivals,
+    parse_arrival,
 )
 from forecast_assets.core.panel.input_file import InputFile
 
