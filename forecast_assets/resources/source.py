@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -17,6 +18,9 @@ from forecast_assets.core.specs import DemoSpec, PanelSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
 
+if TYPE_CHECKING:
+    from forecast_assets.core.panel.adapters.folders import FoundFiles
+
 DEMO_FILE = "demo_panel.csv"
 
 
@@ -26,7 +30,9 @@ class InputFiles:
 
     files: tuple[InputFile, ...]
     contents: Mapping[str, str]  # name -> sha256
-    left_out: tuple[tuple[str, str], ...] = ()  # other files of the folder, and why each is not read
+    left_out: tuple[
+        tuple[str, str], ...
+    ] = ()  # other files of the folder, and why each is not read; those of ``later`` too
     as_of: AsOf | None = None  # sessions after its day are not read
     later: tuple[InputFile, ...] = ()  # files that had not arrived by then
     new: tuple[Arrival, ...] = ()  # what the log of arrivals lacks
@@ -75,14 +81,7 @@ class PanelSource(dg.ConfigurableResource):
             declared = HISTORY
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
-        found = find_files(path, panel)
-        seen = [seen_file(file) for file in found.files]
-        log = read_arrivals(data_root)
-        new = new_arrivals(seen, log=log, now=dt.datetime.now(dt.UTC))
-        as_of = environment.as_of()
-        here, later = arrived_by(with_arrivals(found.files, seen, declared=declared, log=[*log, *new]), as_of)
-        contents = {file.name: file.sha256 for file in seen}
-        return InputFiles(tuple(here), contents, found.left_out, as_of, tuple(later), tuple(new))
+        return as_arrived(find_files(path, panel), declared=declared, data_root=data_root)
 
     def macro(self) -> MacroFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
@@ -93,3 +92,19 @@ class PanelSource(dg.ConfigurableResource):
         if not path.is_file():
             raise BadInput(f"{path}: no such file; name the macro series with FORECAST_MACRO, or leave it unset")
         return MacroFile(path, environment.as_of())
+
+
+def as_arrived(found: "FoundFiles", *, declared: str, data_root: str) -> InputFiles:
+    """Return the files that a run reads now, by the data root's log of arrivals, which is left as it is.
+
+    ``declared``: when all of them arrived; empty: as said beside them, or when first read. Raises BadInput where a replay
+    has nothing to read.
+    """
+    seen = [seen_file(file) for file in found.files]
+    log = read_arrivals(data_root)
+    new = new_arrivals(seen, log=log, now=dt.datetime.now(dt.UTC))
+    as_of = environment.as_of()
+    here, later = arrived_by(with_arrivals(found.files, seen, declared=declared, log=[*log, *new]), as_of)
+    contents = {file.name: file.sha256 for file in seen}
+    not_yet = ((file.name, f"arrived at {file.arrived:%Y-%m-%d %H:%M} UTC, after the replayed time") for file in later)
+    return InputFiles(tuple(here), contents, (*found.left_out, *not_yet), as_of, tuple(later), tuple(new))
