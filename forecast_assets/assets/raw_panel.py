@@ -6,13 +6,13 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.framework.inputs import OutputFolder, RawFiles
+from forecast_assets.assets.framework.inputs import DataRoot, OutputFolder, RawFiles
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FoldSpec, PanelSpec
-from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISIONS, TABLE
+from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISION_WORTH, REVISIONS, TABLE
 from forecast_assets.store.versions import Version
 
 RECENT_SESSIONS = 30  # sessions whose nights can be asked for: enough to catch up after an outage of six weeks
@@ -31,17 +31,29 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
     checks=(
         CheckSpec("every_row_accounted_for", "accepted + rejected = read"),
         CheckSpec("few_invalid_rows", "invalid rows are at most panel.max_invalid_share of all"),
+        CheckSpec(
+            "revisions_cost_little",
+            "where a close was revised after a night, a forecast from what was known then lost at most "
+            "panel.max_revision_cost more than one from what is known now",
+            blocking=False,
+        ),
     ),
     after=register_partitions,
 )
-def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder) -> StageOutput:
+def raw_panel(
+    files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder, data_root: DataRoot
+) -> StageOutput:
     """Typed, de-duplicated rows of the raw panel: one per ticker and date."""
+    from forecast_assets.core.evaluation.revision_losses import used_before_revised
     from forecast_assets.core.panel.ingest import Reading
+    from forecast_assets.resources.arrival_log import record_arrivals
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=files.as_of)
+        until = files.as_of.day if files.as_of else None
+        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=until)
         write_table(reading.parts(), folder / TABLE)
-    rejected, flags = reading.rejected, reading.flags
+    rejected, flags, revisions = reading.rejected, reading.flags, reading.revisions
+    worth = worth_of(revisions, folder / TABLE)
     table = pl.scan_parquet(folder / TABLE)
     seen = table.select(
         pl.len().alias("rows"),
@@ -55,11 +67,15 @@ def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: Output
     later = reading.rows_later
     invalid = rejected.filter(pl.col("class") == "invalid").height
     accounted = found["rows"] + later + rejected.height
+    usable = invalid <= panel.max_invalid_share * reading.rows_read
+    if usable:  # else the files will be mended, and what was there then is the first reading
+        record_arrivals(data_root, files.new)
     return StageOutput(
         files={
             REJECTED_ROWS: rejected,
             FLAGS: flags,
-            REVISIONS: reading.revisions,
+            REVISIONS: revisions,
+            REVISION_WORTH: worth,
             PARTITIONS: {
                 "years": [str(year) for year in found["years"] if year >= folds.first_test_year],
                 "days": [str(day) for day in found["days"]],
@@ -70,7 +86,11 @@ def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: Output
             "rows_rejected": rejected.height,
             "rows_invalid": invalid,
             "rows_flagged": flags.height,
+            "rows_revised": revisions.height,
+            "rows_revised_after_use": used_before_revised(revisions),
             "rows_after_as_of": later,
+            "files": len(files.files),
+            "files_after_as_of": len(files.later),
             "tickers": found["tickers"],
             "first_session": str(found["first"]),
             "last_session": str(found["last"]),
@@ -82,11 +102,32 @@ def raw_panel(files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: Output
                 f"of {reading.rows_read} read",
             ),
             "few_invalid_rows": Check(
-                invalid <= panel.max_invalid_share * reading.rows_read,
+                usable,
                 f"{invalid} of {reading.rows_read} rows are invalid; {panel.max_invalid_share:.0%} is the limit",
             ),
+            "revisions_cost_little": cost_of(worth, limit=panel.max_revision_cost),
         },
     )
+
+
+def worth_of(revisions: pl.DataFrame, table: Path) -> pl.DataFrame:
+    """Return, by ``revision_losses.WORTH``, what revisions after a night were worth to a plain forecast."""
+    from forecast_assets.core.evaluation.revision_losses import revision_losses, revision_worth
+
+    quotes = pl.scan_parquet(table).filter(pl.col("ticker").is_in(revisions["ticker"].unique().implode()))
+    return revision_worth(revision_losses(quotes.select("ticker", "date", "close").collect(), revisions))
+
+
+def cost_of(worth: pl.DataFrame, *, limit: float) -> Check:
+    """Return whether forecasts as known then lost at most ``limit`` more than as known now, at each horizon."""
+    if worth.is_empty():
+        return Check(True, "no close was revised after a night had used it")
+    found = worth.with_columns(cost=pl.col("pinball_then") / pl.col("pinball_now") - 1)
+    told = [
+        f"h={row['horizon']}: {100 * row['cost']:+.2f} % pinball, {row['origins']} forecast origins"
+        for row in found.iter_rows(named=True)
+    ]
+    return Check(bool((found["cost"] <= limit).all()), f"as known then against as known now: {'; '.join(told)}")
 
 
 @stage(group="panel", kinds={"polars"})

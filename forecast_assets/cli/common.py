@@ -30,7 +30,9 @@ def variable_option(name: str, variable: str, *, help: str, metavar: str | None 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that are accepted both before and after a command's name."""
     for option in (
-        variable_option("--as-of", "FORECAST_AS_OF", help="Last date that is read", metavar="DATE"),
+        variable_option(
+            "--as-of", "FORECAST_AS_OF", help="Replay: a date or time; what came later is not read", metavar="DATE"
+        ),
         variable_option("--profile", "FORECAST_PROFILE", help="A file in conf/profile"),
         variable_option("--data-dir", "FORECAST_DATA_DIR", help="Root of raw/, store/ and reports/"),
         click.option("--debug", is_flag=True, help="Show tracebacks."),
@@ -59,6 +61,12 @@ def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
 
 panel_option = variable_option(
     "--panel", "FORECAST_PANEL", help="The raw panel: a file or a folder of files", metavar="PATH"
+)
+arrived_option = variable_option(
+    "--arrived",
+    "FORECAST_ARRIVED",
+    help="When files arrived, if not when first seen: history, name or a date",
+    metavar="WHEN",
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable."

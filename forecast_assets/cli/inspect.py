@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forecast_assets.cli.common import set_option, user_command
+from forecast_assets.cli.common import arrived_option, set_option, user_command
 
 
 @click.command("inspect")
@@ -14,6 +14,7 @@ from forecast_assets.cli.common import set_option, user_command
     "--rejected", "rejected_csv", type=click.Path(path_type=Path), help="Write the rejected rows to this CSV."
 )
 @click.option("--flags", "flags_csv", type=click.Path(path_type=Path), help="Write the flags to this CSV.")
+@arrived_option
 @set_option
 @user_command
 def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overrides: tuple[str, ...]) -> None:
@@ -24,15 +25,18 @@ def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overr
     from forecast_assets.core.panel.summary import summary_lines, too_short
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
+    from forecast_assets.resources.source import as_arrived
 
     settings = compose_settings(environment.profile_name(), list(overrides))
     found = find_files(path, settings.panel)
+    files = as_arrived(found, declared=environment.arrived(), data_root=environment.data_dir())
+    until = files.as_of.day if files.as_of else None
     with tempfile.TemporaryDirectory() as scratch:
-        reading = Reading(found.files, spec=settings.panel, scratch=Path(scratch), until=environment.as_of())
+        reading = Reading(files.files, spec=settings.panel, scratch=Path(scratch), until=until)
         for _ in reading.parts():
             pass
     fewest = settings.windows.lookback + longest_window(settings.features)
-    lines = [*summary_lines(reading.summary(found.left_out)), *too_short(reading.tickers, fewest_rows=fewest)]
+    lines = [*summary_lines(reading.summary(files.left_out)), *too_short(reading.tickers, fewest_rows=fewest)]
     for line in lines:
         click.echo(line)
     for table, where in ((reading.rejected, rejected_csv), (reading.flags, flags_csv)):

@@ -2,12 +2,13 @@
 
 import click
 
-from forecast_assets.cli.common import panel_option, set_option, user_command
+from forecast_assets.cli.common import arrived_option, panel_option, set_option, user_command
 from forecast_assets.cli.materialise import materialise
 
 
 @click.command("nightly")
 @panel_option
+@arrived_option
 @set_option
 @user_command
 def command(overrides: tuple[str, ...]) -> None:

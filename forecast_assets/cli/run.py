@@ -2,7 +2,7 @@
 
 import click
 
-from forecast_assets.cli.common import listed, panel_option, set_option, user_command
+from forecast_assets.cli.common import arrived_option, listed, panel_option, set_option, user_command
 from forecast_assets.cli.materialise import materialise
 
 
@@ -10,6 +10,7 @@ from forecast_assets.cli.materialise import materialise
 @click.option("--select", metavar="KEYS", multiple=True, help="Asset keys, comma-separated or repeated; default: all.")
 @click.option("--years", metavar="YEARS", help="Test years, comma-separated; default: all the panel has.")
 @panel_option
+@arrived_option
 @set_option
 @user_command
 def command(select: tuple[str, ...], years: str | None, overrides: tuple[str, ...]) -> None:

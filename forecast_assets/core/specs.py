@@ -42,6 +42,9 @@ class Correction(Spec):
     )
     end: dt.date | None = Field(None, description="trim: last session of the range that is dropped")
     log_return: float | None = Field(None, description="neutralise_return: the false log return, as seen in the data")
+    known_from: dt.date | None = Field(
+        None, description="day from which the error was known; a replay of an earlier night does not repair it"
+    )
     reason: str
 
 
@@ -71,6 +74,14 @@ class PanelSpec(ReadSpec):
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
     large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
+    max_revision_cost: float = Field(
+        0.01, ge=0, description="share of pinball that revisions after a night may have cost before it is told"
+    )
+
+    def known_on(self, day: dt.date) -> "PanelSpec":
+        """Return it with the corrections that were known on ``day``."""
+        known = tuple(each for each in self.corrections if each.known_from is None or each.known_from <= day)
+        return self.model_copy(update={"corrections": known})
 
 
 class FeatureSpec(Spec):

@@ -1,12 +1,12 @@
 """Every environment variable that the project reads, in one place."""
 
-import datetime as dt
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from forecast_assets.core.as_of import AsOf
 from forecast_assets.core.credentials import has_credentials
 from forecast_assets.core.errors import BadInput, BadSetting
 
@@ -30,6 +30,7 @@ ray_address = _variable("RAY_ADDRESS", None)  # host:port of the cluster's head;
 api_token = _variable("FORECAST_API_TOKEN", None)  # the service's bearer token; None for a service on loopback only
 dagster_postgres_url = _variable("FORECAST_DAGSTER_POSTGRES_URL", None)  # Dagster's runs; None for SQLite in its home
 wandb_mode = _variable("WANDB_MODE", "offline")
+arrived = _variable("FORECAST_ARRIVED", "")  # when the files arrived: history, name, a date; empty: when first seen
 slack_token = _variable("SLACK_BOT_TOKEN", "")  # the bot's; empty where alerts are only logged and queued
 slack_channel = _variable("SLACK_CHANNEL", "")  # with an id like C0123456789, lost answers can be looked up
 slack_base_url = _variable("SLACK_BASE_URL", "https://slack.com/api/")  # Slack's Web API, a proxy's or a test's
@@ -81,15 +82,17 @@ def uses_demo_panel() -> bool:
     return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")
 
 
-def as_of() -> dt.date | None:
-    """``FORECAST_AS_OF``: the last session that a replay may see; None for the real time."""
+def as_of() -> AsOf | None:
+    """``FORECAST_AS_OF``: the date or time that a replay stands at; None for the real time."""
     named = os.environ.get("FORECAST_AS_OF")
     if not named:
         return None
     try:
-        return dt.date.fromisoformat(named)
+        return AsOf.parse(named)
     except ValueError as error:
-        raise BadSetting(f"FORECAST_AS_OF: {named!r} is not a date; write it like 2025-07-24") from error
+        raise BadSetting(
+            f"FORECAST_AS_OF: {named!r} is no date and no time; write it like 2025-07-24 or 2025-07-24T22:00-04:00"
+        ) from error
 
 
 def engine_name() -> str:

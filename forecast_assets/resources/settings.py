@@ -141,5 +141,10 @@ class SettingsResource(dg.ConfigurableResource):
         return self.profile or environment.profile_name()
 
     def settings(self, tuned: Sequence[str] = ()) -> Settings:
-        """Compose and validate; ``tuned`` are overrides that the run's own come after."""
-        return compose_settings(self.profile_name(), [*tuned, *self.overrides])
+        """Compose and validate; ``tuned`` are overrides that the run's own come after.
+
+        A replay has the corrections that were known then: they enter input keys as settings do.
+        """
+        settings = compose_settings(self.profile_name(), [*tuned, *self.overrides])
+        as_of = environment.as_of()
+        return settings.model_copy(update={"panel": settings.panel.known_on(as_of.day)}) if as_of else settings

@@ -2,36 +2,49 @@
 
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
+from forecast_assets.core.as_of import AsOf
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.panel.arrivals import HISTORY, Arrival, arrived_by, new_arrivals
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import DemoSpec, PanelSpec
 from forecast_assets.resources import environment
+from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
+
+if TYPE_CHECKING:
+    from forecast_assets.core.panel.adapters.folders import FoundFiles
 
 DEMO_FILE = "demo_panel.csv"
 
 
 @dataclass(frozen=True)
 class InputFiles:
-    """The files that together are one raw panel, in the order of their names."""
+    """The files that together are one raw panel, in the order in which they are merged."""
 
     files: tuple[InputFile, ...]
-    left_out: tuple[tuple[str, str], ...] = ()  # other files of the folder, and why each is not read
-    as_of: dt.date | None = None  # sessions after it are not read
+    contents: Mapping[str, str]  # name -> sha256
+    left_out: tuple[
+        tuple[str, str], ...
+    ] = ()  # other files of the folder, and why each is not read; those of ``later`` too
+    as_of: AsOf | None = None  # sessions after its day are not read
+    later: tuple[InputFile, ...] = ()  # files that had not arrived by then
+    new: tuple[Arrival, ...] = ()  # what the log of arrivals lacks
 
     def digest(self) -> str:
-        """Digest names, contents and ``as_of``, 64 hex digits."""
-        total = hashlib.sha256(f"{self.as_of or ''}\n".encode())
+        """Digest names, contents and arrivals of the files that are read, and the replayed day, 64 hex digits."""
+        lines = [str(self.as_of.day) if self.as_of else ""]
         for file in self.files:
-            with file.path.open("rb") as stream:
-                total.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-            total.update(f"{sorted(file.constants.items())}{sorted(file.options.items())}\n".encode())
-        return total.hexdigest()
+            arrived = file.arrived.isoformat() if file.arrived else ""
+            read_as = f"{sorted(file.constants.items())}{sorted(file.options.items())}"
+            lines.append(f"{file.name}:{self.contents[file.name]}:{arrived}:{read_as}")
+        return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -39,12 +52,12 @@ class MacroFile:
     """The file of macro series that the user named; no path where there is none."""
 
     path: Path | None
-    as_of: dt.date | None = None
+    as_of: AsOf | None = None  # days after its own are not read
 
     def digest(self) -> str:
         """Digest content and ``as_of``, 64 hex digits."""
         content = b"" if self.path is None else self.path.read_bytes()
-        return hashlib.sha256(f"{self.as_of or ''}\n".encode() + content).hexdigest()
+        return hashlib.sha256(f"{self.as_of.day if self.as_of else ''}\n".encode() + content).hexdigest()
 
 
 class PanelSource(dg.ConfigurableResource):
@@ -52,22 +65,23 @@ class PanelSource(dg.ConfigurableResource):
 
     panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
 
-    def input_files(self, demo: DemoSpec, panel: PanelSpec) -> InputFiles:
-        """Return the panel's files; a demo profile without a panel of its own writes the synthetic one first.
+    def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
+        """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first.
 
-        Raises BadInput where there is none.
+        Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file.
         """
         given = environment.checked_path(self.panel, variable="FORECAST_PANEL")
         path = Path(given or environment.panel_path())
+        declared = environment.arrived()
         if not self.panel and environment.uses_demo_panel():
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
             write_demo_csv(path / DEMO_FILE, demo)
+            declared = HISTORY
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
-        found = find_files(path, panel)
-        return InputFiles(found.files, found.left_out, environment.as_of())
+        return as_arrived(find_files(path, panel), declared=declared, data_root=data_root)
 
     def macro(self) -> MacroFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
@@ -78,3 +92,19 @@ class PanelSource(dg.ConfigurableResource):
         if not path.is_file():
             raise BadInput(f"{path}: no such file; name the macro series with FORECAST_MACRO, or leave it unset")
         return MacroFile(path, environment.as_of())
+
+
+def as_arrived(found: "FoundFiles", *, declared: str, data_root: str) -> InputFiles:
+    """Return the files that a run reads now, by the data root's log of arrivals, which is left as it is.
+
+    ``declared``: when all of them arrived; empty: as said beside them, or when first read. Raises BadInput where a replay
+    has nothing to read.
+    """
+    seen = [seen_file(file) for file in found.files]
+    log = read_arrivals(data_root)
+    new = new_arrivals(seen, log=log, now=dt.datetime.now(dt.UTC))
+    as_of = environment.as_of()
+    here, later = arrived_by(with_arrivals(found.files, seen, declared=declared, log=[*log, *new]), as_of)
+    contents = {file.name: file.sha256 for file in seen}
+    not_yet = ((file.name, f"arrived at {file.arrived:%Y-%m-%d %H:%M} UTC, after the replayed time") for file in later)
+    return InputFiles(tuple(here), contents, (*found.left_out, *not_yet), as_of, tuple(later), tuple(new))

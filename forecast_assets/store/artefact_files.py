@@ -8,6 +8,7 @@ PLOT_PREFIX = "plot-"
 REJECTED_ROWS = "rejected.parquet"
 FLAGS = "flags.parquet"
 REVISIONS = "revisions.parquet"
+REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known then and as known now, by horizon
 PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: the graph's partitions
 CORRECTIONS = "corrections.parquet"
 

@@ -120,7 +120,7 @@ def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -
         (["--set", "nightly.shadow_sessions=9"], "was renamed; write nightly.comparison_sessions"),
         (["--set", "b7_maml.young_share=1"], "was renamed; write b7_maml.new_listing_share"),
         (["--set", "backtest.cost_bps={Europe: 8}"], "settings: backtest.cost_bps: needs a 'default'"),
-        (["--as-of", "yesterday"], "FORECAST_AS_OF: 'yesterday' is not a date; write it like 2025-07-24"),
+        (["--as-of", "yesterday"], "FORECAST_AS_OF: 'yesterday' is no date and no time; write it like 2025-07-24 or"),
     ],
 )
 def test_a_bad_option_is_reported_before_anything_starts(

@@ -2,7 +2,7 @@ import pytest
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.settings import Settings
-from forecast_assets.resources.settings import compose_settings, profiles
+from forecast_assets.resources.settings import SettingsResource, compose_settings, profiles
 
 
 @pytest.mark.parametrize("profile", profiles())
@@ -48,3 +48,17 @@ def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
 def test_a_value_out_of_range_is_reported_with_its_setting() -> None:
     with pytest.raises(BadSetting, match=r"backtest\.cost_bps: Input should be greater than or equal to 0, got -1"):
         compose_settings("smoke", ["backtest.cost_bps=-1"])
+
+
+def test_a_replay_does_not_apply_a_correction_that_was_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = "{ticker: A, kind: trim, date: 2020-01-02, known_from: 2020-03-02, reason: found late}"
+    early = "{ticker: B, kind: trim, date: 2020-01-02, reason: declared from the start}"
+    settings = SettingsResource(profile="smoke", overrides=[f"panel.corrections=[{late},{early}]"])
+
+    def tickers(as_of: str) -> list[str]:
+        monkeypatch.setenv("FORECAST_AS_OF", as_of)
+        return [correction.ticker for correction in settings.settings().panel.corrections]
+
+    assert tickers("2020-03-01") == ["B"]
+    assert tickers("2020-03-02") == ["A", "B"]
+    assert tickers("") == ["A", "B"]

@@ -161,7 +161,9 @@ FitEngine = Annotated[Engine, Injected(lambda context: context.dagster.resources
 RawFiles = Annotated[
     InputFiles,
     Injected(
-        lambda context: context.dagster.resources.source.input_files(context.settings.demo, context.settings.panel),
+        lambda context: context.dagster.resources.source.input_files(
+            context.settings.demo, context.settings.panel, data_root=context.data_root
+        ),
         seen=lambda files: {"drops": files.digest()},
     ),
 ]

@@ -39,10 +39,22 @@ def find_flags(
             "ticker",
             _no_date(),
             flag=pl.lit("rescaled_drop"),
-            detail=pl.format("{} is on another adjustment basis; its prices were divided by {}", "file", "factor"),
+            detail=_rescaled_detail(),
         ),
     ]
     return pl.concat(found).sort("flag", "ticker", "date")
+
+
+def _rescaled_detail() -> pl.Expr:
+    others = pl.when(pl.col("later_files") > 0).then(pl.format(", as were those of {} later files", "later_files"))
+    return pl.format(
+        "{} is on another adjustment basis ({}, shown by {} shared rows); its prices were divided by {}{}",
+        "file",
+        "cause",
+        "rows",
+        pl.col("factor").round_sig_figs(7),
+        others.otherwise(pl.lit("")),
+    )
 
 
 def _no_date() -> pl.Expr:

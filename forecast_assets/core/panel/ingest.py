@@ -14,6 +14,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.delivery import Delivery
 from forecast_assets.core.panel.adapters.layouts import Layout
+from forecast_assets.core.panel.arrivals import arrival_order
 from forecast_assets.core.panel.basis import check_basis
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
@@ -40,7 +41,7 @@ class FileRead:
 
 @dataclass
 class Reading:
-    """CSV and Parquet files read, in the order of their names, as one panel; a later file may revise earlier rows.
+    """CSV and Parquet files read, in the order of their arrival, as one panel; a later file may revise earlier rows.
 
     Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid). Accepted rows hold what was
     delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
@@ -67,7 +68,7 @@ class Reading:
         """
         if not self.files:
             raise BadInput("no panel file is given; name a CSV or Parquet file, or a folder of them")
-        ordered = sorted(self.files, key=lambda file: file.name)
+        ordered = sorted(self.files, key=arrival_order)
         names = tuple(file.name for file in ordered)
         for number, file in enumerate(ordered):
             self._type_file(number, file)
@@ -80,7 +81,7 @@ class Reading:
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
             rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
-            resolved = resolve_input_files(rows, files=names)
+            resolved = resolve_input_files(rows, files=ordered)
             rejected += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
             accepted = resolved.accepted.select(COLUMNS).sort(KEY)
             if accepted.is_empty():

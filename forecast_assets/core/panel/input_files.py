@@ -1,15 +1,18 @@
 """Merge the rows of several input files: repeats, conflicts, revisions, files on another adjustment basis."""
 
+import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from forecast_assets.core.panel.adjustment_basis import NOISE, rescale_rebased
 from forecast_assets.core.panel.entries import line_of
-from forecast_assets.core.panel.rows import KEY, NUMBERS, PRICES
+from forecast_assets.core.panel.input_file import InputFile
+from forecast_assets.core.panel.rows import KEY, NUMBERS
 
 ROUNDING = 1e-6  # largest relative difference between two files' values of one cell that counts as rounding
-REBASE_ROWS = 3  # shortest overlap with a constant factor that counts as another adjustment basis
-REBASE_TOLERANCE = 1e-4  # largest relative spread of that factor over the overlap, and smallest distance from 1
+ARRIVED = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True)
@@ -19,21 +22,23 @@ class Resolved:
     accepted: pl.DataFrame
     rejected: pl.DataFrame  # file_no, entry, reason, class
     revisions: pl.DataFrame
-    rescaled: pl.DataFrame  # ticker, file, factor
+    rescaled: pl.DataFrame  # ticker, file, and what ``adjustment_basis.RESCALED`` says of them
 
 
-def resolve_input_files(rows: pl.DataFrame, *, files: tuple[str, ...]) -> Resolved:
+def resolve_input_files(rows: pl.DataFrame, *, files: Sequence[InputFile]) -> Resolved:
     """Keep one row per ticker and date of the usable ``rows`` (file_no, entry and the raw panel's columns).
 
     Within a file: exact repeats are duplicates of the first; rows that contradict each other are all invalid, since
     nothing says which is right. Across files, in their order: a value delivered again (up to rounding) is a duplicate of
-    the row before; other values are a revision, which supersedes it. A file whose prices differ from the earlier ones by
-    one constant factor per ticker was adjusted on another basis and is divided by that factor first.
+    the row before; other values are a revision, which supersedes it. A ticker of a file that was adjusted on another basis
+    than the files before is divided by the factor between them first; its values then repeat what they equal within the
+    rounding of both files.
     """
     rows = rows.sort(*KEY, "file_no", "entry")
     rows, within = _resolve_within_files(rows)
-    rows, rescaled = _rescale_rebased(rows, files)
+    rows, factors = rescale_rebased(rows)
     accepted, across, revisions = _resolve_across_files(rows, files)
+    rescaled = factors.with_columns(_file("file_no", files).alias("file"))
     return Resolved(accepted, pl.concat([within, across]), revisions, rescaled)
 
 
@@ -65,50 +70,8 @@ def _resolve_within_files(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFram
     return rows.drop("run").join(rejected, on=["file_no", "entry"], how="anti", maintain_order="left"), rejected
 
 
-def _rescale_rebased(rows: pl.DataFrame, files: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    found = []
-    settled = pl.DataFrame(schema={"file_no": pl.UInt32, "ticker": pl.String})
-    while True:
-        again = _same_as_before(*KEY)
-        ratios = rows.select(
-            "file_no",
-            "ticker",
-            again=again,
-            close=pl.col("close") / pl.col("close").shift(1),
-            open=pl.col("open") / pl.col("open").shift(1),
-        ).filter("again")
-        factors = (
-            ratios.group_by("file_no", "ticker")
-            .agg(
-                pl.len().alias("overlap"),
-                factor=pl.col("close").median(),
-                low=pl.min_horizontal(pl.min("close"), pl.min("open")),
-                high=pl.max_horizontal(pl.max("close"), pl.max("open")),
-            )
-            .filter(
-                pl.col("overlap") >= REBASE_ROWS,
-                pl.col("high") / pl.col("low") - 1 < REBASE_TOLERANCE,
-                (pl.col("factor") - 1).abs() > REBASE_TOLERANCE,
-            )
-            .join(settled, on=["file_no", "ticker"], how="anti")
-        )
-        if factors.is_empty():
-            break
-        # Earliest file first: a later one is compared with what this one becomes.
-        factors = factors.filter(pl.col("file_no") == pl.col("file_no").min()).select("file_no", "ticker", "factor")
-        settled = pl.concat([settled, factors.select("file_no", "ticker")])
-        found.append(factors)
-        rows = (
-            rows.join(factors, on=["file_no", "ticker"], how="left", maintain_order="left")
-            .with_columns(pl.col(PRICES) / pl.col("factor").fill_null(1.0))
-            .drop("factor")
-        )
-    rescaled = pl.concat(found) if found else settled.with_columns(factor=pl.lit(None, dtype=pl.Float64))
-    return rows, rescaled.sort("file_no", "ticker").select("ticker", _file("file_no", files).alias("file"), "factor")
-
-
 def _resolve_across_files(
-    rows: pl.DataFrame, files: tuple[str, ...]
+    rows: pl.DataFrame, files: Sequence[InputFile]
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     differs = pl.any_horizontal(
         *(_beyond_rounding(name) for name in NUMBERS), pl.col("sector").ne_missing(pl.col("sector").shift(1))
@@ -137,6 +100,7 @@ def _resolve_across_files(
         followed=followed,
         new_file=_file("file_no", files).shift(-1),
         new_line=line_of("entry").shift(-1),
+        new_arrived=_arrival("file_no", files).shift(-1),
         **{f"new_{name}": pl.col(name).shift(-1) for name in NUMBERS},
     )
     superseded = news.filter("followed").rechunk().with_columns(old_file=_file("file_no", files))
@@ -152,6 +116,8 @@ def _resolve_across_files(
         "new_file",
         old_line=line_of("entry"),
         new_line="new_line",
+        old_arrived=_arrival("file_no", files),
+        new_arrived="new_arrived",
         **{f"old_{name}": pl.col(name) for name in NUMBERS},
         **{f"new_{name}": pl.col(f"new_{name}") for name in NUMBERS},
     )
@@ -160,9 +126,20 @@ def _resolve_across_files(
 
 def _beyond_rounding(name: str) -> pl.Expr:
     now, before = pl.col(name), pl.col(name).shift(1)
-    apart = (now - before).abs() > ROUNDING * pl.max_horizontal(now.abs(), before.abs())
+    half = "half_lot" if name == "volume" else "half_unit"
+    either = pl.max_horizontal(now.abs(), before.abs())
+    # Next to a rescaled row, both are judged by their own rounding; elsewhere what was delivered is compared.
+    own = pl.max_horizontal(half, NOISE * now) + pl.max_horizontal(pl.col(half).shift(1), NOISE * before)
+    rebased = pl.col("rebased") | pl.col("rebased").shift(1)
+    apart = (now - before).abs() > pl.when(rebased).then(own).otherwise(ROUNDING * either)
     return apart.fill_null(False) | (now.is_null() != before.is_null()).fill_null(False)
 
 
-def _file(column: str, files: tuple[str, ...]) -> pl.Expr:
-    return pl.col(column).replace_strict(dict(enumerate(files)), default=None, return_dtype=pl.String)
+def _file(column: str, files: Sequence[InputFile]) -> pl.Expr:
+    names = {number: file.name for number, file in enumerate(files)}
+    return pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+
+
+def _arrival(column: str, files: Sequence[InputFile]) -> pl.Expr:
+    arrived: dict[int, dt.datetime | None] = {number: file.arrived for number, file in enumerate(files)}
+    return pl.col(column).replace_strict(arrived, default=None, return_dtype=ARRIVED)

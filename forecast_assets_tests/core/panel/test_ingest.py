@@ -102,7 +102,7 @@ def test_a_file_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: P
     assert reading.rejected["class"].to_list() == ["duplicate"] * 4
     assert reading.revisions.is_empty()
     assert reading.flags.filter(pl.col("flag") == "rescaled_drop")["detail"].to_list() == [
-        "2.csv is on another adjustment basis; its prices were divided by 0.5"
+        "2.csv is on another adjustment basis (a 2:1 split, shown by 4 shared rows); its prices were divided by 0.5"
     ]
 
 

@@ -1,6 +1,6 @@
 """Find the files of a raw panel in a folder, what lies beside them, and what ``panel.yaml`` says about reading them."""
 
-import re
+import datetime as dt
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.panel.adapters.headers import is_field
 from forecast_assets.core.panel.adapters.parquet_tables import is_parquet
 from forecast_assets.core.panel.adapters.text_tables import NO_TABLES, beginning, holds_prices, looks_like_a_table
+from forecast_assets.core.panel.arrivals import natural_order
 from forecast_assets.core.panel.input_file import SUFFIXES, InputFile
 from forecast_assets.core.specs import PanelSpec, ReadSpec, Spec
 
@@ -44,6 +45,11 @@ class FileOptions(ReadSpec):
     ticker: str | None = Field(None, description="ticker of all rows")
     arrived: str | None = Field(None, description="when it arrived: a date or time, history, or name (the date in it)")
     skip: bool = Field(False, description="leave the files out")
+
+    @field_validator("arrived", mode="before")
+    @classmethod
+    def _as_written(cls, value: object) -> object:
+        return str(value) if isinstance(value, dt.date) else value  # YAML reads a date where one is written
 
 
 class FolderOptions(FileOptions):
@@ -92,13 +98,8 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
     return FoundFiles(tuple(files), tuple(left_out))
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a sort key by which prices_9 comes before prices_10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
 def _walk(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: natural(entry.name)):
+    for entry in sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name)):
         if entry.is_dir():
             if not entry.name.startswith((".", "__MACOSX")):
                 yield from _walk(entry)

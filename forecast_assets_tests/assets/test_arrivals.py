@@ -1,0 +1,78 @@
+"""A replay through the graph reads what had arrived by then, whatever has arrived since."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+
+from forecast_assets.store.artefact_files import REVISIONS
+from forecast_assets_tests.helpers.arriving import arrive
+from forecast_assets_tests.helpers.builders import csv
+from forecast_assets_tests.helpers.graph import Graph, environment
+
+DAYS = ["2024-04-08", "2024-04-09", "2024-04-10", "2024-04-11"]
+FIRST = dt.datetime(2024, 4, 10, 2, tzinfo=dt.UTC)  # the first reading
+
+
+def rows(*closes: float, first: int = 0) -> list[str]:
+    return [f"{DAYS[first + k]},AAPL,T,{close},{close},1000" for k, close in enumerate(closes)]
+
+
+def read(graph: Graph, folder: Path, as_of: str | None = None) -> list[float]:
+    outcome = graph.run("raw_panel", panel=folder, as_of=as_of)
+    assert outcome.failures == []
+    return graph.table("raw_panel")["close"].to_list()
+
+
+def test_a_revision_that_arrives_later_changes_no_replayed_night(empty_graph: Graph, tmp_path: Path) -> None:
+    folder = tmp_path / "drops"
+    folder.mkdir()
+    csv(folder / "history.csv", *rows(100, 101))
+    arrive(empty_graph.data, folder, FIRST)
+    assert read(empty_graph, folder) == [100, 101]
+    csv(folder / "a.csv", *rows(105, 102, first=1))  # revises the day before
+    arrive(empty_graph.data, folder, dt.datetime(2024, 4, 11, 2, tzinfo=dt.UTC))
+    assert read(empty_graph, folder) == [100, 105, 102]
+    now = empty_graph.version("raw_panel")
+    assert now.manifest.facts["rows_revised"] == 1
+    revision = pl.read_parquet(now.path(REVISIONS)).row(0, named=True)
+    assert (revision["old_arrived"], revision["new_arrived"]) == (None, dt.datetime(2024, 4, 11, 2, tzinfo=dt.UTC))
+    assert read(empty_graph, folder, as_of="2024-04-09") == [100, 101]
+    assert empty_graph.version("raw_panel").manifest.facts["files_after_as_of"] == 1
+    assert read(empty_graph, folder, as_of="2024-04-10") == [100, 105, 102]
+    assert read(empty_graph, folder, as_of="2024-04-10T21:00-04:00") == [100, 101]  # an hour before it came
+    assert read(empty_graph, folder) == [100, 105, 102]
+    assert empty_graph.version("raw_panel").id == now.id  # nothing changed since: found, not computed
+
+
+def test_a_first_reading_that_fails_leaves_the_next_one_the_first(empty_graph: Graph, tmp_path: Path) -> None:
+    panel = csv(tmp_path / "panel.csv", *[row.replace("1000", "-1") for row in rows(100, 101)])
+    assert len(empty_graph.run("raw_panel", panel=panel).failures) == 1
+    csv(panel, *rows(100, 101))
+    assert read(empty_graph, panel, as_of="2024-04-08") == [100]
+
+
+def test_a_replaced_file_is_replayed_only_from_its_arrival_or_as_declared(empty_graph: Graph, tmp_path: Path) -> None:
+    panel = csv(tmp_path / "panel.csv", *rows(100, 101))
+    arrive(empty_graph.data, panel, FIRST)
+    read(empty_graph, panel)
+    csv(panel, *rows(100, 105, 102))
+    arrive(empty_graph.data, panel, dt.datetime(2024, 4, 11, 2, tzinfo=dt.UTC))
+    [failure] = empty_graph.run("raw_panel", panel=panel, as_of="2024-04-09").failures
+    assert failure.message.startswith("panel.csv arrived at 2024-04-11 02:00 UTC")
+    with environment(FORECAST_ARRIVED="history"):
+        assert read(empty_graph, panel, as_of="2024-04-09") == [100, 105]
+    with environment(FORECAST_ARRIVED="2024-04-09"):
+        assert read(empty_graph, panel, as_of="2024-04-09") == [100, 105]
+
+
+def test_a_folder_says_beside_its_files_when_they_arrived(empty_graph: Graph, tmp_path: Path) -> None:
+    folder = tmp_path / "drops"
+    folder.mkdir()
+    csv(folder / "2024-04-09.csv", *rows(100, 101))
+    csv(folder / "2024-04-10.csv", *rows(105, 102, first=1))
+    csv(folder / "late.csv", *rows(110))
+    (folder / "panel.yaml").write_text("arrived: name\nfiles: {late.csv: {arrived: 2024-04-12}}\n")
+    assert read(empty_graph, folder, as_of="2024-04-09") == [100, 101]
+    assert read(empty_graph, folder, as_of="2024-04-11") == [100, 105, 102]
+    assert read(empty_graph, folder, as_of="2024-04-12") == [110, 105, 102]
