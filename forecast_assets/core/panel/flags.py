@@ -1,13 +1,16 @@
-"""Flags of accepted rows that look odd: large returns, silent tickers, special sessions, missing sectors."""
+"""Flags of accepted rows that look odd, and of what was decided on tickers and exchanges without being told."""
 
 import datetime as dt
 
 import polars as pl
 
+from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
 from forecast_assets.core.panel.indicators import is_misprinted
-from forecast_assets.core.panel.rows import PRICES, closed_days
-from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.panel.rows import PRICES
+from forecast_assets.core.panel.sessions import calendar_bounds, closed_days, sessions
 from forecast_assets.core.specs import PanelSpec
+
+FLAG = {"ticker": pl.String, "date": pl.Date, "flag": pl.String, "detail": pl.String}
 
 
 def find_flags(
@@ -37,6 +40,51 @@ def find_flags(
         ),
     ]
     return pl.concat(found).sort("flag", "ticker", "date")
+
+
+def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl.DataFrame) -> pl.DataFrame:
+    """Return (ticker, date, flag, detail) of what was decided for whole tickers and exchanges.
+
+    ``spans``: exchange, ticker, first and last date of the accepted rows; ``placed``: see ``place_tickers``; ``special``:
+    see ``special_sessions``. Flags: exchange_by_dates (the name does not say the exchange), lone_ticker, and without a
+    ticker confirmed_session (one per day) and projected_sessions (one per exchange).
+    """
+    by_dates = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
+    alone = spans.filter(pl.len().over("exchange") == 1)
+    lone = pl.format(
+        "the only ticker of {}: its ranks within the exchange are 0, its market return is its own, and no second ticker can "
+        "confirm a special session",
+        "exchange",
+    )
+    confirmed = pl.format("{} is closed, but {} of its {} live tickers traded: a session", "exchange", "traded", "live")
+    found = [
+        by_dates.select("ticker", _no_date(), flag=pl.lit("exchange_by_dates"), detail="evidence"),
+        alone.select("ticker", _no_date(), flag=pl.lit("lone_ticker"), detail=lone),
+        special.join(spans, on="exchange", how="semi").select(
+            _no_ticker(), "date", flag=pl.lit("confirmed_session"), detail=confirmed
+        ),
+        _projected_sessions(spans),
+    ]
+    return pl.concat(found)
+
+
+def _projected_sessions(spans: pl.DataFrame) -> pl.DataFrame:
+    """Flag exchanges whose calendar ends before the longest horizon of their last row does."""
+    found = []
+    for exchange, last in spans.group_by("exchange").agg(pl.max("last")).sort("exchange").iter_rows():
+        ends = calendar_bounds(exchange)[1]
+        needed = sessions(exchange, last, last + LOOK_AHEAD)[HORIZONS[-1]]
+        if needed > ends:
+            detail = (
+                f"the calendar of {exchange} ends on {ends}; sessions to {needed} are projected from its weekdays and the "
+                "holidays that recur each year: a newer exchange_calendars knows them"
+            )
+            found.append((None, last, "projected_sessions", detail))
+    return pl.DataFrame(found, schema=FLAG, orient="row")
+
+
+def _no_ticker() -> pl.Expr:
+    return pl.lit(None, dtype=pl.String).alias("ticker")
 
 
 def _no_date() -> pl.Expr:
@@ -92,5 +140,4 @@ def _first_and_last(accepted: pl.DataFrame, begin: dt.date, end: dt.date, ended_
         if after > ended_after:
             detail = f"last quote; {row['exchange']} has {after} sessions after it: delisted, or the feed stopped"
             found.append((row["ticker"], row["last"], "ended_ticker", detail))
-    schema = {"ticker": pl.String, "date": pl.Date, "flag": pl.String, "detail": pl.String}
-    return pl.DataFrame(found, schema=schema, orient="row")
+    return pl.DataFrame(found, schema=FLAG, orient="row")

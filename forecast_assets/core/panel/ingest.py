@@ -13,12 +13,14 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
-from forecast_assets.core.panel.flags import find_flags
+from forecast_assets.core.panel.exchanges import FirstQuotes, place_tickers, settle
+from forecast_assets.core.panel.flags import find_flags, flags_of_exchanges
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.numbers import Notation, check_notation
 from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
+from forecast_assets.core.panel.special_sessions import reject_closed_days, special_sessions
 from forecast_assets.core.specs import PanelSpec
 
 ROWS_PER_PART = 500_000  # about how many rows of whole tickers are resolved together
@@ -29,7 +31,7 @@ SPILL_GROUP = 16_000  # rows of a row group of a scratch file: the least that a 
 class Reading:
     """CSV and Parquet files read, in the order of their names, as one panel; a later file may revise earlier rows.
 
-    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid). Accepted rows hold what was
+    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid, refused). Accepted rows hold what was
     delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
     ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used.
     """
@@ -41,6 +43,7 @@ class Reading:
     rows_per_part: int = ROWS_PER_PART
     rows_read: int = field(default=0, init=False)
     rows_later: int = field(default=0, init=False)  # after ``until``
+    _first_quotes: FirstQuotes = field(default_factory=FirstQuotes, init=False)
     _rejected: list[pl.DataFrame] = field(default_factory=list, init=False)
     _flags: list[pl.DataFrame] = field(default_factory=list, init=False)
     _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
@@ -58,18 +61,27 @@ class Reading:
             self._type_file(number, file)
         tickers = self._tickers(names)
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
-        rejected = []
+        placed = place_tickers(self._first_quotes.quotes(), until=end, spec=self.spec)
+        special = special_sessions(self._spilled(), placed=placed)
+        rejected, spans = [], []
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
-            rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
+            rows = reject_closed_days(settle(rows, placed), special)
+            rows, unusable = _split_off(_reject_misspelt(rows, tickers))
             resolved = resolve_input_files(rows, files=names)
-            rejected += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
+            rejected += [unusable, resolved.rejected]
             accepted = resolved.accepted.select(COLUMNS).sort(KEY)
             if accepted.is_empty():
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
+            spans.append(accepted.group_by("exchange", "ticker").agg(first=pl.min("date"), last=pl.max("date")))
             self._revisions.append(resolved.revisions)
             yield validate(accepted, RawPanel, "raw_panel")
+        if not spans:
+            why = pl.concat(rejected)["reason"].unique(maintain_order=True)
+            more = f" (and {len(why) - 1} more reasons)" if len(why) > 1 else ""
+            raise BadInput(f"{', '.join(names)}: no row is usable: {why[0]}{more}")
+        self._flags.append(flags_of_exchanges(pl.concat(spans), placed=placed, special=special))
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
 
     @property
@@ -100,7 +112,9 @@ class Reading:
             unusable = typed.filter(pl.col("reason").is_not_null()).select("entry", "reason")
             self._reject(delivery, pl.concat([unusable, delivery.malformed]))
             usable = typed.filter(pl.col("reason").is_null()).drop("reason")
-            usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
+            usable = usable.sort(KEY)
+            self._first_quotes.add(usable)
+            usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
         check_notation(file.name, prices=prices, volumes=volumes)
@@ -143,17 +157,6 @@ class Reading:
         return found
 
 
-def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add ``reason`` to ``rows``: a ticker has one calendar, so rows on another exchange than its earliest are invalid."""
-    home = rows.sort("date", "file_no", "entry").group_by("ticker").agg(home=pl.first("exchange"))
-    reason = pl.format("{} is on {}, but on {} before; give it another ticker", "ticker", "exchange", "home")
-    return (
-        rows.join(home, on="ticker", how="left", maintain_order="left")
-        .with_columns(reason=pl.when(pl.col("exchange") != pl.col("home")).then(reason))
-        .drop("home")
-    )
-
-
 def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
     """Reject the rows of a ticker that differs by capitals alone from a more frequent one."""
     upper = tickers.with_columns(upper=pl.col("ticker").str.to_uppercase())
@@ -175,6 +178,6 @@ def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split_off(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return (usable rows, file_no, entry and reason of the others)."""
+    """Return (usable rows, file_no, entry, reason and class of the others)."""
     bad = pl.col("reason").is_not_null()
-    return rows.filter(~bad).drop("reason"), rows.filter(bad).select("file_no", "entry", "reason")
+    return rows.filter(~bad).drop("reason", "class"), rows.filter(bad).select("file_no", "entry", "reason", "class")
