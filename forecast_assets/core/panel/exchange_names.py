@@ -16,7 +16,8 @@ import polars as pl
 from forecast_assets.core.panel.exchange_words import vendor_names
 from forecast_assets.core.specs import PanelSpec
 
-AssignedBy = Literal["declared", "column", "suffix", "symbol", "default", "dates", "none"]
+AssignedBy = Literal["declared", "column", "suffix", "symbol", "default", "guess", "dates", "none"]
+"""``default``: it looks like a ticker of New York; ``guess``: like nothing in particular; ``none``: like no such ticker."""
 NEW_YORK, COINS_CALENDAR, CURRENCIES_CALENDAR, FUTURES_CALENDAR = "XNYS", "24/7", "24/5", "CMES"
 
 NO_WORD = frozenset({"", "-", "NA", "N/A", "NAN", "NONE", "NULL"})
@@ -31,102 +32,21 @@ AMBIGUOUS = {
 """Words that several exchanges go by: where the ticker's suffix is one of them, it decides; else the table does."""
 
 FIAT = frozenset(
-    [
-        "USD",
-        "EUR",
-        "JPY",
-        "GBP",
-        "CHF",
-        "AUD",
-        "CAD",
-        "NZD",
-        "SEK",
-        "NOK",
-        "DKK",
-        "CNY",
-        "CNH",
-        "HKD",
-        "SGD",
-        "KRW",
-        "INR",
-        "MXN",
-        "BRL",
-        "ZAR",
-        "TRY",
-        "PLN",
-        "HUF",
-        "CZK",
-        "ILS",
-        "THB",
-        "IDR",
-        "MYR",
-        "PHP",
-        "TWD",
-        "RUB",
-        "SAR",
-        "AED",
-        "CLP",
-        "COP",
-        "PEN",
-        "ARS",
-        "XAU",
-        "XAG",
-        "XPT",
-        "XPD",
-    ]
+    word
+    for line in (
+        "USD EUR JPY GBP CHF AUD CAD NZD SEK NOK DKK CNY CNH HKD SGD KRW INR MXN BRL ZAR TRY PLN HUF CZK ILS THB IDR MYR",
+        "PHP TWD RUB SAR AED CLP COP PEN ARS XAU XAG XPT XPD",
+    )
+    for word in line.split()
 )
 """Currencies and metals that trade round the clock on weekdays."""
 COINS = frozenset(
-    [
-        "BTC",
-        "XBT",
-        "ETH",
-        "XRP",
-        "LTC",
-        "BCH",
-        "BNB",
-        "ADA",
-        "SOL",
-        "DOGE",
-        "DOT",
-        "XLM",
-        "XMR",
-        "ETC",
-        "TRX",
-        "EOS",
-        "AVAX",
-        "MATIC",
-        "POL",
-        "SHIB",
-        "UNI",
-        "LINK",
-        "ATOM",
-        "XTZ",
-        "DASH",
-        "ZEC",
-        "NEO",
-        "ALGO",
-        "FIL",
-        "NEAR",
-        "APT",
-        "ARB",
-        "OP",
-        "SUI",
-        "TON",
-        "PEPE",
-        "ICP",
-        "AAVE",
-        "MKR",
-        "USDT",
-        "USDC",
-        "VET",
-        "HBAR",
-        "XEM",
-        "IOTA",
-        "WAVES",
-        "QTUM",
-        "BSV",
-    ]
+    word
+    for line in (
+        "BTC XBT ETH XRP LTC BCH BNB ADA SOL DOGE DOT XLM XMR ETC TRX EOS AVAX MATIC POL SHIB UNI LINK ATOM XTZ DASH ZEC",
+        "NEO ALGO FIL NEAR APT ARB OP SUI TON PEPE ICP AAVE MKR USDT USDC VET HBAR XEM IOTA WAVES QTUM BSV",
+    )
+    for word in line.split()
 )
 """Coins by their bare symbol; some are tickers of New York too (DASH, LINK, SUI): the dates say which."""
 STABLE = ("USDT", "USDC", "BUSD", "TUSD", "FDUSD")
@@ -136,8 +56,10 @@ _PREFERRED = re.compile(r"[A-Z]{1,5}\.PR\.?[A-Z]")
 _US_SYMBOL = re.compile(
     r"[A-Z]{1,5}([-/ ^]([A-Z]|UN|WS|WT|RT|RI|WI|CL|PR?[A-Z]?)([-. ][A-Z])?)?"  # BF-B, BAC-PL, BAC/PRL, AAC-WT
     r"|[A-Z]{1,5}\.([A-Z]|UN|WS|WT|RT|WI|CL)(\.[A-Z])?"  # BRK.B, AAC.U, AAC.WS
-    r"|[A-Z]{2,4}\d{2}"  # numbered tickers of a made-up panel
+    r"|[A-Z]{1,5}\d{1,2}"  # made-up tickers are numbered
 )
+_FOREIGN = re.compile(r"\d{4,6}|[A-Z]{2}[A-Z0-9]{9}\d|\^.*|.* .*|[A-Z&-]{6,}")
+"""No ticker of New York: Asian codes, ISINs, indices that no table knows, names of companies."""
 _SUFFIX = re.compile(r"(\.[A-Z]{1,7}|=[A-Z]| [A-Z]{2})( (EQUITY|INDEX|CURNCY|COMDTY))?$")
 _CHINESE = re.compile(r"(SH|SZ|BJ)\.?\d{6}")
 _HONG_KONG = re.compile(r"HK\.?\d{5}")
@@ -253,7 +175,7 @@ def _by_text(upper: str, ticker: str, table: Mapping[str, str]) -> Named:
             f"{{{json.dumps(suffix[1])}: MIC}}, or type {declaration(ticker)}"
         )
         return Named(None, "none", problem)
-    return Named(None, "none")
+    return Named(None, "none") if default is None or _FOREIGN.fullmatch(upper) else Named(default, "guess")
 
 
 def _by_symbol(upper: str, ticker: str, table: Mapping[str, str]) -> str | None:

@@ -26,7 +26,7 @@ MONTHLY_GAP = 20
 CLOSED_SHARE = 0.05  # of the first quotes on closed days, beyond which no calendar fits
 MARGIN = 2  # mismatches that the best calendar must have fewer than the next: one missing quote decides nothing
 MISSING_SHARE = 0.1  # of a calendar's sessions that may be without a quote where a calendar is assigned by dates
-WEAK = ("default", "none")  # what a name says that the dates may overrule
+WEAK = ("default", "guess", "none")  # what a name says that the dates may overrule
 
 PLACED = {
     "ticker": pl.String,
@@ -34,7 +34,7 @@ PLACED = {
     "assigned_by": pl.String,
     "named": pl.String,  # exchange that the name says; null: none
     "settled": pl.Date,  # day of the quote that made up the first ones; null: there are fewer
-    "evidence": pl.String,  # of an assignment by dates
+    "evidence": pl.String,  # of an assignment that rests on the dates, or that they do not bear out
     "refusal": pl.String,  # null: not refused
 }
 
@@ -165,7 +165,7 @@ def _is_doubtful() -> pl.Expr:
             pl.col("named").is_null()
             # A coin's symbol is a share's where its quotes leave weekends out.
             | (pl.col("coin") & ((pl.col("closed") > 0) | (pl.col("longest_gap").fill_null(0) < 3)))
-            | (pl.col("closed") >= pl.when(pl.col("assigned_by") == "default").then(2).otherwise(3))
+            | (pl.col("closed") >= pl.when(pl.col("assigned_by").is_in(WEAK)).then(2).otherwise(3))
         )
     )
 
@@ -238,17 +238,20 @@ class _Placing:
         if refusal := _too_sparse(row):
             return placed | {"exchange": None, "refusal": refusal}
         if fits is None:
-            return placed
+            guessed = row["assigned_by"] == "guess"
+            return placed | {"evidence": _untold(row, row["named"]) if guessed else None}
         own = next((fit for fit in fits if fit.exchange == row["named"]), None)
         if row["assigned_by"] not in WEAK:
             refusal = _contradicted(row, own, fits)
             return placed | ({"exchange": None, "refusal": refusal} if refusal else {})
-        if own is not None and not _is_overruled(row, own, fits):
-            return placed
+        if own is not None and not _is_in_doubt(row, own, fits):
+            return placed | {"evidence": _untold(row, own.exchange) if row["assigned_by"] == "guess" else None}
         best = self._coin(row, own, fits) or self._only(row, fits)
-        if best is None:
-            return placed | {"exchange": None, "refusal": self._unplaced(row, own, fits)}
-        return placed | {"exchange": best.exchange, "assigned_by": "dates", "evidence": _evidence(row, own, best)}
+        if best is not None and best != own:
+            return placed | {"exchange": best.exchange, "assigned_by": "dates", "evidence": _evidence(row, own, best)}
+        if own is not None and row["count"] < FIRST_QUOTES and not _is_gross(row, own):
+            return placed | {"evidence": _kept(row, own)}
+        return placed | {"exchange": None, "refusal": self._unplaced(row, own, fits)}
 
     def _only(self, row: dict[str, Any], fits: list[Fit]) -> Fit | None:
         """Return the one calendar that fits, if there is one; the first of those that share a clock and a region."""
@@ -293,8 +296,8 @@ def _too_sparse(row: dict[str, Any]) -> str | None:
         return None
     kind = "monthly" if row["gap"] >= MONTHLY_GAP else "weekly"
     return (
-        f"the first {_quotes(row['count'])} of {row['ticker']} are {row['gap']:g} days apart: {kind} bars, and most sessions "
-        "would be filled; give daily ones"
+        f"the first {_quotes(row['count'])} of {row['ticker']} are {row['gap']:g} days apart: {kind} bars, and most "
+        "sessions would be filled; give daily ones"
     )
 
 
@@ -316,8 +319,8 @@ def _contradicted(row: dict[str, Any], own: Fit | None, fits: list[Fit]) -> str 
     )
 
 
-def _is_overruled(row: dict[str, Any], own: Fit, fits: list[Fit]) -> bool:
-    """Return whether the dates overrule the default: they are on its closed days, and another calendar explains them."""
+def _is_in_doubt(row: dict[str, Any], own: Fit, fits: list[Fit]) -> bool:
+    """Return whether the first quotes are on days the default is closed, in a way that another calendar explains."""
     if row["coin"]:
         daily = next((fit for fit in fits if fit.exchange == COINS_CALENDAR), None)
         if daily is not None and own.closed == 0:
@@ -327,7 +330,25 @@ def _is_overruled(row: dict[str, Any], own: Fit, fits: list[Fit]) -> bool:
     better = [fit for fit in fits if fit.mismatches < own.mismatches]
     if own.closed < 3:
         return own.closed == 2 and any(fit.closed == 0 for fit in better)
-    return bool(better) or own.closed > CLOSED_SHARE * row["count"]
+    return bool(better) or _is_gross(row, own)
+
+
+def _is_gross(row: dict[str, Any], own: Fit) -> bool:
+    return own.closed >= 3 and own.closed > CLOSED_SHARE * row["count"]
+
+
+def _untold(row: dict[str, Any], exchange: str) -> str:
+    return (
+        f"{exchange} by default: its name says no exchange, and its dates (the first {_quotes(row['count'])}) do not "
+        f"contradict it; where it is another, type {declaration(row['ticker'])}"
+    )
+
+
+def _kept(row: dict[str, Any], own: Fit) -> str:
+    return (
+        f"{own.exchange} by default, although {own.closed} of its first {_quotes(row['count'])} are on days it is closed: "
+        f"too few to tell; where it is another, type {declaration(row['ticker'])}"
+    )
 
 
 def _evidence(row: dict[str, Any], own: Fit | None, best: Fit) -> str:

@@ -46,23 +46,25 @@ def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl
     """Return (ticker, date, flag, detail) of what was decided for whole tickers and exchanges.
 
     ``spans``: exchange, ticker, first and last date of the accepted rows; ``placed``: see ``place_tickers``; ``special``:
-    see ``special_sessions``. Flags: exchange_by_dates (the name does not say the exchange), lone_ticker, and without a
-    ticker confirmed_session (one per day) and projected_sessions (one per exchange).
+    see ``special_sessions``. Flags: exchange_by_dates (the name does not say the exchange), exchange_in_doubt (nothing
+    bears out the default), lone_ticker, and without a ticker confirmed_session (one per day) and projected_sessions (one
+    per exchange).
     """
-    by_dates = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
+    what = pl.when(pl.col("assigned_by") == "dates").then(pl.lit("by_dates")).otherwise(pl.lit("in_doubt"))
+    told = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
     alone = spans.filter(pl.len().over("exchange") == 1)
     lone = pl.format(
-        "the only ticker of {}: its ranks within the exchange are 0, its market return is its own, and no second ticker can "
-        "confirm a special session",
+        "the only ticker of {}: its ranks within the exchange are 0, its market return is its own, and its quotes alone "
+        "make a special session of a weekday on which the exchange is closed",
         "exchange",
     )
     confirmed = pl.format("{} is closed, but {} of its {} live tickers traded: a session", "exchange", "traded", "live")
     found = [
-        by_dates.select("ticker", _no_date(), flag=pl.lit("exchange_by_dates"), detail="evidence"),
+        told.select("ticker", _no_date(), flag=pl.lit("exchange_").add(what), detail="evidence"),
         alone.select("ticker", _no_date(), flag=pl.lit("lone_ticker"), detail=lone),
-        special.join(spans, on="exchange", how="semi").select(
-            _no_ticker(), "date", flag=pl.lit("confirmed_session"), detail=confirmed
-        ),
+        special.filter(pl.col("live") > 1)
+        .join(spans, on="exchange", how="semi")
+        .select(_no_ticker(), "date", flag=pl.lit("confirmed_session"), detail=confirmed),
         _projected_sessions(spans),
     ]
     return pl.concat(found)

@@ -31,8 +31,8 @@ SPILL_GROUP = 16_000  # rows of a row group of a scratch file: the least that a 
 class Reading:
     """CSV and Parquet files read, in the order of their names, as one panel; a later file may revise earlier rows.
 
-    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid, refused). Accepted rows hold what was
-    delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
+    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid, refused). Accepted rows hold what
+    was delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
     ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used.
     """
 
@@ -79,8 +79,8 @@ class Reading:
             yield validate(accepted, RawPanel, "raw_panel")
         if not spans:
             why = pl.concat(rejected)["reason"].unique(maintain_order=True)
-            more = f" (and {len(why) - 1} more reasons)" if len(why) > 1 else ""
-            raise BadInput(f"{', '.join(names)}: no row is usable: {why[0]}{more}")
+            others = f"; {len(why) - 1} other reasons stand beside it" if len(why) > 1 else ""
+            raise BadInput(f"{', '.join(names)}: no row is usable; {why[0]}{others}")
         self._flags.append(flags_of_exchanges(pl.concat(spans), placed=placed, special=special))
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
 

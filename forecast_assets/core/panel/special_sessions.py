@@ -1,13 +1,15 @@
 """Sessions on days an exchange's calendar calls closed: real where its tickers traded together, else an error of one.
 
-A special session rests on rows up to its day alone. Only tickers vote whose exchange is sure by then: by name, or by
-the dates of first quotes that lie before it (see ``exchanges``).
+A special session rests on rows up to its day alone: who votes for it follows from names, and from first quotes that lie
+before it (see ``exchanges``). A ticker that no other of its exchange stands beside gets the sessions it traded in on
+weekdays: it moves nobody else's calendar.
 """
 
 import datetime as dt
 
 import polars as pl
 
+from forecast_assets.core.panel.exchange_names import COINS
 from forecast_assets.core.panel.exchanges import WEAK
 from forecast_assets.core.panel.rows import PRICES
 from forecast_assets.core.panel.sessions import closed_days, sessions
@@ -16,45 +18,67 @@ LIVE_SESSIONS = 5  # a ticker counts as live that was quoted within so many sess
 FEWEST_TICKERS = 2
 
 SPECIAL = {"exchange": pl.String, "date": pl.Date, "traded": pl.UInt32, "live": pl.UInt32}
+KEYS = ["exchange", "date"]
 
 
 def special_sessions(quotes: pl.LazyFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
-    """Return the closed days that count as sessions (columns ``SPECIAL``).
+    """Return the closed days that count as sessions (columns ``SPECIAL``), by exchange and date.
 
     On such a day at least two tickers of the exchange that are live, and at least half of the live ones, have a quote with
-    volume. ``quotes``: ticker, date and volume of all usable rows; ``placed``: see ``place_tickers``.
+    volume; or its one ticker has. ``quotes``: ticker, date and volume of all usable rows; ``placed``: see
+    ``place_tickers``.
     """
-    voters = placed.select(
-        "ticker",
-        # By name even where the ticker is refused later: rows after the day must not change its vote.
-        exchange=pl.when(pl.col("assigned_by").is_in([*WEAK, "dates"])).then("exchange").otherwise("named"),
-        since=pl.when(pl.col("assigned_by").is_in([*WEAK, "dates"])).then(pl.coalesce("settled", pl.lit(dt.date.max))),
-    ).filter(pl.col("exchange").is_not_null())
-    votes = (
+    present = (
         quotes.select("ticker", "date", traded=(pl.col("volume") > 0).fill_null(False))
-        .join(voters.lazy(), on="ticker", how="inner")
-        .filter((pl.col("date") > pl.col("since")).fill_null(True))
+        .join(_presence(placed).lazy(), on="ticker", how="inner")
+        .filter(pl.col("date").is_between("since", "until"))
     )
-    traded = votes.filter("traded")
-    counts = traded.group_by("exchange", "date").agg(pl.len()).collect(engine="streaming")
-    days = closed_days(counts.filter(pl.col("len") >= FEWEST_TICKERS))
+    traded = present.filter("traded")
+    days = closed_days(traded.select(*KEYS).unique().collect(engine="streaming"))
     if days.is_empty():
         return pl.DataFrame(schema=SPECIAL)
-    live = (
-        votes.join(_days_before(days).lazy(), on=["exchange", "date"], how="inner")
-        .select("exchange", "ticker", date="day")
-        .unique()
-        .collect(engine="streaming")
-    )
-    on_day = traded.join(days.lazy(), on=["exchange", "date"], how="semi").select("exchange", "ticker", "date").unique()
-    traded_live = live.join(on_day.collect(engine="streaming"), on=["exchange", "ticker", "date"], how="semi")
+    who, sure = [*KEYS, "ticker"], pl.col("sure").any()
+    on_day = traded.join(days.lazy(), on=KEYS, how="semi").group_by(who).agg(sure)
+    before = present.join(_days_before(days).lazy(), on=KEYS, how="inner").drop("date").rename({"day": "date"})
+    met, live = pl.collect_all([on_day, before.group_by(who).agg(sure)], engine="streaming")
     counted = (
-        live.group_by("exchange", "date")
-        .agg(live=pl.len())
-        .join(traded_live.group_by("exchange", "date").agg(traded=pl.len()), on=["exchange", "date"])
+        live.join(met.select(*who, traded=pl.lit(True)), on=who, how="left")
+        .filter(pl.col("sure") | (pl.col("date").dt.weekday() <= 5))
+        .group_by(KEYS)
+        .agg(traded=pl.col("traded").sum().cast(pl.UInt32), live=pl.len().cast(pl.UInt32))
     )
-    enough = (pl.col("traded") >= FEWEST_TICKERS) & (2 * pl.col("traded") >= pl.col("live"))
-    return counted.filter(enough).select(*SPECIAL).sort("exchange", "date")
+    confirmed = counted.filter((pl.col("traded") >= FEWEST_TICKERS) & (2 * pl.col("traded") >= pl.col("live")))
+    alone = (
+        pl.concat([live, met])
+        .group_by(KEYS)
+        .agg(tickers=pl.n_unique("ticker"))
+        .filter(pl.col("tickers") == 1, pl.col("date").dt.weekday() <= 5)
+    )
+    one = pl.lit(1, dtype=pl.UInt32)
+    lone = alone.join(confirmed, on=KEYS, how="anti").select(*KEYS, traded=one, live=one)
+    return pl.concat([confirmed.select(*SPECIAL), lone]).sort(KEYS)
+
+
+def _presence(placed: pl.DataFrame) -> pl.DataFrame:
+    """Return (ticker, exchange, since, until, sure): on which exchange a ticker counts when, and whether it is sure.
+
+    A name counts all the time, even where the ticker is refused in the end: rows after a day must not change its vote.
+    A default counts, unsure, until the first quotes are complete; what they decide counts from then on. Who is unsure has
+    no vote on a weekend: it may be a coin. A symbol that is a coin's has none before it is sure.
+    """
+    first, last = pl.lit(dt.date.min), pl.lit(dt.date.max)
+    weak = pl.col("assigned_by").is_in([*WEAK, "dates"])
+    is_coin = pl.col("ticker").str.to_uppercase().is_in(COINS)
+    parts = [
+        placed.filter(~weak).select("ticker", exchange="named", since=first, until=last, sure=pl.lit(True)),
+        placed.filter(weak & ~is_coin).select(
+            "ticker", exchange="named", since=first, until=pl.coalesce("settled", last), sure=pl.lit(False)
+        ),
+        placed.filter(weak & pl.col("settled").is_not_null()).select(
+            "ticker", "exchange", since=pl.col("settled") + pl.duration(days=1), until=last, sure=pl.lit(True)
+        ),
+    ]
+    return pl.concat(parts).filter(pl.col("exchange").is_not_null())
 
 
 def _days_before(days: pl.DataFrame) -> pl.DataFrame:
@@ -89,8 +113,6 @@ def reject_closed_days(rows: pl.DataFrame, special: pl.DataFrame) -> pl.DataFram
     phantom = pl.format(
         "phantom: {} without volume on {}, when {} is closed", shown, pl.col("date"), pl.col("exchange")
     )
-    alone = pl.format(
-        "{} is closed on {}, and too few of its other tickers have a quote to confirm a session", "exchange", "date"
-    )
+    alone = pl.format("{} is closed on {}, and too few of its tickers traded to confirm a session", "exchange", "date")
     reason = pl.when(untraded).then(phantom).when(~pl.col("is_special")).then(alone)
     return pl.concat([others, on_closed.with_columns(reason=pl.coalesce("reason", reason)).drop("is_special")])
