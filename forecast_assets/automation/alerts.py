@@ -112,15 +112,11 @@ def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float
 
 
 def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame:
-    """Return the closes of the last weeks' sessions, up to today, of each exchange as far as its calendar reaches."""
-    from forecast_assets.core.panel.sessions import calendar_bounds, closes
+    """Return the closes of the last weeks' sessions, up to today, of each exchange."""
+    from forecast_assets.core.panel.sessions import closes
 
     today = now.astimezone(dt.UTC).date()
-    parts = []
-    for exchange in exchanges:
-        end = min(today, calendar_bounds(exchange)[1])
-        if end > today - LOOKBACK:
-            parts.append(closes(exchange, today - LOOKBACK, end))
+    parts = [closes(exchange, today - LOOKBACK, today) for exchange in exchanges]
     return pl.concat(parts) if parts else pl.DataFrame(schema={"date": pl.Date, "close": pl.Datetime("us")})
 
 

@@ -66,8 +66,17 @@ class PanelSpec(ReadSpec):
     """From raw rows to one row per ticker and session."""
 
     columns: dict[str, tuple[str, ...]] = Field(description="accepted spellings of each raw column")
-    exchanges: dict[str, str] = Field(description="exchange (MIC) of each ticker suffix; '' is no suffix")
-    regions: dict[str, str] = Field(description="region (Americas, Europe, Asia-Pacific) of each exchange")
+    exchanges: dict[str, str] = Field(
+        description="exchange (MIC) of each ticker suffix ('' is no suffix), and of words beside the known ones"
+    )
+    regions: dict[str, str] = Field(
+        description="region (Americas, Europe, Asia-Pacific, Crypto, Currencies, Futures) of each exchange"
+    )
+    tickers: dict[str, str] = Field(
+        default_factory=dict,
+        description='exchange of a ticker, whatever its name and its dates say, such as {"7203": XTKS}; in quotes: YAML '
+        "reads 0700 as 448 and NO as false",
+    )
     corrections: tuple[Correction, ...] = ()
     calendar: Literal["exchange", "union"] = Field("exchange", description="sessions a ticker is reindexed to")
     max_fill_sessions: int = Field(5, ge=0, description="longest hole that is forward-filled")
@@ -82,6 +91,24 @@ class PanelSpec(ReadSpec):
         """Return it with the corrections that were known on ``day``."""
         known = tuple(each for each in self.corrections if each.known_from is None or each.known_from <= day)
         return self.model_copy(update={"corrections": known})
+
+    @field_validator("tickers", mode="before")
+    @classmethod
+    def _are_text(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        if odd := [key for key in value if isinstance(key, bool) or not isinstance(key, str | int)]:
+            raise ValueError(f"{odd[0]!r} is how YAML reads a ticker without quotes; put it in quotes")
+        return {str(key): exchange for key, exchange in value.items()}
+
+    @field_validator("tickers")
+    @classmethod
+    def _name_exchanges(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        known = {*info.data.get("regions", {}), *info.data.get("exchanges", {}).values()}
+        for ticker, exchange in value.items():
+            if exchange not in known:
+                raise ValueError(f"{exchange} ({ticker}) is not an exchange of panel.regions")
+        return value
 
 
 class FeatureSpec(Spec):

@@ -22,12 +22,15 @@ class RawPanel(dy.Schema):
 
 
 class RejectedRows(dy.Schema):
-    """Input rows that were not accepted, verbatim. ``line`` is 1-based and counts the header."""
+    """Input rows that were not accepted, verbatim. ``line`` is 1-based and counts the header.
+
+    ``class`` "refused": nothing is wrong with the row, but its ticker or its day has no place on a trading calendar.
+    """
 
     file = dy.String()
     line = dy.UInt32(min=1)
     reason = dy.String(min_length=1)
-    class_ = dy.Enum(["duplicate", "superseded", "invalid", "outside"], alias="class")
+    class_ = dy.Enum(["duplicate", "superseded", "invalid", "refused", "outside"], alias="class")
     row = dy.String()
 
 

@@ -1,18 +1,20 @@
-"""Flags of accepted rows that look odd: large returns, silent tickers, special sessions, missing sectors."""
+"""Flags of accepted rows that look odd, and of what was decided on tickers and exchanges without being told."""
 
 import datetime as dt
 
 import polars as pl
 
+from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
 from forecast_assets.core.panel.indicators import is_misprinted
-from forecast_assets.core.panel.rows import PRICES, closed_days
-from forecast_assets.core.panel.sessions import sessions
+from forecast_assets.core.panel.rows import PRICES
+from forecast_assets.core.panel.sessions import calendar_bounds, closed_days, sessions
 from forecast_assets.core.specs import PanelSpec
 
 SPLITS = (*((n, 1) for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)), (3, 2), (5, 2))
 """Ratios of splits that are looked for; as fractions of new shares for old ones, and the other way round."""
 SMALLEST_SPLIT = 0.35  # |log| of a gap from which it may be one: of 3:2 it is 0.405
 SPLIT_TOLERANCE = 0.045  # largest |log| of the night's own return beside the ratio
+FLAG = {"ticker": pl.String, "date": pl.Date, "flag": pl.String, "detail": pl.String}
 
 
 def find_flags(
@@ -55,6 +57,53 @@ def _rescaled_detail() -> pl.Expr:
         pl.col("factor").round_sig_figs(7),
         others.otherwise(pl.lit("")),
     )
+
+
+def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl.DataFrame) -> pl.DataFrame:
+    """Return (ticker, date, flag, detail) of what was decided for whole tickers and exchanges.
+
+    ``spans``: exchange, ticker, first and last date of the accepted rows; ``placed``: see ``place_tickers``; ``special``:
+    see ``special_sessions``. Flags: exchange_by_dates (the name does not say the exchange), exchange_in_doubt (nothing
+    bears out the default), lone_ticker, and without a ticker confirmed_session (one per day) and projected_sessions (one
+    per exchange).
+    """
+    what = pl.when(pl.col("assigned_by") == "dates").then(pl.lit("by_dates")).otherwise(pl.lit("in_doubt"))
+    told = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
+    alone = spans.filter(pl.len().over("exchange") == 1)
+    lone = pl.format(
+        "the only ticker of {}: its ranks within the exchange are 0, its market return is its own, and its quotes alone "
+        "make a special session of a weekday on which the exchange is closed",
+        "exchange",
+    )
+    confirmed = pl.format("{} is closed, but {} of its {} live tickers traded: a session", "exchange", "traded", "live")
+    found = [
+        told.select("ticker", _no_date(), flag=pl.lit("exchange_").add(what), detail="evidence"),
+        alone.select("ticker", _no_date(), flag=pl.lit("lone_ticker"), detail=lone),
+        special.filter(pl.col("live") > 1)
+        .join(spans, on="exchange", how="semi")
+        .select(_no_ticker(), "date", flag=pl.lit("confirmed_session"), detail=confirmed),
+        _projected_sessions(spans),
+    ]
+    return pl.concat(found)
+
+
+def _projected_sessions(spans: pl.DataFrame) -> pl.DataFrame:
+    """Flag exchanges whose calendar ends before the longest horizon of their last row does."""
+    found = []
+    for exchange, last in spans.group_by("exchange").agg(pl.max("last")).sort("exchange").iter_rows():
+        ends = calendar_bounds(exchange)[1]
+        needed = sessions(exchange, last, last + LOOK_AHEAD)[HORIZONS[-1]]
+        if needed > ends:
+            detail = (
+                f"the calendar of {exchange} ends on {ends}; sessions to {needed} are projected from its weekdays and the "
+                "holidays that recur each year: a newer exchange_calendars knows them"
+            )
+            found.append((None, last, "projected_sessions", detail))
+    return pl.DataFrame(found, schema=FLAG, orient="row")
+
+
+def _no_ticker() -> pl.Expr:
+    return pl.lit(None, dtype=pl.String).alias("ticker")
 
 
 def _no_date() -> pl.Expr:
@@ -135,5 +184,4 @@ def _first_and_last(accepted: pl.DataFrame, begin: dt.date, end: dt.date, ended_
         if after > ended_after:
             detail = f"last quote; {row['exchange']} has {after} sessions after it: delisted, or the feed stopped"
             found.append((row["ticker"], row["last"], "ended_ticker", detail))
-    schema = {"ticker": pl.String, "date": pl.Date, "flag": pl.String, "detail": pl.String}
-    return pl.DataFrame(found, schema=schema, orient="row")
+    return pl.DataFrame(found, schema=FLAG, orient="row")

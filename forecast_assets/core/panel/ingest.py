@@ -17,11 +17,13 @@ from forecast_assets.core.panel.adapters.layouts import Layout
 from forecast_assets.core.panel.arrivals import arrival_order
 from forecast_assets.core.panel.basis import check_basis
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
-from forecast_assets.core.panel.flags import find_flags
+from forecast_assets.core.panel.exchanges import FirstQuotes, place_tickers, settle
+from forecast_assets.core.panel.flags import find_flags, flags_of_exchanges
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.read import open_table
 from forecast_assets.core.panel.rows import COLUMNS, KEY, Typing, type_rows
+from forecast_assets.core.panel.special_sessions import reject_closed_days, special_sessions
 from forecast_assets.core.panel.summary import Summary, summarise, ticker_facts
 from forecast_assets.core.specs import PanelSpec
 
@@ -43,8 +45,8 @@ class FileRead:
 class Reading:
     """CSV and Parquet files read, in the order of their arrival, as one panel; a later file may revise earlier rows.
 
-    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid). Accepted rows hold what was
-    delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
+    Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid, refused). Accepted rows hold what
+    was delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
     ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used.
     """
 
@@ -56,6 +58,7 @@ class Reading:
     rows_read: int = field(default=0, init=False)
     rows_later: int = field(default=0, init=False)  # after ``until``
     files_read: list[FileRead] = field(default_factory=list, init=False)
+    _first_quotes: FirstQuotes = field(default_factory=FirstQuotes, init=False)
     _rejected: list[pl.DataFrame] = field(default_factory=list, init=False)
     _flags: list[pl.DataFrame] = field(default_factory=list, init=False)
     _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
@@ -76,24 +79,29 @@ class Reading:
         lone = [number for number, read in enumerate(self.files_read) if read.layout.lone_basis]
         check_basis(self._spilled(), files=names, lone=lone)
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
-        rejected = []
-        empty = True
+        placed = place_tickers(self._first_quotes.quotes(), until=end, spec=self.spec)
+        special = special_sessions(self._spilled(), placed=placed)
+        rejected, spans = [], []
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
-            rows, moved = _split_off(_reject_misspelt(_reject_changed_exchange(rows), tickers))
+            rows = reject_closed_days(settle(rows, placed), special)
+            rows, unusable = _split_off(_reject_misspelt(rows, tickers))
             resolved = resolve_input_files(rows, files=ordered)
-            rejected += [moved.with_columns(pl.lit("invalid").alias("class")), resolved.rejected]
+            rejected += [unusable, resolved.rejected]
             accepted = resolved.accepted.select(COLUMNS).sort(KEY)
             if accepted.is_empty():
                 continue
             self._flags.append(find_flags(accepted, begin=begin, end=end, rescaled=resolved.rescaled, spec=self.spec))
+            spans.append(accepted.group_by("exchange", "ticker").agg(first=pl.min("date"), last=pl.max("date")))
             self._revisions.append(resolved.revisions)
             self._tickers_read.append(ticker_facts(accepted, max_fill_sessions=self.spec.max_fill_sessions))
-            empty = False
             yield validate(accepted, RawPanel, "raw_panel")
+        if not spans:
+            why = pl.concat(rejected)["reason"].unique(maintain_order=True)
+            others = f"; {len(why) - 1} other reasons stand beside it" if len(why) > 1 else ""
+            raise BadInput(f"{', '.join(names)}: no row is usable; {why[0]}{others}")
+        self._flags.append(flags_of_exchanges(pl.concat(spans), placed=placed, special=special))
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
-        if empty:
-            raise self._nothing_usable(names)
 
     @property
     def rejected(self) -> pl.DataFrame:
@@ -151,9 +159,10 @@ class Reading:
             self._reject(
                 delivery, pl.concat([unusable, delivery.malformed.with_columns(pl.lit("invalid").alias("class"))])
             )
-            usable = typed.filter(pl.col("reason").is_null()).drop("reason", "class")
+            usable = typed.filter(pl.col("reason").is_null()).drop("reason", "class").sort(KEY)
             _refuse_intraday(usable, file.name)
-            usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
+            self._first_quotes.add(usable)
+            usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
         if typing is not None:
@@ -213,17 +222,6 @@ def _refuse_intraday(rows: pl.DataFrame, file: str) -> None:
         )
 
 
-def _reject_changed_exchange(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add ``reason`` to ``rows``: a ticker has one calendar, so rows on another exchange than its earliest are invalid."""
-    home = rows.sort("date", "file_no", "entry").group_by("ticker").agg(home=pl.first("exchange"))
-    reason = pl.format("{} is on {}, but on {} before; give it another ticker", "ticker", "exchange", "home")
-    return (
-        rows.join(home, on="ticker", how="left", maintain_order="left")
-        .with_columns(reason=pl.when(pl.col("exchange") != pl.col("home")).then(reason))
-        .drop("home")
-    )
-
-
 def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
     """Reject the rows of a ticker that differs by capitals alone from a more frequent one."""
     upper = tickers.with_columns(upper=pl.col("ticker").str.to_uppercase())
@@ -245,6 +243,6 @@ def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split_off(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return (usable rows, file_no, entry and reason of the others)."""
+    """Return (usable rows, file_no, entry, reason and class of the others)."""
     bad = pl.col("reason").is_not_null()
-    return rows.filter(~bad).drop("reason"), rows.filter(bad).select("file_no", "entry", "reason")
+    return rows.filter(~bad).drop("reason", "class"), rows.filter(bad).select("file_no", "entry", "reason", "class")

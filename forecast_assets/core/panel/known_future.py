@@ -2,20 +2,19 @@
 
 import polars as pl
 
-from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
-from forecast_assets.core.panel.sessions import calendar_bounds, sessions
+from forecast_assets.core.panel.sessions import planned_sessions
 
 KINDS = ("day_of_week", "month", "quarter_end")
 KNOWN_FUTURE: tuple[str, ...] = tuple(f"{kind}_{h}d" for h in HORIZONS for kind in KINDS)
-"""Columns of each horizon: day of week 0 (Monday) to 4, month 1 to 12, 1 on the last session of a quarter else 0."""
+"""Columns of each horizon: day of week 0 (Monday) to 6, month 1 to 12, 1 on the last session of a quarter else 0."""
 
 
 def add_known_future(panel: pl.DataFrame) -> pl.DataFrame:
     """Return ``panel`` plus the columns of ``KNOWN_FUTURE`` (Int32).
 
-    They come from the exchange's published calendar alone, never from the panel's own dates: an unplanned session or
-    closure is not known in advance. Raises BadInput where the calendar ends too early.
+    They come from the exchange's published calendar alone, never from the panel's own dates, and count over the sessions
+    that were planned: neither an added session nor a closure that nobody could foresee is known in advance.
     """
     keys = ["exchange", "date"]
     by_exchange = panel.select(keys).unique().sort(keys).group_by("exchange")
@@ -25,16 +24,10 @@ def add_known_future(panel: pl.DataFrame) -> pl.DataFrame:
 
 def _days_ahead(exchange: str, days: pl.Series) -> pl.DataFrame:
     first, last = days[0], days[-1]
-    until = min(last + LOOK_AHEAD, calendar_bounds(exchange)[1])
-    calendar = sessions(exchange, first, until)
-    # The last session on or before a day, then h further: a day that is no session counts from the one before it.
+    calendar = planned_sessions(exchange, first, last + LOOK_AHEAD)
+    # The last session on or before a day, then h further: a day that is no session counts from the one before it. Whether
+    # the furthest session ends a quarter needs the one after it, which the look-ahead holds.
     here = calendar.search_sorted(days, side="right")
-    needed = int(here[-1]) + max(HORIZONS)  # whether the furthest session ends a quarter needs the one after it
-    if needed >= len(calendar):
-        raise BadInput(
-            f"{exchange}: its calendar ends on {until}, before the session {max(HORIZONS)} after {last}; "
-            "install a newer exchange_calendars"
-        )
     quarter = calendar.dt.year() * 4 + calendar.dt.quarter()
     table = pl.DataFrame(
         {

@@ -1,6 +1,5 @@
 """Type the rows of an input file, each with the reason why it is not usable, if there is one."""
 
-import datetime as dt
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -9,8 +8,8 @@ from forecast_assets.core.panel.adapters.delivery import Delivery
 from forecast_assets.core.panel.adapters.layouts import Layout
 from forecast_assets.core.panel.dates import FIRST_YEAR, LAST_YEAR, PLAIN, find_notation, parse_dates
 from forecast_assets.core.panel.dates import Notation as DateNotation
+from forecast_assets.core.panel.exchange_names import add_exchange
 from forecast_assets.core.panel.numbers import Notation, Style, check_notation, find_style, parse_numbers
-from forecast_assets.core.panel.sessions import calendar_bounds, sessions
 from forecast_assets.core.specs import PanelSpec
 
 KEY = ("ticker", "date")
@@ -48,7 +47,7 @@ class Typing:
         """Return it for a file that begins with ``first``. Raises BadInput where its dates have two readings."""
         values = first.values
         dates = find_notation(values["date"], file=first.file, declared=spec.date_format)
-        exchanges = _texts(values).select(_exchange(spec))["exchange"].unique()
+        exchanges = add_exchange(_texts(values), spec=spec)["exchange"].unique()
         style = find_style(
             [values[name] for name in PRICES if name in values.columns],
             values["volume"] if "volume" in values.columns else None,
@@ -81,14 +80,15 @@ class Typing:
 
 
 def type_rows(delivery: Delivery, typing: Typing) -> pl.DataFrame:
-    """Return ``entry``, the raw panel's columns, ``reason`` and ``class`` (null: usable) of every well-formed row of a file.
+    """Return ``entry``, the raw panel's columns, ``assigned_by``, ``reason`` and ``class`` of a file's well-formed rows.
 
-    A row is invalid when its date, ticker or exchange is missing or unknown, a price is missing, non-numeric, not finite
-    or not above zero, its volume is negative, or it is a phantom: a quote without volume on a day the exchange is
-    closed. It is outside what a panel holds when its date lies before all calendars, or it is of another instrument.
+    A null reason is a usable row. A row is invalid when its date or ticker is missing, its exchange is one that nobody
+    knows, a price is missing, non-numeric, not finite or not above zero, or its volume is negative. It is outside what a
+    panel holds when its date lies before all calendars, or it is of another instrument. The exchange is what the name
+    says (see ``exchange_names``), null where it says none.
     """
     values, spec = delivery.values, typing.spec
-    texts = _texts(values).with_columns(exchange=_exchange(spec), named=pl.col("exchange"))
+    texts = add_exchange(_texts(values), spec=spec)
     dates = parse_dates(values["date"], typing.dates, exchanges=texts["exchange"])
     fractions = texts["exchange"].is_in(list(FRACTIONS)).fill_null(False)
     numbers = pl.DataFrame(typing._numbers(values, fractions=fractions))
@@ -100,7 +100,6 @@ def type_rows(delivery: Delivery, typing: Typing) -> pl.DataFrame:
         frame = frame.with_columns(open=pl.col("close"))
     outside = _outside(typing.layout)
     frame = frame.with_columns(reason=pl.coalesce(_first_reason(typing), outside), early=outside.is_not_null())
-    frame = _mark_phantoms(frame)
     kind = (
         pl.when(pl.col("reason").is_null())
         .then(None)
@@ -108,7 +107,7 @@ def type_rows(delivery: Delivery, typing: Typing) -> pl.DataFrame:
         .then(pl.lit("outside"))
         .otherwise(pl.lit("invalid"))
     )
-    return frame.select("entry", *COLUMNS, "reason", kind.alias("class"))
+    return frame.select("entry", *COLUMNS, "assigned_by", "reason", kind.alias("class"))
 
 
 def _texts(values: pl.DataFrame) -> pl.DataFrame:
@@ -134,14 +133,6 @@ def _outside(layout: Layout) -> pl.Expr:
     return pl.coalesce(reasons)
 
 
-def _exchange(spec: PanelSpec) -> pl.Expr:
-    """The MIC: from the Exchange column (a MIC or a key of ``spec.exchanges``), else the ticker's suffix."""
-    mics = spec.exchanges | {mic: mic for mic in spec.regions}
-    suffix = pl.col("ticker").str.extract(r"(\.[A-Za-z]+)$").str.to_uppercase().fill_null("")
-    name = pl.coalesce(pl.col("exchange").str.to_uppercase(), suffix)
-    return name.replace_strict(mics, default=None, return_dtype=pl.String)
-
-
 def _first_reason(typing: Typing) -> pl.Expr:
     written = "an ISO date (YYYY-MM-DD)" if typing.dates == PLAIN else f"written like {typing.dates[-1].code}"
     reasons = [
@@ -154,12 +145,7 @@ def _first_reason(typing: Typing) -> pl.Expr:
         pl.when(~pl.col("ticker").str.contains(TICKER)).then(
             pl.lit("the ticker holds a character that tickers do not have")
         ),
-        pl.when(pl.col("exchange").is_null()).then(
-            pl.format(
-                "the exchange of {} is unknown; add its suffix to panel.exchanges",
-                pl.coalesce(pl.col("named"), pl.col("ticker"), pl.lit("?")),
-            )
-        ),
+        pl.col("exchange_problem"),
     ]
     if "unadjusted_close" in typing.layout.fields:
         quoted = pl.col("unadjusted_close")
@@ -175,41 +161,3 @@ def _first_reason(typing: Typing) -> pl.Expr:
         else:
             reasons.append(pl.when(column <= 0).then(pl.format("{} is {}, not above zero", pl.lit(name), column)))
     return pl.coalesce(reasons)
-
-
-def _mark_phantoms(frame: pl.DataFrame) -> pl.DataFrame:
-    """Reject untraded quotes on closed days; with volume they are special sessions and are kept.
-
-    A quote with a missing volume is a phantom only when it is flat (one price all day).
-    """
-    closed = closed_days(frame.filter(pl.col("reason").is_null()))
-    if closed.is_empty():
-        return frame
-    flat = pl.all_horizontal((pl.col(name) == pl.col("close")).fill_null(True) for name in PRICES)
-    untraded = (pl.col("volume") == 0) | (pl.col("volume").is_null() & flat)
-    shown = pl.when(flat).then(pl.lit("flat quote")).otherwise(pl.lit("quote"))
-    reason = pl.format("phantom: {} without volume on {}, when {} is closed", shown, pl.col("date"), pl.col("exchange"))
-    phantom = pl.col("reason").is_null() & pl.col("closed").fill_null(False) & untraded
-    return (
-        frame.join(closed.with_columns(closed=True), on=["exchange", "date"], how="left", maintain_order="left")
-        .with_columns(reason=pl.when(phantom).then(reason).otherwise(pl.col("reason")))
-        .drop("closed")
-    )
-
-
-def closed_days(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the (exchange, date) pairs of ``frame`` on which the exchange's calendar has no session."""
-    days = frame.select("exchange", "date").unique()
-    found = []
-    for (exchange,), part in days.group_by("exchange"):
-        name, dates = str(exchange), part["date"]
-        first, last = calendar_bounds(name)
-        covered = part.filter(pl.col("date").is_between(first, last))
-        if covered.is_empty():
-            continue
-        start, end = covered["date"].min(), covered["date"].max()
-        assert isinstance(start, dt.date)
-        assert isinstance(end, dt.date)
-        open_days = sessions(name, start, end)
-        found.append(covered.filter(~dates.filter(dates.is_between(first, last)).is_in(open_days.implode())))
-    return pl.concat(found) if found else days.clear()

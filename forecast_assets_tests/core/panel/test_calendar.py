@@ -82,8 +82,6 @@ def test_an_exchange_that_joins_later_changes_no_earlier_row_of_a_union() -> Non
 
 
 def test_an_exchange_without_a_calendar_or_region_is_bad_input() -> None:
-    with pytest.raises(BadInput, match="XBOM: its calendar covers"):
-        sessions("XBOM", dt.date(2024, 1, 1), dt.date(2099, 1, 1))
     with pytest.raises(BadInput, match="XXXX: no trading calendar of that name"):
         sessions("XXXX", dt.date(2024, 1, 1), dt.date(2024, 2, 1))
     with pytest.raises(BadInput, match=r"no region for the exchanges \['XNYS'\]"):

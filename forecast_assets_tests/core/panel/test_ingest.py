@@ -26,7 +26,11 @@ def read(*files: Path) -> tuple[pl.DataFrame, Reading]:
         ("04/08/2024,AAPL,T,1,2,3", "the date is missing or not an ISO date (YYYY-MM-DD)"),
         ("0024-04-08,AAPL,T,1,2,3", "the date is missing or not an ISO date (YYYY-MM-DD)"),
         ("2024-04-09,,T,1,2,3", "the ticker is missing"),
-        ("2024-04-09,ABC.QQ,T,1,2,3", "the exchange of ABC.QQ is unknown; add its suffix to panel.exchanges"),
+        (
+            "2024-04-09,ABC.QQ,T,1,2,3",
+            'the exchange of ABC.QQ is unknown; add its suffix to panel.exchanges: {".QQ": MIC}, or type panel.tickers: '
+            '{"ABC.QQ": MIC}',
+        ),
         ("2024-04-09,AAPL,T,0,2,3", "open is 0.0, not above zero"),
         ("2024-04-09,AAPL,T,1,-2,3", "close is -2.0, not above zero"),
         ("2024-04-09,AAPL,T,1,inf,3", "close is not finite"),
@@ -47,12 +51,6 @@ def test_a_bad_row_is_rejected_with_reason_and_line(tmp_path: Path, row: str, re
     ]
     assert accepted.height == 2
     assert reading.rows_read == 3
-
-
-def test_a_quote_with_volume_on_a_closed_day_is_a_special_session(tmp_path: Path) -> None:
-    _, reading = read(csv(tmp_path / "p.csv", GOOD, "2024-07-04,AAPL,Technology,172,172,5"))
-    assert reading.rejected.is_empty()
-    assert ("AAPL", dt.date(2024, 7, 4), "special_session") in reading.flags.select("ticker", "date", "flag").rows()
 
 
 def test_an_exact_repeat_is_a_duplicate_and_conflicting_rows_are_all_invalid(tmp_path: Path) -> None:

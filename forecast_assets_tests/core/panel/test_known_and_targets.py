@@ -6,9 +6,9 @@ import math
 import polars as pl
 import pytest
 
-from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE, add_known_future
+from forecast_assets.core.panel.sessions import planned_sessions, sessions
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 
@@ -43,10 +43,37 @@ def test_a_day_that_is_no_session_counts_from_the_session_before() -> None:
     assert known_on(dt.date(2024, 7, 4), "XETR") != known_on(dt.date(2024, 7, 3), "XETR")
 
 
-def test_a_calendar_that_ends_before_the_longest_horizon_is_bad_input() -> None:
+def test_what_is_known_ahead_goes_on_beyond_a_calendars_end() -> None:
     assert known_on(dt.date(2026, 11, 16), "XBOM")["month_20d"] == 12
-    with pytest.raises(BadInput, match="XBOM: its calendar ends on 2026-12-31, before the session 20 after 2026-12-20"):
-        known_on(dt.date(2026, 12, 20), "XBOM")
+    # Projected: 2026-12-20 is a Sunday; the 20th session after it, without the holidays of 12-25 and 01-26, is 01-18.
+    ahead = known_on(dt.date(2026, 12, 20), "XBOM")
+    assert (ahead["month_20d"], ahead["day_of_week_20d"], ahead["month_5d"]) == (1, 0, 12)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "before", "closed", "reopened"),
+    [
+        ("XNYS", "2001-09-10", "2001-09-11", "2001-09-17"),
+        ("XNYS", "2012-10-26", "2012-10-29", "2012-10-31"),
+        ("XNYS", "2025-01-08", "2025-01-09", "2025-01-10"),
+        ("XTKS", "2020-09-30", "2020-10-01", "2020-10-02"),
+        ("XHKG", "2023-07-14", "2023-07-17", "2023-07-18"),
+        ("XIST", "2023-02-07", "2023-02-08", "2023-02-15"),
+    ],
+)
+def test_a_closure_that_nobody_foresaw_is_still_a_session_the_day_before(
+    exchange: str, before: str, closed: str, reopened: str
+) -> None:
+    day, shut, after = (dt.date.fromisoformat(text) for text in (before, closed, reopened))
+    assert sessions(exchange, day, after).to_list() == [day, after]
+    assert planned_sessions(exchange, day, after)[1] == shut
+    assert known_on(day, exchange)["day_of_week_1d"] == shut.weekday()
+
+
+def test_planned_holidays_are_known_ahead_though_calendars_list_them_ad_hoc() -> None:
+    wedding, new_year = dt.date(2011, 4, 29), dt.date(2024, 2, 12)
+    assert wedding not in planned_sessions("XLON", dt.date(2011, 4, 26), dt.date(2011, 5, 4)).to_list()
+    assert new_year not in planned_sessions("XSHG", dt.date(2024, 2, 1), dt.date(2024, 2, 29)).to_list()
 
 
 def test_targets_are_log_returns_over_own_sessions() -> None:
