@@ -114,7 +114,9 @@ def _rescale_ticker(own: pl.DataFrame) -> tuple[pl.DataFrame, list[dict[str, Any
             ]
             factor = find_factor(*quotes, close_before=close_before, usual=usual)
         elif usual is not None:
-            factor = _carried(usual, prices[places[0], CLOSE], close_before, follows=(last[day[places[0]] :] < 0).all())
+            factor = _carried(
+                usual, prices[places[0], CLOSE], close_before, follows=bool((last[day[places[0]] :] < 0).all())
+            )
         if factor is not None:
             prices[places] /= factor.value
             half_unit[places] /= factor.value

@@ -24,12 +24,12 @@ KEYS = ["exchange", "date"]
 def special_sessions(quotes: pl.LazyFrame, *, placed: pl.DataFrame) -> pl.DataFrame:
     """Return the closed days that count as sessions (columns ``SPECIAL``), by exchange and date.
 
-    On such a day at least two tickers of the exchange that are live, and at least half of the live ones, have a quote with
-    volume; or its one ticker has. ``quotes``: ticker, date and volume of all usable rows; ``placed``: see
+    On such a day at least two tickers of the exchange that are live, and at least half of the live ones, have a quote
+    that traded; or its one ticker has. ``quotes``: ticker, date and numbers of all usable rows; ``placed``: see
     ``place_tickers``.
     """
     present = (
-        quotes.select("ticker", "date", traded=(pl.col("volume") > 0).fill_null(False))
+        quotes.select("ticker", "date", traded=~_untraded())
         .join(_presence(placed).lazy(), on="ticker", how="inner")
         .filter(pl.col("date").is_between("since", "until"))
     )
@@ -57,6 +57,15 @@ def special_sessions(quotes: pl.LazyFrame, *, placed: pl.DataFrame) -> pl.DataFr
     one = pl.lit(1, dtype=pl.UInt32)
     lone = alone.join(confirmed, on=KEYS, how="anti").select(*KEYS, traded=one, live=one)
     return pl.concat([confirmed.select(*SPECIAL), lone]).sort(KEYS)
+
+
+def _flat() -> pl.Expr:
+    return pl.all_horizontal((pl.col(name) == pl.col("close")).fill_null(True) for name in PRICES)
+
+
+def _untraded() -> pl.Expr:
+    """Return whether nothing was traded: no volume, or a missing one and one price all day."""
+    return ((pl.col("volume") == 0) | (pl.col("volume").is_null() & _flat())).fill_null(False)
 
 
 def _presence(placed: pl.DataFrame) -> pl.DataFrame:
@@ -107,12 +116,10 @@ def reject_closed_days(rows: pl.DataFrame, special: pl.DataFrame) -> pl.DataFram
     )
     others = rows.join(closed, on=["exchange", "date"], how="anti", maintain_order="left")
     on_closed = rows.join(closed, on=["exchange", "date"], how="inner", maintain_order="left")
-    flat = pl.all_horizontal((pl.col(name) == pl.col("close")).fill_null(True) for name in PRICES)
-    untraded = (pl.col("volume") == 0) | (pl.col("volume").is_null() & flat)
-    shown = pl.when(flat).then(pl.lit("flat quote")).otherwise(pl.lit("quote"))
+    shown = pl.when(_flat()).then(pl.lit("flat quote")).otherwise(pl.lit("quote"))
     phantom = pl.format(
         "phantom: {} without volume on {}, when {} is closed", shown, pl.col("date"), pl.col("exchange")
     )
     alone = pl.format("{} is closed on {}, and too few of its tickers traded to confirm a session", "exchange", "date")
-    reason = pl.when(untraded).then(phantom).when(~pl.col("is_special")).then(alone)
+    reason = pl.when(_untraded()).then(phantom).when(~pl.col("is_special")).then(alone)
     return pl.concat([others, on_closed.with_columns(reason=pl.coalesce("reason", reason)).drop("is_special")])
