@@ -57,6 +57,20 @@ class PanelSpec(Spec):
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
     large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
+    renames: dict[str, str] = Field({}, description="old ticker -> new one, such as {FB: META}: its history carries on")
+
+    @field_validator("renames")
+    @classmethod
+    def _leads_somewhere(cls, value: dict[str, str]) -> dict[str, str]:
+        for ticker in value:
+            path = [ticker]
+            while (new := value.get(path[-1])) is not None:
+                if new in path:
+                    raise ValueError(
+                        f"{' -> '.join([*path, new])} goes in a circle; leave the latest name without a rename"
+                    )
+                path.append(new)
+        return value
 
 
 class FeatureSpec(Spec):
@@ -89,7 +103,14 @@ class WindowSpec(Spec):
 class FoldSpec(Spec):
     """Yearly walk-forward: where time is cut."""
 
-    first_test_year: int = Field(2019, ge=1900)
+    first_test_year: int = Field(
+        2019,
+        ge=1900,
+        description="where the panel reaches it and has history before it; else the panel's first year that has",
+    )
+    min_history_sessions: int = Field(
+        480, ge=1, description="union sessions that a panel has before its first test year, nearly two years"
+    )
     validation_sessions: int = Field(126, ge=1, description="union sessions of validation forecast origins")
     purge_sessions: int = Field(HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year")
 
@@ -98,7 +119,10 @@ class SweepSpec(Spec):
     """The search for settings on the years before the first test year, and what is searched."""
 
     trials: int = Field(24, ge=0, description="distinct settings that are tried; 0: the profile's stand")
-    years: tuple[int, ...] = Field((2015, 2016, 2017, 2018), description="inner years, where history suffices")
+    years: tuple[int, ...] = Field(
+        (2015, 2016, 2017, 2018),
+        description="inner years, where history suffices; else the four before the panel's first test year",
+    )
     models: tuple[str, ...] = Field(("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
     hidden: tuple[int, ...] = Field((32, 64, 128))
     learning_rate: tuple[float, ...] = Field((3e-4, 1e-3, 3e-3), description="of the cosine decay's start")

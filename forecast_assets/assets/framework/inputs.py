@@ -17,7 +17,8 @@ from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.source import InputFiles, MacroFile
-from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
+from forecast_assets.store.artefact_files import PARTITIONS
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
@@ -108,6 +109,36 @@ def _earlier_nights(context: StageContext) -> dict[str, Version]:
     return sound
 
 
+def _panel_in_use(context: StageContext, _: NewVersion) -> Version | None:
+    """Return the raw panel that the store's years and nights were made from, None where there are none yet.
+
+    Where the current version is damaged, the newest whole one.
+    """
+    store = context.store
+    if not any(store.partitions(asset) for asset in store.assets()):
+        return None
+    try:
+        current = store.current(RAW_PANEL)
+        current.check()
+        return current
+    except MissingArtefact:
+        return None
+    except CorruptArtefact as error:
+        context.dagster.log.warning(f"{error} The newest whole version is taken for the panel so far.")
+    return next((v for v in reversed(store.versions(RAW_PANEL)) if v.is_whole()), None)
+
+
+def _renames(context: StageContext) -> dict[str, str]:
+    """Return the renames that the current raw panel was made with; in one of an earlier release there are none."""
+    renames: dict[str, str] = context.store.current(RAW_PANEL).manifest.config["panel"].get("renames", {})
+    return renames
+
+
+def _first_test_year(context: StageContext) -> int | None:
+    found: int | None = context.store.current(RAW_PANEL).json(PARTITIONS)["first_test_year"]
+    return found
+
+
 def _trials(context: StageContext) -> "TrialLog":
     from forecast_assets.resources.trial_log import collect_trials  # the definitions load without it
 
@@ -172,6 +203,20 @@ RawMacro = Annotated[
     Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
 ]
 """The file of macro series, which may be none."""
+
+PanelInUse = Annotated[Version | None, InjectedLate(_panel_in_use)]
+"""The raw panel that the store's years and nights were made from; None where there are none."""
+
+FirstTestYear = Annotated[
+    int | None, Injected(_first_test_year, seen=lambda year: {"first_test_year": str(year or "none")})
+]
+"""The panel's first test year; None where its history is too short for any."""
+
+Renames = Annotated[
+    dict[str, str],
+    Injected(_renames, seen=lambda renames: {"renames": canonical_json(renames)} if renames else {}),
+]
+"""Old ticker -> new one, as declared for the current panel: what was issued under the old one belongs to the new."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.scores.trading import EPS, Floats
 
 Bools = NDArray[np.bool_]
@@ -143,7 +144,10 @@ def _whole_panel(
         .collect()
     )
     if missing := sorted(set(tickers) - set(facts["ticker"])):
-        raise ValueError(f"calendar_panel: {len(missing)} tickers have no quote: {missing[:5]}")
+        raise BadInput(
+            f"calendar_panel: {len(missing)} tickers that were forecast have no quote: {missing[:5]}; run the years that "
+            "forecast them again on this panel, or declare what they are called now (panel.renames)"
+        )
     region = facts["region"].fill_null("").rank("dense").to_numpy().astype(np.intp) - 1
     return union, facts["date"].to_numpy().astype("datetime64[D]"), region
 
