@@ -57,7 +57,14 @@ class PanelSpec(Spec):
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
     large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
-    renames: dict[str, str] = Field({}, description="old ticker -> new one, such as {FB: META}: its history carries on")
+    renames: dict[str, str] = Field(
+        default_factory=dict, description="old ticker -> new one, such as {FB: META}: its history carries on"
+    )
+
+    @field_validator("renames", mode="before")
+    @classmethod
+    def _may_be_left_out(cls, value: Any) -> Any:
+        return {} if value is None else value  # Hydra's default: it lets no override fill an empty mapping
 
     @field_validator("renames")
     @classmethod

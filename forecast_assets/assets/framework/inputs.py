@@ -20,6 +20,7 @@ from forecast_assets.resources.source import InputFiles, MacroFile
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.panel_in_use import declared_renames, earlier_panels, panel_in_use
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -109,31 +110,6 @@ def _earlier_nights(context: StageContext) -> dict[str, Version]:
     return sound
 
 
-def _panel_in_use(context: StageContext, _: NewVersion) -> Version | None:
-    """Return the raw panel that the store's years and nights were made from, None where there are none yet.
-
-    Where the current version is damaged, the newest whole one.
-    """
-    store = context.store
-    if not any(store.partitions(asset) for asset in store.assets()):
-        return None
-    try:
-        current = store.current(RAW_PANEL)
-        current.check()
-        return current
-    except MissingArtefact:
-        return None
-    except CorruptArtefact as error:
-        context.dagster.log.warning(f"{error} The newest whole version is taken for the panel so far.")
-    return next((v for v in reversed(store.versions(RAW_PANEL)) if v.is_whole()), None)
-
-
-def _renames(context: StageContext) -> dict[str, str]:
-    """Return the renames that the current raw panel was made with; in one of an earlier release there are none."""
-    renames: dict[str, str] = context.store.current(RAW_PANEL).manifest.config["panel"].get("renames", {})
-    return renames
-
-
 def _first_test_year(context: StageContext) -> int | None:
     found: int | None = context.store.current(RAW_PANEL).json(PARTITIONS)["first_test_year"]
     return found
@@ -204,7 +180,10 @@ RawMacro = Annotated[
 ]
 """The file of macro series, which may be none."""
 
-PanelInUse = Annotated[Version | None, InjectedLate(_panel_in_use)]
+EarlierPanels = Annotated[list[Version], InjectedLate(lambda context, _: earlier_panels(context.store))]
+"""Whole versions of the calendar panel, newest first."""
+
+PanelInUse = Annotated[Version | None, InjectedLate(lambda context, _: panel_in_use(context.store))]
 """The raw panel that the store's years and nights were made from; None where there are none."""
 
 FirstTestYear = Annotated[
@@ -214,9 +193,15 @@ FirstTestYear = Annotated[
 
 Renames = Annotated[
     dict[str, str],
-    Injected(_renames, seen=lambda renames: {"renames": canonical_json(renames)} if renames else {}),
+    Injected(
+        lambda context: declared_renames(context.store),
+        seen=lambda renames: {"renames": canonical_json(renames)} if renames else {},
+    ),
 ]
 """Old ticker -> new one, as declared for the current panel: what was issued under the old one belongs to the new."""
+
+RenamesNow = Annotated[dict[str, str], InjectedLate(lambda context, _: declared_renames(context.store))]
+"""The same for a stage whose result they don't change."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

@@ -26,10 +26,10 @@ def require_same_panel(
     root, names = data_root.rstrip("/"), [file.stem for file in files.files]
     facts = in_use.manifest.facts
     raise BadInput(
-        f"raw_panel: this is another panel than the one in {root}, whose years and nights would be mixed with its own: of "
+        f"this is another panel than the one in {root}, whose years and nights would be mixed with its own: of "
         f"{rows.before} rows up to its last day that the panel there has ({facts['tickers']} tickers, "
         f"{facts['first_session']} to {facts['last_session']}) it has {rows.kept}, and {SAME_PANEL_SHARE:.0%} would make it "
-        f"the same; give it a data root of its own, such as --data-dir {root}/{names[0] if len(names) == 1 else 'new'}, or "
+        f"the same; give it a data root of its own, such as --data-dir data/{names[0] if len(names) == 1 else 'new'}, or "
         f"move {root}/store, {root}/reports and {root}/ledger away (tickers that were only renamed: panel.renames)"
     )
 

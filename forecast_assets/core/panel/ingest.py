@@ -15,6 +15,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
 from forecast_assets.core.panel.flags import find_flags
 from forecast_assets.core.panel.input_files import resolve_input_files
+from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.panel.numbers import Notation, check_notation
 from forecast_assets.core.panel.read import Delivery, read_blocks
 from forecast_assets.core.panel.rows import COLUMNS, KEY, type_rows
@@ -98,7 +99,7 @@ class Reading:
                 typed = typed.filter(~later)
             unusable = typed.filter(pl.col("reason").is_not_null()).select("line", "reason")
             self._reject(delivery, pl.concat([unusable, delivery.malformed]))
-            usable = typed.filter(pl.col("reason").is_null()).drop("reason")
+            usable = rename(typed.filter(pl.col("reason").is_null()).drop("reason"), self.spec.renames)
             usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).sort(KEY).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
