@@ -20,6 +20,7 @@ from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
 from forecast_assets.core.specs import BacktestSpec, CoverageSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
@@ -79,8 +80,14 @@ class ReportInputs(Parameters):
 
     @property
     def years(self) -> list[str]:
-        """Those at hand, in order."""
-        return sorted(self.backtest)
+        """Test years of the panel that are at hand, in order. Raises BadInput where there is none."""
+        of_panel = self.raw_panel.json(PARTITIONS)["years"]
+        if not (years := sorted(set(self.backtest) & set(of_panel))):
+            raise BadInput(
+                f"backtest: the years at hand ({', '.join(sorted(self.backtest))}) are no test years of the panel "
+                f"({', '.join(of_panel) or 'it has none'}); run its own years first"
+            )
+        return years
 
     @property
     def missing_years(self) -> list[int]:

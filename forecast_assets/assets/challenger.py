@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from forecast_assets.assets.framework.column_lineage import challenger_columns
-from forecast_assets.assets.framework.inputs import Champion, Day, Log, TrainingHardware
+from forecast_assets.assets.framework.inputs import Champion, Day, Log, Renames, TrainingHardware
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, Content, StageOutput
 from forecast_assets.assets.framework.partitions import days
@@ -32,6 +32,7 @@ def challenger(
     nightly: NightlySpec,
     features: FeatureSpec,
     champion: Champion,
+    renames: Renames,
     hardware: TrainingHardware,
     day: Day,
     log: Log,
@@ -50,9 +51,10 @@ def challenger(
     if champion is None:
         return no_contest(["there is no champion yet to start from"], champion=None)
     bundle = Bundle.open(champion)
+    bundle.rename(renames)
     card = bundle.card
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
-    if lost := names_missing_from_panel(card.vocabularies, panel):
+    if lost := names_missing_from_panel(bundle.vocabularies, panel):
         gone = f"{len(lost)} tickers that the champion was trained on are gone from the panel ({', '.join(lost[:3])})"
         return no_contest([f"{gone}; run the walk-forward again"], champion=card.model_version)
     until = dt.date.fromisoformat(day)

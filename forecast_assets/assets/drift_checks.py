@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import drift_columns
-from forecast_assets.assets.framework.inputs import Day, EarlierNights, IssuedNights
+from forecast_assets.assets.framework.inputs import Day, EarlierNights, IssuedNights, Renames
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import days
@@ -35,10 +35,12 @@ def drift_checks(
     ensemble: dict[str, Version],
     issued: IssuedNights,
     earlier: EarlierNights,
+    renames: Renames,
     drift: DriftSpec,
     day: Day,
 ) -> StageOutput:
     """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
+    from forecast_assets.champion.issued import issued_table
     from forecast_assets.core.monitoring.coverage import (
         calibrate_limits,
         coverage_alarm,
@@ -57,8 +59,8 @@ def drift_checks(
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
     forecasts = matured_forecasts(
-        pl.concat(test_forecasts(version) for version in ensemble.values()),
-        [pl.read_parquet(issued[night].path(TABLE)) for night in sorted(issued)],
+        pl.concat(issued_table(version, renames).filter(pl.col("split") == "test") for version in ensemble.values()),
+        [issued_table(issued[night], renames) for night in sorted(issued)],
         feature_panel=feature_panel.select("date", "ticker", *TARGETS).collect(),
         as_of=as_of,
     )
@@ -103,8 +105,3 @@ def first_session(feature_panel: pl.LazyFrame, drift: DriftSpec, as_of: dt.date)
     """Return the first session that drift is tested on; earlier ones are not read."""
     sessions = feature_panel.filter(pl.col("date") <= as_of).select(pl.col("date").unique().sort()).collect()["date"]
     return sessions[-min(len(sessions), drift.recent_sessions + drift.reference_sessions)] if len(sessions) else as_of
-
-
-def test_forecasts(fold: Version) -> pl.DataFrame:
-    """Return a fold's forecasts of its test year."""
-    return pl.scan_parquet(fold.path(TABLE)).filter(pl.col("split") == "test").collect()

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import nightly_columns
-from forecast_assets.assets.framework.inputs import Day, IssuedNights
+from forecast_assets.assets.framework.inputs import Day, IssuedNights, Renames
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
@@ -36,6 +36,7 @@ def nightly_forecast(
     calibration: CalibrationSpec,
     features: FeatureSpec,
     issued: IssuedNights,
+    renames: Renames,
     day: Day,
 ) -> StageOutput:
     """Quantiles of the sessions ahead for every ticker, as of the night; the first commit of a day is final."""
@@ -47,11 +48,12 @@ def nightly_forecast(
     today = dt.date.fromisoformat(day)
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     bundle = Bundle.open(serving_model)
+    bundle.rename(renames)
     earlier = {night: version for night, version in issued.items() if night < day}
     rows = latest_origins(panel, today, lookback=bundle.card.lookback)
     bundle.check_features(panel, features)
     require_out_of_sample(day, serving_model, cutoff=bundle.card.cutoff)
-    state = update_calibration(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration)
+    state = update_calibration(today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration, renames=renames)
     forecast = bundle.forecast(panel, rows, state=state)
     made, raw = (
         forecast_table(
@@ -64,11 +66,11 @@ def nightly_forecast(
         )
         for quantiles in (forecast.quantiles, forecast.raw)
     )
-    table = committed_first(made, earlier)
+    table = committed_first(made, earlier, renames=renames)
     return StageOutput(
         files={
             TABLE: table,
-            RAW_FORECASTS: committed_first(raw, earlier, file=RAW_FORECASTS),
+            RAW_FORECASTS: committed_first(raw, earlier, file=RAW_FORECASTS, renames=renames),
             CALIBRATION_STATE: state.to_json(),
             NIGHT_RECORD: {
                 "day": day,
@@ -119,18 +121,17 @@ def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "
     return ends[torch.cat([code[1:] != code[:-1], torch.ones(1, dtype=torch.bool)])]
 
 
-def committed_first(table: pl.DataFrame, nights: Mapping[str, Version], *, file: str = TABLE) -> pl.DataFrame:
+def committed_first(
+    table: pl.DataFrame, nights: Mapping[str, Version], *, renames: Mapping[str, str], file: str = TABLE
+) -> pl.DataFrame:
     """Return ``table`` with the rows of forecast origins that an earlier night forecast already as that night issued them:
-    a ticker whose exchange was closed has the same latest origin as the night before. A night that did not keep its
-    ``file`` (uncalibrated forecasts) gives its published ones.
+    a ticker whose exchange was closed has the same latest origin as the night before. ``file``: as in ``issued_table``.
     """
+    from forecast_assets.champion.issued import issued_table
+
     keys = ["date", "ticker", "horizon"]
     oldest = str(table["date"].min())
-    issued = [
-        pl.read_parquet(version.path(file if file in version.manifest.files else TABLE))
-        for night, version in sorted(nights.items())
-        if night >= oldest
-    ]
+    issued = [issued_table(version, renames, file=file) for night, version in sorted(nights.items()) if night >= oldest]
     if not issued:
         return table
     before = pl.concat(issued).unique(keys, keep="first", maintain_order=True).join(table, on=keys, how="semi")

@@ -1,16 +1,23 @@
 """The raw panel and the rows it did not accept: one reading of the files, published as one version."""
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
-from forecast_assets.assets.framework.inputs import DataRoot, OutputFolder, RawFiles
+from forecast_assets.assets.framework.inputs import DataRoot, OutputFolder, PanelInUse, RawFiles
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.assets.panel.raw_checks import (
+    few_invalid_rows,
+    has_a_test_year,
+    kept_test_year,
+    require_same_panel,
+)
 from forecast_assets.core.specs import FoldSpec, PanelSpec
 from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISION_WORTH, REVISIONS, TABLE
 from forecast_assets.store.versions import Version
@@ -37,15 +44,20 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
             "panel.max_revision_cost more than one from what is known now",
             blocking=False,
         ),
+        CheckSpec("has_a_test_year", "the history suffices for a first test year", blocking=False),
     ),
     after=register_partitions,
 )
 def raw_panel(
-    files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder, data_root: DataRoot
+    files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder, in_use: PanelInUse, data_root: DataRoot
 ) -> StageOutput:
-    """Typed, de-duplicated rows of the raw panel: one per ticker and date."""
+    """Typed, de-duplicated rows of the raw panel: one per ticker and date.
+
+    Raises BadInput for another panel than the one that the store's years and nights were made from.
+    """
     from forecast_assets.core.evaluation.revision_losses import used_before_revised
     from forecast_assets.core.panel.ingest import Reading
+    from forecast_assets.core.windows.folds import first_test_year
     from forecast_assets.resources.arrival_log import record_arrivals
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -55,21 +67,25 @@ def raw_panel(
     rejected, flags, revisions = reading.rejected, reading.flags, reading.revisions
     worth = worth_of(revisions, folder / TABLE)
     table = pl.scan_parquet(folder / TABLE)
+    if in_use is not None:
+        require_same_panel(in_use, table, files, renames=panel.renames, data_root=data_root)
     seen = table.select(
         pl.len().alias("rows"),
         pl.col("ticker").n_unique().alias("tickers"),
         first=pl.col("date").min(),
         last=pl.col("date").max(),
-        years=pl.col("date").dt.year().unique().sort().implode(),
-        days=pl.col("date").unique().sort().tail(RECENT_SESSIONS).implode(),
+        days=pl.col("date").unique().sort().implode(),
     ).collect(engine="streaming")
     found = seen.row(0, named=True)
     later = reading.rows_later
     invalid = rejected.filter(pl.col("class") == "invalid").height
     accounted = found["rows"] + later + rejected.height
-    usable = invalid <= panel.max_invalid_share * reading.rows_read
-    if usable:  # else the files will be mended, and what was there then is the first reading
+    few_invalid = few_invalid_rows(rejected, invalid, reading.rows_read, limit=panel.max_invalid_share)
+    if few_invalid.passed:  # else the files will be mended, and what was there then is the first reading
         record_arrivals(data_root, files.new)
+    sessions = Counter(day.year for day in found["days"])
+    first_test = first_test_year(sessions, spec=folds, kept=kept_test_year(in_use, folds, first=found["first"]))
+    history = sum(count for year, count in sessions.items() if first_test is None or year < first_test)
     return StageOutput(
         files={
             REJECTED_ROWS: rejected,
@@ -77,8 +93,9 @@ def raw_panel(
             REVISIONS: revisions,
             REVISION_WORTH: worth,
             PARTITIONS: {
-                "years": [str(year) for year in found["years"] if year >= folds.first_test_year],
-                "days": [str(day) for day in found["days"]],
+                "first_test_year": first_test,
+                "years": [str(year) for year in sorted(sessions) if first_test is not None and year >= first_test],
+                "days": [str(day) for day in found["days"][-RECENT_SESSIONS:]],
             },
         },
         facts={
@@ -94,6 +111,9 @@ def raw_panel(
             "tickers": found["tickers"],
             "first_session": str(found["first"]),
             "last_session": str(found["last"]),
+            "first_test_year": first_test or "none",
+            "history_sessions": history,
+            "min_history_sessions": folds.min_history_sessions,
         },
         checks={
             "every_row_accounted_for": Check(
@@ -101,11 +121,9 @@ def raw_panel(
                 f"{found['rows']} accepted + {later} after the clock + {rejected.height} rejected "
                 f"of {reading.rows_read} read",
             ),
-            "few_invalid_rows": Check(
-                usable,
-                f"{invalid} of {reading.rows_read} rows are invalid; {panel.max_invalid_share:.0%} is the limit",
-            ),
+            "few_invalid_rows": few_invalid,
             "revisions_cost_little": cost_of(worth, limit=panel.max_revision_cost),
+            "has_a_test_year": has_a_test_year(found["first"], found["last"], first_test, history, folds),
         },
     )
 

@@ -1,11 +1,11 @@
 """The serving model: the champion as one artefact."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
-from forecast_assets.assets.framework.inputs import Successor
+from forecast_assets.assets.framework.inputs import RenamesNow, Successor
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.stage import stage
@@ -28,7 +28,9 @@ PARITY = "reproduces_the_walk_forward"
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
     follows=("ensemble", "windowed_tensors", "challenger"),
 )
-def serving_model(next_champion: Successor, serving: ServingSpec, features: FeatureSpec) -> StageOutput:
+def serving_model(
+    next_champion: Successor, serving: ServingSpec, features: FeatureSpec, renames: RenamesNow
+) -> StageOutput:
     """Champion bundle: one traced binary of members, combination and calibration, with all that prediction needs."""
     from forecast_assets.champion.assemble import ensemble_of_challenger, ensemble_of_fold
     from forecast_assets.champion.bundle import Bundle
@@ -40,6 +42,7 @@ def serving_model(next_champion: Successor, serving: ServingSpec, features: Feat
     )
     files = trained.files() | ({MODEL_PROGRAM: trained.program()} if serving.program else {})
     bundle = Bundle.of(trained, files)
+    bundle.rename(renames)
     return StageOutput(
         files=files,
         facts={
@@ -49,21 +52,25 @@ def serving_model(next_champion: Successor, serving: ServingSpec, features: Feat
             "challenger": next_champion.challenger.label if next_champion.challenger else "none: the fold's own fits",
             "cutoff": str(bundle.card.cutoff),
         },
-        checks={PARITY: parity(bundle, next_champion, program=files.get(MODEL_PROGRAM))},
+        checks={PARITY: parity(bundle, next_champion, program=files.get(MODEL_PROGRAM), renames=renames)},
     )
 
 
-def parity(bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | None) -> Check:
+def parity(
+    bundle: "Bundle", next_champion: "NextChampion", *, program: bytes | None, renames: Mapping[str, str]
+) -> Check:
     """Whether binary and program give what the members' own code gives, and for a fold's own fits what was published."""
     import io
 
     import torch
 
     from forecast_assets.champion.assemble import sample_published
+    from forecast_assets.champion.issued import issued_table
     from forecast_assets.core.windows.tensors import PanelTensors
 
     panel = PanelTensors.load(next_champion.tensors.path(TENSORS))
-    table = pl.read_parquet(next_champion.base.path(RAW_FORECASTS if bundle.card.calibrated else TABLE))
+    file = RAW_FORECASTS if bundle.card.calibrated else TABLE
+    table = issued_table(next_champion.base, renames, file=file)
     published = sample_published(table, panel)
     given = bundle.forecast(panel, published.rows)
     with torch.inference_mode():

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 
 from forecast_assets.assets.fold.candidates import why_skipped
-from forecast_assets.assets.framework.inputs import Checkpoints, DataRoot, FitEngine, Log, Tracking, TrainingHardware
+from forecast_assets.assets.framework.inputs import (
+    Checkpoints,
+    DataRoot,
+    FirstTestYear,
+    FitEngine,
+    Log,
+    Tracking,
+    TrainingHardware,
+)
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks
@@ -14,6 +22,7 @@ from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.tuning.carry_out import SEARCH, carry_out, keep_best, search_key
 from forecast_assets.assets.tuning.results import effort, network_settings, study_plots, trial_table
 from forecast_assets.assets.tuning.selection import Selection
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import CANDIDATES, FitSpec
 from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, SweepSpec
 from forecast_assets.store.artefact_files import CHOICES, TABLE, TENSORS, TUNED_SETTINGS
@@ -35,6 +44,7 @@ def sweep(
     folds: FoldSpec,
     calibration: CalibrationSpec,
     backtest_spec: BacktestSpec,
+    first_test_year: FirstTestYear,
     hardware: TrainingHardware,
     engine: FitEngine,
     checkpoints: Checkpoints,
@@ -51,12 +61,22 @@ def sweep(
     """
     from forecast_assets.assets.tuning.search import Search, panel_to_search
     from forecast_assets.core.training.inner import Budget, usable_years
+    from forecast_assets.core.windows.folds import years_to_search
     from forecast_assets.core.windows.tensors import PanelTensors
 
     if not sweep_spec.trials:
         return unchanged_settings("no search was asked for (sweep.trials=0); the profile's settings stand")
+    if first_test_year is None:
+        return unchanged_settings("the panel is too short for a test year; the profile's settings stand")
+    years = years_to_search(sweep_spec.years, first_test_year=first_test_year, spec=folds)
+    folds = folds.model_copy(update={"first_test_year": first_test_year})
+    sweep_spec = sweep_spec.model_copy(update={"years": years})
     panel = panel_to_search(PanelTensors.load(windowed_tensors.path(TENSORS)), sweep_spec, folds=folds)
-    years = usable_years(panel, sweep_spec.years, folds=folds, lookbacks=sweep_spec.lookback)
+    try:
+        years = usable_years(panel, years, folds=folds, lookbacks=sweep_spec.lookback)
+    except BadInput as error:
+        log.warning(f"{error}; the profile's settings stand")
+        return unchanged_settings(f"{error}; the profile's settings stand")
     reasons = {name: why_skipped(name, specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
     for why in filter(None, reasons.values()):
         log.warning(f"sweep: not searched: {why}")

@@ -1,21 +1,35 @@
 """The target positions: the book and the orders for the next open."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.column_lineage import position_columns
-from forecast_assets.assets.framework.inputs import Day, IssuedNights
-from forecast_assets.assets.framework.output import StageOutput
+from forecast_assets.assets.framework.inputs import Day, EarlierNights, EarlierPanels, IssuedNights, Renames
+from forecast_assets.assets.framework.materialise import CheckSpec
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.specs import BacktestSpec
-from forecast_assets.store.artefact_files import CARD, RAW_FORECASTS, TABLE
+from forecast_assets.store.artefact_files import CARD, GONE_TICKERS, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
+COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region")
 
-@stage(group="night", kinds={"numpy"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, tuned=True)
+NONE_GONE = CheckSpec("held_tickers_in_panel", "every ticker that is held is in the panel", blocking=False)
+
+
+@stage(
+    group="night",
+    kinds={"numpy"},
+    partitions=days,
+    mappings={"ensemble": dg.AllPartitionMapping()},
+    checks=(NONE_GONE,),
+    tuned=True,
+)
 def target_positions(
     nightly_forecast: Version,
     calendar_panel: Version,
@@ -23,12 +37,16 @@ def target_positions(
     ensemble: dict[str, Version],
     backtest_spec: BacktestSpec,
     issued: IssuedNights,
+    earlier: EarlierNights,
+    panels: EarlierPanels,
+    renames: Renames,
     day: Day,
 ) -> StageOutput:
     """The book that the simulation's rules hold after the next open, with trades and their expected cost.
 
     The book of the walk-forward, carried on by the nights' forecasts: those of the years up to the champion's fold, then
-    those of the nights before, then this night's.
+    those of the nights before, then this night's. A ticker that was forecast and has left the panel is closed at its last
+    price, by the rows that it had when it was there.
     """
     from forecast_assets.champion.bundle import Card
     from forecast_assets.core.backtest.decisions import (
@@ -43,28 +61,35 @@ def target_positions(
     until = dt.date.fromisoformat(day)
     horizon = backtest_spec.horizon_sessions
     run = next(years for years in consecutive(map(int, ensemble)) if fold in years)
-    tables = {year: _forecasts(ensemble[str(year)]) for year in run if year <= fold}
+    tables = {year: _forecasts(ensemble[str(year)], renames) for year in run if year <= fold}
     walk_forward = join_decisions(
         {year: forecast_decisions(*pair, horizon_sessions=horizon) for year, pair in tables.items()}
     )
-    earlier = [version for night, version in sorted(issued.items()) if night < day]
+    before = [version for night, version in sorted(issued.items()) if night < day]
     # The first forecast of an origin is the one that was traded; a later night repeats a ticker whose exchange was closed.
     nights = [
         pl.concat(of).unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
-        for of in zip(*map(_forecasts, (*earlier, nightly_forecast)), strict=True)
+        for of in zip(*(_forecasts(version, renames) for version in (*before, nightly_forecast)), strict=True)
     ]
     line = validation_line(tables[fold][1], horizon_sessions=horizon)
     issued_decisions = forecast_decisions(nights[0], nights[1], horizon_sessions=horizon, no_skill=line)
-    columns = ["date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region"]
-    book = next_book(
-        # An origin that a night and the fold both forecast was decided by the night.
-        pl.concat([issued_decisions, walk_forward]).unique(["date", "ticker"], keep="first", maintain_order=True),
-        pl.read_parquet(calendar_panel.path(TABLE), columns=columns),
-        until=until,
-        spec=backtest_spec,
+    # An origin that a night and the fold both forecast was decided by the night.
+    decisions = pl.concat([issued_decisions, walk_forward]).unique(
+        ["date", "ticker"], keep="first", maintain_order=True
     )
+    panel = pl.read_parquet(calendar_panel.path(TABLE), columns=list(COLUMNS))
+    gone = gone_tickers(decisions, panel, until=until, last_night=_last_night(earlier), panels=panels, renames=renames)
+    quoted = pl.concat([panel, gone.select(COLUMNS)])
+    lost = sorted(set(decisions["ticker"]) - set(quoted["ticker"]))
+    since = dict(gone.select("ticker", "gone_since").unique().iter_rows())
+    here = ~pl.col("ticker").is_in([*since, *lost])
+    # A decision of a ticker that has left is traded where its rows are still known.
+    known = decisions.filter(~here).join(gone.filter(~pl.col("is_missing")), on=["date", "ticker"], how="semi")
+    decided = pl.concat([decisions.filter(here), known])
+    book = next_book(decided, quoted, until=until, spec=backtest_spec, gone=since)
+    closed = book.filter(pl.col("note").is_not_null())["ticker"].to_list()
     return StageOutput(
-        files={TABLE: book},
+        files={TABLE: book, **({GONE_TICKERS: gone} if gone.height else {})},
         columns=position_columns(),
         facts={
             "tickers": book.height,
@@ -72,11 +97,61 @@ def target_positions(
             "net_exposure": float(book["weight_target"].sum()),
             "turnover": float(book["trade"].abs().sum()),
             "expected_cost": float(book["expected_cost"].sum()),
+            "gone_from_panel": ", ".join(sorted([*since, *lost])) or "none",
+            "closed_as_gone": ", ".join(closed) or "none",
         },
+        checks={NONE_GONE.name: Check(not closed and not lost, _gone_sentence(closed, lost), warns=True)},
     )
 
 
-def _forecasts(version: Version) -> tuple[pl.DataFrame, pl.DataFrame]:
+def gone_tickers(
+    decisions: pl.DataFrame,
+    panel: pl.DataFrame,
+    *,
+    until: dt.date,
+    last_night: pl.DataFrame,
+    panels: Sequence[Version],
+    renames: Mapping[str, str],
+) -> pl.DataFrame:
+    """Return the rows that tickers with decisions had before they left ``panel``, with the night that found each gone.
+
+    They are those that the last night kept, else those of the newest of ``panels`` that has the ticker. One that is in none
+    has no rows.
+    """
+    missing = set(decisions["ticker"]) - set(panel.filter(~pl.col("is_missing"))["ticker"])
+    found = [rename(last_night, renames).filter(pl.col("ticker").is_in(list(missing)))]
+    for version in panels:
+        missing -= set(found[-1]["ticker"])
+        if not missing:
+            break
+        rows = rename(pl.scan_parquet(version.path(TABLE)).select(COLUMNS), renames)
+        wanted = pl.col("ticker").is_in(list(missing)) & (pl.col("date") <= until)
+        found.append(rows.filter(wanted).with_columns(gone_since=pl.lit(until)).collect())
+    return pl.concat(found).sort("ticker", "date")
+
+
+def _last_night(earlier: Mapping[str, Version]) -> pl.DataFrame:
+    """Return the rows of gone tickers that the last of the earlier nights kept; empty where none was gone."""
+    last = earlier[max(earlier)] if earlier else None
+    if last is None or GONE_TICKERS not in last.manifest.files:
+        types = {"date": pl.Date, "is_missing": pl.Boolean, "segment": pl.Int32, "gone_since": pl.Date}
+        types |= {"open": pl.Float64, "close": pl.Float64}
+        return pl.DataFrame(schema={name: types.get(name, pl.String) for name in (*COLUMNS, "gone_since")})
+    return pl.read_parquet(last.path(GONE_TICKERS))
+
+
+def _gone_sentence(closed: Sequence[str], lost: Sequence[str]) -> str:
+    said = []
+    if closed:
+        said.append(f"{', '.join(closed)} left the panel and is closed at its last price")
+    if lost:
+        said.append(f"{', '.join(lost)} left the panel and no earlier panel in the store has its prices: not traded")
+    advice = "; a ticker that has another name now is declared in panel.renames, and the night run again"
+    return "; ".join(said) + advice if said else "all are"
+
+
+def _forecasts(version: Version, renames: Mapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a version's forecasts as published, and before calibration where it has them."""
-    raw = RAW_FORECASTS if RAW_FORECASTS in version.manifest.files else TABLE
-    return pl.read_parquet(version.path(TABLE)), pl.read_parquet(version.path(raw))
+    from forecast_assets.champion.issued import issued_table
+
+    return issued_table(version, renames), issued_table(version, renames, file=RAW_FORECASTS)

@@ -6,7 +6,6 @@ from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_che
 from forecast_assets.assets.framework.inputs import OutputFolder
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import WindowSpec
 from forecast_assets.store.artefact_files import ENDS, TABLE, TENSORS
 from forecast_assets.store.versions import Version
@@ -20,7 +19,7 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Output
 
     from forecast_assets.core.panel.features import feature_names
     from forecast_assets.core.panel.parts import part_sizes, ticker_parts
-    from forecast_assets.core.windows.build import NO_COMPLETE_ROW, Vocabulary, part_tensors
+    from forecast_assets.core.windows.build import Vocabulary, longest_history, no_complete_row, part_tensors
     from forecast_assets.core.windows.leakage_checks import window_leakage
     from forecast_assets.core.windows.writer import TensorFile
 
@@ -37,7 +36,7 @@ def windowed_tensors(feature_panel: Version, windows: WindowSpec, folder: Output
             written += tensors.rows
             complete |= bool((tensors.run_length > 0).any())
     if not complete:
-        raise BadInput(NO_COMPLETE_ROW)
+        raise no_complete_row(longest_history(table))
     save_file({"ends": torch.cat(ends)}, folder / ENDS)
     return StageOutput(
         facts={"rows": rows, "features": len(columns), "windows": sum(map(len, ends))},

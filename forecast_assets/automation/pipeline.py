@@ -4,7 +4,7 @@ import inspect
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS
+from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 
@@ -84,6 +85,9 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
                 progress.part = partition or name
                 failures = _run_job(defs, name, partition, chosen[name], instance=instance, plan=plan, here=here)
                 outcome.failures += failures
+            if name == "walk_forward" and not partitions:
+                why = store.current(RAW_PANEL).manifest.facts["checks"]["has_a_test_year"]["description"]
+                outcome.failures.append(Failed("", name, why, "", user_mistake=True))
             if name == "walk_forward":
                 failed = {failure.part for failure in outcome.failures}
                 outcome.years = [year for year in map(str, partitions) if year not in failed]
@@ -137,10 +141,10 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
 def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
     if job not in ("walk_forward", "nightly"):
         return [None]
-    at_hand = store.current("raw_panel").json(PARTITIONS)
+    at_hand = store.current(RAW_PANEL).json(PARTITIONS)
     if job == "nightly":
         return list(due_nights(store)) or [at_hand["days"][-1]]
-    if unknown := sorted(set(plan.years) - set(at_hand["years"])):
+    if at_hand["years"] and (unknown := sorted(set(plan.years) - set(at_hand["years"]))):
         raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]
 
@@ -173,11 +177,25 @@ def _run_job(
             raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to continue")
         if event.is_step_failure:
             described = event.step_failure_data.user_failure_data
-            failures.append(_failed(event.step_failure_data.error, partition, str(event.step_key), described))
+            failed = _failed(event.step_failure_data.error, partition, str(event.step_key), described)
+            if why := _failed_checks(result.all_events, failed.asset):
+                failed = replace(failed, message=why, user_mistake=True)
+            failures.append(failed)
     if not result.success and not failures:  # before any step, as where a resource can't be had
         last = [event for event in result.all_events if event.is_job_failure][-1]
         failures.append(_failed(last.job_failure_data.error, partition, name, None))
     return failures
+
+
+def _failed_checks(events: Sequence[dg.DagsterEvent], asset: str) -> str:
+    """Return what the failed checks of an asset say that keep all downstream of it from running; empty where none does."""
+    made = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    checks = [event.asset_check_evaluation_data for event in events if event.event_type == made]
+    return "; ".join(
+        f"{check.check_name}: {check.description}"
+        for check in checks
+        if not check.passed and check.blocking and check.asset_key.to_user_string() == asset
+    )
 
 
 def _is_interrupted(error: Any) -> bool:

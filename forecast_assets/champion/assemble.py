@@ -96,8 +96,8 @@ class PublishedForecasts(NamedTuple):
 
 
 def sample_published(table: pl.DataFrame, panel: PanelTensors) -> PublishedForecasts:
-    """Return ``PARITY_FORECASTS`` evenly spaced validation forecasts of a forecast table."""
-    arrays = quantile_array(table.filter(pl.col("split") == "validation"))
+    """Return ``PARITY_FORECASTS`` evenly spaced validation forecasts of a forecast table, of tickers that ``panel`` has."""
+    arrays = quantile_array(table.filter((pl.col("split") == "validation") & pl.col("ticker").is_in(panel.tickers)))
     chosen = slice(None, None, max(1, len(arrays.date) // PARITY_FORECASTS))
     rows = panel.rows_of(arrays.ticker[chosen].tolist(), arrays.date[chosen])
     return PublishedForecasts(rows, arrays.quantiles[chosen])

@@ -30,6 +30,7 @@ from forecast_assets.core.models.base import ForecastModel, neighbour_messages
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
+from forecast_assets.core.panel.lineage import latest_names
 from forecast_assets.core.reads import Reads, union
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import CalibrationState, log_factors
@@ -173,6 +174,7 @@ class Bundle:
 
     def __init__(self, card: Card, state: CalibrationState, *, binary: Any, trained: TrainedEnsemble) -> None:
         self.card, self.state = card, state
+        self.vocabularies = card.vocabularies
         self._binary, self.trained = binary, trained
         self._edges: Correlations | None = None  # of the last panel that was forecast
 
@@ -202,6 +204,13 @@ class Bundle:
             binary = torch.jit.load(io.BytesIO(files[MODEL_BINARY]))
         card = trained.signed_card()
         return cls(card, trained.state, binary=binary, trained=replace(trained, card=card))
+
+    def rename(self, renames: Mapping[str, str]) -> None:
+        """Give the embedding of each renamed ticker (old name -> new one) to its latest name."""
+        ids, latest = self.card.vocabularies["ticker"], latest_names(renames)
+        moved = {latest[ticker]: i for ticker, i in ids.items() if ticker in latest}
+        kept = {ticker: i for ticker, i in ids.items() if ticker not in latest}
+        self.vocabularies = {**self.card.vocabularies, "ticker": moved | kept}
 
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState | None = None) -> Forecast:
         """Forecast from rows ``rows`` (B,) of a panel; ``state`` of the calibration, else the bundle's own.
@@ -310,7 +319,7 @@ class Bundle:
         return panel.columns(self.card.features)
 
     def _ids(self, panel: PanelTensors, name: str) -> Tensor:
-        vocabulary = self.card.vocabularies[name]
+        vocabulary = self.vocabularies[name]
         return torch.tensor([vocabulary.get(entry, UNKNOWN_ID) for entry in getattr(panel, f"{name}s")])
 
 

@@ -7,12 +7,13 @@ import polars as pl
 import torch
 
 from forecast_assets.champion.bundle import Bundle
+from forecast_assets.champion.issued import issued_table
 from forecast_assets.core.evaluation.forecast_table import quantile_array
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.core.training.calibrate import CalibrationState, Issued, follow, label_dates
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.store.artefact_files import CALIBRATION_STATE, TABLE
+from forecast_assets.store.artefact_files import CALIBRATION_STATE
 from forecast_assets.store.versions import Version
 
 
@@ -24,15 +25,17 @@ def update_calibration(
     folds: Mapping[str, Version],
     nights: Mapping[str, Version],
     spec: CalibrationSpec,
+    renames: Mapping[str, str],
 ) -> CalibrationState:
     """Return the calibration state for the forecasts of ``today``: that of the night before, updated by what has matured.
 
     The first night starts, as its fold did, at the first validation row and updates on the fold's own forecasts.
+    ``renames``: old ticker -> new one, for what was issued under the old one.
     """
     if not bundle.card.calibrated:
         return CalibrationState.initial()
-    own = pl.read_parquet(folds[str(bundle.card.fold)].path(TABLE)).filter(pl.col("date") <= today)
-    tables = [pl.read_parquet(version.path(TABLE)) for _, version in sorted(nights.items())]
+    own = issued_table(folds[str(bundle.card.fold)], renames).filter(pl.col("date") <= today)
+    tables = [issued_table(version, renames) for _, version in sorted(nights.items())]
     keys = ["date", "ticker", "horizon"]
     issued = issued_with_outcomes(
         pl.concat([*tables, own]).unique(keys, keep="first", maintain_order=True), panel, bundle

@@ -9,10 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.champion.issued import issued_table
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
-from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
+from forecast_assets.core.panel.lineage import latest_names
+from forecast_assets.store.artefact_files import CALIBRATION_STATE, NIGHT_RECORD, TENSORS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, SERVING_MODEL, WINDOWED_TENSORS
+from forecast_assets.store.panel_in_use import declared_renames
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -56,6 +59,7 @@ def explain_change(store: Store, *, ticker: str, day: dt.date) -> ForecastChange
     """
     from forecast_assets.core.windows.tensors import PanelTensors
 
+    ticker = latest_names(declared_renames(store)).get(ticker, ticker)
     nights = [night for night in store.partitions(NIGHTLY_FORECAST) if night <= str(day)][-2:]
     found = [_issued(store, store.current(NIGHTLY_FORECAST, night), ticker) for night in nights]
     if len(found) < 2 or found[0] is None or found[1] is None:
@@ -97,15 +101,18 @@ def _issued(store: Store, version: Version, ticker: str) -> _IssuedForecast | No
     from forecast_assets.champion.bundle import Bundle
     from forecast_assets.core.training.calibrate import CalibrationState
 
-    rows = pl.read_parquet(version.path(TABLE)).filter(pl.col("ticker") == ticker).sort("horizon")
+    renames = declared_renames(store)
+    rows = issued_table(version, renames).filter(pl.col("ticker") == ticker).sort("horizon")
     if rows.is_empty():
         return None
     made_by = version.json(NIGHT_RECORD)["serving_model"]
     bundles = [bundle for bundle in store.versions(SERVING_MODEL) if bundle.id == made_by]
     if not bundles:
         raise MissingArtefact(f"{version.label}: its model, version {made_by} of {SERVING_MODEL}, is gone")
+    bundle = Bundle.open(bundles[0])
+    bundle.rename(renames)
     return _IssuedForecast(
-        bundle=Bundle.open(bundles[0]),
+        bundle=bundle,
         state=CalibrationState.from_json(version.json(CALIBRATION_STATE)),
         issued=rows.select(QUANTILE_COLUMNS).to_numpy(),
         date=rows["date"][0],

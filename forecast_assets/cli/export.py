@@ -9,7 +9,8 @@ import polars as pl
 from forecast_assets.cli.common import listed, open_store, user_command
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.spreadsheet import guarded
-from forecast_assets.store.artefact_files import TABLE
+from forecast_assets.store.artefact_files import PARTITIONS, TABLE
+from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.store import Store
 
 
@@ -24,7 +25,7 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
     if missing := sorted(set(partitions) - set(at_hand)):
         there = f"there are {', '.join(at_hand)}" if at_hand else "it has none"
         raise MissingArtefact(f"{asset}: no partition {missing[0]!r}; {there}")
-    chosen = list(partitions) or store.slots(asset)
+    chosen = list(partitions) or of_panel(store, store.slots(asset))
     versions = [store.current(asset, partition) for partition in chosen]
     if any(TABLE not in version.manifest.files for version in versions):
         raise BadInput(f"{asset}: holds no table; its files are {', '.join(versions[0].manifest.files)}")
@@ -35,10 +36,18 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
     return table.height
 
 
+def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:
+    """Return ``slots`` without the years that are no test years of the current panel; nights and a whole asset stay."""
+    if not store.has(RAW_PANEL):
+        return list(slots)
+    years = store.current(RAW_PANEL).json(PARTITIONS)["years"]
+    return [slot for slot in slots if slot is None or not slot.isdecimal() or slot in years] or list(slots)
+
+
 @click.command("export")
 @click.argument("asset")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--years", metavar="YEARS", help="Partitions, comma-separated; default: all.")
+@click.option("--years", metavar="YEARS", help="Partitions, comma-separated; default: all of the panel.")
 @click.option("--raw", is_flag=True, help="Without the apostrophe before text that a spreadsheet would evaluate.")
 @user_command
 def command(asset: str, out: Path, years: str | None, raw: bool) -> None:

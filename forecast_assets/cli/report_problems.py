@@ -15,6 +15,7 @@ from forecast_assets.assets.framework.parameters import Parameters, Values, argu
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
+from forecast_assets.core.panel.lineage import rows_kept
 from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, VerdictSpec, WindowSpec
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
@@ -44,7 +45,8 @@ def report_problems(store: Store, root: str) -> list[str]:
     years = {
         year.path(TABLE): year for made in reports for year in _opened(ReportInputs, store, made).backtest.values()
     }
-    problems = [problem for year in years.values() for problem in loss_problems(store, year)]
+    problems = [problem for made in reports for problem in panel_problems(store, made)]
+    problems += [problem for year in years.values() for problem in loss_problems(store, year)]
     problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, _backtest_numbers)
     for ablation in reports[1:]:
         problems += _problems(store, root, ablation, ABLATION_PAGE, ABLATION_METRICS, _ablation_numbers)
@@ -67,6 +69,22 @@ def _problems(store: Store, root: str, version: Version, page: str, numbers: str
     for where, found in ((folder / numbers, published), (f"{version.label} in the store: {numbers}", stored)):
         if found is not None and (difference := first_difference(_comparable(found), _comparable(derived))):
             problems.append(f"{where}: {difference}{_version_note(stored, derived)}")
+    return problems
+
+
+def panel_problems(store: Store, report: Version) -> list[str]:
+    """Return the years of a report that forecast another panel than the one that it read, one sentence each."""
+    inputs, problems = _opened(ReportInputs, store, report), []
+    panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE)).filter(~pl.col("is_missing"))
+    renames = inputs.raw_panel.manifest.config["panel"].get("renames", {})
+    for year in inputs.years:
+        forecasts = pl.scan_parquet(inputs.ensemble[year].path(TABLE)).filter(pl.col("split") == "test")
+        rows = rows_kept(forecasts, panel, renames=renames)
+        if not rows.same_panel:
+            problems.append(
+                f"{report.label} mixes panels: of {rows.before} forecasts' tickers and dates in {year}, {rows.kept} are in "
+                f"the panel that it read; run {year} again, or give each panel a data root of its own"
+            )
     return problems
 
 

@@ -86,6 +86,9 @@ class PanelSpec(ReadSpec):
     max_revision_cost: float = Field(
         0.01, ge=0, description="share of pinball that revisions after a night may have cost before it is told"
     )
+    renames: dict[str, str] = Field(
+        default_factory=dict, description="old ticker -> new one, such as {FB: META}: its history carries on"
+    )
 
     def known_on(self, day: dt.date) -> "PanelSpec":
         """Return it with the corrections that were known on ``day``."""
@@ -108,6 +111,24 @@ class PanelSpec(ReadSpec):
         for ticker, exchange in value.items():
             if exchange not in known:
                 raise ValueError(f"{exchange} ({ticker}) is not an exchange of panel.regions")
+        return value
+
+    @field_validator("renames", mode="before")
+    @classmethod
+    def _may_be_left_out(cls, value: Any) -> Any:
+        return {} if value is None else value  # Hydra's default: it lets no override fill an empty mapping
+
+    @field_validator("renames")
+    @classmethod
+    def _leads_somewhere(cls, value: dict[str, str]) -> dict[str, str]:
+        for ticker in value:
+            path = [ticker]
+            while (new := value.get(path[-1])) is not None:
+                if new in path:
+                    raise ValueError(
+                        f"{' -> '.join([*path, new])} goes in a circle; leave the latest name without a rename"
+                    )
+                path.append(new)
         return value
 
 
@@ -141,7 +162,14 @@ class WindowSpec(Spec):
 class FoldSpec(Spec):
     """Yearly walk-forward: where time is cut."""
 
-    first_test_year: int = Field(2019, ge=1900)
+    first_test_year: int = Field(
+        2019,
+        ge=1900,
+        description="where the panel reaches it and has history before it; else the panel's first year that has",
+    )
+    min_history_sessions: int = Field(
+        480, ge=1, description="union sessions that a panel has before its first test year, nearly two years"
+    )
     validation_sessions: int = Field(126, ge=1, description="union sessions of validation forecast origins")
     purge_sessions: int = Field(HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year")
 
@@ -150,7 +178,10 @@ class SweepSpec(Spec):
     """The search for settings on the years before the first test year, and what is searched."""
 
     trials: int = Field(24, ge=0, description="distinct settings that are tried; 0: the profile's stand")
-    years: tuple[int, ...] = Field((2015, 2016, 2017, 2018), description="inner years, where history suffices")
+    years: tuple[int, ...] = Field(
+        (2015, 2016, 2017, 2018),
+        description="inner years, where history suffices; else the four before the panel's first test year",
+    )
     models: tuple[str, ...] = Field(("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
     hidden: tuple[int, ...] = Field((32, 64, 128))
     learning_rate: tuple[float, ...] = Field((3e-4, 1e-3, 3e-3), description="of the cosine decay's start")

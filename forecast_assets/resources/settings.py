@@ -118,7 +118,9 @@ def _spec_defaults() -> dict[str, Any]:
 
 
 def _defaults(fields: dict[str, FieldInfo]) -> dict[str, Any]:
-    known = {name: field.get_default() for name, field in fields.items() if not field.is_required()}
+    optional = {name: field for name, field in fields.items() if not field.is_required()}
+    # Null for an empty mapping, which Hydra would not let an override fill.
+    known = {name: None if field.default_factory else field.get_default() for name, field in optional.items()}
     return TypeAdapter(dict[str, Any]).dump_python(known, mode="json")
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from forecast_assets.champion.issued import issued_table
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, UserError
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -17,6 +18,7 @@ from forecast_assets.serving.issued import ForecastTable, Provenance
 from forecast_assets.serving.snapshot import Model, Snapshot
 from forecast_assets.store.artefact_files import CALIBRATION_EFFECT, CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
 from forecast_assets.store.asset_keys import CALENDAR_PANEL, ENSEMBLE, NIGHTLY_FORECAST, SERVING_MODEL, WINDOWED_TENSORS
+from forecast_assets.store.panel_in_use import declared_renames
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -61,9 +63,12 @@ class Loader:
     _pair: dict[Slot, Part] = field(default_factory=dict)  # the last model and data that could be served together
     _checked_pair: tuple[str, str] = ("", "")  # versions that ``mismatch`` is about
     _identity: str = ""
+    _renames: dict[str, str] = field(default_factory=dict)  # old ticker -> new one
 
     def refresh(self) -> Snapshot | None:
         """Return the snapshot of what the store holds now, or None where nothing has changed since the last call."""
+        if (renames := self._current_renames()) != self._renames:
+            self._parts, self._pair, self._renames = {}, {}, renames  # all of it is read again under the new names
         slots = self._slots()
         watched = {*slots[-WATCHED_NIGHTS:], *(slot for slot in slots if slot[0] != NIGHTLY_FORECAST)}
         for slot in slots:
@@ -119,11 +124,25 @@ class Loader:
         readers: dict[str, Callable[[Version], Any]] = {
             WINDOWED_TENSORS: lambda v: History.of(PanelTensors.load(v.path(TENSORS)), data_version=v.data_version),
             CALENDAR_PANEL: lambda v: Closes.read(pl.scan_parquet(v.path(TABLE))),
-            SERVING_MODEL: self.open_model,
-            ENSEMBLE: _fold,
-            NIGHTLY_FORECAST: _night,
+            SERVING_MODEL: self._open_model,
+            ENSEMBLE: lambda v: _fold(v, self._renames),
+            NIGHTLY_FORECAST: lambda v: _night(v, self._renames),
         }
         return readers[version.asset](version)
+
+    def _open_model(self, version: Version) -> Model:
+        model = self.open_model(version)
+        if self._renames:
+            model.rename(self._renames)
+        return model
+
+    def _current_renames(self) -> dict[str, str]:
+        """Return the renames of the current panel; the last known ones where its manifest is damaged."""
+        try:
+            return declared_renames(self.store)
+        except CorruptArtefact as error:
+            log.error("renames are those of the last panel: %s", error)
+            return self._renames
 
     def _compatible_parts(self) -> dict[Slot, Part]:
         """Return the parts to serve. Where the current model fails on the current data, the last good pair stays."""
@@ -183,20 +202,20 @@ def _mismatch(history: History, model: Model) -> str:
     return ""
 
 
-def _night(version: Version) -> tuple[ForecastTable, CalibrationState]:
+def _night(version: Version, renames: Mapping[str, str]) -> tuple[ForecastTable, CalibrationState]:
     night = version.json(NIGHT_RECORD)
     made_by = Provenance("ledger", night["calibrated"], night["model_version"], night["data_version"])
-    table = ForecastTable.of(pl.read_parquet(version.path(TABLE)), made_by)
+    table = ForecastTable.of(issued_table(version, renames), made_by)
     return table, CalibrationState.from_json(version.json(CALIBRATION_STATE))
 
 
-def _fold(version: Version) -> ForecastTable:
+def _fold(version: Version, renames: Mapping[str, str]) -> ForecastTable:
     data = version.manifest.parents.get(WINDOWED_TENSORS)
     if data is None:
         raise CorruptArtefact(f"{version.label}: its manifest names no windowed_tensors; run the graph again.")
     calibrated = CALIBRATION_EFFECT in version.manifest.files
     made_by = Provenance("walk_forward", calibrated, f"{version.label}/{version.id}", data)
-    return ForecastTable.of(pl.read_parquet(version.path(TABLE)), made_by)
+    return ForecastTable.of(issued_table(version, renames), made_by)
 
 
 def _identity(parts: dict[Slot, Part]) -> str:

@@ -47,6 +47,9 @@ class Model(Protocol):
     def forecast(self, panel: PanelTensors, rows: Tensor, *, state: CalibrationState) -> Any:
         """Return an object with ``raw`` (B, 3, 7) and ``groups``, those of the B forecasts."""
 
+    def rename(self, renames: Mapping[str, str]) -> None:
+        """Give what the model knows of each renamed ticker to its latest name."""
+
     def explain(self, panel: PanelTensors, row: int) -> Any:
         """Return (fit, explanation) of one forecast, or None where no member can be explained."""
 

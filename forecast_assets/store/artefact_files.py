@@ -67,6 +67,10 @@ FOLD_STATS = "stats.safetensors"
 CARD = "bundle.json"
 CHALLENGER_VERDICT = "challenger.json"
 
+# target_positions
+GONE_TICKERS = "gone.parquet"
+"""Calendar rows of tickers that were forecast and have left the panel, each with the night that found it ``gone_since``."""
+
 # nightly_forecast, drift_checks
 NIGHT_RECORD = "night.json"  # day, model and data of the night's forecasts
 COVERAGE_BY_DAY = "coverage.parquet"

@@ -11,7 +11,9 @@ PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "window
 
 
 def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Graph) -> None:
-    outcome = empty_graph.run(*PANEL, "baselines", overrides=["folds.first_test_year=2016"])
+    outcome = empty_graph.run(
+        *PANEL, "baselines", overrides=["folds.first_test_year=2016", "folds.min_history_sessions=1"]
+    )
     assert outcome.years == ["2017", "2018", "2019"]
     assert [(failure.part, failure.asset) for failure in outcome.failures] == [("2016", "baselines")]
     assert outcome.failures[0].user_mistake

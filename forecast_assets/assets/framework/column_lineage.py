@@ -71,6 +71,7 @@ def position_columns() -> dict[str, Column]:
         "trade": Column("weight_target - weight_now", held),
         "price": Column("last close, local currency", reads("calendar_panel", "close")),
         "expected_cost": Column("of the trade, fraction of equity", held),
+        "note": Column("why a ticker is closed that has left the panel, else null"),
     }
 
 

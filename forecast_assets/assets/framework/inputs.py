@@ -17,8 +17,10 @@ from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.source import InputFiles, MacroFile
-from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
+from forecast_assets.store.artefact_files import PARTITIONS
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.panel_in_use import declared_renames, earlier_panels, panel_in_use
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -108,6 +110,11 @@ def _earlier_nights(context: StageContext) -> dict[str, Version]:
     return sound
 
 
+def _first_test_year(context: StageContext) -> int | None:
+    found: int | None = context.store.current(RAW_PANEL).json(PARTITIONS)["first_test_year"]
+    return found
+
+
 def _trials(context: StageContext) -> "TrialLog":
     from forecast_assets.resources.trial_log import collect_trials  # the definitions load without it
 
@@ -174,6 +181,29 @@ RawMacro = Annotated[
     Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
 ]
 """The file of macro series, which may be none."""
+
+EarlierPanels = Annotated[list[Version], InjectedLate(lambda context, _: earlier_panels(context.store))]
+"""Whole versions of the calendar panel, newest first."""
+
+PanelInUse = Annotated[Version | None, InjectedLate(lambda context, _: panel_in_use(context.store))]
+"""The raw panel that the store's years and nights were made from; None where there are none."""
+
+FirstTestYear = Annotated[
+    int | None, Injected(_first_test_year, seen=lambda year: {"first_test_year": str(year or "none")})
+]
+"""The panel's first test year; None where its history is too short for any."""
+
+Renames = Annotated[
+    dict[str, str],
+    Injected(
+        lambda context: declared_renames(context.store),
+        seen=lambda renames: {"renames": canonical_json(renames)} if renames else {},
+    ),
+]
+"""Old ticker -> new one, as declared for the current panel: what was issued under the old one belongs to the new."""
+
+RenamesNow = Annotated[dict[str, str], InjectedLate(lambda context, _: declared_renames(context.store))]
+"""The same for a stage whose result they don't change."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

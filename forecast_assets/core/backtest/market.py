@@ -1,7 +1,7 @@
 """Prices, quotes and tradability of a panel as matrices over (session of the union grid, ticker)."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.scores.trading import EPS, Floats
 
 Bools = NDArray[np.bool_]
@@ -60,13 +61,15 @@ def market(
     last: dt.date,
     execution: Literal["next_open", "same_close"],
     max_wait_sessions: int,
+    gone: Mapping[str, dt.date] | None = None,
 ) -> Market:
     """Return the matrices of ``tickers`` over the union sessions ``first`` to ``last``, both included.
 
     Prices are in local currency. One session after ``last`` is read, where the panel has it, to mark the last row. An
     order that waits through more than ``max_wait_sessions`` filled sessions, or through a hole that ends the segment,
     is cancelled: its ticker is not tradable on the session of the return. A ticker whose quotes stop more than
-    ``max_wait_sessions`` union sessions before the panel does is ``ended`` once an order for it would be cancelled.
+    ``max_wait_sessions`` union sessions before the panel does is ``ended`` once an order for it would be cancelled; one
+    of ``gone`` (ticker -> day), that has left the panel's files, is so on the sessions after its day.
     """
     wanted = sorted(set(tickers))
     union, last_quote, region = _whole_panel(calendar_panel, wanted)
@@ -81,8 +84,10 @@ def market(
     with np.errstate(invalid="ignore"):
         growth = np.nan_to_num(after[keep] / price[keep], nan=1.0)  # no price yet: nothing is held
     silence_starts = np.searchsorted(union, last_quote, side="right")  # (N,): first union session after the last quote
-    gone = len(union) - silence_starts > max_wait_sessions
-    ended = gone & (np.arange(start, stop)[:, None] >= silence_starts + max_wait_sessions)
+    silent = len(union) - silence_starts > max_wait_sessions
+    ended = silent & (np.arange(start, stop)[:, None] >= silence_starts + max_wait_sessions)
+    left = np.array([(gone or {}).get(ticker, dt.date.max) for ticker in wanted], dtype="datetime64[D]")  # (N,)
+    ended |= union[start:stop, None] > left
     return Market(
         dates=union[start:stop],
         tickers=tuple(wanted),
@@ -143,7 +148,10 @@ def _whole_panel(
         .collect()
     )
     if missing := sorted(set(tickers) - set(facts["ticker"])):
-        raise ValueError(f"calendar_panel: {len(missing)} tickers have no quote: {missing[:5]}")
+        raise BadInput(
+            f"calendar_panel: {len(missing)} tickers that were forecast have no quote: {missing[:5]}; run the years that "
+            "forecast them again on this panel, or declare what they are called now (panel.renames)"
+        )
     region = facts["region"].fill_null("").rank("dense").to_numpy().astype(np.intp) - 1
     return union, facts["date"].to_numpy().astype("datetime64[D]"), region
 

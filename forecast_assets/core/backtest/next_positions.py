@@ -1,6 +1,7 @@
 """Target positions: the book to hold after the next open by the simulation's rules, computed the night before."""
 
 import datetime as dt
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -12,14 +13,21 @@ from forecast_assets.core.specs import BacktestSpec
 POSITIONS_SCHEMA: dict[str, pl.DataType] = {
     **dict.fromkeys(("ticker", "region"), pl.String()),
     **dict.fromkeys(("weight_now", "weight_target", "trade", "price", "expected_cost"), pl.Float64()),
+    "note": pl.String(),
 }
-"""Columns of the target positions: weights, trade and cost as fractions of equity, price in local currency."""
+"""Columns of the target positions: weights, trade and cost as fractions of equity, price in local currency; ``note`` says
+why a ticker is closed that has left the panel."""
 
 LONGEST_CLOSURE_SESSIONS = 10  # an exchange shut for more union sessions (Tokyo in 2019: 6) means a broken feed
 
 
 def target_positions(
-    decisions: pl.DataFrame, calendar_panel: pl.DataFrame, *, until: dt.date, spec: BacktestSpec
+    decisions: pl.DataFrame,
+    calendar_panel: pl.DataFrame,
+    *,
+    until: dt.date,
+    spec: BacktestSpec,
+    gone: Mapping[str, dt.date] | None = None,
 ) -> pl.DataFrame:
     """Return the book to hold after the open that follows ``until``, from data up to the close of that day.
 
@@ -31,12 +39,17 @@ def target_positions(
     the last close, smoothing (a ``w_held``) shifts a weight by ``a`` times what the price moved it. A ticker that
     ``next_open`` leaves out is sold at its last price, as in the simulation. With ``execution`` same_close the trades are
     those of the last close itself.
+
+    ``gone``: tickers that have left the panel's files, whose last rows the calendar panel still holds, each with the last
+    day that its book stood as usual; on the next session it is closed at its last price.
     """
+    gone = gone or {}
     past = calendar_panel.filter(pl.col("date") <= until)
     opens = spec.execution == "next_open"
     following = until + dt.timedelta(days=1)
     if opens:
-        past = pl.concat([past, next_open(past, date=following, max_wait_sessions=spec.max_wait_sessions)])
+        listed = past.filter(~pl.col("ticker").is_in(list(gone)))
+        past = pl.concat([past, next_open(listed, date=following, max_wait_sessions=spec.max_wait_sessions)])
     known = decisions.filter(pl.col("date") <= until)
     view = market(
         past,
@@ -45,6 +58,7 @@ def target_positions(
         last=following if opens else until,
         execution=spec.execution,
         max_wait_sessions=spec.max_wait_sessions,
+        gone=gone,
     )
     simulation = trade_forecasts(known, Terms("next", view, spec, Costs.of(spec.cost_bps, calendar_panel)))
     last = simulation.daily["date"][-1]
@@ -55,7 +69,12 @@ def target_positions(
         .join(traded.select("ticker", trade="weight_change", expected_cost="cost"), "ticker", "full", coalesce=True)
         .with_columns(pl.col("weight_target", "trade", "expected_cost").fill_null(0.0))
         .with_columns(weight_now=pl.col("weight_target") - pl.col("trade"))
-        .join(quotes.agg(pl.col("region").last(), price=pl.col("close").last()), on="ticker", how="left")
+        .join(quotes.agg(pl.col("region", "date").last(), price=pl.col("close").last()), on="ticker", how="left")
+        .with_columns(
+            note=pl.when(pl.col("ticker").is_in(list(gone))).then(
+                pl.format("gone from the panel: closed at its last price, of {}", "date")
+            )
+        )
         .select(pl.col(name).cast(dtype) for name, dtype in POSITIONS_SCHEMA.items())
         .sort("ticker")
     )

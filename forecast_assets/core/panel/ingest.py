@@ -21,6 +21,7 @@ from forecast_assets.core.panel.exchanges import FirstQuotes, place_tickers, set
 from forecast_assets.core.panel.flags import find_flags, flags_of_exchanges
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.panel.input_files import resolve_input_files
+from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.panel.read import open_table
 from forecast_assets.core.panel.rows import COLUMNS, KEY, Typing, type_rows
 from forecast_assets.core.panel.special_sessions import reject_closed_days, special_sessions
@@ -159,7 +160,9 @@ class Reading:
             self._reject(
                 delivery, pl.concat([unusable, delivery.malformed.with_columns(pl.lit("invalid").alias("class"))])
             )
-            usable = typed.filter(pl.col("reason").is_null()).drop("reason", "class").sort(KEY)
+            usable = rename(typed.filter(pl.col("reason").is_null()).drop("reason", "class"), self.spec.renames).sort(
+                KEY
+            )
             _refuse_intraday(usable, file.name)
             self._first_quotes.add(usable)
             usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).write_parquet(

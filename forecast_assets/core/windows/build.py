@@ -9,13 +9,19 @@ import torch
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.macro import MACRO_NAMES
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
 UNKNOWN_SECTOR = "Unknown"
-NO_COMPLETE_ROW = (
-    "feature_panel: no row has all features; the panel's histories are shorter than the features' warm-up, "
-    "give more history per ticker"
-)
+
+
+def no_complete_row(longest: int) -> BadInput:
+    """Return the error where no row has all features; ``longest``: sessions of the longest history."""
+    return BadInput(
+        f"feature_panel: no row has all features; the longest history without a hole has {longest} sessions, fewer than the "
+        "features look back on; give more history per ticker: a first test year needs "
+        f"{FoldSpec().min_history_sessions} sessions before it unless folds.min_history_sessions says otherwise"
+    )
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,15 @@ def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]
     """
     panel = part_tensors(feature_panel, feature_names=feature_names, vocabulary=Vocabulary.of(feature_panel.lazy()))
     if not (panel.run_length > 0).any():
-        raise BadInput(NO_COMPLETE_ROW)
+        raise no_complete_row(longest_history(feature_panel.lazy()))
     return panel
+
+
+def longest_history(feature_panel: pl.LazyFrame) -> int:
+    """Return the sessions of the longest segment of any ticker."""
+    lengths = feature_panel.group_by("ticker", "segment").len()
+    found: int = lengths.select(pl.col("len").max()).collect(engine="streaming").item()
+    return found
 
 
 def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], vocabulary: Vocabulary) -> PanelTensors:

@@ -4,7 +4,7 @@ No other module cuts time: no other one compares a date to a year.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,39 @@ class Fold:
     def origins(self) -> Tensor:
         """Rows that are forecast: validation, then test."""
         return torch.cat([self.validation, self.test])
+
+
+def first_test_year(sessions: Mapping[int, int], *, spec: FoldSpec, kept: int | None = None) -> int | None:
+    """Return the first year that a panel is tested on, or None where it has too little history for any.
+
+    ``sessions``: union sessions of the panel by year. The first year from ``spec.first_test_year`` on with
+    ``spec.min_history_sessions`` before it; for a panel that ends earlier, the first such year of all. ``kept``: that of the
+    same panel before it grew, which stays, so that a year that was tested does not become one that settings are chosen on.
+
+    >>> first_test_year(dict.fromkeys(range(2012, 2018), 250), spec=FoldSpec())
+    2014
+    >>> first_test_year(dict.fromkeys(range(2012, 2022), 250), spec=FoldSpec())
+    2019
+    """
+
+    def has_history(year: int) -> bool:
+        return sum(count for before, count in sessions.items() if before < year) >= spec.min_history_sessions
+
+    if kept is not None and has_history(kept):
+        return kept
+    possible = [year for year in sorted(sessions) if has_history(year)]
+    return next((year for year in possible if year >= spec.first_test_year), possible[0] if possible else None)
+
+
+def years_to_search(declared: Sequence[int], *, first_test_year: int, spec: FoldSpec) -> tuple[int, ...]:
+    """Return the years that settings are chosen on: the declared ones, or the four before a panel's own first test year.
+
+    >>> years_to_search((2015, 2016), first_test_year=2022, spec=FoldSpec())
+    (2018, 2019, 2020, 2021)
+    """
+    if first_test_year == spec.first_test_year:
+        return tuple(declared)
+    return tuple(range(first_test_year - 4, first_test_year))
 
 
 def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) -> Fold:

@@ -1,0 +1,1 @@
+"""What the raw panel is checked for."""
