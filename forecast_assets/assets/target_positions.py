@@ -55,7 +55,7 @@ def target_positions(
     ]
     line = validation_line(tables[fold][1], horizon_sessions=horizon)
     issued_decisions = forecast_decisions(nights[0], nights[1], horizon_sessions=horizon, no_skill=line)
-    columns = ["date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region"]
+    columns = ["date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region"]
     book = next_book(
         # An origin that a night and the fold both forecast was decided by the night.
         pl.concat([issued_decisions, walk_forward]).unique(["date", "ticker"], keep="first", maintain_order=True),

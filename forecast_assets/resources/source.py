@@ -1,4 +1,4 @@
-"""The input files: the raw panel and the macro series that the user provides."""
+"""The input files: the raw panel, and the macro series, universe and sectors that the user may provide."""
 
 import datetime as dt
 import hashlib
@@ -33,8 +33,8 @@ class InputFiles:
 
 
 @dataclass(frozen=True)
-class MacroFile:
-    """The file of macro series that the user named; no path where there is none."""
+class OptionalFile:
+    """A file beside the panel that the user named (macro series, universe, sectors); no path where there is none."""
 
     path: Path | None
     as_of: dt.date | None = None
@@ -71,12 +71,23 @@ class PanelSource(dg.ConfigurableResource):
             raise BadInput(f"{path}: the folder holds no .csv or .parquet file; put the raw panel there")
         return InputFiles(files, environment.as_of())
 
-    def macro(self) -> MacroFile:
+    def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
-        named = environment.macro_path()
-        if not named:
-            return MacroFile(None)
-        path = Path(named)
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file; name the macro series with FORECAST_MACRO, or leave it unset")
-        return MacroFile(path, environment.as_of())
+        return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
+
+    def universe(self) -> OptionalFile:
+        """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
+        return _optional(environment.universe_path(), what="universe", variable="FORECAST_UNIVERSE")
+
+    def sectors(self) -> OptionalFile:
+        """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
+        return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+
+
+def _optional(named: str, *, what: str, variable: str) -> OptionalFile:
+    if not named:
+        return OptionalFile(None)
+    path = Path(named)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; name the {what} with {variable}, or leave it unset")
+    return OptionalFile(path, environment.as_of())

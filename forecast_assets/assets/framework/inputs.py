@@ -16,7 +16,7 @@ from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
-from forecast_assets.resources.source import InputFiles, MacroFile
+from forecast_assets.resources.source import InputFiles, OptionalFile
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.staging import Staging
@@ -168,10 +168,24 @@ RawFiles = Annotated[
 """The files of the raw panel."""
 
 RawMacro = Annotated[
-    MacroFile,
+    OptionalFile,
     Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
 ]
 """The file of macro series, which may be none."""
+
+RawUniverse = Annotated[
+    OptionalFile,
+    Injected(
+        lambda context: context.dagster.resources.source.universe(), seen=lambda file: {"universe": file.digest()}
+    ),
+]
+"""The file of the universe's members, which may be none."""
+
+RawSectors = Annotated[
+    OptionalFile,
+    Injected(lambda context: context.dagster.resources.source.sectors(), seen=lambda file: {"sectors": file.digest()}),
+]
+"""The file of sector labels, which may be none."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

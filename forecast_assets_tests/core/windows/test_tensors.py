@@ -19,6 +19,7 @@ def frame(**changes: list[object]) -> pl.DataFrame:
         "exchange": ["XNYS"] * 5 + ["XETR"] * 2,
         "segment": [0, 0, 0, 1, 1, 0, 0],
         "is_missing": [False, False, True, False, False, False, False],
+        "is_member": [True] * 7,
         "x": [None, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
         "ewma_vol": [0.1] * 7,
         "target_1d": [0.1, None, None, 0.4, None, 0.6, None],
