@@ -1,4 +1,4 @@
-"""The panel reindexed to the sessions of each ticker's exchange, with the members of the universe and the sectors of each day."""
+"""The panel reindexed to the sessions of each ticker's exchange, with each day's members and sectors."""
 
 from collections.abc import Iterator
 

@@ -50,8 +50,9 @@ def keep_book(
     ``orders`` (T, N) are the target weights that the execution of a row is to reach, NaN where there is no new order:
     an unfilled one waits until its ticker is tradable, is replaced by the next, and is cancelled by a quote that came
     too late. ``smoothing`` (T, N) is ``a`` in ``w = a w_held + (1 - a) target``; w_held is the weight as prices have
-    moved it. A ticker that has left the universe is sold whole, whatever its order. ``previous`` (N,) is held before the first row, ``waiting`` (N,) on order, NaN where nothing is. All of a
-    row's orders are netted before ``costs`` are charged on |change|. Raises ValueError if the equity is wiped out.
+    moved it. A ticker that has left the universe is sold whole, whatever its order. ``previous`` (N,)
+    is held before the first row, ``waiting`` (N,) on order, NaN where nothing is. All of a row's orders are netted before
+    ``costs`` are charged on |change|. Raises ValueError if the equity is wiped out.
     """
     sessions, tickers = orders.shape
     change, weight, pnl = (np.zeros((sessions, tickers)) for _ in range(3))
