@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from forecast_assets.assets.nightly_forecast import latest_origins
+from forecast_assets.core.monitoring.drift import feature_drift, split_periods
+from forecast_assets.core.panel.features import feature_names
+from forecast_assets.core.specs import DriftSpec
 from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, POSITIONS, TENSORS, TRADES
@@ -110,6 +113,15 @@ def test_a_night_forecasts_and_holds_members_alone(graph: Graph) -> None:
     assert not set(book.filter(pl.col("weight_target") != 0)["ticker"]) & {*NEVER, "SYN03", "SYN04.DE"}
     sold = book.filter(pl.col("ticker") == "SYN04.DE")
     assert sold.is_empty() or sold["weight_target"].to_list() == [0.0]
+
+
+def test_drift_is_measured_over_members(graph: Graph) -> None:
+    night = graph.version("drift_checks", "2019-12-31")
+    spec = DriftSpec.model_validate(night.manifest.config["drift"])
+    rows = graph.table("feature_panel").filter("is_member")
+    periods = split_periods(rows, spec=spec, as_of=dt.date(2019, 12, 31))
+    wanted = feature_drift(periods.reference, periods.recent, features=feature_names(rows), spec=spec)
+    assert graph.table("drift_checks", "2019-12-31").equals(wanted)
 
 
 def test_the_report_says_who_the_members_were_instead_of_survivorship(graph: Graph, smoke_graph: Graph) -> None:

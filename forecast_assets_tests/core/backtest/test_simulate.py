@@ -238,7 +238,7 @@ def test_a_ticker_that_ends_is_sold_at_its_last_close() -> None:
 
 def test_a_ticker_that_leaves_the_universe_is_sold_whole_at_the_next_open() -> None:
     dates = weekdays(10)
-    quotes: list[Quote] = [(10.0, 10.0)] * 4 + [(12.0, 12.0)] * 6
+    quotes: list[Quote] = [*[(10.0, 10.0)] * 4, *[(12.0, 12.0)] * 6]
     panel = calendar_panel(dates, {"A": quotes, "Z": [(100.0, 100.0)] * 10}, outside={"A": range(3, 10)})
     mean = pl.when(pl.col("ticker") == "A").then(0.05).otherwise(0.0)
     forecasts = forecasts_on(panel, mean, first_test=dates[0], horizon=5)
