@@ -198,6 +198,7 @@ def measure_vectorbt(options: Namespace) -> Figures:
         quoted=open_,
         tradable=open_,
         ended=~open_,
+        left=~open_,
         close=price,
         segment=np.zeros((days, tickers), dtype=np.int64),
         beta=np.ones((days, tickers)),

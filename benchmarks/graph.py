@@ -58,6 +58,7 @@ def reference_panel(tickers: int | None) -> PanelTensors:
         sector=nothing,
         exchange=torch.from_numpy(exchange.to_numpy().copy()),
         observed=torch.ones(rows, dtype=torch.bool),
+        member=torch.ones(rows, dtype=torch.bool),
         segment_start=starts,
         run_length=nothing,
         feature_names=("log_return",),

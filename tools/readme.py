@@ -64,7 +64,7 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
             for step in ablation["verdicts"]
         ),
         "",
-        *(f"- {caveat}" for caveat in general_caveats(years=summary["years"], trials=trials_in_words(trials))),
+        *(f"- {each}" for each in general_caveats(years=summary["years"], trials=trials_in_words(trials), facts=facts)),
     ]
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
+from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
 from forecast_assets.core.specs import BacktestSpec, CoverageSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 MODEL = "ensemble"
 COMPARED = ("harx", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
-TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region")
+TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -262,6 +263,7 @@ def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:
 def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
     """Return the provenance that a report prints: versions, seeds, data, counts."""
     panel, years = inputs.raw_panel.manifest.facts, inputs.years
+    universe = {name: fact for name, fact in inputs.calendar_panel.manifest.facts.items() if name in UNIVERSE_FACTS}
     versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in inputs.yearly for year in years)]
     return {
         "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],
@@ -276,4 +278,5 @@ def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
         "rows_rejected": panel["rows_rejected"],
         "rows_invalid": panel["rows_invalid"],
         "tickers": panel["tickers"],
+        **universe,
     }

@@ -1,4 +1,4 @@
-"""The panel reindexed to the sessions of each ticker's exchange."""
+"""The panel reindexed to the sessions of each ticker's exchange, with each day's members and sectors."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import polars as pl
 
 from forecast_assets.assets.framework.causality_checks import CAUSAL, causal_checks
 from forecast_assets.assets.framework.column_lineage import calendar_columns
-from forecast_assets.assets.framework.inputs import OutputFolder
+from forecast_assets.assets.framework.inputs import OutputFolder, RawSectors, RawUniverse
 from forecast_assets.assets.framework.output import StageOutput, write_table
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import PanelSpec
@@ -14,14 +14,36 @@ from forecast_assets.store.artefact_files import CORRECTIONS, TABLE
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
-def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: OutputFolder) -> StageOutput:
-    """One row per ticker and session of its exchange; short holes filled and flagged, long ones end the segment."""
+def calendar_panel(
+    raw_panel: pl.LazyFrame, panel: PanelSpec, universe: RawUniverse, sectors: RawSectors, folder: OutputFolder
+) -> StageOutput:
+    """One row per ticker and session of its exchange; short holes filled and flagged, long ones end the segment.
+
+    Each row says whether its ticker was in the universe that day, and its sector: from the files that FORECAST_UNIVERSE
+    and FORECAST_SECTORS name.
+    """
     from forecast_assets.core.panel.calendar import reindex_parts
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.leakage_checks import calendar_leakage
     from forecast_assets.core.panel.parts import ticker_parts
+    from forecast_assets.core.panel.point_in_time import (
+        Membership,
+        known_by,
+        label_sectors,
+        mark_members,
+        read_sectors,
+        read_universe,
+        require_members,
+        sector_facts,
+    )
 
-    digests, corrections = YearDigests(), []
+    members = known_by(read_universe(universe.path), universe.until) if universe.path else None
+    labels = known_by(read_sectors(sectors.path), sectors.until) if sectors.path else None
+    found = raw_panel.select(pl.col("ticker").unique().sort().implode(), pl.max("date")).collect(engine="streaming")
+    tickers, today = found["ticker"].explode(), found["date"].item()
+    if members is not None:
+        require_members(members, tickers)
+    digests, corrections, membership = YearDigests(), [], Membership()
     filled = segments = 0
 
     def parts() -> Iterator[pl.DataFrame]:
@@ -30,14 +52,22 @@ def calendar_panel(raw_panel: pl.LazyFrame, panel: PanelSpec, folder: OutputFold
             corrections.append(applied)
             filled += int(part["is_missing"].sum())
             segments += part.select("ticker", "segment").n_unique()
+            part = label_sectors(mark_members(part, members), labels)
+            membership.add(part)
             yield part
 
     write_table(digests.watch(parts()), folder / TABLE)
     report = pl.concat(corrections)
     return StageOutput(
         files={CORRECTIONS: report},
-        facts={"filled_rows": filled, "segments": segments, "corrections_applied": report.height},
-        checks=causal_checks(calendar_leakage(raw_panel, spec=panel)),
+        facts={
+            "filled_rows": filled,
+            "segments": segments,
+            "corrections_applied": report.height,
+            **(membership.facts(members, today=today) if members is not None else {}),
+            **(sector_facts(labels, tickers) if labels is not None else {}),
+        },
+        checks=causal_checks(calendar_leakage(raw_panel, spec=panel, universe=members, sectors=labels)),
         slices=digests.digests(),
         columns=calendar_columns(),
     )

@@ -55,7 +55,8 @@ def drift_checks(
     from forecast_assets.core.report.figures import pit_histograms
 
     as_of = dt.date.fromisoformat(day)
-    panel = feature_panel.filter(pl.col("date").is_between(first_session(feature_panel, drift, as_of), as_of)).collect()
+    members = feature_panel.filter("is_member")
+    panel = members.filter(pl.col("date").is_between(first_session(members, drift, as_of), as_of)).collect()
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
     forecasts = matured_forecasts(

@@ -15,7 +15,7 @@ def macro_series(macro: RawMacro) -> StageOutput:
         return StageOutput(
             files={TABLE: no_macro()}, facts={"days": 0, "note": "FORECAST_MACRO is not set: no macro columns"}
         )
-    table = read_macro(macro.path, until=macro.as_of.day if macro.as_of else None)
+    table = read_macro(macro.path, until=macro.until)
     facts: dict[str, int | float | str] = {
         "days": table.height,
         "first": str(table["date"].min()),

@@ -105,7 +105,10 @@ def require_out_of_sample(day: str, champion: Version, *, cutoff: dt.date) -> No
 
 
 def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "Tensor":
-    """Return the row of each live ticker's latest forecast origin up to a day, (B,). Raises BadInput where there is none."""
+    """Return the row of each live ticker's latest forecast origin up to a day, (B,). Raises BadInput where there is none.
+
+    A ticker that has left the universe by then is not live.
+    """
     import torch
 
     from forecast_assets.core.windows.days import to_day
@@ -113,6 +116,9 @@ def latest_origins(panel: "PanelTensors", today: dt.date, *, lookback: int) -> "
     last = to_day(today)
     ends = panel.ends(lookback)
     ends = ends[(panel.date[ends] <= last) & (panel.date[ends] > last - LIVE_DAYS)]
+    known = torch.nonzero(panel.date <= last).squeeze(1)
+    latest = known[torch.cat([panel.ticker[known].diff() != 0, torch.ones(min(1, len(known)), dtype=torch.bool)])]
+    ends = ends[torch.isin(panel.ticker[ends], panel.ticker[latest[panel.member[latest]]])]
     if not len(ends):
         raise BadInput(
             f"nightly_forecast {today}: no ticker has a complete window in the {LIVE_DAYS} days up to it; add newer prices"

@@ -17,7 +17,7 @@ from forecast_assets.core.specs import BacktestSpec
 from forecast_assets.store.artefact_files import CARD, GONE_TICKERS, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
-COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "segment", "region")
+COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
 
 NONE_GONE = CheckSpec("held_tickers_in_panel", "every ticker that is held is in the panel", blocking=False)
 

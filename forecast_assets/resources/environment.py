@@ -77,6 +77,16 @@ def macro_path() -> str:
     return checked_path(os.environ.get("FORECAST_MACRO") or "", variable="FORECAST_MACRO")
 
 
+def universe_path() -> str:
+    """``FORECAST_UNIVERSE``: a CSV with Ticker, From, To; empty: all are always members. Raises as `checked_path`."""
+    return checked_path(os.environ.get("FORECAST_UNIVERSE") or "", variable="FORECAST_UNIVERSE")
+
+
+def sectors_path() -> str:
+    """``FORECAST_SECTORS``: a CSV with Ticker, Sector, From; empty: the panel's own labels. Raises as `checked_path`."""
+    return checked_path(os.environ.get("FORECAST_SECTORS") or "", variable="FORECAST_SECTORS")
+
+
 def uses_demo_panel() -> bool:
     """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
     return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")

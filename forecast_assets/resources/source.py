@@ -1,4 +1,4 @@
-"""The input files: the raw panel and the macro series that the user provides."""
+"""The input files: the raw panel, and the macro series, universe and sectors that the user may provide."""
 
 import datetime as dt
 import hashlib
@@ -48,16 +48,21 @@ class InputFiles:
 
 
 @dataclass(frozen=True)
-class MacroFile:
-    """The file of macro series that the user named; no path where there is none."""
+class OptionalFile:
+    """A file beside the panel that the user named (macro series, universe, sectors); no path where there is none."""
 
     path: Path | None
-    as_of: AsOf | None = None  # days after its own are not read
+    as_of: AsOf | None = None
+
+    @property
+    def until(self) -> dt.date | None:
+        """Return the last day that is read; None for all."""
+        return self.as_of.day if self.as_of else None
 
     def digest(self) -> str:
-        """Digest content and ``as_of``, 64 hex digits."""
+        """Digest content and ``until``, 64 hex digits."""
         content = b"" if self.path is None else self.path.read_bytes()
-        return hashlib.sha256(f"{self.as_of.day if self.as_of else ''}\n".encode() + content).hexdigest()
+        return hashlib.sha256(f"{self.until or ''}\n".encode() + content).hexdigest()
 
 
 class PanelSource(dg.ConfigurableResource):
@@ -83,15 +88,26 @@ class PanelSource(dg.ConfigurableResource):
 
         return as_arrived(find_files(path, panel), declared=declared, data_root=data_root)
 
-    def macro(self) -> MacroFile:
+    def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
-        named = environment.macro_path()
-        if not named:
-            return MacroFile(None)
-        path = Path(named)
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file; name the macro series with FORECAST_MACRO, or leave it unset")
-        return MacroFile(path, environment.as_of())
+        return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
+
+    def universe(self) -> OptionalFile:
+        """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
+        return _optional(environment.universe_path(), what="universe", variable="FORECAST_UNIVERSE")
+
+    def sectors(self) -> OptionalFile:
+        """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
+        return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+
+
+def _optional(named: str, *, what: str, variable: str) -> OptionalFile:
+    if not named:
+        return OptionalFile(None)
+    path = Path(named)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; name the {what} with {variable}, or leave it unset")
+    return OptionalFile(path, environment.as_of())
 
 
 def as_arrived(found: "FoundFiles", *, declared: str, data_root: str) -> InputFiles:

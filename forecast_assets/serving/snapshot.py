@@ -123,6 +123,10 @@ class Snapshot:
         if self.history is None or ticker not in self.history.span:
             raise HttpError(404, "no_forecast", f"{ticker}: no forecast for {date}, and no feature data to make one.")
         row = self.history.row(ticker, day)
+        if not bool(self.history.panel.member[row]):
+            raise HttpError(
+                422, "not_a_member", f"{ticker}: it was not in the universe on {date}; choose another session."
+            )
         if self.model is None:
             raise HttpError(404, "no_forecast", f"{ticker}: no forecast was issued for {date}, and there is no model.")
         if date <= (cutoff := self.model.card.cutoff):

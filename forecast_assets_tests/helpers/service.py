@@ -103,6 +103,7 @@ def publish_panel(store: Store, tensors: PanelTensors) -> Version:
             "date": DAYS * len(tensors.tickers),
             "close": np.exp(np.cumsum(tensors.features[:, 0].numpy().astype(np.float64))) * 100,
             "is_missing": [False] * tensors.rows,
+            "is_member": [True] * tensors.rows,
         }
     )
     publish(store, "calendar_panel", None, {"table.parquet": closes})

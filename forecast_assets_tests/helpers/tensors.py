@@ -66,6 +66,7 @@ def panel_of(
         sector=code % len(sectors),
         exchange=torch.zeros(rows, dtype=torch.int32),
         observed=torch.ones(rows, dtype=torch.bool),
+        member=torch.ones(rows, dtype=torch.bool),
         segment_start=(torch.arange(sessions) == 0).repeat(tickers),
         run_length=torch.arange(1, sessions + 1, dtype=torch.int32).repeat(tickers),
         feature_names=(*names, *REGRESSORS),

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.errors import BadInput, BadSetting
 from forecast_assets.resources import environment
 from forecast_assets.resources.compute import ComputeResource, step_executor
 from forecast_assets.resources.engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
+from forecast_assets.resources.source import PanelSource
 
 
 def test_the_engine_is_this_process_unless_a_cluster_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +56,25 @@ def test_with_a_store_elsewhere_what_has_to_be_local_is_in_the_users_cache(monke
     assert environment.checkpoint_folder() == cache / "checkpoints"
     monkeypatch.setenv("FORECAST_DATA_DIR", "here")
     assert environment.panel_path() == str(Path("here/raw"))
+
+
+@pytest.mark.parametrize("name", ["macro", "universe", "sectors"])
+def test_a_file_beside_the_panel_has_to_be_there_and_local(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable, file = f"FORECAST_{name.upper()}", tmp_path / "given.csv"
+    read = getattr(PanelSource(), name)
+    assert read().path is None
+    nothing = read().digest()
+    monkeypatch.setenv(variable, str(file))
+    with pytest.raises(BadInput, match=f"given.csv: no such file; name the .* with {variable}, or leave it unset"):
+        read()
+    file.write_text("Ticker\n")
+    first = read()
+    assert first.path == file
+    assert (before := first.digest()) != nothing
+    file.write_text("Other\n")
+    assert read().digest() != before
+    monkeypatch.setenv(variable, "s3://bucket/given.csv")
+    with pytest.raises(BadInput, match=f"{variable}: a URL is not read"):
+        read()

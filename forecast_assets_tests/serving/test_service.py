@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -100,6 +101,19 @@ def test_a_request_without_an_out_of_sample_answer_gets_a_one_sentence_error(
     answer = ask(service, ticker, date)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert sentence in answer.json()["detail"]
+
+
+def test_a_ticker_outside_the_universe_gets_no_forecast_on_demand(tmp_path: Path) -> None:
+    store, tensors = Store(tmp_path), panel()
+    loader = small_store(store)
+    member = tensors.member.clone()
+    member[250:260] = False
+    publish_panel(store, replace(tensors, member=member))
+    with LiveService(loader) as service:
+        answer = ask(service, "T00", DAYS[250])
+        assert (answer.status_code, answer.json()["reason"]) == (422, "not_a_member")
+        assert f"it was not in the universe on {DAYS[250]}" in answer.json()["detail"]
+        assert ask(service, "T00", DAYS[249]).status_code == ask(service, "T01", DAYS[250]).status_code == 200
 
 
 def test_the_nearest_tickers_come_with_an_unknown_one(service: LiveService) -> None:

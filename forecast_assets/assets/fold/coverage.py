@@ -43,7 +43,7 @@ def year_cells(forecasts: "YearForecasts") -> pl.DataFrame:
         for name, path in tables.items()
     )
     first, last = reference["date"].min(), reference["date"].max()
-    quoted = panel.filter(~pl.col("is_missing") & pl.col("date").is_between(first, last))
+    quoted = panel.filter(~pl.col("is_missing") & pl.col("is_member") & pl.col("date").is_between(first, last))
     traded = liquidity(panel).filter(pl.col("date").is_between(first, last)).collect()
     groups = origin_groups(quoted.select("date", "ticker", "exchange", "sector").collect(), traded=traded)
     return pl.concat(cell_sums(table, reference=reference, groups=groups) for table in own)

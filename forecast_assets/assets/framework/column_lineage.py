@@ -14,7 +14,7 @@ CALENDAR_COLUMNS = {
     "date": "session",
     "ticker": "symbol, as delivered",
     "exchange": "MIC of its exchange",
-    "sector": "of its last quote",
+    "sector": "of its last quote, or from FORECAST_SECTORS: the label that held that day",
     "open": "null on a filled row",
     "high": "null on a filled row, or where not delivered",
     "low": "null on a filled row, or where not delivered",
@@ -34,6 +34,7 @@ def calendar_columns() -> dict[str, Column]:
     quoted = reads("raw_panel", "date", "exchange")
     return delivered | {
         "is_missing": Column("a session without a quote, filled", quoted),
+        "is_member": Column("whether the ticker was in the universe that day; always, without FORECAST_UNIVERSE"),
         "segment": Column("0, 1, ... a hole too long to be filled begins the next one", quoted),
         "region": Column("of its exchange; books are neutral within it", reads("raw_panel", "exchange")),
     }
@@ -112,7 +113,7 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     from forecast_assets.core.panel.macro import MACRO, SERIES
 
     panel = partial(reads, "calendar_panel")
-    kept = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing")
+    kept = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing", "is_member")
     columns = {name: Column("as in calendar_panel", panel(name)) for name in kept}
     for feature in (*declare(spec), *declare_cross(spec), declare_scale(spec)):
         columns[feature.name] = Column(f"{feature.formula} [{feature.unit}]; {feature.source}", panel(*feature.reads))

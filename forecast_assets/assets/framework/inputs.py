@@ -16,7 +16,7 @@ from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
-from forecast_assets.resources.source import InputFiles, MacroFile
+from forecast_assets.resources.source import InputFiles, OptionalFile
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -177,7 +177,7 @@ RawFiles = Annotated[
 """The files of the raw panel."""
 
 RawMacro = Annotated[
-    MacroFile,
+    OptionalFile,
     Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
 ]
 """The file of macro series, which may be none."""
@@ -204,6 +204,20 @@ Renames = Annotated[
 
 RenamesNow = Annotated[dict[str, str], InjectedLate(lambda context, _: declared_renames(context.store))]
 """The same for a stage whose result they don't change."""
+
+RawUniverse = Annotated[
+    OptionalFile,
+    Injected(
+        lambda context: context.dagster.resources.source.universe(), seen=lambda file: {"universe": file.digest()}
+    ),
+]
+"""The file of the universe's members, which may be none."""
+
+RawSectors = Annotated[
+    OptionalFile,
+    Injected(lambda context: context.dagster.resources.source.sectors(), seen=lambda file: {"sectors": file.digest()}),
+]
+"""The file of sector labels, which may be none."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

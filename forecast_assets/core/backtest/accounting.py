@@ -50,8 +50,9 @@ def keep_book(
     ``orders`` (T, N) are the target weights that the execution of a row is to reach, NaN where there is no new order:
     an unfilled one waits until its ticker is tradable, is replaced by the next, and is cancelled by a quote that came
     too late. ``smoothing`` (T, N) is ``a`` in ``w = a w_held + (1 - a) target``; w_held is the weight as prices have
-    moved it. ``previous`` (N,) is held before the first row, ``waiting`` (N,) on order, NaN where nothing is. All of a
-    row's orders are netted before ``costs`` are charged on |change|. Raises ValueError if the equity is wiped out.
+    moved it. A ticker that has left the universe is sold whole, whatever its order. ``previous`` (N,)
+    is held before the first row, ``waiting`` (N,) on order, NaN where nothing is. All of a row's orders are netted before
+    ``costs`` are charged on |change|. Raises ValueError if the equity is wiped out.
     """
     sessions, tickers = orders.shape
     change, weight, pnl = (np.zeros((sessions, tickers)) for _ in range(3))
@@ -62,7 +63,7 @@ def keep_book(
         order = np.where(np.isnan(orders[t]), order, orders[t])
         gap = np.where(view.tradable[t], order, np.nan) - held
         step = np.where(np.abs(gap) < DUST, gap, (1.0 - smoothing[t]) * gap)
-        trade = np.where(view.ended[t], -held, np.nan_to_num(step, nan=0.0))
+        trade = np.where(view.ended[t] | (view.left[t] & view.tradable[t]), -held, np.nan_to_num(step, nan=0.0))
         order[view.quoted[t]] = np.nan  # filled or cancelled: only a new decision trades again
         change[t], weight[t] = trade, held + trade
         pnl[t] = weight[t] * (view.growth[t] - 1.0)

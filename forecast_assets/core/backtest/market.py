@@ -13,6 +13,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.scores.trading import EPS, Floats
 
 Bools = NDArray[np.bool_]
+Cells = tuple[NDArray[np.intp], NDArray[np.intp]]  # row and column of each of some values in a matrix
 
 BETA_SESSIONS, BETA_MIN_SESSIONS = 252, 63
 BETA_SHRINKAGE = 1 / 3  # towards one (Blume 1971)
@@ -24,7 +25,7 @@ MEMORY_SESSIONS = BETA_SESSIONS + 1  # read before the first session: for betas,
 class Market:
     """What can be traded when, at what price, and what a position earns until the next session (T sessions, N tickers)."""
 
-    dates: NDArray[np.datetime64]  # (T,) sessions on which some ticker has a quote
+    dates: NDArray[np.datetime64]  # (T,) sessions on which some member of the universe has a quote
     tickers: tuple[str, ...]  # (N,)
     region: NDArray[np.intp]  # (N,) code of the ticker's region
     price: Floats  # (T, N) execution price: open or close of the session, the last close where there is no quote
@@ -32,13 +33,14 @@ class Market:
     quoted: Bools  # (T, N)
     tradable: Bools  # (T, N) quoted, and an order from before a hole has not been cancelled
     ended: Bools  # (T, N) the ticker is no longer listed: what is left is sold at the last price
+    left: Bools  # (T, N) it was not in the universe when the session's orders were decided: what is held is sold
     close: Floats  # (T, N) last close, NaN before the first
     segment: NDArray[np.int64]  # (T, N) of the calendar panel, -1 where it has no row
     beta: Floats  # (T, N) to the ticker's region, from sessions before this one alone; see ``past_betas``
 
     def rows(self, first: int | None, end: int | None) -> "Market":
         """Return the sessions from row ``first`` up to, not including, row ``end``."""
-        matrices = ("dates", "price", "growth", "quoted", "tradable", "ended", "close", "segment", "beta")
+        matrices = ("dates", "price", "growth", "quoted", "tradable", "ended", "left", "close", "segment", "beta")
         return replace(self, **{name: getattr(self, name)[first:end] for name in matrices})
 
     def columns_of(self, tickers: Sequence[str]) -> NDArray[np.intp]:
@@ -77,7 +79,10 @@ def market(
     start = np.searchsorted(union, np.datetime64(first, "D"))
     begin = max(0, int(start) - MEMORY_SESSIONS)
     grid = union[begin : stop + 1]  # memory, the sessions themselves, and one more to mark the last of them
-    price, close, quoted, tradable, segment = _matrices(calendar_panel, wanted, grid, execution, max_wait_sessions)
+    rows, cell = _rows_on(calendar_panel, wanted, grid)
+    shape = (len(grid), len(wanted))
+    price, close, quoted, tradable, segment = _matrices(rows, cell, shape, execution, max_wait_sessions)
+    member = _members(rows, cell, shape)
     keep = slice(start - begin, stop - begin)
     at_panel_end = stop == len(union)  # then the last row runs to its own close
     after = np.concatenate([price[1:], close[-1:]]) if at_panel_end else price[1:]
@@ -97,17 +102,19 @@ def market(
         quoted=quoted[keep],
         tradable=tradable[keep],
         ended=ended,
+        left=_left(member, execution)[keep],
         close=close[keep],
         segment=segment[keep],
-        beta=past_betas(close, quoted, region)[keep],
+        beta=past_betas(close, quoted, region, member=member > 0)[keep],
     )
 
 
-def past_betas(close: Floats, quoted: Bools, region: NDArray[np.intp]) -> Floats:
-    """Return each ticker's beta to the equal-weight return of its region as of the session before, (T, N).
+def past_betas(close: Floats, quoted: Bools, region: NDArray[np.intp], *, member: Bools) -> Floats:
+    """Return each ticker's beta to the equal-weight return of its region's members as of the session before, (T, N).
 
     The slope of its close-to-close returns over the ``BETA_SESSIONS`` sessions before the row, on those it was quoted,
-    shrunk towards one; 1 under ``BETA_MIN_SESSIONS`` of them. ``close`` (T, N) carried forward, ``region`` (N,) codes.
+    shrunk towards one; 1 under ``BETA_MIN_SESSIONS`` of them. ``close`` (T, N) carried forward, ``region`` (N,) codes,
+    ``member`` (T, N) of the universe.
     """
     counted = quoted.copy()
     counted[1:] &= np.isfinite(close[:-1])
@@ -116,8 +123,12 @@ def past_betas(close: Floats, quoted: Bools, region: NDArray[np.intp]) -> Floats
         moved = np.log(close[1:] / close[:-1])
     own = np.zeros_like(close)
     own[1:] = np.clip(np.where(counted[1:], moved, 0.0), -BETA_MAX_RETURN, BETA_MAX_RETURN)
-    member = np.eye(int(region.max(initial=0)) + 1)[region]  # (N, R)
-    mean = (own @ member) / np.maximum(counted @ member, 1.0)  # (T, R)
+    of_region = np.eye(int(region.max(initial=0)) + 1)[region]  # (N, R)
+    averaged = counted & member
+    size = averaged @ of_region  # (T, R)
+    mean = (np.where(averaged, own, 0.0) @ of_region) / np.maximum(size, 1.0)
+    counted &= size[:, region] > 0
+    own = np.where(counted, own, 0.0)
     market = np.where(counted, mean[:, region], 0.0)
     count, x, y, xx, xy = (_before(of) for of in (counted.astype(np.float64), market, own, market**2, market * own))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -137,9 +148,15 @@ def _before(values: Floats) -> Floats:
 def _whole_panel(
     calendar_panel: pl.DataFrame, tickers: list[str]
 ) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64], NDArray[np.intp]]:
-    """Return the union sessions of all tickers; last quote and region code of the wanted ones."""
+    """Return the union sessions, on which some member is quoted; last quote and region code of the wanted tickers."""
     real = calendar_panel.lazy().filter(~pl.col("is_missing"))
-    union = real.select(pl.col("date").unique().sort()).collect()["date"].to_numpy().astype("datetime64[D]")
+    union = (
+        real.filter("is_member")
+        .select(pl.col("date").unique().sort())
+        .collect()["date"]
+        .to_numpy()
+        .astype("datetime64[D]")
+    )
     facts = (
         real.filter(pl.col("ticker").is_in(tickers))
         .group_by("ticker")
@@ -157,21 +174,13 @@ def _whole_panel(
 
 
 def _matrices(
-    calendar_panel: pl.DataFrame,
-    tickers: list[str],
-    grid: NDArray[np.datetime64],
+    rows: pl.DataFrame,
+    cell: Cells,
+    shape: tuple[int, int],
     execution: Literal["next_open", "same_close"],
     max_wait_sessions: int,
 ) -> tuple[Floats, Floats, Bools, Bools, NDArray[np.int64]]:
-    """Return (price, close carried forward, quoted, tradable, segment), each (T, N) over ``grid``."""
-    rows = calendar_panel.filter(
-        pl.col("date").is_between(pl.lit(grid[0]), pl.lit(grid[-1])) & pl.col("ticker").is_in(tickers)
-    ).select("date", "ticker", "open", "close", "is_missing", "segment")
-    day = np.searchsorted(grid, rows["date"].to_numpy().astype("datetime64[D]"))
-    column = pl.Series(tickers)
-    place = rows.select(pl.col("ticker").replace_strict(column, pl.int_range(len(column), eager=True))).to_series()
-    cell = (day, place.to_numpy())
-    shape = (len(grid), len(tickers))
+    """Return (price, close carried forward, quoted, tradable, segment), each of ``shape`` (T, N)."""
     raw_open, raw_close = np.full(shape, np.nan), np.full(shape, np.nan)
     filled, segment = np.zeros(shape, dtype=bool), np.full(shape, -1)
     raw_open[cell], raw_close[cell] = rows["open"].to_numpy(), rows["close"].to_numpy()
@@ -181,6 +190,33 @@ def _matrices(
     carried = _forward_fill(np.where(filled, np.nan, raw_close))
     price = np.where(quoted, at_execution, carried)
     return price, carried, quoted, _not_cancelled(quoted, filled, segment, max_wait_sessions), segment
+
+
+def _rows_on(
+    calendar_panel: pl.DataFrame, tickers: list[str], grid: NDArray[np.datetime64]
+) -> tuple[pl.DataFrame, Cells]:
+    """Return the rows of ``tickers`` on the sessions of ``grid``, and the cell of each in a matrix of both."""
+    rows = calendar_panel.filter(
+        pl.col("date").is_in(pl.Series(grid).cast(pl.Date).implode()) & pl.col("ticker").is_in(tickers)
+    )
+    day = np.searchsorted(grid, rows["date"].to_numpy().astype("datetime64[D]"))
+    column = pl.Series(tickers)
+    place = rows.select(pl.col("ticker").replace_strict(column, pl.int_range(len(column), eager=True))).to_series()
+    return rows, (day, place.to_numpy())
+
+
+def _members(rows: pl.DataFrame, cell: Cells, shape: tuple[int, int]) -> Floats:
+    """Return whether each ticker was a member on its last row, (T, N): 1 or 0, NaN before its first one."""
+    member = np.full(shape, np.nan)
+    member[cell] = rows["is_member"].cast(pl.Float64).to_numpy()
+    return _forward_fill(member)
+
+
+def _left(member: Floats, execution: Literal["next_open", "same_close"]) -> Bools:
+    """Return where a ticker was no member at the close that a session's orders were decided at."""
+    if execution == "next_open":
+        member = np.concatenate([np.full((1, member.shape[1]), np.nan), member[:-1]])
+    return np.asarray(member == 0)
 
 
 def _forward_fill(values: Floats) -> Floats:

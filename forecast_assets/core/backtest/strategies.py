@@ -86,7 +86,7 @@ def equal_weight(decisions: pl.DataFrame, terms: Terms) -> Simulation:
 
     It holds the tickers with a decision on the last day before the year (one that lists during the year waits for the
     next; in the first year without validation forecasts, those of the first test decision), fully invested, uncapped. The
-    only other trades are sales of tickers that end, whose money stays in cash.
+    only other trades are sales of tickers that end or leave the universe, whose money stays in cash.
     """
     view, spec = terms.view, terms.spec
     decided, (sigma,) = standing_decisions(decisions, terms, columns=("sigma",))

@@ -13,7 +13,7 @@ from forecast_assets.core.panel.macro import MACRO_NAMES, add_macro
 from forecast_assets.core.panel.targets import add_targets
 from forecast_assets.core.specs import FeatureSpec
 
-KEYS = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing")
+KEYS = ("date", "ticker", "exchange", "sector", "region", "segment", "is_missing", "is_member")
 
 Parts = Callable[[], Iterable[pl.DataFrame]]
 """The same parts of whole tickers, in the order of tickers, each time it is called."""

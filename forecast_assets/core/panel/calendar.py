@@ -16,6 +16,8 @@ from forecast_assets.core.specs import PanelSpec
 def reindex(raw: pl.DataFrame, *, spec: PanelSpec) -> pl.DataFrame:
     """Return the calendar panel: a row per ticker and session from its first to its last quote, by ticker and date.
 
+    Every row is a member's: ``point_in_time.mark_members`` says otherwise where a universe is given.
+
     ``spec.calendar``: "exchange" takes the sessions of the ticker's own exchange, "union" those of all exchanges of the
     panel. A quote on a day outside its calendar (a special session that ingest accepted) adds that day, for "exchange" to
     its own exchange. A hole of at most ``spec.max_fill_sessions`` sessions is filled: the last close, ``is_missing``, and
@@ -75,9 +77,13 @@ def _reindex(raw: pl.DataFrame, *, grid: pl.DataFrame, spec: PanelSpec) -> pl.Da
     # ticker begins with a quote, so no row is carried across tickers.
     last_quote = pl.when(~pl.col("is_missing")).then(pl.int_range(pl.len())).forward_fill()
     panel = panel.with_columns(
-        pl.col("close", "sector").gather(last_quote), region=_region(panel["exchange"].unique(), spec)
+        pl.col("close", "sector").gather(last_quote),
+        region=_region(panel["exchange"].unique(), spec),
+        is_member=pl.lit(True),
     )
-    return validate(panel.select(*COLUMNS, "is_missing", "segment", "region"), CalendarPanel, "calendar_panel")
+    return validate(
+        panel.select(*COLUMNS, "is_missing", "is_member", "segment", "region"), CalendarPanel, "calendar_panel"
+    )
 
 
 def _grid(quoted: pl.DataFrame, *, union: bool) -> pl.DataFrame:

@@ -39,6 +39,7 @@ class CalendarPanel(RawPanel):
 
     open = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
     is_missing = dy.Bool()
+    is_member = dy.Bool()
     segment = dy.Int32(min=0)
     region = dy.String(min_length=1)
 
@@ -58,6 +59,7 @@ class FeaturePanel(dy.Schema):
     region = dy.String(min_length=1)
     segment = dy.Int32(min=0)
     is_missing = dy.Bool()
+    is_member = dy.Bool()
     ewma_vol = dy.Float64(nullable=True, min_exclusive=0, allow_inf=False, allow_nan=False)
     locals().update({name: dy.Float64(nullable=True, allow_inf=False, allow_nan=False) for name in TARGETS})
     label_end = dy.Date(nullable=True)

@@ -140,26 +140,29 @@ def _floored(name: str, formula: str, source: str, volatility: pl.Expr) -> Featu
     return Feature(name, f"{formula}, at least {ind.FLOOR}", "log return per session", source, ("close",), floored)
 
 
-def declare_cross(spec: FeatureSpec) -> tuple[Feature, ...]:
+def declare_cross(spec: FeatureSpec, *, all_members: bool = True) -> tuple[Feature, ...]:
     """Return the cross-sectional features: within date and exchange, so that no later close enters an earlier forecast.
 
-    Their expressions group by ``day`` and ``day_sector``, see ``add_cross``.
+    Their expressions group by ``day`` and ``day_sector``, see ``add_cross``. A row is compared with the members of the
+    universe and itself: a row that is no member's has what it would have as one, and no other row sees it.
+    ``all_members``: every row is a member's, which takes less time and gives the same numbers.
     """
+    average, rank = (ind.mean, ind.rank) if all_members else (ind.mean_with_members, ind.rank_with_members)
     name, reads = f"volatility_{spec.volatility_window}", ("close", "exchange")
     r, volatility = pl.col("log_return"), pl.col(name)
     with_return, with_volatility = pl.when(r.is_not_null()), pl.when(volatility.is_not_null())
     half, log = "-1/2 to 1/2", "log return"
     ranked, returns = "Gu, Kelly, Xiu (2020)", "Campbell, Lo, MacKinlay (1997)"
     second_moment, shared = "cross-sectional second moment", "the level that volatilities share"
-    here, of_sector = (f"of the observed tickers of the exchange{within} on the date" for within in ("", "'s sector"))
-    rank_formula = "(rank of {} among the observed tickers of the exchange on the date - 1/2) / tickers - 1/2"
+    here, of_sector = (f"of the observed members of the exchange{within} on the date" for within in ("", "'s sector"))
+    rank_formula = "(rank of {} among the observed members of the exchange on the date - 1/2) / members - 1/2"
     variance_formula = f"log of the mean log_return^2 {here}, at least log {ind.FLOOR}^2"
-    market, sector = (with_return.then(ind.mean(r).over(group)) for group in ("day", "day_sector"))
-    variance = ind.log_variance(with_return.then(ind.mean(r.pow(2)).over("day")))
-    level = with_volatility.then(ind.mean(volatility.log()).over("day"))
+    market, sector = (with_return.then(average(r).over(group)) for group in ("day", "day_sector"))
+    variance = ind.log_variance(with_return.then(average(r.pow(2)).over("day")))
+    level = with_volatility.then(average(volatility.log()).over("day"))
     return (
-        Feature("rank_return_1", rank_formula.format("log_return"), half, ranked, reads, ind.rank(r).over("day")),
-        Feature("rank_volatility", rank_formula.format(name), half, ranked, reads, ind.rank(volatility).over("day")),
+        Feature("rank_return_1", rank_formula.format("log_return"), half, ranked, reads, rank(r).over("day")),
+        Feature("rank_volatility", rank_formula.format(name), half, ranked, reads, rank(volatility).over("day")),
         Feature("market_return", f"mean log_return {here}", log, returns, reads, market),
         Feature("sector_return", f"mean log_return {of_sector}", log, returns, (*reads, "sector"), sector),
         Feature("market_variance", variance_formula, "log variance per session", second_moment, reads, variance),
@@ -208,13 +211,14 @@ def add_cross(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     )
     keys = rows.lazy().with_columns(day=pl.col("date").to_physical().cast(pl.Int64) * CODES + exchange)
     keyed = keys.with_columns(day_sector=pl.col("day") * CODES + sector.fill_null(CODES - 1))
-    features = keyed.with_columns(feature.expression.alias(feature.name) for feature in declare_cross(spec))
+    declared = declare_cross(spec, all_members=bool(rows["is_member"].all()))
+    features = keyed.with_columns(feature.expression.alias(feature.name) for feature in declared)
     return features.drop("day", "day_sector").collect()
 
 
 def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     """Return the columns that ``add_cross`` reads, one row per row of ``observed_rows``."""
-    keys = ("date", "exchange", "sector", "segment_id", "position", "row")
+    keys = ("date", "exchange", "sector", "is_member", "segment_id", "position", "row")
     rows = observed.select(*keys, log_close=pl.col("close").log()).with_columns(log_return=ind.log_return(1))
     expression, _ = rolling(spec)["return_std"]
     rows = rows.hstack(rolling_in_blocks(rows, {"return_std": expression}, lead=longest_window(spec)))
@@ -224,7 +228,7 @@ def cross_inputs(observed: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
 
 def cross_values(rows: pl.DataFrame, *, spec: FeatureSpec) -> pl.DataFrame:
     """Return the columns of ``rows`` that ``add_cross`` reads."""
-    return rows.select("date", "exchange", "sector", "log_return", f"volatility_{spec.volatility_window}")
+    return rows.select("date", "exchange", "sector", "is_member", "log_return", f"volatility_{spec.volatility_window}")
 
 
 def own_names(spec: FeatureSpec) -> list[str]:
@@ -248,6 +252,6 @@ def carry(calendar_panel: pl.DataFrame, observed: pl.DataFrame) -> pl.DataFrame:
 
 def feature_names(feature_panel: pl.DataFrame) -> tuple[str, ...]:
     """Return the columns of a feature panel that models may read: features, then the known-future columns."""
-    fixed = {"date", "ticker", "exchange", "sector", "region", "segment", "is_missing", SCALE, "label_end"}
+    fixed = {"date", "ticker", "exchange", "sector", "region", "segment", "is_missing", "is_member", SCALE, "label_end"}
     free = [name for name in feature_panel.columns if name not in fixed and not name.startswith("target_")]
     return (*(name for name in free if name not in KNOWN_FUTURE), *(name for name in free if name in KNOWN_FUTURE))

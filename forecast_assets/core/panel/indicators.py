@@ -92,3 +92,23 @@ def mean(values: pl.Expr) -> pl.Expr:
 def rank(values: pl.Expr) -> pl.Expr:
     """Centred rank in (-1/2, 1/2) among the values that exist; ties share their mean rank, a lone value is 0."""
     return (values.rank("average") - 0.5) / values.count() - 0.5
+
+
+def mean_with_members(values: pl.Expr) -> pl.Expr:
+    """``mean`` over a group's members; of a row that is no member's, over them and itself."""
+    of_members = _of_members(values)
+    total, count = mean(of_members).fill_null(0.0) * of_members.count(), of_members.count()
+    return pl.when("is_member").then(mean(of_members)).otherwise((total + values) / (count + 1))
+
+
+def rank_with_members(values: pl.Expr) -> pl.Expr:
+    """``rank`` among a group's members; of a row that is no member's, among them and itself."""
+    of_members = _of_members(values)
+    others = pl.when(~pl.col("is_member")).then(values)
+    # Mean ranks count half of those that are equal, the row itself included, which drops out of the difference.
+    among = values.rank("average") - others.rank("average") + 1.0
+    return pl.when("is_member").then(rank(of_members)).otherwise((among - 0.5) / (of_members.count() + 1) - 0.5)
+
+
+def _of_members(values: pl.Expr) -> pl.Expr:
+    return pl.when("is_member").then(values)

@@ -16,6 +16,7 @@ from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.contracts import CalendarPanel
 from forecast_assets.core.panel.corrections import apply_corrections
+from forecast_assets.core.panel.point_in_time import known_by, label_sectors, mark_members
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
 KEY = ["ticker", "date"]
@@ -39,13 +40,28 @@ class LeakageCheck:
         return not self.changed and self.rows > 0
 
 
-def calendar_leakage(raw_panel: pl.LazyFrame, *, spec: PanelSpec) -> dict[str, LeakageCheck]:
-    """Check ``reindex`` by truncation and poison, on the corrected panel: a correction rescales earlier prices.
+def calendar_leakage(
+    raw_panel: pl.LazyFrame,
+    *,
+    spec: PanelSpec,
+    universe: pl.DataFrame | None = None,
+    sectors: pl.DataFrame | None = None,
+) -> dict[str, LeakageCheck]:
+    """Check sessions, members and sector labels by truncation and poison, on the corrected panel: a correction rescales
+    earlier prices.
 
-    A hole at the cut is not known to be one yet, so its filled rows may be missing.
+    A hole at the cut is not known to be one yet, so its filled rows may be missing. The universe and the labels are cut
+    with the panel.
     """
     rows, _ = apply_corrections(sample(raw_panel), corrections=spec.corrections)
-    return check_leakage(rows, lambda part: reindex(part, spec=spec), cut=cut_day(rows["date"]))
+    cut = cut_day(rows["date"])
+
+    def make(part: pl.DataFrame) -> pl.DataFrame:
+        seen = cut if part.select(pl.max("date")).item() <= cut else None
+        marked = mark_members(reindex(part, spec=spec), known_by(universe, seen))
+        return label_sectors(marked, known_by(sectors, seen))
+
+    return check_leakage(rows, make, cut=cut)
 
 
 def feature_leakage(
@@ -114,7 +130,7 @@ def cut_day(dates: pl.Series) -> dt.date:
 
 
 def poison(rows: pl.DataFrame, *, cut: dt.date) -> pl.DataFrame:
-    """Return ``rows`` with every number and sector after ``cut`` replaced by garbage that keeps the contracts."""
+    """Return ``rows`` with numbers, sectors and members after ``cut`` replaced by garbage that keeps the contracts."""
     noise = np.exp(np.random.default_rng(0).normal(0.0, GARBAGE_SPREAD, rows.height))
     numbers = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
     later = pl.when(pl.col("date") > cut)
@@ -122,7 +138,9 @@ def poison(rows: pl.DataFrame, *, cut: dt.date) -> pl.DataFrame:
         later.then(pl.col(name) * pl.Series(np.roll(noise, shift))).otherwise(pl.col(name)).alias(name)
         for shift, name in enumerate(numbers)
     ]
-    return rows.with_columns(*garbage, later.then(pl.lit("poison")).otherwise(pl.col("sector")).alias("sector"))
+    sector = later.then(pl.lit("poison")).otherwise(pl.col("sector")).alias("sector")
+    is_member = [(pl.col(name) ^ (pl.col("date") > cut)).alias(name) for name in rows.columns if name == "is_member"]
+    return rows.with_columns(*garbage, sector, *is_member)
 
 
 def _moved(whole: pl.DataFrame, other: pl.DataFrame) -> int:

@@ -118,7 +118,7 @@ def summarise(
         "importance": importance,
         "neighbours": list(neighbours),
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
-        "caveats": [*caveats, *general_caveats(years=years, trials=trials)],
+        "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
     }
     return plain(summary)
 
@@ -288,8 +288,28 @@ def trials_in_words(trials: Mapping[str, int]) -> str:
     return f"{trials['total']} ({kinds})"
 
 
-def general_caveats(*, years: Sequence[int], trials: str) -> list[str]:
-    """Return the caveats that hold for every panel; ``trials``: their number in words."""
+def survivorship(facts: Mapping[str, Any]) -> str:
+    """Return who is in the panel: survivors, unless ``facts`` of a universe say that membership is point in time."""
+    if "members_ever" not in facts:
+        return (
+            "Survivorship: unless the panel was assembled point in time, it holds tickers that are known to have survived; "
+            "long books look better than they would have been."
+        )
+    absent = facts["universe_without_prices"]
+    left = (
+        f"{absent} of the tickers that it lists have no prices in the panel ({facts['universe_unpriced']}); as far as these "
+        "are tickers that went under, the panel still holds survivors."
+        if absent
+        else "Every ticker that it lists has prices in the panel."
+    )
+    return (
+        f"Universe: members are taken point in time from the universe file, {facts['members_ever']} over time and "
+        f"{facts['members_today']} on the panel's last day; fits, averages, ranks and books see members alone. {left}"
+    )
+
+
+def general_caveats(*, years: Sequence[int], trials: str, facts: Mapping[str, Any]) -> list[str]:
+    """Return the caveats that hold for every panel; ``trials``: their number in words; ``facts`` of the run."""
     seen = [year for year in years if year in SEEN_YEARS]
     evaluated = (
         f"The test years {seen[0]} to {seen[-1]} were evaluated before, while methods were chosen; only later data is "
@@ -298,8 +318,7 @@ def general_caveats(*, years: Sequence[int], trials: str) -> list[str]:
         else None
     )
     sentences = [
-        "Survivorship: unless the panel was assembled point in time, it holds tickers that are known to have survived; "
-        "long books look better than they would have been.",
+        survivorship(facts),
         "Returns are in each ticker's local currency; nothing is converted and no currency risk is counted.",
         evaluated,
         f"Trials so far: {trials}. Each test-set evaluation makes the best result look better than it is.",

@@ -100,7 +100,7 @@ def search_panel(
     origins = origins_in(panel, [inner for inner in years if inner < year], lookback=lookback)
     scored = set(panel.ticker[origins[counted[origins]]].unique().tolist())
     order = sorted(
-        panel.ticker[listed].unique().tolist(),
+        panel.ticker[listed & panel.member].unique().tolist(),
         key=lambda code: (code not in scored, sha256(panel.tickers[code].encode()).digest()),
     )
     chosen = torch.zeros(len(panel.tickers), dtype=torch.bool)

@@ -83,6 +83,7 @@ def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], vocabula
         sector=_codes(frame["sector"].fill_null(UNKNOWN_SECTOR), vocabulary.sectors),
         exchange=_codes(frame["exchange"], vocabulary.exchanges),
         observed=torch.from_numpy((~frame["is_missing"]).to_numpy().copy()),
+        member=torch.from_numpy(frame["is_member"].to_numpy().copy()),
         segment_start=torch.from_numpy(frame["segment_start"].to_numpy().copy()),
         run_length=torch.from_numpy(frame["run_length"].cast(pl.Int32).to_numpy().copy()),
         feature_names=feature_names,

@@ -81,7 +81,7 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
     ends = panel.ends(lookback)
     date, label_end = panel.date[ends], panel.label_end[ends]
     first, last = _bounds(year)
-    sessions = panel.date[panel.observed].unique()  # (S,) union sessions, ascending
+    sessions = panel.sessions()  # (S,)
     before = sessions[sessions < first]
     needed = spec.validation_sessions + spec.purge_sessions
     if len(before) <= needed:
@@ -159,14 +159,14 @@ def labels_end_before(panel: PanelTensors, *, year: int) -> Tensor:
     """Return the rows whose labels all end before ``year``, whether they are valid or not, (N,) bool.
 
     As many sessions of the row's own exchange as the longest horizon have to lie between the row and the year. Sessions are
-    those with a quote before the year, so that no later row changes the answer: where a session has none, a row may be
-    left out that ends just in time, and none is kept that does not.
+    those on which a member was quoted before it, so that no later row changes the answer: where a session has none, a row
+    may be left out that ends just in time, and none is kept that does not.
     """
     before = rows_before(panel, year=year)
     ended = torch.zeros_like(before)
     for exchange in range(len(panel.exchanges)):
         own = panel.exchange == exchange
-        sessions = panel.date[own & before & panel.observed].unique()  # (S,) ascending
+        sessions = panel.date[own & before & panel.observed & panel.member].unique()  # (S,) ascending
         if len(sessions) >= HORIZONS[-1]:
             ended |= own & (panel.date < sessions[-HORIZONS[-1]])
     return ended

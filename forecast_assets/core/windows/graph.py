@@ -7,7 +7,7 @@ another exchange did while i's was closed. What is known depends on closing time
 same exchange is known up to t itself, a ticker of another one up to its last close at or before the origin.
 
 A ticker with no new quote since the exchange's previous session has no return on t: it is missing from that session's
-pairs, and no edge on t comes from it.
+pairs, and no edge on t comes from it. Nor does one come from a ticker that is not in the universe on its known row.
 """
 
 from dataclasses import replace
@@ -98,6 +98,7 @@ class Correlations:
             block = sessions[start : start + size] - first  # (B,)
             seen = returns[block[:, None] + torch.arange(window)].mT  # (B, window, N) -> (B, N, window)
             found = _correlations(seen, members, least=self.spec.min_pairs)  # (B, n, N)
+            found *= self.panel.member[known[block].clamp(min=0)][:, None]
             strength, chosen = found.abs().topk(min(self.spec.neighbours, found.shape[-1]), dim=-1)  # (B, n, k)
             source = known[block][:, None].expand_as(found).gather(-1, chosen)
             source = torch.where(strength > 0, source, -1).int()

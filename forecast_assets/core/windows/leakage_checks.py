@@ -55,7 +55,7 @@ def _past(panel: PanelTensors, *, cut: dt.date, lookback: int, like: PanelTensor
     early = panel.date <= to_day(cut)
     is_end = torch.zeros(panel.rows, dtype=torch.bool)
     is_end[panel.ends(lookback)] = True
-    names = ("features", "scale", "date", "observed", "segment_start", "run_length")
+    names = ("features", "scale", "date", "observed", "member", "segment_start", "run_length")
     past = {name: getattr(panel, name) for name in names} | {"window_ends": is_end}
     for code, vocabulary in (("ticker", "tickers"), ("sector", "sectors"), ("exchange", "exchanges")):
         # A ticker that lists later shifts the codes, so codes are compared by what they stand for.

@@ -49,8 +49,7 @@ class WindowSampler:
     @classmethod
     def over(cls, panel: PanelTensors, ends: Tensor, *, layout: Layout) -> "WindowSampler":
         """Return a sampler over ``ends`` (M,), ascending; each ticker gets its ``ticker_shares``."""
-        start = ends.int() - panel.run_length[ends]  # the row before the sequence
-        _, counts = start.unique_consecutive(return_counts=True)
+        _, counts = panel.sequences()[ends].unique_consecutive(return_counts=True)
         final = counts.cumsum(0) - 1
         first, last = ends[final - counts + 1], ends[final]
         _, ticker = panel.ticker[last].unique(return_inverse=True)

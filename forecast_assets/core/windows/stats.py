@@ -58,10 +58,10 @@ class FoldStats:
 def fit_stats(panel: PanelTensors, fold: Fold) -> FoldStats:
     """Fit the statistics of ``fold``.
 
-    Features are scaled with the complete rows up to the last training origin, the rows of the training windows. Ids are
-    given in alphabetical order, so they do not depend on tickers that list later.
+    Features are scaled with the members' complete rows up to the last training origin. Ids are given in alphabetical
+    order, so they do not depend on tickers that list later.
     """
-    seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)
+    seen = (panel.date <= panel.date[fold.train].max()) & panel.member & (panel.run_length > 0)
     mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
     weights, residual = (fitted.float() for fitted in fit_volatility(panel, fold.train))
     of_horizons = [_of_horizon(panel, fold.train, weights, k) for k in range(len(HORIZONS))]

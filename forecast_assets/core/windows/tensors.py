@@ -61,6 +61,7 @@ class PanelTensors:
     sector: Tensor  # (N,) int32 code into ``sectors``
     exchange: Tensor  # (N,) int32 code into ``exchanges``
     observed: Tensor  # (N,) bool, False on a forward-filled row
+    member: Tensor  # (N,) bool, the ticker is in the universe on the row's day
     segment_start: Tensor  # (N,) bool, first row of a ticker or of a segment
     run_length: Tensor  # (N,) int32, consecutive complete rows that end here, within one segment
     feature_names: tuple[str, ...]
@@ -88,9 +89,23 @@ class PanelTensors:
     def ends(self, lookback: int) -> Tensor:
         """Return the rows with ``lookback`` complete rows up to them, (M,) int64, ascending: the forecast origins.
 
-        A forward-filled row is none.
+        A forward-filled row is none, nor is one of a ticker that is not in the universe then; a window may begin before its
+        ticker enters.
         """
-        return torch.nonzero(self.observed & (self.run_length >= lookback)).squeeze(1)
+        return torch.nonzero(self.observed & self.member & (self.run_length >= lookback)).squeeze(1)
+
+    def sequences(self) -> Tensor:
+        """Return the number of each row's sequence of complete rows of one sector, (N,) int64, ascending.
+
+        A block of windows stays within one, since its windows share their static codes.
+        """
+        begins = self.run_length == 1
+        begins[1:] |= self.sector[1:] != self.sector[:-1]
+        return begins.cumsum(0)
+
+    def sessions(self) -> Tensor:
+        """Return the union sessions, on which some member is quoted: days (S,), ascending."""
+        return self.date[self.observed & self.member].unique()
 
     def find(self, tickers: Sequence[str], dates: NDArray[np.datetime64]) -> Tensor:
         """Return the rows of ticker and date pairs, (B,) int64; -1 where the panel has none."""

@@ -73,7 +73,7 @@ def cover(panel: PanelTensors, ends: Tensor, *, longest: int) -> tuple[Layout, W
     Returns the layout, the blocks, and the place (B,) of each of ``ends`` among their K x M windows, block-major. No
     window reads a row after the last of its block's ``ends``.
     """
-    sequence = (ends - panel.run_length[ends]).unique(return_inverse=True)[1]  # (B,) of complete rows
+    sequence = panel.sequences()[ends].unique(return_inverse=True)[1]  # (B,)
     earliest = _per_group(ends, sequence, reduce="amin")  # (sequences,)
     distance = ends - earliest[sequence]  # (B,) sessions since the sequence's first end
     sessions = int(distance.max()) + 1

@@ -33,7 +33,9 @@ class NaiveSimulation:
         self.spec = spec
         self.scale = {(row["ticker"], row["date"]): row["sigma"] for row in raw.iter_rows(named=True)}
         self.rows = {(row["ticker"], row["date"]): row for row in panel.iter_rows(named=True)}
-        self.union = sorted({date for (_, date), row in self.rows.items() if not row["is_missing"]})
+        self.union = sorted(
+            {date for (_, date), row in self.rows.items() if not row["is_missing"] and row["is_member"]}
+        )
         self.tickers = sorted(set(forecasts["ticker"]))
         self.region = {ticker: row["region"] for (ticker, _), row in self.rows.items()}
         self.forecast = {
@@ -110,9 +112,11 @@ class NaiveSimulation:
         own, market = [], []
         for row in range(max(1, session - BETA_SESSIONS), session):
             if (move := self._move(ticker, row)) is not None:
-                peers = [self._move(t, row) for t in self.tickers if self.region[t] == self.region[ticker]]
-                own.append(move)
-                market.append(np.mean([m for m in peers if m is not None]))
+                region = [t for t in self.tickers if self.region[t] == self.region[ticker]]
+                moves = [self._move(t, row) for t in region if self._is_member(t, self.union[row])]
+                if peers := [m for m in moves if m is not None]:
+                    own.append(move)
+                    market.append(np.mean(peers))
         if len(own) < BETA_MIN_SESSIONS:
             return 1.0
         return 1 / 3 + 2 / 3 * float(np.polyfit(market, own, 1)[0])
@@ -162,6 +166,16 @@ class NaiveSimulation:
         row = self.rows.get((ticker, date))
         return row is not None and not row["is_missing"]
 
+    def _is_member(self, ticker: str, date: dt.date) -> bool:
+        """As its last row says."""
+        rows = [d for d in self.union if d <= date and (ticker, d) in self.rows]
+        return bool(rows) and self.rows[ticker, rows[-1]]["is_member"]
+
+    def _has_left(self, ticker: str, date: dt.date) -> bool:
+        position = self.union.index(date) - (self.spec.execution == "next_open")
+        seen = position >= 0 and any((ticker, d) in self.rows for d in self.union[: position + 1])
+        return seen and not self._is_member(ticker, self.union[position])
+
     def _price(self, ticker: str, date: dt.date) -> float | None:
         if self._quoted(ticker, date):
             return self.rows[ticker, date]["open" if self.spec.execution == "next_open" else "close"]
@@ -210,7 +224,7 @@ class NaiveSimulation:
                     entering.discard(ticker)
                 if self._quoted(ticker, date):
                     pending.pop(ticker, None)
-                if self._ended(ticker, date):
+                if self._ended(ticker, date) or (self._has_left(ticker, date) and self._tradable(ticker, date)):
                     change = -held[ticker]
                 held[ticker] += change
                 day.turnover += abs(change)

@@ -31,6 +31,11 @@ def noise(panel: pl.DataFrame, *, seed: int, scale: float) -> pl.Expr:
     return pl.lit(values)
 
 
+UNIVERSE = {"T0": range(30, 60), "T3": range(50), "T5": [*range(20), *range(70, 90)], "T7": range(90)}
+"""One ticker leaves and returns, one enters, one does both, one is never a member."""
+
+
+@pytest.mark.parametrize("outside", [{}, UNIVERSE])
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     "spec",
@@ -41,8 +46,8 @@ def noise(panel: pl.DataFrame, *, seed: int, scale: float) -> pl.Expr:
         BacktestSpec(horizon_sessions=5, smoothing=0.8, cost_bps={"default": 5.0, "Europe": 30.0, "T1": 2.0}),
     ],
 )
-def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int) -> None:
-    panel = random_panel(seed=seed)
+def test_every_day_equals_the_naive_loop(spec: BacktestSpec, seed: int, outside: dict[str, range]) -> None:
+    panel = random_panel(seed=seed, outside=outside)
     union = panel["date"].unique().sort()
     first_test = union[46]  # half of the names are shut on it
     gap = (union[35], union[45])
@@ -229,6 +234,32 @@ def test_a_ticker_that_ends_is_sold_at_its_last_close() -> None:
     assert equity == pytest.approx(1 + 0.02 - 0.1 * 5e-4 - bought * 5e-4, abs=2e-6)
     assert reconcile(simulation) < 1e-12
     assert simulation.ending == {}
+
+
+def test_a_ticker_that_leaves_the_universe_is_sold_whole_at_the_next_open() -> None:
+    dates = weekdays(10)
+    quotes: list[Quote] = [*[(10.0, 10.0)] * 4, *[(12.0, 12.0)] * 6]
+    panel = calendar_panel(dates, {"A": quotes, "Z": [(100.0, 100.0)] * 10}, outside={"A": range(3, 10)})
+    mean = pl.when(pl.col("ticker") == "A").then(0.05).otherwise(0.0)
+    forecasts = forecasts_on(panel, mean, first_test=dates[0], horizon=5)
+    slow = PLAIN.model_copy(update={"horizon_sessions": 5, "smoothing": 0.5})
+    sale = simulate(forecasts, panel, spec=slow).trades.row(-1, named=True)
+    held = simulate(forecasts, panel, spec=slow).positions.filter(pl.col("ticker") == "A")
+    assert (sale["date"], sale["price"]) == (dates[4], 12.0)  # its first day outside is the fourth
+    assert held["date"].max() == dates[3]
+    assert sale["weight_change"] < -0.05
+    still = forecasts_on(panel.with_columns(is_member=pl.lit(True)), mean, first_test=dates[0], horizon=5)
+    kept = simulate(still, panel.with_columns(is_member=pl.lit(True)), spec=slow)
+    assert kept.positions.filter(pl.col("ticker") == "A")["date"].max() == dates[9]
+
+
+def test_sessions_on_which_no_member_is_quoted_are_not_in_the_book() -> None:
+    dates = weekdays(8)
+    weekly: list[Quote] = [(50.0, 50.0) if k % 2 else None for k in range(8)]
+    quotes: dict[str, list[Quote]] = {"A": weekly, "N": [(10.0, 10.0)] * 8}
+    panel = calendar_panel(dates, quotes, outside={"N": range(8)})
+    forecasts = forecasts_on(panel, 0.05, first_test=dates[0])
+    assert simulate(forecasts, panel, spec=PLAIN).daily["date"].to_list() == dates[1::2]
 
 
 def test_tickers_entered_and_left_on_the_same_open_pay_for_the_netted_change_only() -> None:

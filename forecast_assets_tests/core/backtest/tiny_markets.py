@@ -30,8 +30,11 @@ def calendar_panel(
     *,
     regions: Mapping[str, str] | None = None,
     breaks: Mapping[str, Sequence[int]] | None = None,
+    outside: Mapping[str, Sequence[int]] | None = None,
 ) -> pl.DataFrame:
-    """One row per (open, close) or FILLED; None is a day without a row. ``breaks``: positions that start a segment."""
+    """One row per (open, close) or FILLED; None is a day without a row. ``breaks``: positions that start a segment;
+    ``outside``: those on which a ticker is not in the universe.
+    """
     rows = []
     for ticker, series in quotes.items():
         last_close, segment = float("nan"), 0
@@ -41,8 +44,9 @@ def calendar_panel(
                 continue
             missing = isinstance(quote, str)
             opening, last_close = (None, last_close) if isinstance(quote, str) else quote
+            is_member = position not in (outside or {}).get(ticker, ())
             region = (regions or {}).get(ticker, "Americas")
-            rows.append((date, ticker, "XNYS", None, opening, last_close, missing, segment, region))
+            rows.append((date, ticker, "XNYS", None, opening, last_close, missing, is_member, segment, region))
     schema = {
         "date": pl.Date,
         "ticker": pl.String,
@@ -51,14 +55,18 @@ def calendar_panel(
         "open": pl.Float64,
         "close": pl.Float64,
         "is_missing": pl.Boolean,
+        "is_member": pl.Boolean,
         "segment": pl.Int32,
         "region": pl.String,
     }
     return pl.DataFrame(rows, schema=schema, orient="row").sort("ticker", "date")
 
 
-def random_panel(*, seed: int, sessions: int = 90) -> pl.DataFrame:
-    """Eight random walks in two regions, with own holidays, filled sessions, a broken segment, an end, a listing."""
+def random_panel(*, seed: int, sessions: int = 90, outside: Mapping[str, Sequence[int]] | None = None) -> pl.DataFrame:
+    """Eight random walks in two regions, with own holidays, filled sessions, a broken segment, an end, a listing.
+
+    ``outside``: positions on which a ticker is not in the universe.
+    """
     rng = np.random.default_rng(seed)
     dates = weekdays(sessions, start="2023-11-01")
     quotes: dict[str, list[Quote]] = {}
@@ -77,7 +85,7 @@ def random_panel(*, seed: int, sessions: int = 90) -> pl.DataFrame:
     quotes["T2"][70:] = [None] * (sessions - 70)
     quotes["T6"][:20] = [None] * 20
     regions = {f"T{number}": "Europe" if number >= 4 else "Americas" for number in range(8)}
-    return calendar_panel(dates, quotes, regions=regions, breaks={"T1": [59]})
+    return calendar_panel(dates, quotes, regions=regions, breaks={"T1": [59]}, outside=outside)
 
 
 def forecasts_on(
@@ -90,9 +98,9 @@ def forecasts_on(
     gap: tuple[dt.date, dt.date] | None = None,
     model: str = "m",
 ) -> pl.DataFrame:
-    """A Normal forecast at every quote of the panel, but for the dates of the gap; ``mean`` null: no forecast there."""
+    """A Normal forecast at every member's quote, but for the dates of the gap; ``mean`` null: no forecast there."""
     rows = panel.filter(~pl.col("is_missing")).with_columns(mean=mean if isinstance(mean, pl.Expr) else pl.lit(mean))
-    rows = rows.filter(pl.col("mean").is_not_null())
+    rows = rows.filter(pl.col("is_member") & pl.col("mean").is_not_null())
     if gap is not None:
         rows = rows.filter(~pl.col("date").is_between(*gap))
     split = np.where(rows["date"].to_numpy() < np.datetime64(first_test), "validation", "test")

@@ -213,6 +213,7 @@ def test_cross_sections_are_the_same_to_the_last_bit_in_any_order_of_the_rows() 
             "date": pl.Series(np.tile(np.arange(days), tickers).astype(np.int32)).cast(pl.Date),
             "exchange": ["XNYS"] * (days * tickers),
             "sector": np.repeat([f"Sector {k % 3}" for k in range(tickers)], days),
+            "is_member": np.repeat([k % 4 > 0 for k in range(tickers)], days),
             "log_return": rng.normal(0, 0.02, days * tickers),
             "volatility_20": np.exp(rng.normal(-4, 0.3, days * tickers)),
         }

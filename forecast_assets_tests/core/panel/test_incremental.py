@@ -15,6 +15,7 @@ from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.incremental import Span, Stored, extend_parts
 from forecast_assets.core.panel.parts import ticker_parts
+from forecast_assets.core.panel.point_in_time import UNIVERSE, mark_members
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec, raw
 from forecast_assets_tests.helpers.random_walks import walk
@@ -45,7 +46,10 @@ def world() -> pl.DataFrame:
 
 def extended(old_raw: pl.DataFrame, new_raw: pl.DataFrame, *, calendar: str, rows_per_part: int = 1) -> pl.DataFrame:
     spec = panel_spec(calendar=calendar)
-    old, new = reindex(old_raw, spec=spec), reindex(new_raw, spec=spec)
+    return extended_from(reindex(old_raw, spec=spec), reindex(new_raw, spec=spec), rows_per_part=rows_per_part)
+
+
+def extended_from(old: pl.DataFrame, new: pl.DataFrame, *, rows_per_part: int = 1) -> pl.DataFrame:
     features = feature_panel(old, features=SPEC)
 
     def stored(span: Span) -> Stored:
@@ -80,6 +84,31 @@ def test_one_more_day_computes_little_and_gives_the_whole(calendar: str, monkeyp
     monkeypatch.setattr(incremental, "add_own_features", counted)
     assert_same(extended(old, new, calendar=calendar), wanted)
     assert 0 < sum(computed) < 0.8 * new.height
+
+
+NEWS = {
+    "a day and an exit": [("AAPL", START, dt.date(2023, 7, 3)), ("MSFT", START, None), ("SAP.DE", START, None)],
+    "an entry": [
+        ("AAPL", START, None),
+        ("MSFT", START, None),
+        ("SAP.DE", START, None),
+        ("SIE.DE", dt.date(2022, 11, 1), None),
+    ],
+    "a correction of the past": [("AAPL", START, None), ("MSFT", dt.date(2022, 6, 1), None), ("SAP.DE", START, None)],
+}
+
+
+@pytest.mark.parametrize("news", NEWS)
+def test_a_universe_that_grows_or_is_corrected_gives_the_whole(news: str) -> None:
+    raw_panel = world()
+    earlier = raw_panel.filter(pl.col("date") < raw_panel["date"].max())
+    before = pl.DataFrame([(name, START, None) for name in ("AAPL", "MSFT", "SAP.DE")], schema=UNIVERSE, orient="row")
+    after = pl.DataFrame(NEWS[news], schema=UNIVERSE, orient="row")
+    old = mark_members(reindex(earlier, spec=panel_spec()), before)
+    new = mark_members(reindex(raw_panel, spec=panel_spec()), after)
+    wanted = feature_panel(new, features=SPEC)
+    assert_same(extended_from(old, new), wanted)
+    assert not wanted["is_member"].equals(mark_members(new, before)["is_member"])
 
 
 def test_nothing_new_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

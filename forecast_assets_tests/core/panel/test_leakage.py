@@ -11,6 +11,7 @@ from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.features import SCALE, cross_names, own_names
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE
+from forecast_assets.core.panel.point_in_time import UNIVERSE, known_by, mark_members
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec
 from forecast_assets_tests.helpers.random_walks import walk, year_digests
@@ -23,8 +24,25 @@ PAST = [*OWN, *CROSS, *KNOWN_FUTURE]
 BEFORE = pl.col("date") <= CUT
 
 
-def features(raw_panel: pl.DataFrame, *, calendar: str = "exchange") -> pl.DataFrame:
-    return feature_panel(reindex(raw_panel, spec=panel_spec(calendar=calendar)), features=FeatureSpec())
+SPELLS = pl.DataFrame(
+    [
+        ("AAPL", dt.date(2023, 9, 1), None),
+        ("MSFT", dt.date(2023, 12, 1), dt.date(2024, 3, 15)),
+        ("SAP.DE", dt.date(2023, 9, 1), dt.date(2024, 1, 31)),
+        ("SAP.DE", dt.date(2024, 3, 1), None),
+        ("SIE.DE", dt.date(2024, 2, 1), None),
+    ],
+    schema=UNIVERSE,
+    orient="row",
+)
+"""MSFT enters and leaves, SAP.DE leaves and returns; ZZZ is never a member."""
+
+
+def features(
+    raw_panel: pl.DataFrame, *, calendar: str = "exchange", universe: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    rows = reindex(raw_panel, spec=panel_spec(calendar=calendar))
+    return feature_panel(mark_members(rows, universe), features=FeatureSpec())
 
 
 def holes(frame: pl.DataFrame, ticker: str, first: int, count: int) -> pl.DataFrame:
@@ -65,6 +83,41 @@ def test_garbage_after_a_cut_changes_nothing_before_it(world: pl.DataFrame) -> N
     poisoned = world.with_columns(pl.when(BEFORE).then(pl.col(name)).otherwise(noise).alias(name) for name in prices)
     assert not features(poisoned).select(PAST).equals(features(world).select(PAST))
     assert features(poisoned).filter(BEFORE).select(PAST).equals(features(world).filter(BEFORE).select(PAST))
+
+
+def test_a_change_of_the_universe_after_a_cut_changes_nothing_before_it(world: pl.DataFrame) -> None:
+    known = known_by(SPELLS, CUT)
+    assert known is not None
+    full = features(world, universe=SPELLS).filter(BEFORE)
+    other = pl.concat([known, pl.DataFrame([("ZZZ", dt.date(2024, 3, 1), None)], schema=UNIVERSE, orient="row")])
+    columns = ["is_member", *PAST]
+    assert features(world.filter(BEFORE), universe=known).select(columns).equals(full.select(columns))
+    assert features(world, universe=other).filter(BEFORE).select(columns).equals(full.select(columns))
+    assert not features(world).filter(BEFORE).select(PAST).equals(full.select(PAST))
+
+
+def test_a_ticker_outside_the_universe_changes_no_members_row(world: pl.DataFrame) -> None:
+    outside = panel(world, *(walk(name, 180, seed=seed, start=START) for seed, name in enumerate(("IBM", "XOM"), 7)))
+    found = features(outside, universe=SPELLS).filter("is_member")
+    alone = features(world.filter(pl.col("ticker") != "ZZZ"), universe=SPELLS).filter("is_member")
+    assert found.equals(alone)
+    assert found.height > 400
+
+
+def test_a_row_outside_the_universe_is_compared_as_if_it_alone_had_entered(world: pl.DataFrame) -> None:
+    others = [walk(name, 180, seed=seed, start=START) for seed, name in enumerate(("IBM", "XOM", "GE"), 7)]
+    twin = others[0].with_columns(ticker=pl.lit("TWIN"))  # ties with IBM, inside and outside
+    rows = panel(world, twin, *others)
+    inside = pl.DataFrame(
+        [("AAPL", START, None), ("IBM", START, None), ("GE", START, None)], schema=UNIVERSE, orient="row"
+    )
+    found = features(rows, universe=inside)
+    for name in ("MSFT", "TWIN", "XOM"):
+        joined = pl.concat([inside, pl.DataFrame([(name, START, None)], schema=UNIVERSE, orient="row")])
+        wanted = features(rows, universe=joined).filter(pl.col("ticker") == name)
+        own = found.filter(pl.col("ticker") == name)
+        assert_frame_equal(own.select(CROSS), wanted.select(CROSS), rel_tol=0, abs_tol=1e-13)
+        assert own["market_return"].null_count() == own["log_return"].null_count()  # a window may begin before entry
 
 
 def test_adjacent_tickers_do_not_change_each_other(world: pl.DataFrame) -> None:

@@ -17,6 +17,7 @@ from forecast_assets.core.panel.leakage_checks import (
     feature_leakage,
     sample,
 )
+from forecast_assets.core.panel.point_in_time import SECTORS, UNIVERSE, mark_members
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets_tests.helpers.builders import panel, panel_spec
 from forecast_assets_tests.helpers.random_walks import walk
@@ -53,6 +54,27 @@ def test_sessions_and_fills_do_not_depend_on_later_data(raw_panel: pl.DataFrame,
     assert list(found) == ["truncation", "poison"]
     assert {name: dict(check.changed) for name, check in found.items()} == {"truncation": {}, "poison": {}}
     assert all(check.holds and check.rows > 250 for check in found.values())
+
+
+def test_members_and_sectors_do_not_depend_on_later_data(raw_panel: pl.DataFrame) -> None:
+    cut = cut_day(raw_panel["date"])
+    spells = pl.DataFrame(
+        [
+            ("AAPL", START, cut + dt.timedelta(days=20)),
+            ("MSFT", cut, None),
+            ("SAP.DE", cut + dt.timedelta(days=1), None),
+        ],
+        schema=UNIVERSE,
+        orient="row",
+    )
+    labels = pl.DataFrame(
+        [("AAPL", "Old", START), ("AAPL", "New", cut + dt.timedelta(days=1))], schema=SECTORS, orient="row"
+    )
+    found = calendar_leakage(raw_panel.lazy(), spec=panel_spec(), universe=spells, sectors=labels)
+    assert all(check.holds and check.rows > 250 for check in found.values())
+    marked = mark_members(reindex(raw_panel, spec=panel_spec()), spells)
+    assert 0 < marked["is_member"].sum() < marked.height
+    assert all(check.holds for check in proofs_of_features(marked).values())
 
 
 def test_features_do_not_depend_on_later_data(calendar_rows: pl.DataFrame) -> None:

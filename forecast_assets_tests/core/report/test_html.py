@@ -17,7 +17,7 @@ from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent, points
 from forecast_assets.core.report.html import render_backtest_report
 from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
-from forecast_assets.core.report.summary import FACTS, plain, summarise
+from forecast_assets.core.report.summary import FACTS, plain, summarise, survivorship
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 
 EVIL = "<script>alert(1)</script>"
@@ -305,6 +305,16 @@ def test_every_fact_and_every_verdict_is_on_the_page(whole: dict[str, Any], page
         assert entry["sentence"] in text
     for word in ("Survivorship", "local currency", "were evaluated before", "Trials so far: not counted; 31 fits"):
         assert word in text
+
+
+def test_with_a_universe_the_page_says_who_its_members_were() -> None:
+    universe = {"members_ever": 31, "members_today": 24, "members_by_year": "2019: 31", "universe_without_prices": 0}
+    found = summary(facts=FACT_VALUES | universe | {"universe_unpriced": ""})
+    (said,) = [caveat for caveat in found["caveats"] if caveat.startswith(("Universe", "Survivorship"))]
+    assert "31 over time and 24 on the panel's last day" in said
+    assert said.endswith("Every ticker that it lists has prices in the panel.")
+    lacking = {**universe, "universe_without_prices": 2, "universe_unpriced": "LEH, WCOM"}
+    assert "2 of the tickers that it lists have no prices in the panel (LEH, WCOM)" in survivorship(lacking)
 
 
 def test_the_verdict_comes_before_any_table_or_figure(page: str) -> None:

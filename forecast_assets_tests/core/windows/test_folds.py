@@ -8,6 +8,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.days import EPOCH
 from forecast_assets.core.windows.folds import Fold, check_purged, labels_end_before, make_fold, origins_in, rows_before
+from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.helpers.tensors import random_panel
 
@@ -32,6 +33,23 @@ def test_validation_is_the_given_number_of_union_sessions_a_purge_before_the_yea
     sessions = panel.date.unique()
     before = sessions[sessions < int(panel.date[fold.test].min())].tolist()
     assert panel.date[fold.validation].unique().tolist() == before[-81:-21]
+
+
+def test_a_ticker_outside_the_universe_changes_no_fold_and_no_statistic() -> None:
+    inside, both = (random_panel(tickers=count, sessions=700) for count in (2, 3))
+    third = both.ticker == 2
+    # It trades on weekends too, and its values are out of all proportion.
+    features, date = torch.where(third[:, None], 9.0, 1.0) * both.features, both.date + third.int()
+    both = replace(both, member=~third, date=date, features=features)
+    wanted, found = (make_fold(panel, year=2019, spec=SPEC, lookback=20) for panel in (inside, both))
+    for name in ("train", "validation", "test"):
+        assert torch.equal(getattr(wanted, name), getattr(found, name))
+    expected, stats = fit_stats(inside, wanted), fit_stats(both, found)
+    for name in ("mean", "std", "volatility_weights", "base_quantiles"):
+        assert torch.equal(getattr(expected, name), getattr(stats, name))
+    assert stats.ticker_ids.tolist() == [*expected.ticker_ids.tolist(), 0]
+    ended = labels_end_before(both, year=2019)
+    assert torch.equal(ended[~third], labels_end_before(inside, year=2019))
 
 
 def test_labels_end_before_the_next_split_begins_at_both_borders() -> None:

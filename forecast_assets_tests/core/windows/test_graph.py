@@ -162,6 +162,17 @@ def test_an_american_close_has_no_edge_into_the_same_day_in_europe_or_asia(panel
     assert (panel.ticker[row] != panel.ticker[other]).all()
 
 
+def test_no_edge_comes_from_a_ticker_outside_the_universe(panel: PanelTensors) -> None:
+    absent = (panel.ticker == 1) | ((panel.ticker == 3) & (panel.date > int(panel.date.min()) + 60))
+    found = graph_of(replace(panel, member=~absent))
+    assert not absent[found.neighbour[found.neighbour >= 0].long()].any()
+    weights = naive(panel)
+    for row in range(panel.rows):
+        allowed = sorted((abs(w) for other, w in weights[row].items() if not absent[other]), reverse=True)
+        ours = found.weight[row][found.neighbour[row] >= 0].abs().tolist()
+        assert ours == pytest.approx(allowed[:NEIGHBOURS], abs=2e-5)
+
+
 def test_edges_into_some_rows_are_those_of_the_whole_graph(panel: PanelTensors) -> None:
     whole = graph_of(panel)
     for rows in (torch.tensor([[300, 12], [55, 300]]), torch.arange(200, 260), torch.tensor(400)):

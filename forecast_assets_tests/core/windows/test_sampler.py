@@ -10,6 +10,19 @@ from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets_tests.helpers.tensors import random_panel
 
 
+def test_a_drawn_block_has_one_sector() -> None:
+    panel = random_panel(tickers=2, sessions=60)
+    sector = panel.sector.clone()
+    sector[30:45] = 1 - sector[30]
+    panel = replace(panel, sector=sector)
+    layout = Layout(ends=8, stride=2)
+    sampler = WindowSampler.over(panel, panel.ends(3), layout=layout)
+    ends, counts = sampler.draw(500, generator=torch.Generator().manual_seed(0)).ends(layout)
+    of_first = panel.sector[ends[:, :1]].expand_as(ends)
+    assert torch.equal(panel.sector[ends][counts], of_first[counts])
+    assert set(ends[counts].tolist()) == set(panel.ends(3).tolist())
+
+
 def test_every_ticker_gets_the_same_share() -> None:
     assert ticker_shares(torch.tensor([100, 300, 200])).tolist() == pytest.approx([1 / 3] * 3)
 

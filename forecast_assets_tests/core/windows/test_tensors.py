@@ -6,6 +6,7 @@ import torch
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.windows.build import build_tensors
+from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 from forecast_assets_tests.helpers.tensors import random_panel
 
@@ -19,6 +20,7 @@ def frame(**changes: list[object]) -> pl.DataFrame:
         "exchange": ["XNYS"] * 5 + ["XETR"] * 2,
         "segment": [0, 0, 0, 1, 1, 0, 0],
         "is_missing": [False, False, True, False, False, False, False],
+        "is_member": [True] * 7,
         "x": [None, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
         "ewma_vol": [0.1] * 7,
         "target_1d": [0.1, None, None, 0.4, None, 0.6, None],
@@ -34,6 +36,26 @@ def test_sequences_of_complete_rows_end_at_tickers_segments_and_missing_features
     panel = build_tensors(frame(), feature_names=("x",))
     assert panel.run_length.tolist() == [0, 1, 2, 1, 2, 1, 2]
     assert torch.nonzero(panel.segment_start).flatten().tolist() == [0, 3, 5]
+
+
+def test_a_window_may_begin_but_not_end_outside_the_universe() -> None:
+    panel = build_tensors(frame(is_member=[False, False, True, True, False, False, True]), feature_names=("x",))
+    assert panel.run_length.tolist() == [0, 1, 2, 1, 2, 1, 2]  # as if they were members
+    assert panel.ends(1).tolist() == [3, 6]  # the third row is filled
+    assert panel.ends(2).tolist() == [6]
+
+
+def test_the_union_sessions_are_those_on_which_a_member_is_quoted() -> None:
+    panel = build_tensors(frame(is_member=[False, True, True, True, True, True, False]), feature_names=("x",))
+    assert [to_date(day).day for day in panel.sessions().tolist()] == [1, 2, 6, 7]
+
+
+def test_a_sequence_ends_where_the_sector_changes() -> None:
+    sectors: list[object] = ["Energy", "Energy", "Media", "Media", "Energy", None, None]
+    panel = build_tensors(frame(sector=sectors, x=[1.0] * 7), feature_names=("x",))
+    assert panel.sequences().diff().tolist() == [0, 1, 1, 1, 1, 0]
+    constant = build_tensors(frame(), feature_names=("x",))
+    assert constant.sequences()[constant.run_length > 0].tolist() == [1, 1, 2, 2, 3, 3]
 
 
 def test_rows_keep_their_dates_codes_and_labels() -> None:

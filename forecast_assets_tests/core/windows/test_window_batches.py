@@ -45,6 +45,20 @@ def test_a_cover_holds_every_end_and_no_row_after_the_last_of_its_block(longest:
         assert panel.ticker[rows[block]].unique().numel() == 1
 
 
+def test_the_windows_of_a_block_have_one_sector() -> None:
+    """A ticker that is relabelled twice: an earlier forecast must not see the later label, nor a later one the earlier."""
+    panel = random_panel(tickers=2, sessions=40)
+    sector = panel.sector.clone()
+    sector[20:30] = 1 - sector[20]
+    panel = replace(panel, sector=sector)
+    ends = panel.ends(LOOKBACK)
+    layout, batch, place = cover(panel, ends, longest=64)
+    slots, _ = batch.ends(layout)
+    assert torch.equal(slots.flatten()[place], ends)
+    block = place // layout.ends
+    assert torch.equal(panel.sector[slots[:, 0]][block], panel.sector[ends])
+
+
 def test_one_end_per_ticker_is_covered_by_single_windows() -> None:
     ends = torch.tensor([39, 79, 119])
     layout, batch, place = cover(random_panel(tickers=3, sessions=40), ends, longest=64)
