@@ -169,7 +169,7 @@ def graph() -> str:
     trained, candidates = " & ".join(NETWORKS), " & ".join(CANDIDATES)
     return f"""```mermaid
 flowchart LR
-  raw_panel --> rejected_rows
+  raw_panel --> rejected_rows & flags
   raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
   macro_series --> feature_panel
   windowed_tensors & calendar_panel --> sweep

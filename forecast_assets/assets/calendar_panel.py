@@ -9,18 +9,20 @@ from forecast_assets.assets.framework.column_lineage import calendar_columns
 from forecast_assets.assets.framework.inputs import OutputFolder, RawSectors, RawUniverse
 from forecast_assets.assets.framework.output import StageOutput, write_table
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.assets.panel.raw_checks import require_few_invalid_rows
 from forecast_assets.core.specs import PanelSpec
 from forecast_assets.store.artefact_files import CORRECTIONS, TABLE
+from forecast_assets.store.versions import Version
 
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
 def calendar_panel(
-    raw_panel: pl.LazyFrame, panel: PanelSpec, universe: RawUniverse, sectors: RawSectors, folder: OutputFolder
+    raw_panel: Version, panel: PanelSpec, universe: RawUniverse, sectors: RawSectors, folder: OutputFolder
 ) -> StageOutput:
     """One row per ticker and session of its exchange; short holes filled and flagged, long ones end the segment.
 
     Each row says whether its ticker was in the universe that day, and its sector: from the files that FORECAST_UNIVERSE
-    and FORECAST_SECTORS name.
+    and FORECAST_SECTORS name. Raises BadInput where too many rows of the raw panel were invalid.
     """
     from forecast_assets.core.panel.calendar import reindex_parts
     from forecast_assets.core.panel.digests import YearDigests
@@ -37,9 +39,11 @@ def calendar_panel(
         sector_facts,
     )
 
+    require_few_invalid_rows(raw_panel)
+    raw_rows = pl.scan_parquet(raw_panel.path(TABLE))
     members = known_by(read_universe(universe.path), universe.until) if universe.path else None
     labels = known_by(read_sectors(sectors.path), sectors.until) if sectors.path else None
-    found = raw_panel.select(pl.col("ticker").unique().sort().implode(), pl.max("date")).collect(engine="streaming")
+    found = raw_rows.select(pl.col("ticker").unique().sort().implode(), pl.max("date")).collect(engine="streaming")
     tickers, today = found["ticker"].explode(), found["date"].item()
     if members is not None:
         require_members(members, tickers)
@@ -48,7 +52,7 @@ def calendar_panel(
 
     def parts() -> Iterator[pl.DataFrame]:
         nonlocal filled, segments
-        for part, applied in reindex_parts(lambda: ticker_parts(raw_panel), spec=panel):
+        for part, applied in reindex_parts(lambda: ticker_parts(raw_rows), spec=panel):
             corrections.append(applied)
             filled += int(part["is_missing"].sum())
             segments += part.select("ticker", "segment").n_unique()
@@ -67,7 +71,7 @@ def calendar_panel(
             **(membership.facts(members, today=today) if members is not None else {}),
             **(sector_facts(labels, tickers) if labels is not None else {}),
         },
-        checks=causal_checks(calendar_leakage(raw_panel, spec=panel, universe=members, sectors=labels)),
+        checks=causal_checks(calendar_leakage(raw_rows, spec=panel, universe=members, sectors=labels)),
         slices=digests.digests(),
         columns=calendar_columns(),
     )

@@ -13,13 +13,23 @@ from forecast_assets.assets.framework.output import Check, StageOutput, write_ta
 from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.panel.raw_checks import (
+    FEW_INVALID_ROWS,
     few_invalid_rows,
     has_a_test_year,
     kept_test_year,
     require_same_panel,
 )
 from forecast_assets.core.specs import FoldSpec, PanelSpec
-from forecast_assets.store.artefact_files import FLAGS, PARTITIONS, REJECTED_ROWS, REVISION_WORTH, REVISIONS, TABLE
+from forecast_assets.store.artefact_files import (
+    FLAGS,
+    PARTITIONS,
+    READING,
+    REJECTED_ROWS,
+    REVISION_WORTH,
+    REVISIONS,
+    TABLE,
+    TICKERS,
+)
 from forecast_assets.store.versions import Version
 
 RECENT_SESSIONS = 30  # sessions whose nights can be asked for: enough to catch up after an outage of six weeks
@@ -37,7 +47,7 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, _data_ro
     kinds={"polars"},
     checks=(
         CheckSpec("every_row_accounted_for", "accepted + rejected = read"),
-        CheckSpec("few_invalid_rows", "invalid rows are at most panel.max_invalid_share of all"),
+        CheckSpec(FEW_INVALID_ROWS, "invalid rows are at most panel.max_invalid_share of all", blocking=False),
         CheckSpec(
             "revisions_cost_little",
             "where a close was revised after a night, a forecast from what was known then lost at most "
@@ -90,6 +100,8 @@ def raw_panel(
         files={
             REJECTED_ROWS: rejected,
             FLAGS: flags,
+            READING: reading.summary(files.left_out),
+            TICKERS: reading.tickers,
             REVISIONS: revisions,
             REVISION_WORTH: worth,
             PARTITIONS: {
@@ -121,7 +133,7 @@ def raw_panel(
                 f"{found['rows']} accepted + {later} after the clock + {rejected.height} rejected "
                 f"of {reading.rows_read} read",
             ),
-            "few_invalid_rows": few_invalid,
+            FEW_INVALID_ROWS: few_invalid,
             "revisions_cost_little": cost_of(worth, limit=panel.max_revision_cost),
             "has_a_test_year": has_a_test_year(found["first"], found["last"], first_test, history, folds),
         },
@@ -154,3 +166,11 @@ def rejected_rows(raw_panel: Version) -> StageOutput:
     rejected = pl.read_parquet(raw_panel.path(REJECTED_ROWS))
     counts = dict(rejected.group_by("class").len().sort("class").iter_rows())
     return StageOutput(files={TABLE: rejected}, facts={f"rows_{kind}": count for kind, count in counts.items()})
+
+
+@stage(group="panel", kinds={"polars"})
+def flags(raw_panel: Version) -> StageOutput:
+    """What is odd about accepted rows, tickers and exchanges: likely splits, special sessions, ended tickers and others."""
+    found = pl.read_parquet(raw_panel.path(FLAGS))
+    counts = dict(found.group_by("flag").len().sort("flag").iter_rows())
+    return StageOutput(files={TABLE: found}, facts={f"rows_{flag}": count for flag, count in counts.items()})

@@ -5,7 +5,7 @@ import dagster as dg
 from forecast_assets.core.models.catalogue import NETWORKS
 
 PANEL_ASSETS = (
-    *("raw_panel", "rejected_rows", "calendar_panel"),
+    *("raw_panel", "rejected_rows", "flags", "calendar_panel"),
     *("macro_series", "feature_panel", "windowed_tensors"),
 )
 NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")

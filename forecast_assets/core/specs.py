@@ -48,6 +48,15 @@ class Correction(Spec):
     reason: str
 
 
+def text_keys(value: Any) -> Any:
+    """Return a mapping with its keys as text: 7203 is a ticker. Raises ValueError for what YAML made of NO or 1.5."""
+    if not isinstance(value, Mapping):
+        return value
+    if odd := [key for key in value if isinstance(key, bool) or not isinstance(key, str | int)]:
+        raise ValueError(f"{odd[0]!r} is how YAML reads a ticker without quotes; put it in quotes")
+    return {str(key): each for key, each in value.items()}
+
+
 class ReadSpec(Spec):
     """How files are read where they do not say it themselves; also what ``panel.yaml`` beside them may hold."""
 
@@ -95,14 +104,15 @@ class PanelSpec(ReadSpec):
         known = tuple(each for each in self.corrections if each.known_from is None or each.known_from <= day)
         return self.model_copy(update={"corrections": known})
 
+    @field_validator("renames", "tickers", mode="before")
+    @classmethod
+    def _may_be_left_out(cls, value: Any) -> Any:
+        return {} if value is None else value  # Hydra's default: it lets no override fill an empty mapping
+
     @field_validator("tickers", mode="before")
     @classmethod
     def _are_text(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        if odd := [key for key in value if isinstance(key, bool) or not isinstance(key, str | int)]:
-            raise ValueError(f"{odd[0]!r} is how YAML reads a ticker without quotes; put it in quotes")
-        return {str(key): exchange for key, exchange in value.items()}
+        return text_keys(value)
 
     @field_validator("tickers")
     @classmethod
@@ -112,11 +122,6 @@ class PanelSpec(ReadSpec):
             if exchange not in known:
                 raise ValueError(f"{exchange} ({ticker}) is not an exchange of panel.regions")
         return value
-
-    @field_validator("renames", mode="before")
-    @classmethod
-    def _may_be_left_out(cls, value: Any) -> Any:
-        return {} if value is None else value  # Hydra's default: it lets no override fill an empty mapping
 
     @field_validator("renames")
     @classmethod

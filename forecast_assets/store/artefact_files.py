@@ -7,6 +7,8 @@ PLOT_PREFIX = "plot-"
 # raw_panel, calendar_panel
 REJECTED_ROWS = "rejected.parquet"
 FLAGS = "flags.parquet"
+READING = "reading.json"  # what was read, in short
+TICKERS = "tickers.parquet"  # rows, days and holes of each ticker
 REVISIONS = "revisions.parquet"
 REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known then and as known now, by horizon
 PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: the graph's partitions

@@ -1,6 +1,7 @@
 """Metadata of a version for the Dagster UI: facts, a preview of the table, plots, checks."""
 
 import base64
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.output import Check, Column
-from forecast_assets.store.artefact_files import PLOT_PREFIX, TABLE
+from forecast_assets.store.artefact_files import PLOT_PREFIX, READING, TABLE
 from forecast_assets.store.versions import Version
 
 PREVIEW_ROWS = 5
@@ -21,7 +22,8 @@ def version_metadata(
     """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``)."""
     if isinstance(source, Version):
         files = sorted(source.manifest.files)
-        paths = {name: source.path(name) for name in files if name == TABLE or name.startswith(PLOT_PREFIX)}
+        shown_files = (name for name in files if name in (TABLE, READING) or name.startswith(PLOT_PREFIX))
+        paths = {name: source.path(name) for name in shown_files}
         facts = {k: v for k, v in source.manifest.facts.items() if k not in ("checks", "columns")}
         columns = {name: Column(**content) for name, content in source.manifest.facts.get("columns", {}).items()}
     else:
@@ -43,6 +45,12 @@ def version_metadata(
                 {k: [dg.TableColumnDep(dg.AssetKey(asset), of) for asset, of in read] for k, read in reads.items()}
             )
         shown["preview"] = dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))
+    if READING in paths:
+        from forecast_assets.core.panel.summary import summary_rows
+
+        rows = summary_rows(json.loads(paths[READING].read_text(encoding="utf-8")))
+        lines = (f"- **{what}** {text}" if what else f"  - {text}" for what, text in rows)
+        shown["reading"] = dg.MetadataValue.md("\n".join(lines))
     for name, path in paths.items():
         if name.startswith(PLOT_PREFIX):
             image = base64.b64encode(path.read_bytes()).decode()

@@ -15,6 +15,16 @@ from forecast_assets.resources.source import InputFiles
 from forecast_assets.store.artefact_files import PARTITIONS, TABLE
 from forecast_assets.store.versions import Version
 
+FEW_INVALID_ROWS = "few_invalid_rows"
+"""The check of the raw panel that nothing is made from where it fails; its rows and flags can be looked at all the same."""
+
+
+def require_few_invalid_rows(raw_panel: Version) -> None:
+    """Raise BadInput where too many rows of the raw panel were invalid."""
+    check = raw_panel.manifest.facts["checks"][FEW_INVALID_ROWS]
+    if not check["passed"]:
+        raise BadInput(check["description"])
+
 
 def require_same_panel(
     in_use: Version, table: pl.LazyFrame, files: InputFiles, *, renames: Mapping[str, str], data_root: str
@@ -54,8 +64,8 @@ def few_invalid_rows(rejected: pl.DataFrame, invalid: int, read: int, *, limit: 
     return Check(
         False,
         f"{found} (panel.max_invalid_share). The most frequent reasons: {frequent_reasons(rejected)}. "
-        "See all with `forecast-assets run --select rejected_rows` and `forecast-assets export rejected_rows rejected.csv` "
-        f"(same --profile and --data-dir); correct the file, or accept them with --set panel.max_invalid_share={allowed}",
+        "See all with `forecast-assets export rejected_rows rejected.csv` (same --profile and --data-dir); correct the "
+        f"file, or accept them with --set panel.max_invalid_share={allowed}",
     )
 
 

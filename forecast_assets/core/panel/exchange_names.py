@@ -13,6 +13,7 @@ from typing import Literal
 
 import polars as pl
 
+from forecast_assets.core.panel.adapters.layouts import OPTIONS
 from forecast_assets.core.panel.exchange_words import vendor_names
 from forecast_assets.core.specs import PanelSpec
 
@@ -135,15 +136,15 @@ def named_exchange(
     if by_text.assigned_by in ("suffix", "symbol"):
         return by_text
     problem = (
-        f"the exchange {word} of {ticker} is unknown; type panel.exchanges: {{{json.dumps(word)}: MIC}} "
-        f"or {declaration(ticker)}"
+        f"the exchange {word} of {ticker} is unknown; add to {OPTIONS}: exchanges: {{{json.dumps(word)}: MIC}}, or "
+        f"tickers: {{{json.dumps(ticker)}: MIC}}"
     )
     return Named(None, "none", problem)
 
 
 def declaration(ticker: str, exchange: str = "MIC") -> str:
     """Return the line that declares a ticker's exchange; the ticker in quotes, since YAML reads 0700 as 448."""
-    return f"panel.tickers: {{{json.dumps(ticker)}: {exchange}}}"
+    return f"{OPTIONS}: tickers: {{{json.dumps(ticker)}: {exchange}}}"
 
 
 @cache
@@ -171,8 +172,8 @@ def _by_text(upper: str, ticker: str, table: Mapping[str, str]) -> Named:
         return Named(default, "default")
     if dotted and suffix is not None:
         problem = (
-            f"the exchange of {ticker} is unknown; add its suffix to panel.exchanges: "
-            f"{{{json.dumps(suffix[1])}: MIC}}, or type {declaration(ticker)}"
+            f"the exchange of {ticker} is unknown; add its suffix to {OPTIONS}: exchanges: "
+            f"{{{json.dumps(suffix[1])}: MIC}}, or tickers: {{{json.dumps(ticker)}: MIC}}"
         )
         return Named(None, "none", problem)
     return Named(None, "none") if default is None or _FOREIGN.fullmatch(upper) else Named(default, "guess")

@@ -282,13 +282,13 @@ class _Placing:
         alike = [fit.exchange for fit in fits if fit.mismatches < fits[0].mismatches + MARGIN]
         if best is None or best.closed > 0.01 * count or best.missing > MISSING_SHARE * count:
             nearest = f"; the nearest is {best}" if best else ""
-            return f"{why}, and no calendar fits its dates{nearest}; correct the dates, or type {declaration(ticker)}"
+            return f"{why}, and no calendar fits its dates{nearest}; correct the dates, or add to {declaration(ticker)}"
         if len(alike) <= 5:
             named, example = ", ".join(alike), declaration(ticker, alike[0])
         else:
             named = f"{len(alike)} calendars"
             example = f"{declaration(ticker)} with its exchange (XTKS: Tokyo, XBOM: India, XSHG: China, 24/7: a coin)"
-        return f"{why}, and its dates (the first {_quotes(count)}) fit {named} alike; type {example}"
+        return f"{why}, and its dates (the first {_quotes(count)}) fit {named} alike; add to {example}"
 
 
 def _too_sparse(row: dict[str, Any]) -> str | None:
@@ -315,7 +315,7 @@ def _contradicted(row: dict[str, Any], own: Fit | None, fits: list[Fit]) -> str 
         f"{own.exchange} is closed"
         + (f", none on days {nearest.exchange} is" if better else "")
         + "; correct the dates, "
-        f"or type {declaration(row['ticker'], nearest.exchange)}"
+        f"or add to {declaration(row['ticker'], nearest.exchange)}"
     )
 
 
@@ -340,14 +340,14 @@ def _is_gross(row: dict[str, Any], own: Fit) -> bool:
 def _untold(row: dict[str, Any], exchange: str) -> str:
     return (
         f"{exchange} by default: its name says no exchange, and its dates (the first {_quotes(row['count'])}) do not "
-        f"contradict it; where it is another, type {declaration(row['ticker'])}"
+        f"contradict it; where it is another, add to {declaration(row['ticker'])}"
     )
 
 
 def _kept(row: dict[str, Any], own: Fit) -> str:
     return (
         f"{own.exchange} by default, although {own.closed} of its first {_quotes(row['count'])} are on days it is closed: "
-        f"too few to tell; where it is another, type {declaration(row['ticker'])}"
+        f"too few to tell; where it is another, add to {declaration(row['ticker'])}"
     )
 
 

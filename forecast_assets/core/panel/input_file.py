@@ -35,13 +35,18 @@ class InputFile:
 
     def spec(self, panel: PanelSpec) -> PanelSpec:
         """Return the settings that this file is read by: the panel's, with its own options over them."""
-        columns = {name: (spelling, *panel.columns.get(name, ())) for name, spelling in self._columns().items()}
-        given = {name: value for name, value in self.options.items() if name != "columns"}
+        columns = {name: (spelling, *panel.columns.get(name, ())) for name, spelling in self._table("columns").items()}
+        tables = {
+            "columns": dict(panel.columns) | columns,
+            "tickers": self._table("tickers") | panel.tickers,
+            "exchanges": panel.exchanges | self._table("exchanges"),
+        }
+        given = {name: value for name, value in self.options.items() if name not in tables}
         # What a command sets holds against what lies beside the file.
         defaults = PanelSpec.model_fields
         own = {name: value for name, value in given.items() if getattr(panel, name) == defaults[name].default}
-        return panel.model_copy(update=own | ({"columns": dict(panel.columns) | columns} if columns else {}))
+        return panel.model_copy(update=own | tables)
 
-    def _columns(self) -> dict[str, str]:
-        named: dict[str, str] = self.options.get("columns", {})
-        return named
+    def _table(self, name: str) -> dict[str, str]:
+        table: dict[str, str] = self.options.get(name, {})
+        return table

@@ -70,9 +70,12 @@ def test_a_word_names_the_exchange_and_an_unknown_one_leaves_it_to_the_suffix(
 
 def test_an_unknown_word_or_suffix_rules_a_ticker_out_and_says_what_to_type() -> None:
     assert named_exchange("AAPL", "Somewhere", table=TABLE).problem == (
-        'the exchange Somewhere of AAPL is unknown; type panel.exchanges: {"Somewhere": MIC} or panel.tickers: {"AAPL": MIC}'
+        "the exchange Somewhere of AAPL is unknown; add to panel.yaml beside the file: "
+        'exchanges: {"Somewhere": MIC}, or tickers: {"AAPL": MIC}'
     )
-    assert "add its suffix to panel.exchanges" in (named_exchange("ABC.QQ", None, table=TABLE).problem or "")
+    assert "add its suffix to panel.yaml beside the file: exchanges" in (
+        named_exchange("ABC.QQ", None, table=TABLE).problem or ""
+    )
 
 
 def test_a_declared_exchange_stands_above_word_and_suffix() -> None:

@@ -77,7 +77,7 @@ def test_dates_that_fit_several_calendars_are_refused_with_the_line_to_type(tmp_
     assert homes(accepted) == {"AAPL": "XNYS"}
     reasons = reading.rejected["reason"].unique().sort().to_list()
     assert "the name of 7203 says no exchange" in reasons[0]
-    assert 'type panel.tickers: {"7203": MIC}' in reasons[0]
+    assert 'add to panel.yaml beside the file: tickers: {"7203": MIC}' in reasons[0]
     assert "the name of SIEMENS says no exchange" in reasons[1]
     assert reading.rejected["class"].unique().to_list() == ["refused"]
     declared, told = read(tmp_path, few, half_year, tickers={7203: "XTKS", "SIEMENS": "XETR"})
@@ -88,7 +88,8 @@ def test_dates_that_fit_several_calendars_are_refused_with_the_line_to_type(tmp_
 def test_a_default_that_half_a_year_contradicts_is_refused_and_a_few_weeks_are_told(tmp_path: Path) -> None:
     # The German calendar is that of several exchanges: it can't be assigned.
     with pytest.raises(
-        BadInput, match=r"of the first 120 quotes of SAP are on days XNYS is closed.*type panel.tickers"
+        BadInput,
+        match=r"of the first 120 quotes of SAP are on days XNYS is closed.*add to panel.yaml beside the file: tickers",
     ):
         read(tmp_path, quotes("SAP", "XETR", 120))
     accepted, reading = read(tmp_path, quotes("SAP", "XETR", 40))
@@ -99,7 +100,10 @@ def test_a_default_that_half_a_year_contradicts_is_refused_and_a_few_weeks_are_t
 def test_an_odd_name_is_the_default_as_long_as_nothing_contradicts_it_and_told(tmp_path: Path) -> None:
     accepted, reading = read(tmp_path, quotes("007", "XNYS", 5))
     assert homes(accepted) == {"007": "XNYS"}
-    assert 'where it is another, type panel.tickers: {"007": MIC}' in flagged(reading, "exchange_in_doubt")[0][1]
+    assert (
+        'where it is another, add to panel.yaml beside the file: tickers: {"007": MIC}'
+        in flagged(reading, "exchange_in_doubt")[0][1]
+    )
 
 
 def test_a_suffix_that_the_dates_contradict_refuses_the_ticker(tmp_path: Path) -> None:

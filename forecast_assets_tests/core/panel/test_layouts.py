@@ -237,7 +237,7 @@ def test_options_beside_the_files_settle_what_has_two_readings(
     ("options", "problem"),
     [
         ("date_fromat: x", "no option 'date_fromat'; the nearest is date_format"),
-        ('files: {"*.csv": {tickers: A}}', "no option 'tickers'; the nearest is ticker"),
+        ('files: {"*.csv": {tikcer: A}}', "no option 'tikcer'; the nearest is ticker"),
         ("decimal: point", "decimal: Input should be"),
         ("a: [", "not readable as YAML"),
         ('date_format: "%d/%m"', "needs %Y .or %y"),

@@ -19,7 +19,7 @@ from forecast_assets.core.panel.adapters.parquet_tables import is_parquet
 from forecast_assets.core.panel.adapters.text_tables import NO_TABLES, beginning, holds_prices, looks_like_a_table
 from forecast_assets.core.panel.arrivals import natural_order
 from forecast_assets.core.panel.input_file import SUFFIXES, InputFile
-from forecast_assets.core.specs import PanelSpec, ReadSpec, Spec
+from forecast_assets.core.specs import PanelSpec, ReadSpec, Spec, text_keys
 
 OPTIONS_FILE = "panel.yaml"
 UNFINISHED = (
@@ -43,8 +43,15 @@ class FileOptions(ReadSpec):
 
     columns: dict[str, str] = Field({}, description="column of a field, as the file spells it")
     ticker: str | None = Field(None, description="ticker of all rows")
+    tickers: dict[str, str] = Field({}, description="exchange (MIC) of a ticker, whatever its name and its dates say")
+    exchanges: dict[str, str] = Field({}, description="exchange (MIC) of a word or a suffix")
     arrived: str | None = Field(None, description="when it arrived: a date or time, history, or name (the date in it)")
     skip: bool = Field(False, description="leave the files out")
+
+    @field_validator("tickers", "exchanges", mode="before")
+    @classmethod
+    def _are_text(cls, value: Any) -> Any:
+        return text_keys(value)
 
     @field_validator("arrived", mode="before")
     @classmethod
