@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.core.panel.sessions import calendar_bounds, sessions
+from forecast_assets.core.panel.sessions import sessions
 
 EXAMPLES = 2  # rows shown of each reason and flag
 SHOWN = 3  # names shown of a longer list
@@ -29,9 +29,7 @@ def ticker_facts(accepted: pl.DataFrame, *, max_fill_sessions: int) -> pl.DataFr
     found = []
     for (exchange,), rows in accepted.group_by("exchange"):
         name = str(exchange)
-        first, last = calendar_bounds(name)
-        begin, end = rows.select(pl.min("date")).item(), rows.select(pl.max("date").alias("end")).item()
-        days = sessions(name, max(begin, first), min(end, last)) if begin <= last else pl.Series([], dtype=pl.Date)
+        days = sessions(name, rows.select(pl.min("date")).item(), rows.select(pl.max("date").alias("end")).item())
         place = pl.Series(days.search_sorted(rows["date"], side="right")).cast(pl.Int64)
         hole = (pl.col("place") - pl.col("place").shift(1) - 1).over("ticker").fill_null(0).clip(lower_bound=0)
         found.append(rows.with_columns(place=place).with_columns(hole=hole))

@@ -36,7 +36,7 @@ def homes(accepted: pl.DataFrame) -> dict[str, str]:
     return dict(accepted.select("ticker", "exchange").unique().iter_rows())
 
 
-def flagged(reading: Reading, flag: str) -> list[tuple[str, str]]:
+def flagged(reading: Reading, flag: str) -> list[tuple[str | None, str]]:
     return reading.flags.filter(pl.col("flag") == flag).select("ticker", "detail").rows()
 
 

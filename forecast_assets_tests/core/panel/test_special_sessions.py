@@ -22,7 +22,12 @@ def quotes(traded: str, *, live: str, day: dt.date = HOLIDAY, silent: str = "") 
     """Return quotes of the ``live`` tickers before ``day`` and of those that ``traded``, or are ``silent``, on it."""
     rows = [(ticker, date, 5.0) for ticker in live for date in BEFORE]
     rows += [(ticker, day, 5.0) for ticker in traded] + [(ticker, day, 0.0) for ticker in silent]
-    return pl.LazyFrame(rows, schema={"ticker": pl.String, "date": pl.Date, "volume": pl.Float64}, orient="row")
+    return priced(pl.DataFrame(rows, schema={"ticker": pl.String, "date": pl.Date, "volume": pl.Float64}, orient="row"))
+
+
+def priced(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Return ``rows`` at one flat price."""
+    return rows.lazy().with_columns(open=1.0, high=1.0, low=1.0, close=1.0)
 
 
 @pytest.mark.parametrize(
@@ -66,5 +71,7 @@ def test_rows_after_a_day_do_not_change_whether_it_is_a_session() -> None:
 
 def test_a_saturday_of_the_fifties_needs_no_confirmation() -> None:
     first = dt.date(1952, 1, 5)
-    rows = pl.LazyFrame({"ticker": ["A"], "date": [first], "volume": [1.0]})
-    assert special_sessions(rows, placed=placed("A")).is_empty()  # it is no closed day, so it need not be special
+    rows = pl.DataFrame({"ticker": ["A"], "date": [first], "volume": [1.0]})
+    assert special_sessions(
+        priced(rows), placed=placed("A")
+    ).is_empty()  # it is no closed day, so it need not be special
