@@ -19,6 +19,7 @@ from forecast_assets.core.panel.rows import KEY, PRICES
 NOISE = 2e-5  # relative error of a price beside its rounding: single precision, adjusted by a rounded factor
 DECIMALS = 6  # most decimals of a price that are told from full precision
 CLEAR = 3.0  # least distance of the factor from 1, in logarithms, by half the width of what it may be
+LEAST_SIZE = 1e-4  # and by itself: no dividend is smaller
 LEAST_ROWS = 2  # shared rows that show any factor; one row of four prices shows a plain ratio of at least ...
 LEAST_RATIO = 1.25  # ... this size,
 ONE_ROW_SPREAD = 0.05  # from which no price of the row is farther, in logarithms
@@ -202,7 +203,7 @@ def _factor(new: Floats, old: Floats, low: Floats, high: Floats, rows: slice, us
     split = min(possible, key=lambda each: abs(math.log(middle * each[0] / each[1])), default=None)
     value = float(np.clip(new[used].sum() / old[used].sum(), least, most)) if split is None else split[1] / split[0]
     size = abs(math.log(value))
-    if size < CLEAR * math.log(most / least) / 2:
+    if size < max(LEAST_SIZE, CLEAR * math.log(most / least) / 2):
         return None
     apart = _distance(new, old, value)
     slack = 0.5 * size + 0.5 * np.log(high / np.maximum(low, 1e-9))

@@ -1,6 +1,7 @@
 """Forecasts as known then and as known now differ only on the nights between a row and its revision."""
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from forecast_assets.core.evaluation.revision_losses import revision_losses, rev
 
 DAYS = [dt.date(2024, 4, 1) + dt.timedelta(days=k) for k in range(40)]
 CLOSES = 100 * np.exp(np.cumsum(0.01 * np.resize([1.0, -1.0, 0.5, -0.7, 0.9], 40)))
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "ticker": pl.String,
     "date": pl.Date,
     "old_close": pl.Float64,
