@@ -55,8 +55,7 @@ def challenger(
     card = bundle.card
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     if lost := names_missing_from_panel(bundle.vocabularies, panel):
-        gone = f"{len(lost)} tickers that the champion was trained on are gone from the panel ({', '.join(lost[:3])})"
-        return no_contest([f"{gone}; run the walk-forward again"], champion=card.model_version)
+        return no_contest([_names_gone(lost)], champion=card.model_version)
     until = dt.date.fromisoformat(day)
     try:
         bundle.check_features(panel, features)
@@ -108,6 +107,11 @@ def challenger(
         checks={NOT_WORSE: Check(not scores.worse, "; ".join(scores.why), warns=True)},
         seeds=tuple(member["seed"] for member in retrained.members),
     )
+
+
+def _names_gone(names: list[str]) -> str:
+    gone = f"{len(names)} tickers that the champion was trained on are gone from the panel ({', '.join(names[:3])})"
+    return f"{gone}; run the walk-forward again"
 
 
 def no_contest(why: list[str], *, champion: str | None, worse: bool = False) -> StageOutput:

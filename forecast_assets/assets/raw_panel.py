@@ -95,7 +95,7 @@ def raw_panel(
         record_arrivals(data_root, files.new)
     sessions = Counter(day.year for day in found["days"])
     first_test = first_test_year(sessions, spec=folds, kept=kept_test_year(in_use, folds, first=found["first"]))
-    history = sum(count for year, count in sessions.items() if first_test is None or year < first_test)
+    history = sum(count for year, count in sessions.items() if year < (first_test or max(sessions)))
     return StageOutput(
         files={
             REJECTED_ROWS: rejected,

@@ -31,6 +31,8 @@ from forecast_assets.store.versions import Version
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from forecast_assets.core.windows.tensors import PanelTensors
+
 
 FEASIBLE = CheckSpec("feasible", "some settings keep the 95 % band's coverage within its limits", blocking=False)
 
@@ -60,23 +62,19 @@ def sweep(
     a label that ends in one.
     """
     from forecast_assets.assets.tuning.search import Search, panel_to_search
-    from forecast_assets.core.training.inner import Budget, usable_years
-    from forecast_assets.core.windows.folds import years_to_search
+    from forecast_assets.core.training.inner import Budget
     from forecast_assets.core.windows.tensors import PanelTensors
 
     if not sweep_spec.trials:
         return unchanged_settings("no search was asked for (sweep.trials=0); the profile's settings stand")
     if first_test_year is None:
         return unchanged_settings("the panel is too short for a test year; the profile's settings stand")
-    years = years_to_search(sweep_spec.years, first_test_year=first_test_year, spec=folds)
-    folds = folds.model_copy(update={"first_test_year": first_test_year})
-    sweep_spec = sweep_spec.model_copy(update={"years": years})
+    sweep_spec, folds = _before(first_test_year, sweep_spec, folds)
     panel = panel_to_search(PanelTensors.load(windowed_tensors.path(TENSORS)), sweep_spec, folds=folds)
-    try:
-        years = usable_years(panel, years, folds=folds, lookbacks=sweep_spec.lookback)
-    except BadInput as error:
-        log.warning(f"{error}; the profile's settings stand")
-        return unchanged_settings(f"{error}; the profile's settings stand")
+    years, why = _years_with_history(panel, sweep_spec, folds)
+    if why:
+        log.warning(why)
+        return unchanged_settings(why)
     reasons = {name: why_skipped(name, specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
     for why in filter(None, reasons.values()):
         log.warning(f"sweep: not searched: {why}")
@@ -120,6 +118,25 @@ def sweep(
         checks={FEASIBLE.name: Check(True, f"{len(study.feasible())} of {facts['finished']} finished trials")},
         seeds=(sweep_spec.seed,),
     )
+
+
+def _before(first_test_year: int, spec: SweepSpec, folds: FoldSpec) -> tuple[SweepSpec, FoldSpec]:
+    """Return the settings of a search on the years before the panel's own first test year."""
+    from forecast_assets.core.windows.folds import years_to_search
+
+    years = years_to_search(spec.years, first_test_year=first_test_year, spec=folds)
+    own = {"first_test_year": first_test_year}
+    return spec.model_copy(update={"years": years}), folds.model_copy(update=own)
+
+
+def _years_with_history(panel: "PanelTensors", spec: SweepSpec, folds: FoldSpec) -> tuple[tuple[int, ...], str]:
+    """Return the inner years that suffice, or why there is none."""
+    from forecast_assets.core.training.inner import usable_years
+
+    try:
+        return usable_years(panel, spec.years, folds=folds, lookbacks=spec.lookback), ""
+    except BadInput as error:
+        return (), f"{error}; the profile's settings stand"
 
 
 def unchanged_settings(

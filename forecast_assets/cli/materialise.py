@@ -9,10 +9,13 @@ import click
 
 def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list[str]) -> None:
     """Run ``select`` with a line of progress per asset; exit code 1 where one failed."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path("dagster_home").absolute())))
+    from forecast_assets.resources import environment
+
+    named = os.environ.get("DAGSTER_HOME") or "dagster_home"
+    home = Path(environment.expanded(named, variable="DAGSTER_HOME")).absolute()
+    os.environ["DAGSTER_HOME"] = str(home)  # Dagster takes an absolute path alone
     prepare_home(home)
 
-    from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
     profile = environment.profile_name()

@@ -43,21 +43,37 @@ def data_dir() -> str:
     return "data/demo" if profile_name() in DEMO_PROFILES else "data"
 
 
+def expanded(path: str, *, variable: str) -> str:
+    """Return ``path`` with a leading ~ as the home folder: quoted, or in a file of settings, no shell replaces it.
+
+    Raises BadSetting where there is no such home.
+    """
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError as error:
+        raise BadSetting(
+            f"{variable}: {path} names a home folder that is not known here; write the whole path"
+        ) from error
+
+
 def checked_root(root: str) -> str:
-    """Return ``root``. Raises BadSetting, without quoting it, for a URL with credentials: roots appear in messages."""
+    """Return ``root`` with its ~ replaced.
+
+    Raises BadSetting, without quoting it, for a URL with credentials: roots appear in messages.
+    """
     if has_credentials(root):
         raise BadSetting(
             "FORECAST_DATA_DIR: the URL holds credentials, and it would appear in logs and on run pages; put them into "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where else the store's library reads them."
         )
-    return root
+    return expanded(root, variable="FORECAST_DATA_DIR")
 
 
 def checked_path(text: str, *, variable: str) -> str:
-    """Return ``text``. Raises BadInput, without quoting it, for a URL: raw data is read from local files."""
+    """Return ``text`` with its ~ replaced. Raises BadInput, without quoting it, for a URL: raw data is read locally."""
     if "://" in text:
         raise BadInput(f"{variable}: a URL is not read; download the file and name its local path.")
-    return text
+    return expanded(text, variable=variable)
 
 
 def panel_path() -> str:
@@ -69,7 +85,7 @@ def panel_path() -> str:
 def local_root() -> Path:
     """Return the data root, or the user's cache where that is no local folder."""
     root = data_dir()
-    return Path.home() / ".cache" / "forecast_assets" if "://" in root else Path(root)
+    return Path(expanded("~/.cache/forecast_assets", variable="HOME") if "://" in root else root)
 
 
 def macro_path() -> str:
@@ -129,7 +145,8 @@ def shared_settings() -> list[str]:
 def wandb_dir() -> str:
     """``WANDB_DIR``: folder of offline runs; by default the data root, or "" where that is no local folder."""
     root = data_dir()
-    return os.environ.get("WANDB_DIR") or ("" if "://" in root else root)
+    named = os.environ.get("WANDB_DIR")
+    return expanded(named, variable="WANDB_DIR") if named else ("" if "://" in root else root)
 
 
 def checkpoint_folder() -> Path:

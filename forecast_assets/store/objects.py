@@ -16,7 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from forecast_assets.core.errors import CorruptArtefact, Unreachable
+from forecast_assets.core.errors import BadSetting, CorruptArtefact, Unreachable
 from forecast_assets.store import locks
 from forecast_assets.store.durable import file_sha256, fsync, is_temporary, temporary_beside
 from forecast_assets.store.manifest import Entry
@@ -61,8 +61,7 @@ class ObjectStore:
     def __init__(self, root: "UPath", *, cache: Path | None) -> None:
         # No cached listings: another machine may have published since.
         self._root = type(root)(str(root), **{**root.storage_options, "use_listings_cache": False})
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self._cache = (cache or user_cache / "forecast-assets").absolute()
+        self._cache = (cache or _user_cache() / "forecast-assets").absolute()
 
     def __str__(self) -> str:
         return str(self._root)
@@ -206,3 +205,11 @@ class ObjectStore:
 
 def _base(entry: dict[str, Any]) -> str:
     return str(entry["name"]).rsplit("/", 1)[-1]
+
+
+def _user_cache() -> Path:
+    """Return the user's cache folder. Raises BadSetting where there is no home to have one in."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise BadSetting("XDG_CACHE_HOME: there is no home folder for copies of remote files; name a folder") from error

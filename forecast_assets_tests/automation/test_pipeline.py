@@ -12,13 +12,13 @@ PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "window
 
 def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Graph) -> None:
     outcome = empty_graph.run(
-        *PANEL, "baselines", overrides=["folds.first_test_year=2016", "folds.min_history_sessions=1"]
+        *PANEL, "baselines", overrides=["folds.first_test_year=2017", "folds.validation_sessions=300"]
     )
-    assert outcome.years == ["2017", "2018", "2019"]
-    assert [(failure.part, failure.asset) for failure in outcome.failures] == [("2016", "baselines")]
+    assert outcome.years == ["2018", "2019"]
+    assert [(failure.part, failure.asset) for failure in outcome.failures] == [("2017", "baselines")]
     assert outcome.failures[0].user_mistake
-    assert outcome.failures[0].message.startswith("fold 2016: ")
-    assert empty_graph.store.partitions("baselines") == ["2017", "2018", "2019"]
+    assert outcome.failures[0].message.startswith("fold 2017: ")
+    assert empty_graph.store.partitions("baselines") == ["2018", "2019"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -73,13 +73,12 @@ def has_a_test_year(first: dt.date, last: dt.date, first_test: int | None, histo
     """Return whether the panel is long enough for a first test year, and if not how long it has to be."""
     if first_test is not None and last.year >= first_test:
         return Check(True, f"the first test year is {first_test}, with {history} sessions before it")
-    span = f"{history} sessions from {first} to {last}"
     if first_test is not None:
-        return Check(False, f"the panel ends before its first test year {first_test}: {span}", warns=True)
+        return Check(False, f"the panel ends on {last}, before its first test year {first_test}", warns=True)
     return Check(
         False,
-        f"the history is too short for a test year: it has {span}, and a test year needs {folds.min_history_sessions} "
-        "sessions before it (folds.min_history_sessions); give earlier prices, or lower it together with windows.lookback "
+        f"the history is too short for a test year: from {first} to {last} it has {history} sessions before its "
+        f"last year, and a test year needs {folds.min_history_sessions} before it (folds.min_history_sessions); give earlier prices, or lower it together with windows.lookback "
         "and folds.validation_sessions",
         warns=True,
     )

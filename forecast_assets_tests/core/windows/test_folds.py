@@ -7,7 +7,16 @@ import torch
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.days import EPOCH
-from forecast_assets.core.windows.folds import Fold, check_purged, labels_end_before, make_fold, origins_in, rows_before
+from forecast_assets.core.windows.folds import (
+    Fold,
+    check_purged,
+    first_test_year,
+    labels_end_before,
+    make_fold,
+    origins_in,
+    rows_before,
+    years_to_search,
+)
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -140,3 +149,43 @@ def test_forecast_origins_of_several_years_are_those_of_each() -> None:
     assert years_of(panel.date[found]) == {2017, 2019}
     each = [origins_in(panel, (year,), lookback=20) for year in (2017, 2019)]
     assert sorted(torch.cat(each).tolist()) == found.tolist()
+
+
+def sessions_in(first: int, last: int, sessions: int = 250) -> dict[int, int]:
+    return dict.fromkeys(range(first, last + 1), sessions)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "expected"),
+    [
+        (sessions_in(2010, 2025), 2019),
+        (sessions_in(2015, 2021), 2019),
+        (sessions_in(2012, 2017), 2014),  # ends before 2019
+        (sessions_in(2020, 2024), 2022),  # starts after it
+        (sessions_in(2018, 2024), 2020),
+        ({2023: 250, 2024: 40}, None),  # fourteen months
+        ({2024: 1}, None),
+    ],
+)
+def test_the_first_test_year_fits_the_panel(sessions: dict[int, int], expected: int | None) -> None:
+    assert first_test_year(sessions, spec=FoldSpec()) == expected
+
+
+@pytest.mark.parametrize("first", [2010, 2012, 2018, 2020])
+def test_a_panel_that_grows_at_its_end_keeps_its_first_test_year(first: int) -> None:
+    kept = None
+    for last in range(first, 2026):
+        found = first_test_year(sessions_in(first, last), spec=FoldSpec(), kept=kept)
+        assert kept is None or found == kept
+        kept = found
+    assert kept is not None
+
+
+def test_a_kept_test_year_gives_way_where_the_history_before_it_is_gone() -> None:
+    assert first_test_year(sessions_in(2016, 2024), spec=FoldSpec(), kept=2017) == 2019
+
+
+def test_settings_are_chosen_on_the_four_years_before_a_test_year_that_moved() -> None:
+    declared = (2015, 2016, 2017, 2018)
+    assert years_to_search(declared, first_test_year=2019, spec=FoldSpec()) == declared
+    assert years_to_search(declared, first_test_year=2024, spec=FoldSpec()) == (2020, 2021, 2022, 2023)
