@@ -39,10 +39,10 @@ def calendar_panel(
 
     members = known_by(read_universe(universe.path), universe.as_of) if universe.path else None
     labels = known_by(read_sectors(sectors.path), sectors.as_of) if sectors.path else None
-    found = raw_panel.select(pl.col("ticker").unique().sort().implode(), pl.max("date")).collect(engine="streaming")
-    tickers, today = found["ticker"].explode(), found["date"].item()
+    days = raw_panel.select(first=pl.min("date"), last=pl.max("date")).collect(engine="streaming").row(0, named=True)
+    tickers = raw_panel.select(pl.col("ticker").unique().sort()).collect(engine="streaming")["ticker"]
     if members is not None:
-        require_members(members, tickers)
+        require_members(members, tickers, **days)
     digests, corrections, membership = YearDigests(), [], Membership()
     filled = segments = 0
 
@@ -64,7 +64,7 @@ def calendar_panel(
             "filled_rows": filled,
             "segments": segments,
             "corrections_applied": report.height,
-            **(membership.facts(members, today=today) if members is not None else {}),
+            **(membership.facts(members, today=days["last"]) if members is not None else {}),
             **(sector_facts(labels, tickers) if labels is not None else {}),
         },
         checks=causal_checks(calendar_leakage(raw_panel, spec=panel, universe=members, sectors=labels)),
