@@ -43,10 +43,10 @@ def calendar_panel(
     raw_rows = pl.scan_parquet(raw_panel.path(TABLE))
     members = known_by(read_universe(universe.path), universe.until) if universe.path else None
     labels = known_by(read_sectors(sectors.path), sectors.until) if sectors.path else None
-    found = raw_rows.select(pl.col("ticker").unique().sort().implode(), pl.max("date")).collect(engine="streaming")
-    tickers, today = found["ticker"].explode(), found["date"].item()
+    days = raw_rows.select(first=pl.min("date"), last=pl.max("date")).collect(engine="streaming").row(0, named=True)
+    tickers = raw_rows.select(pl.col("ticker").unique().sort()).collect(engine="streaming")["ticker"]
     if members is not None:
-        require_members(members, tickers)
+        require_members(members, tickers, **days)
     digests, corrections, membership = YearDigests(), [], Membership()
     filled = segments = 0
 
@@ -68,7 +68,7 @@ def calendar_panel(
             "filled_rows": filled,
             "segments": segments,
             "corrections_applied": report.height,
-            **(membership.facts(members, today=today) if members is not None else {}),
+            **(membership.facts(members, today=days["last"]) if members is not None else {}),
             **(sector_facts(labels, tickers) if labels is not None else {}),
         },
         checks=causal_checks(calendar_leakage(raw_rows, spec=panel, universe=members, sectors=labels)),

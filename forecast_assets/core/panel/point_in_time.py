@@ -77,12 +77,18 @@ def known_by(table: pl.DataFrame | None, day: dt.date | None) -> pl.DataFrame | 
     return past.with_columns(last=pl.when(pl.col("last") < day).then(pl.col("last")))
 
 
-def require_members(universe: pl.DataFrame, tickers: pl.Series) -> None:
-    """Raise BadInput where the universe lists none of the panel's ``tickers``."""
-    if not universe["ticker"].is_in(tickers.implode()).any():
+def require_members(universe: pl.DataFrame, tickers: pl.Series, *, first: dt.date, last: dt.date) -> None:
+    """Raise BadInput where the universe has none of the panel's ``tickers`` as a member from ``first`` to ``last``."""
+    listed = universe.filter(pl.col("ticker").is_in(tickers.implode()))
+    if listed.is_empty():
         raise BadInput(
             f"universe: none of its {universe['ticker'].n_unique()} tickers ({_named(universe['ticker'])}) is in the panel, "
             f"which has {_named(tickers)}; write tickers as the panel does"
+        )
+    if listed.filter((pl.col("first") <= last) & (pl.col("last").is_null() | (pl.col("last") >= first))).is_empty():
+        raise BadInput(
+            f"universe: none of the panel's tickers is a member between {first} and {last}, the panel's first and last day; "
+            "correct From and To"
         )
 
 

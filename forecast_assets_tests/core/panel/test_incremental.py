@@ -86,7 +86,7 @@ def test_one_more_day_computes_little_and_gives_the_whole(calendar: str, monkeyp
     assert 0 < sum(computed) < 0.8 * new.height
 
 
-NEWS = {
+NEWS: dict[str, list[tuple[str, dt.date, dt.date | None]]] = {
     "a day and an exit": [("AAPL", START, dt.date(2023, 7, 3)), ("MSFT", START, None), ("SAP.DE", START, None)],
     "an entry": [
         ("AAPL", START, None),

@@ -154,9 +154,13 @@ def test_spaces_and_further_columns_are_no_trouble(tmp_path: Path) -> None:
 
 def test_a_universe_of_other_tickers_is_refused(tmp_path: Path) -> None:
     spells = universe(tmp_path, *SPELLS)
-    require_members(spells, pl.Series(["MSFT", "ZZZ"]))
+    year = {"first": dt.date(2024, 1, 2), "last": dt.date(2024, 12, 31)}
+    require_members(spells, pl.Series(["MSFT", "ZZZ"]), **year)
+    require_members(spells, pl.Series(["GONE"]), first=dt.date(2012, 3, 30), last=dt.date(2012, 6, 29))
+    with pytest.raises(BadInput, match="none of the panel's tickers is a member between 2024-01-02 and 2024-12-31"):
+        require_members(spells, pl.Series(["GONE", "ZZZ"]), **year)
     with pytest.raises(BadInput, match=r"none of its 3 tickers \(AAPL, GONE, MSFT\) is in the panel, which has BMW.DE"):
-        require_members(spells, pl.Series(["BMW.DE"]))
+        require_members(spells, pl.Series(["BMW.DE"]), **year)
 
 
 @pytest.mark.parametrize("parts", [1, 3])
