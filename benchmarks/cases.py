@@ -129,8 +129,8 @@ def _holds(panel: pl.DataFrame, key: str, value: Any) -> bool:
         return bool(change.to_series().max() <= value)
     if key == "calendar":
         sessions = reindex(panel, spec=panel_spec()).group_by("ticker").agg(pl.len(), pl.col("is_missing").sum())
-        found = {ticker: {"rows": rows, "missing": missing} for ticker, rows, missing in sessions.iter_rows()}
-        return all(found.get(ticker) == counts for ticker, counts in value.items())
+        counted = {ticker: {"rows": rows, "missing": missing} for ticker, rows, missing in sessions.iter_rows()}
+        return all(counted.get(ticker) == counts for ticker, counts in value.items())
     raise ValueError(f"{key}: what a case expects by this name is not known")
 
 

@@ -134,7 +134,13 @@ def _last_night(earlier: Mapping[str, Version]) -> pl.DataFrame:
     """Return the rows of gone tickers that the last of the earlier nights kept; empty where none was gone."""
     last = earlier[max(earlier)] if earlier else None
     if last is None or GONE_TICKERS not in last.manifest.files:
-        types = {"date": pl.Date, "is_missing": pl.Boolean, "segment": pl.Int32, "gone_since": pl.Date}
+        types = {
+            "date": pl.Date,
+            "is_missing": pl.Boolean,
+            "is_member": pl.Boolean,
+            "segment": pl.Int32,
+            "gone_since": pl.Date,
+        }
         types |= {"open": pl.Float64, "close": pl.Float64}
         return pl.DataFrame(schema={name: types.get(name, pl.String) for name in (*COLUMNS, "gone_since")})
     return pl.read_parquet(last.path(GONE_TICKERS))

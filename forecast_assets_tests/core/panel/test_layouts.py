@@ -96,7 +96,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 def rows(panel: pl.DataFrame) -> list[Row]:
     table = panel.select("ticker", pl.col("date").cast(pl.String), "open", "close", "volume")
-    return table.sort("ticker", "date").rows()  # type: ignore[return-value]
+    return table.sort("ticker", "date").rows()
 
 
 @pytest.mark.parametrize("layout", LONG)

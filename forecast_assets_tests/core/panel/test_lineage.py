@@ -1,14 +1,15 @@
 """Whether one panel carries on another, and renamed tickers."""
 
 import datetime as dt
+from pathlib import Path
 
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from forecast_assets.core.panel.ingest import Reading
 from forecast_assets.core.panel.lineage import RowsKept, latest_names, rename, rows_kept
 from forecast_assets_tests.helpers.builders import csv, panel, panel_spec, raw
+from forecast_assets_tests.helpers.reading import read_files
 
 TWO = panel(raw("AAA", [1.0] * 8), raw("BBB", [2.0] * 8))
 
@@ -62,10 +63,9 @@ def test_renames_in_a_circle_are_refused() -> None:
         panel_spec(renames={"A": "B", "B": "A"})
 
 
-def test_rows_of_the_old_name_are_read_as_the_new_one(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_rows_of_the_old_name_are_read_as_the_new_one(tmp_path: Path) -> None:
     old = csv(tmp_path / "1.csv", "2024-04-08,FB,Tech,10.0,11.0,100", "2024-04-09,FB,Tech,11.0,12.0,100")
     new = csv(tmp_path / "2.csv", "2024-04-10,META,Tech,12.0,13.0,100")
-    reading = Reading([old, new], spec=panel_spec(renames={"FB": "META"}), scratch=tmp_path)
-    rows = pl.concat(reading.parts())
+    rows, reading = read_files([old, new], spec=panel_spec(renames={"FB": "META"}))
     assert rows.select("ticker", "close").rows() == [("META", 11.0), ("META", 12.0), ("META", 13.0)]
     assert reading.rejected.is_empty()
