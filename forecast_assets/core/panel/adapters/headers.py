@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from forecast_assets.core.errors import BadInput
 
@@ -15,6 +16,7 @@ PRICE_FIELDS = ("open", "high", "low", "close", "adj_open", "adj_high", "adj_low
 UNNAMED = ("", "index", "unnamed: 0", "index level 0")
 
 
+@lru_cache(maxsize=4096)  # the same spellings for each of many small files
 def plain(name: str) -> str:
     """Return a column's name in lower case, with single spaces for marks and between the words of adjClose."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip().strip("<>"))
