@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -58,6 +59,9 @@ class StubModel:
         mean = self.shift + rows.numpy()[:, None] / 10_000 + np.zeros((1, 3))
         raw = normal_quantiles(mean, np.full(mean.shape, SIGMA))
         return Forecast(raw, raw, Membership(("regime 1",), np.zeros((len(rows), 1), dtype=np.int64)))
+
+    def rename(self, renames: Mapping[str, str]) -> None:
+        """Do nothing: it knows no ticker."""
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         share = torch.full((1, 2), 0.5)
