@@ -45,6 +45,7 @@ class Graph:
         overrides: Sequence[str] = (),
         panel: Path | None = None,
         as_of: str | None = None,
+        arrived: str | None = None,
     ) -> Outcome:
         from forecast_assets.definitions import defs
 
@@ -54,6 +55,7 @@ class Graph:
             FORECAST_PROFILE=self.profile,
             FORECAST_PANEL=panel,
             FORECAST_AS_OF=as_of,
+            FORECAST_ARRIVED=arrived,
             WANDB_MODE=self.wandb_mode,
         ):
             return run_pipeline(defs, instance=self.instance, store=self.store, plan=plan)

@@ -61,7 +61,7 @@ class StubModel:
         return Forecast(raw, raw, Membership(("regime 1",), np.zeros((len(rows), 1), dtype=np.int64)))
 
     def rename(self, renames: Mapping[str, str]) -> None:
-        """Take the tickers of a panel with renames: this model looks at none."""
+        """Do nothing: it knows no ticker."""
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         share = torch.full((1, 2), 0.5)

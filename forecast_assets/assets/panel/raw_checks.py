@@ -77,8 +77,8 @@ def has_a_test_year(first: dt.date, last: dt.date, first_test: int | None, histo
         return Check(False, f"the panel ends on {last}, before its first test year {first_test}", warns=True)
     return Check(
         False,
-        f"the history is too short for a test year: from {first} to {last} it has {history} sessions before its "
-        f"last year, and a test year needs {folds.min_history_sessions} before it (folds.min_history_sessions); give "
-        "earlier prices, or lower it together with windows.lookback and folds.validation_sessions",
+        f"the history is too short for a test year: from {first} to {last} it has {history} sessions before its last year, "
+        f"and a test year needs {folds.min_history_sessions} before it (folds.min_history_sessions); give earlier prices or "
+        "lower it together with windows.lookback and folds.validation_sessions",
         warns=True,
     )
