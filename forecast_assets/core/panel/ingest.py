@@ -24,7 +24,7 @@ from forecast_assets.core.panel.input_files import resolve_input_files
 from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.panel.read import open_table
 from forecast_assets.core.panel.rows import COLUMNS, KEY, Typing, type_rows
-from forecast_assets.core.panel.special_sessions import reject_closed_days, special_sessions
+from forecast_assets.core.panel.special_sessions import is_sure_phantom, phantom, reject_closed_days, special_sessions
 from forecast_assets.core.panel.summary import Summary, summarise, ticker_facts
 from forecast_assets.core.specs import PanelSpec
 
@@ -165,12 +165,22 @@ class Reading:
             )
             _refuse_intraday(usable, file.name)
             self._first_quotes.add(usable)
+            usable = self._reject_phantoms(delivery, usable)
             usable.with_columns(file_no=pl.lit(number, dtype=pl.UInt32)).write_parquet(
                 self.scratch / f"{number:05d}-{k:05d}.parquet", row_group_size=SPILL_GROUP, compression="lz4"
             )
         if typing is not None:
             typing.check(file.name)
         self.files_read.append(FileRead(file.name, table.layout, rows))
+
+    def _reject_phantoms(self, delivery: Delivery, usable: pl.DataFrame) -> pl.DataFrame:
+        """Reject what can only be a phantom while its text is at hand: later the file would have to be read again."""
+        gone = is_sure_phantom(usable)
+        if gone.any():
+            self._reject(
+                delivery, usable.filter(gone).select("entry", reason=phantom(), **{"class": pl.lit("invalid")})
+            )
+        return usable.filter(~gone)
 
     def _reject(self, delivery: Delivery, rows: pl.DataFrame) -> None:
         """Record the rows (entry, reason, class) of a block that are not used."""

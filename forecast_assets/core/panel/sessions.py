@@ -88,8 +88,9 @@ def _calendar(exchange: str) -> Any:
 
 
 def _table(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
-    # Whole years, with room for the longest horizon, so that ingest, reindex and the known-future columns share them.
-    from_year, to_year = start.year, (end + LOOK_AHEAD).year
+    # Whole decades, with room for the longest horizon: a calendar is slow to make, and the blocks of a long file, reindex
+    # and the known-future columns share a table.
+    from_year, to_year = start.year // 10 * 10, (end + LOOK_AHEAD).year // 10 * 10 + 9
     have = _built.get(exchange)
     if have is not None and have.height:
         first, last = have["date"][0].year, have["date"][-1].year

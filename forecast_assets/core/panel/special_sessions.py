@@ -103,6 +103,22 @@ def _days_before(days: pl.DataFrame) -> pl.DataFrame:
     return spans.select("exchange", "day", date=dates).explode("date").drop_nulls("date")
 
 
+def phantom() -> pl.Expr:
+    """Return the reason why an untraded row on a closed day is rejected."""
+    shown = pl.when(_flat()).then(pl.lit("flat quote")).otherwise(pl.lit("quote"))
+    return pl.format("phantom: {} without volume on {}, when {} is closed", shown, pl.col("date"), pl.col("exchange"))
+
+
+def is_sure_phantom(rows: pl.DataFrame) -> pl.Series:
+    """Mark the flat, untraded rows on closed days of an exchange that the name says for sure: nothing can confirm them."""
+    idle = rows.select("exchange", "date", idle=_untraded() & _flat() & ~pl.col("assigned_by").is_in(WEAK))
+    if not idle["idle"].any():
+        return idle["idle"]
+    closed = closed_days(idle.filter("idle")).with_columns(closed=pl.lit(True))
+    marked = idle.join(closed, on=KEYS, how="left", maintain_order="left")
+    return marked["idle"] & marked["closed"].fill_null(False)
+
+
 def reject_closed_days(rows: pl.DataFrame, special: pl.DataFrame) -> pl.DataFrame:
     """Add a ``reason`` to ``rows`` on closed days that are no ``special`` sessions, and to untraded ones on any closed day.
 
@@ -116,10 +132,6 @@ def reject_closed_days(rows: pl.DataFrame, special: pl.DataFrame) -> pl.DataFram
     )
     others = rows.join(closed, on=["exchange", "date"], how="anti", maintain_order="left")
     on_closed = rows.join(closed, on=["exchange", "date"], how="inner", maintain_order="left")
-    shown = pl.when(_flat()).then(pl.lit("flat quote")).otherwise(pl.lit("quote"))
-    phantom = pl.format(
-        "phantom: {} without volume on {}, when {} is closed", shown, pl.col("date"), pl.col("exchange")
-    )
     alone = pl.format("{} is closed on {}, and too few of its tickers traded to confirm a session", "exchange", "date")
-    reason = pl.when(_untraded()).then(phantom).when(~pl.col("is_special")).then(alone)
+    reason = pl.when(_untraded()).then(phantom()).when(~pl.col("is_special")).then(alone)
     return pl.concat([others, on_closed.with_columns(reason=pl.coalesce("reason", reason)).drop("is_special")])

@@ -28,8 +28,8 @@ def read(*files: Path) -> tuple[pl.DataFrame, Reading]:
         ("2024-04-09,,T,1,2,3", "the ticker is missing"),
         (
             "2024-04-09,ABC.QQ,T,1,2,3",
-            'the exchange of ABC.QQ is unknown; add its suffix to panel.exchanges: {".QQ": MIC}, or type panel.tickers: '
-            '{"ABC.QQ": MIC}',
+            "the exchange of ABC.QQ is unknown; add its suffix to panel.yaml beside the file: "
+            'exchanges: {".QQ": MIC}, or tickers: {"ABC.QQ": MIC}',
         ),
         ("2024-04-09,AAPL,T,0,2,3", "open is 0.0, not above zero"),
         ("2024-04-09,AAPL,T,1,-2,3", "close is -2.0, not above zero"),
