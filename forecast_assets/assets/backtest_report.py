@@ -31,7 +31,9 @@ from forecast_assets.store.artefact_files import (
     NEIGHBOURS,
     PARTITIONS,
     POSITIONS,
+    READING,
     TABLE,
+    TICKERS,
     TRADES,
     TRAINING,
     TRIALS,
@@ -247,7 +249,20 @@ def report_content(
         neighbours=_neighbours(inputs),
     )
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
-    return ReportContent(summary, own, joined)
+    return ReportContent(
+        {**summary, "reading": _reading(inputs.raw_panel, forecast=own["ticker"].unique())}, own, joined
+    )
+
+
+def _reading(raw_panel: Version, *, forecast: pl.Series) -> list[list[str]]:
+    """Return what was read and which tickers have no forecast, as (what, text) of each line; empty of older code."""
+    from forecast_assets.core.panel.summary import summary_rows, without_forecast
+
+    if READING not in raw_panel.manifest.files:
+        return []
+    tickers = pl.read_parquet(raw_panel.path(TICKERS))
+    rows = [*summary_rows(raw_panel.json(READING)), *without_forecast(tickers, forecast=forecast)]
+    return [list(row) for row in rows]
 
 
 def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
+from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import disk_errors_as_user_errors
-from forecast_assets.store.artefact_files import PARTITIONS
+from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
 
 ORDER = ("panel", "sweep_job", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
@@ -85,6 +88,9 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
                 progress.part = partition or name
                 failures = _run_job(defs, name, partition, chosen[name], instance=instance, plan=plan, here=here)
                 outcome.failures += failures
+            if RAW_PANEL in chosen[name] and RAW_PANEL not in {failure.asset for failure in outcome.failures}:
+                for line in reading_lines(store.current(RAW_PANEL), plan):
+                    progress.note(line)
             if name == "walk_forward" and not partitions:
                 why = store.current(RAW_PANEL).manifest.facts["checks"]["has_a_test_year"]["description"]
                 outcome.failures.append(Failed("", name, why, "", user_mistake=True))
@@ -185,6 +191,19 @@ def _run_job(
         last = [event for event in result.all_events if event.is_job_failure][-1]
         failures.append(_failed(last.job_failure_data.error, partition, name, None))
     return failures
+
+
+def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:
+    """Return what was read, and what is too short to be forecast, in lines; none for a panel of older code."""
+    from forecast_assets.core.panel.features import longest_window
+    from forecast_assets.core.panel.summary import summary_lines, too_short
+
+    if READING not in raw_panel.manifest.files:
+        return []
+    settings = SettingsResource(**plan.settings).settings()
+    fewest = settings.windows.lookback + longest_window(settings.features)
+    tickers = pl.read_parquet(raw_panel.path(TICKERS))
+    return [*summary_lines(raw_panel.json(READING)), *too_short(tickers, fewest_rows=fewest)]
 
 
 def _failed_checks(events: Sequence[dg.DagsterEvent], asset: str) -> str:

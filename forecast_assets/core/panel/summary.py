@@ -139,6 +139,22 @@ def _flags(flags: pl.DataFrame) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: str(each["flag"]))
 
 
+def without_forecast(tickers: pl.DataFrame, *, forecast: pl.Series) -> list[tuple[str, str]]:
+    """Return a line about the tickers (``ticker_facts``) that are not in ``forecast``; none where all are."""
+    absent = tickers.filter(~pl.col("ticker").is_in(forecast.implode()))
+    if absent.is_empty():
+        return []
+    shown = absent.head(SHOWN).select("ticker", "rows", "last").iter_rows()
+    examples = [f"{ticker} ({rows:,} rows, to {last})" for ticker, rows, last in shown]
+    return [
+        (
+            "not forecast",
+            f"{absent.height:,} of {tickers.height:,} tickers in these years, with too few rows before or no quote in them: "
+            f"{_listed(examples, more=absent.height)}",
+        )
+    ]
+
+
 FLAG_TITLES = {
     "ended_ticker": "ended, or its feed stopped",
     "large_return": "very large one-session returns",
