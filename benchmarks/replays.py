@@ -1,12 +1,13 @@
 """250 nights on which files arrive with revisions of earlier rows, and each of them replayed at the end.
 
-    python -m benchmarks.replays          some fifty minutes
+    python -m benchmarks.replays          some forty minutes
 
 Each night a file of the last sessions arrives, of some tickers with rows that were revised days later, and after an ex-date
-on another adjustment basis. ``forecast-assets nightly`` runs on what is there. At the end every night is replayed with
-``--as-of`` its date, in a store that has none of them, from all the files. A replay saw a later revision if its panel, its
-features or its forecasts differ from what the night published. The control replays some nights without arrival times,
-every file read as history: it has to see them.
+on another adjustment basis. ``forecast-assets nightly`` runs on what is there. After a block of nights (each begins with
+what is known then, as one file of history) every night of it is replayed with ``--as-of`` its date, in a store that has none
+of them, from all files of the block. A replay saw a later revision if its panel, its features or its forecasts differ from
+what the night published. The control replays some nights without arrival times, every file read as history: it has to see
+them.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from forecast_assets_tests.helpers.graph import Graph, environment
 from tools.results import record
 
 NIGHTS = 250
+BLOCK = 50
 CONTROL_EVERY = 10
 PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 NIGHT = ("serving_model", "nightly_forecast")
@@ -54,14 +56,15 @@ class File:
 
 
 def files(spec: DemoSpec, nights: int) -> Iterator[File]:
-    """Yield the history before the first night, and then the file of each night."""
+    """Yield, before each block, what is known of the days before it, and then the file of each of its nights."""
     rng = np.random.default_rng(0)
     truth = demo_panel(spec).with_columns(pl.col(name).round(4) for name in PRICES)
     days = truth["Date"].unique().sort().to_list()
-    yield File(days[-nights - 1], truth.filter(pl.col("Date") <= days[-nights - 1]), history=True)
     tickers = truth["Ticker"].unique().sort().to_list()
     for night, day in enumerate(days[-nights:]):
         at = days.index(day)
+        if night % BLOCK == 0:
+            yield File(days[at - 1], truth.filter(pl.col("Date") < day), history=True)
         ex = (pl.col("Ticker") == tickers[night % len(tickers)]) & (pl.col("Date") < day)
         if night in EX_DATES:
             truth = truth.with_columns(
@@ -117,15 +120,60 @@ def without_nights(made: Path, root: Path) -> Path:
 
 def measure(nights: int, work: Path) -> dict[str, dict[str, Any]]:
     """Run the nights, replay them, and count the replays that differ."""
-    spec = compose_settings("smoke", []).demo
     with Graph(work / "made") as graph:
         run(graph, (), None)
+    stream = list(files(compose_settings("smoke", []).demo, nights))
+    starts = [k for k, file in enumerate(stream) if file.history]
+    blocks = [stream[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    found = []
+    for block in blocks:
+        folder = work / f"block {block[0].day}"
+        found.append(measure_block(block, work / "made", folder))
+        shutil.rmtree(folder)
+    seen = {day: differs for each in found for day, differs in each.replays.items()}
+    control = {day: differs for each in found for day, differs in each.control.items()}
+    worth = pl.concat(each.worth for each in found)
+    by_horizon = worth.group_by("horizon").agg(
+        pl.sum("origins"), *((pl.col(name) * pl.col("origins")).sum() / pl.sum("origins") for name in worth.columns[2:])
+    )
+    return {
+        "replays_seeing_later_revisions": {
+            "value": sum(any(differs.values()) for differs in seen.values()),
+            "nights": len(seen),
+            "by_table": {name: sum(differs[name] for differs in seen.values()) for name in TOLERANCE},
+            "tolerances": TOLERANCE,
+            "revised_rows": sum(file.revised for file in stream),
+            "ex_dates": sum(night < nights for night in EX_DATES),
+        },
+        "replays_without_arrivals_seeing_later_revisions": {
+            "value": sum(any(differs.values()) for differs in control.values()),
+            "nights": len(control),
+        },
+        "revisions_worth": {
+            "value": sum(each.revised_after_use for each in found),
+            "what": "rows revised after a night had used them; an EWMA forecast as known then and as known now",
+            "by_horizon": by_horizon.sort("horizon").to_dicts(),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a block of nights gave: night -> table -> whether its replay differs."""
+
+    replays: dict[str, dict[str, bool]]
+    control: dict[str, dict[str, bool]]
+    worth: pl.DataFrame
+    revised_after_use: int
+
+
+def measure_block(block: list[File], made: Path, work: Path) -> Block:
+    """Run the nights of a block one after the other, then replay each."""
     folder = work / "files"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     saved: dict[str, dict[str, pl.DataFrame]] = {}
-    days, revised = [], 0
-    with Graph(without_nights(work / "made", work / "nights")) as graph:
-        for file in files(spec, nights):
+    with Graph(without_nights(made, work / "nights")) as graph:
+        for file in block:
             file.rows.write_csv(folder / f"{file.day}.csv")
             came = dt.datetime.combine(file.day + dt.timedelta(days=1), dt.time(2), tzinfo=dt.UTC)
             arrive(graph.data, folder, came)
@@ -133,50 +181,32 @@ def measure(nights: int, work: Path) -> dict[str, dict[str, Any]]:
                 continue  # there is no night before the first file
             run(graph, (*PANEL, *NIGHT), folder)
             saved[str(file.day)] = tables(graph, str(file.day))
-            days.append(str(file.day))
-            revised += file.revised
-            print(f"night {file.day}: {len(days)} of {nights}", flush=True)
-        facts = graph.version("raw_panel").manifest.facts
-        worth = pl.read_parquet(graph.version("raw_panel").path(REVISION_WORTH))
-    seen = replay(work, "replays", days, saved, select=(*PANEL, *NIGHT), folder=folder)
+            print(f"night {file.day}", flush=True)
+        raw = graph.version("raw_panel")
+        worth, used = pl.read_parquet(raw.path(REVISION_WORTH)), raw.manifest.facts["rows_revised_after_use"]
+    days = list(saved)
+    replays = replay(made, work, "replays", days, saved, select=(*PANEL, *NIGHT))
     with environment(FORECAST_ARRIVED="history"):
-        control = replay(work, "control", days[::CONTROL_EVERY], saved, select=PANEL[:4], folder=folder)
-    detail = {"nights": len(days), "revised_rows": revised, "ex_dates": sum(night < nights for night in EX_DATES)}
-    return {
-        "replays_seeing_later_revisions": {
-            "value": sum(any(found.values()) for found in seen.values()),
-            **detail,
-            "by_table": {name: sum(found[name] for found in seen.values()) for name in TOLERANCE},
-            "tolerances": TOLERANCE,
-        },
-        "replays_without_arrivals_seeing_later_revisions": {
-            "value": sum(any(found.values()) for found in control.values()),
-            "nights": len(control),
-        },
-        "revisions_worth": {
-            "value": facts["rows_revised_after_use"],
-            "what": "rows revised after a night had used them; an EWMA forecast as known then and as known now",
-            "by_horizon": worth.to_dicts(),
-        },
-    }
+        control = replay(made, work, "control", days[::CONTROL_EVERY], saved, select=PANEL[:4])
+    return Block(replays, control, worth, int(used))
 
 
 def replay(
+    made: Path,
     work: Path,
     name: str,
     days: list[str],
     saved: dict[str, dict[str, pl.DataFrame]],
     *,
     select: tuple[str, ...],
-    folder: Path,
 ) -> dict[str, dict[str, bool]]:
     """Replay nights in a store of their own from all files; return by night which tables differ."""
-    root = without_nights(work / "made", work / name)
+    root = without_nights(made, work / name)
     shutil.copytree(work / "nights" / "ledger", root / "ledger")
     found = {}
     with Graph(root) as graph:
         for day in days:
-            run(graph, select, folder, as_of=day)
+            run(graph, select, work / "files", as_of=day)
             own = [table for table in TOLERANCE if table != "nightly_forecast" or "nightly_forecast" in select]
             now = {table: graph.table(table, day if table == "nightly_forecast" else None) for table in own}
             found[day] = {table: differ(now[table], saved[day][table], TOLERANCE[table]) for table in own}
