@@ -6,7 +6,8 @@ Each night a file of the last sessions arrives, of some tickers with rows that w
 on another adjustment basis. ``forecast-assets nightly`` runs on what is there. After a block of nights (each begins with
 what is known then, as one file of history) every night of it is replayed with ``--as-of`` its date, in a store that has none
 of them, from all files of the block. A replay saw a later revision if its panel, its features or its forecasts differ from
-what the night published. The control replays some nights without arrival times, every file as history: it has to see them.
+what the night published. The control replays some nights without arrival times, every file read as history: it has to see
+them.
 """
 
 import argparse
