@@ -47,6 +47,14 @@ def special_sessions(quotes: pl.LazyFrame, *, placed: pl.DataFrame) -> pl.DataFr
         .group_by(KEYS)
         .agg(traded=pl.col("traded").sum().cast(pl.UInt32), live=pl.len().cast(pl.UInt32))
     )
+    # On the first days of an exchange nobody is live yet: those who trade are counted.
+    first = (
+        met.join(live.select(KEYS).unique(), on=KEYS, how="anti")
+        .filter(pl.col("sure") | (pl.col("date").dt.weekday() <= 5))
+        .group_by(KEYS)
+        .agg(traded=pl.len().cast(pl.UInt32), live=pl.len().cast(pl.UInt32))
+    )
+    counted = pl.concat([counted, first])
     confirmed = counted.filter((pl.col("traded") >= FEWEST_TICKERS) & (2 * pl.col("traded") >= pl.col("live")))
     alone = (
         pl.concat([live, met])
