@@ -236,11 +236,11 @@ def _refuse_intraday(rows: pl.DataFrame, file: str) -> None:
 
 
 def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
-    """Reject the rows of a ticker that differs by capitals alone from a more frequent one."""
+    """Reject the rows of a ticker that differs by capitals alone from an earlier one: no later row changes which it is."""
     upper = tickers.with_columns(upper=pl.col("ticker").str.to_uppercase())
     usual = (
         upper.filter(pl.col("upper").is_duplicated())
-        .sort("rows", "ticker", descending=[True, False])
+        .sort("begin", "ticker")
         .group_by("upper", maintain_order=True)
         .agg(usual=pl.first("ticker"), ticker=pl.col("ticker").slice(1))
         .explode("ticker")
