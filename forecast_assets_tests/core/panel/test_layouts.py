@@ -192,10 +192,13 @@ def test_folders_say_fields_and_strangers_are_left_out_by_name(tmp_path: Path) -
     for name in (".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx"):
         write(tmp_path, name, b"PK\x03\x04" if name == "book.xlsx" else "text")
     write(tmp_path, "meta/symbols.csv", "Symbol,Name,Sector\nIBM,IBM Corp.,Tech\n")
+    write(tmp_path, ".git/p.csv", "text")
+    (tmp_path / "again").symlink_to(tmp_path)
     found = find_files(tmp_path, panel_spec())
     assert [file.constants["ticker"] for file in found.files] == ["IBM", "M&M.NS"]
     assert {name for name, _ in found.left_out} == {
-        ".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx", "meta/symbols.csv",
+        ".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx", "meta/symbols.csv", ".git",
+        "again",
     }  # fmt: skip
     assert rows(read_folder(tmp_path)[0])[0] == ("IBM", "2024-04-10", 10, 11, 500)
 

@@ -114,10 +114,11 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Yield files, and folders that are not entered: hidden ones, and links to a folder that they stand in."""
+    here = folder.resolve()
     for entry in sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name)):
-        if entry.is_dir():
-            if not entry.name.startswith((".", "__MACOSX")):
-                yield from _walk(entry)
+        if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")) and not here.is_relative_to(entry.resolve()):
+            yield from _walk(entry)
         else:
             yield entry
 
@@ -133,7 +134,9 @@ def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
     """Return why a file of a folder is no part of the panel, or None."""
     path, name = file.path, file.path.name.lower()
     if name.startswith((".", "~$")):
-        return "a hidden file"
+        return "hidden"
+    if path.is_dir():
+        return "a folder that is not entered"
     if name.endswith(UNFINISHED):
         return "an unfinished or temporary file"
     if not path.exists():
