@@ -14,6 +14,7 @@ from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.panel.raw_checks import (
     FEW_INVALID_ROWS,
+    exchanges_published,
     few_invalid_rows,
     has_a_test_year,
     kept_test_year,
@@ -72,7 +73,8 @@ def raw_panel(
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         until = files.as_of.day if files.as_of else None
-        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=until)
+        published = exchanges_published(in_use, panel.renames)
+        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=until, published=published)
         write_table(reading.parts(), folder / TABLE)
     rejected, flags, revisions = reading.rejected, reading.flags, reading.revisions
     worth = worth_of(revisions, folder / TABLE)

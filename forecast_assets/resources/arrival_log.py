@@ -27,7 +27,9 @@ def with_arrivals(
     files: Sequence[InputFile], seen: Sequence[SeenFile], *, declared: str, log: Sequence[Arrival]
 ) -> list[InputFile]:
     """Return the files with the time they arrived: as ``declared`` for all, or beside the file, else as the log has it."""
-    by_id = {entry.file.id: entry.arrived for entry in log}
+    by_id = {
+        entry.file.id: entry.arrived for entry in reversed(log)
+    }  # two runs at once both record it: the first counts
     found = []
     for file, here in zip(files, seen, strict=True):
         rule = declared or file.declared_arrival

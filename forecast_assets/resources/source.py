@@ -60,8 +60,8 @@ class OptionalFile:
         return self.as_of.day if self.as_of else None
 
     def digest(self) -> str:
-        """Digest content and ``until``, 64 hex digits."""
-        content = b"" if self.path is None else self.path.read_bytes()
+        """Digest content and ``until``, 64 hex digits; an empty file is not the same as none."""
+        content = b"" if self.path is None else self.path.read_bytes() or b"\0"
         return hashlib.sha256(f"{self.until or ''}\n".encode() + content).hexdigest()
 
 

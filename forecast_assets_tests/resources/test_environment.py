@@ -69,6 +69,8 @@ def test_a_file_beside_the_panel_has_to_be_there_and_local(
     monkeypatch.setenv(variable, str(file))
     with pytest.raises(BadInput, match=f"given.csv: no such file; name the .* with {variable}, or leave it unset"):
         read()
+    file.write_text("")
+    assert read().digest() != nothing
     file.write_text("Ticker\n")
     first = read()
     assert first.path == file

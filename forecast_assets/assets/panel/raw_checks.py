@@ -8,7 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.framework.output import Check
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.lineage import SAME_PANEL_SHARE, rows_kept
+from forecast_assets.core.panel.lineage import SAME_PANEL_SHARE, rename, rows_kept
 from forecast_assets.core.panel.reasons import frequent_reasons
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.resources.source import InputFiles
@@ -42,6 +42,14 @@ def require_same_panel(
         f"the same; give it a data root of its own, such as --data-dir data/{names[0] if len(names) == 1 else 'new'}, or "
         f"move {root}/store, {root}/reports and {root}/ledger away (tickers that were only renamed: panel.renames)"
     )
+
+
+def exchanges_published(in_use: Version | None, renames: Mapping[str, str]) -> dict[str, str]:
+    """Return the exchange of each ticker of the panel in use, under its latest name; empty without one."""
+    if in_use is None:
+        return {}
+    found = rename(pl.scan_parquet(in_use.path(TABLE)).select("ticker", "exchange"), renames).unique()
+    return dict(found.collect(engine="streaming").sort("ticker", "exchange").iter_rows())
 
 
 def kept_test_year(in_use: Version | None, folds: FoldSpec, *, first: dt.date) -> int | None:

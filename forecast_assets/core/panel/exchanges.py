@@ -1,13 +1,14 @@
 """The exchange of each ticker: what its name says, confirmed or contradicted by the dates of its first quotes.
 
-A ticker's first ``FIRST_QUOTES`` quoted days decide, once: rows after them never change the exchange of those before. A
+A ticker's first ``FIRST_QUOTES`` quoted days decide, once: rows after them never change the exchange of those before. What
+was published before there were so many stays too, where it is handed on as ``published``. A
 name that says it (a column, a suffix, a symbol) is kept or, where the dates contradict it, the ticker is refused; one
 that is New York by default, or that says nothing, is assigned to the one calendar that its dates fit. Every
 such decision shows its evidence: quotes on days the exchange is closed, and its sessions without a quote.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,10 +103,13 @@ class Fit:
         return f"{self.exchange} ({self.closed} on closed days, {self.missing} of its sessions without a quote)"
 
 
-def place_tickers(quotes: pl.DataFrame, *, until: dt.date, spec: PanelSpec) -> pl.DataFrame:
+def place_tickers(
+    quotes: pl.DataFrame, *, until: dt.date, spec: PanelSpec, published: Mapping[str, str] | None = None
+) -> pl.DataFrame:
     """Return the exchange of each ticker (columns ``PLACED``), by ticker; ``quotes``: see ``FirstQuotes.quotes``.
 
-    ``until``: the panel's last day, to which calendars are made at once; it decides nothing.
+    ``until``: the panel's last day, to which calendars are made at once; it decides nothing. ``published``: the exchanges
+    by ticker that the same panel was published with before it grew; dates do not overrule them.
     """
     facts = _facts(quotes)
     begin = quotes["date"].min()
@@ -116,9 +120,12 @@ def place_tickers(quotes: pl.DataFrame, *, until: dt.date, spec: PanelSpec) -> p
     facts = facts.join(closed, on="ticker", how="left").with_columns(pl.col("closed").fill_null(0)).sort("ticker")
     doubtful = facts.filter(_is_doubtful())["ticker"]
     fits = _fits(quotes.filter(pl.col("ticker").is_in(doubtful.implode())), list(spec.regions))
-    doubted, placing = set(doubtful), _Placing(spec)
+    doubted, placing, published = set(doubtful), _Placing(spec), published or {}
     placed = [
-        placing.place(row, fits.get(row["ticker"], []) if row["ticker"] in doubted else None)
+        _as_published(
+            placing.place(row, fits.get(row["ticker"], []) if row["ticker"] in doubted else None),
+            published.get(row["ticker"]),
+        )
         for row in facts.iter_rows(named=True)
     ]
     return pl.DataFrame(placed, schema=PLACED)
@@ -289,6 +296,15 @@ class _Placing:
             named = f"{len(alike)} calendars"
             example = f"{declaration(ticker)} with its exchange (XTKS: Tokyo, XBOM: India, XSHG: China, 24/7: a coin)"
         return f"{why}, and its dates (the first {_quotes(count)}) fit {named} alike; add to {example}"
+
+
+def _as_published(placed: dict[str, Any], exchange: str | None) -> dict[str, Any]:
+    """Return what was decided on a ticker, or the ``exchange`` it was published with where dates alone would change that."""
+    if exchange in (None, placed["exchange"]) or placed["assigned_by"] not in (*WEAK, "dates"):
+        return placed
+    now = placed["evidence"] or placed["refusal"]
+    kept = f"{exchange}, as its earlier rows were published, although later ones say otherwise: {now}"
+    return placed | {"exchange": exchange, "assigned_by": "default", "evidence": kept, "refusal": None}
 
 
 def _too_sparse(row: dict[str, Any]) -> str | None:

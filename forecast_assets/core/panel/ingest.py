@@ -5,7 +5,7 @@ of the adjustment basis are then resolved for some tickers at a time.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,13 +48,15 @@ class Reading:
 
     Every data row ends in ``parts`` or in ``rejected`` (duplicate, superseded, invalid, refused). Accepted rows hold what
     was delivered; those of a file on another adjustment basis are rescaled and flagged. Exhaust ``parts`` before the rest.
-    ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used.
+    ``scratch``: an empty folder that may be removed afterwards; ``until``: rows of later dates are not used;
+    ``published``: exchanges by ticker that the panel has already, see ``place_tickers``.
     """
 
     files: Sequence[InputFile]
     spec: PanelSpec
     scratch: Path
     until: dt.date | None = None
+    published: Mapping[str, str] = field(default_factory=dict)
     rows_per_part: int = ROWS_PER_PART
     rows_read: int = field(default=0, init=False)
     rows_later: int = field(default=0, init=False)  # after ``until``
@@ -80,7 +82,8 @@ class Reading:
         lone = [number for number, read in enumerate(self.files_read) if read.layout.lone_basis]
         check_basis(self._spilled(), files=names, lone=lone)
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
-        placed = place_tickers(self._first_quotes.quotes(), until=end, spec=self.spec)
+        quotes = self._first_quotes.quotes()
+        placed = place_tickers(quotes, until=end, spec=self.spec, published=self.published)
         special = special_sessions(self._spilled(), placed=placed)
         rejected, spans = [], []
         for first, last in self._ranges(tickers):
@@ -236,11 +239,11 @@ def _refuse_intraday(rows: pl.DataFrame, file: str) -> None:
 
 
 def _reject_misspelt(rows: pl.DataFrame, tickers: pl.DataFrame) -> pl.DataFrame:
-    """Reject the rows of a ticker that differs by capitals alone from a more frequent one."""
+    """Reject the rows of a ticker that differs by capitals alone from an earlier one: no later row changes which it is."""
     upper = tickers.with_columns(upper=pl.col("ticker").str.to_uppercase())
     usual = (
         upper.filter(pl.col("upper").is_duplicated())
-        .sort("rows", "ticker", descending=[True, False])
+        .sort("begin", "ticker")
         .group_by("upper", maintain_order=True)
         .agg(usual=pl.first("ticker"), ticker=pl.col("ticker").slice(1))
         .explode("ticker")

@@ -33,6 +33,11 @@ class InputFile:
             name = name[: -len(suffix)]
         return name
 
+    @property
+    def declared_columns(self) -> dict[str, str]:
+        """Return the columns of fields that ``panel.yaml`` names."""
+        return self._table("columns")
+
     def spec(self, panel: PanelSpec) -> PanelSpec:
         """Return the settings that this file is read by: the panel's, with its own options over them."""
         columns = {name: (spelling, *panel.columns.get(name, ())) for name, spelling in self._table("columns").items()}

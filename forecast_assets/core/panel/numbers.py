@@ -22,6 +22,7 @@ DOTTED_GROUP = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"
 """A decimal of three digits, or thousands marked with a dot as in much of Europe."""
 EIGHTH = r"\.(125|375|625|875)$"
 DOTTED_GROUPS = r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$"
+POINTS_MARK_THOUSANDS = r"^[^.]*$|^\D*[1-9]\d{0,2}(\.\d{3})+(\D.*)?$"
 DOTTED = r"^[+-]?\d*\.\d*([eE][+-]?\d+)?$"
 CURRENCY = r"^([+-]?)\s?(?:US\$|[$\u20ac\u00a3\u00a5\u20b9\u20a9])\s?"
 MULTIPLE = r"^([\d.,]+) ?([KkMmBbTt])$"
@@ -72,6 +73,9 @@ def parse_numbers(
     if style.currency:
         values = values.str.strip_chars().str.replace(CURRENCY, "$1")
     if style.decimal == ",":
+        values = values.str.strip_chars()
+        # A point that marks no thousands: read without it, 100.25 would be 10025.
+        values = values.set((~values.str.contains(POINTS_MARK_THOUSANDS)).fill_null(False), "a decimal point")
         values = values.str.replace_all(rf"[.]|{SPACES}", "").str.replace(",", ".", literal=True)
     numbers = values.cast(pl.Float64, strict=False)
     odd = numbers.is_null() & values.is_not_null()

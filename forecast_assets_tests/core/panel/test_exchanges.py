@@ -1,6 +1,7 @@
 """The exchange of each ticker from its first quotes: little panels on true calendars, one per rule."""
 
 import datetime as dt
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -233,3 +234,20 @@ def test_every_ticker_of_the_forty_ticker_panel_keeps_the_exchange_of_its_name()
     assert accepted["ticker"].n_unique() == 40
     assert "refused" not in reading.rejected["class"].to_list()
     assert reading.flags.filter(pl.col("flag").str.starts_with("exchange_")).is_empty()
+
+
+def test_what_was_published_on_few_quotes_is_not_reassigned_by_later_ones(tmp_path: Path) -> None:
+    path = csv(tmp_path / "p.csv", *quotes("KO", "XTKS", FIRST_QUOTES), header=HEADER)
+
+    def reading_of(published: dict[str, str], **settings: object) -> tuple[pl.DataFrame, Reading]:
+        with tempfile.TemporaryDirectory() as scratch:
+            spec = panel_spec(**settings)
+            reading = Reading([InputFile(path, path.name)], spec=spec, scratch=Path(scratch), published=published)
+            return pl.concat(reading.parts()), reading
+
+    assert homes(reading_of({})[0]) == {"KO": "XTKS"}
+    kept, reading = reading_of({"KO": "XNYS"})
+    assert homes(kept) == {"KO": "XNYS"}
+    ((_, detail),) = flagged(reading, "exchange_in_doubt")
+    assert detail.startswith("XNYS, as its earlier rows were published, although later ones say otherwise: XTKS by its")
+    assert homes(reading_of({"KO": "XNYS"}, tickers={"KO": "XTKS"})[0]) == {"KO": "XTKS"}

@@ -104,6 +104,14 @@ def test_a_file_on_another_adjustment_basis_is_rescaled_and_reported(tmp_path: P
     ]
 
 
+def test_the_first_spelling_of_a_ticker_stays_however_many_rows_another_gets(tmp_path: Path) -> None:
+    rows = [f"2024-04-{day:02d},{'aapl' if day < 10 else 'AAPL'},T,1,2,3" for day in (8, 9, 10, 11, 12)]
+    for count in (3, 5):
+        panel, reading = read(csv(tmp_path / "p.csv", *rows[:count]))
+        assert panel["ticker"].to_list() == ["aapl", "aapl"]
+        assert reading.rejected["reason"].str.contains("AAPL differs from aapl by capitals alone").sum() == count - 2
+
+
 def test_a_ticker_that_changes_its_exchange_is_rejected_from_then_on(tmp_path: Path) -> None:
     header = "Date,Ticker,Exchange,Open,Close,Volume"
     path = csv(tmp_path / "p.csv", "2024-04-08,SAP,XETR,1,2,3", "2024-04-09,SAP,NYSE,1,2,3", header=header)

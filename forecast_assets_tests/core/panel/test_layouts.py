@@ -192,10 +192,13 @@ def test_folders_say_fields_and_strangers_are_left_out_by_name(tmp_path: Path) -
     for name in (".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx"):
         write(tmp_path, name, b"PK\x03\x04" if name == "book.xlsx" else "text")
     write(tmp_path, "meta/symbols.csv", "Symbol,Name,Sector\nIBM,IBM Corp.,Tech\n")
+    write(tmp_path, ".git/p.csv", "text")
+    (tmp_path / "again").symlink_to(tmp_path)
     found = find_files(tmp_path, panel_spec())
     assert [file.constants["ticker"] for file in found.files] == ["IBM", "M&M.NS"]
     assert {name for name, _ in found.left_out} == {
-        ".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx", "meta/symbols.csv",
+        ".DS_Store", "._p.csv", "README.txt", "p.csv.part", "p.swp", "book.xlsx", "meta/symbols.csv", ".git",
+        "again",
     }  # fmt: skip
     assert rows(read_folder(tmp_path)[0])[0] == ("IBM", "2024-04-10", 10, 11, 500)
 
@@ -233,9 +236,39 @@ def test_options_beside_the_files_settle_what_has_two_readings(
     assert panel["exchange"].to_list() == ["XETR" if "XETR" in options else "XNYS"]
 
 
+def test_a_decimal_point_is_no_number_where_commas_are_declared(tmp_path: Path) -> None:
+    lines = ["2024-04-09;IBM;1.010,5;1.011,25;1.500", "2024-04-10;IBM;100.25;101.5;10", "2024-04-11;IBM;0.125;9;10"]
+    write(tmp_path, "p.csv", "\n".join(["Date;Ticker;Open;Close;Volume", *lines, ""]))
+    write(tmp_path, "panel.yaml", 'decimal: ","')
+    panel, reading = read_folder(tmp_path)
+    assert panel.select("open", "close", "volume").rows() == [(1010.5, 1011.25, 1500)]
+    assert reading.rejected["reason"].to_list() == ["open is not a number"] * 2
+
+
+def test_a_declared_column_is_taken_where_two_are_one_field(tmp_path: Path) -> None:
+    write(tmp_path, "p.csv", "Date,Ticker,Open,Opening Price,Close\n2024-04-10,IBM,1,10,11\n")
+    with pytest.raises(BadInput, match=r"all mean open; .* columns: \{open: Open\}"):
+        read_folder(tmp_path)
+    write(tmp_path, "panel.yaml", "columns: {open: Opening Price}")
+    assert read_folder(tmp_path)[0]["open"].to_list() == [10]
+
+
+def test_options_for_a_file_that_is_not_there_are_listed(tmp_path: Path) -> None:
+    write(tmp_path, "p.csv", "Date,Ticker,Open,Close\n2024-04-10,IBM,10,11\n")
+    write(tmp_path, "panel.yaml", "files: {prices.csv: {adjust: none}, p.csv: {exchange: XNYS}}")
+    assert find_files(tmp_path, panel_spec()).left_out == (("prices.csv", "no file fits this name of panel.yaml"),)
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
+        ("- date_format", "it holds options by name"),
+        ("hello", "it holds options by name"),
+        ("columns: {opne: Foo}", "no field 'opne'; the nearest is open"),
+        (
+            "columns: {open: Foo}",
+            "it has no column 'Foo' for open, which panel.yaml names; found Date, Ticker, Open, Close",
+        ),
         ("date_fromat: x", "no option 'date_fromat'; the nearest is date_format"),
         ('files: {"*.csv": {tikcer: A}}', "no option 'tikcer'; the nearest is ticker"),
         ("decimal: point", "decimal: Input should be"),

@@ -80,6 +80,7 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
     """
     if path.is_file():
         options = _read_options(path.parent / OPTIONS_FILE)
+        _refuse_unknown_fields(path.parent / OPTIONS_FILE, options, spec)
         return FoundFiles((_with_options(InputFile(path, path.name), options),))
     if not path.exists():
         raise BadInput(f"{path}: no such file or folder; name the raw panel with FORECAST_PANEL or --panel")
@@ -88,6 +89,7 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
             f"{path}: this is neither a file nor a folder; name the raw panel with FORECAST_PANEL or --panel"
         )
     options = _read_options(path / OPTIONS_FILE)
+    _refuse_unknown_fields(path / OPTIONS_FILE, options, spec)
     files, left_out = [], []
     for found in _walk(path):
         name = found.relative_to(path).as_posix()
@@ -99,6 +101,12 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
             left_out.append((name, reason))
         else:
             files.append(file)
+    names = [found.relative_to(path).as_posix() for found in _walk(path)]
+    left_out += [
+        (pattern, f"no file fits this name of {OPTIONS_FILE}")
+        for pattern in options.files
+        if not any(fnmatch(name, pattern) for name in names)
+    ]
     if not files:
         seen = f"; left out: {', '.join(f'{name} ({why})' for name, why in left_out[:3])}" if left_out else ""
         raise BadInput(f"{path}: the folder holds no .csv or .parquet file of prices{seen}; put the raw panel there")
@@ -106,10 +114,11 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Yield files, and folders that are not entered: hidden ones, and links to a folder that they stand in."""
+    here = folder.resolve()
     for entry in sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name)):
-        if entry.is_dir():
-            if not entry.name.startswith((".", "__MACOSX")):
-                yield from _walk(entry)
+        if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")) and not here.is_relative_to(entry.resolve()):
+            yield from _walk(entry)
         else:
             yield entry
 
@@ -125,7 +134,9 @@ def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
     """Return why a file of a folder is no part of the panel, or None."""
     path, name = file.path, file.path.name.lower()
     if name.startswith((".", "~$")):
-        return "a hidden file"
+        return "hidden"
+    if path.is_dir():
+        return "a folder that is not entered"
     if name.endswith(UNFINISHED):
         return "an unfinished or temporary file"
     if not path.exists():
@@ -134,9 +145,10 @@ def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
         return "not a regular file"
     if name.endswith((".md", ".rst", ".pdf")) or file.stem.lower().startswith(NOTES):
         return "notes"
+    if what := next((said for mark, said in NO_TABLES.items() if beginning(path).startswith(mark)), None):
+        return f"this is {what}"
     if not name.endswith(SUFFIXES):
-        what = next((said for mark, said in NO_TABLES.items() if beginning(path).startswith(mark)), None)
-        return f"this is {what}" if what else f"{path.suffix or 'files without a suffix'}: not read"
+        return f"{path.suffix or 'files without a suffix'}: not read"
     if path.stat().st_size == 0:
         return "empty"
     if is_parquet(path):
@@ -151,6 +163,10 @@ def _read_options(path: Path) -> FolderOptions:
         return FolderOptions()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise BadInput(
+                f"{path}: it holds options by name, a line each, such as `ticker: AAPL`; got {content!r:.60}"
+            )
         return FolderOptions.model_validate(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not readable as YAML ({' '.join(str(error).split())[:120]})") from error
@@ -164,6 +180,13 @@ def _read_options(path: Path) -> FolderOptions:
             ) from error
         where = ": ".join(str(part) for part in first["loc"])
         raise BadInput(f"{path}: {where or 'it'}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _refuse_unknown_fields(path: Path, options: FolderOptions, spec: PanelSpec) -> None:
+    for own in (options, *options.files.values()):
+        if unknown := [name for name in own.columns if name not in spec.columns]:
+            nearest = nearest_name(unknown[0], spec.columns)
+            raise BadInput(f"{path}: columns: there is no field {unknown[0]!r}; the nearest is {nearest}")
 
 
 def _options_of(name: str, options: FolderOptions) -> FileOptions:

@@ -35,11 +35,17 @@ class Columns:
         return self.names[self.places[field]]
 
 
-def fields_of(names: Sequence[str], spellings: Spellings, *, file: str) -> Columns:
-    """Return the fields that the columns ``names`` hold. Raises BadInput where two columns are one field alike."""
+def fields_of(
+    names: Sequence[str], spellings: Spellings, *, file: str, declared: Mapping[str, str] | None = None
+) -> Columns:
+    """Return the fields that the columns ``names`` hold; a column that is ``declared`` for a field is taken before others.
+
+    Raises BadInput where two columns are one field alike.
+    """
     found: dict[str, int] = {}
     words = [plain(name) for name in names]
-    for field, accepted in spellings.items():
+    chosen = {field: (name,) for field, name in (declared or {}).items() if plain(name) in words}
+    for field, accepted in {**spellings, **chosen}.items():
         order = {plain(spelling): rank for rank, spelling in reversed(list(enumerate(accepted)))}
         matches = [place for place, word in enumerate(words) if word in order]
         if not matches:

@@ -90,16 +90,22 @@ def recognise(rows: Sequence[Sequence[str]], file: InputFile, spec: PanelSpec) -
     names = rows[0]
     layout = _two_headers(rows, spec) or _pairs_in_names(names, spec)
     if layout is None:
-        columns = fields_of(names, spec.columns, file=file.name)
+        columns = fields_of(names, spec.columns, file=file.name, declared=file.declared_columns)
         layout = _long(columns, file) if is_header(columns) else _one_field_wide(rows, file, spec)
     return None if layout is None else _finished(layout, names, file, spec)
 
 
 def _long(columns: Columns, file: InputFile) -> Layout:
     places = dict(columns.places)
+    words = {plain(name) for name in columns.names}
+    for field_name, column in file.declared_columns.items():
+        if plain(column) not in words:
+            raise BadInput(
+                f"{file.name}: it has no column {column!r} for {field_name}, which panel.yaml names; found "
+                f"{', '.join(columns.names)}; correct the name, or give it under files: for those that have it"
+            )
     if "date" not in places and plain(columns.names[0]) in UNNAMED:
         places["date"] = 0
-    words = {plain(name) for name in columns.names}
     export = next((name for name, marks in EXPORTS.items() if marks <= words), None)
     constants = dict(file.constants)
     notes = []
