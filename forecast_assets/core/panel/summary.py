@@ -9,6 +9,7 @@ from forecast_assets.core.panel.sessions import sessions
 
 EXAMPLES = 2  # rows shown of each reason and flag
 SHOWN = 3  # names shown of a longer list
+MOST = 8  # reasons shown
 LONGEST = 120  # characters shown of a row
 TICKERS = {
     "ticker": pl.String,
@@ -190,9 +191,11 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
     rows.append(
         ("rows", f"{counts['read']:,} read, {counts['accepted']:,} accepted, {counts['rejected']:,} rejected{later}")
     )
-    for each in summary["rejected"]:
+    for each in summary["rejected"][:MOST]:
         rows.append(("rejected", f"{each['rows']:,} {each['class']}: {each['reason']}"))
         rows += [("", f"{one['file']} line {one['line']}: {one['row']}  ({one['reason']})") for one in each["examples"]]
+    if rest := summary["rejected"][MOST:]:
+        rows.append(("rejected", f"{sum(each['rows'] for each in rest):,} more, for {len(rest)} other reasons"))
     for each in summary["exchanges"]:
         of = f"{each['tickers']:,} ticker{'s' if each['tickers'] > 1 else ''}"
         rows.append((each["exchange"], f"{of}, {each['first']} to {each['last']}, {each['rows']:,} rows"))
