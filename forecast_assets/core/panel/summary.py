@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
+from forecast_assets.core.panel.reasons import rejections
 from forecast_assets.core.panel.sessions import sessions
 
 EXAMPLES = 2  # rows shown of each reason and flag
 SHOWN = 3  # names shown of a longer list
 MOST = 8  # reasons shown
-LONGEST = 120  # characters shown of a row
 TICKERS = {
     "ticker": pl.String,
     "exchange": pl.String,
@@ -67,7 +67,7 @@ def summarise(
         "layouts": _layouts(files),
         "left_out": [{"name": name, "reason": reason} for name, reason in left_out],
         "rows": {"read": rows_read, "accepted": accepted, "later": rows_later, "rejected": rejected.height},
-        "rejected": _rejections(rejected),
+        "rejected": rejections(rejected),
         "exchanges": _exchanges(tickers),
         "share_filled": (grid - accepted) / max(1, grid),
         "flags": _flags(flags),
@@ -106,21 +106,6 @@ def _layouts(files: pl.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _kind(reason: pl.Expr) -> pl.Expr:
-    """Return a reason without what differs from row to row."""
-    plain = reason.str.replace_all(r"[-+]?\d[\d.,:eE+-]*", "…").str.replace(r"(rows for|exchange of) \S+", "${1} …")
-    return plain.str.replace(r"^\S+ (is on|differs from) \S+", "a ticker ${1} …")
-
-
-def _rejections(rejected: pl.DataFrame) -> list[dict[str, Any]]:
-    kinds = rejected.with_columns(kind=_kind(pl.col("reason")))
-    found = []
-    for (name, kind), rows in kinds.group_by("class", "kind", maintain_order=True):
-        examples = rows.head(EXAMPLES).select("file", "line", "reason", pl.col("row").str.slice(0, LONGEST))
-        found.append({"class": name, "reason": kind, "rows": rows.height, "examples": examples.to_dicts()})
-    return sorted(found, key=lambda each: -int(each["rows"]))
-
-
 def _exchanges(tickers: pl.DataFrame) -> list[dict[str, Any]]:
     grouped = tickers.group_by("exchange").agg(
         pl.len().alias("tickers"),
@@ -157,7 +142,10 @@ def without_forecast(tickers: pl.DataFrame, *, forecast: pl.Series) -> list[tupl
 
 
 FLAG_TITLES = {
+    "confirmed_session": "closed day on which its exchange's tickers traded",
     "ended_ticker": "ended, or its feed stopped",
+    "exchange_by_dates": "exchange assigned by the dates",
+    "exchange_in_doubt": "New York by default, and nothing bears it out",
     "large_return": "very large one-session returns",
     "likely_split": "likely splits in unadjusted prices",
     "lone_ticker": "the only ticker of its exchange",
@@ -170,7 +158,10 @@ FLAG_TITLES = {
     "without_volume": "stretches without volume",
 }
 """What a flag means, for people; its key stands in the table."""
-LOUD = ("likely_split", "rescaled_drop", "special_session", "projected_sessions", "lone_ticker", "exchange_by_dates")
+LOUD = (
+    *("likely_split", "rescaled_drop", "special_session", "projected_sessions"),
+    *("lone_ticker", "exchange_by_dates", "exchange_in_doubt"),
+)
 """Flags whose first examples are shown in full."""
 
 
