@@ -7,7 +7,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.layouts import OPTIONS
 
-MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "-", "--", "\\n", "nat")
+MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "-", "--", "\\n", "nat", "#n/a", "#n/a n/a", "<na>", "(null)")
 SPACES = "[ '_\u00a0\u202f\u2019]"
 ONE_READING = (
     r"^[+-]?\d{1,3}(,\d{3})+\.\d+$|^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,2}(,\d{2})+,\d{3}(\.\d+)?$"
@@ -22,6 +22,7 @@ DOTTED_GROUP = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"
 """A decimal of three digits, or thousands marked with a dot as in much of Europe."""
 EIGHTH = r"\.(125|375|625|875)$"
 DOTTED_GROUPS = r"^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$"
+DOTS_ARE_GROUPS = r"^[^.]*$|^\s*[+-]?\d{1,3}(\.\d{3})+(,\d+)?( ?[A-Za-z])?\s*$"
 DOTTED = r"^[+-]?\d*\.\d*([eE][+-]?\d+)?$"
 CURRENCY = r"^([+-]?)\s?(?:US\$|[$\u20ac\u00a3\u00a5\u20b9\u20a9])\s?"
 MULTIPLE = r"^([\d.,]+) ?([KkMmBbTt])$"
@@ -72,7 +73,10 @@ def parse_numbers(
     if style.currency:
         values = values.str.strip_chars().str.replace(CURRENCY, "$1")
     if style.decimal == ",":
-        values = values.str.replace_all(rf"[.]|{SPACES}", "").str.replace(",", ".", literal=True)
+        # A dot that marks no thousands is no number here: 12.5 is not 125.
+        grouped = values.str.contains(DOTS_ARE_GROUPS).fill_null(True)
+        read = values.str.replace_all(rf"[.]|{SPACES}", "").str.replace(",", ".", literal=True)
+        values = read.zip_with(grouped, values.str.replace(".", "?", literal=True))
     numbers = values.cast(pl.Float64, strict=False)
     odd = numbers.is_null() & values.is_not_null()
     if style.decimal is None:
