@@ -11,13 +11,15 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.layouts import OPTIONS
 from forecast_assets.core.panel.sessions import time_zone
 
+TEXT_MARKS = " \t\r\n'"  # around a date; spreadsheets put an apostrophe before what is text
 FIRST_YEAR, LAST_YEAR = 1950, 2100
 FIRST_QUOTES = 1800  # an earlier year is no date
+SAMPLE = 1000  # different dates that are looked at first
 SHARE = 0.5  # of the dates of a file's first block that have to be of one notation
 MIN_DATES = 5  # distinct dates from which their spacing tells one reading from another
 DENSE, SPARSE = 0.3, 0.08  # dates per calendar day: of daily quotes, and below which a reading is none of them
 TIME = r"(?:,?[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?: ?([AaPp][Mm]))?)?"
-ZONE = r" ?(Z|UTC|[+-]\d{2}:?\d{2})?(?: ?\[?[A-Za-z]+/[A-Za-z_]+\]?)?$"
+ZONE = r" ?(Z|UTC|GMT|[+-]\d{2}:?\d{2})?(?: ?\[?[A-Za-z]+/[A-Za-z_]+\]?)?$"
 DAY_OF_WEEK = r"^(?:[A-Za-z]{3,9},? )?"
 ISO = r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})" + TIME + ZONE
 COMPACT = r"^(\d{4})(\d{2})(\d{2})(?:\.0+)?" + TIME + ZONE
@@ -27,6 +29,7 @@ MINGUO = r"^(\d{2,3})/(\d{1,2})/(\d{1,2})()()()()()$"
 DAY_NAME = DAY_OF_WEEK + r"(\d{1,2})[- /.]([A-Za-z]{3,9})\.?[- /.,]+(\d{4}|\d{2})" + TIME + ZONE
 NAME_DAY = DAY_OF_WEEK + r"([A-Za-z]{3,9})\.? (\d{1,2}),? (\d{4})" + TIME + ZONE
 EPOCH = r"^(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.0+)?$"
+EXCEL_DAY = r"^[2-5]\d{4}(\.\d+)?$"  # 1954 to 2064
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 MINGUO_ZERO = 1911  # the year before the first of the Republic of China's calendar
 
@@ -69,6 +72,7 @@ def find_notation(values: pl.Series, *, file: str, declared: str | None = None) 
     if isinstance(values.dtype, pl.Date | pl.Datetime):
         return PLAIN
     text = _texts(values).drop_nulls().unique()
+    _refuse_unknown(text, file)
     plain = sum(int(text.str.contains(notation.pattern).sum()) for notation in PLAIN)
     if plain >= SHARE * len(text):
         return PLAIN
@@ -79,6 +83,24 @@ def find_notation(values: pl.Series, *, file: str, declared: str | None = None) 
     if count < SHARE * len(text):
         return PLAIN
     return (*PLAIN, _one_reading(text, OTHERS[name], file))
+
+
+def _refuse_unknown(text: pl.Series, file: str) -> None:
+    """Raise BadInput, with the line to add, where none of the texts is written like a date."""
+    text = text.filter(text != "").head(SAMPLE)
+    notations = (*PLAIN, *(notation for readings in OTHERS.values() for notation in readings))
+    if (
+        text.is_empty()
+        or text.str.contains(ISO).any()
+        or any(_read(text, notation).is_not_null().any() for notation in notations)
+    ):
+        return
+    serial = text.str.contains(EXCEL_DAY).all()
+    hint = "a spreadsheet's count of days: format the column as dates and save it again, or " if serial else ""
+    raise BadInput(
+        f"{file}: dates like {text.sort()[0][:40]!r} are in no notation that is known ({hint}say it, in {OPTIONS}: "
+        'date_format: "%d%m%Y"; or say which column holds the days: columns: {date: NAME})'
+    )
 
 
 def _one_reading(text: pl.Series, readings: tuple[Notation, ...], file: str) -> Notation:
@@ -131,6 +153,8 @@ def _declared(code: str, file: str) -> Notation:
         "B": r"([A-Za-z]+)",
     }
     pieces = re.split(r"%[YymdbB]", re.sub(r"[T ]*%H.*$", "", code))
+    if not any(pieces[1:-1]):
+        shapes |= {"m": r"(\d{2})", "d": r"(\d{2})"}  # 1032024 without its zero has two readings
     pattern = "".join(re.escape(piece) + shapes[part] for piece, part in zip(pieces, parts, strict=False))
     return Notation(f"^{pattern}" + TIME + ZONE, order, code)
 
@@ -168,7 +192,7 @@ def _quoted(dates: pl.Series) -> pl.Series:
 def _texts(values: pl.Series) -> pl.Series:
     if values.dtype.is_float():
         values = values.fill_nan(None).cast(pl.Int64, strict=False)
-    return values.cast(pl.String, strict=False).str.strip_chars()
+    return values.cast(pl.String, strict=False).str.strip_chars(TEXT_MARKS)
 
 
 def _read(text: pl.Series, notation: Notation) -> pl.Series:

@@ -324,12 +324,13 @@ def _contradicted(row: dict[str, Any], own: Fit | None, fits: list[Fit]) -> str 
     better = [f for f in fits if f.closed == 0 and f.mismatches + MARGIN <= own.mismatches]
     if not better and own.closed <= CLOSED_SHARE * row["count"]:
         return None
-    nearest = better[0] if better else own
+    fitting = [fit for fit in better if fit.missing <= MISSING_SHARE * row["count"]]
+    nearest = fitting[0] if fitting else own
     by = {"column": "its exchange column", "suffix": "its suffix", "symbol": "its symbol"}[row["assigned_by"]]
     return (
         f"{row['ticker']} is on {own.exchange} by {by}, but {own.closed} of its first {_quotes(row['count'])} are on days "
         f"{own.exchange} is closed"
-        + (f", none on days {nearest.exchange} is" if better else "")
+        + (f", none on days {nearest.exchange} is" if fitting else "")
         + "; correct the dates, "
         f"or add to {declaration(row['ticker'], nearest.exchange)}"
     )

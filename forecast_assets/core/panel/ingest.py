@@ -13,7 +13,9 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.delivery import Delivery
-from forecast_assets.core.panel.adapters.layouts import Layout
+from forecast_assets.core.panel.adapters.layouts import OPTIONS, Layout
+from forecast_assets.core.panel.adapters.parquet_tables import ParquetTable
+from forecast_assets.core.panel.adapters.text_tables import TextTable
 from forecast_assets.core.panel.arrivals import arrival_order
 from forecast_assets.core.panel.basis import check_basis
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
@@ -146,9 +148,18 @@ class Reading:
         """Values that a later file changed."""
         return pl.concat(self._revisions)
 
+    def _open(self, file: InputFile) -> TextTable | ParquetTable:
+        try:
+            return open_table(file, self.spec)
+        except BadInput as error:
+            if len(self.files) == 1:
+                raise
+            without = f'to go on without the file, add to {OPTIONS}: files: {{"{file.name}": {{skip: true}}}}'
+            raise BadInput(f"{error}; {without}") from error
+
     def _type_file(self, number: int, file: InputFile) -> None:
         """Type a file block by block and write the usable rows to scratch files."""
-        table, typing, rows = open_table(file, self.spec), None, 0
+        table, typing, rows = self._open(file), None, 0
         for k, delivery in enumerate(table.blocks()):
             if typing is None:
                 typing = Typing.of(delivery, layout=table.layout, spec=file.spec(self.spec))

@@ -7,7 +7,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.layouts import OPTIONS
 
-MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "-", "--", "\\n", "nat")
+MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "-", "--", "\\n", "nat", "#n/a", "#n/a n/a", "<na>", "(null)")
 SPACES = "[ '_\u00a0\u202f\u2019]"
 ONE_READING = (
     r"^[+-]?\d{1,3}(,\d{3})+\.\d+$|^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,2}(,\d{2})+,\d{3}(\.\d+)?$"

@@ -23,6 +23,7 @@ def read(*texts: str, exchange: str | None = None, declared: str | None = None) 
         "23/04/2024", "23-4-2024", "23.04.2024", "04/23/2024", "4/23/2024 12:00:00 AM", "23-Apr-2024", "23-APR-24",
         "Apr 23, 2024", "April 23 2024", "Tue, 23 Apr 2024", "113/04/23", "1713830400", "1713830400000",
         "1713830400000000000", "1713830400.0", "2024-04-23T00:00:00+05:30", "2024-04-23 00:00:00 UTC",
+        "Tue, 23 Apr 2024 00:00:00 GMT", "'2024-04-23",
     ],
 )  # fmt: skip
 def test_a_date_with_one_reading_is_read(text: str) -> None:
@@ -57,6 +58,23 @@ def test_times_of_a_column_with_a_time_zone_are_read_on_the_exchanges_clock() ->
 def test_a_date_with_two_readings_is_refused_with_the_line_to_add(text: str) -> None:
     with pytest.raises(BadInput, match=r'p\.csv: dates like .* have [23] readings.*panel\.yaml.*date_format: "%d'):
         read(text)
+
+
+@pytest.mark.parametrize("text", ["23042024", "240423", "2024-114", "April", "datetime.date(2024, 4, 23)"])
+def test_dates_of_no_known_notation_are_refused_with_the_line_to_add(text: str) -> None:
+    with pytest.raises(
+        BadInput, match=r"p\.csv: dates like .* are in no notation that is known \(say it.*date_format:"
+    ):
+        read(text)
+
+
+def test_a_count_of_days_is_named_as_a_spreadsheets() -> None:
+    with pytest.raises(BadInput, match=r"'45390' .*\(a spreadsheet's count of days: format the column as dates"):
+        read("45390", "45391.0")
+
+
+def test_a_declared_format_without_marks_has_two_digits_each() -> None:
+    assert read("23042024", "1032024", declared="%d%m%Y") == ["2024-04-23", None]
 
 
 def test_a_declared_format_decides() -> None:

@@ -79,6 +79,12 @@ LONG = {
         "date,symbol,open,close,low,high,volume\n2024-04-10 00:00:00,IBM,10,11,9,12,500\n",
         ("IBM", "2024-04-10", 10, 11, 500),
     ),
+    "Nasdaq Data Link": (
+        "p.csv",
+        "ticker,Date,Open,Close,Volume,Ex-Dividend,Split Ratio,Adj. Open,Adj. Close,Adj. Volume\n"
+        "IBM,2024-04-10,20,22,250,0.0,1.0,10,11,500\n",
+        ("IBM", "2024-04-10", 10, 11, 500),
+    ),
     "one file per ticker": (
         "daily-IBM.csv",
         "date,open,high,low,close\n2024-04-10,10,12,9,11\n",
@@ -125,6 +131,22 @@ WIDE = {
     "field and ticker in each name": (
         "Date,Open_IBM,Close_IBM,KO Open,KO Close\n2024-04-10,10,11,20,22\n",
         [("IBM", "2024-04-10", 10, 11, None), ("KO", "2024-04-10", 20, 22, None)],
+    ),
+    "adjusted close in each name": (
+        "Date,IBM Open,IBM Close,IBM Adj Close\n2024-04-10,20,22,11\n",
+        [("IBM", "2024-04-10", 10, 11, None)],
+    ),
+    "tickers that are names of fields": (
+        "Price,Close,Close,Open,Open\nTicker,OPEN,LOW,OPEN,LOW\nDate,,,,\n2024-04-10,11,22,10,20\n",
+        [("LOW", "2024-04-10", 20, 22, None), ("OPEN", "2024-04-10", 10, 11, None)],
+    ),
+    "such a ticker in each name": (
+        "Date,OPEN_Open,OPEN_Close,IBM_Open,IBM_Close\n2024-04-10,10,11,20,22\n",
+        [("IBM", "2024-04-10", 20, 22, None), ("OPEN", "2024-04-10", 10, 11, None)],
+    ),
+    "R's quantmod": (
+        '"Index","IBM.Open","IBM.Close","IBM.Adjusted"\n"2024-04-10",20,22,11\n',
+        [("IBM", "2024-04-10", 10, 11, None)],
     ),
     "adjusted close beside close": (
         "Price,Adj Close,Close,Open\nTicker,IBM,IBM,IBM\nDate,,,\n2024-04-10,11,22,20\n",
@@ -175,6 +197,8 @@ def test_encodings_preambles_and_compression_change_nothing(tmp_path: Path) -> N
         "utf-16": text.encode("utf-16"),
         "excel": b"sep=,\r\n" + text.replace("\n", "\r\n").encode(),
         "preamble": b'"Downloaded, by somebody"\nSymbol: IBM\n\n' + text.encode(),
+        "two marks of its encoding": b"\xef\xbb\xbf" * 2 + text.encode(),
+        "two carriage returns": text.replace("\n", "\r\r\n").encode(),
         "trailing comma": text.replace("500\n", "500,\n").encode(),
         "gzip": gzip.compress(text.rstrip("\n").encode()),
     }
@@ -322,3 +346,92 @@ def test_a_damaged_gzip_file_is_one_sentence(tmp_path: Path) -> None:
     path = write(tmp_path, "p.csv.gz", whole[:-20])
     with pytest.raises(BadInput, match="the gzip file is cut off or damaged"):
         open_table(find_files(path, panel_spec()).files[0], panel_spec())
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("t,o,h,l,c,v", "1712721600,10,12,9,11,500"),
+        (",1. open,2. high,3. low,4. close,5. volume", "2024-04-10,10,12,9,11,500"),
+        ("Datum;Erster;Hoch;Tief;Schlusskurs;Stück", "2024-04-10;10;12;9;11;500"),
+        ("日付,始値,高値,安値,終値,出来高", "2024-04-10,10,12,9,11,500"),
+        ("Date,Open,High,Low,Close,Volume,Closeadj", "2024-04-10,20,24,18,22,500,11"),
+        ("Date,Trade Volume,Opening Price,Highest Price,Lowest Price,Closing Price", '"2024/04/10","500",10,12,9,11'),
+    ],
+)
+def test_columns_are_known_in_other_words(tmp_path: Path, header: str, row: str) -> None:
+    write(tmp_path, "IBM.csv", f"{header}\n{row}\n")
+    assert rows(read_folder(tmp_path)[0]) == [("IBM", "2024-04-10", 10, 11, 500)]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            "Date,Trade symbol,Open,Close\n2024-04-10,IBM,10,11\n",
+            r"column Trade symbol may hold tickers.*columns: .ticker",
+        ),
+        (
+            "Date,Open,Close,Close EUR adjusted\n2024-04-10,10,11,5\n",
+            r"Close EUR adjusted looks like adjusted.*adj_close",
+        ),
+        ("Date,IBM Open,IBM Close,IBM Close\n2024-04-10,10,11,5\n", r"columns 3 .* and 4 .* are both the close of IBM"),
+        ("Date,price_open,price_close\n2024-04-10,10,11\n", "no header with a date and a price"),
+        ("Date,OPEN_Open,OPEN_Close,LOW_Open,LOW_Close\n2024-04-10,1,2,3,4\n", "no header with a date and a price"),
+        ("2024-04-10,10,12,9,11,500\n2024-04-11,10,12,9,11,500\n", "it has no header, only rows like"),
+        ("Kurs,Tag\n11,2024-04-10\n", r"first line reads.*columns: .date: NAME"),
+    ],
+)
+def test_a_table_with_no_single_reading_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    write(tmp_path, "IBM.csv", content)
+    with pytest.raises(BadInput, match=problem):
+        read_folder(tmp_path)
+
+
+def test_a_ticker_column_makes_no_pseudo_ticker_of_a_prefix(tmp_path: Path) -> None:
+    write(tmp_path, "p.csv", "Date,Ticker,PX_OPEN,PX_LAST,PX_VOLUME\n2024-04-10,IBM US Equity,10,11,500\n")
+    assert rows(read_folder(tmp_path)[0]) == [("IBM US Equity", "2024-04-10", 10, 11, 500)]
+
+
+def test_a_folder_says_the_day_only_where_the_file_does_not(tmp_path: Path) -> None:
+    write(tmp_path, "date=2024-04-10/p.csv", "Ticker,Open,Close\nIBM,10,11\n")
+    write(tmp_path, "date=2024-05-01/p.csv", "Date,Ticker,Open,Close\n2024-04-11,IBM,11,12\n")
+    assert rows(read_folder(tmp_path)[0]) == [
+        ("IBM", "2024-04-10", 10, 11, None),
+        ("IBM", "2024-04-11", 11, 12, None),
+    ]
+
+
+def test_files_without_rows_and_links_back_do_not_stop_the_others(tmp_path: Path) -> None:
+    write(tmp_path, "IBM.csv", "Date,Open,Close\n2024-04-10,10,11\n")
+    write(tmp_path, "KO.csv", "Date,Open,Close\n")
+    write(tmp_path, "T.csv", b"PK\x03\x04")
+    write(tmp_path, "_delta_log/0.csv", "Date,Open,Close\n2024-04-10,10,11\n")
+    pl.DataFrame({"Date": [], "Open": [], "Close": []}).write_parquet(tmp_path / "part-1.parquet")
+    pl.DataFrame({"symbol": ["IBM"], "name": ["IBM Corp."]}).write_parquet(tmp_path / "names.parquet")
+    (tmp_path / "self").symlink_to(tmp_path)
+    found = find_files(tmp_path, panel_spec())
+    assert [file.name for file in found.files] == ["IBM.csv"]
+    assert [name for name, _ in found.left_out] == ["KO.csv", "T.csv", "names.parquet", "part-1.parquet"]
+
+
+def test_a_file_that_stops_a_folder_is_named_with_the_line_that_skips_it(tmp_path: Path) -> None:
+    write(tmp_path, "IBM.csv", "Date,Open,Close\n2024-04-10,10,11\n")
+    write(tmp_path, "KO.csv", "Date,Close\n2024-04-10,11\n")
+    with pytest.raises(BadInput, match=r'KO\.csv: .*go on without the file.*files: {"KO\.csv": {skip: true}}'):
+        read_folder(tmp_path)
+
+
+def test_a_column_of_nested_values_is_refused_by_its_name(tmp_path: Path) -> None:
+    table = pl.DataFrame({"Date": ["2024-04-10"], "Ticker": ["IBM"], "Open": [[10.0]], "Close": [11.0]})
+    table.write_parquet(tmp_path / "p.parquet")
+    with pytest.raises(BadInput, match=r"p\.parquet: its column Open is of type List"):
+        read_folder(tmp_path)
+
+
+def test_a_dot_that_marks_no_thousands_is_no_number_beside_decimal_commas(tmp_path: Path) -> None:
+    write(tmp_path, "p.csv", "Date;Ticker;Open;Close\n2024-04-10;IBM;1.010,5;1.011\n2024-04-11;IBM;1.010,5;12.5\n")
+    write(tmp_path, "panel.yaml", 'decimal: ","')
+    panel, reading = read_folder(tmp_path)
+    assert rows(panel) == [("IBM", "2024-04-10", 1010.5, 1011, None)]
+    assert reading.rejected["reason"].to_list() == ["close is not a number"]

@@ -14,9 +14,16 @@ from pydantic import Field, ValidationError, field_validator
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.nearest import nearest_name
-from forecast_assets.core.panel.adapters.headers import is_field
-from forecast_assets.core.panel.adapters.parquet_tables import is_parquet
-from forecast_assets.core.panel.adapters.text_tables import NO_TABLES, beginning, holds_prices, looks_like_a_table
+from forecast_assets.core.panel.adapters.headers import PRICE_FIELDS, is_field, known_fields
+from forecast_assets.core.panel.adapters.parquet_tables import is_parquet, parquet_columns
+from forecast_assets.core.panel.adapters.text_tables import (
+    NO_TABLES,
+    beginning,
+    has_rows,
+    holds_prices,
+    looks_like_a_table,
+    open_text,
+)
 from forecast_assets.core.panel.arrivals import natural_order
 from forecast_assets.core.panel.input_file import SUFFIXES, InputFile
 from forecast_assets.core.specs import PanelSpec, ReadSpec, Spec, text_keys
@@ -35,6 +42,8 @@ UNFINISHED = (
     ".lock",
     "~",
 )
+NO_PRICES = "its columns hold neither days nor prices"
+NOT_DATA = ("_delta_log", "_temporary", "_spark_metadata", "_metadata", "__MACOSX")  # folders that other programs keep
 NOTES = ("readme", "license", "licence", "notes", "changelog", "citation", "copying", "metadata")
 
 
@@ -90,7 +99,7 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
         )
     options = _read_options(path / OPTIONS_FILE)
     _refuse_unknown_fields(path / OPTIONS_FILE, options, spec)
-    files, left_out = [], []
+    files, left_out, unread = [], [], []
     for found in _walk(path):
         name = found.relative_to(path).as_posix()
         if name == OPTIONS_FILE:
@@ -99,6 +108,8 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
         reason = "skip: true" if _options_of(name, options).skip else _why_not(file, spec)
         if reason:
             left_out.append((name, reason))
+            if reason == NO_PRICES and not is_parquet(found):
+                unread.append(file)
         else:
             files.append(file)
     names = [found.relative_to(path).as_posix() for found in _walk(path)]
@@ -108,6 +119,8 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
         if not any(fnmatch(name, pattern) for name in names)
     ]
     if not files:
+        for file in unread:
+            open_text(file, file.spec(spec))  # says what its columns are, and what to add
         seen = f"; left out: {', '.join(f'{name} ({why})' for name, why in left_out[:3])}" if left_out else ""
         raise BadInput(f"{path}: the folder holds no .csv or .parquet file of prices{seen}; put the raw panel there")
     return FoundFiles(tuple(files), tuple(left_out))
@@ -117,7 +130,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     """Yield files, and folders that are not entered: hidden ones, and links to a folder that they stand in."""
     here = folder.resolve()
     for entry in sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name)):
-        if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")) and not here.is_relative_to(entry.resolve()):
+        if entry.is_dir() and not entry.name.startswith((".", *NOT_DATA)) and not here.is_relative_to(entry.resolve()):
             yield from _walk(entry)
         else:
             yield entry
@@ -152,10 +165,14 @@ def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
     if path.stat().st_size == 0:
         return "empty"
     if is_parquet(path):
-        return None
+        names, rows = parquet_columns(file)
+        fields = known_fields(names, spec.columns) & {"date", *PRICE_FIELDS}
+        return "no rows" if rows == 0 else None if fields else NO_PRICES
     if name.endswith(".txt") and not looks_like_a_table(path):
         return "a text without a table"
-    return None if holds_prices(file, file.spec(spec)) else "its columns hold neither days nor prices"
+    if not holds_prices(file, file.spec(spec)):
+        return NO_PRICES
+    return None if has_rows(path) else "a header but no rows"
 
 
 def _read_options(path: Path) -> FolderOptions:

@@ -13,14 +13,23 @@ Spellings = Mapping[str, Sequence[str]]
 FIRST_OF = ("ticker", "exchange", "sector", "close", "volume", "date")
 """Fields of which a file may have several columns; the best spelling is taken. Of the others that is an error."""
 PRICE_FIELDS = ("open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "adj_close")
+LETTERS = {"t": "timestamp", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "S": "symbol"}
 UNNAMED = ("", "index", "unnamed: 0", "index level 0")
 
 
 @lru_cache(maxsize=4096)  # the same spellings for each of many small files
 def plain(name: str) -> str:
-    """Return a column's name in lower case, with single spaces for marks and between the words of adjClose."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip().strip("<>"))
-    return " ".join(re.sub(r"[_*#]", " ", words).lower().rstrip(".:").split())
+    """Return a column's name in lower case, with single spaces for marks and between the words of adjClose.
+
+    The number before a name like ``1. open``, as Alpha Vantage gives them, is left out.
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"^\d+[ab]?\. ", "", name.strip().strip("<>")))
+    return " ".join(re.sub(r"[_*#]|\.(?= )", " ", words).lower().rstrip(".:").split())
+
+
+def _spelt_out(names: Sequence[str]) -> Sequence[str]:
+    """Return names in words where they are the letters of bars in JSON: t, o, h, l, c, together."""
+    return [LETTERS.get(name, name) for name in names] if set("tohlc") <= set(names) else names
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ def fields_of(
     Raises BadInput where two columns are one field alike.
     """
     found: dict[str, int] = {}
-    words = [plain(name) for name in names]
+    words = [plain(name) for name in _spelt_out(names)]
     chosen = {field: (name,) for field, name in (declared or {}).items() if plain(name) in words}
     for field, accepted in {**spellings, **chosen}.items():
         order = {plain(spelling): rank for rank, spelling in reversed(list(enumerate(accepted)))}
@@ -69,10 +78,10 @@ def is_field(name: str, spellings: Spellings) -> str | None:
 def known_fields(names: Sequence[str], spellings: Spellings) -> set[str]:
     """Return the fields that columns of these names hold, however often."""
     known = {plain(spelling): field for field, accepted in spellings.items() for spelling in accepted}
-    return {known[word] for name in names if (word := plain(name)) in known}
+    return {known[word] for name in _spelt_out(names) if (word := plain(name)) in known}
 
 
-def is_header(columns: Columns) -> bool:
-    """Whether names are those of a table of prices: a day and a price."""
-    dated = "date" in columns.places or plain(columns.names[0]) in UNNAMED
+def is_header(columns: Columns, *, dated: bool = False) -> bool:
+    """Whether names are those of a table of prices: a day (unless ``dated`` elsewhere) and a price."""
+    dated = dated or "date" in columns.places or plain(columns.names[0]) in UNNAMED
     return dated and any(field in columns.places for field in PRICE_FIELDS)

@@ -25,6 +25,7 @@ _WORDS = (
     " ohlc ohlcv adjusted adj unadjusted raw split export download downloads table chart charts max full compact all in"
     " input output out file files panel sample test example main new old copy final merged combined yahoo yfinance stooq"
     " nasdaq nyse nse bse investing com investing.com kaggle tiingo polygon alpaca alphavantage eodhd us market markets"
+    " wiki equity eq historische daten datos históricos dados données historiques"
     " index indices from to the of csv part time series timeseries book1 sheet1 untitled -"
 )
 WORDS_IN_NAMES = frozenset(_WORDS.split())
@@ -48,6 +49,15 @@ EXPORTS: Mapping[str, frozenset[str]] = {
     "Yahoo download": frozenset({"date", "open", "adj close", "volume"}),
 }
 """Exports by column names that only they have together; the first that fits is named."""
+TICKERS_WORD = re.compile(
+    r"^(level 1|security|securities|asset|instrument|index name)$|\b(symbol|ticker|ric|(ts|stock) code)s?\b"
+)
+"""Names of columns that may hold tickers."""
+ADJUSTED_CLOSE = re.compile(r"\badj|\badjusted\b|\bclose ?adj")
+"""Names of columns, beside those of a close, that hold adjusted prices."""
+_PREFIXES = "px prc price prices bid ask mid mkt unadj adj adjusted prev previous daily"
+NO_TICKERS = frozenset(_PREFIXES.split())
+"""Words before or behind the field in a column's name that are no ticker: PX_OPEN, price_open, BidOpen."""
 NSE = ("NSE bhavcopy", "NSE bhavcopy (UDiFF)", "NSE website", "NSE security archive")
 
 
@@ -91,11 +101,12 @@ def recognise(rows: Sequence[Sequence[str]], file: InputFile, spec: PanelSpec) -
     layout = _two_headers(rows, spec) or _pairs_in_names(names, spec)
     if layout is None:
         columns = fields_of(names, spec.columns, file=file.name, declared=file.declared_columns)
-        layout = _long(columns, file) if is_header(columns) else _one_field_wide(rows, file, spec)
+        has_prices = is_header(columns, dated="date" in file.constants)
+        layout = _long(columns, file, spec) if has_prices else _one_field_wide(rows, file, spec)
     return None if layout is None else _finished(layout, names, file, spec)
 
 
-def _long(columns: Columns, file: InputFile) -> Layout:
+def _long(columns: Columns, file: InputFile, spec: PanelSpec) -> Layout:
     places = dict(columns.places)
     words = {plain(name) for name in columns.names}
     for field_name, column in file.declared_columns.items():
@@ -104,18 +115,31 @@ def _long(columns: Columns, file: InputFile) -> Layout:
                 f"{file.name}: it has no column {column!r} for {field_name}, which panel.yaml names; found "
                 f"{', '.join(columns.names)}; correct the name, or give it under files: for those that have it"
             )
-    if "date" not in places and plain(columns.names[0]) in UNNAMED:
+    constants = dict(file.constants)
+    if "date" in places:
+        constants.pop("date", None)  # a folder named date=2024-05-01 may say when its rows were downloaded
+    elif "date" not in constants:
         places["date"] = 0
     export = next((name for name, marks in EXPORTS.items() if marks <= words), None)
-    constants = dict(file.constants)
     notes = []
     if "ticker" not in places and "ticker" not in constants:
+        _refuse_unread_tickers(columns, file)
         constants["ticker"] = ticker_of_name(file)
         notes.append(f"the ticker {constants['ticker']} is from the file's name")
     if export in NSE and "exchange" not in places:
         constants.setdefault("exchange", "NSE")
     name = export or ("one file per ticker" if "ticker" in constants else "long table")
     return Layout(name, places, constants, notes=tuple(notes), shares_only=export in NSE)
+
+
+def _refuse_unread_tickers(columns: Columns, file: InputFile) -> None:
+    """Raise BadInput where the ticker would be the file's name although a column looks like one of tickers."""
+    unread = [name for place, name in enumerate(columns.names) if place not in columns.places.values()]
+    if found := next((name for name in unread if TICKERS_WORD.search(plain(name))), None):
+        raise BadInput(
+            f"{file.name}: its column {found} may hold tickers; if it does, add to {OPTIONS}: columns: {{ticker: {found}}}; "
+            f'if all rows are of one ticker: files: {{"{file.name}": {{ticker: AAPL}}}}'
+        )
 
 
 def _two_headers(rows: Sequence[Sequence[str]], spec: PanelSpec) -> Layout | None:
@@ -127,13 +151,16 @@ def _two_headers(rows: Sequence[Sequence[str]], spec: PanelSpec) -> Layout | Non
         [is_field(name, spec.columns) for name in rows[1][1:]],
     )
     upper, lower = list(rows[0][1:]), list(rows[1][1:])
-    if all(name in (*PRICE_FIELDS, "volume", None) for name in first) and _are_prices(first):
-        fields, tickers = first, lower
+    labels = [is_field(row[0], spec.columns) for row in rows[:2]]
+    if labels[0] != "ticker" and all(name in (*PRICE_FIELDS, "volume", None) for name in first) and _are_prices(first):
+        fields, tickers, labelled = first, lower, labels[1] == "ticker"
     elif _are_prices(second):
-        fields, tickers = second, upper
+        fields, tickers, labelled = second, upper, labels[0] == "ticker"
     else:
         return None
-    if any(not re.search(r"[A-Za-z^]|^\d{4,6}$", ticker) or is_field(ticker, spec.columns) for ticker in tickers):
+    # Open, Low and Date are tickers too, where their row is labelled so.
+    words = [ticker for ticker in tickers if not labelled and is_field(ticker, spec.columns)]
+    if words or any(not re.search(r"[A-Za-z^]|^\d{4,6}$", ticker) for ticker in tickers):
         return None
     header_rows = 3 if len(rows) > 2 and plain(rows[2][0]) in ("date", "datetime") and not any(rows[2][1:]) else 2
     wide = [
@@ -154,38 +181,51 @@ def _are_prices(fields: Sequence[str | None]) -> bool:
 
 def _pairs_in_names(names: Sequence[str], spec: PanelSpec) -> Layout | None:
     """Return the layout of a table whose names hold field and ticker: ('AAPL', 'Open'), Close_AAPL, AAPL Close."""
-    wide, dates = [], []
+    readings, dates = {}, []
     for place, name in enumerate(names):
-        if pair := _pair(name, spec):
-            wide.append(WideColumn(place, *pair))
-        elif is_field(name.strip("()', "), spec.columns) == "date" or plain(name) in UNNAMED:
+        if found := _pairs(name, spec):
+            readings[place] = found
+        elif (known := is_field(name.strip("()', "), spec.columns)) == "date" or plain(name) in UNNAMED:
             dates.append(place)
-    if len(dates) != 1 or not wide or len(wide) < 0.8 * (len(names) - 1):
+        elif known == "ticker":
+            return None
+    if len(dates) != 1 or not readings or len(readings) < 0.8 * (len(names) - 1):
         return None
+    # OPEN_Close is the close of OPEN where other names have their field last, and the open of CLOSE where it is first.
+    usual = {where for found in readings.values() if len(found) == 1 for where in found}
+    if len(usual) != 1 and any(len(found) > 1 for found in readings.values()):
+        return None
+    chosen = {
+        place: next(found[where] for where in (*usual, *found) if where in found) for place, found in readings.items()
+    }
+    wide = [WideColumn(place, *pair) for place, pair in chosen.items()]
     return Layout("wide table, a column per ticker and field", {"date": dates[0]}, wide=tuple(wide))
 
 
-def _pair(name: str, spec: PanelSpec) -> tuple[str, str] | None:
+def _pairs(name: str, spec: PanelSpec) -> dict[str, tuple[str, str]]:
+    """Return (field, ticker) of a column's name, by whether its field stands first or last; both may be possible."""
     if is_field(name, spec.columns):
-        return None
+        return {}
     parts = re.findall(r"'([^']*)'", name) if name.startswith("(") else []
-    if len(parts) != 2:
-        for mark in ("_", " ", ":", "|", "."):
-            head, _, tail = name.partition(mark)
-            first, _, last = name.rpartition(mark)
-            if tail and is_field(head, spec.columns) in (*PRICE_FIELDS, "volume"):
-                parts = [head, tail]
-            elif first and is_field(last, spec.columns) in (*PRICE_FIELDS, "volume"):
-                parts = [last, first]
-            if len(parts) == 2:
-                break
-        else:
-            return None
-    for name_of_field, ticker in (parts, parts[::-1]):
-        found = is_field(name_of_field, spec.columns)
-        if found in (*PRICE_FIELDS, "volume") and ticker.strip():
-            return found, ticker.strip()
-    return None
+    found = _split_at("|", "|".join(parts), spec) if len(parts) == 2 else {}
+    for mark in () if parts else ("_", " ", ":", "|", "."):
+        if found := found or _split_at(mark, name, spec):
+            break
+    return {} if any(plain(word) in NO_TICKERS for pair in found.values() for word in pair) else found
+
+
+def _split_at(mark: str, name: str, spec: PanelSpec) -> dict[str, tuple[str, str]]:
+    """Return (field, ticker) by where the field stands, as long as it can be: Adj Close rather than Close."""
+    words = name.split(mark)
+    splits = [(mark.join(words[:k]), mark.join(words[k:]).strip()) for k in range(1, len(words))]
+    last = next(((tail, head.strip()) for head, tail in splits if _is_price(tail, spec) and head.strip()), None)
+    first = next(((head, tail) for head, tail in reversed(splits) if _is_price(head, spec) and tail), None)
+    found = {"first": first, "last": last}
+    return {where: (str(is_field(pair[0], spec.columns)), pair[1]) for where, pair in found.items() if pair}
+
+
+def _is_price(name: str, spec: PanelSpec) -> bool:
+    return is_field(name, spec.columns) in (*PRICE_FIELDS, "volume")
 
 
 def _one_field_wide(rows: Sequence[Sequence[str]], file: InputFile, spec: PanelSpec) -> Layout | None:
@@ -231,7 +271,8 @@ def _is_no_ticker(part: str) -> bool:
 
 def _finished(layout: Layout, names: Sequence[str], file: InputFile, spec: PanelSpec) -> Layout:
     """Choose one basis of prices, and say what is missing."""
-    layout = _one_basis_wide(layout, spec) if layout.wide else _one_basis_long(layout, spec)
+    _refuse_repeated(layout, names, file)
+    layout = _one_basis_wide(layout, spec) if layout.wide else _one_basis_long(layout, names, file, spec)
     if spec.exchange and "exchange" not in layout.places:
         layout = replace(layout, constants={**layout.constants, "exchange": spec.exchange})
     have = layout.fields
@@ -253,7 +294,19 @@ def _finished(layout: Layout, names: Sequence[str], file: InputFile, spec: Panel
     return layout
 
 
-def _one_basis_long(layout: Layout, spec: PanelSpec) -> Layout:
+def _refuse_repeated(layout: Layout, names: Sequence[str], file: InputFile) -> None:
+    """Raise BadInput where two columns of a wide table are one field of one ticker."""
+    first: dict[tuple[str, str], int] = {}
+    for column in layout.wide:
+        place = first.setdefault((column.field, column.ticker), column.place)
+        if place != column.place:
+            raise BadInput(
+                f"{file.name}: columns {place + 1} ({names[place]}) and {column.place + 1} ({names[column.place]}) are both "
+                f"the {column.field} of {column.ticker}; keep one of them"
+            )
+
+
+def _one_basis_long(layout: Layout, names: Sequence[str], file: InputFile, spec: PanelSpec) -> Layout:
     places, notes = dict(layout.places), list(layout.notes)
     raw = {name: place for name, place in places.items() if not name.startswith("adj_")}
     adjusted = {name: places[f"adj_{name}"] for name in ADJUSTED if f"adj_{name}" in places}
@@ -271,10 +324,21 @@ def _one_basis_long(layout: Layout, spec: PanelSpec) -> Layout:
         raw["unadjusted_close"] = raw["close"]
         raw["close"] = adjusted["close"]
         notes.append("open, high and low are adjusted by adjusted close / close")
+    elif unread := next((name for name in names if not adjusted and _is_unread_adjusted(name, layout, names)), None):
+        raise BadInput(
+            f"{file.name}: its column {unread} looks like adjusted prices and is not read; add to {OPTIONS}: "
+            f"columns: {{adj_close: {unread}}} (or adjust: none, for the prices as quoted)"
+        )
     elif adjusted:
         lone = spec.adjust != "none"
         raw |= {name: place for name, place in adjusted.items() if name not in raw or name == "close"}
     return replace(layout, places=raw, notes=tuple(notes), lone_basis=lone)
+
+
+def _is_unread_adjusted(name: str, layout: Layout, names: Sequence[str]) -> bool:
+    words = plain(name)
+    is_close = re.search(r"close|price|last", words) is not None
+    return is_close and ADJUSTED_CLOSE.search(words) is not None and names.index(name) not in layout.places.values()
 
 
 def _one_basis_wide(layout: Layout, spec: PanelSpec) -> Layout:

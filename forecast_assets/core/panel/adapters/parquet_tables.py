@@ -50,6 +50,14 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == MAGIC
 
 
+def parquet_columns(file: InputFile) -> tuple[list[str], int]:
+    """Return names of columns and number of rows. Raises BadInput for a file that can't be read."""
+    try:
+        return list(pl.read_parquet_schema(file.path)), pq.read_metadata(file.path).num_rows
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+
+
 def open_parquet(file: InputFile, spec: PanelSpec) -> ParquetTable:
     """Find the layout of a Parquet file. Raises BadInput for a file that can't be read or is no table of prices."""
     try:
@@ -73,9 +81,19 @@ def open_parquet(file: InputFile, spec: PanelSpec) -> ParquetTable:
             f"{file.name}: its columns {names} are no table of prices; name them in {OPTIONS}: "
             "columns: {date: NAME, open: NAME, close: NAME}"
         )
+    for place in {*layout.places.values(), *(column.place for column in layout.wide)}:
+        kind = schema[names[place]]
+        if kind.is_nested() or isinstance(kind, pl.BaseExtension):
+            raise BadInput(
+                f"{file.name}: its column {names[place]} is of type {kind}; write it as dates, numbers or text"
+            )
     return ParquetTable(file, layout, names, rows)
 
 
 def _unreadable(file: InputFile, error: Exception) -> BadInput:
     problem = str(error).strip().split("\n")[0]
+    if not is_parquet(file.path):
+        return BadInput(
+            f"{file.name}: not a readable Parquet file, whatever its name says; name it after what it is (.csv)"
+        )
     return BadInput(f"{file.name}: not a readable Parquet file ({problem})")

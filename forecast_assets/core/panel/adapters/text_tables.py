@@ -15,7 +15,7 @@ import polars as pl
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.adapters.delivery import Delivery, long_rows
-from forecast_assets.core.panel.adapters.headers import PRICE_FIELDS, known_fields
+from forecast_assets.core.panel.adapters.headers import PRICE_FIELDS, UNNAMED, known_fields, plain
 from forecast_assets.core.panel.adapters.layouts import OPTIONS, Layout, recognise
 from forecast_assets.core.panel.entries import entries
 from forecast_assets.core.panel.input_file import InputFile
@@ -27,6 +27,7 @@ PREAMBLE_LINES = 30  # lines above the header that are looked through
 HEADER_LINES = 4  # lines that a header may have, and one of values
 CONTROL = r"[\x00-\x08\x0b-\x1f\x7f]"  # control characters but the tab: no row may have one
 DATED = r"^\s*\"?(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}(\D|$))"  # a row of its own begins with a date
+EPOCH = r"1\d{9}(\d{3}){0,3}"  # seconds since 1970 or parts of them
 GZIP, UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 NO_TABLES = {
     b"PK\x03\x04": "an Excel workbook or a zip archive: save the sheet as CSV, or unzip it",
@@ -51,7 +52,7 @@ class TextTable:
 
     def blocks(self) -> Iterator[Delivery]:
         """Yield the rows, about ``BLOCK_BYTES`` at a time. Raises BadInput where none can be split into fields."""
-        path, line, rows, good = self.file.path, 1, 0, 0
+        path, line, rows, good, why = self.file.path, 1, 0, 0, ""
         for block, following, last in text_blocks(path):
             lines = _lines(self.file, block, first_line=line)
             line += lines.height
@@ -61,14 +62,15 @@ class TextTable:
             delivery = self._split(
                 lines, following=following, cut=last and not block.endswith(b"\n") and not self.whole
             )
+            why = why or "".join(delivery.malformed["reason"].head(1))
             rows, good = rows + delivery.rows_read, good + delivery.values.height
             yield delivery
         if rows == 0:
             raise BadInput(f"{self.file.name}: the file has a header but no rows")
         if good == 0:
             raise BadInput(
-                f"{self.file.name}: no row has the header's {self.width} fields separated by {self.separator!r}; "
-                "write header and rows with one separator and decimal points"
+                f"{self.file.name}: no row has the header's {self.width} fields separated by {self.separator!r} (the first: "
+                f"{why}); write header and rows with one separator and decimal points"
             )
 
     def _split(self, lines: pl.DataFrame, *, following: bytes, cut: bool) -> Delivery:
@@ -150,7 +152,7 @@ def open_text(file: InputFile, spec: PanelSpec) -> TextTable:
     lines = lines.filter(pl.col("row").str.strip_chars() != "")
     if lines.is_empty():
         raise BadInput(f"{file.name}: the file is empty; it needs a header and at least one row")
-    numbers, texts = lines["line"].to_list(), [row.removeprefix("\ufeff") for row in lines["row"].head(2000).to_list()]
+    numbers, texts = lines["line"].to_list(), [row.lstrip("\ufeff") for row in lines["row"].head(2000).to_list()]
     start, separator, layout = _find_header(texts, file, spec)
     after = start + layout.header_rows
     width = len(_fields_of_line(texts[start], separator))
@@ -189,6 +191,11 @@ def _find_header(texts: Sequence[str], file: InputFile, spec: PanelSpec) -> tupl
     first = texts[begin]
     present = _separators(first)
     names = _fields_of_line(first, present[0] if present else ",")
+    if _is_data(names):
+        raise BadInput(
+            f"{file.name}: it has no header, only rows like {first[:80]!r}; put a line of column names above them, such as "
+            "Date,Open,High,Low,Close,Volume (and Ticker)"
+        )
     shown = f"its columns {names} are" if len(names) > 2 else f"its first line reads {first[:80]!r}, which is"
     raise BadInput(
         f"{file.name}: {shown} no header with a date and a price, and no line of the first {PREAMBLE_LINES} is; say what "
@@ -201,6 +208,12 @@ def _separators(text: str) -> list[str]:
     bare = re.sub(r'"(?:[^"]|"")*"|\'[^\',]*\', \'[^\',]*\'', "", text)
     present = [mark for mark in SEPARATORS if mark in bare]
     return sorted(present, key=bare.count, reverse=True)
+
+
+def _is_data(names: Sequence[str]) -> bool:
+    """Whether fields are those of a row of prices: a day or a time, and four numbers or more."""
+    numbers = [name for name in names if re.fullmatch(r"[+-]?\d+([.,]\d+)?", name)]
+    return len(numbers) >= 4 and any(re.search(DATED, name) or re.fullmatch(EPOCH, name) for name in names[:3])
 
 
 def _refuse_mixed_header(file: InputFile, text: str, spec: PanelSpec) -> None:
@@ -220,12 +233,24 @@ def _fields_of_line(text: str, separator: str) -> list[str]:
 
 def holds_prices(file: InputFile, spec: PanelSpec) -> bool:
     """Return whether a text file has something of a table of prices: a column of days or one of prices, or is wide."""
-    for text in first_block(file.path)[:100_000].decode(errors="replace").splitlines()[:PREAMBLE_LINES]:
+    texts = first_block(file.path)[:100_000].decode(errors="replace").splitlines()[:PREAMBLE_LINES]
+    for k, text in enumerate(texts):
         for separator in _separators(text):
             names = _fields_of_line(text, separator)
-            if names[:1] == [""] or known_fields(names, spec.columns) & {"date", *PRICE_FIELDS}:
+            if known_fields(names, spec.columns) & {"date", *PRICE_FIELDS} or (k == 0 and _is_data(names)):
+                return True
+            if (
+                names
+                and plain(names[0]) in UNNAMED
+                and any(re.search(DATED, row) for row in texts[k + 1 : k + HEADER_LINES])
+            ):
                 return True
     return False
+
+
+def has_rows(path: Path) -> bool:
+    """Return whether a text has more than one line."""
+    return b"\n" in first_block(path)[:4_000_000].strip()
 
 
 def beginning(path: Path) -> bytes:
@@ -279,7 +304,8 @@ def _lines(file: InputFile, block: bytes, *, first_line: int) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         problem = str(error).strip().split("\n")[0]
         raise BadInput(f"{file.name}: not a UTF-8 text file ({problem}); save it as UTF-8 CSV") from error
-    return lines.select(pl.col("line").cast(pl.UInt32), "row")
+    # Some programs on Windows end lines with two carriage returns.
+    return lines.select(pl.col("line").cast(pl.UInt32), pl.col("row").str.strip_suffix("\r"))
 
 
 def _shape(table: TextTable, lines: pl.DataFrame, *, after: pl.Series) -> pl.Series:
