@@ -34,9 +34,8 @@ def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overr
     settings = compose_settings(environment.profile_name(), list(overrides))
     found = find_files(path, settings.panel)
     files = as_arrived(found, declared=environment.arrived(), data_root=environment.data_dir())
-    until = files.as_of.day if files.as_of else None
     with tempfile.TemporaryDirectory() as scratch:
-        reading = Reading(files.files, spec=settings.panel, scratch=Path(scratch), until=until)
+        reading = Reading(files.files, spec=settings.panel, scratch=Path(scratch), until=files.until)
         for _ in reading.parts():
             pass
     fewest = settings.windows.lookback + longest_window(settings.features)
