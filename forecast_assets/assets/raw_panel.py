@@ -72,9 +72,8 @@ def raw_panel(
     from forecast_assets.resources.arrival_log import record_arrivals
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        until = files.as_of.day if files.as_of else None
-        published = exchanges_published(in_use, panel.renames)
-        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=until, published=published)
+        known = exchanges_published(in_use, panel.renames)
+        reading = Reading(files.files, spec=panel, scratch=Path(scratch), until=files.until, published=known)
         write_table(reading.parts(), folder / TABLE)
     rejected, flags, revisions = reading.rejected, reading.flags, reading.revisions
     worth = worth_of(revisions, folder / TABLE)

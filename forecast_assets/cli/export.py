@@ -30,10 +30,17 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
     if any(TABLE not in version.manifest.files for version in versions):
         raise BadInput(f"{asset}: holds no table; its files are {', '.join(versions[0].manifest.files)}")
     table = pl.concat([pl.read_parquet(version.path(TABLE)) for version in versions])
-    if not out.parent.is_dir():
-        raise BadInput(f"{out}: its folder does not exist; create it, or export to another place")
+    require_folder(out)
     (table if raw else guarded(table)).write_csv(out)
     return table.height
+
+
+def require_folder(out: Path) -> None:
+    """Raise BadInput where a file can't be written to because its folder is not there, or it is one."""
+    if not out.parent.is_dir():
+        raise BadInput(f"{out}: its folder does not exist; create it, or export to another place")
+    if out.is_dir():
+        raise BadInput(f"{out}: this is a folder; name a file in it")
 
 
 def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:

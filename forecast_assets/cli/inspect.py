@@ -19,20 +19,23 @@ from forecast_assets.cli.common import arrived_option, set_option, user_command
 @user_command
 def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overrides: tuple[str, ...]) -> None:
     """Read a file or a folder as a run would, and print what it holds; publish nothing."""
+    from forecast_assets.cli.export import require_folder
     from forecast_assets.core.panel.adapters.folders import find_files
     from forecast_assets.core.panel.features import longest_window
     from forecast_assets.core.panel.ingest import Reading
     from forecast_assets.core.panel.summary import summary_lines, too_short
+    from forecast_assets.core.spreadsheet import guarded
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
     from forecast_assets.resources.source import as_arrived
 
+    for out in filter(None, (rejected_csv, flags_csv)):
+        require_folder(out)
     settings = compose_settings(environment.profile_name(), list(overrides))
     found = find_files(path, settings.panel)
     files = as_arrived(found, declared=environment.arrived(), data_root=environment.data_dir())
-    until = files.as_of.day if files.as_of else None
     with tempfile.TemporaryDirectory() as scratch:
-        reading = Reading(files.files, spec=settings.panel, scratch=Path(scratch), until=until)
+        reading = Reading(files.files, spec=settings.panel, scratch=Path(scratch), until=files.until)
         for _ in reading.parts():
             pass
     fewest = settings.windows.lookback + longest_window(settings.features)
@@ -41,5 +44,5 @@ def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overr
         click.echo(line)
     for table, where in ((reading.rejected, rejected_csv), (reading.flags, flags_csv)):
         if where is not None:
-            table.write_csv(where)
+            guarded(table).write_csv(where)
             click.echo(f"{table.height:,} rows written to {where}")

@@ -37,6 +37,11 @@ class InputFiles:
     later: tuple[InputFile, ...] = ()  # files that had not arrived by then
     new: tuple[Arrival, ...] = ()  # what the log of arrivals lacks
 
+    @property
+    def until(self) -> dt.date | None:
+        """Return the last day that is read; None for all."""
+        return self.as_of.day if self.as_of else None
+
     def digest(self) -> str:
         """Digest names, contents and arrivals of the files that are read, and the replayed day, 64 hex digits."""
         lines = [str(self.as_of.day) if self.as_of else ""]

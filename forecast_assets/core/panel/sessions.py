@@ -84,7 +84,9 @@ def _calendar(exchange: str) -> Any:
     try:
         return exchange_calendars.get_calendar(exchange, start="2024-01-02", end="2024-01-09")
     except InvalidCalendarName as error:
-        raise BadInput(f"{exchange}: no trading calendar of that name; correct panel.exchanges") from error
+        raise BadInput(
+            f"{exchange}: no trading calendar of that name; correct it in panel.yaml beside the files, or in panel.exchanges"
+        ) from error
 
 
 def _table(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
