@@ -83,7 +83,7 @@ class PanelSpec(ReadSpec):
     )
     tickers: dict[str, str] = Field(
         default_factory=dict,
-        description='exchange of a ticker, whatever its name and its dates say, such as {7203: XTKS} after --set; '
+        description="exchange of a ticker, whatever its name and its dates say, such as {7203: XTKS} after --set; "
         'in quotes in a file ({"0700": XHKG}): YAML reads 0700 as 448 and NO as false',
     )
     corrections: tuple[Correction, ...] = ()

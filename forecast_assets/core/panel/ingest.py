@@ -104,7 +104,7 @@ class Reading:
             yield validate(accepted, RawPanel, "raw_panel")
         if not spans:
             why = pl.concat(rejected)["reason"].unique(maintain_order=True)
-            others = f"; {len(why) - 1} other reasons stand beside it" if len(why) > 1 else ""
+            others = f"; reasons beside it: {len(why) - 1}" if len(why) > 1 else ""
             raise BadInput(f"{', '.join(names)}: no row is usable; {why[0]}{others}")
         self._flags.append(flags_of_exchanges(pl.concat(spans), placed=placed, special=special))
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
