@@ -15,8 +15,10 @@ STEADY = 0.3  # largest spread of log close/open around its median, as a share o
 SHARE = 0.1  # of a file's tickers that have to look so, where its column names do not say that bases are mixed
 
 
-def check_basis(rows: pl.LazyFrame, *, files: Sequence[str], lone: Collection[int]) -> None:
+def check_basis(rows: pl.LazyFrame, *, files: Sequence[str], lone: Collection[int]) -> pl.DataFrame:
     """Raise BadInput for a file whose closes lie a constant factor from its opens, which jump back overnight.
+
+    Returns (ticker, date, flag, detail) of single tickers of which that is true in a file of which it is not.
 
     ``rows``: file_no, ticker, date, open, close, by date in each file. ``lone``: the files whose column names say that one
     of the two is adjusted: a single ticker tells there.
@@ -47,6 +49,7 @@ def check_basis(rows: pl.LazyFrame, *, files: Sequence[str], lone: Collection[in
         .collect(engine="streaming")
         .sort("file_no", "ticker")
     )
+    odd = []
     for (number,), tickers in judged.group_by("file_no", maintain_order=True):
         mixed = tickers.filter("mixed")
         if mixed.height > (0 if number in lone else SHARE * tickers.height):
@@ -58,3 +61,11 @@ def check_basis(rows: pl.LazyFrame, *, files: Sequence[str], lone: Collection[in
                 "the other not. Give both alike; or Close beside Adj Close, so that opens are adjusted by their ratio; or "
                 f"say which column is the unadjusted close in {OPTIONS}: columns: {{close: NAME}}"
             )
+        odd.append(mixed.with_columns(file=pl.lit(files[int(str(number))])))
+    detail = pl.format(
+        "in {} the close is about {} of its day's open, day after day", "file", pl.col("factor").exp().round(3)
+    )
+    flagged = pl.concat(odd) if odd else judged.clear().with_columns(file=pl.lit(""))
+    return flagged.select(
+        "ticker", pl.lit(None, dtype=pl.Date).alias("date"), flag=pl.lit("mixed_basis"), detail=detail
+    )

@@ -24,6 +24,8 @@ FIRST_QUOTES = 120  # quoted days that decide: half a year shows two or three ho
 FEWEST_QUOTES = 5  # from which on the days between quotes say whether they are daily
 WEEKLY_GAP = 5  # median days between quotes from which on they are weekly bars
 MONTHLY_GAP = 20
+FEWEST_TO_TELL = 15  # quotes of three weeks: fewer show no two holidays, by which calendars differ
+EXAMPLES = "with its exchange (XTKS: Tokyo, XBOM: India, XSHG: China, 24/7: a coin)"
 CLOSED_SHARE = 0.05  # of the first quotes on closed days, beyond which no calendar fits
 MARGIN = 2  # mismatches that the best calendar must have fewer than the next: one missing quote decides nothing
 MISSING_SHARE = 0.1  # of a calendar's sessions that may be without a quote where a calendar is assigned by dates
@@ -145,6 +147,7 @@ def _facts(quotes: pl.DataFrame) -> pl.DataFrame:
             gap=pl.col("gap").median(),
             longest_gap=pl.col("gap").max(),
             last=pl.col("date").last(),
+            weekend=(pl.col("date").dt.weekday() > 5).any(),
         )
     )
     return facts.with_columns(
@@ -166,7 +169,7 @@ def _closed_by_name(quotes: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
 def _is_doubtful() -> pl.Expr:
     """Return whether the calendars are to be compared: what the name says is in doubt, or it says nothing."""
     return (
-        pl.when(pl.col("assigned_by") == "declared")
+        pl.when((pl.col("assigned_by") == "declared") | _too_few_to_tell())
         .then(False)
         .otherwise(
             pl.col("named").is_null()
@@ -175,6 +178,11 @@ def _is_doubtful() -> pl.Expr:
             | (pl.col("closed") >= pl.when(pl.col("assigned_by").is_in(WEAK)).then(2).otherwise(3))
         )
     )
+
+
+def _too_few_to_tell() -> pl.Expr:
+    """Return whether a ticker that names no exchange has so few quotes, none on a weekend, that calendars are alike."""
+    return pl.col("named").is_null() & (pl.col("count") < FEWEST_TO_TELL) & ~pl.col("weekend")
 
 
 def _fits(quotes: pl.DataFrame, exchanges: Sequence[str]) -> dict[str, list[Fit]]:
@@ -244,6 +252,10 @@ class _Placing:
         placed["settled"] = row["last"] if row["count"] >= FIRST_QUOTES else None
         if refusal := _too_sparse(row):
             return placed | {"exchange": None, "refusal": refusal}
+        if fits is None and row["named"] is None and row["assigned_by"] != "declared":
+            quotes = f"{row['count']} quotes" if row["count"] > 1 else "one quote"
+            why = f"the name of {row['ticker']} says no exchange, and none can be told by the dates of {quotes}"
+            return placed | {"refusal": f"{why}; add to {declaration(row['ticker'])} {EXAMPLES}"}
         if fits is None:
             guessed = row["assigned_by"] == "guess"
             return placed | {"evidence": _untold(row, row["named"]) if guessed else None}
@@ -294,7 +306,7 @@ class _Placing:
             named, example = ", ".join(alike), declaration(ticker, alike[0])
         else:
             named = f"{len(alike)} calendars"
-            example = f"{declaration(ticker)} with its exchange (XTKS: Tokyo, XBOM: India, XSHG: China, 24/7: a coin)"
+            example = f"{declaration(ticker)} {EXAMPLES}"
         return f"{why}, and its dates (the first {_quotes(count)}) fit {named} alike; add to {example}"
 
 

@@ -82,7 +82,7 @@ class Reading:
             self._type_file(number, file)
         tickers = self._tickers(names)
         lone = [number for number, read in enumerate(self.files_read) if read.layout.lone_basis]
-        check_basis(self._spilled(), files=names, lone=lone)
+        self._flags.append(check_basis(self._spilled(), files=names, lone=lone))
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
         quotes = self._first_quotes.quotes()
         placed = place_tickers(quotes, until=end, spec=self.spec, published=self.published)

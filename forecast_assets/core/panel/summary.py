@@ -149,6 +149,7 @@ FLAG_TITLES = {
     "large_return": "very large one-session returns",
     "likely_split": "likely splits in unadjusted prices",
     "lone_ticker": "the only ticker of its exchange",
+    "mixed_basis": "open and close on two bases",
     "new_ticker": "begins after the panel",
     "outside_range": "open or close outside low and high",
     "projected_sessions": "sessions beyond the end of a calendar, projected",
@@ -159,7 +160,7 @@ FLAG_TITLES = {
 }
 """What a flag means, for people; its key stands in the table."""
 LOUD = (
-    *("likely_split", "rescaled_drop", "special_session", "projected_sessions"),
+    *("likely_split", "mixed_basis", "rescaled_drop", "special_session", "projected_sessions"),
     *("lone_ticker", "exchange_by_dates", "exchange_in_doubt"),
 )
 """Flags whose first examples are shown in full."""
