@@ -68,6 +68,7 @@ class Reading:
     _flags: list[pl.DataFrame] = field(default_factory=list, init=False)
     _revisions: list[pl.DataFrame] = field(default_factory=list, init=False)
     _tickers_read: list[pl.DataFrame] = field(default_factory=list, init=False)
+    _assigned_by: pl.DataFrame = field(default_factory=pl.DataFrame, init=False)
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the raw panel by ticker and date, whole tickers at a time.
@@ -86,6 +87,7 @@ class Reading:
         begin, end = tickers.select(pl.min("begin")).item(), tickers.select(pl.max("end")).item()
         quotes = self._first_quotes.quotes()
         placed = place_tickers(quotes, until=end, spec=self.spec, published=self.published)
+        self._assigned_by = placed.select("ticker", "assigned_by")
         special = special_sessions(self._spilled(), placed=placed)
         rejected, spans = [], []
         for first, last in self._ranges(tickers):
@@ -121,8 +123,8 @@ class Reading:
 
     @property
     def tickers(self) -> pl.DataFrame:
-        """Rows, days and holes of each ticker, see ``ticker_facts``."""
-        return pl.concat(self._tickers_read).sort("ticker")
+        """Rows, days and holes of each ticker, see ``ticker_facts``, and ``assigned_by``: what its exchange rests on."""
+        return pl.concat(self._tickers_read).join(self._assigned_by, on="ticker", how="left").sort("ticker")
 
     def summary(self, left_out: Sequence[tuple[str, str]] = ()) -> Summary:
         """Return what was read, in short. ``left_out``: files that were not, and why."""

@@ -60,7 +60,7 @@ def summarise(
     rejected: pl.DataFrame,
     flags: pl.DataFrame,
 ) -> Summary:
-    """Return the summary of a reading. ``files``: name, layout, rows, notes of each file; ``tickers``: ``ticker_facts``."""
+    """Return the summary of a reading. ``files``: name, layout, rows, notes of each file; ``tickers``: see ``Reading``."""
     accepted = int(tickers["rows"].sum())
     grid = accepted + int(tickers["filled"].sum())
     return {
@@ -111,6 +111,8 @@ def _exchanges(tickers: pl.DataFrame) -> list[dict[str, Any]]:
         pl.len().alias("tickers"),
         pl.col("rows").sum(),
         pl.col("filled").sum(),
+        by_default=pl.col("assigned_by").is_in(["default", "guess"]).sum(),
+        by_dates=(pl.col("assigned_by") == "dates").sum(),
         first=pl.col("first").min().cast(pl.String),
         last=pl.col("last").max().cast(pl.String),
     )
@@ -190,7 +192,9 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         rows.append(("rejected", f"{sum(each['rows'] for each in rest):,} more, for {len(rest)} other reasons"))
     for each in summary["exchanges"]:
         of = f"{each['tickers']:,} ticker{'s' if each['tickers'] > 1 else ''}"
-        rows.append((each["exchange"], f"{of}, {each['first']} to {each['last']}, {each['rows']:,} rows"))
+        rows.append(
+            (each["exchange"], f"{of}, {each['first']} to {each['last']}, {each['rows']:,} rows{_rests_on(each)}")
+        )
     rows.append(("filled", f"{summary['share_filled']:.2%} of the sessions between first and last quotes"))
     for each in summary["flags"]:
         title = FLAG_TITLES.get(each["flag"], each["flag"].replace("_", " "))
@@ -203,6 +207,16 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
 def _files_text(each: Mapping[str, Any]) -> str:
     count = f"{each['files']:,} files" if each["files"] > 1 else "1 file"
     return f"{count}, {each['layout']}, {each['rows']:,} rows: {_listed(each['examples'], more=each['files'])}"
+
+
+def _rests_on(each: Mapping[str, Any]) -> str:
+    """Return how many tickers are on an exchange without a word, suffix or symbol that says it."""
+    parts = [
+        f"{each[key]:,} {why}"
+        for key, why in (("by_default", "by default, without a suffix or an exchange"), ("by_dates", "by their dates"))
+        if each[key]
+    ]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _example(one: Mapping[str, Any]) -> str:
