@@ -224,6 +224,7 @@ def report_content(
     for fold in trained(of[year] for of in inputs.networks for year in years):
         selection_weights = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
         weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = selection_weights
+    own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     summary = summarise(
         losses=losses,
         daily=joined.daily,
@@ -247,22 +248,19 @@ def report_content(
         contract=CoverageContract(coverage_cells(with_deciles(cells), spec=coverage), coverage),
         importance=importance(weights),
         neighbours=_neighbours(inputs),
+        reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
     )
-    own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
-    return ReportContent(
-        {**summary, "reading": _reading(inputs.raw_panel, forecast=own["ticker"].unique())}, own, joined
-    )
+    return ReportContent(summary, own, joined)
 
 
-def _reading(raw_panel: Version, *, forecast: pl.Series) -> list[list[str]]:
+def _reading(raw_panel: Version, *, forecast: pl.Series) -> list[tuple[str, str]]:
     """Return what was read and which tickers have no forecast, as (what, text) of each line; empty of older code."""
     from forecast_assets.core.panel.summary import summary_rows, without_forecast
 
     if READING not in raw_panel.manifest.files:
         return []
     tickers = pl.read_parquet(raw_panel.path(TICKERS))
-    rows = [*summary_rows(raw_panel.json(READING)), *without_forecast(tickers, forecast=forecast)]
-    return [list(row) for row in rows]
+    return [*summary_rows(raw_panel.json(READING)), *without_forecast(tickers, forecast=forecast)]
 
 
 def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:

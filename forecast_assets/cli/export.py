@@ -45,7 +45,7 @@ def require_folder(out: Path) -> None:
 
 def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:
     """Return ``slots`` without the years that are no test years of the current panel; nights and a whole asset stay."""
-    if not store.has(RAW_PANEL):
+    if not any(slot is not None and slot.isdecimal() for slot in slots) or not store.has(RAW_PANEL):
         return list(slots)
     years = store.current(RAW_PANEL).json(PARTITIONS)["years"]
     return [slot for slot in slots if slot is None or not slot.isdecimal() or slot in years] or list(slots)

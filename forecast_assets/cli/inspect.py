@@ -18,7 +18,7 @@ from forecast_assets.cli.common import arrived_option, set_option, user_command
 @set_option
 @user_command
 def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overrides: tuple[str, ...]) -> None:
-    """Read a file or a folder as a run would, and print what it holds; publish nothing."""
+    """Print what a file or folder would be read as."""
     from forecast_assets.cli.export import require_folder
     from forecast_assets.core.panel.adapters.folders import find_files
     from forecast_assets.core.panel.features import longest_window

@@ -8,7 +8,7 @@ import polars as pl
 from forecast_assets.store.artefact_files import REVISIONS
 from forecast_assets_tests.helpers.arriving import arrive
 from forecast_assets_tests.helpers.builders import csv
-from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.graph import Graph
 
 DAYS = ["2024-04-08", "2024-04-09", "2024-04-10", "2024-04-11"]
 FIRST = dt.datetime(2024, 4, 10, 2, tzinfo=dt.UTC)  # the first reading
@@ -18,8 +18,8 @@ def rows(*closes: float, first: int = 0) -> list[str]:
     return [f"{DAYS[first + k]},AAPL,T,{close},{close},1000" for k, close in enumerate(closes)]
 
 
-def read(graph: Graph, folder: Path, as_of: str | None = None) -> list[float]:
-    outcome = graph.run("raw_panel", panel=folder, as_of=as_of)
+def read(graph: Graph, folder: Path, as_of: str | None = None, arrived: str | None = None) -> list[float]:
+    outcome = graph.run("raw_panel", panel=folder, as_of=as_of, arrived=arrived)
     assert outcome.failures == []
     return graph.table("raw_panel")["close"].to_list()
 
@@ -60,10 +60,8 @@ def test_a_replaced_file_is_replayed_only_from_its_arrival_or_as_declared(empty_
     arrive(empty_graph.data, panel, dt.datetime(2024, 4, 11, 2, tzinfo=dt.UTC))
     [failure] = empty_graph.run("raw_panel", panel=panel, as_of="2024-04-09").failures
     assert failure.message.startswith("panel.csv arrived at 2024-04-11 02:00 UTC")
-    with environment(FORECAST_ARRIVED="history"):
-        assert read(empty_graph, panel, as_of="2024-04-09") == [100, 105]
-    with environment(FORECAST_ARRIVED="2024-04-09"):
-        assert read(empty_graph, panel, as_of="2024-04-09") == [100, 105]
+    assert read(empty_graph, panel, as_of="2024-04-09", arrived="history") == [100, 105]
+    assert read(empty_graph, panel, as_of="2024-04-09", arrived="2024-04-09") == [100, 105]
 
 
 def test_a_folder_says_beside_its_files_when_they_arrived(empty_graph: Graph, tmp_path: Path) -> None:

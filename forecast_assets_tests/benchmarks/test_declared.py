@@ -9,6 +9,7 @@ READS_A_PANEL = re.compile(r"PANEL_40|FULL_PANEL|shared/data|\"--(store|data|dat
 
 NOT_EVALUATED = {
     "books": "reads the panel up to 2018; of a store, whether books that have to be empty are, and whether years join",
+    "cases": "what files are read as, and how fast",
     "etth1": "another data set",
     "evaluation": "trades realised returns, true and shuffled: no forecast of a model",
     "fold": "memory and time",

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from forecast_assets.cli.app import COMMANDS, cli
 from forecast_assets.cli.report_problems import loss_problems
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.builders import panel_spec
 from forecast_assets_tests.helpers.graph import Graph
 
 HEADER = "Date,Ticker,Sector,Opening Price,Closing Price,Volume\n"
@@ -69,8 +70,9 @@ finally:
         (HEADER, "panel.csv: the file has a header but no rows"),
         (
             HEADER.replace("Closing Price,", "") + "2020-01-02,A,X,1,2\n",
-            "panel.csv: missing column close (accepted: Close, Closing Price, Close Price, Adj Close, Adjusted Close); "
-            "found Date, Ticker, Sector, Opening Price, Volume",
+            "panel.csv: missing column close (accepted: Close, Closing Price, Close Price, ClsPric, Closing and "
+            f"{len(panel_spec().columns['close']) - 5} more); found Date, Ticker, Sector, Opening Price, Volume; say which "
+            "it is, in panel.yaml beside the file: columns: {close: NAME}",
         ),
     ],
     ids=["missing file", "empty file", "no rows", "missing column"],

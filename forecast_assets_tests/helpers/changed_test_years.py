@@ -33,8 +33,9 @@ def garbage(rows: pl.DataFrame, since: dt.date) -> pl.DataFrame:
 
 
 def dropped(rows: pl.DataFrame, since: dt.date) -> pl.DataFrame:
-    """Leave the later rows out."""
-    return rows.filter(pl.col("Date") < since)
+    """Leave the later rows out, but for the first session, by which the panel reaches its first test year."""
+    first = rows.filter(pl.col("Date") >= since).select(pl.min("Date")).item()
+    return rows.filter(pl.col("Date") <= first)
 
 
 def with_a_later_listing(rows: pl.DataFrame, since: dt.date) -> pl.DataFrame:

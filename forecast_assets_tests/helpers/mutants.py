@@ -152,7 +152,7 @@ MUTANTS = (
         "windows/stats.py",
         (
             (
-                "seen = (panel.date <= panel.date[fold.train].max()) & (panel.run_length > 0)",
+                "seen = (panel.date <= panel.date[fold.train].max()) & panel.member & (panel.run_length > 0)",
                 "seen = panel.run_length > 0",
             ),
         ),

@@ -60,6 +60,7 @@ def summarise(
     contract: CoverageContract | None = None,
     importance: Mapping[str, Any] | None = None,
     neighbours: Sequence[Mapping[str, Any]] = (),
+    reading: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
@@ -71,9 +72,9 @@ def summarise(
     ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or None for
     a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
     ``importance.importance``, or None without networks; ``neighbours``: from ``neighbours.most_moved``, empty where no
-    network reads any. Shares and returns are fractions
-    (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts
-    are missing.
+    network reads any; ``reading``: what was read, line by line, from the panel's ``summary``. Shares and returns are
+    fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured
+    forecasts are missing.
     """
     metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     _require_inputs(facts, daily, metrics, model=model)
@@ -117,6 +118,7 @@ def summarise(
         "coverage_limits": contract.limits.model_dump() if contract else None,
         "importance": importance,
         "neighbours": list(neighbours),
+        "reading": [list(line) for line in reading],
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
     }

@@ -54,7 +54,7 @@ def test_a_lone_ticker_makes_no_session_of_a_weekend() -> None:
     assert special_sessions(quotes("AB", live="AB", day=SATURDAY), placed=placed("AB")).height == 1
 
 
-def test_who_is_new_york_by_default_votes_on_weekends_once_the_first_quotes_are_there() -> None:
+def test_who_is_new_york_by_default_votes_on_weekends_after_the_first_quotes() -> None:
     unsettled = placed("AB", assigned_by="default")
     assert special_sessions(quotes("AB", live="AB", day=HOLIDAY), placed=unsettled).height == 1
     assert special_sessions(quotes("AB", live="AB", day=SATURDAY), placed=unsettled).is_empty()

@@ -19,6 +19,7 @@ from forecast_assets.core.specs import PanelSpec
 
 OPTIONS = "panel.yaml beside the file"
 """Where people are told to write an option of reading."""
+SHOWN = 5  # spellings shown of a missing column
 ADJUSTED = ("open", "high", "low", "close", "volume")
 _WORDS = (
     "daily weekly monthly day d d1 1d 1day eod hist history historical data dataset prices price stock stocks quotes quote"
@@ -284,7 +285,7 @@ def _finished(layout: Layout, names: Sequence[str], file: InputFile, spec: Panel
         )
     wanted = ["date", "close", *([] if layout.wide else ["ticker"]), *([] if spec.one_price else ["open"])]
     if missing := [name for name in wanted if name not in have]:
-        accepted = "; ".join(f"{name} (accepted: {', '.join(spec.columns[name])})" for name in missing)
+        accepted = "; ".join(f"{name} (accepted: {_first_of(spec.columns[name])})" for name in missing)
         raise BadInput(
             f"{file.name}: missing column {accepted}; found {', '.join(names)}; say which it is, in {OPTIONS}: "
             f"columns: {{{missing[0]}: NAME}}"
@@ -304,6 +305,11 @@ def _refuse_repeated(layout: Layout, names: Sequence[str], file: InputFile) -> N
                 f"{file.name}: columns {place + 1} ({names[place]}) and {column.place + 1} ({names[column.place]}) are both "
                 f"the {column.field} of {column.ticker}; keep one of them"
             )
+
+
+def _first_of(spellings: Sequence[str]) -> str:
+    shown, rest = spellings[:SHOWN], len(spellings) - SHOWN
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _one_basis_long(layout: Layout, names: Sequence[str], file: InputFile, spec: PanelSpec) -> Layout:
