@@ -38,10 +38,11 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
 
 def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:
     """Return ``slots`` without the years that are no test years of the current panel; nights and a whole asset stay."""
-    if not store.has(RAW_PANEL):
+    by_year = [slot for slot in slots if slot is not None and slot.isdecimal()]
+    if not by_year or not store.has(RAW_PANEL):
         return list(slots)
     years = store.current(RAW_PANEL).json(PARTITIONS)["years"]
-    return [slot for slot in slots if slot is None or not slot.isdecimal() or slot in years] or list(slots)
+    return [slot for slot in by_year if slot in years] or list(slots)
 
 
 @click.command("export")
