@@ -111,7 +111,9 @@ def _earlier_nights(context: StageContext) -> dict[str, Version]:
 
 
 def _first_test_year(context: StageContext) -> int | None:
-    found: int | None = context.store.current(RAW_PANEL).json(PARTITIONS)["first_test_year"]
+    """Return the panel's own; of one that an earlier release made, the setting, which was all there was."""
+    partitions = context.store.current(RAW_PANEL).json(PARTITIONS)
+    found: int | None = partitions.get("first_test_year", context.settings.folds.first_test_year)
     return found
 
 
