@@ -70,7 +70,8 @@ def judge(case: Case, path: Path, read: Reader) -> str | None:
         )
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    lines = case.content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    encoding = "utf-16" if case.content.startswith(b"\xff\xfe") else "utf-8-sig"
+    lines = case.content.decode(encoding).replace("\r\n", "\n").split("\n")
     data = [line for line in lines if line.strip()][1:]
     if rows_read != len(data) or accepted.height + rejected.height != rows_read:
         return f"{len(data)} rows: {rows_read} read, {accepted.height} accepted, {rejected.height} rejected"
@@ -79,7 +80,8 @@ def judge(case: Case, path: Path, read: Reader) -> str | None:
         return "accepted a key twice"
     last = None if case.content.endswith(b"\n") else data[-1].split(",")[:2]
     for key, values in zip(keys, accepted.select("open", "close", "volume").iter_rows(), strict=True):
-        if [str(key[0]), key[1]] == last and values[2] is None:  # where the file may be cut off
+        unheard = "Volume" not in lines[0] and values[2] is None  # no column says what it is
+        if unheard or ([str(key[0]), key[1]] == last and values[2] is None):  # or the file may be cut off
             values = (*values[:2], case.canonical[key][2])
         if case.canonical.get(key) != values:
             return f"accepted {key} {values}, which was {case.canonical.get(key)}"

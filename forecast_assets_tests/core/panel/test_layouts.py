@@ -436,3 +436,18 @@ def test_a_dot_that_marks_no_thousands_is_no_number_beside_decimal_commas(tmp_pa
     panel, reading = read_folder(tmp_path)
     assert rows(panel) == [("IBM", "2024-04-10", 1010.5, 1011, None)]
     assert reading.rejected["reason"].to_list() == ["close is not a number"]
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        ("Date,Ticker,Open,Closing Price,Close", "columns .*Close.* all mean close"),
+        ("Date,Ticker,Open,Close,Adj Close", "its adjusted close is no close times a factor"),
+    ],
+)
+def test_a_column_with_the_name_of_another_is_not_read_for_it(tmp_path: Path, header: str, problem: str) -> None:
+    volumes = (812345, 9123, 77777, 450123, 33333, 912345, 1234)
+    rows_of_it = [f"2024-04-{day:02},IBM,10.5,11.5,{v}" for day, v in zip(range(8, 20), volumes, strict=False)]
+    write(tmp_path, "p.csv", "\n".join([header, *rows_of_it]) + "\n")
+    with pytest.raises(BadInput, match=problem):
+        read_folder(tmp_path)

@@ -13,6 +13,10 @@ Spellings = Mapping[str, Sequence[str]]
 FIRST_OF = ("ticker", "exchange", "sector", "close", "volume", "date")
 """Fields of which a file may have several columns; the best spelling is taken. Of the others that is an error."""
 PRICE_FIELDS = ("open", "high", "low", "close", "adj_open", "adj_high", "adj_low", "adj_close")
+LESSER = frozenset(
+    ("close/last", "last price", "last", "price", "ltp", "px last", "zuletzt", "último", "ultimo", "dernier", "tickvol")
+)
+"""Names of a last trade or a number of ticks, which may stand beside a close or a volume; others are two of one thing."""
 LETTERS = {"t": "timestamp", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "S": "symbol"}
 UNNAMED = ("", "index", "unnamed: 0", "index level 0")
 
@@ -60,7 +64,10 @@ def fields_of(
         if not matches:
             continue
         matches.sort(key=lambda place: order[words[place]])
-        if len(matches) > 1 and (field not in FIRST_OF or words[matches[0]] == words[matches[1]]):
+        alike = [words[place] for place in matches[1:] if field not in FIRST_OF or words[place] == words[matches[0]]]
+        if field in ("close", "volume"):
+            alike += [words[place] for place in matches[1:] if words[place] not in LESSER]
+        if alike:
             both = [names[place] for place in matches]
             raise BadInput(
                 f"{file}: columns {both} all mean {field}; keep one of them, or name it: columns: {{{field}: {both[0]}}}"
