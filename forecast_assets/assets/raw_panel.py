@@ -154,11 +154,11 @@ def cost_of(worth: pl.DataFrame, *, limit: float) -> Check:
     if worth.is_empty():
         return Check(True, "no close was revised after a night had used it")
     found = worth.with_columns(cost=pl.col("pinball_then") / pl.col("pinball_now") - 1)
-    told = [
+    costs = [
         f"h={row['horizon']}: {100 * row['cost']:+.2f} % pinball, {row['origins']} forecast origins"
         for row in found.iter_rows(named=True)
     ]
-    return Check(bool((found["cost"] <= limit).all()), f"as known then against as known now: {'; '.join(told)}")
+    return Check(bool((found["cost"] <= limit).all()), f"as known then against as known now: {'; '.join(costs)}")
 
 
 @stage(group="panel", kinds={"polars"})

@@ -1,4 +1,4 @@
-"""Flags of accepted rows that look odd, and of what was decided on tickers and exchanges without being told."""
+"""Flags of accepted rows that look odd, and of what was decided on tickers and exchanges by names and dates."""
 
 import datetime as dt
 
@@ -68,7 +68,7 @@ def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl
     per exchange).
     """
     what = pl.when(pl.col("assigned_by") == "dates").then(pl.lit("by_dates")).otherwise(pl.lit("in_doubt"))
-    told = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
+    shown = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
     alone = spans.filter(pl.len().over("exchange") == 1)
     lone = pl.format(
         "the only ticker of {}: its ranks within the exchange are 0, its market return is its own, and its quotes alone "
@@ -77,7 +77,7 @@ def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl
     )
     confirmed = pl.format("{} is closed, but {} of its {} live tickers traded: a session", "exchange", "traded", "live")
     found = [
-        told.select("ticker", _no_date(), flag=pl.lit("exchange_").add(what), detail="evidence"),
+        shown.select("ticker", _no_date(), flag=pl.lit("exchange_").add(what), detail="evidence"),
         alone.select("ticker", _no_date(), flag=pl.lit("lone_ticker"), detail=lone),
         special.filter(pl.col("live") > 1)
         .join(spans, on="exchange", how="semi")

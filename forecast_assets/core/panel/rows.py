@@ -30,6 +30,7 @@ WHOLE_PRICES = frozenset({"XKRX", "XIDX"})
 """Exchanges whose prices have no decimals, so that a comma in one marks thousands."""
 FEWEST_STEPS, WILD_STEP, WILD_SHARE = 5, 0.01, 0.2
 """Days, |log| and share of the days of changes of adjusted close / close beyond which it is no adjustment."""
+CENT = 0.01
 FRACTIONS = frozenset({"24/7", "24/5"})
 """Calendars of instruments whose volumes have decimals."""
 
@@ -98,7 +99,7 @@ def type_rows(delivery: Delivery, typing: Typing) -> pl.DataFrame:
     frame = pl.concat([values.select("entry"), dates.to_frame(), texts, numbers], how="horizontal")
     if "unadjusted_close" in values.columns:
         factor = pl.col("close") / pl.when(pl.col("unadjusted_close") > 0).then(pl.col("unadjusted_close"))
-        _refuse_wild_factor(frame.select("ticker", "date", factor=factor), file=delivery.file)
+        _refuse_wild_factor(frame.select("ticker", "date", "close", factor=factor), file=delivery.file)
         frame = frame.with_columns(pl.col("open", "high", "low") * factor)
     if spec.one_price and "open" not in values.columns:
         frame = frame.with_columns(open=pl.col("close"))
@@ -117,8 +118,10 @@ def type_rows(delivery: Delivery, typing: Typing) -> pl.DataFrame:
 def _refuse_wild_factor(rows: pl.DataFrame, *, file: str) -> None:
     """Raise BadInput where adjusted close / close changes on many days: then one of the two columns is something else."""
     step = (pl.col("factor") / pl.col("factor").shift(1)).log().abs().over("ticker")
-    steps = rows.drop_nulls().sort("ticker", "date").select(step=step).drop_nulls()
-    if steps.height >= FEWEST_STEPS and steps.filter(pl.col("step") > WILD_STEP).height > WILD_SHARE * steps.height:
+    steps = rows.drop_nulls().sort("ticker", "date").select("close", step=step).drop_nulls()
+    # An adjusted close of some cents, written in cents, moves its factor by rounding alone.
+    wild = steps.filter(pl.col("step") > WILD_STEP + 2 * CENT / pl.col("close"))
+    if steps.height >= FEWEST_STEPS and wild.height > WILD_SHARE * steps.height:
         raise BadInput(
             f"{file}: its adjusted close is no close times a factor that changes at splits and dividends alone; say which "
             f"columns are close and adjusted close, in {OPTIONS}: columns: {{close: NAME, adj_close: NAME}}"

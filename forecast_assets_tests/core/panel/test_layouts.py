@@ -451,3 +451,11 @@ def test_a_column_with_the_name_of_another_is_not_read_for_it(tmp_path: Path, he
     write(tmp_path, "p.csv", "\n".join([header, *rows_of_it]) + "\n")
     with pytest.raises(BadInput, match=problem):
         read_folder(tmp_path)
+
+
+def test_an_adjusted_close_of_some_cents_may_be_rounded_to_cents(tmp_path: Path) -> None:
+    closes = [12.5 + k * 0.37 for k in range(12)]
+    lines = [f"2024-04-{8 + k:02},IBM,{c:.2f},{c:.2f},{c * 0.008:.2f}" for k, c in enumerate(closes) if k % 7 < 5]
+    write(tmp_path, "p.csv", "\n".join(["Date,Ticker,Open,Close,Adj Close", *lines]) + "\n")
+    panel, _ = read_folder(tmp_path)
+    assert panel.height == len(lines)

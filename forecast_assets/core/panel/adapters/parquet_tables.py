@@ -32,7 +32,7 @@ class ParquetTable:
         used = sorted({*self.layout.places.values(), *(column.place for column in self.layout.wide)})
         for offset in range(0, self.rows, BLOCK_ROWS):
             try:
-                # A folder named Ticker=AAPL is told by the file, not by this reader.
+                # A folder named Ticker=AAPL is read off the path, not by this reader.
                 scan = pl.scan_parquet(self.file.path, hive_partitioning=False, glob=False)
                 frame = scan.select([self.names[place] for place in used]).slice(offset, BLOCK_ROWS).collect()
             except pl.exceptions.PolarsError as error:
