@@ -3,6 +3,7 @@
 import dagster as dg
 
 from forecast_assets.assets.ablation_report import ablation_report
+from forecast_assets.assets.announcements import announcements
 from forecast_assets.assets.backtest import backtest
 from forecast_assets.assets.backtest_report import backtest_report
 from forecast_assets.assets.baselines import baselines
@@ -34,7 +35,8 @@ store = StoreResource()
 
 defs = dg.Definitions(
     assets=[
-        *(raw_panel, rejected_rows, flags, calendar_panel, macro_series, feature_panel, windowed_tensors),
+        *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
+        *(macro_series, feature_panel, windowed_tensors),
         *(sweep, baselines, *NETWORK_ASSETS, ensemble, backtest, backtest_report, ablation_report),
         *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
     ],

@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
 def feature_panel(
-    calendar_panel: Version, macro_series: pl.LazyFrame, features: FeatureSpec, previous: Previous, folder: OutputFolder
+    calendar_panel: Version,
+    announcements: pl.LazyFrame,
+    macro_series: pl.LazyFrame,
+    features: FeatureSpec,
+    previous: Previous,
+    folder: OutputFolder,
 ) -> StageOutput:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
-    from forecast_assets.core.panel.build import columns, feature_parts, with_macro
+    from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
+    from forecast_assets.core.panel.build import columns, feature_parts, with_announcements, with_macro
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.incremental import extend_parts
     from forecast_assets.core.panel.leakage_checks import feature_leakage
@@ -40,10 +46,11 @@ def feature_panel(
         stored = partial(stored_rows, made_from.path(TABLE), previous.version.path(TABLE))
         parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored)
     macro = macro_series.collect()
-    write_table(digests.watch(with_macro(parts, macro)), folder / TABLE)
+    table = with_macro(with_announcements(parts, announcements), macro)
+    write_table(digests.watch(table), folder / TABLE)
     return StageOutput(
         facts={
-            "columns": len(columns(features)) + (len(MACRO_NAMES) if macro.height else 0),
+            "columns": len(columns(features)) + len(ANNOUNCEMENTS) + (len(MACRO_NAMES) if macro.height else 0),
             "parts": len(part_sizes(sessions)),
             "extended": made_from is not None,
         },

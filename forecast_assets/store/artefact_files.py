@@ -14,6 +14,12 @@ REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known
 PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: the graph's partitions
 CORRECTIONS = "corrections.parquet"
 
+# announcements
+INFERRED = "inferred.parquet"  # rows found to be announcements, with what spoke for them
+ANNOUNCEMENT_PARAMETERS = "parameters.json"
+CUT_STATE, CUT_TAIL, CUT_ROWS = "cut.safetensors", "cut-tail.parquet", "cut-rows.parquet"
+"""Where the next version goes on from: state of the recursions, and the last rows."""
+
 # windowed_tensors
 TENSORS = "panel.safetensors"
 ENDS = "ends.safetensors"  # row numbers at which a complete window ends

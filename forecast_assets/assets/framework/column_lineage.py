@@ -106,8 +106,25 @@ def drift_columns(features: Sequence[str]) -> dict[str, Column]:
     }
 
 
+def announcement_columns() -> dict[str, Column]:
+    """Columns of the announcements' table."""
+    from forecast_assets.core.panel.announcements.columns import declare_columns
+
+    read = reads("calendar_panel", "date", "exchange", "open", "high", "low", "close", "volume", "sector")
+    shown = {
+        "announced": "probability at the row's close that it is the quarter's announcement",
+        "expected": "announcements expected on the day before its row was seen",
+        "log_likelihood": "log of how much likelier the row is with an announcement than without",
+        "return_size": "|return without the market's and the sector's part| in units of its mean size",
+        "gap_size": "the same of the overnight gap",
+    }
+    declared = {name: f"{c.formula} [{c.unit}]; {c.source}" for name, c in declare_columns().items()}
+    return {name: Column(text, read) for name, text in (declared | shown).items()}
+
+
 def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     """Columns of the feature panel, the macro ones included."""
+    from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
     from forecast_assets.core.panel.features import declare, declare_cross, declare_scale
     from forecast_assets.core.panel.known_future import KNOWN_FUTURE
     from forecast_assets.core.panel.macro import MACRO, SERIES
@@ -117,6 +134,8 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
     columns = {name: Column("as in calendar_panel", panel(name)) for name in kept}
     for feature in (*declare(spec), *declare_cross(spec), declare_scale(spec)):
         columns[feature.name] = Column(f"{feature.formula} [{feature.unit}]; {feature.source}", panel(*feature.reads))
+    for name in ANNOUNCEMENTS:
+        columns[name] = Column("as in announcements", reads("announcements", name))
     for series in MACRO:
         read = reads("macro_series", "known_from", *(name for name in SERIES if name in series.formula))
         what = f"{series.formula} [{series.unit}], as known at the close; {series.source}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import polars as pl
 
 from forecast_assets.core.horizons import TARGETS
+from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
 from forecast_assets.core.panel.contracts import CalendarPanel, FeaturePanel, validate
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
@@ -51,6 +52,22 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
         carried = carry(part, own.hstack(ranks.take(observed.height)))
         panel = add_targets(add_known_future(part.hstack(carried)), quoted=days)
         yield validate(panel.select(columns(features)), FeaturePanel, "feature_panel")
+
+
+def with_announcements(parts: Iterable[pl.DataFrame], announcements: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Yield parts of a feature panel with the announcements' columns before the known-future ones.
+
+    Raises ValueError where the two tables are not of the same rows.
+    """
+    offset = 0
+    for part in parts:
+        table = announcements.slice(offset, part.height).select("date", "ticker", *ANNOUNCEMENTS).collect()
+        if not table.select("date", "ticker").equals(part.select("date", "ticker")):
+            raise ValueError("announcements: its rows are not those of the calendar panel")
+        place = part.columns.index(KNOWN_FUTURE[0])
+        names = [*part.columns[:place], *ANNOUNCEMENTS, *part.columns[place:]]
+        yield part.hstack(table.select(ANNOUNCEMENTS).cast(pl.Float64)).select(names)
+        offset += part.height
 
 
 def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Iterator[pl.DataFrame]:

@@ -113,12 +113,10 @@ def check_leakage(
     }
 
 
-def sample(table: pl.LazyFrame) -> pl.DataFrame:
-    """Return the rows of at most ``SAMPLE_TICKERS`` tickers, the same ones for the same panel."""
-    tickers = (
-        table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect(engine="streaming")["ticker"]
-    )
-    chosen = tickers.gather_every(max(1, -(-len(tickers) // SAMPLE_TICKERS)))
+def sample(table: pl.LazyFrame, *, tickers: int = SAMPLE_TICKERS) -> pl.DataFrame:
+    """Return the rows of at most ``tickers`` tickers, the same ones for the same panel."""
+    names = table.select("exchange", "ticker").unique().sort("exchange", "ticker").collect(engine="streaming")["ticker"]
+    chosen = names.gather_every(max(1, -(-len(names) // tickers)))
     return table.filter(pl.col("ticker").is_in(chosen.implode())).collect(engine="streaming")
 
 

@@ -75,6 +75,11 @@ def time_zone(exchange: str) -> str:
     return CLOCKS.get(exchange, str(_calendar(exchange).tz))
 
 
+def weekmask(exchange: str) -> str:
+    """Return which days of the week the exchange trades on, such as 1111100. Raises BadInput for an unknown exchange."""
+    return str(_calendar(exchange).weekmask)
+
+
 @cache
 def _calendar(exchange: str) -> Any:
     """Return a week of the exchange's calendar: the cheapest way to what belongs to its class."""

@@ -1,0 +1,44 @@
+"""Write where a run was cut, and read it again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load, save
+
+from forecast_assets.core.panel.announcements.build import Cut
+from forecast_assets.core.panel.announcements.filtering import Schedule
+from forecast_assets.core.panel.announcements.model import Parameters
+from forecast_assets.core.panel.announcements.state import State
+
+
+def parameters_record(cut: Cut, *, last_year: int) -> dict[str, Any]:
+    """Return the parameters by year and the place of the cut, as JSON; ``last_year``: of the panel's last weekday."""
+    return {
+        "weekday": cut.weekday,
+        "first": cut.first,
+        "last_year": last_year,
+        "tickers": list(cut.state.tickers),
+        "years": {
+            str(year): {
+                "score": parameters.score.tolist(),
+                "weights": {region: weights.tolist() for region, weights in parameters.weights.items()},
+            }
+            for year, parameters in sorted(cut.schedule.items())
+        },
+    }
+
+
+def state_bytes(cut: Cut) -> bytes:
+    """Return the state at the cut as safetensors."""
+    return save({name: np.ascontiguousarray(values) for name, values in cut.state.items()})
+
+
+def read_cut(record: Mapping[str, Any], state: bytes, *, tail: pl.DataFrame, recent: pl.DataFrame) -> Cut:
+    """Return the cut that was written."""
+    schedule: Schedule = {
+        int(year): Parameters({region: np.array(w) for region, w in entry["weights"].items()}, np.array(entry["score"]))
+        for year, entry in record["years"].items()
+    }
+    return Cut(record["weekday"], record["first"], schedule, State(record["tickers"], load(state)), tail, recent)
