@@ -179,7 +179,9 @@ def test_past_announcements_and_their_jumps_are_those_of_plain_loops(table: pl.D
                 wanted = np.log(1 + chance / h * (1.3 * max(size, 1.0) ** 2 - 1))
                 assert columns[f"announcement_variance_{h}d"] == pytest.approx(wanted, abs=2e-4)
             surprise.append(row["announced"] * np.log(max(jump, 0.05)) if at else 0.0)
-            assert columns["announced_5"] == pytest.approx(sum(r["announced"] for r, _ in history[: at + 1][-5:]), abs=1e-5)
+            assert columns["announced_5"] == pytest.approx(
+                sum(r["announced"] for r, _ in history[: at + 1][-5:]), abs=1e-5
+            )
             assert columns["surprise_22"] == pytest.approx(sum(surprise[-22:]), abs=2e-3)
             since[row["ticker"]] = 0.0 if row["announced"] > 0.4 else min(since[row["ticker"]] + 1, 80.0)
             assert columns["announced_since"] == since[row["ticker"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,14 +96,13 @@ def slow(evidence: Evidence, k: int, schedule: Mapping[int, Parameters], years: 
             of_day = expected_on(day, posterior, weights_of(year))
             joint[day] = weighed(day, of_day, likelihood(day, year))
             middle = day - HALF
-            if middle in joint or middle < 0:
-                around = sum(joint.get(u, 0.0) for u in range(middle - HALF, day + 1))
-                posterior[middle] = joint.get(middle, 0.0) / around * share_on(middle, first) if around > 0 else 0.0
+            around = sum(joint.get(u, UNIFORM) for u in range(middle - HALF, day + 1))
+            posterior[middle] = joint.get(middle, UNIFORM) / around * share_on(middle, first) if around > 0 else 0.0
             coming = [expected_on(u, posterior, weights_of(year)) for u in range(day + 1, day + HALF + 1)]
         else:
             joint[day] = weighed(day, UNIFORM, 1.0)
             coming = [UNIFORM] * HALF
-        total = sum(joint.get(u, 0.0) for u in range(day - HALF - 1, day + 1)) + sum(coming)
+        total = sum(joint.get(u, UNIFORM) for u in range(day - HALF - 1, day + 1)) + sum(coming)
         announced = joint[day] / total if evidence.quoted[day, k] else np.nan
         ahead = [sum(coming[: evidence.ahead[day, k, h]]) / total for h in range(len(HORIZONS))]
         found.append([announced, *ahead, posterior.get(day - HALF, 0.0)])
@@ -125,7 +125,7 @@ def test_the_days_of_a_filter_may_come_in_any_pieces(evidence: Evidence) -> None
     whole = filter_days(evidence, SCHEDULE, whole_state, years=YEARS)
     borders = [0, 110, 117, 180, 260, 300, 301, 400]
     pieces = []
-    for begin, end in zip(borders, borders[1:], strict=False):
+    for begin, end in pairwise(borders):
         schedule = {year: p for year, p in SCHEDULE.items() if begin or year < 2020}
         if begin == 110:  # what a first fit knows of the days before it
             state["posterior"] = _before(evidence)

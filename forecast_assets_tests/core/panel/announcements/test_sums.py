@@ -35,7 +35,9 @@ def test_a_sums_rounding_depends_on_its_own_rows_alone(values: np.ndarray, lengt
     late = trailing_sum(values[50:], length)[length - 1 :]
     whole = trailing_sum(values, length)[50 + length - 1 :]
     assert np.array_equal(whole, late)
-    assert not np.array_equal(np.cumsum(values, axis=0)[50:] - np.cumsum(values, axis=0)[49], values[50:].cumsum(axis=0))
+    assert not np.array_equal(
+        np.cumsum(values, axis=0)[50:] - np.cumsum(values, axis=0)[49], values[50:].cumsum(axis=0)
+    )
 
 
 def test_a_lag_does_not_reach_before_its_history() -> None:

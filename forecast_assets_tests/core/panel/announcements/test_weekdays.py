@@ -34,7 +34,9 @@ def days_of(*exchanges: tuple[str, str], start: dt.date, end: dt.date, more: tup
 
 def test_a_year_of_weeks_is_260_weekdays_and_a_quarter_65() -> None:
     monday = dt.date(2018, 3, 12)
-    at = number(np.array([(monday + dt.timedelta(days=k)).toordinal() - dt.date(1970, 1, 1).toordinal() for k in (0, 91, 364)]))
+    at = number(
+        np.array([(monday + dt.timedelta(days=k)).toordinal() - dt.date(1970, 1, 1).toordinal() for k in (0, 91, 364)])
+    )
     assert (at - at[0]).tolist() == [0, QUARTER, YEAR]
 
 
@@ -109,7 +111,9 @@ def test_exchanges_share_a_closing_where_they_close_at_the_same_instant() -> Non
 
 def test_a_later_run_counts_from_the_first_ones_weekday() -> None:
     whole = panel_days(days_of(("XNYS", "Americas"), start=dt.date(2018, 1, 2), end=dt.date(2018, 6, 29)))
-    late = panel_days(days_of(("XNYS", "Americas"), start=dt.date(2018, 5, 1), end=dt.date(2018, 6, 29)), first=whole.first)
+    late = panel_days(
+        days_of(("XNYS", "Americas"), start=dt.date(2018, 5, 1), end=dt.date(2018, 6, 29)), first=whole.first
+    )
     columns = [name for name in whole.table.columns if name != "closing"]
     assert late.table.select(columns).equals(whole.table.filter(pl.col("date") >= dt.date(2018, 5, 1)).select(columns))
     assert np.array_equal(late.year, whole.year)
