@@ -14,6 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.core.panel.announcements.build import EVENT, POSTERIOR, Announcements, Cut
+from forecast_assets.core.panel.announcements.model import UNIFORM
+from forecast_assets.core.panel.announcements.sums import centred_sum
+from forecast_assets.core.panel.announcements.weekdays import HALF
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.demo import SECTORS
 from forecast_assets.core.panel.parts import ticker_parts
@@ -152,3 +155,28 @@ def inferred_dates(events: pl.DataFrame) -> pl.DataFrame:
                 kept.append(day)
         claimed += [(str(ticker), day) for day in sorted(kept)]
     return pl.DataFrame(claimed, schema={"ticker": pl.String, "date": pl.Date}, orient="row")
+
+
+def share_within_a_session(days: pl.DataFrame, others: pl.DataFrame, calendar_panel: pl.DataFrame) -> float:
+    """Return the share of ``days`` (ticker, date) with one of ``others`` at most a session of the ticker away."""
+    rows = calendar_panel.select("ticker", "date", at=pl.int_range(pl.len()).over("ticker"))
+    keys = ["ticker", "date"]
+    left, right = (part.select(keys).join(rows, on=keys, validate="1:1").sort("at") for part in (days, others))
+    near = left.join_asof(right.select("ticker", "at", other="at"), on="at", by="ticker", strategy="nearest")
+    return float(((near["at"] - near["other"]).abs() <= 1).fill_null(False).mean() or 0.0)
+
+
+def explained(table: pl.DataFrame, *, since: dt.date) -> float:
+    """Return the share of what rows from ``since`` on show, the posterior with all days alike, that was expected before.
+
+    1 less the squared errors of the expectation over those of 1/65: below 0 where it expects what never comes.
+    """
+    error, alike = 0.0, 0.0
+    for _, part in table.group_by("ticker", maintain_order=True):
+        likelihood = np.exp(part["log_likelihood"].fill_null(0.0).to_numpy().astype(np.float64))
+        late = (part["date"] >= since).to_numpy()
+        shown = (likelihood / centred_sum(likelihood, HALF))[late][:-HALF]
+        expected = part["expected"].fill_null(UNIFORM).to_numpy().astype(np.float64)[late][:-HALF]
+        error += float(((shown - expected) ** 2).sum())
+        alike += float(((shown - UNIFORM) ** 2).sum())
+    return 1.0 - error / alike

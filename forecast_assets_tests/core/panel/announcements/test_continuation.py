@@ -50,7 +50,7 @@ def same_cut(found: Cut, wanted: Cut) -> None:
 
 
 def check(world: pl.DataFrame, cut: Cut, events: pl.DataFrame, day: dt.date) -> tuple[Cut, pl.DataFrame]:
-    """Go on from a run's ``cut`` and ``events`` to ``day``, compare with a run from the first row on, return the next two."""
+    """Go on from a run's ``cut`` and ``events`` to ``day``, compare with a run from the first row on; return its two."""
     found, went_on = infer(until(world, day), cut)
     wanted, anew = infer(until(world, day))
     late = wanted.join(found.select(KEY), on=KEY, how="semi", maintain_order="left")
