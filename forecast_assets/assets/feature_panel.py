@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 @stage(group="panel", kinds={"polars"}, checks=CAUSAL)
 def feature_panel(
     calendar_panel: Version,
-    announcements: pl.LazyFrame,
+    announcements: Version,
     macro_series: pl.LazyFrame,
     features: FeatureSpec,
     previous: Previous,
     folder: OutputFolder,
 ) -> StageOutput:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
+    from forecast_assets.assets.announcements import announcement_rows
     from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
     from forecast_assets.core.panel.build import columns, feature_parts, with_announcements, with_macro
     from forecast_assets.core.panel.digests import YearDigests
@@ -46,7 +47,7 @@ def feature_panel(
         stored = partial(stored_rows, made_from.path(TABLE), previous.version.path(TABLE))
         parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored)
     macro = macro_series.collect()
-    table = with_macro(with_announcements(parts, announcements), macro)
+    table = with_macro(with_announcements(parts, announcement_rows(announcements)), macro)
     write_table(digests.watch(table), folder / TABLE)
     return StageOutput(
         facts={

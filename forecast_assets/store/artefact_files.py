@@ -17,6 +17,7 @@ CORRECTIONS = "corrections.parquet"
 # announcements
 INFERRED = "inferred.parquet"  # rows found to be announcements, with what spoke for them
 ANNOUNCEMENT_PARAMETERS = "parameters.json"
+LATEST = "table-latest.parquet"  # the announcements' rows of the last year or so, which an update writes again
 CUT_STATE, CUT_TAIL, CUT_ROWS = "cut.safetensors", "cut-tail.parquet", "cut-rows.parquet"
 """Where the next version goes on from: state of the recursions, and the last rows."""
 

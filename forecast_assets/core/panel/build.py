@@ -1,6 +1,8 @@
 """Make the feature panel from the calendar panel, whole or part by part."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import polars as pl
 
@@ -54,20 +56,32 @@ def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[p
         yield validate(panel.select(columns(features)), FeaturePanel, "feature_panel")
 
 
-def with_announcements(parts: Iterable[pl.DataFrame], announcements: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+class AnnouncementRows(NamedTuple):
+    """The announcements' table, by ticker and date: its rows before a day, and those from it on."""
+
+    before: pl.LazyFrame
+    latest: pl.LazyFrame
+    day: dt.date
+
+
+def with_announcements(parts: Iterable[pl.DataFrame], announcements: AnnouncementRows) -> Iterator[pl.DataFrame]:
     """Yield parts of a feature panel with the announcements' columns before the known-future ones.
 
     Raises ValueError where the two tables are not of the same rows.
     """
-    offset = 0
+    keys = ["ticker", "date"]
+    before, latest = 0, 0
     for part in parts:
-        table = announcements.slice(offset, part.height).select("date", "ticker", *ANNOUNCEMENTS).collect()
-        if not table.select("date", "ticker").equals(part.select("date", "ticker")):
+        late = int((part["date"] >= announcements.day).sum())
+        early = part.height - late
+        pieces = (announcements.before.slice(before, early), announcements.latest.slice(latest, late))
+        table = pl.concat(piece.select(*keys, *ANNOUNCEMENTS).collect() for piece in pieces).sort(keys)
+        if not table.select(keys).equals(part.select(keys)):
             raise ValueError("announcements: its rows are not those of the calendar panel")
         place = part.columns.index(KNOWN_FUTURE[0])
         names = [*part.columns[:place], *ANNOUNCEMENTS, *part.columns[place:]]
         yield part.hstack(table.select(ANNOUNCEMENTS).cast(pl.Float64)).select(names)
-        offset += part.height
+        before, latest = before + early, latest + late
 
 
 def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Iterator[pl.DataFrame]:

@@ -61,6 +61,7 @@ class Cut:
 
     weekday: int  # from the panel's first
     first: int  # number of the panel's first weekday
+    year: int  # of the panel's last weekday: a later one has parameters of its own
     schedule: Schedule
     state: State
     tail: pl.DataFrame  # ticker and ``TAIL``: the last quoted rows of each ticker before the weekday
@@ -119,9 +120,19 @@ class Announcements:
         return self.begins.weekday if self.begins else 0
 
     @property
+    def last_year(self) -> int:
+        """The year of the panel's last weekday; 0 where there is none."""
+        return int(self.days.year[-1]) if self.days.count else 0
+
+    @property
     def last_cut(self) -> int:
-        """The weekday at which the state is kept."""
-        return max(self.begin, (self.days.count - HALF - 2) // CUT_DAYS * CUT_DAYS)
+        """The weekday at which the state is kept.
+
+        It is not before the first day that has parameters: what they find in the days before it needs all of these.
+        """
+        cut = max(self.begin, (self.days.count - HALF - 2) // CUT_DAYS * CUT_DAYS)
+        fitted = np.searchsorted(self.days.year, min(self.schedule)) if self.schedule else 0
+        return cut if cut >= fitted else self.begin
 
     @cached_property
     def market(self) -> Market:
@@ -181,7 +192,13 @@ class Announcements:
         """What the next run goes on from."""
         states, tails, recent = zip(*self._cuts, strict=True)
         return Cut(
-            self.last_cut, self.days.first, self.schedule, State.joined(states), pl.concat(tails), pl.concat(recent)
+            self.last_cut,
+            self.days.first,
+            self.last_year,
+            self.schedule,
+            State.joined(states),
+            pl.concat(tails),
+            pl.concat(recent),
         )
 
     def _observations(self) -> Iterator[tuple[Observations, list[str]]]:

@@ -13,12 +13,12 @@ from forecast_assets.core.panel.announcements.model import Parameters
 from forecast_assets.core.panel.announcements.state import State
 
 
-def parameters_record(cut: Cut, *, last_year: int) -> dict[str, Any]:
-    """Return the parameters by year and the place of the cut, as JSON; ``last_year``: of the panel's last weekday."""
+def parameters_record(cut: Cut) -> dict[str, Any]:
+    """Return the parameters by year and the place of the cut, as JSON."""
     return {
         "weekday": cut.weekday,
         "first": cut.first,
-        "last_year": last_year,
+        "year": cut.year,
         "tickers": list(cut.state.tickers),
         "years": {
             str(year): {
@@ -41,4 +41,5 @@ def read_cut(record: Mapping[str, Any], state: bytes, *, tail: pl.DataFrame, rec
         int(year): Parameters({region: np.array(w) for region, w in entry["weights"].items()}, np.array(entry["score"]))
         for year, entry in record["years"].items()
     }
-    return Cut(record["weekday"], record["first"], schedule, State(record["tickers"], load(state)), tail, recent)
+    state_at = State(record["tickers"], load(state))
+    return Cut(record["weekday"], record["first"], record["year"], schedule, state_at, tail, recent)

@@ -100,7 +100,7 @@ def test_a_run_goes_on_where_a_filled_row_or_a_saturday_is_the_first(
 
 def test_a_cut_is_read_as_it_was_written(world: pl.DataFrame, earlier: Announcements) -> None:
     cut = earlier.cut
-    record = parameters_record(cut, last_year=2015)
+    record = parameters_record(cut)
     read = read_cut(record, state_bytes(cut), tail=cut.tail, recent=cut.recent)
     same_cut(read, cut)
     day = BEFORE + dt.timedelta(days=2)
