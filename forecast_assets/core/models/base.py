@@ -223,7 +223,7 @@ GAIN = 10.0
 times as fast as the rest of a network."""
 
 LOCATION_CLIP = 4.0
-"""Standard deviations that the linear location reads of an input: a line fitted to ordinary sessions says little of others."""
+"""Standard deviations that the linear location reads of an input: a line fitted to ordinary days says little of others."""
 
 
 class LinearLocation(nn.Module):

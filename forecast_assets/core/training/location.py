@@ -6,13 +6,13 @@ the factor on what is published: about 1 where the location is right, 0 where it
 
 A market's own move on a day is the larger part of all outcomes of that day, and a few hundred days say little about it. So
 there are two regressions, of differences within a day and exchange and of those groups' means. In each, errors are
-clustered by day and summed over neighbouring days whose labels overlap (Newey and West 1987). A slope b with standard error
-s counts as b max(0, 1 - (c s / b)^2): nothing within c standard errors, nearly all far beyond. c is the quantile of Student's
-t at three standard deviations, with the degrees of freedom of that error (Kiefer and Vogelsang 2005), so that noise earns
-nothing in all but one or two cases of a thousand, with 126 sessions and labels of 20 too. One factor multiplies both parts,
-since a forecast is published for a ticker alone: it is the least-squares one, each part's slope weighted by the variance of
-what was learned of it. The mean of a few tickers varies without anything common to them, and so much of it is left to the
-first part.
+clustered by day and summed over neighbouring days whose labels overlap (Newey and West 1987). A slope b with a standard
+error s counts as b max(0, 1 - (c s / b)^2): nothing within c standard errors, nearly all far beyond. c is the quantile of
+Student's t at three standard deviations, with the degrees of freedom of that error (Kiefer and Vogelsang 2005), so that
+noise earns nothing in all but two or three cases of a thousand, with 126 sessions and labels of 20 too. One factor
+multiplies both parts, since a forecast is published for a ticker alone: it is the least-squares one, each part's slope
+weighted by the variance of what was learned of it. The mean of a few tickers varies without anything common to them, and so
+much of it is left to the first part.
 """
 
 from typing import NamedTuple
