@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.attribution import influence
 from forecast_assets.core.models.base import ForecastModel, make_batch, single_batch, standardised_pinball
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
@@ -182,10 +181,8 @@ class _Loop(lightning.LightningModule):
         self._losses.clear()
         seconds = time.perf_counter() - self._started
         epoch = len(self.curve)
-        slopes = {} if location is None else slopes_by_horizon(location)
-        self.curve.append(
-            {"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, **slopes, "seconds": seconds}
-        )
+        metrics = {"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds}
+        self.curve.append(metrics | ({} if location is None else location.slopes()))
         self._keep_if_best(epoch, score, location)
         self._save()
         if self.on_epoch is not None:
@@ -236,11 +233,6 @@ def validation_pinball(loop: _Loop) -> tuple[float, EarnedLocation | None]:
     elif head is not None:
         location = EarnedLocation(tuple(head.location_slope.tolist()), tuple(head.location_error.tolist()))
     return float(standardised_pinball(quantiles, target, scale)), location
-
-
-def slopes_by_horizon(location: EarnedLocation) -> dict[str, float]:
-    """Return the slopes by name: ``location_slope_1d``, ..."""
-    return {f"location_slope_{h}d": slope for h, slope in zip(HORIZONS, location.slope, strict=True)}
 
 
 @dataclass(frozen=True)

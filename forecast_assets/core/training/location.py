@@ -15,6 +15,7 @@ weighted by the variance of what was learned of it. The mean of a few tickers va
 much of it is left to the first part.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,34 @@ class EarnedLocation(NamedTuple):
 
     slope: tuple[float, ...]  # (3,) between 0 and 1
     error: tuple[float, ...]  # (3,) standard error of the unshrunk slope; infinite where there is nothing to tell by
+
+    def slopes(self) -> dict[str, float]:
+        """Return the slopes by name, ``location_slope_1d``, ..."""
+        return {f"location_slope_{horizon}d": slope for horizon, slope in zip(HORIZONS, self.slope, strict=True)}
+
+    def in_words(self) -> str:
+        """Return slopes and standard errors in one line.
+
+        >>> EarnedLocation((0.92, 0.0, 0.0), (0.075, 0.324, float("inf"))).in_words()
+        '1d 0.92 (se 0.07), 5d 0.00 (se 0.32), 20d 0.00 (se inf)'
+        """
+        each = zip(HORIZONS, self.slope, self.error, strict=True)
+        return ", ".join(f"{horizon}d {slope:.2f} (se {error:.2f})" for horizon, slope, error in each)
+
+
+def earned_in_words(slopes: Iterable[Sequence[float]]) -> str:
+    """Say how many fits publish a location of their own at each horizon, and how much of it, from their ``slopes`` (3,).
+
+    >>> earned_in_words([(0.9, 0.0, 0.0), (0.5, 0.1, 0.0)])
+    'of 2 fits, 2 at 1 session (mean slope 0.70), 1 at 5 sessions (mean slope 0.10), 0 at 20 sessions'
+    """
+    of_fits = list(slopes)
+    each = []
+    for column, horizon in enumerate(HORIZONS):
+        earned = [slope[column] for slope in of_fits if slope[column] > 0]
+        mean = f" (mean slope {np.mean(earned):.2f})" if earned else ""
+        each.append(f"{len(earned)} at {horizon} session{'s' * (horizon > 1)}{mean}")
+    return f"of {len(of_fits)} fits, {', '.join(each)}"
 
 
 class _Part(NamedTuple):
