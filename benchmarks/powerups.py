@@ -81,7 +81,7 @@ GRAPH = GraphSpec(
     **b3_spec(observed=contagion.OWN, known=contagion.CALENDAR).model_dump(), messages=("log_return",), neighbours=4
 )
 MAML = MamlSpec(  # only the location is to be learned, so it is not shrunk, in B3 neither
-    **b3_spec(observed=coefficients.OWN, known=coefficients.CALENDAR, location_shrink=1.0).model_dump()
+    **b3_spec(observed=coefficients.OWN, known=coefficients.CALENDAR).model_dump()
 )
 
 

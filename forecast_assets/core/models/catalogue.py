@@ -79,7 +79,6 @@ class LocationScaleSpec(FitSpec):
     """What the TFTs and PatchTST share: variables, ids, and the head of location, scale and shape."""
 
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
     shape_shrink: float = Field(default=0.03, ge=0, le=1, description="factor on what quantiles learn beside the scale")
     volatility_weight: float = Field(
         default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"

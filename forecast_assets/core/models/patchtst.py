@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead
 from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
@@ -58,9 +58,8 @@ class PatchTst(LocationScaleModel):
         super().__init__()
         self.reads, self.lookback, self.unknown_share = spec.reads, lookback, spec.unknown_share
         self.network = PatchTstNetwork(spec, lookback=lookback, static=tuple(stats.count(name) for name in STATIC))
-        self.head = QuantileHead(
-            stats.base_quantiles, location_shrink=spec.location_shrink, shape_shrink=spec.shape_shrink
-        )
+        self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
+        self.location = LinearLocation(len(spec.observed) + len(spec.known))
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:

@@ -28,6 +28,7 @@ from forecast_assets.core.models.base import ForecastModel, make_batch, single_b
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
+from forecast_assets.core.training.location import EarnedLocation, earned_location
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import FoldStats
@@ -68,6 +69,7 @@ class Fit:
     weights: dict[str, Tensor]
     best_epoch: int  # START: no epoch was better than the initial weights
     validation_pinball: float  # standardised, mean over levels, horizons and matured validation labels
+    location: EarnedLocation | None = None  # of the learned location, published with it; None without a quantile head
     curve: list[dict[str, float]] = field(default_factory=list)  # per epoch: epoch, train_loss, validation_pinball, ...
 
 
@@ -120,19 +122,21 @@ class _Loop(lightning.LightningModule):
             self.resumed.restore(states=self._states(), generators={"draws": self.epochs.generator})
         elif self.is_warm:
             self.model.eval()
-            self._keep_if_best(START, validation_pinball(self))
+            self._keep_if_best(START, *validation_pinball(self))
             self.model.train()
 
-    def _keep_if_best(self, epoch: int, score: float) -> None:
+    def _keep_if_best(self, epoch: int, score: float, location: EarnedLocation | None) -> None:
         if math.isfinite(score) and (self.best is None or score < self.best.validation_pinball):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
+            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score, location=location)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
         self.resumed = checkpoint
         self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
-        self.best = None if best is None else Fit(seed=-1, **best)
+        if best is not None:
+            location = best["location"] and EarnedLocation(*best["location"])
+            self.best = Fit(seed=-1, **{**best, "location": location})
 
     @property
     def is_over(self) -> bool:
@@ -171,14 +175,15 @@ class _Loop(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Score the epoch on the fold's validation rows; keep its weights if it is the best so far."""
         self.model.eval()
-        score = validation_pinball(self)
+        score, location = validation_pinball(self)
         self.model.train()
         train_loss = float(torch.stack(self._losses).mean())
         self._losses.clear()
         seconds = time.perf_counter() - self._started
         epoch = len(self.curve)
-        self.curve.append({"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds})
-        self._keep_if_best(epoch, score)
+        metrics = {"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds}
+        self.curve.append(metrics | ({} if location is None else location.slopes()))
+        self._keep_if_best(epoch, score, location)
         self._save()
         if self.on_epoch is not None:
             self.on_epoch(self.curve[-1])
@@ -203,11 +208,31 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
     return torch.cat([model(gather(runs[k : k + size])) for k in range(0, len(runs), size)])[place]
 
 
-def validation_pinball(loop: _Loop) -> float:
-    """Return the standardised pinball loss over all matured validation labels."""
+def validation_pinball(loop: _Loop) -> tuple[float, EarnedLocation | None]:
+    """Return the standardised pinball loss over all matured validation labels, of the forecasts as they are published.
+
+    So the model's location is earned first, on those very labels. A warm start keeps the slope of the weights it began with:
+    the few sessions that a night validates on could not tell.
+    """
     ends = loop.fold.validation.to(loop.device)
+    scale, target = loop.stats.volatility(loop.panel, ends), loop.panel.targets[ends]
+    head, location = loop.model.quantile_head(), None
+    earns = head is not None and not loop.is_warm
+    if head is not None and earns:
+        head.location_slope.fill_(1.0)  # as learned
     quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats)
-    return float(standardised_pinball(quantiles, loop.panel.targets[ends], loop.stats.volatility(loop.panel, ends)))
+    if head is not None and earns:
+        location = earned_location(
+            head.deviation(quantiles, scale).cpu(),
+            (target / scale - head.base_median).cpu(),
+            session=torch.searchsorted(loop.panel.sessions(), loop.panel.date[ends]).cpu(),
+            exchange=loop.panel.exchange[ends].cpu(),
+        )
+        head.publish(*location)
+        quantiles = head.published(quantiles, scale)
+    elif head is not None:
+        location = EarnedLocation(tuple(head.location_slope.tolist()), tuple(head.location_error.tolist()))
+    return float(standardised_pinball(quantiles, target, scale)), location
 
 
 @dataclass(frozen=True)
