@@ -155,7 +155,7 @@ def measure(extension: Extension, seed: int, *, samples: int, epochs: int) -> di
     normal = torch.from_numpy(VOLATILITY * distributions.norm.ppf(QUANTILES))
     forecasts = {
         "oracle": drift[test].double()[:, None] + normal,
-        "base": (stats.base_quantiles[0] * stats.volatility(panel, test)[:, :1]).double(),
+        "base": stats.harx(panel, test)[:, 0].double(),
     }
     if knowable is not None:
         forecasts["knowable"] = knowable[test].double()[:, None] + normal

@@ -10,7 +10,7 @@ from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
-from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, quantiles_of
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, WindowBatch, single_windows
 
@@ -31,6 +31,7 @@ class Batch:
     exchange: Tensor  # (B,) int64 embedding id
     target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no forecast origin
     log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
+    gap_factors: Tensor  # (B, 3, 6) on the base distribution's distances between neighbouring quantiles
     neighbours: Tensor | None = None  # (K, T, k, C') standardised ``reads.messages`` of each row's neighbours
     edges: Tensor | None = None  # (K, T, k) signed correlation with each of them, 0 where there is no neighbour
     past: Past | None = None  # returns of the blocks' sessions, for ``reads.support_sessions``
@@ -132,6 +133,7 @@ def make_batch(
         exchange=stats.exchange_ids[panel.exchange[ends].long()],
         target=target,
         log_excess=excess,
+        gap_factors=stats.gap_factors(panel, ends),
         neighbours=neighbours,
         edges=edges,
         past=past,
@@ -166,8 +168,8 @@ class QuantileHead(nn.Module):
     is 1 until ``publish`` sets the one that the validation rows bear out (``core.training.location``), 0 where they show
     nothing. The other six numbers are for the gaps between adjacent quantiles: their mean is the log of a factor on all
     gaps, the scale; what each differs from it, times ``shape_shrink``, is the log of a factor on that gap alone. All in
-    units of the volatility forecast, so raw numbers of zero give exactly the volatility forecast with the training rows'
-    pooled quantiles: training starts from a strong baseline.
+    units of the volatility forecast, so raw numbers of zero give exactly HAR-X, the volatility forecast with the training
+    rows' quantiles: training starts from a strong baseline.
     """
 
     base_median: Tensor
@@ -206,16 +208,17 @@ class QuantileHead(nn.Module):
         """Return the log of the factor on the volatility forecast, (B, 3, 7) -> (B, 3)."""
         return self.gap_numbers(raw).mean(dim=-1)
 
-    def forward(self, raw: Tensor, scale: Tensor) -> Tensor:
-        """Return quantiles of the log return, (B, 3, 7), from raw numbers (B, 3, 7) and volatility forecasts (B, 3)."""
+    def forward(self, raw: Tensor, scale: Tensor, gap_factors: Tensor) -> Tensor:
+        """Return quantiles of the log return, (B, 3, 7), from raw numbers (B, 3, 7) and volatility forecasts (B, 3).
+
+        ``gap_factors`` (B, 3, 6): on the distances between the base distribution's neighbouring quantiles.
+        """
         log_scale, gap_numbers = self.log_scale(raw)[..., None], self.gap_numbers(raw)
         location = raw[..., self.middle]  # (B, 3)
         median = self.base_median + (location if self.training else self.location_slope * location)
         log_factor = log_scale + self.shape_shrink * (gap_numbers - log_scale)  # (B, 3, 6)
-        gaps = self.base_gaps * torch.exp(log_factor.clamp(-4.0, 4.0))
-        below = median[..., None] - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)  # (B, 3, 3)
-        above = median[..., None] + gaps[..., self.middle :].cumsum(-1)  # (B, 3, 3)
-        return torch.cat([below, median[..., None], above], dim=-1) * scale[..., None]
+        gaps = self.base_gaps * gap_factors * torch.exp(log_factor.clamp(-4.0, 4.0))
+        return quantiles_of(median, gaps) * scale[..., None]
 
 
 GAIN = 10.0
@@ -286,7 +289,7 @@ class LocationScaleModel(ForecastModel):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return quantiles of the log return, (B, 3, 7)."""
-        return self.head(self.located(self.raw(batch), batch), batch.scale)
+        return self.head(self.located(self.raw(batch), batch), batch.scale, batch.gap_factors)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the standardised pinball loss, plus ``volatility_weight`` times the squared error of the log scale."""
@@ -295,7 +298,7 @@ class LocationScaleModel(ForecastModel):
     def loss_of(self, raw: Tensor, batch: Batch) -> Tensor:
         """Return ``loss`` for the network's raw numbers (B, 3, 7)."""
         raw = self.located(raw, batch)
-        pinball = standardised_pinball(self.head(raw, batch.scale), batch.target, batch.scale)
+        pinball = standardised_pinball(self.head(raw, batch.scale, batch.gap_factors), batch.target, batch.scale)
         known = torch.isfinite(batch.log_excess)
         error = self.head.log_scale(raw) - torch.where(known, batch.log_excess, 0.0)
         squared = (error.square() * known).sum() / known.sum().clamp(min=1)

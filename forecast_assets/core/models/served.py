@@ -14,7 +14,7 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, ForecastModel
 from forecast_assets.core.reads import union
 from forecast_assets.core.windows.past import LOG_RETURN, Past
-from forecast_assets.core.windows.stats import CLIP, FoldStats
+from forecast_assets.core.windows.stats import CLIP, SHAPE_FEATURE, FoldStats
 from forecast_assets.core.windows.volatility import volatility
 
 
@@ -55,6 +55,8 @@ class ServedEnsemble(nn.Module):
     mean: Tensor
     std: Tensor
     volatility_weights: Tensor
+    shape_borders: Tensor
+    shape_gaps: Tensor
     message_columns: Tensor
 
     def __init__(
@@ -74,6 +76,8 @@ class ServedEnsemble(nn.Module):
         self.register_buffer("mean", stats.mean)
         self.register_buffer("std", stats.std)
         self.register_buffer("volatility_weights", stats.volatility_weights)
+        self.register_buffer("shape_borders", stats.shape_borders)
+        self.register_buffer("shape_gaps", stats.shape_gaps)
         for k, member in enumerate(members):
             self.register_buffer(f"columns_{k}", positions(member.reads.columns, feature_names), persistent=False)
             self.register_buffer(f"messages_{k}", positions(member.reads.messages, reads.messages), persistent=False)
@@ -132,10 +136,18 @@ class ServedEnsemble(nn.Module):
             exchange=inputs.ids[:, 2],
             target=nothing,
             log_excess=nothing,
+            gap_factors=self.gap_factors(inputs.features[:, -1]),
             neighbours=neighbours,
             edges=None if neighbours is None else inputs.edges,
             past=self.past(inputs, shown) if support else None,
         )
+
+    def gap_factors(self, last: Tensor) -> Tensor:
+        """Return ``FoldStats.gap_factors`` of the last sessions ``last`` (B, F)."""
+        if not len(self.shape_borders):
+            return self.shape_gaps.expand(last.shape[0], -1, -1)
+        value = last[:, self.feature_names.index(SHAPE_FEATURE)].contiguous()
+        return self.shape_gaps[torch.searchsorted(self.shape_borders, value)]
 
     def standardised(self, values: Tensor, columns: Tensor) -> Tensor:
         """Standardise the last axis of ``values``, which holds ``columns`` (C,) of the features."""
