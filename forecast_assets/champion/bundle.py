@@ -50,7 +50,7 @@ BINARY_BATCH = 128  # forecasts per call of the binary: small enough for interme
 VOCABULARIES = ("ticker", "sector", "exchange")
 _FITTED = (
     *("mean", "std", "volatility_weights", "volatility_residual"),
-    *("base_quantiles", "shape_borders", "shape_gaps", "target_mean", "target_std"),
+    *("base_quantiles", "shape_borders", "shape_gaps", "summary_mean", "summary_std", "target_mean", "target_std"),
 )
 
 

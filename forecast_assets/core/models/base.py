@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.models.catalogue import HeadSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
@@ -31,6 +32,7 @@ class Batch:
     exchange: Tensor  # (B,) int64 embedding id
     target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no forecast origin
     log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
+    summary: Tensor  # (B, S) standardised numbers that sum up the ticker's history at the origin
     gap_factors: Tensor  # (B, 3, 6) on the base distribution's distances between neighbouring quantiles
     neighbours: Tensor | None = None  # (K, T, k, C') standardised ``reads.messages`` of each row's neighbours
     edges: Tensor | None = None  # (K, T, k) signed correlation with each of them, 0 where there is no neighbour
@@ -112,7 +114,7 @@ def make_batch(
         shown = torch.maximum(shown, first[:, None])
     columns = panel.columns(reads.columns).to(ends.device)
     rows = panel.features.index_select(0, shown.flatten()).index_select(1, columns)  # (K T, F) -> (K T, C)
-    scale = stats.volatility(panel, ends)
+    scale, summary = stats.origin(panel, ends)
     target = torch.where(counts[:, None], panel.targets[ends], float("nan"))
     if origins is None:  # a forecast reads nothing that lies ahead
         excess = torch.full_like(scale, float("nan"))
@@ -133,6 +135,7 @@ def make_batch(
         exchange=stats.exchange_ids[panel.exchange[ends].long()],
         target=target,
         log_excess=excess,
+        summary=summary,
         gap_factors=stats.gap_factors(panel, ends),
         neighbours=neighbours,
         edges=edges,
@@ -247,8 +250,34 @@ class LinearLocation(nn.Module):
         return GAIN * nn.functional.linear(last.clamp(-LOCATION_CLIP, LOCATION_CLIP), self.weight, self.bias)
 
 
+class SummaryNetwork(nn.Module):
+    """Map the summary of a ticker's history to raw numbers, which are zero at first; two hidden layers.
+
+    The sessions of a window show neither what is older nor what the volatility regression reads.
+    """
+
+    def __init__(self, numbers: int, *, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            *(nn.Linear(numbers, hidden), nn.GELU(), nn.Dropout(dropout)),
+            *(nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)),
+        )
+        self.output = nn.Linear(hidden, len(HORIZONS) * len(QUANTILES))
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    @classmethod
+    def of(cls, stats: FoldStats, spec: HeadSpec) -> "SummaryNetwork":
+        """Return the one for a fold's summary."""
+        return cls(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
+
+    def forward(self, summary: Tensor) -> Tensor:
+        """(B, S) -> (B, 3, 7)."""
+        return self.output(self.hidden(summary)).unflatten(1, (len(HORIZONS), len(QUANTILES)))
+
+
 class LocationScaleModel(ForecastModel):
-    """A network of features and ids whose raw numbers (B, 3, 7) go through a ``QuantileHead``.
+    """A network of features and ids whose raw numbers (B, 3, 7) go through a ``QuantileHead``, plus those of a summary.
 
     An outcome is one draw and carries little information on volatility; realised volatility, measured from every session's
     range, carries much. So the scale is also fitted to that, which no score uses: on the years 2016 to 2018, networks
@@ -257,6 +286,7 @@ class LocationScaleModel(ForecastModel):
 
     head: QuantileHead
     location: LinearLocation
+    summary: SummaryNetwork
     volatility_weight: float
     unknown_share: float
 
@@ -280,12 +310,16 @@ class LocationScaleModel(ForecastModel):
         raise NotImplementedError
 
     def located(self, raw: Tensor, batch: Batch) -> Tensor:
-        """Return raw numbers (B, 3, 7) with the linear location of the last sessions added to theirs."""
+        """Return raw numbers (B, 3, 7) plus the summary's, and plus the linear location of the last sessions."""
+        after = len(QUANTILES) - 1 - self.head.middle
+        location = nn.functional.pad(self.location(self.last_values(batch))[..., None], (self.head.middle, after))
+        return raw + self.summary(batch.summary) + location
+
+    def last_values(self, batch: Batch) -> Tensor:
+        """Return what the linear location reads of each forecast: the variables of its last session, (B, V)."""
         parts = {name: getattr(batch, name) for name in ("rows", "neighbours", "edges")}
         last = {name: part.index_select(1, batch.offsets) for name, part in parts.items() if part is not None}
-        values = self.values(replace(batch, **last)).flatten(0, 1)  # (K, M, V) -> (B, V)
-        after = len(QUANTILES) - 1 - self.head.middle
-        return raw + nn.functional.pad(self.location(values)[..., None], (self.head.middle, after))
+        return self.values(replace(batch, **last)).flatten(0, 1)  # (K, M, V) -> (B, V)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return quantiles of the log return, (B, 3, 7)."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead, SummaryNetwork
 from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
@@ -60,6 +60,7 @@ class PatchTst(LocationScaleModel):
         self.network = PatchTstNetwork(spec, lookback=lookback, static=tuple(stats.count(name) for name in STATIC))
         self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
         self.location = LinearLocation(len(spec.observed) + len(spec.known))
+        self.summary = SummaryNetwork.of(stats, spec)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:

@@ -9,8 +9,17 @@ from torch import Tensor
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.summary import summary
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets.core.windows.volatility import BLOCK_ROWS, Histories, fit_volatility, log_excess, volatility
+from forecast_assets.core.windows.volatility import (
+    BLOCK_ROWS,
+    Histories,
+    fit_volatility,
+    log_excess,
+    predicted,
+    regressors,
+    volatility,
+)
 
 SHAPE_FEATURE = f"announcement_{HORIZONS[0]}d"
 SHAPE_SHARES = (0.8, 0.93, 0.98)
@@ -21,6 +30,7 @@ MIDDLE = QUANTILES.index(0.5)
 UNKNOWN_ID = 0  # embedding id of a ticker, sector or exchange that is not among the training rows
 CLIP = 8.0
 """Standardised features are clipped to this many standard deviations: one bad print must not saturate a network."""
+SUMMARY_CLIP = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,8 @@ class FoldStats:
     base_quantiles: Tensor  # (H, 7) pooled quantiles of target / volatility forecast, weighted by the forecast
     shape_borders: Tensor  # (G - 1,) of ``SHAPE_FEATURE`` between groups of forecasts; empty where there is one group
     shape_gaps: Tensor  # (G, H, 6) each group's distances between neighbouring quantiles over the pooled ones
+    summary_mean: Tensor  # (S,) of each number of the summary
+    summary_std: Tensor  # (S,)
     target_mean: Tensor  # (H,) of the log-return targets
     target_std: Tensor  # (H,)
     unconditional_mean: tuple[float, ...]  # (H,) mean simple return over each horizon
@@ -73,6 +85,13 @@ class FoldStats:
         """Return the volatility forecast over each horizon at rows ``rows`` (B,), log-return units, (B, H)."""
         return volatility(panel, rows, weights=self.volatility_weights)
 
+    def origin(self, panel: Histories, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the volatility forecasts at rows ``rows`` (B,), (B, H), and the standardised summary there, (B, S)."""
+        x = regressors(panel, rows)
+        forecast = predicted(x, weights=self.volatility_weights)
+        numbers = summary(panel, rows, x=x, volatility=forecast)
+        return forecast, ((numbers - self.summary_mean) / self.summary_std).clamp(-SUMMARY_CLIP, SUMMARY_CLIP)
+
     def log_excess(self, panel: PanelTensors, rows: Tensor, *, forecast: Tensor) -> Tensor:
         """Return log realised volatility over its ``forecast`` (B, H) at rows ``rows`` (B,), (B, H); see ``volatility``."""
         return log_excess(panel, rows, forecast=forecast, residual=self.volatility_residual)
@@ -100,7 +119,8 @@ def fit_stats(panel: PanelTensors, fold: Fold, *, plain: bool = False) -> FoldSt
     mean, std = _moments(panel.features, torch.nonzero(seen).squeeze(1))
     weights, residual = (fitted.float() for fitted in fit_volatility(panel, fold.train, plain=plain))
     borders = torch.empty(0) if plain else _shape_borders(panel, fold.train)
-    of_horizons = [_of_horizon(panel, fold.train, weights, k, borders=borders) for k in range(len(HORIZONS))]
+    forecasts, summary_mean, summary_std = _origins(panel, fold.train, weights)
+    of_horizons = [_of_horizon(panel, fold.train, forecasts, k, borders=borders) for k in range(len(HORIZONS))]
     quantiles, gaps, means, deviations, simple_means = zip(*of_horizons, strict=True)
     return FoldStats(
         mean=mean.float(),
@@ -110,6 +130,8 @@ def fit_stats(panel: PanelTensors, fold: Fold, *, plain: bool = False) -> FoldSt
         base_quantiles=torch.tensor(np.stack(quantiles)).float(),
         shape_borders=borders,
         shape_gaps=torch.tensor(np.stack(gaps, axis=1)).float(),
+        summary_mean=summary_mean,
+        summary_std=summary_std,
         target_mean=torch.tensor(means).float(),
         target_std=torch.tensor(deviations).float(),
         unconditional_mean=simple_means,
@@ -137,6 +159,26 @@ def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (squares / (count - 1).clamp(min=1)).sqrt()
 
 
+def _origins(panel: PanelTensors, rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the volatility forecasts at ``rows`` (N,), (N, H), and the summary's mean and deviation there, 2 x (S,)."""
+    forecasts = torch.empty(len(rows), len(HORIZONS))
+    shift: Tensor | None = None  # about the mean: squares of what is left lose no precision
+    for k in range(0, len(rows), BLOCK_ROWS):
+        block = rows[k : k + BLOCK_ROWS]
+        x = regressors(panel, block)
+        forecasts[k : k + BLOCK_ROWS] = predicted(x, weights=weights)
+        numbers = summary(panel, block, x=x, volatility=forecasts[k : k + BLOCK_ROWS]).double()
+        if shift is None:
+            shift = numbers.mean(dim=0)
+            total, squares = torch.zeros_like(shift), torch.zeros_like(shift)
+        total += (numbers - shift).sum(dim=0)
+        squares += (numbers - shift).square().sum(dim=0)
+    assert shift is not None  # a fold has training rows
+    mean = total / len(rows)
+    std = (squares / len(rows) - mean.square()).clamp(min=0.0).sqrt()
+    return forecasts, (shift + mean).float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
+
+
 def _shape_borders(panel: PanelTensors, rows: Tensor) -> Tensor:
     """Return the borders between the groups of forecasts that have a shape of their own, (G - 1,)."""
     if SHAPE_FEATURE not in panel.feature_names:
@@ -148,21 +190,19 @@ def _shape_borders(panel: PanelTensors, rows: Tensor) -> Tensor:
 
 
 def _of_horizon(
-    panel: PanelTensors, rows: Tensor, weights: Tensor, horizon: int, *, borders: Tensor
+    panel: PanelTensors, rows: Tensor, forecasts: Tensor, horizon: int, *, borders: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float, float]:
     """Return the pooled quantiles (7,) of target / volatility forecast, the groups' distances over theirs (G, 6), mean and
-    deviation of the target, and mean simple return.
+    deviation of the target, and mean simple return; ``forecasts`` (N, H) are those at ``rows``.
 
     Quantiles are weighted by the volatility forecast, as the pinball loss of returns weighs their errors. Computed in place,
     so that few columns are copied.
     """
-    known = rows[torch.isfinite(panel.targets[rows, horizon])]
+    labelled = torch.isfinite(panel.targets[rows, horizon])
+    known = rows[labelled]
     target = panel.targets[known, horizon].double().numpy()
     mean, std, simple = float(target.mean()), float(target.std()), float(np.expm1(target).mean())
-    scale = np.empty_like(target)
-    for k in range(0, len(known), BLOCK_ROWS):
-        block = slice(k, k + BLOCK_ROWS)
-        scale[block] = volatility(panel, known[block], weights=weights)[:, horizon].double().numpy()
+    scale = forecasts[labelled, horizon].double().numpy()
     target /= scale
     pooled = weighted_quantiles(target, scale)
     factors = np.ones((len(borders) + 1, len(QUANTILES) - 1))

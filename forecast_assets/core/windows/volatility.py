@@ -86,8 +86,13 @@ def volatility(panel: Histories, rows: Tensor, *, weights: Tensor) -> Tensor:
 
     ``weights`` (H, 1 + R) are those of ``fit_volatility``. The rows have to be complete.
     """
-    log_variance = _regressors(panel, rows).to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, H)
-    return torch.exp(0.5 * log_variance).clamp(min=FLOOR) * _root(weights)
+    return predicted(regressors(panel, rows), weights=weights)
+
+
+def predicted(x: Tensor, *, weights: Tensor) -> Tensor:
+    """Return ``volatility`` from the regressors ``x`` (B, R), (B, H)."""
+    log_variance = x.to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, H)
+    return torch.exp(0.5 * log_variance).clamp(min=FLOOR) * root_horizons(weights)
 
 
 def log_excess(panel: PanelTensors, rows: Tensor, *, forecast: Tensor, residual: Tensor) -> Tensor:
@@ -96,11 +101,12 @@ def log_excess(panel: PanelTensors, rows: Tensor, *, forecast: Tensor, residual:
     A label for a network's scale. ``residual`` (H,): residual variance of the log variance, half of which the forecast
     includes.
     """
-    expected = 2 * (forecast / _root(forecast)).log() - 0.5 * residual
+    expected = 2 * (forecast / root_horizons(forecast)).log() - 0.5 * residual
     return 0.5 * (realised_log_variance(panel, rows) - expected)
 
 
-def _root(like: Tensor) -> Tensor:
+def root_horizons(like: Tensor) -> Tensor:
+    """Return the square roots of the horizons, (H,), in the type of ``like``."""
     return torch.tensor(HORIZONS, dtype=like.dtype, device=like.device).sqrt()
 
 
@@ -113,13 +119,13 @@ def fit_volatility(panel: PanelTensors, train: Tensor, *, plain: bool = False) -
     counts for a horizon where it has a valid label: the sessions of that label lie before the next split. Raises
     ValueError without a usable origin.
     """
-    size = 1 + _regressors(panel, train[:1]).shape[1]
+    size = 1 + regressors(panel, train[:1]).shape[1]
     normal = torch.zeros(len(HORIZONS), size, size, dtype=torch.float64)
     moment, square = normal.new_zeros(len(HORIZONS), size), normal.new_zeros(len(HORIZONS))
     count = torch.zeros_like(square)
     used = _used(size - 1, plain=plain)  # (H, 1 + R)
     for rows in train.split(BLOCK_ROWS):
-        x = _regressors(panel, rows).double()
+        x = regressors(panel, rows).double()
         x = torch.cat([x.new_ones(len(x), 1), x], dim=1)  # (n, 1 + R)
         outcome = realised_log_variance(panel, rows).double()
         for k in range(len(HORIZONS)):
@@ -158,6 +164,24 @@ def realised_log_variance(panel: PanelTensors, rows: Tensor) -> Tensor:
     return torch.where(known, (total / sessions.clamp(min=1)).log(), float("nan"))
 
 
+def regressor_names() -> tuple[str, ...]:
+    """Return the names of the regressors, in order."""
+    return (
+        *(f"{name}_lag_{lag}" for name, lags in LAGS.items() for lag in lags),
+        *("half_year_variance", "two_years_variance"),
+        *(f"{name}_mean_{len(lags)}" for name, groups in MARKET_LAGS.items() for lags in groups),
+        "ewma_volatility",
+        *(f"loss_{n}" for n in SHORT),
+        *("unusual_volume", "fat_tails"),
+        *(f"gain_{n}" for n in SHORT),
+        *(f"{part}_{n}" for n in RETURNS if n not in SHORT for part in ("loss", "gain")),
+        *(f"market_loss_{n}" for n in SHORT),
+        *ANNOUNCEMENTS,
+        *("vix", *(f"vix_mean_{lags[-1]}" for lags in VIX_MEANS), *(f"vix_change_{n}" for n in VIX_CHANGES)),
+        *(f"announcement_variance_{h}d" for h in HORIZONS),
+    )
+
+
 def plain_regressors() -> int:
     """Return the number of regressors that need nothing but a ticker's own past and its exchange's volatility."""
     lagged = sum(map(len, LAGS.values())) + len(LONG_LAGS) + sum(map(len, MARKET_LAGS.values()))
@@ -176,7 +200,7 @@ def _used(regressors: int, *, plain: bool) -> Tensor:
     return used
 
 
-def _regressors(panel: Histories, rows: Tensor) -> Tensor:
+def regressors(panel: Histories, rows: Tensor) -> Tensor:
     """Return the regressors at rows ``rows``, (B, R), in the features' precision.
 
     Where a history is shorter than a lag, its oldest complete row is used. A feature that the panel lacks counts as zero.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead, SummaryNetwork
 from forecast_assets.core.models.catalogue import TftSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.tft.network import Outputs, TftNetwork, TftSizes
@@ -46,6 +46,7 @@ class Tft(LocationScaleModel):
         nn.init.zeros_(self.network.output.bias)
         self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
         self.location = LinearLocation(len(self.variables))
+        self.summary = SummaryNetwork.of(stats, spec)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
