@@ -21,6 +21,8 @@ class Mutant:
 PANEL = ("core/panel/test_leakage.py",)
 CALENDAR = ("core/panel/test_calendar.py", *PANEL)
 TARGETS = ("core/panel/test_known_and_targets.py", *PANEL)
+ANNOUNCED = ("core/panel/announcements/test_filtering.py", "core/panel/announcements/test_causality.py")
+PLANTED = ("core/panel/announcements/test_planted.py",)
 FOLDS = ("core/windows/test_folds.py",)
 STATS = ("core/windows/test_stats.py",)
 VOLATILITY = ("core/windows/test_volatility.py",)
@@ -220,6 +222,59 @@ MUTANTS = (
         "panel/point_in_time.py",
         (('right_on="begin",', 'right_on="begin", strategy="nearest",'),),
         ("core/panel/test_point_in_time.py", *PANEL),
+    ),
+    Mutant(
+        "announcement_among_later_days",
+        "a row's probability of being the quarter's announcement is its share of a window centred on it",
+        "panel/announcements/filtering.py",
+        (
+            ("sums import Floats, Ints, trailing_sum", "sums import Floats, Ints, centred_sum, trailing_sum"),
+            (
+                "trailing_sum(joint[JOINT + begin - HALF - 1 : JOINT + end], HALF + 2)[HALF + 1 :]",
+                "centred_sum(joint[JOINT + begin - HALF - 1 : JOINT + end], HALF + 1)[HALF + 1 :]",
+            ),
+        ),
+        ANNOUNCED,
+    ),
+    Mutant(
+        "lags_under_a_quarter",
+        "an expectation reads posteriors whose quarter reaches beyond the row",
+        "panel/announcements/weekdays.py",
+        (("return longest_ahead(horizon) + HALF + 1", "return longest_ahead(horizon) + 1"),),
+        ("core/panel/announcements/test_causality.py",),
+    ),
+    Mutant(
+        "expectation_that_fulfils_itself",
+        "the expectation is fitted to the posterior that it has made itself",
+        "panel/announcements/model.py",
+        (
+            ("        target = rows.uniform(likelihood)\n", "        target = posterior\n"),
+            ("target = rows.uniform(before.likelihood(rows.evidence))", "target = posterior"),
+        ),
+        PLANTED,
+    ),
+    Mutant(
+        "market_of_a_later_close",
+        "a market's mean counts every ticker of the date, whenever its exchange closes",
+        "panel/announcements/weekdays.py",
+        (('pl.struct(key, "date", "close")', 'pl.struct("date")'),),
+        ("core/panel/announcements/test_causality.py",),
+    ),
+    Mutant(
+        "announcements_fitted_on_the_year_itself",
+        "the parameters of a year are fitted on its own days too",
+        "panel/announcements/filtering.py",
+        tuple(
+            (f"{name}[cut:begin{more}]", f"{name}[cut:end{more}]")
+            for name, more in (
+                ("evidence.values", ""),
+                ("evidence.known", ""),
+                ("share", ""),
+                ("start", ", tickers"),
+                ("posterior", ", tickers"),
+            )
+        ),
+        ("core/panel/announcements/test_causality.py",),
     ),
     Mutant(
         "best_epoch_by_the_test_year",

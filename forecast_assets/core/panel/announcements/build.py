@@ -248,10 +248,12 @@ class Announcements:
         body = part.filter(self._is_computed(part)).select(*KEYS, "is_missing")
         known = body.filter(~pl.col("is_missing")).select(KEYS).hstack(quoted)
         before = self.begins.recent.filter(pl.col("ticker").is_in(rows.tickers)).select(COLUMNS)
-        table = body.join(known, on=list(KEYS), how="left", maintain_order="left").select(COLUMNS)
-        joined = pl.concat([before.with_columns(new=False), table.with_columns(new=True)]).sort("ticker", "date")
-        carried = joined.with_columns(pl.col(NAMES + DIAGNOSTICS).forward_fill().over("ticker"))
-        return carried.filter("new").drop("new")
+        table = body.join(known, on=list(KEYS), how="left", maintain_order="left").select(
+            *COLUMNS, "is_missing", new=True
+        )
+        joined = pl.concat([before.with_columns(is_missing=False, new=False), table]).sort("ticker", "date")
+        values = carry(joined, joined.filter(~pl.col("is_missing")).select(NAMES + DIAGNOSTICS))
+        return joined.select(*KEYS, "new").hstack(values).filter("new").drop("new")
 
     def _events_of(self, rows: Observations, table: pl.DataFrame, stretches: list[Stretch]) -> pl.DataFrame:
         """Return the events among the rows, and among the last ones before an earlier cut."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_assets.core.panel.announcements.weekdays import HALF
+from forecast_assets.core.panel.announcements.weekdays import HALF, QUARTER
 
 OLDEST = 1052  # weekdays back that an expectation reads
 JOINT = 2 * HALF + 2
@@ -21,7 +21,7 @@ INITIAL: Mapping[str, tuple[tuple[int, ...], float]] = {
     "size_count": ((4,), 0.0),
     "first": ((), NEVER),  # weekday of the first row
     "posterior": ((OLDEST,), 0.0),  # of the last weekdays
-    "joint": ((JOINT,), 0.0),  # expectation times likelihood of the last weekdays
+    "joint": ((JOINT,), 1.0 / QUARTER),  # expectation times likelihood of the last weekdays
     "jump": ((2,), 0.0),  # weighted sum of the sizes of announcements, and of the weights
     "since": ((), LONG_AGO),  # sessions since the last announcement
 }
