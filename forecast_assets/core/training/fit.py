@@ -103,7 +103,7 @@ class _Loop(lightning.LightningModule):
         self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
         origins = torch.zeros(panel.rows, dtype=torch.bool)
-        origins[fold.train] = True
+        origins[fold.sampled] = True
         self.register_buffer("origins", origins, persistent=False)
         self.on_epoch: Callable[[Mapping[str, float]], None] | None = None
         self.checkpoint: Resumable | None = None
@@ -122,13 +122,20 @@ class _Loop(lightning.LightningModule):
             self.resumed.restore(states=self._states(), generators={"draws": self.epochs.generator})
         elif self.is_warm:
             self.model.eval()
-            self._keep_if_best(START, *validation_pinball(self))
+            self._keep_if_best(START, *self._score())
             self.model.train()
 
     def _keep_if_best(self, epoch: int, score: float, location: EarnedLocation | None) -> None:
         if math.isfinite(score) and (self.best is None or score < self.best.validation_pinball):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
             self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score, location=location)
+
+    def _score(self) -> tuple[float, EarnedLocation | None]:
+        """Return the validation pinball and the location, which a warm start does not earn anew: the few sessions that a
+        night validates on could not tell, and so it keeps the slope that it began with.
+        """
+        ends = self.fold.validation.to(self.device)
+        return judge(self.model, ends, scored=len(ends), panel=self.panel, stats=self.stats, earns=not self.is_warm)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
@@ -175,7 +182,7 @@ class _Loop(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Score the epoch on the fold's validation rows; keep its weights if it is the best so far."""
         self.model.eval()
-        score, location = validation_pinball(self)
+        score, location = self._score()
         self.model.train()
         train_loss = float(torch.stack(self._losses).mean())
         self._losses.clear()
@@ -208,31 +215,31 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
     return torch.cat([model(gather(runs[k : k + size])) for k in range(0, len(runs), size)])[place]
 
 
-def validation_pinball(loop: _Loop) -> tuple[float, EarnedLocation | None]:
-    """Return the standardised pinball loss over all matured validation labels, of the forecasts as they are published.
+def judge(
+    model: ForecastModel, ends: Tensor, *, scored: int, panel: PanelTensors, stats: FoldStats, earns: bool
+) -> tuple[float, EarnedLocation | None]:
+    """Return the standardised pinball loss of the last ``scored`` of the rows ``ends`` (M,), as they are published.
 
-    So the model's location is earned first, on those very labels. A warm start keeps the slope of the weights it began with:
-    the few sessions that a night validates on could not tell.
+    A quantile head's location is earned first, on all of the rows, and the model publishes that slope from then on; unless
+    ``earns`` is off: then it keeps its own. All on one device.
     """
-    ends = loop.fold.validation.to(loop.device)
-    scale, target = loop.stats.volatility(loop.panel, ends), loop.panel.targets[ends]
-    head, location = loop.model.quantile_head(), None
-    earns = head is not None and not loop.is_warm
+    scale, target = stats.volatility(panel, ends), panel.targets[ends]
+    head, location = model.quantile_head(), None
     if head is not None and earns:
         head.location_slope.fill_(1.0)  # as learned
-    quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats)
+    quantiles = forecast(model, ends, panel=panel, stats=stats)
     if head is not None and earns:
         location = earned_location(
             head.deviation(quantiles, scale).cpu(),
             (target / scale - head.base_median).cpu(),
-            session=torch.searchsorted(loop.panel.sessions(), loop.panel.date[ends]).cpu(),
-            exchange=loop.panel.exchange[ends].cpu(),
+            session=torch.searchsorted(panel.sessions(), panel.date[ends]).cpu(),
+            exchange=panel.exchange[ends].cpu(),
         )
         head.publish(*location)
         quantiles = head.published(quantiles, scale)
     elif head is not None:
         location = EarnedLocation(tuple(head.location_slope.tolist()), tuple(head.location_error.tolist()))
-    return float(standardised_pinball(quantiles, target, scale)), location
+    return float(standardised_pinball(quantiles[-scored:], target[-scored:], scale[-scored:])), location
 
 
 @dataclass(frozen=True)
@@ -276,7 +283,7 @@ class FoldTrainer:
             if start is not None:
                 model.load_state_dict(dict(start))
             layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
-            epochs = _Epochs(WindowSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
+            epochs = _Epochs(WindowSampler.over(self.panel, fold.sampled, layout=layout), spec=spec, seed=seed)
             loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
             loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
             if checkpoint is not None and (saved := load_checkpoint(checkpoint.folder, key=checkpoint.key)) is not None:
@@ -306,7 +313,20 @@ class FoldTrainer:
             raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
         at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
         logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
+        if fold.spans and start is None:
+            best = self._earned_on_spans(best)
         return replace(best, seed=seed, curve=loop.curve)
+
+    def _earned_on_spans(self, fit: Fit) -> Fit:
+        """Return ``fit`` with its location earned on the fold's earlier spans too, and scored on validation with it."""
+        device = self.hardware.accelerator
+        model = trained_model(self.name, self.spec, fit.weights, stats=self.stats, lookback=self.lookback).to(device)
+        if model.quantile_head() is None:
+            return fit
+        panel, stats, ends = self.panel.to(device), self.stats.to(device), self.fold.held_out.to(device)
+        score, location = judge(model, ends, scored=len(self.fold.validation), panel=panel, stats=stats, earns=True)
+        weights = {name: value.cpu() for name, value in model.state_dict().items()}
+        return replace(fit, weights=weights, validation_pinball=score, location=location)
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
         """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7)."""

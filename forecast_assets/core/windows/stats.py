@@ -135,9 +135,9 @@ def fit_stats(panel: PanelTensors, fold: Fold, *, plain: bool = False) -> FoldSt
         target_mean=torch.tensor(means).float(),
         target_std=torch.tensor(deviations).float(),
         unconditional_mean=simple_means,
-        ticker_ids=_ids(panel.ticker[fold.train], size=len(panel.tickers)),
-        sector_ids=_ids(panel.sector[fold.train], size=len(panel.sectors)),
-        exchange_ids=_ids(panel.exchange[fold.train], size=len(panel.exchanges)),
+        ticker_ids=_ids(panel.ticker[fold.sampled], size=len(panel.tickers)),
+        sector_ids=_ids(panel.sector[fold.sampled], size=len(panel.sectors)),
+        exchange_ids=_ids(panel.exchange[fold.sampled], size=len(panel.exchanges)),
     )
 
 
