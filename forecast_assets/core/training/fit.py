@@ -29,7 +29,7 @@ from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import WindowSampler
+from forecast_assets.core.windows.sampler import WindowSampler, sample_of_tickers
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, WindowBatch, check_windows, cover
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 # Available accelerators and advertisements are not worth a line for every fit of every fold.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
-INFERENCE_BATCH = 1024  # windows per call
+INFERENCE_BATCH = 1024  # windows per call; a network may compute fewer at a time
 INFERENCE_ENDS = 256  # of a block at most: more ends share more work, and waste more where a ticker has fewer
 INFLUENCE_BATCH = 128  # windows whose gradients are held at once
 START = -1  # epoch number of the weights that a warm-started fit begins with
@@ -68,7 +68,10 @@ class Fit:
     weights: dict[str, Tensor]
     best_epoch: int  # START: no epoch was better than the initial weights
     validation_pinball: float  # standardised, mean over levels, horizons and matured validation labels
-    curve: list[dict[str, float]] = field(default_factory=list)  # per epoch: epoch, train_loss, validation_pinball, ...
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """Per epoch: epoch, train_loss, validation_pinball of the origins that epochs are compared on, ..."""
+    validation_quantiles: NDArray[np.float64] | None = None
+    """At the fold's validation rows, (M, 3, 7); None where epochs were compared on all of them."""
 
 
 class _Epochs:
@@ -100,6 +103,7 @@ class _Loop(lightning.LightningModule):
         super().__init__()
         self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
+        self.compared = sample_of_tickers(panel, fold.validation, origins=spec.compared_origins)
         origins = torch.zeros(panel.rows, dtype=torch.bool)
         origins[fold.train] = True
         self.register_buffer("origins", origins, persistent=False)
@@ -149,7 +153,8 @@ class _Loop(lightning.LightningModule):
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        best = None if self.best is None else {k: v for k, v in vars(self.best).items() if k not in ("seed", "curve")}
+        kept = ("weights", "best_epoch", "validation_pinball")
+        best = None if self.best is None else {name: getattr(self.best, name) for name in kept}
         save_checkpoint(
             self.checkpoint.folder,
             key=self.checkpoint.key,
@@ -186,7 +191,7 @@ class _Loop(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         rate, decay = self.spec.learning_rate, self.spec.weight_decay
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.spec.epochs * len(self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -204,10 +209,15 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
 
 
 def validation_pinball(loop: _Loop) -> float:
-    """Return the standardised pinball loss over all matured validation labels."""
-    ends = loop.fold.validation.to(loop.device)
+    """Return the standardised pinball loss over the matured labels that epochs are compared on."""
+    ends = loop.compared.to(loop.device)
     quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats)
-    return float(standardised_pinball(quantiles, loop.panel.targets[ends], loop.stats.volatility(loop.panel, ends)))
+    return pinball_of(quantiles, ends, panel=loop.panel, stats=loop.stats)
+
+
+def pinball_of(quantiles: Tensor, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> float:
+    """Return the standardised pinball loss of ``quantiles`` (M, 3, 7) at rows ``ends`` (M,), over matured labels."""
+    return float(standardised_pinball(quantiles, panel.targets[ends], stats.volatility(panel, ends)))
 
 
 @dataclass(frozen=True)
@@ -231,6 +241,9 @@ class FoldTrainer:
         checkpoint: Resumable | None = None,
     ) -> Fit:
         """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
+
+        Every epoch is compared on the same validation origins, at most about ``compared_origins``; the best one is scored on
+        all of them.
 
         With a ``checkpoint``, a killed fit continues from its last finished epoch and ends with the same weights;
         ``on_epoch`` is called for the finished epochs again.
@@ -281,7 +294,18 @@ class FoldTrainer:
             raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
         at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
         logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
-        return replace(best, seed=seed, curve=loop.curve)
+        best = replace(best, seed=seed, curve=loop.curve)
+        if len(loop.compared) == len(fold.validation):
+            return best
+        validation = self.predict(best.weights, fold.validation)
+        score = pinball_of(torch.from_numpy(validation).float(), fold.validation, panel=self.panel, stats=self.stats)
+        return replace(best, validation_quantiles=validation, validation_pinball=score)
+
+    def forecasts(self, trained: Fit) -> NDArray[np.float64]:
+        """Return quantiles of the log return of a fit's best epoch at the fold's origins, (validation + test, 3, 7)."""
+        if trained.validation_quantiles is None:
+            return self.predict(trained.weights, self.fold.origins)
+        return np.concatenate([trained.validation_quantiles, self.predict(trained.weights, self.fold.test)])
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
         """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7)."""
