@@ -51,6 +51,11 @@ class FitSpec(Spec):
     weight_decay: float = Field(default=1e-2, ge=0)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
+    compared_origins: int = Field(
+        default=16_000,
+        ge=1,
+        description="validation origins that epochs are compared on, those of as many tickers; the best is scored on all",
+    )
 
     @property
     def reads(self) -> Reads:
@@ -112,12 +117,12 @@ class TftSpec(LocationScaleSpec):
     """The Temporal Fusion Transformer family (B1-B3)."""
 
     ends_per_block: int = Field(
-        default=16,
+        default=32,
         ge=1,
         description="windows of a step that end in one contiguous block of a ticker's history and share work",
     )
     stride_sessions: int = Field(
-        default=8,
+        default=4,
         ge=1,
         description="sessions between neighbouring window ends of a block; close ones are nearly the same sample",
     )

@@ -18,7 +18,7 @@ from torch.nn import functional
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.catalogue import MamlSpec
-from forecast_assets.core.models.tft.layers import exporting
+from forecast_assets.core.models.execution import exporting
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.windows.past import outcomes
 from forecast_assets.core.windows.stats import CLIP, FoldStats

@@ -30,7 +30,7 @@ from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.training.location import EarnedLocation, earned_location
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import WindowSampler
+from forecast_assets.core.windows.sampler import WindowSampler, sample_of_tickers
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, WindowBatch, check_windows, cover
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # Available accelerators and advertisements are not worth a line for every fit of every fold.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
-INFERENCE_BATCH = 1024  # windows per call
+INFERENCE_BATCH = 1024  # windows per call; a network may compute fewer at a time
 INFERENCE_ENDS = 256  # of a block at most: more ends share more work, and waste more where a ticker has fewer
 INFLUENCE_BATCH = 128  # windows whose gradients are held at once
 START = -1  # epoch number of the weights that a warm-started fit begins with
@@ -70,7 +70,10 @@ class Fit:
     best_epoch: int  # START: no epoch was better than the initial weights
     validation_pinball: float  # standardised, mean over levels, horizons and matured validation labels
     location: EarnedLocation | None = None  # of the learned location, published with it; None without a quantile head
-    curve: list[dict[str, float]] = field(default_factory=list)  # per epoch: epoch, train_loss, validation_pinball, ...
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """Per epoch: epoch, train_loss, validation_pinball of the origins that epochs are compared on, ..."""
+    validation_quantiles: NDArray[np.float64] | None = None
+    """At the fold's validation rows, (M, 3, 7); None where the best epoch was judged by no more than the others."""
 
 
 class _Epochs:
@@ -102,6 +105,7 @@ class _Loop(lightning.LightningModule):
         super().__init__()
         self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
+        self.compared = sample_of_tickers(panel, fold.validation, origins=spec.compared_origins)
         origins = torch.zeros(panel.rows, dtype=torch.bool)
         origins[fold.sampled] = True
         self.register_buffer("origins", origins, persistent=False)
@@ -134,8 +138,10 @@ class _Loop(lightning.LightningModule):
         """Return the validation pinball and the location, which a warm start does not earn anew: the few sessions that a
         night validates on could not tell, and so it keeps the slope that it began with.
         """
-        ends = self.fold.validation.to(self.device)
-        return judge(self.model, ends, scored=len(ends), panel=self.panel, stats=self.stats, earns=not self.is_warm)
+        ends = self.compared.to(self.device)
+        earns = not self.is_warm
+        score, location, _ = judge(self.model, ends, scored=len(ends), panel=self.panel, stats=self.stats, earns=earns)
+        return score, location
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
@@ -160,7 +166,8 @@ class _Loop(lightning.LightningModule):
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        best = None if self.best is None else {k: v for k, v in vars(self.best).items() if k not in ("seed", "curve")}
+        kept = ("weights", "best_epoch", "validation_pinball", "location")
+        best = None if self.best is None else {name: getattr(self.best, name) for name in kept}
         save_checkpoint(
             self.checkpoint.folder,
             key=self.checkpoint.key,
@@ -198,7 +205,7 @@ class _Loop(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         rate, decay = self.spec.learning_rate, self.spec.weight_decay
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.spec.epochs * len(self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -217,8 +224,9 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
 
 def judge(
     model: ForecastModel, ends: Tensor, *, scored: int, panel: PanelTensors, stats: FoldStats, earns: bool
-) -> tuple[float, EarnedLocation | None]:
-    """Return the standardised pinball loss of the last ``scored`` of the rows ``ends`` (M,), as they are published.
+) -> tuple[float, EarnedLocation | None, Tensor]:
+    """Return the standardised pinball loss of the last ``scored`` of the rows ``ends`` (M,), as they are published, and
+    their quantiles (scored, 3, 7).
 
     A quantile head's location is earned first, on all of the rows, and the model publishes that slope from then on; unless
     ``earns`` is off: then it keeps its own. All on one device.
@@ -239,7 +247,8 @@ def judge(
         quantiles = head.published(quantiles, scale)
     elif head is not None:
         location = EarnedLocation(tuple(head.location_slope.tolist()), tuple(head.location_error.tolist()))
-    return float(standardised_pinball(quantiles[-scored:], target[-scored:], scale[-scored:])), location
+    quantiles = quantiles[-scored:]
+    return float(standardised_pinball(quantiles, target[-scored:], scale[-scored:])), location, quantiles
 
 
 @dataclass(frozen=True)
@@ -263,6 +272,9 @@ class FoldTrainer:
         checkpoint: Resumable | None = None,
     ) -> Fit:
         """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
+
+        Every epoch is compared on the same validation origins, at most about ``compared_origins``; the best one is scored on
+        all of them.
 
         With a ``checkpoint``, a killed fit continues from its last finished epoch and ends with the same weights;
         ``on_epoch`` is called for the finished epochs again.
@@ -313,20 +325,36 @@ class FoldTrainer:
             raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
         at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
         logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
-        if fold.spans and start is None:
-            best = self._earned_on_spans(best)
-        return replace(best, seed=seed, curve=loop.curve)
+        best = replace(best, seed=seed, curve=loop.curve)
+        spans = bool(fold.spans) and start is None
+        if not spans and len(loop.compared) == len(fold.validation):
+            return best
+        return self._judged_on_all(best, earns=start is None, spans=spans)
 
-    def _earned_on_spans(self, fit: Fit) -> Fit:
-        """Return ``fit`` with its location earned on the fold's earlier spans too, and scored on validation with it."""
+    def forecasts(self, trained: Fit) -> NDArray[np.float64]:
+        """Return quantiles of the log return of a fit's best epoch at the fold's origins, (validation + test, 3, 7)."""
+        if trained.validation_quantiles is None:
+            return self.predict(trained.weights, self.fold.origins)
+        return np.concatenate([trained.validation_quantiles, self.predict(trained.weights, self.fold.test)])
+
+    def _judged_on_all(self, fit: Fit, *, earns: bool, spans: bool) -> Fit:
+        """Return ``fit`` judged by all validation rows; with ``spans`` its location is earned on those of the spans too.
+
+        A warm start has none, and keeps the slope that it began with.
+        """
         device = self.hardware.accelerator
         model = trained_model(self.name, self.spec, fit.weights, stats=self.stats, lookback=self.lookback).to(device)
-        if model.quantile_head() is None:
-            return fit
-        panel, stats, ends = self.panel.to(device), self.stats.to(device), self.fold.held_out.to(device)
-        score, location = judge(model, ends, scored=len(self.fold.validation), panel=panel, stats=stats, earns=True)
+        panel, stats, scored = self.panel.to(device), self.stats.to(device), len(self.fold.validation)
+        ends = (self.fold.held_out if spans else self.fold.validation).to(device)
+        score, location, quantiles = judge(model, ends, scored=scored, panel=panel, stats=stats, earns=earns)
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
-        return replace(fit, weights=weights, validation_pinball=score, location=location)
+        return replace(
+            fit,
+            weights=weights,
+            validation_pinball=score,
+            location=location,
+            validation_quantiles=quantiles.float().cpu().double().numpy(),
+        )
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
         """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7)."""
