@@ -84,8 +84,7 @@ class Cells(NamedTuple):
 
 def harx(panel: PanelTensors, fold: Fold) -> Floats:
     """Return the quantiles of HAR-X for the fold's origins, (M, 3, 7), as the ``baselines`` asset makes them."""
-    stats = fit_stats(panel, fold)
-    return (stats.base_quantiles * stats.volatility(panel, fold.origins)[..., None]).double().numpy()
+    return fit_stats(panel, fold).harx(panel, fold.origins).double().numpy()
 
 
 def forecasts(model: str, panel: PanelTensors) -> Callable[[Fold], Floats]:

@@ -81,7 +81,7 @@ GRAPH = GraphSpec(
     **b3_spec(observed=contagion.OWN, known=contagion.CALENDAR).model_dump(), messages=("log_return",), neighbours=4
 )
 MAML = MamlSpec(  # only the location is to be learned, so it is not shrunk, in B3 neither
-    **b3_spec(observed=coefficients.OWN, known=coefficients.CALENDAR, location_shrink=1.0).model_dump()
+    **b3_spec(observed=coefficients.OWN, known=coefficients.CALENDAR).model_dump()
 )
 
 
@@ -155,7 +155,7 @@ def measure(extension: Extension, seed: int, *, samples: int, epochs: int) -> di
     normal = torch.from_numpy(VOLATILITY * distributions.norm.ppf(QUANTILES))
     forecasts = {
         "oracle": drift[test].double()[:, None] + normal,
-        "base": (stats.base_quantiles[0] * stats.volatility(panel, test)[:, :1]).double(),
+        "base": stats.harx(panel, test)[:, 0].double(),
     }
     if knowable is not None:
         forecasts["knowable"] = knowable[test].double()[:, None] + normal

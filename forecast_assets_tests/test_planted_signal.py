@@ -7,36 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets_tests.helpers.planted_panel import best_share, shipped_ic
+from forecast_assets_tests.helpers.planted_panel import Found, best_share, shipped
 
 ENOUGH = 0.8  # of the rank IC of a linear regression on the same inputs
 
 pytestmark = pytest.mark.timeout(900)  # three fits, on a machine that may have other things to do
 
-missed = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the shipped settings shrink and undertrain the location: a known defect"
-)
-
 
 @pytest.fixture(scope="module")
-def demo_ic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """The demo profile's rank ICs."""
-    return shipped_ic("demo", tmp_path_factory.mktemp("planted"), models=["b2_tft_ticker"])
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """What the demo profile finds."""
+    return shipped("demo", tmp_path_factory.mktemp("planted"), models=["b2_tft_ticker"])
 
 
-def test_a_linear_regression_finds_the_planted_signal_in_a_networks_inputs(demo_ic: dict[str, float]) -> None:
-    assert demo_ic["oracle"] == pytest.approx(0.25, abs=0.02)
-    assert demo_ic["linear"] > 0.95 * demo_ic["oracle"]
+def test_a_linear_regression_finds_the_planted_signal_in_a_networks_inputs(demo: Found) -> None:
+    assert demo.ic["oracle"] == pytest.approx(0.25, abs=0.02)
+    assert demo.ic["linear"] > 0.95 * demo.ic["oracle"]
 
 
-@missed
-def test_the_demo_profile_finds_a_planted_next_day_signal(demo_ic: dict[str, float]) -> None:
-    assert best_share(demo_ic) >= ENOUGH
+def test_the_demo_profile_finds_a_planted_next_day_signal(demo: Found) -> None:
+    assert best_share(demo.ic) >= ENOUGH
+    assert all(slope[0] > 0.5 for slope in demo.slopes["b2_tft_ticker"])
 
 
-@missed
+def test_the_demo_profile_publishes_no_location_of_its_own_where_there_is_no_signal(tmp_path: Path) -> None:
+    noise = shipped("demo", tmp_path, models=["b2_tft_ticker"], strength=0.0)
+    assert noise.slopes["b2_tft_ticker"] == [[0.0, 0.0, 0.0]] * 3
+    assert abs(noise.ic["b2_tft_ticker"]) < 2 * noise.error["b2_tft_ticker"]
+
+
 @pytest.mark.real_panel
 @pytest.mark.timeout(7200)
 def test_the_full_profile_finds_a_planted_next_day_signal(tmp_path: Path) -> None:
-    ic = shipped_ic("full", tmp_path)
-    assert best_share(ic) >= ENOUGH
+    assert best_share(shipped("full", tmp_path).ic) >= ENOUGH

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 MODEL = "ensemble"
-COMPARED = ("harx", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
 TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
@@ -159,7 +159,7 @@ def backtest_report(
         forecasts=content.forecasts,
         daily=content.books.daily,
         prices=pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
-        curves=pl.concat(pl.DataFrame(fold.json(TRAINING)["curve"]) for fold in trained(last)),
+        curves=pl.concat((pl.DataFrame(fold.json(TRAINING)["curve"]) for fold in trained(last)), how="diagonal"),
         summary=summary,
     )
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
@@ -275,7 +275,11 @@ def _neighbours(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
     """Return the provenance that a report prints: versions, seeds, data, counts."""
+    from forecast_assets.core.training.location import earned_in_words
+
     panel, years = inputs.raw_panel.manifest.facts, inputs.years
+    fits = [fit for of in inputs.networks for year in years for fit in of[year].json(TRAINING)["fits"]]
+    slopes = [fit["location_slope"] for fit in fits if "location_slope" in fit]
     universe = {name: fact for name, fact in inputs.calendar_panel.manifest.facts.items() if name in UNIVERSE_FACTS}
     versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in inputs.yearly for year in years)]
     return {
@@ -283,7 +287,8 @@ def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
         "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],
         "seeds": sorted({seed for of in inputs.networks for year in years for seed in of[year].manifest.seeds}),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "fits": sum(len(of[year].json(TRAINING)["fits"]) for of in inputs.networks for year in years),
+        "fits": len(fits),
+        **({"location_earned": earned_in_words(slopes)} if slopes else {}),
         "profile": profile,
         "panel_first": panel["first_session"],
         "panel_last": panel["last_session"],

@@ -23,7 +23,8 @@ def baselines(
     log: Log,
 ) -> StageOutput:
     """Random walk, EWMA, 20-day volatility, HAR, GARCH(1,1)-t, 20-day momentum and HAR-X (``harx``), the volatility
-    regression that the networks start from, at the networks' own forecast origins and calibrated as they are.
+    regression that the networks start from, also without announcements and dates (``harx_plain``), at the networks' own
+    forecast origins and calibrated as they are.
     """
     import time
 
@@ -44,8 +45,8 @@ def baselines(
         seconds[f"seconds_{name}"] = round(time.perf_counter() - started, 3)
     started = time.perf_counter()
     stats = fit_stats(panel, fold)
-    start = stats.base_quantiles * stats.volatility(panel, fold.origins)[..., None]
-    forecasts["harx"] = start.double().numpy()
+    for name, fitted in (("harx", stats), ("harx_plain", fit_stats(panel, fold, plain=True))):
+        forecasts[name] = fitted.harx(panel, fold.origins).double().numpy()
     seconds["seconds_harx"] = round(time.perf_counter() - started, 3)
     raw = pl.concat(fold_table(panel, fold, quantiles, model=name) for name, quantiles in forecasts.items())
     files: dict[str, Content] = {TABLE: raw}

@@ -48,7 +48,10 @@ PROGRAM_BATCH = 4096  # largest batch that the program is exported for
 BINARY_BATCH = 128  # forecasts per call of the binary: small enough for intermediates to stay near a core's cache
 
 VOCABULARIES = ("ticker", "sector", "exchange")
-_FITTED = ("mean", "std", "volatility_weights", "volatility_residual", "base_quantiles", "target_mean", "target_std")
+_FITTED = (
+    *("mean", "std", "volatility_weights", "volatility_residual"),
+    *("base_quantiles", "shape_borders", "shape_gaps", "summary_mean", "summary_std", "target_mean", "target_std"),
+)
 
 
 class Member(BaseModel, frozen=True, extra="forbid"):

@@ -177,6 +177,15 @@ class FoldSpec(Spec):
     )
     validation_sessions: int = Field(126, ge=1, description="union sessions of validation forecast origins")
     purge_sessions: int = Field(HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year")
+    spans: int = Field(
+        0,
+        ge=0,
+        description="earlier times that training leaves out too, to judge a location by; fewer on a short panel",
+    )
+    span_sessions: int = Field(42, ge=1, description="union sessions of such a span")
+    span_stride_sessions: int = Field(
+        210, ge=1, description="from one span's begin to the next one's; ten months take them through the seasons"
+    )
 
 
 class SweepSpec(Spec):

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.resources.worker_engine import WorkerEngine
 from forecast_assets.store.locks import Lock
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ class ComputeResource(dg.ConfigurableResource):
         precision = self.precision if self.precision != "auto" else ("bf16-mixed" if device == "cuda" else "32-true")
         return Hardware(accelerator=device, precision=precision)
 
+    def workers(self) -> int:
+        """Return how many processes fit networks at the same time: one per ``threads`` cores, on a GPU one in all.
+
+        Dagster runs one step that trains at a time, on all runs of its instance, so their number is not multiplied.
+        """
+        if (named := environment.workers()) is not None:
+            return named
+        if not self.threads or self.hardware().accelerator != "cpu":
+            return 1
+        return max(1, len(os.sched_getaffinity(0)) // self.threads)
+
     def device_lock(self, *, on_wait: Callable[[str], object]) -> AbstractContextManager[Any]:
         """Lock the GPU for one step of this user on this machine; nothing to lock on a CPU.
 
@@ -59,7 +71,8 @@ class ComputeResource(dg.ConfigurableResource):
     def engine(self) -> Engine:
         """Return the engine that ``FORECAST_ENGINE`` names. Raises BadSetting where it is unknown or not installed."""
         if environment.engine_name() == "local":
-            return LocalEngine()
+            workers = self.workers()
+            return WorkerEngine(workers) if workers > 1 else LocalEngine()
         from forecast_assets.resources.ray_engine import RayEngine
 
         return RayEngine(environment.ray_address())

@@ -134,11 +134,25 @@ def engine_name() -> str:
     return named
 
 
+def workers() -> int | None:
+    """``FORECAST_WORKERS``: processes that fit networks at the same time on this machine; None: as many as it has cores for.
+
+    Raises BadSetting for what is no whole number from 1 on.
+    """
+    named = os.environ.get("FORECAST_WORKERS")
+    if not named:
+        return None
+    if not named.isdecimal() or int(named) < 1:
+        raise BadSetting(f"FORECAST_WORKERS: {named!r} is no number of processes; write 1, 2, ...")
+    return int(named)
+
+
 def shared_settings() -> list[str]:
     """Return the names of the variables to send with a step to another machine, without those that hold a secret: what is
-    sent with a job can be read on the cluster's pages, so each machine has its own secrets.
+    sent with a job can be read on the cluster's pages, so each machine has its own secrets. Nor the number of processes.
     """
-    named = (name for name in os.environ if name.startswith("FORECAST_") and name not in SECRET_SETTINGS)
+    own = {*SECRET_SETTINGS, "FORECAST_WORKERS"}
+    named = (name for name in os.environ if name.startswith("FORECAST_") and name not in own)
     return sorted([*named, *(name for name in ("DAGSTER_HOME", "WANDB_MODE", "WANDB_DIR") if name in os.environ)])
 
 

@@ -47,9 +47,9 @@ def published_trials(store: Store) -> Iterator[Trial]:
                         model = f"{CHALLENGER}/{fit['fit'].partition('/')[0]}"
                         yield trial(fit=fit, name=fit["fit"], model=model)
                 elif found.seeds and TRAINING in found.files:
-                    scores = _scores(version)
+                    fits = _fits(version)
                     for seed in found.seeds:
-                        yield trial(fit={"seed": seed, "validation_pinball": scores.get(seed)})
+                        yield trial(fit=fits.get(seed, {"seed": seed}))
 
 
 def as_trial(
@@ -80,6 +80,7 @@ def as_trial(
         score=None if score is None else float(score),
         pruned=False,
         when=when,
+        location_slope=fit.get("location_slope"),
     )
 
 
@@ -93,10 +94,10 @@ def _challenger_fits(night: Version) -> list[dict[str, Any]]:
         return [{"fit": f"{k}", "seed": seed} for k, seed in enumerate(night.manifest.seeds)]
 
 
-def _scores(version: Version) -> dict[int, float]:
-    """Return validation pinball by seed; none where the file is damaged: those fits count without a score."""
+def _fits(version: Version) -> dict[int, dict[str, Any]]:
+    """Return the fits of a training record by seed; none where the file is damaged: those fits count without a score."""
     try:
-        return {int(fit["seed"]): float(fit["validation_pinball"]) for fit in version.json(TRAINING)["fits"]}
+        return {int(fit["seed"]): fit for fit in version.json(TRAINING)["fits"]}
     except CorruptArtefact as error:
         log.warning("counted without a score: %s", error)
         return {}

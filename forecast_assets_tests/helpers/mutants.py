@@ -164,7 +164,7 @@ MUTANTS = (
         "vocabulary_of_the_whole_panel",
         "a ticker that lists after training has an embedding of its own, never trained",
         "windows/stats.py",
-        (("_ids(panel.ticker[fold.train],", "_ids(panel.ticker,"),),
+        (("_ids(panel.ticker[fold.sampled],", "_ids(panel.ticker,"),),
         STATS,
     ),
     Mutant(
@@ -280,8 +280,22 @@ MUTANTS = (
         "best_epoch_by_the_test_year",
         "the checkpoint is chosen by its score on the test year",
         "training/fit.py",
-        (("loop.fold.validation", "loop.fold.test"),),
+        (("ends = self.fold.validation.to(self.device)", "ends = self.fold.test.to(self.device)"),),
         FIT,
+    ),
+    Mutant(
+        "location_earned_on_the_test_year",
+        "the slope of the learned location is fitted on the outcomes of the test year too",
+        "windows/folds.py",
+        (("torch.cat([*self.spans, self.validation])", "torch.cat([*self.spans, self.test, self.validation])"),),
+        FIT,
+    ),
+    Mutant(
+        "samples_around_a_span",
+        "a network is trained on rows whose labels end within an earlier validation span",
+        "windows/folds.py",
+        (("(date < first) & (panel.label_end[rest] < first)", "(date < first)"),),
+        FOLDS,
     ),
     Mutant(
         "trades_at_the_close_it_decides_on",

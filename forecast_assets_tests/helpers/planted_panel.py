@@ -26,7 +26,7 @@ from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets.store.artefact_files import TENSORS
+from forecast_assets.store.artefact_files import TENSORS, TRAINING
 from forecast_assets_tests.helpers.graph import Graph
 
 VOLATILITY, GAP = 0.014, 0.008  # of the noise within the day, and of the gap
@@ -49,7 +49,18 @@ class Planted(NamedTuple):
     drifts: pl.DataFrame
 
 
-def planted(*, tickers: int, end: dt.date, seed: int = 0) -> Planted:
+class Found(NamedTuple):
+    """What a profile found: by name, of the oracle, the linear regression and the networks."""
+
+    ic: dict[str, float]
+    """Mean daily rank IC at one session, on the test year."""
+    error: dict[str, float]
+    """Its standard error over the days."""
+    slopes: dict[str, list[list[float]]]
+    """Of each network's fits, how much of the learned location is published at each horizon."""
+
+
+def planted(*, tickers: int, end: dt.date, seed: int = 0, strength: float = STRENGTH) -> Planted:
     """Return the panel of ``tickers`` from ``START`` to ``end``."""
     rng = np.random.default_rng(seed)
     rows, drifts = [], []
@@ -57,7 +68,7 @@ def planted(*, tickers: int, end: dt.date, seed: int = 0) -> Planted:
         mic, suffix = EXCHANGES[number % len(EXCHANGES)]
         days = sessions(mic, START, end)
         gap, noise = rng.normal(0, GAP, len(days)), rng.normal(0, VOLATILITY, len(days))
-        drift = STRENGTH * gap
+        drift = strength * gap
         intraday = noise + np.r_[0.0, drift[:-1]]
         log_close = np.log(100) + np.cumsum(gap + intraday)
         opens, closes = np.exp(log_close - intraday), np.exp(log_close)
@@ -78,15 +89,15 @@ def planted(*, tickers: int, end: dt.date, seed: int = 0) -> Planted:
     return Planted(pl.concat(rows).sort("Date", "Ticker"), pl.concat(drifts))
 
 
-def shipped_ic(profile: str, root: Path, *, models: Sequence[str] = NETWORKS) -> dict[str, float]:
-    """Return the mean daily rank IC at one session of the oracle, a linear regression and each of ``models``.
+def shipped(profile: str, root: Path, *, models: Sequence[str] = NETWORKS, strength: float = STRENGTH) -> Found:
+    """Return what the ``profile`` finds with ``models``; an oracle there is only of a signal that has a ``strength``.
 
-    Everything is the ``profile``'s own, from the raw file to the forecast table of its first test year, which the panel ends
+    Everything is the profile's own, from the raw file to the forecast table of its first test year, which the panel ends
     with. Files go to the folder ``root``. Raises RuntimeError where a stage fails.
     """
     settings = compose_settings(profile, list(SETTINGS))
     year = settings.folds.first_test_year
-    panel = planted(tickers=TICKERS[profile], end=dt.date(year, 12, 31))
+    panel = planted(tickers=TICKERS[profile], end=dt.date(year, 12, 31), strength=strength)
     panel.rows.write_csv(raw := root / "planted.csv")
     with Graph(root, profile=profile) as graph:
         chosen = (*PANEL, "sweep", *models)
@@ -95,17 +106,24 @@ def shipped_ic(profile: str, root: Path, *, models: Sequence[str] = NETWORKS) ->
             raise RuntimeError("\n".join(failed.message for failed in outcome.failures))
         tensors = PanelTensors.load(graph.version("windowed_tensors").path(TENSORS))
         tables = {name: graph.table(name, str(year)) for name in models}
+        fits = {name: graph.version(name, str(year)).json(TRAINING)["fits"] for name in models}
     fold = make_fold(tensors, year=year, spec=settings.folds, lookback=settings.windows.lookback)
-    forecasts = {"oracle": oracle(tensors, fold, panel.drifts)}
+    forecasts = {"oracle": oracle(tensors, fold, panel.drifts)} if strength else {}
     spec: FitSpec = getattr(settings, models[0])
     forecasts["linear"] = linear(tensors, fold, spec=spec)
     forecasts |= {name: _medians(tables[name], tensors, fold) for name in models}
     day, outcome_1d = tensors.date[fold.test].numpy(), tensors.targets[fold.test, 0].double().numpy()
-    return {name: float(np.nanmean(rank_ic(of, outcome_1d, day=day))) for name, of in forecasts.items()}
+    daily = {name: rank_ic(of, outcome_1d, day=day) for name, of in forecasts.items()}
+    known = {name: of[np.isfinite(of)] for name, of in daily.items()}
+    return Found(
+        ic={name: float(of.mean()) for name, of in known.items()},
+        error={name: float(of.std(ddof=1) / np.sqrt(len(of))) for name, of in known.items()},
+        slopes={name: [fit["location_slope"] for fit in of] for name, of in fits.items()},
+    )
 
 
 def best_share(ic: dict[str, float]) -> float:
-    """Return the best network's IC as a share of the linear regression's; ``ic`` as ``shipped_ic`` returns it."""
+    """Return the best network's IC as a share of the linear regression's."""
     return max(value for name, value in ic.items() if name not in ("oracle", "linear")) / ic["linear"]
 
 

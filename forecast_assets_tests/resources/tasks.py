@@ -35,3 +35,30 @@ def until_stopped(task: int, report: ProgressCallback) -> tuple[int, str]:
     while not report(str(ray.get_runtime_context().get_node_id())):
         time.sleep(0.05)
     return task, str(ray.get_runtime_context().get_node_id())
+
+
+def until_told(task: int, report: ProgressCallback) -> int:
+    """Report the process id until the answer is to stop."""
+    while not report(os.getpid()):
+        time.sleep(0.02)
+    return task
+
+
+def process_of(task: int, report: ProgressCallback) -> int:
+    return os.getpid()
+
+
+def report_and_sleep(task: int, report: ProgressCallback) -> None:
+    report(os.getpid())
+    time.sleep(task)
+
+
+class OwnError(Exception):
+    """An error that no pickle can make again: its constructor asks for more than it passes on."""
+
+    def __init__(self, number: int, kind: str) -> None:
+        super().__init__(f"{number} is {kind}")
+
+
+def own_error(task: int, report: ProgressCallback) -> None:
+    raise OwnError(task, "odd")

@@ -59,6 +59,7 @@ class FitMonitor:
         self._log.info(
             f"{self._work.name} {self._work.year} seed {seed}: validation pinball {trained.validation_pinball:.5f} "
             f"(epoch {trained.best_epoch + 1} of {len(trained.curve)}, {trained.curve[-1]['seconds']:.1f} s)"
+            + ("" if trained.location is None else f"; location {trained.location.in_words()}")
         )
 
     def _record(self, seed: int) -> "Log":

@@ -116,4 +116,4 @@ class FoldWork:
                 report(
                     f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
                 )
-        return Fitted(trained, trainer.predict(trained.weights, self.data.fold.origins))
+        return Fitted(trained, trainer.forecasts(trained))

@@ -72,6 +72,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
         facts={
             **shown.facts,
             "best_validation_pinball": best.validation_pinball,
+            **({} if best.location is None else {"location": best.location.in_words()}),
             "train_origins": len(fold.train),
             "validation_origins": len(fold.validation),
             "test_origins": len(fold.test),
@@ -97,7 +98,8 @@ def run_fits(work: FoldWork, inputs: FoldInputs) -> Iterator[Fitted]:
 def fit_record(name: str, fit: "Fit") -> dict[str, Any]:
     """Return the entry of one fit in ``TRAINING``."""
     scores = {"best_epoch": fit.best_epoch, "validation_pinball": fit.validation_pinball}
-    return {"fit": f"{name}/{fit.seed}", "seed": fit.seed, **scores}
+    earned = {} if fit.location is None else {"location_slope": list(fit.location.slope)}
+    return {"fit": f"{name}/{fit.seed}", "seed": fit.seed, **scores, **earned}
 
 
 def training_record(data: "FoldData", *, fits: list[dict[str, Any]], curve: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ CAUSAL = (
     CheckSpec("poison", "rows up to a day come out the same, value for value, when all later ones are garbage"),
 )
 
-PURGED = CheckSpec("purged", "every label ends before the next split's first forecast origin, at both borders")
+PURGED = CheckSpec("purged", "every label ends before the next split's first forecast origin, at every border")
 
 
 def causal_checks(results: Mapping[str, "LeakageCheck"]) -> dict[str, Check]:

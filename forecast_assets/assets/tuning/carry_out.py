@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from forecast_assets.core.specs import Spec, SweepSpec
 from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.resources.worker_engine import WorkerEngine
 from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
@@ -71,8 +72,10 @@ def carry_out(search: "Search", *, engine: Engine, log: logging.Logger) -> "Stud
     logged = len(study.finished())
     if logged:
         log.info(f"sweep: continues after {logged} of {study.trials} trials")
-    if search.spec.workers == 1 or not isinstance(engine, LocalEngine):
-        for _ in run_trials(Worker(search), engine):
+    # Trials depend on which others have ended, so how many run at the same time is the search's own setting.
+    here = isinstance(engine, LocalEngine | WorkerEngine)
+    if search.spec.workers == 1 or not here:
+        for _ in run_trials(Worker(search), LocalEngine() if here else engine):
             logged = log_finished(study, logged, log=log)
         return study
     context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork

@@ -30,6 +30,7 @@ class Trial:
     )  # validation pinball of a fit; None for a test-set evaluation, and for a fit that ended before it
     pruned: bool
     when: str  # UTC, ISO 8601
+    location_slope: Sequence[float] | None = None  # (3,) factors on the learned location of a fit that has to earn it
 
     def as_record(self) -> dict[str, Any]:
         """Return the trial in JSON's types."""

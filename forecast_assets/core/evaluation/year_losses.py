@@ -14,7 +14,7 @@ from forecast_assets.core.training.calibrate import calibrate_split
 # The ensemble without calibration, and with split conformal factors from the fold's validation forecasts.
 RAW, SPLIT = "ensemble" + RAW_SUFFIX, "ensemble_split"
 
-SHOWN = ("ensemble", "best_member", *reversed(NETWORKS), "harx", "har", "garch", "ewma")
+SHOWN = ("ensemble", "best_member", *reversed(NETWORKS), "harx", "harx_plain", "har", "garch", "ewma")
 """Models in the reports' order, calibrated; each has its uncalibrated forecasts beside it."""
 
 AGES = (5, 20, 60)  # forecasts of a new listing are scored up to each of these, counted from its first

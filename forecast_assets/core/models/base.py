@@ -1,15 +1,17 @@
 """What all networks share: the batch they take, the quantile head, and the pinball loss."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.horizons import HORIZONS, QUANTILES
+from forecast_assets.core.models.catalogue import HeadSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
-from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
+from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, quantiles_of
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, WindowBatch, single_windows
 
@@ -30,6 +32,8 @@ class Batch:
     exchange: Tensor  # (B,) int64 embedding id
     target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no forecast origin
     log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
+    summary: Tensor  # (B, S) standardised numbers that sum up the ticker's history at the origin
+    gap_factors: Tensor  # (B, 3, 6) on the base distribution's distances between neighbouring quantiles
     neighbours: Tensor | None = None  # (K, T, k, C') standardised ``reads.messages`` of each row's neighbours
     edges: Tensor | None = None  # (K, T, k) signed correlation with each of them, 0 where there is no neighbour
     past: Past | None = None  # returns of the blocks' sessions, for ``reads.support_sessions``
@@ -61,6 +65,10 @@ class ForecastModel(nn.Module):
 
     def explain(self, batch: Batch) -> Explanation | None:
         """Return variable importance and attention of each forecast; None for a network without them."""
+        return None
+
+    def quantile_head(self) -> "QuantileHead | None":
+        """Return the head whose location has to be earned; None for a network that publishes what it learned (B0)."""
         return None
 
 
@@ -106,7 +114,7 @@ def make_batch(
         shown = torch.maximum(shown, first[:, None])
     columns = panel.columns(reads.columns).to(ends.device)
     rows = panel.features.index_select(0, shown.flatten()).index_select(1, columns)  # (K T, F) -> (K T, C)
-    scale = stats.volatility(panel, ends)
+    scale, summary = stats.origin(panel, ends)
     target = torch.where(counts[:, None], panel.targets[ends], float("nan"))
     if origins is None:  # a forecast reads nothing that lies ahead
         excess = torch.full_like(scale, float("nan"))
@@ -127,6 +135,8 @@ def make_batch(
         exchange=stats.exchange_ids[panel.exchange[ends].long()],
         target=target,
         log_excess=excess,
+        summary=summary,
+        gap_factors=stats.gap_factors(panel, ends),
         neighbours=neighbours,
         edges=edges,
         past=past,
@@ -157,21 +167,41 @@ def neighbour_messages(panel: PanelTensors, rows: Tensor, columns: Tensor) -> tu
 class QuantileHead(nn.Module):
     """Map seven raw numbers per horizon to ordered quantiles around a base distribution: location, scale and shape.
 
-    The median moves by ``location_shrink`` times its raw number. The other six are for the gaps between adjacent
-    quantiles: their mean is the log of a factor on all gaps, the scale; what each differs from it, times ``shape_shrink``,
-    is the log of a factor on that gap alone. All in units of the volatility forecast, so raw numbers of zero give exactly
-    the volatility forecast with the training rows' pooled quantiles: training starts from a strong baseline.
+    The median moves by its raw number: freely in training, times the horizon's ``location_slope`` in a forecast. The slope
+    is 1 until ``publish`` sets the one that the validation rows bear out (``core.training.location``), 0 where they show
+    nothing. The other six numbers are for the gaps between adjacent quantiles: their mean is the log of a factor on all
+    gaps, the scale; what each differs from it, times ``shape_shrink``, is the log of a factor on that gap alone. All in
+    units of the volatility forecast, so raw numbers of zero give exactly HAR-X, the volatility forecast with the training
+    rows' quantiles: training starts from a strong baseline.
     """
 
     base_median: Tensor
     base_gaps: Tensor
+    location_slope: Tensor
+    location_error: Tensor
 
-    def __init__(self, base_quantiles: Tensor, *, location_shrink: float, shape_shrink: float) -> None:
+    def __init__(self, base_quantiles: Tensor, *, shape_shrink: float) -> None:
         super().__init__()
         self.middle = QUANTILES.index(0.5)
-        self.location_shrink, self.shape_shrink = location_shrink, shape_shrink
+        self.shape_shrink = shape_shrink
         self.register_buffer("base_median", base_quantiles[:, self.middle].clone())  # (3,)
         self.register_buffer("base_gaps", base_quantiles.diff(dim=-1).clamp(min=1e-6))  # (3, 6)
+        self.register_buffer("location_slope", torch.ones(len(base_quantiles)))  # (3,)
+        self.register_buffer("location_error", torch.zeros(len(base_quantiles)))  # (3,) the slope's standard error
+
+    def deviation(self, quantiles: Tensor, scale: Tensor) -> Tensor:
+        """Return the location of forecasts (B, 3, 7) less the base median, in volatility forecasts (B, 3): (B, 3)."""
+        return quantiles[..., self.middle] / scale - self.base_median
+
+    def publish(self, slope: Sequence[float], error: Sequence[float]) -> None:
+        """Set the factor on the learned location and its standard error, both (3,)."""
+        self.location_slope.copy_(torch.tensor(slope))
+        self.location_error.copy_(torch.tensor(error))
+
+    def published(self, learned: Tensor, scale: Tensor) -> Tensor:
+        """Return the quantiles (B, 3, 7) with ``location_slope``, from those whose slope is 1."""
+        shift = (self.location_slope - 1) * self.deviation(learned, scale) * scale  # (B, 3)
+        return learned + shift[..., None]
 
     def gap_numbers(self, raw: Tensor) -> Tensor:
         """Return the raw numbers of the gaps, (B, 3, 7) -> (B, 3, 6)."""
@@ -181,19 +211,73 @@ class QuantileHead(nn.Module):
         """Return the log of the factor on the volatility forecast, (B, 3, 7) -> (B, 3)."""
         return self.gap_numbers(raw).mean(dim=-1)
 
-    def forward(self, raw: Tensor, scale: Tensor) -> Tensor:
-        """Return quantiles of the log return, (B, 3, 7), from raw numbers (B, 3, 7) and volatility forecasts (B, 3)."""
+    def forward(self, raw: Tensor, scale: Tensor, gap_factors: Tensor) -> Tensor:
+        """Return quantiles of the log return, (B, 3, 7), from raw numbers (B, 3, 7) and volatility forecasts (B, 3).
+
+        ``gap_factors`` (B, 3, 6): on the distances between the base distribution's neighbouring quantiles.
+        """
         log_scale, gap_numbers = self.log_scale(raw)[..., None], self.gap_numbers(raw)
-        median = self.base_median + self.location_shrink * raw[..., self.middle]  # (B, 3)
+        location = raw[..., self.middle]  # (B, 3)
+        median = self.base_median + (location if self.training else self.location_slope * location)
         log_factor = log_scale + self.shape_shrink * (gap_numbers - log_scale)  # (B, 3, 6)
-        gaps = self.base_gaps * torch.exp(log_factor.clamp(-4.0, 4.0))
-        below = median[..., None] - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)  # (B, 3, 3)
-        above = median[..., None] + gaps[..., self.middle :].cumsum(-1)  # (B, 3, 3)
-        return torch.cat([below, median[..., None], above], dim=-1) * scale[..., None]
+        gaps = self.base_gaps * gap_factors * torch.exp(log_factor.clamp(-4.0, 4.0))
+        return quantiles_of(median, gaps) * scale[..., None]
+
+
+GAIN = 10.0
+"""Factor on the linear location's weights. The optimiser's steps have the same size for every weight, so this one learns ten
+times as fast as the rest of a network."""
+
+LOCATION_CLIP = 4.0
+"""Standard deviations that the linear location reads of an input: a line fitted to ordinary days says little of others."""
+
+
+class LinearLocation(nn.Module):
+    """Map the inputs of the last session to what they add to the location, linear, and zero at first.
+
+    What a linear regression finds, a network behind variable selection, recurrence and attention finds with ten times the
+    samples. Signals in returns are weak and nearly linear; this path finds them first, and the network learns the rest.
+    """
+
+    def __init__(self, variables: int) -> None:
+        super().__init__()
+        self.variables = variables
+        self.weight = nn.Parameter(torch.zeros(len(HORIZONS), variables))
+        self.bias = nn.Parameter(torch.zeros(len(HORIZONS)))
+
+    def forward(self, last: Tensor) -> Tensor:
+        """(B, V) standardised -> (B, 3) in units of the volatility forecast."""
+        return GAIN * nn.functional.linear(last.clamp(-LOCATION_CLIP, LOCATION_CLIP), self.weight, self.bias)
+
+
+class SummaryNetwork(nn.Module):
+    """Map the summary of a ticker's history to raw numbers, which are zero at first; two hidden layers.
+
+    The sessions of a window show neither what is older nor what the volatility regression reads.
+    """
+
+    def __init__(self, numbers: int, *, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            *(nn.Linear(numbers, hidden), nn.GELU(), nn.Dropout(dropout)),
+            *(nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)),
+        )
+        self.output = nn.Linear(hidden, len(HORIZONS) * len(QUANTILES))
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    @classmethod
+    def of(cls, stats: FoldStats, spec: HeadSpec) -> "SummaryNetwork":
+        """Return the one for a fold's summary."""
+        return cls(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
+
+    def forward(self, summary: Tensor) -> Tensor:
+        """(B, S) -> (B, 3, 7)."""
+        return self.output(self.hidden(summary)).unflatten(1, (len(HORIZONS), len(QUANTILES)))
 
 
 class LocationScaleModel(ForecastModel):
-    """A network of features and ids whose raw numbers (B, 3, 7) go through a ``QuantileHead``.
+    """A network of features and ids whose raw numbers (B, 3, 7) go through a ``QuantileHead``, plus those of a summary.
 
     An outcome is one draw and carries little information on volatility; realised volatility, measured from every session's
     range, carries much. So the scale is also fitted to that, which no score uses: on the years 2016 to 2018, networks
@@ -201,8 +285,18 @@ class LocationScaleModel(ForecastModel):
     """
 
     head: QuantileHead
+    location: LinearLocation
+    summary: SummaryNetwork
     volatility_weight: float
     unknown_share: float
+
+    def quantile_head(self) -> QuantileHead:
+        """Return the head."""
+        return self.head
+
+    def values(self, batch: Batch) -> Tensor:
+        """Return the variables of each session of the blocks, (K, T, V): here the first columns of the rows."""
+        return batch.rows[..., : self.location.variables]
 
     def with_unknown(self, ids: Tensor) -> Tensor:
         """Return static ids; in training a share of them replaced by the unknown one, so that it is trained too."""
@@ -212,20 +306,33 @@ class LocationScaleModel(ForecastModel):
         return ids
 
     def raw(self, batch: Batch) -> Tensor:
-        """Return the raw numbers of each forecast, (B, 3, 7)."""
+        """Return the network's raw numbers for each forecast, (B, 3, 7), without the linear location."""
         raise NotImplementedError
+
+    def located(self, raw: Tensor, batch: Batch) -> Tensor:
+        """Return raw numbers (B, 3, 7) plus the summary's, and plus the linear location of the last sessions."""
+        after = len(QUANTILES) - 1 - self.head.middle
+        location = nn.functional.pad(self.location(self.last_values(batch))[..., None], (self.head.middle, after))
+        return raw + self.summary(batch.summary) + location
+
+    def last_values(self, batch: Batch) -> Tensor:
+        """Return what the linear location reads of each forecast: the variables of its last session, (B, V)."""
+        parts = {name: getattr(batch, name) for name in ("rows", "neighbours", "edges")}
+        last = {name: part.index_select(1, batch.offsets) for name, part in parts.items() if part is not None}
+        return self.values(replace(batch, **last)).flatten(0, 1)  # (K, M, V) -> (B, V)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return quantiles of the log return, (B, 3, 7)."""
-        return self.head(self.raw(batch), batch.scale)
+        return self.head(self.located(self.raw(batch), batch), batch.scale, batch.gap_factors)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the standardised pinball loss, plus ``volatility_weight`` times the squared error of the log scale."""
         return self.loss_of(self.raw(batch), batch)
 
     def loss_of(self, raw: Tensor, batch: Batch) -> Tensor:
-        """Return ``loss`` for raw numbers (B, 3, 7)."""
-        pinball = standardised_pinball(self.head(raw, batch.scale), batch.target, batch.scale)
+        """Return ``loss`` for the network's raw numbers (B, 3, 7)."""
+        raw = self.located(raw, batch)
+        pinball = standardised_pinball(self.head(raw, batch.scale, batch.gap_factors), batch.target, batch.scale)
         known = torch.isfinite(batch.log_excess)
         error = self.head.log_scale(raw) - torch.where(known, batch.log_excess, 0.0)
         squared = (error.square() * known).sum() / known.sum().clamp(min=1)

@@ -51,6 +51,11 @@ class FitSpec(Spec):
     weight_decay: float = Field(default=1e-2, ge=0)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
+    compared_origins: int = Field(
+        default=16_000,
+        ge=1,
+        description="validation origins that epochs are compared on, those of as many tickers; the best is scored on all",
+    )
 
     @property
     def reads(self) -> Reads:
@@ -75,15 +80,29 @@ class MlpSpec(FitSpec):
         return Reads(("log_return",))
 
 
-class LocationScaleSpec(FitSpec):
-    """What the TFTs and PatchTST share: variables, ids, and the head of location, scale and shape."""
+class HeadSpec(FitSpec):
+    """What all but the baseline share: the head of location, scale and shape, and the network of the summary."""
 
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    location_shrink: float = Field(default=0.1, ge=0, le=1, description="factor on the learned location")
     shape_shrink: float = Field(default=0.03, ge=0, le=1, description="factor on what quantiles learn beside the scale")
     volatility_weight: float = Field(
         default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
     )
+    summary_hidden: int = Field(default=32, ge=1, description="width of the layers that read the history's summary")
+
+
+class SummarySpec(HeadSpec):
+    """B8: the network of the summary alone, without a window of sessions."""
+
+    @property
+    def reads(self) -> Reads:
+        """A return, to count sessions by: all else is in the summary."""
+        return Reads(("log_return",))
+
+
+class LocationScaleSpec(HeadSpec):
+    """What the TFTs and PatchTST share: variables and ids."""
+
     unknown_share: float = Field(default=0.02, ge=0, lt=1, description="share of training ids shown as unknown")
     observed: tuple[str, ...] = Field(description="feature columns observed up to the forecast origin")
     known: tuple[str, ...] = Field(default=DEFAULT_KNOWN, description="known-future calendar columns")
@@ -98,12 +117,12 @@ class TftSpec(LocationScaleSpec):
     """The Temporal Fusion Transformer family (B1-B3)."""
 
     ends_per_block: int = Field(
-        default=16,
+        default=32,
         ge=1,
         description="windows of a step that end in one contiguous block of a ticker's history and share work",
     )
     stride_sessions: int = Field(
-        default=8,
+        default=4,
         ge=1,
         description="sessions between neighbouring window ends of a block; close ones are nearly the same sample",
     )
@@ -362,6 +381,19 @@ CATALOGUE = (
             "steps."
         ),
         step=Step("b3_tft_sector", "A head adapted to each ticker's last sessions, in place of its embedding"),
+    ),
+    Model(
+        "B8",
+        "b8_summary",
+        title="MLP on summaries",
+        family="summary",
+        spec=SummarySpec,
+        constructor="summary:SummaryMlp",
+        description=(
+            "B8: a small MLP on numbers that sum up a ticker's history, what the volatility regression reads; without a "
+            "window of sessions, under the same head and loss."
+        ),
+        step=Step("b1_tft", "The summary of the history alone, without its sessions"),
     ),
 )
 

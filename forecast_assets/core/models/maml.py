@@ -18,7 +18,7 @@ from torch.nn import functional
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.base import Batch
 from forecast_assets.core.models.catalogue import MamlSpec
-from forecast_assets.core.models.tft.layers import exporting
+from forecast_assets.core.models.execution import exporting
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.windows.past import outcomes
 from forecast_assets.core.windows.stats import CLIP, FoldStats
@@ -27,7 +27,7 @@ from forecast_assets.core.windows.stats import CLIP, FoldStats
 class Maml(Tft):
     """The TFT with ``static``; the adapted head moves the location alone, in the TFT's own raw numbers.
 
-    So ``location_shrink`` applies to the adapted part as it does to all else that is learned of the mean.
+    So it has to be earned on validation rows like all else that is learned of the mean.
     """
 
     def __init__(self, spec: MamlSpec, *, stats: FoldStats, lookback: int, static: tuple[str, ...]) -> None:

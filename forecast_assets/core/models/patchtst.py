@@ -2,8 +2,8 @@
 
 Instance normalisation, patches and encoder are those of the paper's supervised code: post-norm layers with BatchNorm over
 all tokens, attention with biases and without dropout on its weights, residual attention scores (RealFormer, He et al. 2021)
-unless switched off. How it is executed is our own: sequences of all channels are one batch, tokens stay contiguous from
-layer to layer, and queries, keys and values are one product.
+unless switched off. How it is executed is our own: sequences of all channels are one batch, which is innermost in memory
+from layer to layer, and queries, keys and values are one product.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead, SummaryNetwork
 from forecast_assets.core.models.catalogue import PatchTstSpec
+from forecast_assets.core.models.execution import exporting
+from forecast_assets.core.models.short_attention import attention
 from forecast_assets.core.models.tft.layers import dropout
 from forecast_assets.core.models.tft.model import embedding_size
 from forecast_assets.core.windows.stats import FoldStats
 
 STATIC = ("ticker", "sector", "exchange")
 RAW = (len(HORIZONS), len(QUANTILES))
+
+CHUNK_WINDOWS = 32  # of a forecast at a time: what is computed of them stays near a core's cache
 
 EPSILON = 1e-5  # added to a window's variance, so that a constant channel becomes zeros
 
@@ -58,9 +62,9 @@ class PatchTst(LocationScaleModel):
         super().__init__()
         self.reads, self.lookback, self.unknown_share = spec.reads, lookback, spec.unknown_share
         self.network = PatchTstNetwork(spec, lookback=lookback, static=tuple(stats.count(name) for name in STATIC))
-        self.head = QuantileHead(
-            stats.base_quantiles, location_shrink=spec.location_shrink, shape_shrink=spec.shape_shrink
-        )
+        self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
+        self.location = LinearLocation(len(spec.observed) + len(spec.known))
+        self.summary = SummaryNetwork.of(stats, spec)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
@@ -112,35 +116,46 @@ class PatchTstNetwork(nn.Module):
 
     def forward(self, window: Tensor, ids: Tensor) -> Tensor:
         """(B, L, observed + known) and (B, static) int64 -> (B, 3, 7)."""
-        series = window[..., : self.observed].transpose(1, 2)  # (B, L, C) -> (B, C, L)
-        series, mean, deviation = instance_normalise(series)
-        encoded = self.encoder(series.flatten(0, 1))  # (B C, P, D)
-        channels = self.reduce(encoded.flatten(1)).view(*series.shape[:2], -1)  # (B, C, channel_width)
-        levels = torch.cat([mean, deviation.log()], dim=-1)  # (B, C, 2)
+        if self.training or exporting():  # BatchNorm's statistics in training are those of the whole batch
+            return self._chunk(window, ids)
+        parts = zip(window.split(CHUNK_WINDOWS), ids.split(CHUNK_WINDOWS), strict=True)
+        return torch.cat([self._chunk(*part) for part in parts])
+
+    def _chunk(self, window: Tensor, ids: Tensor) -> Tensor:
+        channels = window[..., : self.observed].transpose(0, 1)  # (B, L, C) -> (L, B, C)
+        series, mean, deviation = instance_normalise(channels, dim=0)
+        encoded = self.encoder.encode(series.flatten(1))  # (P, D, B C)
+        joined = functional.linear(
+            encoded.flatten(0, 1).T, self.reduce.weight, self.reduce.bias
+        )  # (B C, channel_width)
+        levels = torch.cat([mean, deviation.log()], dim=0).permute(1, 2, 0)  # (2, B, C) -> (B, C, 2)
         static = [embed(ids[:, k]) for k, embed in enumerate(self.embeddings)]
-        joined = torch.cat([channels.flatten(1), levels.flatten(1), window[:, -1, self.observed :], *static], dim=1)
-        hidden = dropout(functional.gelu(self.join(joined)), self.rate, training=self.training)
+        numbers = joined.view(*channels.shape[1:], -1).flatten(1)  # (B, C channel_width)
+        known = window[:, -1, self.observed :]
+        hidden = self.join(torch.cat([numbers, levels.flatten(1), known, *static], dim=1))
+        hidden = dropout(functional.gelu(hidden), self.rate, training=self.training)
         return self.output(hidden).view(-1, *RAW)
 
 
-def instance_normalise(window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def instance_normalise(window: Tensor, *, dim: int = -1) -> tuple[Tensor, Tensor, Tensor]:
     """Scale each channel of each window to mean 0 and deviation 1 (RevIN, Kim et al. 2022, without its affine part).
 
-    (B, C, L) -> (B, C, L) normalised, (B, C, 1) mean, (B, C, 1) deviation. No gradient flows into the statistics, as in
-    RevIN's code.
+    ``dim`` is the one of the L sessions: (.., L, ..) -> (.., L, ..) normalised, (.., 1, ..) mean, (.., 1, ..) deviation. No
+    gradient flows into the statistics, as in RevIN's code.
     """
-    variance, mean = torch.var_mean(window.detach(), dim=-1, keepdim=True, correction=0)
-    deviation = torch.sqrt(variance + EPSILON)
+    fixed = window.detach()
+    mean = fixed.mean(dim=dim, keepdim=True)
+    deviation = torch.sqrt((fixed - mean).square_().mean(dim=dim, keepdim=True) + EPSILON)
     return (window - mean) / deviation, mean, deviation
 
 
 def to_patches(series: Tensor, *, length: int, stride: int) -> Tensor:
     """Cut series into overlapping patches, the last value repeated ``stride`` times at the end.
 
-    (N, L) -> (N, P, length), P = (L - length) // stride + 2; the newest value is always in the last patch.
+    (L, N) -> (P, length, N), P = (L - length) // stride + 2; the newest value is always in the last patch.
     """
-    padded = torch.cat([series, series[:, -1:].expand(-1, stride)], dim=1)  # (N, L + stride)
-    return padded.unfold(1, length, stride)
+    padded = torch.cat([series, series[-1:].expand(stride, -1)])  # (L + stride, N)
+    return padded.unfold(0, length, stride).transpose(1, 2)  # (P, N, length) -> (P, length, N)
 
 
 class PatchEncoder(nn.Module):
@@ -155,8 +170,13 @@ class PatchEncoder(nn.Module):
 
     def forward(self, series: Tensor) -> Tensor:
         """Series of one channel each, instance-normalised: (N, L) -> (N, P, D)."""
+        return self.encode(series.T).permute(2, 0, 1)
+
+    def encode(self, series: Tensor) -> Tensor:
+        """Return the same with the N series innermost: (L, N) -> (P, D, N)."""
         patches = to_patches(series, length=self.sizes.patch, stride=self.sizes.stride)
-        tokens = dropout(self.embedding(patches) + self.position, self.sizes.dropout, training=self.training)
+        embedded = per_token(self.embedding, patches) + self.position[..., None]
+        tokens = dropout(embedded, self.sizes.dropout, training=self.training)
         scores: Tensor | None = None
         for layer in self.layers:
             tokens, scores = layer(tokens, scores)
@@ -168,7 +188,8 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, sizes: EncoderSizes) -> None:
         super().__init__()
-        self.heads, self.rate, self.residual = sizes.heads, sizes.dropout, sizes.residual_attention
+        self.heads, self.width = sizes.heads, sizes.hidden // sizes.heads
+        self.rate, self.residual = sizes.dropout, sizes.residual_attention
         self.query_key_value = nn.Linear(sizes.hidden, 3 * sizes.hidden)
         self.out = nn.Linear(sizes.hidden, sizes.hidden)
         self.norm_attention = nn.BatchNorm1d(sizes.hidden)
@@ -177,35 +198,29 @@ class EncoderLayer(nn.Module):
         self.norm_feed_forward = nn.BatchNorm1d(sizes.hidden)
 
     def forward(self, tokens: Tensor, scores: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(N, P, D) tokens and the previous layer's attention scores (N, heads, P, P) -> this layer's."""
+        """(P, D, N) tokens and the previous layer's attention scores (P, P, heads, N) -> this layer's."""
         attended, scores = self.attend(tokens, scores)
         # The paper's code drops twice here, after the attention and before the sum; one mask with both rates is the same.
-        attended = dropout(self.out(attended), 1 - (1 - self.rate) ** 2, training=self.training)
-        tokens = _over_tokens(self.norm_attention, tokens + attended)
-        wide = self.drop(functional.gelu(self.widen(tokens)))
-        return _over_tokens(self.norm_feed_forward, tokens + self.drop(self.narrow(wide))), scores
+        attended = dropout(per_token(self.out, attended), 1 - (1 - self.rate) ** 2, training=self.training)
+        tokens = self.norm_attention(tokens + attended)  # with the tokens of all series as the batch
+        wide = self.drop(functional.gelu(per_token(self.widen, tokens)))
+        return self.norm_feed_forward(tokens + self.drop(per_token(self.narrow, wide))), scores
 
     def attend(self, tokens: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return the attention of (N, P, D), before the output projection; ``previous`` scores are added to its own."""
-        count, patches, hidden = tokens.shape
-        width = hidden // self.heads
-        split = self.query_key_value(tokens).view(count, patches, 3, self.heads, width)
-        query, key, value = split.permute(2, 0, 3, 1, 4).unbind()  # 3 x (N, heads, P, width)
-        scores = None
-        if self.residual:
-            scores = (query * width**-0.5) @ key.transpose(-1, -2)  # (N, heads, P, P)
-            if previous is not None:
-                scores = scores + previous
-            mixed = torch.softmax(scores, dim=-1) @ value
-        else:
-            mixed = functional.scaled_dot_product_attention(query, key, value)
-        return mixed.transpose(1, 2).reshape(count, patches, hidden), scores
+        """Return the attention of (P, D, N), before the output projection; ``previous`` scores are added to its own."""
+        split = per_token(self.query_key_value, tokens).unflatten(
+            1, (3, self.heads, self.width)
+        )  # (P, 3, heads, width, N)
+        mixed, scores = attention(*split.unbind(1), width=self.width, previous=previous, residual=self.residual)
+        return mixed.flatten(1, 2), scores
 
     def drop(self, x: Tensor) -> Tensor:
         """Apply dropout in training."""
         return dropout(x, self.rate, training=self.training)
 
 
-def _over_tokens(norm: nn.Module, tokens: Tensor) -> Tensor:
-    """Apply BatchNorm with the tokens of all series as the batch, (N, P, D) -> (N, P, D)."""
-    return norm(tokens.flatten(0, 1)).view_as(tokens)
+def per_token(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Apply ``layer`` to each token of each series, (P, size_in, N) -> (P, size_out, N)."""
+    patches = x.shape[0]
+    weight, bias = layer.weight.expand(patches, -1, -1), layer.bias[:, None].expand(patches, -1, -1)
+    return torch.baddbmm(bias, weight, x)

@@ -14,8 +14,9 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, ForecastModel
 from forecast_assets.core.reads import union
 from forecast_assets.core.windows.past import LOG_RETURN, Past
-from forecast_assets.core.windows.stats import CLIP, FoldStats
-from forecast_assets.core.windows.volatility import volatility
+from forecast_assets.core.windows.stats import CLIP, SHAPE_FEATURE, SUMMARY_CLIP, FoldStats
+from forecast_assets.core.windows.summary import summary
+from forecast_assets.core.windows.volatility import predicted, regressors
 
 
 class Inputs(NamedTuple):
@@ -55,6 +56,10 @@ class ServedEnsemble(nn.Module):
     mean: Tensor
     std: Tensor
     volatility_weights: Tensor
+    shape_borders: Tensor
+    shape_gaps: Tensor
+    summary_mean: Tensor
+    summary_std: Tensor
     message_columns: Tensor
 
     def __init__(
@@ -74,6 +79,10 @@ class ServedEnsemble(nn.Module):
         self.register_buffer("mean", stats.mean)
         self.register_buffer("std", stats.std)
         self.register_buffer("volatility_weights", stats.volatility_weights)
+        self.register_buffer("shape_borders", stats.shape_borders)
+        self.register_buffer("shape_gaps", stats.shape_gaps)
+        self.register_buffer("summary_mean", stats.summary_mean)
+        self.register_buffer("summary_std", stats.summary_std)
         for k, member in enumerate(members):
             self.register_buffer(f"columns_{k}", positions(member.reads.columns, feature_names), persistent=False)
             self.register_buffer(f"messages_{k}", positions(member.reads.messages, reads.messages), persistent=False)
@@ -92,17 +101,17 @@ class ServedEnsemble(nn.Module):
         """See the class."""
         named = dict(zip(self.optional_inputs, optional, strict=True))
         inputs = Inputs(features, complete, scale, ids, cell, log_factor, **named)
-        forecast = self.volatility(features, complete, scale)  # (B, 3)
+        origin = self.origin(features, complete, scale)  # (B, 3), (B, S)
         messages = None
         if inputs.neighbours is not None:
             messages = self.standardised(inputs.neighbours, self.message_columns)  # (B, L, k, C')
-        batches = (self.batch(k, inputs, forecast=forecast, messages=messages) for k in range(len(self.members)))
+        batches = (self.batch(k, inputs, origin=origin, messages=messages) for k in range(len(self.members)))
         each = [member(batch).double() for member, batch in zip(self.members, batches, strict=True)]
         raw = self.combine(torch.stack(each))  # (K, B, 3, 7) -> (B, 3, 7)
         return calibrated(raw, log_factor[cell]), raw
 
-    def volatility(self, features: Tensor, complete: Tensor, scale: Tensor) -> Tensor:
-        """Return the volatility forecast over each horizon, (B, 3)."""
+    def origin(self, features: Tensor, complete: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the volatility forecast over each horizon, (B, 3), and the standardised summary, (B, S)."""
         count, sessions = features.shape[:2]
         last = (torch.arange(count, device=features.device) + 1) * sessions - 1
         histories = _Histories(
@@ -111,10 +120,14 @@ class ServedEnsemble(nn.Module):
             complete[:, None].expand(-1, sessions).reshape(-1),
             self.feature_names,
         )
-        return volatility(histories, last, weights=self.volatility_weights)
+        x = regressors(histories, last)
+        forecast = predicted(x, weights=self.volatility_weights)
+        numbers = summary(histories, last, x=x, volatility=forecast)
+        return forecast, ((numbers - self.summary_mean) / self.summary_std).clamp(-SUMMARY_CLIP, SUMMARY_CLIP)
 
-    def batch(self, k: int, inputs: Inputs, *, forecast: Tensor, messages: Tensor | None) -> Batch:
+    def batch(self, k: int, inputs: Inputs, *, origin: tuple[Tensor, Tensor], messages: Tensor | None) -> Batch:
         """Return the batch of member ``k``: one window per block, without labels."""
+        forecast, numbers = origin
         nothing = torch.full_like(forecast, float("nan"))
         support, columns = self.support[k], getattr(self, f"columns_{k}")
         shown = inputs.features[:, -max(self.lookback, support + 1) :]  # (B, T, F)
@@ -132,10 +145,19 @@ class ServedEnsemble(nn.Module):
             exchange=inputs.ids[:, 2],
             target=nothing,
             log_excess=nothing,
+            summary=numbers,
+            gap_factors=self.gap_factors(inputs.features[:, -1]),
             neighbours=neighbours,
             edges=None if neighbours is None else inputs.edges,
             past=self.past(inputs, shown) if support else None,
         )
+
+    def gap_factors(self, last: Tensor) -> Tensor:
+        """Return ``FoldStats.gap_factors`` of the last sessions ``last`` (B, F)."""
+        if not len(self.shape_borders):
+            return self.shape_gaps.expand(last.shape[0], -1, -1)
+        value = last[:, self.feature_names.index(SHAPE_FEATURE)].contiguous()
+        return self.shape_gaps[torch.searchsorted(self.shape_borders, value)]
 
     def standardised(self, values: Tensor, columns: Tensor) -> Tensor:
         """Standardise the last axis of ``values``, which holds ``columns`` (C,) of the features."""

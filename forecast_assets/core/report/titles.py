@@ -16,6 +16,7 @@ TITLES = {key: model.title for key, model in MODELS.items()} | {
     "garch": "GARCH(1,1)-t",
     "har": "HAR volatility regression",
     "harx": "HAR-X volatility regression",
+    "harx_plain": "HAR-X without announcements",
     "momentum": "20-session momentum",
     "momentum20": "20-session momentum",
     "equal_weight": "Equal weight",

@@ -28,8 +28,9 @@ from forecast_assets.core.models.base import ForecastModel, make_batch, single_b
 from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
+from forecast_assets.core.training.location import EarnedLocation, earned_location
 from forecast_assets.core.windows.folds import Fold
-from forecast_assets.core.windows.sampler import WindowSampler
+from forecast_assets.core.windows.sampler import WindowSampler, sample_of_tickers
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, WindowBatch, check_windows, cover
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 # Available accelerators and advertisements are not worth a line for every fit of every fold.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
-INFERENCE_BATCH = 1024  # windows per call
+INFERENCE_BATCH = 1024  # windows per call; a network may compute fewer at a time
 INFERENCE_ENDS = 256  # of a block at most: more ends share more work, and waste more where a ticker has fewer
 INFLUENCE_BATCH = 128  # windows whose gradients are held at once
 START = -1  # epoch number of the weights that a warm-started fit begins with
@@ -68,7 +69,11 @@ class Fit:
     weights: dict[str, Tensor]
     best_epoch: int  # START: no epoch was better than the initial weights
     validation_pinball: float  # standardised, mean over levels, horizons and matured validation labels
-    curve: list[dict[str, float]] = field(default_factory=list)  # per epoch: epoch, train_loss, validation_pinball, ...
+    location: EarnedLocation | None = None  # of the learned location, published with it; None without a quantile head
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """Per epoch: epoch, train_loss, validation_pinball of the origins that epochs are compared on, ..."""
+    validation_quantiles: NDArray[np.float64] | None = None
+    """At the fold's validation rows, (M, 3, 7); None where the best epoch was judged by no more than the others."""
 
 
 class _Epochs:
@@ -100,8 +105,9 @@ class _Loop(lightning.LightningModule):
         super().__init__()
         self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
+        self.compared = sample_of_tickers(panel, fold.validation, origins=spec.compared_origins)
         origins = torch.zeros(panel.rows, dtype=torch.bool)
-        origins[fold.train] = True
+        origins[fold.sampled] = True
         self.register_buffer("origins", origins, persistent=False)
         self.on_epoch: Callable[[Mapping[str, float]], None] | None = None
         self.checkpoint: Resumable | None = None
@@ -120,19 +126,30 @@ class _Loop(lightning.LightningModule):
             self.resumed.restore(states=self._states(), generators={"draws": self.epochs.generator})
         elif self.is_warm:
             self.model.eval()
-            self._keep_if_best(START, validation_pinball(self))
+            self._keep_if_best(START, *self._score())
             self.model.train()
 
-    def _keep_if_best(self, epoch: int, score: float) -> None:
+    def _keep_if_best(self, epoch: int, score: float, location: EarnedLocation | None) -> None:
         if math.isfinite(score) and (self.best is None or score < self.best.validation_pinball):
             weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score)
+            self.best = Fit(seed=-1, weights=weights, best_epoch=epoch, validation_pinball=score, location=location)
+
+    def _score(self) -> tuple[float, EarnedLocation | None]:
+        """Return the validation pinball and the location, which a warm start does not earn anew: the few sessions that a
+        night validates on could not tell, and so it keeps the slope that it began with.
+        """
+        ends = self.compared.to(self.device)
+        earns = not self.is_warm
+        score, location, _ = judge(self.model, ends, scored=len(ends), panel=self.panel, stats=self.stats, earns=earns)
+        return score, location
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
         self.resumed = checkpoint
         self.curve, best = list(checkpoint.record["curve"]), checkpoint.record["best"]
-        self.best = None if best is None else Fit(seed=-1, **best)
+        if best is not None:
+            location = best["location"] and EarnedLocation(*best["location"])
+            self.best = Fit(seed=-1, **{**best, "location": location})
 
     @property
     def is_over(self) -> bool:
@@ -149,7 +166,8 @@ class _Loop(lightning.LightningModule):
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        best = None if self.best is None else {k: v for k, v in vars(self.best).items() if k not in ("seed", "curve")}
+        kept = ("weights", "best_epoch", "validation_pinball", "location")
+        best = None if self.best is None else {name: getattr(self.best, name) for name in kept}
         save_checkpoint(
             self.checkpoint.folder,
             key=self.checkpoint.key,
@@ -171,14 +189,15 @@ class _Loop(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Score the epoch on the fold's validation rows; keep its weights if it is the best so far."""
         self.model.eval()
-        score = validation_pinball(self)
+        score, location = self._score()
         self.model.train()
         train_loss = float(torch.stack(self._losses).mean())
         self._losses.clear()
         seconds = time.perf_counter() - self._started
         epoch = len(self.curve)
-        self.curve.append({"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds})
-        self._keep_if_best(epoch, score)
+        metrics = {"epoch": epoch, "train_loss": train_loss, "validation_pinball": score, "seconds": seconds}
+        self.curve.append(metrics | ({} if location is None else location.slopes()))
+        self._keep_if_best(epoch, score, location)
         self._save()
         if self.on_epoch is not None:
             self.on_epoch(self.curve[-1])
@@ -186,7 +205,7 @@ class _Loop(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         rate, decay = self.spec.learning_rate, self.spec.weight_decay
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.spec.epochs * len(self.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -203,11 +222,33 @@ def forecast(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: 
     return torch.cat([model(gather(runs[k : k + size])) for k in range(0, len(runs), size)])[place]
 
 
-def validation_pinball(loop: _Loop) -> float:
-    """Return the standardised pinball loss over all matured validation labels."""
-    ends = loop.fold.validation.to(loop.device)
-    quantiles = forecast(loop.model, ends, panel=loop.panel, stats=loop.stats)
-    return float(standardised_pinball(quantiles, loop.panel.targets[ends], loop.stats.volatility(loop.panel, ends)))
+def judge(
+    model: ForecastModel, ends: Tensor, *, scored: int, panel: PanelTensors, stats: FoldStats, earns: bool
+) -> tuple[float, EarnedLocation | None, Tensor]:
+    """Return the standardised pinball loss of the last ``scored`` of the rows ``ends`` (M,), as they are published, and
+    their quantiles (scored, 3, 7).
+
+    A quantile head's location is earned first, on all of the rows, and the model publishes that slope from then on; unless
+    ``earns`` is off: then it keeps its own. All on one device.
+    """
+    scale, target = stats.volatility(panel, ends), panel.targets[ends]
+    head, location = model.quantile_head(), None
+    if head is not None and earns:
+        head.location_slope.fill_(1.0)  # as learned
+    quantiles = forecast(model, ends, panel=panel, stats=stats)
+    if head is not None and earns:
+        location = earned_location(
+            head.deviation(quantiles, scale).cpu(),
+            (target / scale - head.base_median).cpu(),
+            session=torch.searchsorted(panel.sessions(), panel.date[ends]).cpu(),
+            exchange=panel.exchange[ends].cpu(),
+        )
+        head.publish(*location)
+        quantiles = head.published(quantiles, scale)
+    elif head is not None:
+        location = EarnedLocation(tuple(head.location_slope.tolist()), tuple(head.location_error.tolist()))
+    quantiles = quantiles[-scored:]
+    return float(standardised_pinball(quantiles, target[-scored:], scale[-scored:])), location, quantiles
 
 
 @dataclass(frozen=True)
@@ -232,6 +273,9 @@ class FoldTrainer:
     ) -> Fit:
         """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
 
+        Every epoch is compared on the same validation origins, at most about ``compared_origins``; the best one is scored on
+        all of them.
+
         With a ``checkpoint``, a killed fit continues from its last finished epoch and ends with the same weights;
         ``on_epoch`` is called for the finished epochs again.
 
@@ -251,7 +295,7 @@ class FoldTrainer:
             if start is not None:
                 model.load_state_dict(dict(start))
             layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
-            epochs = _Epochs(WindowSampler.over(self.panel, fold.train, layout=layout), spec=spec, seed=seed)
+            epochs = _Epochs(WindowSampler.over(self.panel, fold.sampled, layout=layout), spec=spec, seed=seed)
             loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
             loop.on_epoch, loop.checkpoint, loop.is_warm = on_epoch, checkpoint, start is not None
             if checkpoint is not None and (saved := load_checkpoint(checkpoint.folder, key=checkpoint.key)) is not None:
@@ -281,7 +325,36 @@ class FoldTrainer:
             raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
         at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
         logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
-        return replace(best, seed=seed, curve=loop.curve)
+        best = replace(best, seed=seed, curve=loop.curve)
+        spans = bool(fold.spans) and start is None
+        if not spans and len(loop.compared) == len(fold.validation):
+            return best
+        return self._judged_on_all(best, earns=start is None, spans=spans)
+
+    def forecasts(self, trained: Fit) -> NDArray[np.float64]:
+        """Return quantiles of the log return of a fit's best epoch at the fold's origins, (validation + test, 3, 7)."""
+        if trained.validation_quantiles is None:
+            return self.predict(trained.weights, self.fold.origins)
+        return np.concatenate([trained.validation_quantiles, self.predict(trained.weights, self.fold.test)])
+
+    def _judged_on_all(self, fit: Fit, *, earns: bool, spans: bool) -> Fit:
+        """Return ``fit`` judged by all validation rows; with ``spans`` its location is earned on those of the spans too.
+
+        A warm start has none, and keeps the slope that it began with.
+        """
+        device = self.hardware.accelerator
+        model = trained_model(self.name, self.spec, fit.weights, stats=self.stats, lookback=self.lookback).to(device)
+        panel, stats, scored = self.panel.to(device), self.stats.to(device), len(self.fold.validation)
+        ends = (self.fold.held_out if spans else self.fold.validation).to(device)
+        score, location, quantiles = judge(model, ends, scored=scored, panel=panel, stats=stats, earns=earns)
+        weights = {name: value.cpu() for name, value in model.state_dict().items()}
+        return replace(
+            fit,
+            weights=weights,
+            validation_pinball=score,
+            location=location,
+            validation_quantiles=quantiles.float().cpu().double().numpy(),
+        )
 
     def predict(self, weights: Mapping[str, Tensor], ends: Tensor) -> NDArray[np.float64]:
         """Return quantiles of the log return at rows ``ends``: (M,) -> (M, 3, 7)."""

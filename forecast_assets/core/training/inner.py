@@ -140,7 +140,7 @@ def inner_walk_forward(
         for epoch in range(len(trained.curve), candidate.spec.epochs):
             on_epoch({**trained.curve[-1], "epoch": epoch})
         best.append(trained.validation_pinball)
-        done.append(InnerYear(fold, trainer.predict(trained.weights, fold.origins), stats.unconditional_mean))
+        done.append(InnerYear(fold, trainer.forecasts(trained), stats.unconditional_mean))
     return done
 
 

@@ -5,7 +5,7 @@ No other module cuts time: no other one compares a date to a year.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,20 +16,38 @@ from forecast_assets.core.specs import FoldSpec, NightlySpec
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
+MOST_GIVEN_UP = 0.2  # share of the sessions before the validation that earlier spans may take from training
+
 
 @dataclass(frozen=True)
 class Fold:
     """A test year, or a recent window named by the year it ends in. A split is row numbers of forecast origins,
     ascending, int64.
 
+    ``spans`` are further validation rows, of earlier times, first to last. What has a handful of parameters is fitted on all
+    of ``train``; a network, which could remember them, is trained on ``sampled`` alone.
+
     Invariants, asserted: ``max(train.label_end) < min(validation.date)`` and
-    ``max(validation.label_end) < min(test.date)``.
+    ``max(validation.label_end) < min(test.date)``; of each span, no label of a sampled row from before it ends after it has
+    begun, and neither a later sampled row nor a later span begins before its own labels have ended.
     """
 
     year: int
     train: Tensor
     validation: Tensor
     test: Tensor
+    spans: tuple[Tensor, ...] = ()
+    rest: Tensor | None = None  # the rows of ``train`` that the spans leave, where there are any
+
+    @property
+    def sampled(self) -> Tensor:
+        """Rows that networks are trained on."""
+        return self.train if self.rest is None else self.rest
+
+    @property
+    def held_out(self) -> Tensor:
+        """Rows that networks are not trained on and are judged by: the spans, then validation."""
+        return torch.cat([*self.spans, self.validation])
 
     @property
     def origins(self) -> Tensor:
@@ -104,8 +122,32 @@ def make_fold(panel: PanelTensors, *, year: int, spec: FoldSpec, lookback: int) 
                 "give more history or shorten windows.lookback"
             )
     fold = Fold(year=year, train=ends[train], validation=ends[validation], test=ends[test])
+    if spec.spans:
+        fold = with_spans(fold, panel, sessions=sessions[sessions < validation_from], spec=spec)
     check_purged(fold, date=panel.date, label_end=panel.label_end)
     return fold
+
+
+def with_spans(fold: Fold, panel: PanelTensors, *, sessions: Tensor, spec: FoldSpec) -> Fold:
+    """Return ``fold`` with earlier spans, and the training rows that they and their purges leave.
+
+    Of the union ``sessions`` (S,) before the validation, span k from the last one is the ``span_sessions`` that begin
+    ``span_stride_sessions`` k before its first. There are ``spans`` of them, or as many as cost at most ``MOST_GIVEN_UP`` of
+    all sessions.
+    """
+    cost = spec.span_sessions + 2 * HORIZONS[-1]
+    count = min(spec.spans, int(MOST_GIVEN_UP * len(sessions)) // cost, len(sessions) // spec.span_stride_sessions)
+    rest, spans = fold.train, []
+    for k in range(count, 0, -1):
+        begins = len(sessions) - k * spec.span_stride_sessions
+        first, last = int(sessions[begins]), int(sessions[begins + spec.span_sessions - 1])
+        date = panel.date[rest]
+        inside = rest[(date >= first) & (date <= last)]
+        if len(inside):
+            ended = int(panel.label_end[inside].max())
+            rest = rest[((date < first) & (panel.label_end[rest] < first)) | (date > ended)]
+            spans.append(inside)
+    return replace(fold, spans=tuple(spans), rest=rest) if spans else fold
 
 
 def recent_fold(
@@ -197,6 +239,16 @@ def check_purged(fold: Fold, *, date: Tensor, label_end: Tensor) -> None:
 
 
 def borders(fold: Fold, *, date: Tensor, label_end: Tensor) -> dict[str, tuple[int, int]]:
-    """Return split -> (day its last label ends, day of the next split's first origin), for training and validation."""
+    """Return split -> (day its last label ends, day of the next split's first origin): training and validation; and for
+    each span, the rows that networks are sampled from before it, and its own.
+    """
     pairs = {"train": (fold.train, fold.validation), "validation": (fold.validation, fold.test)}
-    return {name: (int(label_end[early].max()), int(date[late].min())) for name, (early, late) in pairs.items()}
+    for number, span in enumerate(fold.spans, start=1):
+        others, begins = torch.cat([fold.sampled, *fold.spans[number:], fold.validation]), date[span].min()
+        pairs[f"sampled_before_span_{number}"] = (fold.sampled[date[fold.sampled] < begins], span)
+        pairs[f"span_{number}"] = (span, others[date[others] >= begins])
+    return {
+        name: (int(label_end[early].max()), int(date[late].min()))
+        for name, (early, late) in pairs.items()
+        if len(early)
+    }

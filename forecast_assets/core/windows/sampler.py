@@ -1,6 +1,10 @@
-"""Sample the training windows of an epoch: as many of each ticker, and each window of a ticker equally often."""
+"""Sample the training windows of an epoch, and the validation windows that epochs are compared on.
+
+Of training windows as many of each ticker, and each window of a ticker equally often.
+"""
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 import torch
 from torch import Tensor
@@ -29,6 +33,19 @@ def ticker_shares(counts: Tensor) -> Tensor:
         shares[capped] = limit[capped]
         open_ &= ~capped
     return shares
+
+
+def sample_of_tickers(panel: PanelTensors, ends: Tensor, *, origins: int) -> Tensor:
+    """Return those of ``ends`` (M,) whose tickers' digests come first: just as many tickers as hold ``origins``, or all.
+
+    All sessions of some tickers rather than some sessions of all: what moves all tickers at once is then whole, and
+    neighbouring windows of a ticker share work. The sample depends on names alone, so it is the same for every network.
+    """
+    codes, counts = panel.ticker[ends].unique(return_counts=True)
+    order = sorted(range(len(codes)), key=lambda k: sha256(panel.tickers[int(codes[k])].encode()).digest())
+    before = counts[order].cumsum(0) - counts[order]  # (tickers,) origins of those that come earlier
+    chosen = codes[torch.tensor(order)[before < origins]]
+    return ends[torch.isin(panel.ticker[ends], chosen)]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """Volatility forecast that targets are standardised by: a regression of the log variance of the sessions ahead.
 
-HAR (Corsi 2009) in logs, one regression per horizon for all tickers, with further regressors: the last sessions and
-weeks one by one, the means of the last half year and of the last two years, the EWMA variance, losses in units of
-volatility (the leverage effect, Corsi and Reno 2012), unusual volume, fat tails, and the common volatility of the tickers
-of the exchange. The last are date-level regressors, with few dates to be learnt from; linear and few, they lowered the
-pinball loss in every year from 2014 to 2018. All were chosen on those years, before the first test year.
+HAR (Corsi 2009) in logs, one regression per horizon for all tickers, with further regressors, hence HAR-X. Of the ticker:
+the last sessions and weeks one by one, the means of the last half year and of the last two years, the EWMA variance, returns
+in units of volatility, losses and gains apart (the leverage effect, Corsi and Reno 2012), unusual volume, fat tails. Of the
+announcements (``core.panel.announcements``): the variance that an expected one adds to a horizon, its usual size, past ones,
+and the variances without them and without the market's part. Of the date, few and linear, since few dates are there to be
+learnt from: the volatility of the tickers of the exchange, the market's losses, and VIX where there is one.
+
+All were chosen on the years 2014 to 2018, before the first test year.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -24,9 +28,33 @@ LONG_LAGS = ((22, 44, 66, 88), tuple(range(110, 507, 44)))
 MARKET_LAGS = {"market_variance": ((0,), (0, 1, 2, 3, 4)), "market_volatility": ((0,), (20, 40, 60, 80))}
 """The exchange's volatility -> groups of lags that it is averaged over."""
 
-RETURNS = {"log_return": 1, "return_5": 5, "return_20": 20}  # returns whose losses raise volatility -> their sessions
-MAX_LOSS = 5.0  # losses are clipped to this many standard deviations
+RETURNS: Mapping[int, tuple[str, tuple[int, ...]]] = {
+    1: ("log_return", (0,)),
+    5: ("return_5", (0,)),
+    20: ("return_20", (0,)),
+    60: ("return_20", (0, 20, 40)),
+    250: ("return_20", tuple(range(0, 240, 20))),
+}
+"""Sessions of a return -> the feature and lags that add up to it; the last one is ten sessions short."""
+SHORT = (1, 5, 20)  # returns whose losses are among the plain regressors, and the market's
+MAX_RETURN = 5.0  # returns are clipped to this many standard deviations
 OTHERS = ("volume_z_", "kurt_")  # prefixes of further features, whose names end in their window
+
+ANNOUNCEMENTS = (
+    "announcement_jump",
+    *("announced_5", "announced_22", "surprise_5", "surprise_22", "announced_since"),
+    *("quiet_variance_1", "quiet_variance_5", "quiet_variance_22", "quiet_variance_66"),
+    *("residual_variance_5", "residual_variance_22", "residual_variance_66"),
+    *("unusual_volume_1", "unusual_volume_5", "unusual_volume_22"),
+    *("residual_level", "large_moves"),
+)
+"""Columns of the announcements that all horizons read, beside the expected variance of each."""
+
+VIX = "vix"
+USUAL_VIX = -1.75  # log of a usual level
+VIX_MEANS = (tuple(range(0, 66, 6)), tuple(range(0, 251, 25)))
+VIX_CHANGES = (1, 5, 20)
+
 FLOOR = 1e-4  # smallest one-session volatility: a stale price would otherwise have none
 BLOCK_ROWS = 1 << 14  # rows of the regression held at once
 
@@ -49,7 +77,7 @@ class Histories(Protocol):
 
 def history_sessions() -> int:
     """Return the largest number of complete rows, the origin's own included, that a forecast reads."""
-    lags = (*LAGS.values(), *LONG_LAGS, *(lags for groups in MARKET_LAGS.values() for lags in groups))
+    lags = (*LAGS.values(), *LONG_LAGS, *(lags for groups in MARKET_LAGS.values() for lags in groups), *VIX_MEANS)
     return 1 + max(lag for group in lags for lag in group)
 
 
@@ -58,8 +86,13 @@ def volatility(panel: Histories, rows: Tensor, *, weights: Tensor) -> Tensor:
 
     ``weights`` (H, 1 + R) are those of ``fit_volatility``. The rows have to be complete.
     """
-    log_variance = _regressors(panel, rows).to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, H)
-    return torch.exp(0.5 * log_variance).clamp(min=FLOOR) * _root(weights)
+    return predicted(regressors(panel, rows), weights=weights)
+
+
+def predicted(x: Tensor, *, weights: Tensor) -> Tensor:
+    """Return ``volatility`` from the regressors ``x`` (B, R), (B, H)."""
+    log_variance = x.to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, H)
+    return torch.exp(0.5 * log_variance).clamp(min=FLOOR) * root_horizons(weights)
 
 
 def log_excess(panel: PanelTensors, rows: Tensor, *, forecast: Tensor, residual: Tensor) -> Tensor:
@@ -68,32 +101,36 @@ def log_excess(panel: PanelTensors, rows: Tensor, *, forecast: Tensor, residual:
     A label for a network's scale. ``residual`` (H,): residual variance of the log variance, half of which the forecast
     includes.
     """
-    expected = 2 * (forecast / _root(forecast)).log() - 0.5 * residual
+    expected = 2 * (forecast / root_horizons(forecast)).log() - 0.5 * residual
     return 0.5 * (realised_log_variance(panel, rows) - expected)
 
 
-def _root(like: Tensor) -> Tensor:
+def root_horizons(like: Tensor) -> Tensor:
+    """Return the square roots of the horizons, (H,), in the type of ``like``."""
     return torch.tensor(HORIZONS, dtype=like.dtype, device=like.device).sqrt()
 
 
-def fit_volatility(panel: PanelTensors, train: Tensor) -> tuple[Tensor, Tensor]:
+def fit_volatility(panel: PanelTensors, train: Tensor, *, plain: bool = False) -> tuple[Tensor, Tensor]:
     """Fit each horizon's regression at rows ``train``: weights (H, 1 + R) and residual variance (H,), both float64.
+
+    ``plain``: without announcements, gains, the long returns, the market's losses and VIX, whose weights are zero.
 
     The intercept, the first weight, includes half the residual variance: the mean of a log-normal variance. An origin
     counts for a horizon where it has a valid label: the sessions of that label lie before the next split. Raises
     ValueError without a usable origin.
     """
-    size = 1 + _regressors(panel, train[:1]).shape[1]
+    size = 1 + regressors(panel, train[:1]).shape[1]
     normal = torch.zeros(len(HORIZONS), size, size, dtype=torch.float64)
     moment, square = normal.new_zeros(len(HORIZONS), size), normal.new_zeros(len(HORIZONS))
     count = torch.zeros_like(square)
+    used = _used(size - 1, plain=plain)  # (H, 1 + R)
     for rows in train.split(BLOCK_ROWS):
-        x = _regressors(panel, rows).double()
+        x = regressors(panel, rows).double()
         x = torch.cat([x.new_ones(len(x), 1), x], dim=1)  # (n, 1 + R)
         outcome = realised_log_variance(panel, rows).double()
         for k in range(len(HORIZONS)):
             known = torch.isfinite(outcome[:, k])
-            design, y = x[known], outcome[known, k]
+            design, y = x[known] * used[k], outcome[known, k]
             normal[k] += design.T @ design
             moment[k] += design.T @ y
             square[k] += y @ y
@@ -103,7 +140,7 @@ def fit_volatility(panel: PanelTensors, train: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"volatility: no training forecast origin has a {horizon}-session label and a variance after it"
         )
-    # Least squares of least norm: a panel without volume has a constant regressor.
+    # Least squares of least norm: a panel without volume has a constant regressor, as one that is not used is.
     weights = torch.linalg.lstsq(normal, moment[..., None], driver="gelsd").solution[..., 0]  # (H, 1 + R)
     residual = (square - (weights * moment).sum(dim=1)).clamp(min=0.0) / count
     weights[:, 0] += 0.5 * residual
@@ -127,27 +164,90 @@ def realised_log_variance(panel: PanelTensors, rows: Tensor) -> Tensor:
     return torch.where(known, (total / sessions.clamp(min=1)).log(), float("nan"))
 
 
-def _regressors(panel: Histories, rows: Tensor) -> Tensor:
+def regressor_names() -> tuple[str, ...]:
+    """Return the names of the regressors, in order."""
+    return (
+        *(f"{name}_lag_{lag}" for name, lags in LAGS.items() for lag in lags),
+        *("half_year_variance", "two_years_variance"),
+        *(f"{name}_mean_{len(lags)}" for name, groups in MARKET_LAGS.items() for lags in groups),
+        "ewma_volatility",
+        *(f"loss_{n}" for n in SHORT),
+        *("unusual_volume", "fat_tails"),
+        *(f"gain_{n}" for n in SHORT),
+        *(f"{part}_{n}" for n in RETURNS if n not in SHORT for part in ("loss", "gain")),
+        *(f"market_loss_{n}" for n in SHORT),
+        *ANNOUNCEMENTS,
+        *("vix", *(f"vix_mean_{lags[-1]}" for lags in VIX_MEANS), *(f"vix_change_{n}" for n in VIX_CHANGES)),
+        *(f"announcement_variance_{h}d" for h in HORIZONS),
+    )
+
+
+def plain_regressors() -> int:
+    """Return the number of regressors that need nothing but a ticker's own past and its exchange's volatility."""
+    lagged = sum(map(len, LAGS.values())) + len(LONG_LAGS) + sum(map(len, MARKET_LAGS.values()))
+    return lagged + 1 + len(SHORT) + len(OTHERS)
+
+
+def _used(regressors: int, *, plain: bool) -> Tensor:
+    """Return which of the intercept and the regressors a horizon uses, (H, 1 + R), as factors.
+
+    The last ``H`` regressors are the variances that announcements are expected to add, each for its own horizon.
+    """
+    used = torch.ones(len(HORIZONS), 1 + regressors, dtype=torch.float64)
+    used[:, -len(HORIZONS) :] = torch.eye(len(HORIZONS), dtype=torch.float64)
+    if plain:
+        used[:, 1 + plain_regressors() :] = 0.0
+    return used
+
+
+def regressors(panel: Histories, rows: Tensor) -> Tensor:
     """Return the regressors at rows ``rows``, (B, R), in the features' precision.
 
-    Where a history is shorter than a lag, its oldest complete row is used.
+    Where a history is shorter than a lag, its oldest complete row is used. A feature that the panel lacks counts as zero.
     """
     reach = panel.run_length[rows].long() - 1  # complete rows before each
 
-    def value(name: str, lag: int = 0) -> Tensor:
-        at = rows - reach.clamp(max=lag) if lag else rows
-        return panel.features[at, panel.feature_names.index(name)]
+    def column(name: str) -> int | None:
+        return panel.feature_names.index(name) if name in panel.feature_names else None
 
-    def mean(name: str, lags: tuple[int, ...]) -> Tensor:
-        return torch.stack([value(name, lag) for lag in lags]).mean(dim=0)
+    def values(name: str, lags: tuple[int, ...]) -> Tensor:
+        """Return the values at each of ``lags``, (B, L)."""
+        if (place := column(name)) is None:
+            return torch.zeros(len(rows), len(lags), dtype=panel.features.dtype, device=rows.device)
+        back = torch.minimum(reach[:, None], torch.tensor(lags, device=rows.device))
+        return panel.features[rows[:, None] - back, place]
 
-    def named(beginning: str) -> Tensor:
-        found = [name for name in panel.feature_names if name.startswith(beginning)]
-        return value(found[0]) if found else torch.zeros_like(ewma)
+    def value(name: str) -> Tensor:
+        return values(name, (0,))[:, 0]
 
     ewma = panel.scale[rows].clamp(min=FLOOR)
-    losses = [(value(name) / (ewma * h**0.5)).clamp(-MAX_LOSS, 0.0) for name, h in RETURNS.items()]
-    variances = [value(name, lag) for name, lags in LAGS.items() for lag in lags]
-    long = [mean("har_22", lags) for lags in LONG_LAGS]
-    market = [mean(name, lags) for name, groups in MARKET_LAGS.items() for lags in groups]
-    return torch.stack([*variances, *long, *market, ewma.log(), *losses, *map(named, OTHERS)], dim=1)
+    returns = {n: values(name, lags).sum(dim=1) / (ewma * n**0.5) for n, (name, lags) in RETURNS.items()}
+    others = [name for beginning in OTHERS for name in panel.feature_names if name.startswith(beginning)]
+    market = values("market_return", tuple(range(SHORT[-1])))
+    level = values(VIX, (0,))[:, 0].log()
+    vix = [level - USUAL_VIX, *(values(VIX, lags).log().mean(dim=1) - USUAL_VIX for lags in VIX_MEANS)]
+    vix += [level - values(VIX, (lag,))[:, 0].log() for lag in VIX_CHANGES]
+    own = [
+        *(values(name, lags) for name, lags in LAGS.items()),
+        *(values("har_22", lags).mean(dim=1) for lags in LONG_LAGS),
+        *(values(name, lags).mean(dim=1) for name, groups in MARKET_LAGS.items() for lags in groups),
+        ewma.log(),
+        *(returns[n].clamp(-MAX_RETURN, 0.0) for n in SHORT),
+        *(value(name) for name in others),
+        torch.zeros(len(rows), len(OTHERS) - len(others), dtype=ewma.dtype, device=rows.device),
+    ]
+    more = [
+        *(returns[n].clamp(0.0, MAX_RETURN) for n in SHORT),
+        *(part for n in RETURNS if n not in SHORT for part in _signed(returns[n])),
+        *(market[:, :n].sum(dim=1).clamp(max=0.0) for n in SHORT),
+        *(value(name) for name in ANNOUNCEMENTS),
+        # Where VIX is not known, a term is zero: about its usual level, unchanged.
+        *(torch.where(torch.isfinite(term), term, 0.0) for term in vix),
+        *(values(f"announcement_variance_{h}d", (0,)) for h in HORIZONS),
+    ]
+    parts = [part if part.dim() == 2 else part[:, None] for part in (*own, *more)]
+    return torch.cat(parts, dim=1)
+
+
+def _signed(returns: Tensor) -> tuple[Tensor, Tensor]:
+    return returns.clamp(-MAX_RETURN, 0.0), returns.clamp(0.0, MAX_RETURN)

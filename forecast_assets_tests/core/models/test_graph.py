@@ -28,7 +28,7 @@ from forecast_assets_tests.helpers.tensors import VOLATILITY
 LOOKBACK = 5
 CPU = Hardware(accelerator="cpu", precision="32-true")
 TFT = TftSpec(
-    hidden=8, hidden_continuous=4, heads=2, observed=OWN, known=(CALENDAR,), location_shrink=1.0,
+    hidden=8, hidden_continuous=4, heads=2, observed=OWN, known=(CALENDAR,),
     epochs=3, patience=3, samples_per_epoch=6_000, learning_rate=2e-2, batch_size=128, ends_per_block=8,
 )  # fmt: skip
 SPEC = GraphSpec(**TFT.model_dump(), messages=("log_return", "noise"), neighbours=4, edge_hidden=4)

@@ -24,7 +24,7 @@ from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK, SUPPORT, LISTING = 5, 30, 100
 CPU = Hardware(accelerator="cpu", precision="32-true")
-TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, location_shrink=1.0, observed=OWN, known=(CALENDAR,))
+TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, observed=OWN, known=(CALENDAR,))
 SPEC = MamlSpec(**TFT.model_dump(), support_sessions=SUPPORT, description_width=4)
 
 

@@ -36,14 +36,14 @@ def encoder(*, residual_attention: bool) -> PatchEncoder:
 
 
 def test_the_last_patch_repeats_the_newest_value() -> None:
-    found = to_patches(torch.arange(7.0)[None], length=4, stride=2)
-    assert found.tolist() == [[[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 6]]]
+    found = to_patches(torch.arange(7.0)[:, None], length=4, stride=2)
+    assert found.permute(2, 0, 1).tolist() == [[[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 6]]]
 
 
 @pytest.mark.parametrize(("steps", "length", "stride"), [(336, 16, 8), (120, 16, 8), (21, 6, 4), (5, 5, 3), (9, 2, 5)])
 def test_patches_are_those_of_a_loop_and_as_many_as_sizes_say(steps: int, length: int, stride: int) -> None:
     series = random_series(3, steps)
-    found = to_patches(series, length=length, stride=stride)
+    found = to_patches(series.T, length=length, stride=stride).permute(2, 0, 1)  # (N, P, length)
     expected = torch.stack([naive_patchtst.patches(one, length=length, stride=stride) for one in series])
     assert torch.equal(found, expected)
     shape = EncoderSizes(steps, length, stride, 8, 2, 1, 8, 0.0, True)

@@ -167,29 +167,47 @@ def test_forecasts_do_not_depend_on_which_are_asked_for_together(
     torch.testing.assert_close(alone, together[order], rtol=0, atol=1e-6)
 
 
+SHAPELESS = torch.ones(1, 3, 6)  # no group of forecasts has a shape of its own
+
+
 def test_zero_raw_numbers_give_the_base_distribution_times_the_volatility_forecast(stats: FoldStats) -> None:
-    head = QuantileHead(stats.base_quantiles, location_shrink=0.1, shape_shrink=0.1)
+    head = QuantileHead(stats.base_quantiles, shape_shrink=0.1)
     scale = torch.tensor([[0.01, 0.02, 0.04]])
-    quantiles = head(torch.zeros(1, 3, 7), scale)
+    quantiles = head(torch.zeros(1, 3, 7), scale, SHAPELESS[:1])
     assert torch.allclose(quantiles[0], stats.base_quantiles * scale[0][:, None], atol=1e-6)
 
 
 def test_the_head_keeps_quantiles_apart_for_any_raw_numbers(stats: FoldStats) -> None:
-    head = QuantileHead(stats.base_quantiles, location_shrink=1.0, shape_shrink=1.0)
+    head = QuantileHead(stats.base_quantiles, shape_shrink=1.0)
     raw = torch.randn(200, 3, 7, generator=torch.Generator().manual_seed(0)) * 20
-    assert (head(raw, torch.full((200, 3), 0.01)).diff(dim=-1) > 0).all()
+    assert (head(raw, torch.full((200, 3), 0.01), SHAPELESS.expand(200, -1, -1)).diff(dim=-1) > 0).all()
 
 
 def test_the_mean_of_the_gap_numbers_is_the_scale_and_what_they_differ_by_is_shrunk(stats: FoldStats) -> None:
-    head = QuantileHead(stats.base_quantiles, location_shrink=0.0, shape_shrink=0.1)
+    head = QuantileHead(stats.base_quantiles, shape_shrink=0.1)
     raw = torch.randn(5, 3, 7, generator=torch.Generator().manual_seed(0))
     gaps = torch.cat([raw[..., :3], raw[..., 4:]], dim=-1)
     log_scale = gaps.mean(dim=-1, keepdim=True)
-    expected = stats.base_quantiles.diff(dim=-1) * torch.exp(log_scale + 0.1 * (gaps - log_scale))
-    actual = head(raw, torch.ones(5, 3))
+    wider = torch.rand(5, 3, 6, generator=torch.Generator().manual_seed(1)) + 1.0
+    expected = stats.base_quantiles.diff(dim=-1) * wider * torch.exp(log_scale + 0.1 * (gaps - log_scale))
+    actual = head(raw, torch.ones(5, 3), wider)
     torch.testing.assert_close(actual.diff(dim=-1), expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(actual[..., 3], stats.base_quantiles[:, 3].expand(5, 3))
     torch.testing.assert_close(head.log_scale(raw), log_scale[..., 0])
+
+
+def test_a_forecasts_location_is_the_learned_one_times_the_slope_of_its_horizon(stats: FoldStats) -> None:
+    head = QuantileHead(stats.base_quantiles, shape_shrink=0.1)
+    raw = torch.randn(5, 3, 7, generator=torch.Generator().manual_seed(0))
+    scale, plain = torch.full((5, 3), 0.02), SHAPELESS.expand(5, -1, -1)
+    base, slope = stats.base_quantiles[:, 3], torch.tensor([1.0, 0.25, 0.0])
+    learned = head.eval()(raw, scale, plain)
+    torch.testing.assert_close(head.deviation(learned, scale), raw[..., 3], rtol=1e-4, atol=1e-5)
+    head.publish(slope.tolist(), [0.1, 0.1, 0.1])
+    actual = head(raw, scale, plain)
+    torch.testing.assert_close(actual[..., 3], (base + slope * raw[..., 3]) * scale)
+    torch.testing.assert_close(actual.diff(dim=-1), learned.diff(dim=-1), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(head.published(learned, scale), actual, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(head.train()(raw, scale, plain), learned)  # training is free
 
 
 def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:

@@ -79,6 +79,46 @@ def replace_spec(**changes: int) -> FoldSpec:
     return FoldSpec.model_validate(SPEC.model_dump() | changes)
 
 
+SPANS = replace_spec(spans=2, span_sessions=12, span_stride_sessions=90)
+
+
+def test_earlier_spans_and_their_purges_are_left_out_of_what_networks_are_trained_on() -> None:
+    panel = random_panel(tickers=2, sessions=900)
+    whole, fold = (make_fold(panel, year=2020, spec=spec, lookback=20) for spec in (SPEC, SPANS))
+    for name in ("train", "validation", "test"):
+        assert torch.equal(getattr(whole, name), getattr(fold, name))
+    assert whole.spans == ()
+    assert torch.equal(whole.sampled, whole.train)
+    sessions = panel.date.unique()
+    before = sessions[sessions < panel.date[fold.validation].min()].tolist()
+    left_out = set()
+    for rows, begins in zip(fold.spans, (-180, -90), strict=True):
+        assert panel.date[rows].unique().tolist() == before[begins : begins + 12]
+        left_out |= set(before[begins - 20 : begins + 12 + 20])  # labels of 20 sessions reach in, and out
+    assert set(panel.date[fold.train].tolist()) - set(panel.date[fold.sampled].tolist()) == left_out
+    assert fold.held_out.tolist() == [*torch.cat(fold.spans).tolist(), *fold.validation.tolist()]
+
+
+def test_a_short_panel_has_fewer_spans_or_none() -> None:
+    panel = random_panel(tickers=2, sessions=700)
+    for stride, expected in ((90, 1), (450, 0)):
+        spec = SPANS.model_copy(update={"spans": 4, "span_stride_sessions": stride})
+        fold = make_fold(panel, year=2019, spec=spec, lookback=20)
+        assert len(fold.spans) == expected
+        assert len(fold.sampled.unique()) > 0.75 * len(fold.train)
+
+
+def test_a_span_whose_labels_overlap_with_training_on_either_side_is_rejected() -> None:
+    panel = random_panel(tickers=1, sessions=900)
+    fold = make_fold(panel, year=2020, spec=SPANS, lookback=20)
+    first = fold.spans[0]
+    before, after = int(first.min()) - 5, int(first.max()) + 5
+    for intruder, name in ((before, "sampled_before_span_1"), (after, "span_1")):
+        rest = torch.cat([fold.sampled, torch.tensor([intruder])]).sort().values
+        with pytest.raises(AssertionError, match=f"a {name} label ends on day"):
+            check_purged(replace(fold, rest=rest), date=panel.date, label_end=panel.label_end)
+
+
 def test_a_fold_whose_labels_overlap_is_rejected() -> None:
     panel = random_panel(tickers=1, sessions=100)
     overlapping = Fold(2019, train=torch.arange(50), validation=torch.arange(60, 70), test=torch.arange(95, 100))

@@ -6,7 +6,7 @@ import torch
 
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.folds import make_fold
-from forecast_assets.core.windows.stats import CLIP, UNKNOWN_ID, fit_stats
+from forecast_assets.core.windows.stats import CLIP, SHAPE_FEATURE, UNKNOWN_ID, fit_stats, weighted_quantiles
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.tensors import random_panel
 
@@ -46,6 +46,32 @@ def test_a_ticker_that_lists_after_training_is_unknown_and_moves_no_other_id() -
     assert stats.count("ticker") == 3
 
 
+def test_quantiles_are_weighted() -> None:
+    values, weights = np.array([3.0, -1.0, 0.0, 5.0]), np.array([1.0, 2.0, 1.0, 4.0])
+    # Half of the weight lies between 3, whose middle is at 3.5 of 8, and 5, whose middle is at 6.
+    assert weighted_quantiles(values, weights)[3] == pytest.approx(3.0 + 2.0 * (4.0 - 3.5) / (6.0 - 3.5))
+
+
+def test_forecasts_before_an_announcement_have_a_shape_of_their_own() -> None:
+    panel = random_panel(tickers=320, sessions=700)
+    generator = torch.Generator().manual_seed(3)
+    near = torch.rand(panel.rows, generator=generator)  # the twentieth part has fat tails
+    shock = torch.randn(panel.rows, generator=generator) * (near > 0.98) * 0.1
+    panel = replace(
+        panel,
+        features=torch.cat([panel.features, near[:, None]], dim=1),
+        feature_names=(*panel.feature_names, SHAPE_FEATURE),
+        targets=torch.cat([panel.targets[:, :1] + shock[:, None], panel.targets[:, 1:]], dim=1),
+    )
+    _, stats = stats_of(panel)
+    assert stats.shape_borders.tolist() == pytest.approx([0.8, 0.93, 0.98], abs=0.01)
+    base = stats.base(panel, torch.stack([near.argmin(), near.argmax()]))  # (2, 3, 7)
+    torch.testing.assert_close(base[:, :, 3], stats.base_quantiles[:, 3].expand(2, -1))
+    torch.testing.assert_close(base[:, 1:], stats.base_quantiles[1:].expand(2, -1, -1))
+    far, close = (base[:, 0, 6] - base[:, 0, 0]).tolist()
+    assert close > 3 * far
+
+
 def test_the_base_distribution_is_the_pooled_quantiles_of_standardised_targets() -> None:
     panel = random_panel(tickers=3, sessions=700)
     fold, stats = stats_of(panel)
@@ -54,7 +80,9 @@ def test_the_base_distribution_is_the_pooled_quantiles_of_standardised_targets()
         standardised = targets[:, column] / (0.01 * horizon**0.5)
         standardised = standardised[~np.isnan(standardised)]
         assert stats.base_quantiles[column, 3] == pytest.approx(np.median(standardised), abs=1e-4)
-        assert stats.base_quantiles[column, 6] == pytest.approx(np.quantile(standardised, 0.975), abs=1e-3)
+        assert stats.base_quantiles[column, 6] == pytest.approx(
+            np.quantile(standardised, 0.975, method="hazen"), abs=1e-3
+        )
 
 
 def test_a_constant_feature_is_centred_and_not_scaled() -> None:

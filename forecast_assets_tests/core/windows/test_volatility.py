@@ -7,20 +7,27 @@ import torch
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.volatility import (
+    ANNOUNCEMENTS,
     FLOOR,
     LAGS,
     LONG_LAGS,
     MARKET_LAGS,
-    MAX_LOSS,
+    MAX_RETURN,
     RETURNS,
+    SHORT,
+    USUAL_VIX,
+    VIX_CHANGES,
+    VIX_MEANS,
     fit_volatility,
     log_excess,
+    plain_regressors,
     realised_log_variance,
     volatility,
 )
 from forecast_assets_tests.helpers.tensors import random_panel
 
 SESSIONS = 400
+ADDED = tuple(f"announcement_variance_{h}d" for h in HORIZONS)
 
 
 def noisy_panel(*, tickers: int = 2, seed: int = 0) -> PanelTensors:
@@ -31,9 +38,12 @@ def noisy_panel(*, tickers: int = 2, seed: int = 0) -> PanelTensors:
     names = panel.feature_names
     for name in LAGS:
         features[:, names.index(name)] -= 9.0
-    for name in RETURNS:
+    for name in {name for name, _ in RETURNS.values()}:
         features[:, names.index(name)] *= 0.03
-    extra = torch.randn(panel.rows, 2, generator=generator)
+    further = ("volume_z_20", "kurt_60", "market_return", *ANNOUNCEMENTS, *ADDED, "vix")
+    extra = torch.randn(panel.rows, len(further), generator=generator)
+    extra[:, -1] = 0.15 * (0.3 * extra[:, -1]).exp()
+    extra[:40, -1] = torch.nan  # the feed begins later
     observed, starts = panel.observed.clone(), panel.segment_start.clone()
     observed[[150, 151]] = False
     starts[200] = True
@@ -42,7 +52,7 @@ def noisy_panel(*, tickers: int = 2, seed: int = 0) -> PanelTensors:
     return replace(
         panel,
         features=torch.cat([features, extra], dim=1),
-        feature_names=(*names, "volume_z_20", "kurt_60"),
+        feature_names=(*names, *further),
         observed=observed,
         segment_start=starts,
         run_length=run,
@@ -61,14 +71,30 @@ def naive_regressors(panel: PanelTensors, row: int) -> list[float]:
     def mean(name: str, lags: tuple[int, ...]) -> float:
         return float(np.mean([value(name, lag) for lag in lags]))
 
+    def signed(sessions: int, low: float, high: float) -> float:
+        name, lags = RETURNS[sessions]
+        return float(np.clip(sum(value(name, lag) for lag in lags) / (scale * sessions**0.5), low, high))
+
+    def log_vix(lags: tuple[int, ...]) -> float:
+        return float(np.mean([np.log(value("vix", lag)) for lag in lags]))
+
+    vix = [log_vix(lags) - USUAL_VIX for lags in ((0,), *VIX_MEANS)]
+    vix += [log_vix((0,)) - log_vix((lag,)) for lag in VIX_CHANGES]
+    long = [n for n in RETURNS if n not in SHORT]
     return [
         *(value(name, lag) for name, lags in LAGS.items() for lag in lags),
         *(mean("har_22", lags) for lags in LONG_LAGS),
         *(mean(name, lags) for name, groups in MARKET_LAGS.items() for lags in groups),
         float(np.log(scale)),
-        *(max(-MAX_LOSS, min(0.0, value(name) / (scale * h**0.5))) for name, h in RETURNS.items()),
+        *(signed(n, -MAX_RETURN, 0.0) for n in SHORT),
         value("volume_z_20"),
         value("kurt_60"),
+        *(signed(n, 0.0, MAX_RETURN) for n in SHORT),
+        *(part for n in long for part in (signed(n, -MAX_RETURN, 0.0), signed(n, 0.0, MAX_RETURN))),
+        *(min(0.0, sum(value("market_return", lag) for lag in range(n))) for n in SHORT),
+        *(value(name) for name in ANNOUNCEMENTS),
+        *(term if np.isfinite(term) else 0.0 for term in vix),
+        *(value(name) for name in ADDED),
     ]
 
 
@@ -96,16 +122,33 @@ def test_the_fit_is_least_squares_and_the_forecast_the_mean_of_a_log_normal_vari
     for k in range(len(HORIZONS)):
         outcome = np.array([naive_log_variance(panel, row, k) for row in train.tolist()])
         known = np.isfinite(outcome)
-        expected, *_ = np.linalg.lstsq(design[known], outcome[known], rcond=None)
-        variance = np.mean((outcome[known] - design[known] @ expected) ** 2)
+        own = design.copy()  # of the variances that announcements add, a horizon reads its own
+        own[:, [-len(HORIZONS) + other for other in range(len(HORIZONS)) if other != k]] = 0.0
+        expected, *_ = np.linalg.lstsq(own[known], outcome[known], rcond=None)
+        variance = np.mean((outcome[known] - own[known] @ expected) ** 2)
         assert residual[k].item() == pytest.approx(variance, rel=1e-4)
         expected[0] += variance / 2
-        np.testing.assert_allclose(design @ weights[k].numpy(), design @ expected, atol=1e-4)
+        np.testing.assert_allclose(design @ weights[k].numpy(), own @ expected, atol=1e-4)
     rows = torch.tensor([5, 205, 390, 700])  # the first two have less history than the lags
     actual = volatility(panel, rows, weights=weights)
     for b, row in enumerate(rows.tolist()):
         log_variance = weights.numpy() @ np.array([1.0, *naive_regressors(panel, row)])
         assert actual[b].tolist() == pytest.approx((np.exp(log_variance / 2) * np.sqrt(HORIZONS)).tolist(), rel=1e-5)
+
+
+def test_the_plain_regression_reads_its_own_regressors_alone() -> None:
+    panel, train = noisy_panel(), torch.arange(210, 370)
+    plain, _ = fit_volatility(panel, train, plain=True)
+    assert not plain[:, 1 + plain_regressors() :].any()
+    bare = replace(panel, features=panel.features[:, :-22], feature_names=panel.feature_names[:-22])
+    assert bare.feature_names[-1] == "market_return"
+    torch.testing.assert_close(plain, fit_volatility(bare, train, plain=True)[0])
+
+
+def test_a_panel_without_announcements_and_vix_has_a_regression_too() -> None:
+    panel = random_panel(tickers=2, sessions=SESSIONS)
+    weights, _ = fit_volatility(panel, torch.arange(100, 300))
+    assert torch.isfinite(volatility(panel, torch.arange(5, 390), weights=weights)).all()
 
 
 def test_the_mean_log_excess_over_the_training_rows_is_zero() -> None:

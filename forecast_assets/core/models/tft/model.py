@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from forecast_assets.core.models.base import Batch, LocationScaleModel, QuantileHead
+from forecast_assets.core.models.base import Batch, LinearLocation, LocationScaleModel, QuantileHead, SummaryNetwork
 from forecast_assets.core.models.catalogue import TftSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.tft.network import Outputs, TftNetwork, TftSizes
@@ -44,9 +44,9 @@ class Tft(LocationScaleModel):
         )
         nn.init.zeros_(self.network.output.weight)  # start from the base distribution, see QuantileHead
         nn.init.zeros_(self.network.output.bias)
-        self.head = QuantileHead(
-            stats.base_quantiles, location_shrink=spec.location_shrink, shape_shrink=spec.shape_shrink
-        )
+        self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
+        self.location = LinearLocation(len(self.variables))
+        self.summary = SummaryNetwork.of(stats, spec)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
@@ -60,10 +60,6 @@ class Tft(LocationScaleModel):
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the rows, offsets and static ids that the network takes."""
         return self.values(batch), batch.offsets, self.ids(batch)
-
-    def values(self, batch: Batch) -> Tensor:
-        """Return the ``variables`` of each session of the blocks, (K, T, V): here the first columns of the rows."""
-        return batch.rows[..., : len(self.variables)]
 
     def ids(self, batch: Batch) -> Tensor:
         """Return the static ids of each block, (K, S); in training a share of them unknown, per block."""

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, Lstm, QueryAttention, exporting
+from forecast_assets.core.models.execution import exporting
+from forecast_assets.core.models.tft.layers import GateAddNorm, GatedResidualNetwork, Lstm, QueryAttention
 from forecast_assets.core.models.tft.selection import Affine, Folded, RealSelection, StaticSelection
 
-CHUNK_WINDOWS = 128  # at a time: intermediates stay near a core's cache, and small enough for the allocator to reuse
+TRAINING_CHUNK, FORECAST_CHUNK = 256, 512  # windows at a time: what is computed of them stays near a core's cache
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class TftNetwork(nn.Module):
         decoder = None if self.decoder_selection is None else self.decoder_selection.fold(prescalers)
         if exporting():
             return self._chunk(rows, offsets, ids, encoder, decoder)
-        size = max(1, CHUNK_WINDOWS // len(offsets))
+        size = max(1, (TRAINING_CHUNK if self.training else FORECAST_CHUNK) // len(offsets))
         parts = [
             self._chunk(rows[k : k + size], offsets, ids[k : k + size], encoder, decoder)
             for k in range(0, len(rows), size)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forecast_assets.core.models.tft.layers import GatedResidualNetwork, ResampleNorm, dropout, exporting, interpolation
+from forecast_assets.core.models.execution import exporting
+from forecast_assets.core.models.tft.gating import gate_add
+from forecast_assets.core.models.tft.layers import GatedResidualNetwork, ResampleNorm, dropout, interpolation
 
 CHUNK_ROWS = 1024  # sessions at a time, so that what is computed of all their variables stays in a core's cache
 NORM_EPS = 1e-5  # LayerNorm's epsilon in torch
@@ -96,7 +98,8 @@ class RealSelection(nn.Module):
         if self.weigh is None:
             return outputs.view(steps, blocks, self.hidden), torch.ones_like(x)
         weights = self._weights(x, context, folded)  # (T, K, V)
-        selected = torch.bmm(weights.view(-1, 1, count), outputs.transpose(0, 1))  # (N, 1, V) @ (N, V, hidden)
+        # Not as a product of matrices: one of a row with 19 variables is too small for it, its gradient more so.
+        selected = (outputs * weights.view(-1, count).T[..., None]).sum(dim=0)  # (V, N, hidden) -> (N, hidden)
         return selected.view(steps, blocks, self.hidden), weights
 
     def _weights(self, x: Tensor, context: Tensor, folded: Folded) -> Tensor:
@@ -116,13 +119,12 @@ class RealSelection(nn.Module):
         activated = functional.elu(hidden, inplace=True)
         if self.training and self.rate > 0.0:
             inner = torch.baddbmm(self.fc2_bias[:, None], activated, self.fc2_weight.mT)
-            dropped = dropout(inner, self.rate, training=True)
-            gated = torch.baddbmm(self.glu_bias[:, None], dropped, self.glu_weight.mT)  # (V, N, 2 hidden)
+            activated, weight, bias = dropout(inner, self.rate, training=True), self.glu_weight, self.glu_bias
         else:  # one linear layer, see GatedResidualNetwork.close
             weight = self.glu_weight @ self.fc2_weight
             bias = self.glu_bias + (self.glu_weight @ self.fc2_bias[..., None]).squeeze(-1)
-            gated = torch.baddbmm(bias[:, None], activated, weight.mT)
-        normed = functional.layer_norm(functional.glu(gated, dim=-1) + self._skip(x, folded.residual), (self.hidden,))
+        added = gate_add(activated, weight, bias, self._skip(x, folded.residual))  # (V, N, hidden)
+        normed = functional.layer_norm(added, (self.hidden,))
         return torch.addcmul(self.norm_bias[:, None], normed, self.norm_weight[:, None])
 
     def _skip(self, x: Tensor, residual: Affine) -> Tensor:

@@ -22,6 +22,8 @@ def stats() -> FoldStats:
         volatility_weights=torch.zeros(3, 22),
         volatility_residual=torch.zeros(3),
         base_quantiles=torch.linspace(-2, 2, 7).expand(3, 7),
+        shape_borders=torch.empty(0),
+        shape_gaps=torch.ones(1, 3, 6),
         target_mean=torch.zeros(3),
         target_std=torch.ones(3),
         unconditional_mean=(0.0, 0.0, 0.0),
@@ -48,6 +50,7 @@ def batch() -> Batch:
         exchange=ids(2),
         target=torch.zeros(12, 3),
         log_excess=torch.zeros(12, 3),
+        gap_factors=torch.ones(12, 3, 6),
     )
 
 
