@@ -12,8 +12,8 @@ from forecast_assets.core.panel.leakage_checks import poison
 from forecast_assets_tests.helpers.announced import EXCHANGES, announced, calendar, infer
 
 START, END = dt.date(2012, 1, 3), dt.date(2015, 8, 31)
-CUTS = (dt.date(2013, 12, 31), dt.date(2014, 7, 3), dt.date(2015, 5, 29))
-"""The last day before parameters change, the day before a holiday, and one of the last year."""
+CUTS = (dt.date(2013, 12, 31), dt.date(2014, 2, 5), dt.date(2014, 7, 3), dt.date(2015, 5, 29))
+"""The last day before there are parameters, one soon after, the day before a holiday, and one of the last year."""
 
 KEY = ["ticker", "date"]
 
@@ -67,7 +67,7 @@ def test_dropping_all_rows_after_a_cut_changes_nothing_before_it(
     assert short.events.equals(inferred.events.join(short.events, on=KEY, how="semi", maintain_order="left"))
     # The quarter around a claimed day is whole, and there are parameters from 2014 on.
     assert short.events.filter(pl.col("date") > cut - dt.timedelta(days=44)).height == 0
-    assert short.events.is_empty() == (cut.year == 2013)
+    assert short.events.is_empty() == (cut < dt.date(2014, 3, 1))
 
 
 @pytest.mark.parametrize("cut", CUTS)
