@@ -129,8 +129,8 @@ def variance_ahead(ticker: str, rows: pl.DataFrame, *, origin: int) -> "Figure":
 def distance_to_last_year(events: pl.DataFrame) -> dict[int, float]:
     """Return by weekdays from the date a year before which share of ``events`` (ticker, date, posterior) came then.
 
-    Shares of the posterior mass of events with more than a year of events behind them. They add up to less than one, by those
-    without an event about a year before.
+    Shares of the posterior mass of events with more than a year of events behind them. They add up to less than one, by
+    those without an event about a year before.
     """
     days = number(events["date"].cast(pl.Int32).to_numpy().astype(np.int64))
     dated = events.select("ticker", "posterior", day=pl.Series(days)).filter(pl.col("day") != UNKNOWN)
