@@ -187,6 +187,7 @@ def test_a_forecast_is_explained_only_out_of_sample(service: LiveService) -> Non
     assert (why["fit"], why["session"], why["variables"]) == ("b2_tft_ticker/1", str(DAYS[-1]), {"a": 0.5, "b": 0.5})
     assert why["title"] == "TFT + ticker embedding, fit 1"
     assert sum(why["attention"]) == pytest.approx(1)
+    assert why["announcement"] is None  # the panel has no announcements
     in_sample = service.client.get("/explain", params={"ticker": "T01", "date": str(DAYS[104])})
     assert (in_sample.status_code, in_sample.json()["reason"]) == (422, "in_sample")
 
