@@ -25,7 +25,9 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
     bits = words.view(torch.int16)[: x.numel()].view(x.shape)
     dropped = round(rate * 65536)
-    mask = torch.ge(bits, dropped - 32768, out=torch.empty_like(x))  # half the time of a mask of bools made into numbers
+    mask = torch.ge(
+        bits, dropped - 32768, out=torch.empty_like(x)
+    )  # half the time of a mask of bools made into numbers
     return x * mask.mul_(65536 / (65536 - dropped))
 
 
