@@ -22,7 +22,7 @@ class SummaryMlp(LocationScaleModel):
 
     def raw(self, batch: Batch) -> Tensor:
         """Return zeros, (B, 3, 7): the summary's numbers and the location are added to them."""
-        return torch.zeros(len(batch.summary), len(HORIZONS), len(QUANTILES), device=batch.summary.device)
+        return torch.zeros(batch.summary.shape[0], len(HORIZONS), len(QUANTILES), device=batch.summary.device)
 
     def last_values(self, batch: Batch) -> Tensor:
         """Return the summary."""

@@ -12,6 +12,7 @@ from forecast_assets.core.models.catalogue import (
     MlpSpec,
     MoeSpec,
     PatchTstSpec,
+    SummarySpec,
     TftSpec,
 )
 from forecast_assets.core.reads import Reads
@@ -61,6 +62,7 @@ SPECS: dict[str, FitSpec] = {
     "b5_moe": MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4),
     "b6_graph": GRAPH,
     "b7_maml": MamlSpec(**TFT.model_dump(), support_sessions=15, inner_steps=3, description_width=3),
+    "b8_summary": SummarySpec(epochs=2, samples_per_epoch=512, summary_hidden=8),
 }
 
 
