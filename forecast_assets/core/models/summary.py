@@ -17,7 +17,7 @@ class SummaryMlp(LocationScaleModel):
         self.reads, self.lookback, self.unknown_share = spec.reads, lookback, 0.0
         self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
         self.location = LinearLocation(len(stats.summary_mean))
-        self.summary = SummaryNetwork.of(stats, spec)
+        self.summary = SummaryNetwork(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
