@@ -5,9 +5,9 @@
 
 It proves what the networks are able to learn, not what the shipped profiles learn. No profile has these settings: tensors
 that are made directly rather than by the graph, windows of 20 sessions, four planted variables, one fit of 8 epochs of
-60,000 samples in batches of 256, and, for the networks that have them, a learning rate of 0.003 and the default sizes and
-``location_shrink`` instead of the profile's. The shipped profiles are measured from raw prices by
-``benchmarks.planted_shipped``, and held to it by ``forecast_assets_tests.test_planted_signal``.
+60,000 samples in batches of 256, and, for the networks that have them, a learning rate of 0.003 and the default sizes
+instead of the profile's. The shipped profiles are measured from raw prices by ``benchmarks.planted_shipped``, and held to it
+by ``forecast_assets_tests.test_planted_signal``.
 
 The next session's drift is ``tanh(2 slow)`` of three sessions ago while ``gate`` is above zero today, else zero. Without the
 gate a model reaches at most 71 % of the oracle; the lagged returns that the MLP baseline reads hold almost no signal.
@@ -65,8 +65,8 @@ def spec_of(name: str, samples: int) -> FitSpec:
         update |= {"observed": FEATURES[:-1], "known": FEATURES[-1:], "learning_rate": 3e-3, "patience": EPOCHS}
     if "regime" in fields:
         update |= {"regime": ("gate",)}
-    # A profile chooses sizes for its budget and shrinks the location for real returns; here it is not asked what it finds.
-    own = ("hidden", "hidden_continuous", "location_shrink")
+    # A profile chooses sizes for its budget; here it is not asked what it finds.
+    own = ("hidden", "hidden_continuous")
     update |= {name: fields[name].default for name in own if name in fields}
     return spec.model_copy(update=update)
 

@@ -35,7 +35,7 @@ from forecast_assets.core.reads import Reads, union
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import CalibrationState, log_factors
 from forecast_assets.core.training.calibration_groups import Groups, Membership
-from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model
+from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model, with_slope
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -117,12 +117,16 @@ class TrainedEnsemble:
     stats: FoldStats
     state: CalibrationState
 
+    def current_weights(self) -> list[dict[str, Tensor]]:
+        """Return the weights of each member as today's networks take them."""
+        return [with_slope(own, member.settings) for own, member in zip(self.weights, self.card.members, strict=True)]
+
     def networks(self) -> list[ForecastModel]:
         """Build the members, in evaluation mode."""
         stats = replace(self.stats, **_vocabulary_ids(self.card))
         return [
             trained_model(member.model, member.spec, weights, stats=stats, lookback=self.card.lookback)
-            for member, weights in zip(self.card.members, self.weights, strict=True)
+            for member, weights in zip(self.card.members, self.current_weights(), strict=True)
         ]
 
     def module(self) -> ServedEnsemble:

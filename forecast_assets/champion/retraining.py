@@ -41,7 +41,7 @@ def retrain(
     panel = with_graph_if_read(card.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=card.lookback)
     settings = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
-    for member, start in zip(card.members, bundle.trained.weights, strict=True):
+    for member, start in zip(card.members, bundle.trained.current_weights(), strict=True):
         spec, seed = member.spec.model_copy(update=settings), int(member.fit.partition("/")[2])
         trainer = FoldTrainer(member.model, spec, panel, fold, stats, card.lookback, hardware)
         trained = trainer.fit(seed, start=start)

@@ -33,7 +33,7 @@ def best_fit(store: Store, model: str, year: int) -> PublishedFit:
 
     from forecast_assets.core.models.catalogue import MODELS
     from forecast_assets.core.specs import FoldSpec, WindowSpec
-    from forecast_assets.core.training.fit import trained_model
+    from forecast_assets.core.training.fit import trained_model, with_slope
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
@@ -50,7 +50,7 @@ def best_fit(store: Store, model: str, year: int) -> PublishedFit:
     fold = make_fold(panel, year=year, spec=FoldSpec.model_validate(config["folds"]), lookback=lookback)
     stats = fit_stats(panel, fold)
     best = min(fits, key=lambda fit: fit["validation_pinball"])
-    weights = load_file(version.path(weights_file(best["seed"])))
+    weights = with_slope(load_file(version.path(weights_file(best["seed"]))), config[model])
     spec = MODELS[model].spec.published(config[model])
     network = trained_model(model, spec, weights, stats=stats, lookback=lookback)
     return PublishedFit(best["fit"], network, panel, stats, lookback)

@@ -15,6 +15,7 @@ from forecast_assets.resources import worker_engine
 from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.engine import LocalEngine, Needs, in_order
 from forecast_assets.resources.worker_engine import WorkerEngine, free_bytes
+from forecast_assets_tests.helpers.graph import Graph, environment
 from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.resources.tasks import failing, own_error, process_of, squared, until_told
 
@@ -83,7 +84,7 @@ def test_an_error_that_cannot_be_sent_is_told_with_its_name_and_message() -> Non
         list(WorkerEngine(2).each(own_error, [3], needs=ONE_CORE, on_message=lambda *_: None))
 
 
-def test_a_process_that_is_killed_is_a_sentence_with_its_exit_code_and_ends_the_others() -> None:
+def test_a_killed_process_is_one_sentence_and_ends_the_others() -> None:
     pids: set[int] = set()
 
     def on_message(_: int, pid: int) -> bool:
@@ -148,3 +149,23 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_fits_of_a_fold_in_two_processes_equal_those_in_order_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors", "sweep", "b6_graph")
+    manifests = []
+    for workers in ("1", "2"):
+        folder = tmp_path / workers
+        folder.mkdir()
+        if workers == "2":
+            monkeypatch.setattr(LocalEngine, "each", None)  # nothing is trained in this process
+        with Graph(folder) as graph, environment(FORECAST_WORKERS=workers):
+            assert graph.run(*stages, years=["2019"], overrides=["sweep.trials=0"]).failures == []
+            manifests.append(graph.version("b6_graph", "2019").manifest.files)
+    in_order, parallel = manifests
+    assert {"weights-0.safetensors", "weights-1.safetensors", "fits.parquet", "training.json"} <= set(in_order)
+    assert {name: file.sha256 for name, file in parallel.items()} == {
+        name: file.sha256 for name, file in in_order.items()
+    }

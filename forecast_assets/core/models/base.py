@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.catalogue import HeadSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.windows.past import Past, past_of
@@ -265,11 +264,6 @@ class SummaryNetwork(nn.Module):
         self.output = nn.Linear(hidden, len(HORIZONS) * len(QUANTILES))
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
-
-    @classmethod
-    def of(cls, stats: FoldStats, spec: HeadSpec) -> "SummaryNetwork":
-        """Return the one for a fold's summary."""
-        return cls(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
 
     def forward(self, summary: Tensor) -> Tensor:
         """(B, S) -> (B, 3, 7)."""

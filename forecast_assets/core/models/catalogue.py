@@ -30,6 +30,9 @@ EARLIER_NAMES = {
     "young_share": "new_listing_share",
 }
 
+EARLIER_LOCATION = "location_shrink"
+"""Setting of earlier releases: a fixed factor on the learned location, in place of the slope that it earns."""
+
 
 class FitSpec(Spec):
     """How a network is trained; shared by all of them."""
@@ -65,7 +68,8 @@ class FitSpec(Spec):
     @classmethod
     def published(cls, settings: Mapping[str, Any]) -> Self:
         """Return the settings that a manifest or a bundle holds, those of earlier releases under today's names."""
-        return cls.model_validate({EARLIER_NAMES.get(name, name): value for name, value in settings.items()})
+        kept = {name: value for name, value in settings.items() if name != EARLIER_LOCATION}
+        return cls.model_validate({EARLIER_NAMES.get(name, name): value for name, value in kept.items()})
 
 
 class MlpSpec(FitSpec):

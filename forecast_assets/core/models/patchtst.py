@@ -64,7 +64,7 @@ class PatchTst(LocationScaleModel):
         self.network = PatchTstNetwork(spec, lookback=lookback, static=tuple(stats.count(name) for name in STATIC))
         self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
         self.location = LinearLocation(len(spec.observed) + len(spec.known))
-        self.summary = SummaryNetwork.of(stats, spec)
+        self.summary = SummaryNetwork(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:

@@ -79,6 +79,7 @@ class ServedEnsemble(nn.Module):
         self.register_buffer("mean", stats.mean)
         self.register_buffer("std", stats.std)
         self.register_buffer("volatility_weights", stats.volatility_weights)
+        self.has_shapes = len(stats.shape_borders) > 0
         self.register_buffer("shape_borders", stats.shape_borders)
         self.register_buffer("shape_gaps", stats.shape_gaps)
         self.register_buffer("summary_mean", stats.summary_mean)
@@ -154,7 +155,7 @@ class ServedEnsemble(nn.Module):
 
     def gap_factors(self, last: Tensor) -> Tensor:
         """Return ``FoldStats.gap_factors`` of the last sessions ``last`` (B, F)."""
-        if not len(self.shape_borders):
+        if not self.has_shapes:
             return self.shape_gaps.expand(last.shape[0], -1, -1)
         value = last[:, self.feature_names.index(SHAPE_FEATURE)].contiguous()
         return self.shape_gaps[torch.searchsorted(self.shape_borders, value)]

@@ -17,12 +17,12 @@ class SummaryMlp(LocationScaleModel):
         self.reads, self.lookback, self.unknown_share = spec.reads, lookback, 0.0
         self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
         self.location = LinearLocation(len(stats.summary_mean))
-        self.summary = SummaryNetwork.of(stats, spec)
+        self.summary = SummaryNetwork(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
         """Return zeros, (B, 3, 7): the summary's numbers and the location are added to them."""
-        return torch.zeros(len(batch.summary), len(HORIZONS), len(QUANTILES), device=batch.summary.device)
+        return torch.zeros(batch.summary.shape[0], len(HORIZONS), len(QUANTILES), device=batch.summary.device)
 
     def last_values(self, batch: Batch) -> Tensor:
         """Return the summary."""

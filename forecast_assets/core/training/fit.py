@@ -23,9 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.attribution import influence
 from forecast_assets.core.models.base import ForecastModel, make_batch, single_batch, standardised_pinball
-from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.models.catalogue import EARLIER_LOCATION, MODELS, FitSpec
 from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.training.location import EarnedLocation, earned_location
@@ -293,7 +294,7 @@ class FoldTrainer:
             for ends in (fold.train, fold.origins):
                 check_windows(self.panel, ends, lookback=self.lookback, columns=columns)
             if start is not None:
-                model.load_state_dict(dict(start))
+                load_weights(model, start)
             layout = Layout(ends=spec.ends_per_block, stride=spec.stride_sessions)
             epochs = _Epochs(WindowSampler.over(self.panel, fold.sampled, layout=layout), spec=spec, seed=seed)
             loop = _Loop(model, panel=self.panel, fold=fold, stats=self.stats, spec=spec, epochs=epochs)
@@ -369,8 +370,23 @@ def trained_model(
 ) -> ForecastModel:
     """Return model ``name`` with the ``weights`` of a fit, in evaluation mode."""
     model = MODELS[name].build(spec, stats=stats, lookback=lookback)
-    model.load_state_dict(dict(weights))
+    load_weights(model, weights)
     return model.eval()
+
+
+def load_weights(model: ForecastModel, weights: Mapping[str, Tensor]) -> None:
+    """Load the ``weights`` of a fit. One of an earlier release has no linear location: as an untrained one, it is zero."""
+    untrained = {name: value for name, value in model.state_dict().items() if name.startswith("location.")}
+    model.load_state_dict(untrained | dict(weights))
+
+
+def with_slope(weights: Mapping[str, Tensor], settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the ``weights`` of a fit with the slope of its location: in earlier releases, a setting."""
+    slope = settings.get(EARLIER_LOCATION)
+    if slope is None or "head.location_slope" in weights:
+        return dict(weights)
+    every = torch.ones(len(HORIZONS))
+    return {**weights, "head.location_slope": slope * every, "head.location_error": 0 * every}
 
 
 def explain_forecasts(

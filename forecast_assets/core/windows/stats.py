@@ -67,7 +67,7 @@ class FoldStats:
         The day after an announcement is a mixture of ordinary moves and large ones, with a sharper peak and fatter tails.
         """
         if not len(self.shape_borders):
-            return self.shape_gaps.expand(len(rows), -1, -1)
+            return self.shape_gaps.expand(rows.shape[0], -1, -1)
         value = panel.features[rows, panel.feature_names.index(SHAPE_FEATURE)]
         return self.shape_gaps[torch.searchsorted(self.shape_borders, value.contiguous())]
 

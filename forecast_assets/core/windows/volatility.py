@@ -91,7 +91,8 @@ def volatility(panel: Histories, rows: Tensor, *, weights: Tensor) -> Tensor:
 
 def predicted(x: Tensor, *, weights: Tensor) -> Tensor:
     """Return ``volatility`` from the regressors ``x`` (B, R), (B, H)."""
-    log_variance = x.to(weights.dtype) @ weights[:, 1:].T + weights[:, 0]  # (B, H)
+    # In double precision: a sum of sixty products of unscaled numbers would depend on how rows are batched.
+    log_variance = (x.double() @ weights[:, 1:].double().T + weights[:, 0].double()).to(weights.dtype)  # (B, H)
     return torch.exp(0.5 * log_variance).clamp(min=FLOOR) * root_horizons(weights)
 
 
@@ -213,7 +214,7 @@ def regressors(panel: Histories, rows: Tensor) -> Tensor:
     def values(name: str, lags: tuple[int, ...]) -> Tensor:
         """Return the values at each of ``lags``, (B, L)."""
         if (place := column(name)) is None:
-            return torch.zeros(len(rows), len(lags), dtype=panel.features.dtype, device=rows.device)
+            return torch.zeros(rows.shape[0], len(lags), dtype=panel.features.dtype, device=rows.device)
         back = torch.minimum(reach[:, None], torch.tensor(lags, device=rows.device))
         return panel.features[rows[:, None] - back, place]
 
@@ -234,7 +235,7 @@ def regressors(panel: Histories, rows: Tensor) -> Tensor:
         ewma.log(),
         *(returns[n].clamp(-MAX_RETURN, 0.0) for n in SHORT),
         *(value(name) for name in others),
-        torch.zeros(len(rows), len(OTHERS) - len(others), dtype=ewma.dtype, device=rows.device),
+        torch.zeros(rows.shape[0], len(OTHERS) - len(others), dtype=ewma.dtype, device=rows.device),
     ]
     more = [
         *(returns[n].clamp(0.0, MAX_RETURN) for n in SHORT),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from forecast_assets.core.models.base import QuantileHead, make_batch, standardised_pinball
+from forecast_assets.core.models.base import QuantileHead, make_batch, single_batch, standardised_pinball
 from forecast_assets.core.models.catalogue import (
     MODELS,
     FitSpec,
@@ -12,11 +12,13 @@ from forecast_assets.core.models.catalogue import (
     MlpSpec,
     MoeSpec,
     PatchTstSpec,
+    SummarySpec,
     TftSpec,
 )
+from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, trained_model, with_slope
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.sampler import WindowSampler
@@ -61,6 +63,7 @@ SPECS: dict[str, FitSpec] = {
     "b5_moe": MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4),
     "b6_graph": GRAPH,
     "b7_maml": MamlSpec(**TFT.model_dump(), support_sessions=15, inner_steps=3, description_width=3),
+    "b8_summary": SummarySpec(epochs=2, samples_per_epoch=512, summary_hidden=8),
 }
 
 
@@ -208,6 +211,22 @@ def test_a_forecasts_location_is_the_learned_one_times_the_slope_of_its_horizon(
     torch.testing.assert_close(actual.diff(dim=-1), learned.diff(dim=-1), rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(head.published(learned, scale), actual, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(head.train()(raw, scale, plain), learned)  # training is free
+
+
+def test_a_fit_of_an_earlier_release_has_the_slope_of_its_settings(
+    panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    new = {"head.location_slope", "head.location_error", "location.weight", "location.bias"}
+    done = trained("b1_tft", panel, fold, stats)
+    earlier = {name: value for name, value in done.weights.items() if name not in new}
+    settings = TFT.model_dump() | {"location_shrink": 0.1}
+    spec = TftSpec.published(settings)
+    model = trained_model("b1_tft", spec, with_slope(earlier, settings), stats=stats, lookback=LOOKBACK)
+    assert isinstance(model, Tft)
+    batch = single_batch(model, fold.test[:5], panel=panel, stats=stats)
+    median = (model.head.base_median + 0.1 * model.outputs(batch).raw[..., 3]) * batch.scale
+    torch.testing.assert_close(model(batch)[..., 3], median)
+    assert with_slope(done.weights, TFT.model_dump()) == done.weights
 
 
 def test_pinball_by_hand_and_missing_labels_do_not_count() -> None:

@@ -46,7 +46,7 @@ class Tft(LocationScaleModel):
         nn.init.zeros_(self.network.output.bias)
         self.head = QuantileHead(stats.base_quantiles, shape_shrink=spec.shape_shrink)
         self.location = LinearLocation(len(self.variables))
-        self.summary = SummaryNetwork.of(stats, spec)
+        self.summary = SummaryNetwork(len(stats.summary_mean), hidden=spec.summary_hidden, dropout=spec.dropout)
         self.volatility_weight = spec.volatility_weight
 
     def raw(self, batch: Batch) -> Tensor:
