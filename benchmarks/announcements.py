@@ -41,14 +41,15 @@ from forecast_assets_tests.helpers.announced import (
     inferred_dates,
     share_within_a_session,
 )
-from forecast_assets_tests.helpers.graph import Graph
-from forecast_assets_tests.helpers.paths import FULL_PANEL
+from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.paths import FULL_PANEL, REFERENCE
 from tools.results import record
 
 PLANTED = {"tickers": 100, "start": dt.date(2010, 1, 4), "end": dt.date(2018, 6, 29)}
 SEEDS = range(3)
 INNER = range(2014, 2019)
 BEFORE = ("raw_panel", "calendar_panel")
+STAGES = (*BEFORE, "announcements", "macro_series", "feature_panel", "windowed_tensors")
 LOOKBACK = 120
 LARGE_GAPS = (8, 12, 15, 20)  # in units of their mean size
 
@@ -219,7 +220,9 @@ def with_another_calendar(panel: PanelTensors) -> PanelTensors:
 
 def placebo(graph: Graph) -> Figures:
     """Measure what the expected announcements are worth to HAR-X, the ticker's own and another's."""
-    require(graph, "feature_panel", "windowed_tensors", panel=graph.root / "panel-1.parquet")
+    with environment(FORECAST_MACRO=REFERENCE / "macro.csv"):
+        for stage in STAGES:
+            require(graph, stage, panel=FULL_PANEL)
     panel = PanelTensors.load(graph.version("windowed_tensors").path(TENSORS))
     none = pinball_of_years(without(panel, EXPECTED), INNER)
     own, other = pinball_of_years(panel, INNER) / none, pinball_of_years(with_another_calendar(panel), INNER) / none
@@ -247,8 +250,7 @@ def silent(root: Path) -> Figures:
     names |= {"close": "Closing Price", "volume": "Volume"}
     raw.select(pl.col(name).alias(header) for name, header in names.items()).write_csv(file := root / "silent.csv")
     with Graph(root, profile="full") as graph:
-        stages = (*BEFORE, "announcements", "macro_series", "feature_panel", "windowed_tensors")
-        for stage in stages:
+        for stage in STAGES:
             require(graph, stage, panel=file)
         panel = PanelTensors.load(graph.version("windowed_tensors").path(TENSORS))
     years = range(2015, 2019)
