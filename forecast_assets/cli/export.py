@@ -9,9 +9,10 @@ import polars as pl
 from forecast_assets.cli.common import listed, open_store, user_command
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.spreadsheet import guarded
-from forecast_assets.store.artefact_files import PARTITIONS, TABLE
+from forecast_assets.store.artefact_files import LATEST, PARTITIONS, TABLE
 from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
 
 
 def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[str], raw: bool = False) -> int:
@@ -29,10 +30,16 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
     versions = [store.current(asset, partition) for partition in chosen]
     if any(TABLE not in version.manifest.files for version in versions):
         raise BadInput(f"{asset}: holds no table; its files are {', '.join(versions[0].manifest.files)}")
-    table = pl.concat([pl.read_parquet(version.path(TABLE)) for version in versions])
+    table = pl.concat([_table(version) for version in versions])
     require_folder(out)
     (table if raw else guarded(table)).write_csv(out)
     return table.height
+
+
+def _table(version: Version) -> pl.DataFrame:
+    if LATEST not in version.manifest.files:
+        return pl.read_parquet(version.path(TABLE))
+    return pl.read_parquet([version.path(TABLE), version.path(LATEST)]).sort("ticker", "date")
 
 
 def require_folder(out: Path) -> None:

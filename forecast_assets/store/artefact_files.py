@@ -1,6 +1,7 @@
 """Names of the files in a version, each written once; ``manifest.json`` and ``CURRENT`` are in `names`."""
 
 TABLE = "table.parquet"  # an asset's main table; a parent annotated as ``pl.LazyFrame`` is read from this file
+LATEST = "table-latest.parquet"  # the last rows of a main table that is kept in two files, those an update writes again
 
 PLOT_PREFIX = "plot-"
 
@@ -17,7 +18,6 @@ CORRECTIONS = "corrections.parquet"
 # announcements
 INFERRED = "inferred.parquet"  # rows found to be announcements, with what spoke for them
 ANNOUNCEMENT_PARAMETERS = "parameters.json"
-LATEST = "table-latest.parquet"  # the announcements' rows of the last year or so, which an update writes again
 CUT_STATE, CUT_TAIL, CUT_ROWS = "cut.safetensors", "cut-tail.parquet", "cut-rows.parquet"
 """Where the next version goes on from: state of the recursions, and the last rows."""
 

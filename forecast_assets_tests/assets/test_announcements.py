@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.announcements import announcement_rows
+from forecast_assets.assets.framework.metadata import version_metadata
+from forecast_assets.cli.export import export_table
 from forecast_assets.store.artefact_files import ANNOUNCEMENT_PARAMETERS, CUT_ROWS, CUT_STATE, CUT_TAIL, INFERRED
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.announced import announced
@@ -91,6 +93,8 @@ def test_a_new_session_continues_the_version_before(graph: Graph, prices: pl.Dat
     assert sorted(figures) == ["plot-dates_on_price.png", "plot-regularity.png", "plot-variance_ahead.png"]
     assert {name: entry for name, entry in version.manifest.files.items() if "plot" in name} == figures
     same_as_anew(version, rows, tmp_path / "anew")
+    assert export_table(graph.store, "announcements", tmp_path / "table.csv", partitions=()) == table(version).height
+    assert pl.read_csv(tmp_path / "table.csv")["announced"].len() == version_metadata(version)["dagster/row_count"]
 
 
 def test_months_and_a_new_ticker_continue_it_too(graph: Graph, prices: pl.DataFrame, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.output import Check, Column
-from forecast_assets.store.artefact_files import PLOT_PREFIX, READING, TABLE
+from forecast_assets.store.artefact_files import LATEST, PLOT_PREFIX, READING, TABLE
 from forecast_assets.store.versions import Version
 
 PREVIEW_ROWS = 5
@@ -22,7 +22,7 @@ def version_metadata(
     """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``)."""
     if isinstance(source, Version):
         files = sorted(source.manifest.files)
-        shown_files = (name for name in files if name in (TABLE, READING) or name.startswith(PLOT_PREFIX))
+        shown_files = (name for name in files if name in (TABLE, LATEST, READING) or name.startswith(PLOT_PREFIX))
         paths = {name: source.path(name) for name in shown_files}
         facts = {k: v for k, v in source.manifest.facts.items() if k not in ("checks", "columns")}
         columns = {name: Column(**content) for name, content in source.manifest.facts.get("columns", {}).items()}
@@ -30,7 +30,7 @@ def version_metadata(
         paths = {path.name: path for path in sorted(source.iterdir())}
     shown: dict[str, Any] = dict(facts or {})
     if TABLE in paths:
-        table = pl.scan_parquet(paths[TABLE])
+        table = pl.scan_parquet([paths[name] for name in (TABLE, LATEST) if name in paths])
         schema = table.collect_schema()
         shown["dagster/row_count"] = table.select(pl.len()).collect().item()
         shown["dagster/column_schema"] = dg.TableSchema(
