@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LATEST_FROM = "latest_from"  # day of the first row in the file LATEST
 FIGURE_DAYS = 3 * 365  # of prices that are drawn
+CHECKED = dt.timedelta(days=14)  # after a cut that have to be the same: an update is checked on them
 QUOTED = (
     "date",
     "ticker",
@@ -213,7 +214,7 @@ def continuable(previous: PreviousVersion, calendar_panel: Version) -> Continued
     if not before.filter(early).equals(now.filter(early)):
         return None
     until = same_until(before.filter(~early), now.filter(~early))
-    return Continued(cut, until) if until >= cut.date else None
+    return Continued(cut, until) if until >= cut.date + CHECKED else None
 
 
 def same_until(before: pl.DataFrame, now: pl.DataFrame) -> dt.date:
