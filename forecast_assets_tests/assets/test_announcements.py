@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forecast_assets.assets.announcements import announcement_rows
+from forecast_assets.assets.announcements import announcement_rows, same_until
 from forecast_assets.assets.framework.metadata import version_metadata
 from forecast_assets.cli.export import export_table
 from forecast_assets.store.artefact_files import ANNOUNCEMENT_PARAMETERS, CUT_ROWS, CUT_STATE, CUT_TAIL, INFERRED
@@ -127,6 +127,24 @@ def test_a_revision_is_continued_only_after_the_cut(
     version = publish(graph, rows, tmp_path / "panel.csv")
     assert version.manifest.facts["extended"] is extended
     same_as_anew(version, rows, tmp_path / "anew")
+
+
+def test_quotes_are_the_same_until_the_day_before_the_first_change() -> None:
+    days = [dt.date(2018, 3, day) for day in (5, 6, 7, 8)]
+    texts = dict.fromkeys(("exchange", "sector", "region"), "x")
+    numbers = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0)
+    plain = pl.DataFrame({"date": days * 2, "ticker": ["A"] * 4 + ["B"] * 4}).with_columns(
+        **{name: pl.lit(value) for name, value in {**texts, **numbers, "segment": 0, "is_member": True}.items()},
+        is_missing=pl.Series([False] * 7 + [True]),
+    )
+    later = plain.head(1).with_columns(date=dt.date(2018, 3, 9))
+    assert same_until(plain, pl.concat([plain, later])) == days[3]
+    third = (pl.col("ticker") == "B") & (pl.col("date") == days[2])
+    revised = plain.with_columns(close=pl.when(third).then(2.0).otherwise("close"))
+    assert same_until(plain, revised) == same_until(plain, plain.filter(~third)) == days[1]
+    listed = plain.filter(pl.col("date") == days[1]).head(1).with_columns(ticker=pl.lit("C"))
+    assert same_until(plain, pl.concat([plain, listed])) == days[0]
+    assert same_until(plain, plain.filter(~pl.col("is_missing"))) == days[3]  # a hole that is no longer filled
 
 
 def test_rows_of_the_last_sunday_of_a_year_belong_to_the_next_one(tmp_path: Path) -> None:

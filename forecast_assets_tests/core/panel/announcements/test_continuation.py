@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.panel.announcements.build import Announcements, Cut, joined_events
+from forecast_assets.core.panel.announcements.leakage_checks import continued_leakage
 from forecast_assets.core.panel.announcements.saved import parameters_record, read_cut, state_bytes
 from forecast_assets.core.panel.announcements.weekdays import HALF, date_of
 from forecast_assets_tests.helpers.announced import EXCHANGES, announced, calendar, infer
@@ -113,6 +114,21 @@ def test_a_change_before_the_cut_is_not_seen_by_a_run_that_goes_on(world: pl.Dat
     old = (pl.col("ticker") == "ANN000") & (pl.col("date") < dt.date(2014, 1, 1))
     revised = world.with_columns(close=pl.when(old).then(1.1 * pl.col("close")).otherwise("close"))
     assert infer(until(revised, day), earlier.cut)[0].equals(infer(until(world, day), earlier.cut)[0])
+
+
+def test_an_update_is_checked_against_the_rows_before_it(world: pl.DataFrame, earlier: Announcements) -> None:
+    old, day = infer(until(world, BEFORE))[0], BEFORE + dt.timedelta(days=3)
+    new = infer(until(world, day), earlier.cut)[0]
+    sessions = until(world, day).lazy()
+    found = continued_leakage(sessions, earlier.cut, until=BEFORE, new=new, old=old)
+    assert {name: check.holds for name, check in found.items()} == {"truncation": True, "poison": True}
+    assert found["truncation"].rows == new.filter(pl.col("date") <= BEFORE).height > 300
+    last = pl.col("date") == BEFORE
+    other = old.with_columns(announcement_1d=pl.col("announcement_1d") + last.cast(pl.Float32))
+    leaked = continued_leakage(sessions, earlier.cut, until=BEFORE, new=new, old=other)["truncation"]
+    assert leaked.changed == {"announcement_1d": old.filter(last).height}
+    gone = continued_leakage(sessions, earlier.cut, until=BEFORE, new=new, old=old.filter(~last))["truncation"]
+    assert gone.changed == {"rows": old.filter(last).height}
 
 
 def test_events_reach_to_half_a_quarter_before_the_end(earlier: Announcements) -> None:
