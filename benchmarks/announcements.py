@@ -45,7 +45,8 @@ from forecast_assets_tests.helpers.graph import Graph, environment
 from forecast_assets_tests.helpers.paths import FULL_PANEL, REFERENCE
 from tools.results import record
 
-PLANTED = {"tickers": 100, "start": dt.date(2010, 1, 4), "end": dt.date(2018, 6, 29)}
+PLANTED_TICKERS, SILENT_TICKERS = 100, 60
+START, END = dt.date(2010, 1, 4), dt.date(2018, 12, 31)
 SEEDS = range(3)
 INNER = range(2014, 2019)
 BEFORE = ("raw_panel", "calendar_panel")
@@ -60,11 +61,11 @@ EXPECTED = tuple(f"announcement_variance_{h}d" for h in HORIZONS)
 
 def planted_calendar() -> Figures:
     """Infer planted calendars, and panels without one."""
-    since, end = PLANTED["start"] + dt.timedelta(days=8 * 91), PLANTED["end"] - dt.timedelta(days=50)
+    since, end = START + dt.timedelta(days=8 * 91), END - dt.timedelta(days=50)
     counted = pl.col("date").is_between(since, end)
     recalls, precisions, shares, sizes, silent = [], [], [], [], []
     for seed in SEEDS:
-        made = announced(**PLANTED, seed=seed)
+        made = announced(tickers=PLANTED_TICKERS, start=START, end=END, seed=seed)
         rows = calendar(made.raw)
         table, inferred = infer(rows, rows_per_part=1_000_000)
         claimed = inferred_dates(inferred.events)
@@ -72,13 +73,14 @@ def planted_calendar() -> Figures:
         precisions.append(share_within_a_session(claimed.filter(counted), made.dates, rows))
         shares.append(explained(table, since=since))
         sizes.append(table.join(made.dates.filter(counted), on=["ticker", "date"], how="semi"))
-        without, _ = infer(calendar(announced(**PLANTED, seed=seed, announce=False).raw), rows_per_part=1_000_000)
+        none = announced(tickers=PLANTED_TICKERS, start=START, end=END, seed=seed, announce=False)
+        without, _ = infer(calendar(none.raw), rows_per_part=1_000_000)
         silent.append(explained(without, since=since))
         print(json.dumps({"seed": seed, "recall": recalls[-1], "precision": precisions[-1]}), flush=True)
     planted = pl.concat(sizes)
     details = {
         "by_seed": {"recall": rounded(recalls), "precision": rounded(precisions)},
-        "tickers": PLANTED["tickers"],
+        "tickers": PLANTED_TICKERS,
         "years": f"{since.year} to {end.year}",
         "planted_gap_sizes": rounded([planted["gap_size"].quantile(q) for q in (0.1, 0.25, 0.5, 0.75, 0.9)]),
         "expectation_explains": rounded(shares),
@@ -156,14 +158,14 @@ def facts(graph: Graph) -> Figures:
     reported = (ahead["unusual_volume_1"] > 0.5) & (ahead["return_size"] > 4)
     sizes = {size: ahead["gap_size"] > size for size in LARGE_GAPS}
     share, with_volume = (
-        {str(size): round(float(is_top.filter(large & also).mean() or 0.0), 4) for size, large in sizes.items()}
+        {str(size): round(share_of(is_top, large & also), 4) for size, large in sizes.items()}
         for also in (ahead["gap_size"] > 0, reported)
     )
     return {
         "announcement_median_distance_days": {
-            "value": float(between.median() or 0.0),
+            "value": float(np.median(between)),
             "quartiles": [between.quantile(0.25), between.quantile(0.75)],
-            "share_of_whole_weeks": round(float((between % 7 == 0).mean() or 0.0), 4),
+            "share_of_whole_weeks": round(share_of(between % 7 == 0, between > 0), 4),
             "years": "2014 to 2018, US",
         },
         "announcements_per_ticker_and_year": {
@@ -178,6 +180,11 @@ def facts(graph: Graph) -> Figures:
             "years": "2014 to 2018, US",
         },
     }
+
+
+def share_of(chosen: pl.Series, among: pl.Series) -> float:
+    """Return the share of the rows ``among`` that are ``chosen``."""
+    return chosen.filter(among & chosen).len() / max(chosen.filter(among).len(), 1)
 
 
 def pinball_of_years(panel: PanelTensors, years: range) -> np.ndarray:
@@ -245,7 +252,7 @@ def placebo(graph: Graph) -> Figures:
 
 def silent(root: Path) -> Figures:
     """Measure what the announcements' columns are worth on a panel where nobody reports."""
-    raw = announced(**(PLANTED | {"tickers": 60, "end": dt.date(2018, 12, 31)}), announce=False).raw
+    raw = announced(tickers=SILENT_TICKERS, start=START, end=END, announce=False).raw
     names = {
         "date": "Date",
         "ticker": "Ticker",

@@ -163,7 +163,8 @@ def share_within_a_session(days: pl.DataFrame, others: pl.DataFrame, calendar_pa
     keys = ["ticker", "date"]
     left, right = (part.select(keys).join(rows, on=keys, validate="1:1").sort("at") for part in (days, others))
     near = left.join_asof(right.select("ticker", "at", other="at"), on="at", by="ticker", strategy="nearest")
-    return float(((near["at"] - near["other"]).abs() <= 1).fill_null(False).mean() or 0.0)
+    is_near = (near["at"] - near["other"]).abs() <= 1
+    return near.filter(is_near).height / max(near.height, 1)
 
 
 def explained(table: pl.DataFrame, *, since: dt.date) -> float:

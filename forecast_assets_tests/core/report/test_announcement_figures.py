@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.patches import Rectangle
 
 from forecast_assets.core.report.announcement_figures import (
     announcement_figures,
@@ -57,7 +58,7 @@ def test_an_origin_lies_some_days_before_the_surest_announcement_and_in_one_year
 def test_the_expected_announcement_is_a_step_of_its_usual_size() -> None:
     table = rows(announced=70)
     figure = variance_ahead("A", table, origin=60)
-    heights = [patch.get_height() for patch in figure.axes[1].patches][:20]
+    heights = [patch.get_height() for patch in figure.axes[1].patches if isinstance(patch, Rectangle)][:20]
     assert heights[9] == pytest.approx(np.sqrt(1 + 0.8 * (1.3 * 9 - 1)), rel=1e-3)  # in % of a session of 1 %
     assert max(heights[:9] + heights[10:]) == pytest.approx(1.0, rel=1e-3)
 
