@@ -165,7 +165,7 @@ def facts(graph: Graph) -> Figures:
         },
         "large_gaps_in_top_hazard": {
             "value": share["15"],
-            "what": "share of overnight gaps above so many mean sizes whose session was in the top per cent by hazard",
+            "what": "share of overnight gaps above so many mean sizes that came in the top per cent of sessions by hazard",
             "by_size": share,
             "years": "2014 to 2018, US",
         },

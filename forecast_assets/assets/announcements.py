@@ -20,16 +20,20 @@ from forecast_assets.store.artefact_files import (
     CUT_TAIL,
     INFERRED,
     LATEST,
+    PLOT_PREFIX,
     TABLE,
 )
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from forecast_assets.core.panel.announcements.build import Announcements, Cut
     from forecast_assets.core.panel.build import AnnouncementRows
     from forecast_assets.core.panel.leakage_checks import LeakageCheck
 
 LATEST_FROM = "latest_from"  # day of the first row in the file LATEST
+FIGURE_DAYS = 3 * 365  # of prices that are drawn
 QUOTED = (
     "date",
     "ticker",
@@ -58,8 +62,10 @@ def announcements(calendar_panel: Version, previous: Previous, folder: OutputFol
     extended = done is not None
     done = done or compute_anew(calendar_panel, folder)
     cut = done.found.cut
+    drawn = {} if previous is None or not extended else kept_figures(previous.version, weekday=cut.weekday)
     return StageOutput(
         files={
+            **drawn,
             INFERRED: done.events,
             ANNOUNCEMENT_PARAMETERS: parameters_record(cut) | {LATEST_FROM: done.latest_from.isoformat()},
             CUT_STATE: state_bytes(cut),
@@ -71,17 +77,41 @@ def announcements(calendar_panel: Version, previous: Previous, folder: OutputFol
             "years_fitted": len(cut.schedule),
             "extended": extended,
         },
+        plots={} if drawn else draw(done, calendar_panel),
         checks=causal_checks(done.checks),
         slices=done.slices,
         columns=announcement_columns(),
     )
 
 
+def kept_figures(version: Version, *, weekday: int) -> dict[str, bytes]:
+    """Return the figures of an earlier version with the same cut: they are drawn again only when it moves."""
+    if version.json(ANNOUNCEMENT_PARAMETERS)["weekday"] != weekday:
+        return {}
+    return {name: version.path(name).read_bytes() for name in version.manifest.files if name.startswith(PLOT_PREFIX)}
+
+
+def draw(done: "Done", calendar_panel: Version) -> "dict[str, Figure]":
+    """Draw the figures, those of a ticker for the most traded one."""
+    from forecast_assets.core.report.announcement_figures import announcement_figures, most_traded
+
+    sessions = pl.scan_parquet(calendar_panel.path(TABLE))
+    last = done.latest["date"].max()
+    if not isinstance(last, dt.date):
+        return {}
+    recent = sessions.filter(pl.col("date") > last - dt.timedelta(days=FIGURE_DAYS))
+    ticker = most_traded(recent.select("date", "ticker", "exchange", "close", "volume").collect())
+    prices = recent.filter(pl.col("ticker") == ticker).select("date", "close").collect()
+    rows = done.latest.filter(pl.col("ticker") == ticker)
+    return dict(announcement_figures(ticker, prices=prices, rows=rows, events=done.events))
+
+
 @dataclass(frozen=True)
 class Done:
-    """What was computed, beside the table, which is written."""
+    """What was computed; the table is written."""
 
     found: "Announcements"
+    latest: pl.DataFrame  # rows of the table from ``latest_from`` on
     events: pl.DataFrame
     latest_from: dt.date
     slices: dict[str, str]
@@ -126,7 +156,7 @@ def compute_anew(calendar_panel: Version, folder: OutputFolder) -> Done:
     write_table(earlier_rows(), folder / TABLE)
     write_table(latest, folder / LATEST)
     checks = announcement_leakage(sessions)
-    return Done(found, found.events, latest_from, digests.digests(), checks)
+    return Done(found, pl.concat(latest), found.events, latest_from, digests.digests(), checks)
 
 
 def continue_earlier(calendar_panel: Version, previous: PreviousVersion, folder: OutputFolder) -> Done | None:
@@ -154,7 +184,7 @@ def continue_earlier(calendar_panel: Version, previous: PreviousVersion, folder:
     kept = {year: digest for year, digest in version.manifest.slices.items() if int(year) < before.day.year}
     events = joined_events(pl.read_parquet(version.path(INFERRED)), found.events, cut)
     checks = continued_leakage(sessions.lazy(), cut, until=begins.until, new=new, old=old)
-    return Done(found, events, before.day, kept | digests.digests(), checks)
+    return Done(found, latest, events, before.day, kept | digests.digests(), checks)
 
 
 def continuable(previous: PreviousVersion, calendar_panel: Version) -> Continued | None:

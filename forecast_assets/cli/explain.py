@@ -26,6 +26,7 @@ class ForecastExplanation:
     known_future: dict[str, float]
     attention: list[float]  # over the sessions of the window, oldest first
     neighbours: list["Attribution"]  # of a model that reads them: the largest contribution first
+    announcement: float | None = None  # probability of one within a week; None for a panel without them
 
 
 def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> ForecastExplanation:
@@ -38,6 +39,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
 
     from forecast_assets.core.models.attribution import attributions
     from forecast_assets.core.training.fit import explain_forecasts, neighbours_of
+    from forecast_assets.core.windows.announced import announcement_chance
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.graph import with_graph_if_read
 
@@ -62,6 +64,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
         known_future=dict(zip(found.decoder_names, found.decoder[0].tolist(), strict=True)),
         attention=found.attention[0].tolist(),
         neighbours=[] if effects is None else attributions(effects, ticker=panel.ticker, tickers=panel.tickers)[0],
+        announcement=announcement_chance(panel, int(chosen[0])),
     )
 
 
@@ -74,12 +77,16 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
 def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None:
     """Explain a network's forecast of TICKER on DATE.
 
-    Prints the variables it selected, its attention over past sessions and, where it reads correlated tickers, how much each
-    of them moved the forecast.
+    Prints how likely the ticker is to report within a week, the variables the network selected, its attention over past
+    sessions and, where it reads correlated tickers, how much each of them moved the forecast.
     """
+    from forecast_assets.core.windows.announced import announcement_sentence
+
     store, _ = open_store()
     why = explain_forecast(store, model=model, ticker=ticker, day=day.date())
     click.echo(f"{ticker} {day.date()}: {why.fit}")
+    if why.announcement is not None:
+        click.echo(f"  {announcement_sentence(why.announcement)}")
     for title, weights in (("selected variables", why.variables), ("known-future covariates", why.known_future)):
         click.echo(f"  {title}")
         for name, weight in sorted(weights.items(), key=lambda item: -item[1])[:8]:

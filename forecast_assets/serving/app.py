@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.report.titles import title
+from forecast_assets.core.windows.announced import WITHIN, announcement_chance
 from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.serving import schemas
 from forecast_assets.serving.batching import Batcher
@@ -156,8 +157,10 @@ async def chart(request: Request, ticker: _Ticker) -> schemas.Chart:
     service = _service(request)
     snapshot = service.watch.snapshot
     made = await service.answer(snapshot, ticker, None)
-    closes = snapshot.closes.up_to(ticker, to_day(made.session))
-    return schemas.Chart(answer=made, closes=[schemas.Close(date=date, close=close) for date, close in closes])
+    day = to_day(made.session)
+    closes = [schemas.Close(date=date, close=close) for date, close in snapshot.closes.up_to(ticker, day)]
+    row = None if snapshot.history is None else snapshot.history.find(ticker, day)
+    return schemas.Chart(answer=made, closes=closes, announcement=None if row is None else announcement(snapshot, row))
 
 
 @router.get("/tickers", response_model=list[str], responses=_HTTP_ERRORS)
@@ -221,7 +224,15 @@ def explanation(snapshot: Snapshot, one: PendingForecast) -> schemas.ExplainAnsw
         ahead=dict(zip(weights.decoder_names, weights.decoder[0].tolist(), strict=True)),
         static=dict(zip(weights.static_names, weights.static[0].tolist(), strict=True)),
         neighbours=[schemas.Neighbour(**one._asdict()) for one in ranked[:SHOWN_NEIGHBOURS]],
+        announcement=announcement(snapshot, one.row),
     )
+
+
+def announcement(snapshot: Snapshot, row: int) -> schemas.Announcement | None:
+    """Return the announcement that is expected at a row of the panel; None for a panel without them."""
+    assert snapshot.history is not None
+    chance = announcement_chance(snapshot.history.panel, row)
+    return None if chance is None else schemas.Announcement(sessions=WITHIN, probability=chance)
 
 
 def health(snapshot: Snapshot | None, problems: list[str]) -> schemas.Health:

@@ -43,13 +43,20 @@ class History:
         """Return the day of the ticker's last row."""
         return int(self.date[self.span[ticker][1] - 1])
 
+    def find(self, ticker: str, day: int) -> int | None:
+        """Return the row of ``ticker`` on ``day``, None where there is none or no quote."""
+        if ticker not in self.span:
+            return None
+        row, stop = self._place(ticker, day), self.span[ticker][1]
+        return row if row < stop and self.date[row] == day and bool(self.panel.observed[row]) else None
+
     def row(self, ticker: str, day: int) -> int:
         """Return the row of ``ticker`` on ``day``. Raises HttpError where there is none or no quote."""
+        if (found := self.find(ticker, day)) is not None:
+            return found
         start, stop = self.span[ticker]
-        row = start + int(np.searchsorted(self.date[start:stop], day))
+        row = self._place(ticker, day)
         has_row = row < stop and self.date[row] == day
-        if has_row and bool(self.panel.observed[row]):
-            return row
         date, exchange = to_date(day), self.exchange[ticker]
         if row == stop:
             last = to_date(self.latest(ticker))
@@ -62,6 +69,11 @@ class History:
             raise HttpError(422, "no_quote", f"{ticker}: it was not quoted on {date}; choose another session.")
         sentence = f"{ticker}: {date} is no session of {exchange}; the one before is {to_date(before)}."
         raise HttpError(422, "not_a_session", sentence)
+
+    def _place(self, ticker: str, day: int) -> int:
+        """Return the first row of ``ticker`` on or after ``day``."""
+        start, stop = self.span[ticker]
+        return start + int(np.searchsorted(self.date[start:stop], day))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,13 @@ class Neighbour(_Exact):
     added: float = Field(description="what it added to the median of the next session's log return")
 
 
+class Announcement(_Exact):
+    """A quarterly announcement that is expected, from past ones that were inferred from prices and volume."""
+
+    sessions: int = Field(description="trading days ahead")
+    probability: float = Field(description="of one within these")
+
+
 class ExplainAnswer(_Exact):
     """What a forecast rests on. Attention, variables, ahead and static are shares that sum to 1 each."""
 
@@ -111,6 +118,7 @@ class ExplainAnswer(_Exact):
     ahead: dict[str, float] = Field(description="selection weights of the variables known for the sessions ahead")
     static: dict[str, float] = Field(description="selection weights of the ticker's attributes")
     neighbours: list[Neighbour] = Field(description="the most influential first; empty where the network reads none")
+    announcement: Announcement | None = Field(description="null for a panel without announcements")
 
 
 class Close(_Exact):
@@ -125,6 +133,7 @@ class Chart(_Exact):
 
     answer: Answer
     closes: list[Close]
+    announcement: Announcement | None = Field(description="null for a panel without announcements, or without the day")
 
 
 class Health(_Exact):

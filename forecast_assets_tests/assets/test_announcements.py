@@ -85,8 +85,11 @@ def same_as_anew(version: Version, prices: pl.DataFrame, root: Path) -> None:
 
 def test_a_new_session_continues_the_version_before(graph: Graph, prices: pl.DataFrame, tmp_path: Path) -> None:
     rows = prices.filter(pl.col("date") <= dt.date(2015, 6, 1))
+    figures = {name: entry for name, entry in graph.version("announcements").manifest.files.items() if "plot" in name}
     version = publish(graph, rows, tmp_path / "panel.csv")
     assert version.manifest.facts["extended"] is True
+    assert sorted(figures) == ["plot-dates_on_price.png", "plot-regularity.png", "plot-variance_ahead.png"]
+    assert {name: entry for name, entry in version.manifest.files.items() if "plot" in name} == figures
     same_as_anew(version, rows, tmp_path / "anew")
 
 

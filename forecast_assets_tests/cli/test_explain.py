@@ -1,5 +1,6 @@
 """``forecast-assets explain`` on the smoke graph."""
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,7 @@ def test_variables_and_attention_of_a_forecast_are_printed_and_drawn(
     code, output = ask(smoke_graph, ticker, day, "--model", model, "--out", str(tmp_path / "why.png"))
     assert code == 0, output
     assert output.startswith(f"{ticker} {day}: {model}/")
+    assert re.search(r"\n  an announcement is expected within 5 sessions, \d+ %\n", output)
     assert "selected variables" in output
     assert "highest attention" in output
     assert ("neighbour attribution" in output) == (model == "b6_graph")

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+import torch
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from starlette.routing import Route
@@ -187,8 +188,24 @@ def test_a_forecast_is_explained_only_out_of_sample(service: LiveService) -> Non
     assert (why["fit"], why["session"], why["variables"]) == ("b2_tft_ticker/1", str(DAYS[-1]), {"a": 0.5, "b": 0.5})
     assert why["title"] == "TFT + ticker embedding, fit 1"
     assert sum(why["attention"]) == pytest.approx(1)
+    assert why["announcement"] is None  # the panel has no announcements
     in_sample = service.client.get("/explain", params={"ticker": "T01", "date": str(DAYS[104])})
     assert (in_sample.status_code, in_sample.json()["reason"]) == (422, "in_sample")
+
+
+def test_an_expected_announcement_is_shown_beside_a_forecast(tmp_path: Path) -> None:
+    plain, store = panel(), Store(tmp_path)
+    chance = torch.linspace(0.0, 1.2, plain.rows)[:, None]  # of the last session of T01, half of all rows: .6
+    names = (*plain.feature_names, "announcement_5d")
+    tensors = replace(plain, features=torch.cat([plain.features, chance], dim=1), feature_names=names)
+    publish_panel(store, tensors)
+    publish_model(store, tensors)
+    with LiveService(Loader(store, open_stub)) as live:
+        for path in ("/explain", "/chart"):
+            found = live.client.get(path, params={"ticker": "T01"}).json()["announcement"]
+            assert found == {"sessions": 5, "probability": pytest.approx(0.6, abs=0.01)}
+        certain = live.client.get("/explain", params={"ticker": "T03"}).json()["announcement"]
+        assert certain["probability"] == 1.0
 
 
 def test_health_metrics_and_the_openapi_document_are_there(service: LiveService) -> None:
