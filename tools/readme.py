@@ -171,6 +171,7 @@ def graph() -> str:
 flowchart LR
   raw_panel --> rejected_rows & flags
   raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
+  calendar_panel --> announcements --> feature_panel
   macro_series --> feature_panel
   windowed_tensors & calendar_panel --> sweep
   windowed_tensors & sweep --> baselines & {trained}
