@@ -105,18 +105,19 @@ def seconds_now(name: str, tensors: Path, *, seed: int, settings: Settings) -> d
     """Return the CPU seconds of a fit, of its forecasts, and of what is made of its fold before."""
     from forecast_assets.core.models.catalogue import MODELS
     from forecast_assets.core.specs import FoldSpec
-    from forecast_assets.core.training.fit import FoldTrainer, Hardware
+    from forecast_assets.core.training.fit import FoldTrainer
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.graph import with_graph_if_read
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors
+    from forecast_assets.resources.compute import ComputeResource
 
+    hardware = ComputeResource(device="cpu", threads=1).hardware()
     panel, spec = PanelTensors.load(tensors), MODELS[name].spec.published(settings)
     begun = time.process_time()
     fold = make_fold(panel, year=YEAR, spec=FoldSpec(), lookback=LOOKBACK)
     ends = torch.cat([fold.train, fold.origins])
     panel = with_graph_if_read(spec.reads, panel, ends=ends, lookback=LOOKBACK)
-    hardware = Hardware(accelerator="cpu", precision="32-true")
     trainer = FoldTrainer(name, spec, panel, fold, fit_stats(panel, fold), LOOKBACK, hardware)
     start = time.process_time()
     trained = trainer.fit(seed)

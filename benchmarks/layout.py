@@ -41,11 +41,20 @@ from forecast_assets_tests.helpers.reading import read_files
 from tools.results import ROOT, commit, record
 
 MODEL = "b2_tft_ticker"
-YEARS = {"planted": 2021, "real": 2023}
-"""Panel -> test year of the fold that is trained and validated on."""
+YEARS = {"planted": 2021, "real": 2018}
+"""Panel -> year of the fold that is trained and validated on; of the real one an inner year."""
 
 RANDOM = Layout(1, 1)
-LAYOUTS = (RANDOM, Layout(16, 8), Layout(8, 8), Layout(32, 8), Layout(16, 20), Layout(16, 1), Layout(64, 1))
+LAYOUTS = (
+    RANDOM,
+    Layout(16, 8),
+    Layout(32, 4),
+    Layout(8, 8),
+    Layout(32, 8),
+    Layout(16, 20),
+    Layout(16, 1),
+    Layout(64, 1),
+)
 KEY = "tft_layout_pinball_vs_random"
 
 

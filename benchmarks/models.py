@@ -39,6 +39,7 @@ from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.window_batches import Layout
+from forecast_assets.resources.process_setup import set_up
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.tensors import random_panel
 from forecast_assets_tests.helpers.tft_oracle import columns, oracle, oracle_inputs, oracle_raw, ours
@@ -287,7 +288,7 @@ def main() -> None:
     options = parser.parse_args()
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    torch.set_num_threads(1)
+    set_up(threads=1)
     if options.step_memory:
         print(step_memory(options.step_memory))
         return

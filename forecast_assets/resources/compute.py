@@ -12,6 +12,7 @@ from pydantic import Field
 
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.resources.process_setup import set_up
 from forecast_assets.resources.worker_engine import WorkerEngine
 from forecast_assets.store.locks import Lock
 
@@ -32,14 +33,13 @@ class ComputeResource(dg.ConfigurableResource):
     threads: int = Field(default=1, ge=0, description="CPU threads of torch; 0 leaves torch's own choice")
 
     def hardware(self) -> "Hardware":
-        """Resolve ``auto`` on this machine and set torch's number of threads."""
+        """Resolve ``auto`` on this machine and set this process up."""
         import torch
 
         from forecast_assets.core.training.fit import Hardware
 
         # One thread by default: beside any other load on two cores, a second one made training ten times slower.
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        set_up(threads=self.threads)
         device = self.device if self.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         precision = self.precision if self.precision != "auto" else ("bf16-mixed" if device == "cuda" else "32-true")
         return Hardware(accelerator=device, precision=precision)

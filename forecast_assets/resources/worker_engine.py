@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
+from forecast_assets.resources.process_setup import set_up
 
 WAITING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """OpenMP's threads sleep while they wait: beside other load, spinning ones cost up to ten times the work."""
@@ -140,11 +141,9 @@ def _received(worker: _Worker, *, position: int) -> tuple[bool, Any]:
 
 def _serve(connection: Connection, threads: int) -> None:
     """Run tasks until the other end is closed: a work, its tasks in a tuple each, None; another work, and so on."""
-    import torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)  # as many as in the parent: a sum depends on how it is split
+    set_up(threads=threads)  # as many as in the parent: a sum depends on how it is split
     report = partial(_report, connection)
     try:
         while True:

@@ -16,6 +16,7 @@ NOT_EVALUATED = {
     "fit_speed": "time of fits",
     "fold": "memory and time",
     "graph": "time and memory of the correlations",
+    "inner": "scores inner years",
     "nightly": "equality of a night's forecasts and the walk-forward's, and time",
     "panel": "time and memory",
     "panel_features": "equality of features with another library's, and time",

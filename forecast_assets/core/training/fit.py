@@ -239,8 +239,8 @@ def judge(
     quantiles = forecast(model, ends, panel=panel, stats=stats)
     if head is not None and earns:
         location = earned_location(
-            head.deviation(quantiles, scale).cpu(),
-            (target / scale - head.base_median).cpu(),
+            head.deviation(quantiles, scale).float().cpu(),
+            (target / scale - head.base_median).float().cpu(),
             session=torch.searchsorted(panel.sessions(), panel.date[ends]).cpu(),
             exchange=panel.exchange[ends].cpu(),
         )

@@ -138,8 +138,8 @@ def _regress(x: Floats, y: Floats, *, day: Integers, horizon: int) -> _Part:
     slope = float(x @ y) / variance
     score = np.bincount(day - day.min(), x * (y - slope * x))  # (sessions,) 0 on one between two spans
     lags = 2 * horizon  # twice the overlap: the kernel's weights take a sixth off the variance, instead of a third
-    spread = score @ score
+    spread = float(score @ score)
     for lag in range(1, min(lags, len(score) - 1) + 1):
-        spread += 2 * (1 - lag / (lags + 1)) * (score[lag:] @ score[:-lag])
+        spread += 2 * (1 - lag / (lags + 1)) * float(score[lag:] @ score[:-lag])
     freedom = 1.5 * len(np.unique(day)) / (lags + 1)
     return _Part(variance, slope, float(np.sqrt(max(spread, 0.0))) / variance, max(freedom, 1.0))

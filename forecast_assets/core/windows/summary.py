@@ -26,7 +26,7 @@ _OF_THE_DATE = {
     *(f"vix_mean_{lags[-1]}" for lags in VIX_MEANS),
     *(f"vix_change_{n}" for n in VIX_CHANGES),
 }
-_VARIANCES = (*LAGS, "half_year_variance", "two_years_variance", "quiet_variance", "residual_variance")
+_VARIANCES = (*LAGS, "half_year_variance", "two_years_variance")
 """Beginnings of the names of log variances per session."""
 
 PER_VOLATILITY = ("overnight_gap", "intraday_return", "macd", "macd_signal")

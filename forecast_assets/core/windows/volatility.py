@@ -43,12 +43,23 @@ OTHERS = ("volume_z_", "kurt_")  # prefixes of further features, whose names end
 ANNOUNCEMENTS = (
     "announcement_jump",
     *("announced_5", "announced_22", "surprise_5", "surprise_22", "announced_since"),
-    *("quiet_variance_1", "quiet_variance_5", "quiet_variance_22", "quiet_variance_66"),
-    *("residual_variance_5", "residual_variance_22", "residual_variance_66"),
     *("unusual_volume_1", "unusual_volume_5", "unusual_volume_22"),
-    *("residual_level", "large_moves"),
+    "residual_level",
 )
 """Columns of the announcements that all horizons read, beside the expected variance of each."""
+VARIANCES = {
+    **{"quiet_variance_1": "har_1", "quiet_variance_5": "har_5", "quiet_variance_22": "har_22"},
+    **{"quiet_variance_66": "har_22", "residual_variance_5": "har_5", "residual_variance_22": "har_22"},
+    "residual_variance_66": "har_22",
+}
+"""Log variances without announcements, or without the market's part -> what they are taken relative to. Where nobody has
+reported yet the two are nearly the same, and a regression on both would make much of nothing."""
+LARGE_MOVES = "large_moves"
+PERCENT = 100.0
+
+RIDGE = 10.0
+"""Rows' worth of penalty on the squared slope of every regressor beyond the plain ones. Each is of the order of one, so on a
+panel of some rows slopes stay of that order, and a large one does not notice."""
 
 VIX = "vix"
 USUAL_VIX = -1.75  # log of a usual level
@@ -142,8 +153,12 @@ def fit_volatility(panel: PanelTensors, train: Tensor, *, plain: bool = False) -
             f"volatility: no training forecast origin has a {horizon}-session label and a variance after it"
         )
     # Least squares of least norm: a panel without volume has a constant regressor, as one that is not used is.
+    ridge = torch.full((size,), RIDGE, dtype=torch.float64)
+    ridge[: 1 + plain_regressors()] = 0.0
+    normal += torch.diag(ridge)
     weights = torch.linalg.lstsq(normal, moment[..., None], driver="gelsd").solution[..., 0]  # (H, 1 + R)
-    residual = (square - (weights * moment).sum(dim=1)).clamp(min=0.0) / count
+    fitted = torch.einsum("hr,hrs,hs->h", weights, normal - torch.diag(ridge), weights)
+    residual = (square - 2 * (weights * moment).sum(dim=1) + fitted).clamp(min=0.0) / count
     weights[:, 0] += 0.5 * residual
     return weights, residual
 
@@ -177,7 +192,7 @@ def regressor_names() -> tuple[str, ...]:
         *(f"gain_{n}" for n in SHORT),
         *(f"{part}_{n}" for n in RETURNS if n not in SHORT for part in ("loss", "gain")),
         *(f"market_loss_{n}" for n in SHORT),
-        *ANNOUNCEMENTS,
+        *(*ANNOUNCEMENTS, *VARIANCES, LARGE_MOVES),
         *("vix", *(f"vix_mean_{lags[-1]}" for lags in VIX_MEANS), *(f"vix_change_{n}" for n in VIX_CHANGES)),
         *(f"announcement_variance_{h}d" for h in HORIZONS),
     )
@@ -240,8 +255,10 @@ def regressors(panel: Histories, rows: Tensor) -> Tensor:
     more = [
         *(returns[n].clamp(0.0, MAX_RETURN) for n in SHORT),
         *(part for n in RETURNS if n not in SHORT for part in _signed(returns[n])),
-        *(market[:, :n].sum(dim=1).clamp(max=0.0) for n in SHORT),
+        *(PERCENT * market[:, :n].sum(dim=1).clamp(max=0.0) for n in SHORT),
         *(value(name) for name in ANNOUNCEMENTS),
+        *(value(name) - value(other) if column(name) is not None else value(name) for name, other in VARIANCES.items()),
+        PERCENT * value(LARGE_MOVES),
         # Where VIX is not known, a term is zero: about its usual level, unchanged.
         *(torch.where(torch.isfinite(term), term, 0.0) for term in vix),
         *(values(f"announcement_variance_{h}d", (0,)) for h in HORIZONS),

@@ -14,14 +14,17 @@ from forecast_assets.core.windows.volatility import (
     MARKET_LAGS,
     MAX_RETURN,
     RETURNS,
+    RIDGE,
     SHORT,
     USUAL_VIX,
+    VARIANCES,
     VIX_CHANGES,
     VIX_MEANS,
     fit_volatility,
     log_excess,
     plain_regressors,
     realised_log_variance,
+    regressor_names,
     volatility,
 )
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -40,7 +43,7 @@ def noisy_panel(*, tickers: int = 2, seed: int = 0) -> PanelTensors:
         features[:, names.index(name)] -= 9.0
     for name in {name for name, _ in RETURNS.values()}:
         features[:, names.index(name)] *= 0.03
-    further = ("volume_z_20", "kurt_60", "market_return", *ANNOUNCEMENTS, *ADDED, "vix")
+    further = ("volume_z_20", "kurt_60", "market_return", *ANNOUNCEMENTS, *VARIANCES, "large_moves", *ADDED, "vix")
     extra = torch.randn(panel.rows, len(further), generator=generator)
     extra[:, -1] = 0.15 * (0.3 * extra[:, -1]).exp()
     extra[:40, -1] = torch.nan  # the feed begins later
@@ -91,8 +94,10 @@ def naive_regressors(panel: PanelTensors, row: int) -> list[float]:
         value("kurt_60"),
         *(signed(n, 0.0, MAX_RETURN) for n in SHORT),
         *(part for n in long for part in (signed(n, -MAX_RETURN, 0.0), signed(n, 0.0, MAX_RETURN))),
-        *(min(0.0, sum(value("market_return", lag) for lag in range(n))) for n in SHORT),
+        *(100 * min(0.0, sum(value("market_return", lag) for lag in range(n))) for n in SHORT),
         *(value(name) for name in ANNOUNCEMENTS),
+        *(value(name) - value(other) for name, other in VARIANCES.items()),
+        100 * value("large_moves"),
         *(term if np.isfinite(term) else 0.0 for term in vix),
         *(value(name) for name in ADDED),
     ]
@@ -124,7 +129,9 @@ def test_the_fit_is_least_squares_and_the_forecast_the_mean_of_a_log_normal_vari
         known = np.isfinite(outcome)
         own = design.copy()  # of the variances that announcements add, a horizon reads its own
         own[:, [-len(HORIZONS) + other for other in range(len(HORIZONS)) if other != k]] = 0.0
-        expected, *_ = np.linalg.lstsq(own[known], outcome[known], rcond=None)
+        ridge = np.zeros(own.shape[1])
+        ridge[1 + plain_regressors() :] = RIDGE
+        expected = np.linalg.lstsq(own[known].T @ own[known] + np.diag(ridge), own[known].T @ outcome[known])[0]
         variance = np.mean((outcome[known] - own[known] @ expected) ** 2)
         assert residual[k].item() == pytest.approx(variance, rel=1e-4)
         expected[0] += variance / 2
@@ -143,6 +150,15 @@ def test_the_plain_regression_reads_its_own_regressors_alone() -> None:
     bare = replace(panel, features=panel.features[:, :-22], feature_names=panel.feature_names[:-22])
     assert bare.feature_names[-1] == "market_return"
     torch.testing.assert_close(plain, fit_volatility(bare, train, plain=True)[0])
+
+
+def test_a_regressor_that_hardly_varied_in_training_has_no_large_weight() -> None:
+    panel = noisy_panel()
+    features = panel.features.clone()
+    quiet, plain = (panel.feature_names.index(name) for name in ("quiet_variance_5", "har_5"))
+    features[:, quiet] = features[:, plain] + 1e-4 * features[:, quiet]
+    weights, _ = fit_volatility(replace(panel, features=features), torch.arange(210, 370))
+    assert weights[:, 1 + regressor_names().index("quiet_variance_5")].abs().max() < 0.01
 
 
 def test_a_panel_without_announcements_and_vix_has_a_regression_too() -> None:

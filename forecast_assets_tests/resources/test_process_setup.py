@@ -1,0 +1,43 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from forecast_assets.resources.process_setup import set_up
+
+FAULTS = """
+import resource, sys, torch
+from forecast_assets.resources.process_setup import set_up
+if sys.argv[1] == "set up":
+    set_up(threads=1)
+def step():
+    return [torch.ones(1 << 20) for _ in range(20)]  # many at a time, as in a training step
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", FAULTS, how], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps freed memory in its own way")
+def test_memory_that_a_tensor_freed_is_used_again_and_not_mapped_again() -> None:
+    left, kept = page_faults("left alone"), page_faults("set up")
+    assert left > 10 * 20  # 80 MiB a step
+    assert kept < left / 5
+
+
+def test_zero_threads_leave_torch_its_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    set_up(threads=0)
+    set_up(threads=2)
+    assert chosen == [2]
