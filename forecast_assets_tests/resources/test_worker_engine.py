@@ -84,7 +84,7 @@ def test_an_error_that_cannot_be_sent_is_told_with_its_name_and_message() -> Non
         list(WorkerEngine(2).each(own_error, [3], needs=ONE_CORE, on_message=lambda *_: None))
 
 
-def test_a_killed_process_is_one_sentence_and_ends_the_others() -> None:
+def test_a_killed_process_is_a_sentence_with_its_exit_code_and_ends_the_others() -> None:
     pids: set[int] = set()
 
     def on_message(_: int, pid: int) -> bool:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -243,3 +244,23 @@ def test_no_batch_of_a_fold_holds_a_missing_feature(panel: PanelTensors, fold: F
     assert torch.isfinite(batch.rows).all()
     assert (batch.scale > 0).all()
     assert torch.isnan(batch.log_excess).all()  # a forecast reads nothing that lies ahead
+
+
+def test_epochs_are_compared_on_some_tickers_and_the_best_is_scored_on_all(
+    panel: PanelTensors, fold: Fold, stats: FoldStats
+) -> None:
+    spec = TFT.model_copy(update={"compared_origins": 1})
+    trainer = FoldTrainer("b1_tft", spec, panel, fold, stats, LOOKBACK, CPU)
+    done = trainer.fit(3)
+    forecasts = trainer.forecasts(done)
+    expected = trainer.predict(done.weights, fold.origins)
+    assert done.validation_quantiles is not None
+    assert np.allclose(forecasts, expected, rtol=0, atol=1e-6)
+    quantiles = torch.from_numpy(expected[: len(fold.validation)]).float()
+    scale = stats.volatility(panel, fold.validation)
+    whole = float(standardised_pinball(quantiles, panel.targets[fold.validation], scale))
+    assert done.validation_pinball == pytest.approx(whole, rel=1e-5)
+    assert done.validation_pinball != min(epoch["validation_pinball"] for epoch in done.curve)
+    same = trained("b1_tft", panel, fold, stats)  # compared on all origins: the epochs themselves do not differ
+    assert [epoch["train_loss"] for epoch in same.curve] == [epoch["train_loss"] for epoch in done.curve]
+    assert same.validation_quantiles is None

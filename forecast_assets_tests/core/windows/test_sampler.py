@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, WindowSampler, ticker_shares
+from forecast_assets.core.windows.sampler import OVERSAMPLING_CAP, WindowSampler, sample_of_tickers, ticker_shares
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -121,3 +121,26 @@ def test_a_seed_draws_the_same_blocks_and_another_seed_others() -> None:
     first, again, other = (drawn_windows(panel, ends, Layout(4, 3), blocks=100, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_sample_of_tickers_is_whole_tickers_and_just_as_many_as_hold_the_origins() -> None:
+    panel = random_panel(tickers=6, sessions=200)
+    ends = panel.ends(10)
+    per_ticker = panel.ticker[ends].bincount()
+    assert per_ticker.min() == per_ticker.max()
+    each = int(per_ticker[0])
+    for origins, tickers in ((1, 1), (each, 1), (each + 1, 2), (3 * each, 3), (100 * each, 6)):
+        sample = sample_of_tickers(panel, ends, origins=origins)
+        chosen = panel.ticker[sample].unique()
+        assert len(chosen) == tickers
+        assert torch.equal(sample, ends[torch.isin(panel.ticker[ends], chosen)])
+
+
+def test_a_sample_of_tickers_depends_on_names_and_not_on_the_order_of_the_rows() -> None:
+    panel = random_panel(tickers=6, sessions=200)
+    ends = panel.ends(10)
+    sample = sample_of_tickers(panel, ends, origins=len(ends) // 2)
+    assert torch.equal(sample_of_tickers(panel, ends.flip(0), origins=len(ends) // 2), sample.flip(0))
+    left_out = set(panel.ticker[ends].tolist()) - set(panel.ticker[sample].tolist())
+    fewer = ends[panel.ticker[ends] != min(left_out)]  # a ticker that is not chosen displaces none
+    assert torch.equal(sample_of_tickers(panel, fewer, origins=len(ends) // 2), sample)

@@ -117,12 +117,14 @@ class RealSelection(nn.Module):
         x = numbers.T[..., None]  # (V, N, 1)
         hidden = torch.addcmul(folded.hidden.offset[:, None], x, folded.hidden.slope[:, None])  # (V, N, inner)
         activated = functional.elu(hidden, inplace=True)
+        weight: Tensor = self.glu_weight
+        bias: Tensor = self.glu_bias
         if self.training and self.rate > 0.0:
             inner = torch.baddbmm(self.fc2_bias[:, None], activated, self.fc2_weight.mT)
-            activated, weight, bias = dropout(inner, self.rate, training=True), self.glu_weight, self.glu_bias
+            activated = dropout(inner, self.rate, training=True)
         else:  # one linear layer, see GatedResidualNetwork.close
-            weight = self.glu_weight @ self.fc2_weight
-            bias = self.glu_bias + (self.glu_weight @ self.fc2_bias[..., None]).squeeze(-1)
+            bias = bias + (weight @ self.fc2_bias[..., None]).squeeze(-1)
+            weight = weight @ self.fc2_weight
         added = gate_add(activated, weight, bias, self._skip(x, folded.residual))  # (V, N, hidden)
         normed = functional.layer_norm(added, (self.hidden,))
         return torch.addcmul(self.norm_bias[:, None], normed, self.norm_weight[:, None])
