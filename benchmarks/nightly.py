@@ -31,11 +31,11 @@ import polars as pl
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.graph import PANEL
 from tools.results import record
 
 REPLAYED = 250
 NIGHT = ("serving_model", "nightly_forecast")
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 ROUNDS = 5
 
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from forecast_assets_tests.helpers.graph import PANEL
 from forecast_assets_tests.helpers.paths import FULL_PANEL
 from tools.results import ROOT, record
 
-STAGES = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 GROWTH = (1, 2, 4, 8)
 BIG_TICKERS, BIG_SESSIONS = 10_000, 7_500
 SUFFIXES = ("", ".DE", ".PA", ".L")
@@ -51,7 +51,7 @@ def measure_growth(scale: float) -> Figures:
                 for copy in range(copies):
                     renamed = panel.with_columns(Ticker=pl.format("{}{}", pl.lit(f"C{copy}" if copy else ""), "Ticker"))
                     renamed.write_csv(file, include_header=copy == 0)
-            sizes.append({"copies": copies, **_run(path, Path(folder), STAGES[:4])})
+            sizes.append({"copies": copies, **_run(path, Path(folder), PANEL[:-1])})
             print(json.dumps(sizes[-1]), flush=True)
     rows, seconds = (np.log([size[key] for size in sizes]) for key in ("rows", "cpu_seconds"))
     slope = float(np.polyfit(rows, seconds, 1)[0])
@@ -72,7 +72,7 @@ def measure_big(scale: float) -> Figures:
         started = time.perf_counter()
         write_big(path, tickers=max(len(SUFFIXES), round(scale * BIG_TICKERS)), sessions=BIG_SESSIONS)
         print(f"generated {path.stat().st_size / 2**30:.2f} GiB in {time.perf_counter() - started:.0f} s", flush=True)
-        found = _run(path, Path(folder), STAGES)
+        found = _run(path, Path(folder), PANEL)
     return {"big_panel_peak_gib": {"value": found.pop("peak_gib"), **found}}
 
 

@@ -33,11 +33,10 @@ from forecast_assets.resources.engine import LocalEngine, Needs, ProgressCallbac
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.cluster import TwoNodes
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.results import record
 
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 MODEL, YEAR, LOOKBACK = "b3_tft_sector", 2024, 60
 SLOTS, FITS, ROUNDS, SAMPLES = 2, 4, 2, 3_000
 ONE_CORE = Needs(cpus=1)

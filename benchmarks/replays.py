@@ -28,13 +28,12 @@ from forecast_assets.core.specs import DemoSpec
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import REVISION_WORTH
 from forecast_assets_tests.helpers.arriving import arrive
-from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 from tools.results import record
 
 NIGHTS = 250
 BLOCK = 50
 CONTROL_EVERY = 10
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 NIGHT = ("serving_model", "nightly_forecast")
 MADE_ANEW = (*PANEL, "challenger", "nightly_forecast", "target_positions", "drift_checks")
 SESSIONS_IN_A_FILE = 4

@@ -20,11 +20,11 @@ import polars as pl
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import CHOICES, TUNED_SETTINGS
 from forecast_assets_tests.helpers.changed_test_years import CHANGES
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.results import record
 
-STAGES = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors", "sweep")
+STAGES = (*PANEL, "sweep")
 SETTINGS = (
     "sweep.years=[2017,2018]",
     "sweep.max_tickers=20",

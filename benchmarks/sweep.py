@@ -22,11 +22,11 @@ import polars as pl
 
 from forecast_assets.resources.trial_log import trial_journal
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.graph import PANEL
 from forecast_assets_tests.helpers.paths import PANEL_40
 from tools.results import ROOT, record
 
 TRIALS = 24
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 POLL_SECONDS = 1.0
 
 

@@ -65,7 +65,8 @@ TOLERANCE = 1e-6
 PREPARED = "prepared"
 """Folder of the store as it was before the first night."""
 UP_TO_ENSEMBLE = (
-    *("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors", "sweep"),
+    *("raw_panel", "rejected_rows", "calendar_panel", "announcements"),
+    *("macro_series", "feature_panel", "windowed_tensors", "sweep"),
     *("baselines", *NETWORKS, "ensemble"),
 )
 QUIET = 60

@@ -14,7 +14,10 @@ from tools.results import ROOT
 
 YEAR = "2019"
 FOLD = (*NETWORKS, "baselines", "ensemble", "backtest")
-PANEL = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
+PANEL = (
+    *("raw_panel", "rejected_rows", "calendar_panel", "announcements"),
+    *("macro_series", "feature_panel", "windowed_tensors"),
+)
 REPORT = ("backtest_report", "ablation_report")
 NIGHT = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 

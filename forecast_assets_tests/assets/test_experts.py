@@ -13,10 +13,9 @@ from forecast_assets.champion.bundle import Bundle
 from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.store.artefact_files import EXPERTS, NEIGHBOURS, TENSORS
-from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 
-NIGHT = ("raw_panel", "rejected_rows", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors",
-         "challenger", "serving_model", "nightly_forecast")  # fmt: skip
+NIGHT = (*PANEL, "rejected_rows", "challenger", "serving_model", "nightly_forecast")
 
 
 def macro_file(path: Path, *, last: dt.date) -> Path:

@@ -16,14 +16,13 @@ from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.report.titles import title
 from forecast_assets.store.artefact_files import MEMBERS, TABLE, TENSORS, TRAINING
-from forecast_assets_tests.helpers.graph import Graph, copied
+from forecast_assets_tests.helpers.graph import PANEL, Graph, copied
 
 YEARS = ["2018", "2019"]
 TRAINED = tuple(name for name in NETWORKS if name != "b5_moe")  # it has no macro series here, see test_experts
 MODELS = (*TRAINED, "ensemble")
 YEARLY = [*NETWORKS, "ensemble", "baselines", "backtest"]
 CUT = date(2018, 12, 31)
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 
 
 def test_every_asset_of_the_graph_is_published(smoke_graph: Graph) -> None:

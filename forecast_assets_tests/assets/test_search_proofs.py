@@ -12,9 +12,9 @@ from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.store.artefact_files import CHOICES, TUNED_SETTINGS
 from forecast_assets_tests.helpers.changed_test_years import CHANGES, PRICES
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 
-SEARCH = (*("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors"), "sweep")
+SEARCH = (*PANEL, "sweep")
 SETTINGS = [
     *("sweep.coverage_low=0.0", "sweep.coverage_high=1.0"),  # every trial is feasible, so that every score is compared
     *("sweep.max_tickers=6", "sweep.models=[b2_tft_ticker,b6_graph]"),

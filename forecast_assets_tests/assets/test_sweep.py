@@ -15,9 +15,8 @@ import pytest
 
 from forecast_assets.resources.trial_log import trial_journal
 from forecast_assets.store.artefact_files import CHOICES, TUNED_SETTINGS
-from forecast_assets_tests.helpers.graph import Graph, copied
+from forecast_assets_tests.helpers.graph import PANEL, Graph, copied
 
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
 """Every setting is feasible: on the smoke panel's short inner year no coverage can be accurate."""
 

@@ -16,10 +16,9 @@ from forecast_assets.core.windows.days import to_date
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, POSITIONS, TENSORS, TRADES
 from forecast_assets_tests.helpers.builders import csv
-from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 from forecast_assets_tests.helpers.tensors import random_panel
 
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 SPELLS = (
     "SYN00,2010-01-04,",
     "SYN01.DE,2018-09-03,",  # enters

@@ -19,11 +19,10 @@ from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 
 KEYS = ["date", "ticker", "horizon"]
 NIGHT = ("serving_model", "nightly_forecast")
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 LAST = "2019-12-31"
 
 

@@ -5,9 +5,7 @@ import dagster as dg
 import pytest
 
 from forecast_assets.core.errors import Stopped
-from forecast_assets_tests.helpers.graph import Graph
-
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 
 
 def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Graph) -> None:

@@ -19,10 +19,8 @@ from forecast_assets.cli.report_problems import panel_problems
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
-from forecast_assets_tests.helpers.graph import Graph, copied
+from forecast_assets_tests.helpers.graph import PANEL, Graph, copied
 from forecast_assets_tests.helpers.published import KEY_A, fields
-
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 
 
 def prices(path: Path, *, start: str, end: str, tickers: Sequence[str] = ("AAA", "BBB", "CCC")) -> Path:

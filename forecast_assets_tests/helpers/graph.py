@@ -16,6 +16,9 @@ from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
+PANEL = ("raw_panel", "calendar_panel", "announcements", "macro_series", "feature_panel", "windowed_tensors")
+"""The stages from the raw rows to tensors."""
+
 
 class Graph:
     """``run`` materialises as ``forecast-assets run`` does, in this process; on the smoke profile by default."""

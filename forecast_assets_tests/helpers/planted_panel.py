@@ -27,12 +27,11 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import TENSORS, TRAINING
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 
 VOLATILITY, GAP = 0.014, 0.008  # of the noise within the day, and of the gap
 STRENGTH = 0.53  # the next session's drift per unit of the gap: a quarter of its return's standard deviation
 START = dt.date(2015, 1, 2)
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 SETTINGS = ("sweep.trials=0",)
 """No search: the profile's own settings are measured."""
 

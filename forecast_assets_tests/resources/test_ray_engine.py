@@ -13,10 +13,9 @@ from forecast_assets.core.errors import BadInput, BadSetting
 from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_order
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets_tests.helpers.cluster import TwoNodes
-from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 from forecast_assets_tests.resources.tasks import failing, slow_first, squared, until_stopped
 
-PANEL = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
 ONE_CORE = Needs(cpus=1)
 WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
 

@@ -15,7 +15,7 @@ from forecast_assets.resources import worker_engine
 from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.engine import LocalEngine, Needs, in_order
 from forecast_assets.resources.worker_engine import WorkerEngine, free_bytes
-from forecast_assets_tests.helpers.graph import Graph, environment
+from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.resources.tasks import failing, own_error, process_of, squared, until_told
 
@@ -154,7 +154,7 @@ def alive(pid: int) -> bool:
 def test_the_fits_of_a_fold_in_two_processes_equal_those_in_order_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors", "sweep", "b6_graph")
+    stages = (*PANEL, "sweep", "b6_graph")
     manifests = []
     for workers in ("1", "2"):
         folder = tmp_path / workers

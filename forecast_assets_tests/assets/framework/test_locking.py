@@ -15,7 +15,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.store import Store
 from forecast_assets_tests.assets.framework.gated import ASSET
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import PANEL, Graph
 from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.helpers.published import publish
 
@@ -102,10 +102,9 @@ def test_a_year_is_not_made_from_two_panels(tmp_path: Path) -> None:
 
 
 def test_a_panel_that_arrives_in_between_stops_the_year(empty_graph: Graph) -> None:
-    panel = ("raw_panel", "calendar_panel", "macro_series", "feature_panel", "windowed_tensors")
-    assert empty_graph.run(*panel, as_of="2019-06-28").failures == []
+    assert empty_graph.run(*PANEL, as_of="2019-06-28").failures == []
     assert empty_graph.run("b1_tft", years=["2019"], as_of="2019-06-28").failures == []
-    assert empty_graph.run(*panel).failures == []
+    assert empty_graph.run(*PANEL).failures == []
     outcome = empty_graph.run(*CANDIDATES[1:], "ensemble", years=["2019"])
     assert [(failure.asset, failure.user_mistake) for failure in outcome.failures] == [("ensemble", True)]
     assert outcome.failures[0].message.startswith("ensemble/2019: b1_tft/2019 was made from another windowed_tensors ")
