@@ -162,7 +162,9 @@ def share_within_a_session(days: pl.DataFrame, others: pl.DataFrame, calendar_pa
     rows = calendar_panel.select("ticker", "date", at=pl.int_range(pl.len()).over("ticker"))
     keys = ["ticker", "date"]
     left, right = (part.select(keys).join(rows, on=keys, validate="1:1").sort("at") for part in (days, others))
-    near = left.join_asof(right.select("ticker", "at", other="at"), on="at", by="ticker", strategy="nearest")
+    near = left.join_asof(
+        right.select("ticker", "at", other="at"), on="at", by="ticker", strategy="nearest", check_sortedness=False
+    )
     is_near = (near["at"] - near["other"]).abs() <= 1
     return near.filter(is_near).height / max(near.height, 1)
 
