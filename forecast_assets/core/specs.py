@@ -414,4 +414,7 @@ class DemoSpec(Spec):
     tickers: int = Field(24, ge=6)
     start: dt.date = dt.date(2015, 1, 2)
     end: dt.date = dt.date(2021, 12, 31)
+    signal: float = Field(
+        0.0016, ge=0, description="strength of the planted signal: log return of the next session and unit of it"
+    )
     seed: int = Field(7, ge=0)

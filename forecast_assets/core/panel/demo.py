@@ -1,12 +1,13 @@
 """The synthetic demo panel: true calendars, realistic volatility, a small planted signal.
 
-Returns of ticker i: r = gap + intraday, and intraday(t+1) = shock + STRENGTH x signal(t), with
+Returns of ticker i: r = gap + intraday, and intraday(t+1) = shock + strength x signal(t), with
 
     signal(t) = tanh(return_20(t) / 0.09) - tanh(return_5(t) / 0.045)
 
 so a pull-back in a rising ticker is followed by a rise. It is a non-linear function of two feature columns, known at the
 close of t; it acts between the next open and the next close, and its rank correlation with one-session returns is about
-0.05. Shocks are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and Student-t(5) draws.
+0.05 at the default strength. Shocks are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and
+Student-t(5) draws.
 """
 
 import datetime as dt
@@ -20,7 +21,6 @@ import polars as pl
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import DemoSpec
 
-STRENGTH = 0.0016  # log return per session and unit of the signal
 EXCHANGES = (("XNYS", ""), ("XETR", ".DE"), ("XTKS", ".T"))
 SECTORS = ("Technology", "Financials", "Health Care", "Industrials")
 DEGREES = 5
@@ -61,7 +61,7 @@ def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANG
     place = np.arange(spec.tickers) % len(exchanges)
     is_open = np.column_stack([days.is_in(calendars[k].implode()).to_numpy() for k in place])  # (T, N)
     sector = np.arange(spec.tickers) // len(exchanges) % len(SECTORS)
-    opens, highs, lows, closes, volumes = _simulate(rng, is_open, sector)
+    opens, highs, lows, closes, volumes = _simulate(rng, is_open, sector, strength=spec.signal)
     names = [f"SYN{n:02d}{exchanges[n % len(exchanges)][1]}" for n in range(spec.tickers)]
     sectors = [None if n == NO_SECTOR else SECTORS[k] for n, k in enumerate(sector)]
     row, name = np.nonzero(_quoted(is_open))
@@ -79,7 +79,9 @@ def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANG
     ).sort("Date", "Ticker")
 
 
-def _simulate(rng: np.random.Generator, is_open: np.ndarray, sector: np.ndarray) -> tuple[np.ndarray, ...]:
+def _simulate(
+    rng: np.random.Generator, is_open: np.ndarray, sector: np.ndarray, *, strength: float
+) -> tuple[np.ndarray, ...]:
     """Return (open, high, low, close, volume), each (T, N), of tickers in numbered sectors (N,).
 
     A value on a closed day repeats the last close and is not used.
@@ -105,7 +107,7 @@ def _simulate(rng: np.random.Generator, is_open: np.ndarray, sector: np.ndarray)
         bridge = np.sqrt(GAP_SHARE * (1 - GAP_SHARE)) * scale * rng.standard_normal(count)
         gap = GAP_SHARE * total + bridge
         signal = np.tanh(past.sum(axis=0) / 0.09) - np.tanh(past[-5:].sum(axis=0) / 0.045)
-        day = total - gap + STRENGTH * signal
+        day = total - gap + strength * signal
         busy = 0.7 * busy + 0.25 * rng.standard_normal(count)
         begin, end = log_price + gap, log_price + gap + day
         wick = 0.4 * scale * np.abs(rng.standard_normal((2, count)))
