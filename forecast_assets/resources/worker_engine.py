@@ -4,8 +4,8 @@ Processes are started anew, since torch's threads don't survive a fork, and kept
 seconds. They end with this process, however it ends, and with a task that is given up.
 """
 
+import copy
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -156,13 +156,13 @@ def _serve(connection: Connection, threads: int) -> None:
 
 
 def _outcome(work: Any, task: Any, report: Callable[[Any], Any]) -> tuple[str, Any]:
-    """Run a task: its result, or its error with the trace, which no pickle holds, as a note."""
+    """Run a task: its result, or its error with the trace, which is lost on the way, as a note."""
     try:
         return "result", work(task, report)
     except Exception as error:  # raised again in the parent
         error.add_note(f"Raised in a worker process:\n{traceback.format_exc()}")
         try:
-            pickle.loads(pickle.dumps(error))
+            copy.copy(error)  # made again as it will be at the other end
         except Exception as reason:  # an error's own constructor may ask for more than its message
             return "error", RuntimeError(f"{type(error).__name__}: {error} ({reason})\n{error.__notes__[-1]}")
         return "error", error

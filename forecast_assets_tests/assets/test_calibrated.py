@@ -35,7 +35,7 @@ def test_every_baseline_is_published_raw_and_calibrated(smoke_graph: Graph) -> N
     raw = pl.read_parquet(smoke_graph.version("baselines", "2019").path(RAW_FORECASTS))
     assert raw.schema == calibrated.schema
     assert raw.select(KEYS).equals(calibrated.select(KEYS))
-    assert set(raw["model"]) == {*BASELINES, "harx"}
+    assert set(raw["model"]) == {*BASELINES, "harx", "harx_plain"}
     for name in set(raw["model"]):
         mine = pl.col("model") == name
         assert raw.filter(mine)["q50"].equals(calibrated.filter(mine)["q50"]), name

@@ -147,7 +147,9 @@ def test_an_unknown_year_is_answered_with_those_the_panel_has(smoke_graph: Graph
 def test_an_unknown_asset_is_answered_with_those_there_are(smoke_graph: Graph) -> None:
     from forecast_assets.core.errors import BadSetting
 
-    with pytest.raises(BadSetting, match="there is no asset 'b9'; choose from ablation_report, b0_mlp, "):
+    with pytest.raises(
+        BadSetting, match="there is no asset 'b9'; choose from ablation_report, announcements, b0_mlp, "
+    ):
         smoke_graph.run("b9")
 
 
@@ -163,7 +165,7 @@ def test_export_writes_all_partitions_of_a_table(smoke_graph: Graph, tmp_path: P
 def test_export_of_what_is_not_there_says_what_is(smoke_graph: Graph, tmp_path: Path) -> None:
     done = invoke("export", "b9", tmp_path / "b9.csv", "--data-dir", smoke_graph.root)
     assert done.exit_code == 1
-    assert "b9: not materialised; there are ablation_report, b0_mlp, " in done.output
+    assert "b9: not materialised; there are ablation_report, announcements, b0_mlp, " in done.output
     assert not (tmp_path / "b9.csv").exists()
 
 

@@ -171,21 +171,24 @@ MUTANTS = (
         "base_distribution_of_the_test_year",
         "the quantiles that forecasts start from are those of the year to be forecast",
         "windows/stats.py",
-        (("_of_horizon(panel, fold.train, weights, k)", "_of_horizon(panel, fold.origins, weights, k)"),),
+        (
+            ("_origins(panel, fold.train, weights)", "_origins(panel, fold.origins, weights)"),
+            ("_of_horizon(panel, fold.train, forecasts, k", "_of_horizon(panel, fold.origins, forecasts, k"),
+        ),
         STATS,
     ),
     Mutant(
         "volatility_of_the_test_year",
         "the volatility forecast is fitted on the forecast origins of the test year",
         "windows/stats.py",
-        (("fit_volatility(panel, fold.train)", "fit_volatility(panel, fold.origins)"),),
+        (("fit_volatility(panel, fold.train,", "fit_volatility(panel, fold.origins,"),),
         STATS,
     ),
     Mutant(
         "volatility_of_the_next_session",
         "a lag of the volatility forecast looks ahead instead of back",
         "windows/volatility.py",
-        (("rows - reach.clamp(max=lag)", "(rows + lag).clamp(max=panel.rows - 1)"),),
+        (("rows[:, None] - back", "(rows[:, None] + back).clamp(max=len(panel.features) - 1)"),),
         VOLATILITY,
     ),
     Mutant(
@@ -280,7 +283,7 @@ MUTANTS = (
         "best_epoch_by_the_test_year",
         "the checkpoint is chosen by its score on the test year",
         "training/fit.py",
-        (("ends = self.fold.validation.to(self.device)", "ends = self.fold.test.to(self.device)"),),
+        (("sample_of_tickers(panel, fold.validation,", "sample_of_tickers(panel, fold.test,"),),
         FIT,
     ),
     Mutant(

@@ -250,9 +250,10 @@ class LinearLocation(nn.Module):
 
 
 class SummaryNetwork(nn.Module):
-    """Map the summary of a ticker's history to raw numbers, which are zero at first; two hidden layers.
+    """Map the summary of a ticker's history to raw numbers of the gaps, which are zero at first; two hidden layers.
 
-    The sessions of a window show neither what is older nor what the volatility regression reads.
+    The sessions of a window show neither what is older nor what the volatility regression reads. It is a matter of scale
+    and shape alone: of the location a summary says no more than a line does.
     """
 
     def __init__(self, numbers: int, *, hidden: int, dropout: float) -> None:
@@ -261,13 +262,15 @@ class SummaryNetwork(nn.Module):
             *(nn.Linear(numbers, hidden), nn.GELU(), nn.Dropout(dropout)),
             *(nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)),
         )
-        self.output = nn.Linear(hidden, len(HORIZONS) * len(QUANTILES))
+        self.output = nn.Linear(hidden, len(HORIZONS) * (len(QUANTILES) - 1))
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, summary: Tensor) -> Tensor:
-        """(B, S) -> (B, 3, 7)."""
-        return self.output(self.hidden(summary)).unflatten(1, (len(HORIZONS), len(QUANTILES)))
+        """(B, S) -> (B, 3, 7), zero for the location."""
+        gaps = self.output(self.hidden(summary)).unflatten(1, (len(HORIZONS), len(QUANTILES) - 1))
+        middle = QUANTILES.index(0.5)
+        return torch.cat([gaps[..., :middle], torch.zeros_like(gaps[..., :1]), gaps[..., middle:]], dim=-1)
 
 
 class LocationScaleModel(ForecastModel):

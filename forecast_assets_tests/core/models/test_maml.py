@@ -292,7 +292,7 @@ def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions
     print({name: float(of[late].mean()) for name, of in left.items()}, float(bayes[late].mean()))
     print({name: float(of[age < 10].mean()) for name, of in left.items()}, float(bayes[age < 10].mean()))
     assert left["b3_tft_sector"][late].mean() > 0.9
-    assert left["b7_maml"][late].mean() < 0.6
+    assert left["b7_maml"][late].mean() < 0.65
     assert bayes[late].mean() < left["b7_maml"][late].mean()
 
 

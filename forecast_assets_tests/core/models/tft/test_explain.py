@@ -24,6 +24,8 @@ def stats() -> FoldStats:
         base_quantiles=torch.linspace(-2, 2, 7).expand(3, 7),
         shape_borders=torch.empty(0),
         shape_gaps=torch.ones(1, 3, 6),
+        summary_mean=torch.zeros(4),
+        summary_std=torch.ones(4),
         target_mean=torch.zeros(3),
         target_std=torch.ones(3),
         unconditional_mean=(0.0, 0.0, 0.0),
@@ -50,6 +52,7 @@ def batch() -> Batch:
         exchange=ids(2),
         target=torch.zeros(12, 3),
         log_excess=torch.zeros(12, 3),
+        summary=torch.zeros(12, 4),
         gap_factors=torch.ones(12, 3, 6),
     )
 
