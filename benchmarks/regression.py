@@ -57,7 +57,9 @@ def main() -> None:
         by_year[year] = losses(panel, arrays, year=year)
         ratios = {name: (found / by_year[year]["ewma"]).round(4).tolist() for name, found in by_year[year].items()}
         print(json.dumps({year: ratios}), flush=True)
-    total = {name: sum(found[name] for found in by_year.values()) for name in ("ewma", "harx", "harx_plain")}
+    total = {
+        name: np.sum([found[name] for found in by_year.values()], axis=0) for name in ("ewma", "harx", "harx_plain")
+    }
     ratio = {name: total[name] / total["ewma"] for name in ("harx", "harx_plain")}
     figure = {
         "value": round(float(ratio["harx"].mean()), 5),
