@@ -154,8 +154,7 @@ def test_the_current_book_is_the_one_that_the_backtest_ends_with(smoke_graph: Gr
     ending = last.select("ticker", ending=(pl.col("weight") + pl.col("pnl")) / (1.0 + net))
     both = book.join(ending, on="ticker", how="full", coalesce=True).fill_null(0.0)
     assert last.height > 3
-    # The night's forecasts are the binary's, which equal the walk-forward's to single precision.
-    assert both.select((pl.col("weight_now") - pl.col("ending")).abs().max()).item() < 1e-6
+    assert both.select((pl.col("weight_now") - pl.col("ending")).abs().max()).item() < 1e-12
     assert book.select((pl.col("weight_now") + pl.col("trade") - pl.col("weight_target")).abs().max()).item() < 1e-12
 
 

@@ -216,11 +216,12 @@ class QuantileHead(nn.Module):
         ``gap_factors`` (B, 3, 6): on the distances between the base distribution's neighbouring quantiles.
         """
         log_scale, gap_numbers = self.log_scale(raw)[..., None], self.gap_numbers(raw)
-        location = raw[..., self.middle]  # (B, 3)
-        median = self.base_median + (location if self.training else self.location_slope * location)
+        median = self.base_median + raw[..., self.middle]  # (B, 3)
         log_factor = log_scale + self.shape_shrink * (gap_numbers - log_scale)  # (B, 3, 6)
         gaps = self.base_gaps * gap_factors * torch.exp(log_factor.clamp(-4.0, 4.0))
-        return quantiles_of(median, gaps) * scale[..., None]
+        learned = quantiles_of(median, gaps) * scale[..., None]
+        # By the one function that ``judge`` applies to what was learned: a slope gives the same bits either way.
+        return learned if self.training else self.published(learned, scale)
 
 
 GAIN = 10.0
@@ -258,11 +259,14 @@ class SummaryNetwork(nn.Module):
 
     def __init__(self, numbers: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(
-            *(nn.Linear(numbers, hidden), nn.GELU(), nn.Dropout(dropout)),
-            *(nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)),
-        )
-        self.output = nn.Linear(hidden, len(HORIZONS) * (len(QUANTILES) - 1))
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # a network's other first weights are those that it has without a summary
+            self.hidden = nn.Sequential(
+                *(nn.Linear(numbers, hidden), nn.GELU(), nn.Dropout(dropout)),
+                *(nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)),
+            )
+            self.output = nn.Linear(hidden, len(HORIZONS) * (len(QUANTILES) - 1))
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 

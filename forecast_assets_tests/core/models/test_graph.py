@@ -148,7 +148,7 @@ def test_the_contributions_add_up_to_the_effect_of_removing_all_messages(batch: 
     none = replace(batch, neighbours=torch.zeros_like(batch.neighbours))
     with torch.no_grad():
         change = (model(batch) - model(none))[:, 0, middle] / batch.scale[:, 0]
-    assert change.abs().max() > 0.03
+    assert change.abs().max() > 0.05
     torch.testing.assert_close(influence(model, batch).sum(dim=(1, 2)), change, rtol=0.02, atol=0.002)
 
 

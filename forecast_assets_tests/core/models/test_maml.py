@@ -274,7 +274,7 @@ def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions
     1; whoever knows how coefficients are distributed leaves less the more sessions there were.
     """
     panel = planted.panel
-    budget = {"epochs": 2, "samples_per_epoch": 4000, "learning_rate": 1e-2, "patience": 2}
+    budget = {"epochs": 3, "samples_per_epoch": 6000, "learning_rate": 1e-2, "patience": 2}
     made: dict[str, FitSpec] = {"b3_tft_sector": TFT, "b7_maml": SPEC}
     assert not planted.new[fold.train].any()
     ends = fold.test[planted.new[fold.test]]
@@ -292,7 +292,7 @@ def test_unseen_tickers_are_forecast_better_than_by_b3_from_their_first_sessions
     print({name: float(of[late].mean()) for name, of in left.items()}, float(bayes[late].mean()))
     print({name: float(of[age < 10].mean()) for name, of in left.items()}, float(bayes[age < 10].mean()))
     assert left["b3_tft_sector"][late].mean() > 0.9
-    assert left["b7_maml"][late].mean() < 0.65
+    assert left["b7_maml"][late].mean() < 0.6
     assert bayes[late].mean() < left["b7_maml"][late].mean()
 
 
