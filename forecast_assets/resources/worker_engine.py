@@ -63,8 +63,8 @@ class WorkerEngine:
                     worker.connection.send((following[1],))
                 if not busy:
                     return
-                heard = wait([worker.connection for worker in busy])  # of a process that ended too: it is at its end
-                for worker in [worker for worker in busy if worker.connection in heard]:
+                ready = wait([worker.connection for worker in busy])  # of a process that ended too: it is at its end
+                for worker in [worker for worker in busy if worker.connection in ready]:
                     done, content = _received(worker, position=busy[worker])
                     if not done:
                         worker.connection.send(on_message(busy[worker], content))

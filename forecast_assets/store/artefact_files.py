@@ -16,7 +16,7 @@ PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: t
 CORRECTIONS = "corrections.parquet"
 
 # announcements
-INFERRED = "inferred.parquet"  # rows found to be announcements, with what spoke for them
+INFERRED = "inferred.parquet"  # rows found to be announcements, with the evidence
 ANNOUNCEMENT_PARAMETERS = "parameters.json"
 CUT_STATE, CUT_TAIL, CUT_ROWS = "cut.safetensors", "cut-tail.parquet", "cut-rows.parquet"
 """Where the next version goes on from: state of the recursions, and the last rows."""

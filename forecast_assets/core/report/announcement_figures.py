@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 AHEAD = 20  # sessions ahead that are drawn
 LAST_ROWS = 80  # of a ticker, among which a forecast origin is looked for
-MOVED = 12  # weekdays from the last year's date that are told apart
+MOVED = 12  # weekdays from the last year's date that are distinguished
 BAND = 1.96  # standard deviations of a Normal's 95 % band
 
 

@@ -6,7 +6,7 @@ causal: a row's columns depend on rows up to its close alone.
 
 ``weekdays``    the days of a panel on an axis on which a quarter is 65 steps
 ``observations`` the quoted rows as arrays, and the grid of weekdays and tickers
-``surprises``   returns without the market's and the sector's part, and what of a row speaks for an announcement
+``surprises``   returns without the market's and the sector's part, and what of a row points to an announcement
 ``model``       how likely an announcement is given the past ones, and given a row; fitted once a year on what came before
 ``filtering``   the posterior of each row, and the expected announcements ahead, day by day
 ``columns``     what the feature panel takes from it

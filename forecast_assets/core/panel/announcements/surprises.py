@@ -1,4 +1,4 @@
-"""What of a row speaks for an announcement: returns without the market's and the sector's part, in units of their own size.
+"""What of a row points to an announcement: returns without the market's and the sector's part, in units of their own size.
 
 Means of the market are those of all tickers that close at the same instant, so that no later close enters an earlier row.
 """
