@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.reads import Reads
+from forecast_assets.core.windows.labels import Labels
 from forecast_assets.core.windows.past import Past, past_of
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, quantiles_of
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -30,7 +31,7 @@ class Batch:
     sector: Tensor  # (B,) int64 embedding id
     exchange: Tensor  # (B,) int64 embedding id
     target: Tensor  # (B, 3) log returns, NaN where there is no valid label or the slot is no forecast origin
-    log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, a label too; NaN where ``target`` is
+    log_excess: Tensor  # (B, 3) log of realised volatility over ``scale``, see ``Labels``; NaN where ``target`` is
     summary: Tensor  # (B, S) standardised numbers that sum up the ticker's history at the origin
     gap_factors: Tensor  # (B, 3, 6) on the base distribution's distances between neighbouring quantiles
     neighbours: Tensor | None = None  # (K, T, k, C') standardised ``reads.messages`` of each row's neighbours
@@ -92,16 +93,16 @@ def make_batch(
     stats: FoldStats,
     reads: Reads,
     lookback: int,
-    origins: Tensor | None = None,
+    labels: Labels | None = None,
 ) -> Batch:
     """Gather the rows that a model ``reads``, standardise them and look up their ids; on the device of the arguments.
 
     With ``reads.support_sessions`` a block begins early enough to show as many sessions before its first window end.
-    ``origins`` (N,) bool marks the forecast origins of training, whose labels are filled in; without it there are none.
+    ``labels`` are those of the forecast origins of training, which are filled in; without them there are none.
     """
     ends, counts = runs.ends(layout)  # 2 x (K, M)
-    if origins is not None:
-        counts = counts & origins[ends]
+    if labels is not None:
+        counts = counts & labels.origins[ends]
     ends, counts = ends.flatten(), counts.flatten()  # (B,)
     reach = max(lookback, reads.support_sessions + 1)
     shown = runs.rows(layout, lookback=reach)  # (K, T)
@@ -115,10 +116,11 @@ def make_batch(
     rows = panel.features.index_select(0, shown.flatten()).index_select(1, columns)  # (K T, F) -> (K T, C)
     scale, summary = stats.origin(panel, ends)
     target = torch.where(counts[:, None], panel.targets[ends], float("nan"))
-    if origins is None:  # a forecast reads nothing that lies ahead
+    if labels is None:  # a forecast reads nothing that lies ahead
         excess = torch.full_like(scale, float("nan"))
     else:
-        excess = torch.where(torch.isfinite(target), stats.log_excess(panel, ends, forecast=scale), float("nan"))
+        excess = labels.log_excess(panel, ends, forecast=scale, stats=stats)
+        excess = torch.where(torch.isfinite(target), excess, float("nan"))
     neighbours, edges = None, None
     if reads.messages:
         messages = panel.columns(reads.messages).to(ends.device)

@@ -31,6 +31,7 @@ from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.training.location import EarnedLocation, earned_location
 from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.labels import training_labels
 from forecast_assets.core.windows.sampler import WindowSampler, sample_of_tickers
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -98,8 +99,6 @@ class _Epochs:
 class _Loop(lightning.LightningModule):
     """One training step and one validation epoch; the network itself stays a plain torch module."""
 
-    origins: Tensor
-
     def __init__(
         self, model: ForecastModel, *, panel: PanelTensors, fold: Fold, stats: FoldStats, spec: FitSpec, epochs: _Epochs
     ) -> None:
@@ -107,9 +106,7 @@ class _Loop(lightning.LightningModule):
         self.model, self.spec, self.epochs = model, spec, epochs
         self.panel, self.fold, self.stats = panel, fold, stats
         self.compared = sample_of_tickers(panel, fold.validation, origins=spec.compared_origins)
-        origins = torch.zeros(panel.rows, dtype=torch.bool)
-        origins[fold.sampled] = True
-        self.register_buffer("origins", origins, persistent=False)
+        self.labels = training_labels(panel, fold.sampled, stats=stats)
         self.on_epoch: Callable[[Mapping[str, float]], None] | None = None
         self.checkpoint: Resumable | None = None
         self.resumed: Checkpoint | None = None
@@ -121,6 +118,7 @@ class _Loop(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.panel, self.stats = self.panel.to(self.device), self.stats.to(self.device)
+        self.labels = self.labels.to(self.device)
 
     def on_train_start(self) -> None:
         if self.resumed is not None:
@@ -181,7 +179,7 @@ class _Loop(lightning.LightningModule):
     def training_step(self, runs: WindowBatch, _index: int) -> Tensor:
         layout, reads, lookback = self.epochs.sampler.layout, self.model.reads, self.model.lookback
         batch = make_batch(
-            self.panel, runs, layout=layout, stats=self.stats, reads=reads, lookback=lookback, origins=self.origins
+            self.panel, runs, layout=layout, stats=self.stats, reads=reads, lookback=lookback, labels=self.labels
         )
         loss = self.model.loss(batch)
         self._losses.append(loss.detach())
