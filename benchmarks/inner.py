@@ -4,8 +4,9 @@
     python -m benchmarks.inner --data-dir data --networks b8_summary --fits 5 --work fits               ten minutes
 
 ``--data-dir`` names a data root with the full panel's tensors and VIX. Each inner year is a fold like any test year:
-networks of the full profile are trained on what came before, the ensemble is made of the best fits by validation pinball and
-calibrated online, as the graph does it. Forecasts of a fit are kept in ``--work``, so that a run that was stopped goes on.
+networks of the full profile are trained on what came before, the ensemble is made of the fits that add to each other on
+validation and calibrated online, as the graph does it. Forecasts of a fit are kept in ``--work``, so that a run that was
+stopped goes on.
 
 ``ensemble_vs_ewma_inner``: pinball of the calibrated ensemble over that of EWMA x pooled standardised quantiles, which is
 not calibrated; ``ensemble_worst_horizon_inner``: the largest of its horizons; ``ensemble_vs_harx_inner``: over that of the
@@ -92,7 +93,12 @@ def year_losses(
     """Return date, horizon and each model's loss of one inner year."""
     fold = make_fold(panel, year=year, spec=settings.folds, lookback=LOOKBACK)
     fits, test = fits_of(panel, fold, settings, given), slice(len(fold.validation), None)
-    members = choose_members({name: fit["pinball"] for name, fit in fits.items()}, members=settings.ensemble.members)
+    members = choose_members(
+        {name: fit["quantiles"][: test.start] for name, fit in fits.items()},
+        panel.targets[fold.validation].double().numpy(),
+        members=settings.ensemble.members,
+        groups=settings.ensemble.groups,
+    )
     raw = median_of_means(np.stack([fits[name]["quantiles"] for name in members]), groups=settings.ensemble.groups)
 
     def online(quantiles: Floats) -> Floats:

@@ -42,13 +42,13 @@ def ensemble(
     windows: WindowSpec,
     year: Year,
 ) -> StageOutput:
-    """Median of means of the fold's best fits by raw validation pinball, calibrated online; B0 is never a member."""
+    """Median of means of the fits that add to each other on validation, calibrated online; B0 is never a member."""
     from forecast_assets.core.evaluation.calibration_effect import calibration_effect
     from forecast_assets.core.evaluation.forecast_table import quantile_array
     from forecast_assets.core.evaluation.members import contributions
     from forecast_assets.core.report.diagnostic_figures import calibration_curves, contribution_bars
     from forecast_assets.core.training.calibrate import calibrate_fold
-    from forecast_assets.core.training.ensemble import choose_members, median_of_means
+    from forecast_assets.core.training.ensemble import median_of_means
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.tensors import PanelTensors
 
@@ -56,7 +56,7 @@ def ensemble(
     fits = pl.concat(pl.read_parquet(version.path(FITS)) for version in folds_at_hand)
     records = [version.json(TRAINING) for version in folds_at_hand]
     scores = {fit["fit"]: fit["validation_pinball"] for record in records for fit in record["fits"]}
-    members = choose_members(scores, members=ensemble_spec.members)
+    members = chosen_members(fits, spec=ensemble_spec)
     forecasts = np.stack([quantile_array(fits.filter(pl.col("model") == member)).quantiles for member in members])
     panel = PanelTensors.load(windowed_tensors.path(TENSORS))
     fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
@@ -96,6 +96,18 @@ def ensemble(
         facts={"members": len(members), "candidates": len(scores), **facts},
         plots=plots,
     )
+
+
+def chosen_members(fits: pl.DataFrame, *, spec: EnsembleSpec) -> list[str]:
+    """Return the fits of a fold's forecast tables that are combined, in the order chosen, see ``choose_members``."""
+    from forecast_assets.core.evaluation.forecast_table import quantile_array
+    from forecast_assets.core.training.ensemble import choose_members
+
+    validation = fits.filter(pl.col("split") == "validation")
+    tables = {name: quantile_array(validation.filter(pl.col("model") == name)) for name in validation["model"].unique()}
+    outcomes = next(iter(tables.values())).y  # of the same origins, whoever forecasts
+    forecasts = {name: table.quantiles for name, table in tables.items()}
+    return choose_members(forecasts, outcomes, members=spec.members, groups=spec.groups)
 
 
 def in_fold_order(quantiles: NDArray[np.float64], *, panel: "PanelTensors", fold: "Fold") -> NDArray[np.float64]:

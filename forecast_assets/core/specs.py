@@ -227,7 +227,7 @@ class SweepSpec(Spec):
 class EnsembleSpec(Spec):
     """Which fits are combined, and how."""
 
-    members: int = Field(5, ge=1, description="best fits by validation pinball")
+    members: int = Field(5, ge=1, description="most fits: each lowers the combination's validation pinball")
     groups: int = Field(3, ge=1, description="groups of the median of means")
 
 

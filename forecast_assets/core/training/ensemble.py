@@ -1,20 +1,55 @@
-"""Combine the best fits of a fold: chosen by validation, median of means, quantiles sorted."""
+"""Combine fits of a fold: chosen one after another by what each adds on validation, median of means, quantiles sorted."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.scores.quantile import pinball
 
-def choose_members(validation_pinball: Mapping[str, float], *, members: int) -> list[str]:
-    """Return the names of the ``members`` fits with the smallest validation pinball, best first; ties by name."""
-    return sorted(validation_pinball, key=lambda name: (validation_pinball[name], name))[:members]
+Floats = NDArray[np.float64]
 
 
-def median_of_means(quantiles: NDArray[np.float64], *, groups: int) -> NDArray[np.float64]:
+def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members: int, groups: int) -> list[str]:
+    """Return the names of at most ``members`` fits whose combination has the smallest pinball loss, in the order chosen.
+
+    ``forecasts``: name -> quantiles (M, H, Q) at validation origins with ``outcomes`` (M, H), NaN where not matured. The
+    best fit comes first, then each time the one that lowers the loss of ``median_of_means`` most, until none does: a fit
+    that errs as the others do adds nothing, however good it is alone. The loss is the mean over horizons of each one's,
+    relative to the first member's. Ties go by name. Forward selection of Caruana et al. (2004), every fit at most once.
+    Raises ValueError where no outcome has matured at a horizon.
+    """
+    if not np.isfinite(outcomes).any(axis=0).all():
+        raise ValueError("ensemble: a horizon has no matured outcome in validation, fits cannot be compared")
+
+    def loss(quantiles: Floats) -> Floats:
+        return np.asarray(np.nanmean(pinball(outcomes, quantiles, levels=QUANTILES).mean(axis=-1), axis=0))  # (H,)
+
+    left = sorted(forecasts)
+    alone = {name: loss(forecasts[name]) for name in left}
+    smallest = np.min(list(alone.values()), axis=0)
+    chosen = [min(left, key=lambda name: float((alone[name] / smallest).mean()))]
+    unit, best = alone[chosen[0]], 1.0
+    while len(chosen) < members:
+        left.remove(chosen[-1])
+        scores = {
+            name: float(
+                (loss(median_of_means(np.stack([forecasts[k] for k in (*chosen, name)]), groups=groups)) / unit).mean()
+            )
+            for name in left
+        }
+        if not scores or (found := min(scores.values())) >= best:
+            break
+        best = found
+        chosen.append(min(scores, key=lambda name: scores[name]))
+    return chosen
+
+
+def median_of_means(quantiles: Floats, *, groups: int) -> Floats:
     """Combine K members' forecasts: (K, M, H, Q) -> (M, H, Q).
 
-    Members, best first, are dealt to groups like cards (member k to group k mod ``groups``); the mean within each
+    Members, in the order chosen, are dealt to groups like cards (member k to group k mod ``groups``); the mean within each
     group, then the median over groups, then quantiles sorted, since a median of ordered vectors need not be ordered.
     Lugosi and Mendelson (2019) on why a median of means survives one bad member.
     """

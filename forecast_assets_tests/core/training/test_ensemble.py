@@ -1,12 +1,49 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from forecast_assets.core.training.ensemble import choose_members, median_of_means
 
+Floats = NDArray[np.float64]
 
-def test_members_are_the_best_by_validation_and_ties_go_by_name() -> None:
-    scores = {"c": 0.3, "b": 0.1, "a": 0.1, "d": 0.05}
-    assert choose_members(scores, members=3) == ["d", "a", "b"]
+
+def bands(location: Floats) -> Floats:
+    """Return unit-wide quantiles (M, 1, 7) around ``location`` (M,)."""
+    return (location[:, None] + np.linspace(-0.5, 0.5, 7))[:, None, :]
+
+
+def choose(forecasts: dict[str, Floats], outcomes: Floats, *, members: int = 5) -> list[str]:
+    return choose_members(forecasts, outcomes[:, None], members=members, groups=1)
+
+
+def test_a_fit_that_errs_the_other_way_is_chosen_before_a_better_one_that_errs_alike() -> None:
+    outcomes = np.zeros(4)
+    error = np.array([1.0, -1.0, 1.0, -1.0])
+    forecasts = {"best": bands(error), "alike": bands(1.1 * error), "other": bands(-1.2 * error)}
+    assert choose(forecasts, outcomes, members=2) == ["best", "other"]
+
+
+def test_the_ensemble_is_one_fit_where_no_other_adds_to_it() -> None:
+    outcomes = np.zeros(4)
+    error = np.array([1.0, -1.0, 1.0, -1.0])
+    assert choose({"b": bands(error), "a": bands(2 * error), "c": bands(error)}, outcomes) == ["b"]
+
+
+def test_there_are_at_most_so_many_members_none_twice_and_ties_go_by_name() -> None:
+    rng = np.random.default_rng(0)
+    outcomes = rng.normal(size=400)
+    forecasts = {name: bands(rng.normal(size=400)) for name in "fedcba"}
+    chosen = choose(forecasts | {"g": forecasts["a"]}, outcomes, members=3)
+    assert len(chosen) == len(set(chosen)) == 3
+    assert choose({"b": forecasts["a"], "a": forecasts["a"]}, outcomes) == ["a"]
+
+
+def test_outcomes_that_have_not_matured_do_not_count_and_one_at_least_has_to() -> None:
+    outcomes = np.array([0.0, np.nan])
+    forecasts = {"good": bands(np.array([0.1, 9.0])), "bad": bands(np.array([0.2, 0.0]))}
+    assert choose(forecasts, outcomes)[0] == "good"
+    with pytest.raises(ValueError, match="no matured outcome"):
+        choose(forecasts, np.full(2, np.nan))
 
 
 def test_median_of_means_by_hand() -> None:
