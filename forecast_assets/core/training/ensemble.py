@@ -10,14 +10,19 @@ from forecast_assets.core.scores.quantile import pinball
 
 Floats = NDArray[np.float64]
 
+INDISTINCT = 1e-4
+"""Rise of the relative loss that half a year of validation does not tell from none. Means over fits lose less than one fit does
+on later data, so a member that costs no more than that is taken."""
+
 
 def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members: int, groups: int) -> list[str]:
     """Return the names of at most ``members`` fits whose combination has the smallest pinball loss, in the order chosen.
 
     ``forecasts``: name -> quantiles (M, H, Q) at validation origins with ``outcomes`` (M, H), NaN where not matured. The
-    best fit comes first, then each time the one that lowers the loss of ``median_of_means`` most, until none does: a fit
-    that errs as the others do adds nothing, however good it is alone. The loss is the mean over horizons of each one's,
-    relative to the first member's. Ties go by name. Forward selection of Caruana et al. (2004), every fit at most once.
+    best fit comes first, then each time the one with which the loss of ``median_of_means`` is smallest, until it rises by
+    more than ``INDISTINCT``: a fit that errs the other way is worth more than one that is better and errs alike. The loss
+    is the mean over horizons of each one's, relative to the first member's. Ties go by name. Forward selection of Caruana
+    et al. (2004), every fit at most once.
     Raises ValueError where no outcome has matured at a horizon.
     """
     if not np.isfinite(outcomes).any(axis=0).all():
@@ -39,9 +44,9 @@ def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members
             )
             for name in left
         }
-        if not scores or (found := min(scores.values())) >= best:
+        if not scores or (found := min(scores.values())) > best + INDISTINCT:
             break
-        best = found
+        best = min(best, found)
         chosen.append(min(scores, key=lambda name: scores[name]))
     return chosen
 

@@ -23,10 +23,16 @@ def test_a_fit_that_errs_the_other_way_is_chosen_before_a_better_one_that_errs_a
     assert choose(forecasts, outcomes, members=2) == ["best", "other"]
 
 
-def test_the_ensemble_is_one_fit_where_no_other_adds_to_it() -> None:
+def test_the_ensemble_is_one_fit_where_every_other_costs() -> None:
     outcomes = np.zeros(4)
     error = np.array([1.0, -1.0, 1.0, -1.0])
-    assert choose({"b": bands(error), "a": bands(2 * error), "c": bands(error)}, outcomes) == ["b"]
+    assert choose({"b": bands(error), "a": bands(2 * error), "c": bands(1.5 * error)}, outcomes) == ["b"]
+
+
+def test_a_fit_that_costs_no_more_than_noise_is_taken() -> None:
+    outcomes = np.zeros(4)
+    error = np.array([1.0, -1.0, 1.0, -1.0])
+    assert choose({"b": bands(error), "a": bands(1.0001 * error), "c": bands(2 * error)}, outcomes) == ["b", "a"]
 
 
 def test_there_are_at_most_so_many_members_none_twice_and_ties_go_by_name() -> None:
@@ -35,7 +41,7 @@ def test_there_are_at_most_so_many_members_none_twice_and_ties_go_by_name() -> N
     forecasts = {name: bands(rng.normal(size=400)) for name in "fedcba"}
     chosen = choose(forecasts | {"g": forecasts["a"]}, outcomes, members=3)
     assert len(chosen) == len(set(chosen)) == 3
-    assert choose({"b": forecasts["a"], "a": forecasts["a"]}, outcomes) == ["a"]
+    assert choose({"b": forecasts["a"], "a": forecasts["a"]}, outcomes) == ["a", "b"]
 
 
 def test_outcomes_that_have_not_matured_do_not_count_and_one_at_least_has_to() -> None:
