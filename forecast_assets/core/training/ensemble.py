@@ -11,8 +11,8 @@ from forecast_assets.core.scores.quantile import pinball
 Floats = NDArray[np.float64]
 
 INDISTINCT = 1e-4
-"""Rise of the relative loss that half a year of validation does not tell from none. Means over fits lose less than one fit does
-on later data, so a member that costs no more than that is taken."""
+"""Rise of the relative loss that half a year of validation does not tell from none. Later, a mean over fits loses less than
+one fit, so a member that costs no more than that is taken."""
 
 
 def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members: int, groups: int) -> list[str]:
