@@ -61,6 +61,7 @@ def summarise(
     importance: Mapping[str, Any] | None = None,
     neighbours: Sequence[Mapping[str, Any]] = (),
     reading: Sequence[tuple[str, str]] = (),
+    rivals: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
@@ -72,7 +73,8 @@ def summarise(
     ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or None for
     a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
     ``importance.importance``, or None without networks; ``neighbours``: from ``neighbours.most_moved``, empty where no
-    network reads any; ``reading``: what was read, line by line, from the panel's ``summary``. Shares and returns are
+    network reads any; ``reading``: what was read, line by line, from the panel's ``summary``; ``rivals``: from
+    ``rivals.rival_cards``, empty where the user brought none. Shares and returns are
     fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured
     forecasts are missing.
     """
@@ -86,6 +88,7 @@ def summarise(
     verdicts = [
         *_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
         *return_difference_verdicts(daily, spec=spec),
+        *(entry for card in rivals for entry in card["verdicts"]),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         coverage_verdict(metrics, model=model),
         *([contract_verdict(contract.cells, model=model)] if contract else []),
@@ -119,6 +122,7 @@ def summarise(
         "importance": importance,
         "neighbours": list(neighbours),
         "reading": [list(line) for line in reading],
+        "rivals": [dict(card) for card in rivals],
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
     }
