@@ -71,7 +71,8 @@ def rivals(
             log.warning(f"rivals {year}: {error}")
             records[path.name] = {REFUSED: str(error)}
             continue
-        records[rival.name] = made.record
+        records[rival.name] = found = made.record
+        log.info(f"rivals {year}: {rival.name}, {found['form']}, {found['placed']} of {found['origins']} forecasts")
         published.append(made.published)
         raw.append(made.raw)
         losses.append(rival_losses(made.published, made.raw, ours, rival=rival))

@@ -125,15 +125,13 @@ def error_verdict(
 def book_verdict(books: pl.DataFrame, *, model: str, rival: str, form: str, spec: BacktestSpec) -> dict[str, Any]:
     """Return the annual net return of the model's book over the rival's, both on the same origins, at equal volatility.
 
-    ``books``: of one rival; empty where it has no forecast over the traded horizon.
+    ``books``: of one rival.
     """
-    how = ", with HAR-X's sigma" if form == POINT_FORM else ""
+    how = ", sized by HAR-X's sigma" if form == POINT_FORM else ""
     claim = (
-        f"Net return over {title(rival_key(rival))}, each at 10 % volatility: the same rules and forecast origins{how}"
+        f"Net return over {title(rival_key(rival))}, each at 10 % volatility: both sized alike, on the same forecast origins "
+        f"and their {books['horizon'][0]}-session forecasts{how}"
     )
-    if books.is_empty():
-        sentence = f"It has no test forecast over {session_count(spec.horizon_sessions)}, the horizon that is traded."
-        return verdict(claim, "not tested", sentence)
     first, second = (books.filter(pl.col("strategy") == name).sort("date") for name in (model, rival_key(rival)))
     found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
     sentence = difference_sentence(found, (model, rival_key(rival)), spec=spec)
