@@ -129,7 +129,7 @@ def book_verdict(books: pl.DataFrame, *, model: str, rival: str, form: str, spec
     """
     how = ", sized by HAR-X's sigma" if form == POINT_FORM else ""
     claim = (
-        f"Net return over {title(rival_key(rival))}, each at 10 % volatility: both sized alike, on the same forecast origins "
+        f"Net return over {title(rival_key(rival))}, each at 10 % volatility: both sized alike, on the same origins "
         f"and their {books['horizon'][0]}-session forecasts{how}"
     )
     first, second = (books.filter(pl.col("strategy") == name).sort("date") for name in (model, rival_key(rival)))
