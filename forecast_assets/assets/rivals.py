@@ -63,9 +63,7 @@ def rivals(
         ours = our_tables(ensemble, b0_mlp, baselines)
     for path in files.files:
         try:
-            rival = read_rival(path, until=files.until)
-            if rival.name in records:
-                raise BadInput(f"{path.name}: there is another file of {rival.name}; keep one")
+            rival = read_rival(path, until=files.until, beside=files.files)
             made = rival_forecasts(rival, panel=panel, fold=fold, baselines=baselines, spec=calibration)
         except BadInput as error:
             log.warning(f"rivals {year}: {error}")

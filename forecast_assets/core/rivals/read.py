@@ -76,9 +76,12 @@ class RivalForecasts:
         return self.rows[AVAILABLE].null_count() == 0
 
 
-def rival_name(path: Path) -> str:
-    """Return the rival's name, that of its file without the suffix. Raises BadInput for a file that can't be one."""
-    suffix = next((end for end in SUFFIXES if path.name.lower().endswith(end)), None)
+def rival_name(path: Path, *, beside: Sequence[Path] = ()) -> str:
+    """Return the rival's name, that of its file without the suffix.
+
+    ``beside``: all files of the folder. Raises BadInput for a file that can't be one, or that has another one's name.
+    """
+    suffix = _suffix(path)
     if suffix is None:
         raise BadInput(f"{path.name}: not read; a rival's forecasts are a file NAME.csv, NAME.csv.gz or NAME.parquet")
     name = path.name[: -len(suffix)]
@@ -87,12 +90,17 @@ def rival_name(path: Path) -> str:
             f"{path.name}: {name!r} is no name for a rival; use up to 40 letters, digits, _ and -, "
             f"without {RESERVED_END} at the end"
         )
+    if twins := [other.name for other in beside if other != path and _same_name(other, name)]:
+        raise BadInput(f"{path.name}: {', '.join(twins)} names the same rival, and nothing says which holds; keep one")
     return name
 
 
-def read_rival(path: Path, *, until: dt.date | None = None) -> RivalForecasts:
-    """Read one file up to forecast origins of day ``until``. Raises BadInput, one sentence, where it can't be used."""
-    name, file = rival_name(path), path.name
+def read_rival(path: Path, *, until: dt.date | None = None, beside: Sequence[Path] = ()) -> RivalForecasts:
+    """Read one file up to forecast origins of day ``until``; ``beside``: all files of its folder.
+
+    Raises BadInput, one sentence, where it can't be used.
+    """
+    name, file = rival_name(path, beside=beside), path.name
     raw = _opened(path)
     form = _form(raw.columns, file)
     table = _typed(raw, FORMS[form])
@@ -104,6 +112,15 @@ def read_rival(path: Path, *, until: dt.date | None = None) -> RivalForecasts:
     absent = {n: pl.lit(None, dtype=dtype) for n, dtype in ROWS.items() if n not in (*table.columns, *made)}
     rows = table.with_columns(**absent, **made)
     return RivalForecasts(name, file, form, returns, rows.select(pl.col(n).cast(dtype) for n, dtype in ROWS.items()))
+
+
+def _suffix(path: Path) -> str | None:
+    return next((end for end in SUFFIXES if path.name.lower().endswith(end)), None)
+
+
+def _same_name(path: Path, name: str) -> bool:
+    suffix = _suffix(path)
+    return suffix is not None and path.name[: -len(suffix)] == name
 
 
 def _opened(path: Path) -> pl.DataFrame:

@@ -154,6 +154,14 @@ def test_a_parquet_file_that_is_none_or_without_zones_is_refused(tmp_path: Path)
         read_rival(tmp_path / "naive.parquet")
 
 
+def test_two_files_of_one_name_are_both_refused(tmp_path: Path) -> None:
+    folder = [tmp_path / name for name in ("friend.csv", "friend.parquet", "other.csv", "notes.txt")]
+    assert rival_name(folder[2], beside=folder) == "other"
+    for path, twin in ((folder[0], folder[1]), (folder[1], folder[0])):
+        with pytest.raises(BadInput, match=rf"^{path.name}: {twin.name} names the same rival, and nothing says which"):
+            rival_name(path, beside=folder)
+
+
 @pytest.mark.parametrize(
     "name", ["friend.xlsx", "my friend.csv", "x_raw.csv", ".csv", "a:b.parquet", "x" * 41 + ".csv"]
 )
