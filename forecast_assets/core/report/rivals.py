@@ -117,7 +117,7 @@ def error_verdict(
         )
     sentence = (
         f"RMSE of log returns, ours over theirs, below 1 is better: {ratio_text(overall)} on average; {'; '.join(parts)}; "
-        f"{losses['date'].min()} to {losses['date'].max()}. Days are resampled, fits of ours are not."
+        f"{losses['date'].min()!s} to {losses['date'].max()!s}. Days are resampled, fits of ours are not."
     )
     return verdict(claim, outcome, sentence, overall) | {"rival": rival_key(rival)}
 
@@ -152,11 +152,12 @@ def _sentences(records: Mapping[int, Mapping[str, Any]], losses: pl.DataFrame) -
     first = next(iter(covered.values()))
     origins = sum(record["origins"] for record in covered.values())
     placed = _placed(covered)
+    scored = int(losses.filter(pl.col("model") == losses["model"][0])["n"].sum())
     returns = "" if first["returns"] == "log" else ", given as simple returns and scored as log returns"
     sentences = [
         f"{first['form'].capitalize()}{returns}; {decimal(placed, 0)} forecasts, {percent(placed / origins)} of those that "
         f"ours make over the same horizons in {', '.join(map(str, covered))}, of which "
-        f"{decimal(losses.filter(pl.col('model') == losses['model'][0])['n'].sum(), 0)} have matured and are scored."
+        f"{decimal(scored, 0)} have matured and are scored."
     ]
     left = {what: sum(record[count] for record in covered.values()) for count, what in LEFT_OUT.items()}
     if any(left.values()):

@@ -27,7 +27,7 @@ from forecast_assets.core.training.calibrate import (
     split_conformal_quantile,
     update,
 )
-from forecast_assets.core.training.calibration_groups import Membership
+from forecast_assets.core.training.calibration_groups import Groups, Membership
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.helpers.scores import mean_pinball
@@ -330,8 +330,16 @@ def test_a_row_without_a_forecast_stays_without_and_teaches_nothing() -> None:
     absent[:, 2] = True
     without = calibrate_fold(np.where(absent[..., None], np.nan, quantiles), panel=panel, fold=fold, spec=SPEC)
     assert np.isnan(without.quantiles[absent]).all()
-    unknown = panel.targets.clone()
-    unknown[fold.origins] = torch.where(torch.from_numpy(absent), torch.nan, unknown[fold.origins])
-    expected = calibrate_fold(quantiles, panel=replace(panel, targets=unknown), fold=fold, spec=SPEC)
-    np.testing.assert_array_equal(without.quantiles[~absent], expected.quantiles[~absent])
-    assert (np.abs(without.state.log_factor) > 0).any()
+    kept = rows[~absent[:, 0]]
+    y = panel.targets[kept].double().numpy()
+    y[:, 2] = np.nan
+    expected = calibrate_online(
+        quantiles[: len(kept)],
+        y=y,
+        date=panel.date[kept].numpy().astype(np.int64),
+        label_date=label_dates(panel)[kept],
+        groups=Groups.fit(panel, train=fold.train).of(panel, torch.from_numpy(kept)),
+        spec=SPEC,
+    )
+    np.testing.assert_allclose(without.quantiles[~absent[:, 0], :2], expected.quantiles[:, :2], rtol=1e-12)
+    assert not np.array_equal(expected.quantiles[:, :2], quantiles[: len(kept), :2])
