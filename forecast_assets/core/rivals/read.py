@@ -38,6 +38,8 @@ COLUMNS += "or forecast"
 REFUSED = "refused"  # in the record of a file: why it can't be used
 
 SUFFIXES = (".csv.gz", ".csv", ".parquet")
+LONGEST = 10_000  # sessions ahead, above which a horizon is a slip
+_DUPLICATED = re.compile(r"_duplicated_\d+$")  # which polars adds to a name that a header has twice
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED_END = "_raw"  # of the name under which the forecasts before calibration are scored
 
@@ -103,6 +105,7 @@ def read_rival(path: Path, *, until: dt.date | None = None, beside: Sequence[Pat
     name, file = rival_name(path, beside=beside), path.name
     raw = _opened(path)
     form = _form(raw.columns, file)
+    _require_flat(raw, file)
     table = _typed(raw, FORMS[form])
     _check(table, FORMS[form], file)
     returns = str(table[RETURNS][0])
@@ -133,14 +136,15 @@ def _opened(path: Path) -> pl.DataFrame:
         raise BadInput(
             f"{path.name}: not readable as {kind} ({str(error).splitlines()[0]}); write it as one"
         ) from error
-    names = [column.strip().lstrip("\ufeff").lower() for column in raw.columns]
+    names = [_DUPLICATED.sub("", column.strip().lstrip("\ufeff").lower()) for column in raw.columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadInput(f"{path.name}: columns {twice} are there twice; keep one of each")
     if "line" in names:
         raise BadInput(f"{path.name}: unknown columns ['line']; a file of forecasts has {COLUMNS}")
     if raw.is_empty():
         raise BadInput(f"{path.name}: no row; a file of forecasts has {COLUMNS}")
-    return raw.rename(dict(zip(raw.columns, names, strict=True))).with_row_index("line", offset=2 if is_text else 1)
+    named = raw.rename(dict(zip(raw.columns, names, strict=True))).with_row_index("line", offset=2 if is_text else 1)
+    return named.filter(~pl.all_horizontal(pl.col(name).is_null() for name in names))  # an empty line is no row
 
 
 def _form(columns: Sequence[str], file: str) -> str:
@@ -163,6 +167,13 @@ def _form(columns: Sequence[str], file: str) -> str:
     if missing := [name for name in FORMS[begun[0]] if name not in columns]:
         raise BadInput(f"{file}: missing columns {missing}; {begun[0]} are all of {', '.join(FORMS[begun[0]])}")
     return begun[0]
+
+
+def _require_flat(raw: pl.DataFrame, file: str) -> None:
+    """Raise BadInput where a column of a Parquet file holds what is neither text, number nor time."""
+    for name, dtype in raw.schema.items():
+        if dtype.is_nested() or dtype in (pl.Duration, pl.Time, pl.Binary, pl.Boolean, pl.Object):
+            raise BadInput(f"{file}: column {name} holds {dtype}; write text, numbers or times")
 
 
 def _typed(raw: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
@@ -217,7 +228,9 @@ def _check(table: pl.DataFrame, numbers: Sequence[str], file: str) -> None:
         ),
         (pl.col("ticker").is_null(), "the ticker is missing; name it as the panel does"),
         (
-            pl.col("horizon").is_null() | (pl.col("horizon") < 1) | (pl.col("horizon").round() != pl.col("horizon")),
+            pl.col("horizon").is_null()
+            | ~pl.col("horizon").is_between(1, LONGEST)
+            | (pl.col("horizon").round() != pl.col("horizon")),
             "the horizon is no whole number of sessions; write 1, 5, ...",
         ),
         (~pl.col(RETURNS).is_in(KINDS_OF_RETURN) | pl.col(RETURNS).is_null(), f"{RETURNS} is not {kinds}; write which"),

@@ -98,6 +98,21 @@ def test_parquet_and_gzip_hold_the_same_as_the_csv(tmp_path: Path) -> None:
     assert typed["mean"].to_list() == pytest.approx([0.01])
 
 
+def test_an_empty_line_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "friend.csv"
+    path.write_bytes(f"\ufeff{POINT}\r\n{ROW}\r\n\r\n".encode())
+    assert read_rival(path).rows.height == 1
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], True, dt.timedelta(1), b"x", dt.time(1)])
+@pytest.mark.parametrize("column", ["date", "ticker", "horizon", "returns", "forecast", "available_at"])
+def test_a_column_of_neither_text_numbers_nor_times_is_refused(tmp_path: Path, column: str, value: object) -> None:
+    good = {"date": "2024-01-31", "ticker": "A", "horizon": 1, "returns": "log", "forecast": 0.1}
+    pl.DataFrame([good | {"available_at": "2024-01-31T22:05Z"} | {column: value}]).write_parquet(tmp_path / "f.parquet")
+    with pytest.raises(BadInput, match=rf"^f.parquet: column {column} holds .*; write text, numbers or times"):
+        read_rival(tmp_path / "f.parquet")
+
+
 def test_forecasts_after_the_replayed_day_are_not_read(tmp_path: Path) -> None:
     path = write(tmp_path, POINT, ROW, "2024-02-01,AAPL,1,log,0.01")
     assert read_rival(path, until=dt.date(2024, 1, 31)).rows.height == 1
@@ -117,11 +132,14 @@ HALF = BAND.replace(",q75", "")
         (["date,ticker,horizon,returns", ROW[:-5]], "no forecasts; keep one form: q025, q05"),
         ([POINT + ",mean,sigma", ROW + ",0,1"], "columns of mean and sigma and of point forecast; keep one form"),
         ([HALF, ROW], "missing columns ['q75']; quantiles are all of q025"),
+        ([POINT + ",forecast", ROW + ",1"], "columns ['forecast'] are there twice; keep one of each"),
         ([POINT + ",Forecast", ROW + ",1"], "columns ['forecast'] are there twice; keep one of each"),
         ([POINT, ROW.replace("2024-01-31", "31/01/2024")], "line 2: the date is not one like 2024-01-31"),
         ([POINT, ROW.replace("AAPL", " ")], "line 2: the ticker is missing"),
         ([POINT, ROW.replace(",1,", ",1.5,")], "line 2: the horizon is no whole number of sessions"),
         ([POINT, ROW.replace(",1,", ",0,")], "line 2: the horizon is no whole number of sessions"),
+        ([POINT, ROW.replace(",1,", ",99999999999,")], "line 2: the horizon is no whole number of sessions"),
+        ([POINT, ROW.replace(",1,", ",nan,")], "line 2: the horizon is no whole number of sessions"),
         ([POINT, ROW.replace("log", "percent")], "line 2: returns is not log or simple; write which"),
         ([POINT, ROW, ROW.replace("log", "simple")], "line 3: returns is not what line 2 says; write one kind"),
         ([POINT, ROW, ROW[:-4] + "n/a", ROW[:-4] + "NaN"], "line 3 (and 1 more): forecast is not a number"),
