@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from forecast_assets.core.backtest.comparison import return_difference
+from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX
 from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
 from forecast_assets.core.evaluation.significance import MIN_SESSIONS, Interval
 from forecast_assets.core.evaluation.training_noise import TrainingNoise
@@ -42,7 +43,8 @@ def rival_cards(
 ) -> list[dict[str, Any]]:
     """Return a card per rival, by name: rival, form, sentences, scores (``rival_scores``), verdicts of ``model`` against it.
 
-    ``noise``: of our fits, for the pinball losses. A file that was refused in every year has its reason and nothing else.
+    Scores are those of ``model`` first, then the rival's, then others'. ``noise``: of our fits, for the pinball losses. A
+    file that was refused in every year has its reason and nothing else.
     """
     cards = []
     for name in sorted({name for records in found.records.values() for name in records}):
@@ -60,7 +62,10 @@ def rival_cards(
             books = found.books.filter(pl.col("rival") == name)
             card["form"] = next(iter(read.values()))["form"]
             card["sentences"] = [*_sentences(read, losses), *refusals]
-            card["scores"] = rival_scores(losses).to_dicts()
+            shown = (model, rival_key(name), rival_key(name) + RAW_SUFFIX)
+            others = losses.filter(~pl.col("model").is_in(shown))["model"].unique().sort()
+            order = pl.col("model").cast(pl.Enum([*shown, *others]))
+            card["scores"] = rival_scores(losses).sort(order, "horizon").to_dicts()
             card["verdicts"] = _verdicts(
                 name, card["form"], losses, books, model=model, noise=noise, spec=spec, rules=rules
             )
@@ -152,7 +157,7 @@ def _sentences(records: Mapping[int, Mapping[str, Any]], losses: pl.DataFrame) -
     first = next(iter(covered.values()))
     origins = sum(record["origins"] for record in covered.values())
     placed = _placed(covered)
-    scored = int(losses.filter(pl.col("model") == losses["model"][0])["n"].sum())
+    scored = int(losses.filter(pl.col("model") == rival_key(losses["rival"][0]))["n"].sum())
     returns = "" if first["returns"] == "log" else ", given as simple returns and scored as log returns"
     sentences = [
         f"{first['form'].capitalize()}{returns}; {decimal(placed, 0)} forecasts, {percent(placed / origins)} of those that "

@@ -111,7 +111,7 @@ def test_a_few_days_in_common_are_not_judged() -> None:
 
 
 def test_a_rival_with_a_band_is_judged_on_rmse_pinball_and_its_book() -> None:
-    (card,) = cards(BOTH, {2021: {"friend": RECORD}})
+    (card,) = cards(pl.concat([scores("b0_mlp", size=0.03), BOTH]), {2021: {"friend": RECORD}})
     rmse, pinball, book = card["verdicts"]
     assert pinball["claim"] == "Forecasts: Ensemble against friend"
     assert pinball["estimate"] == pytest.approx((0.95 + 1.05) / 2)
@@ -121,7 +121,8 @@ def test_a_rival_with_a_band_is_judged_on_rmse_pinball_and_its_book() -> None:
     )
     assert book["verdict"] == "beats"
     assert {entry["rival"] for entry in (rmse, pinball, book)} == {"rival_friend"}
-    assert card["scores"][0]["model"] == "ensemble"
+    shown = [("ensemble", 1), ("ensemble", 5), ("rival_friend", 1), ("rival_friend", 5), ("b0_mlp", 1)]
+    assert [(row["model"], row["horizon"]) for row in card["scores"]] == shown
     assert card["sentences"] == [
         "Mean and sigma, given as simple returns and scored as log returns; 870 forecasts, 87.0 % of those that ours make "
         "over the same horizons in 2021, of which 1\u202f740 have matured and are scored.",
