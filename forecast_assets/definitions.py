@@ -16,6 +16,7 @@ from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import NETWORK_ASSETS
 from forecast_assets.assets.nightly_forecast import nightly_forecast
 from forecast_assets.assets.raw_panel import flags, raw_panel, rejected_rows
+from forecast_assets.assets.rivals import rivals
 from forecast_assets.assets.serving_model import serving_model
 from forecast_assets.assets.sweep import sweep
 from forecast_assets.assets.target_positions import target_positions
@@ -37,7 +38,7 @@ defs = dg.Definitions(
     assets=[
         *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
         *(macro_series, feature_panel, windowed_tensors),
-        *(sweep, baselines, *NETWORK_ASSETS, ensemble, backtest, backtest_report, ablation_report),
+        *(sweep, baselines, *NETWORK_ASSETS, ensemble, backtest, rivals, backtest_report, ablation_report),
         *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
     ],
     jobs=JOBS,

@@ -178,6 +178,7 @@ flowchart LR
   {candidates} & windowed_tensors & sweep --> ensemble
   ensemble & {trained} & baselines & calendar_panel & windowed_tensors & sweep --> backtest
   backtest & ensemble & {trained} & baselines --> backtest_report & ablation_report
+  ensemble & b0_mlp & baselines & windowed_tensors & sweep --> rivals --> backtest_report
   raw_panel & calendar_panel --> backtest_report & ablation_report
   windowed_tensors --> challenger
   ensemble & windowed_tensors & challenger --> serving_model

@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.books import JoinedBooks, YearModels, joined_books
+from forecast_assets.assets.fold.books import JoinedBooks, YearModels, joined_books, rival_books
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
@@ -32,6 +32,9 @@ from forecast_assets.store.artefact_files import (
     PARTITIONS,
     POSITIONS,
     READING,
+    RIVAL_BOOKS,
+    RIVAL_LOSSES,
+    RIVAL_RECORDS,
     TABLE,
     TICKERS,
     TRADES,
@@ -44,6 +47,7 @@ from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.trials import TrialLog
+    from forecast_assets.core.report.rivals import RivalYears
 
 
 MODEL = "ensemble"
@@ -117,12 +121,25 @@ class ReportInputs(Parameters):
 
 
 @dataclass(frozen=True)
+class BacktestInputs(ReportInputs):
+    """The same with the forecasts that the user brought."""
+
+    rivals: dict[str, Version]
+
+    @property
+    def yearly(self) -> list[Mapping[str, Version]]:
+        """All that is there by year."""
+        return [*super().yearly, self.rivals]
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """The numbers, and the tables that the figures are drawn from."""
 
     summary: dict[str, Any]
     forecasts: pl.DataFrame  # those of the model that the report is about
     books: JoinedBooks
+    rival_books: pl.DataFrame
 
 
 JOINED = CheckSpec(
@@ -139,7 +156,7 @@ JOINING_TOLERANCE = 1e-12
     after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)),
 )
 def backtest_report(
-    inputs: ReportInputs,
+    inputs: BacktestInputs,
     backtest_spec: BacktestSpec,
     coverage: CoverageSpec,
     verdict: VerdictSpec,
@@ -168,6 +185,7 @@ def backtest_report(
             TABLE: content.books.daily,
             POSITIONS: content.books.positions,
             TRADES: content.books.trades,
+            RIVAL_BOOKS: content.rival_books,
             BACKTEST_PAGE: html,
             BACKTEST_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
             TRIALS: {"trials": [trial.as_record() for trial in trials.trials]},
@@ -188,7 +206,7 @@ def backtest_report(
 
 
 def report_content(
-    inputs: ReportInputs,
+    inputs: BacktestInputs,
     *,
     log: "TrialLog",
     spec: BacktestSpec,
@@ -201,17 +219,21 @@ def report_content(
     from forecast_assets.core.evaluation.coverage_cells import coverage_cells, with_deciles
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
+    from forecast_assets.core.evaluation.training_noise import TrainingNoise
     from forecast_assets.core.evaluation.year_losses import SPLIT, calibrated_only
     from forecast_assets.core.report.coverage import CoverageContract
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
+    from forecast_assets.core.report.rivals import rival_cards
     from forecast_assets.core.report.summary import summarise
 
     years = inputs.years
     losses = join_losses(read_daily(inputs.backtest[year]).without([SPLIT]) for year in years)
     cells = read_cells(inputs.backtest[year] for year in years)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
-    joined = joined_books(inputs.models(), panel.select(TRADING_COLUMNS).collect(), spec=spec)
+    traded = panel.select(TRADING_COLUMNS).collect()
+    joined = joined_books(inputs.models(), traded, spec=spec)
+    rivals = _rivals(inputs, traded, spec=spec)
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
     books = Books(
         joined=joined.daily,
@@ -249,8 +271,21 @@ def report_content(
         importance=importance(weights),
         neighbours=_neighbours(inputs),
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
+        rivals=rival_cards(rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules),
     )
-    return ReportContent(summary, own, joined)
+    return ReportContent(summary, own, joined, rivals.books)
+
+
+def _rivals(inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec) -> "RivalYears":
+    """Return what the years at hand hold of rivals, and their books over them."""
+    from forecast_assets.core.report.rivals import RivalYears
+
+    versions = {int(year): inputs.rivals[year] for year in inputs.years if year in inputs.rivals}
+    return RivalYears(
+        records={year: version.json(RIVAL_RECORDS) for year, version in versions.items()},
+        losses=pl.concat(pl.read_parquet(version.path(RIVAL_LOSSES)) for version in versions.values()),
+        books=rival_books(inputs.models(), versions, panel, spec=spec),
+    )
 
 
 def _reading(raw_panel: Version, *, forecast: pl.Series) -> list[tuple[str, str]]:
@@ -281,7 +316,11 @@ def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
     fits = [fit for of in inputs.networks for year in years for fit in of[year].json(TRAINING)["fits"]]
     slopes = [fit["location_slope"] for fit in fits if "location_slope" in fit]
     universe = {name: fact for name, fact in inputs.calendar_panel.manifest.facts.items() if name in UNIVERSE_FACTS}
-    versions = [inputs.raw_panel, inputs.calendar_panel, *(of[year] for of in inputs.yearly for year in years)]
+    versions = [
+        inputs.raw_panel,
+        inputs.calendar_panel,
+        *(of[year] for of in inputs.yearly for year in years if year in of),
+    ]
     return {
         "data_version": sha256_text(canonical_json([v.data_version for v in versions]))[:16],
         "config_hash": sha256_text(canonical_json([v.manifest.config for v in versions]))[:16],

@@ -19,8 +19,8 @@ SWEEP = dg.define_asset_job(
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
-    selection=["baselines", *NETWORKS, "ensemble", "backtest"],
-    description="One test year: train, forecast, combine, trade.",
+    selection=["baselines", *NETWORKS, "ensemble", "backtest", "rivals"],
+    description="One test year: train, forecast, combine, trade, score rivals.",
 )
 REPORT = dg.define_asset_job(
     "report", selection=["backtest_report", "ablation_report"], description="The verdict over all years at hand."

@@ -8,7 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.ablation_report import ablation_content
 from forecast_assets.assets.backtest import score_forecasts
-from forecast_assets.assets.backtest_report import ReportInputs, report_content, reports_folder
+from forecast_assets.assets.backtest_report import BacktestInputs, ReportInputs, report_content, reports_folder
 from forecast_assets.assets.fold.coverage import year_cells
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.parameters import Parameters, Values, arguments, needs_of, parameters_of
@@ -29,7 +29,7 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 Inputs = TypeVar("Inputs", bound=Parameters)
-Derive = Callable[[ReportInputs, Version, str], dict[str, Any]]
+Derive = Callable[[Inputs, Version, str], dict[str, Any]]
 
 
 def report_problems(store: Store, root: str) -> list[str]:
@@ -47,13 +47,15 @@ def report_problems(store: Store, root: str) -> list[str]:
     }
     problems = [problem for made in reports for problem in panel_problems(store, made)]
     problems += [problem for year in years.values() for problem in loss_problems(store, year)]
-    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, _backtest_numbers)
+    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, BacktestInputs, _backtest_numbers)
     for ablation in reports[1:]:
-        problems += _problems(store, root, ablation, ABLATION_PAGE, ABLATION_METRICS, _ablation_numbers)
+        problems += _problems(store, root, ablation, ABLATION_PAGE, ABLATION_METRICS, ReportInputs, _ablation_numbers)
     return problems
 
 
-def _problems(store: Store, root: str, version: Version, page: str, numbers: str, derive: Derive) -> list[str]:
+def _problems(
+    store: Store, root: str, version: Version, page: str, numbers: str, read: type[Inputs], derive: Derive[Inputs]
+) -> list[str]:
     folder, problems = reports_folder(root), []
     stored: dict[str, Any] = version.json(numbers)
     published: Any = None
@@ -65,7 +67,7 @@ def _problems(store: Store, root: str, version: Version, page: str, numbers: str
         problems.append(f"{error.filename or folder}: is gone")
     except ValueError:
         problems.append(f"{folder / numbers}: is not JSON")
-    derived = derive(_opened(ReportInputs, store, version), version, stored["facts"]["profile"])
+    derived = derive(_opened(read, store, version), version, stored["facts"]["profile"])
     for where, found in ((folder / numbers, published), (f"{version.label} in the store: {numbers}", stored)):
         if found is not None and (difference := first_difference(_comparable(found), _comparable(derived))):
             problems.append(f"{where}: {difference}{_version_note(stored, derived)}")
@@ -99,7 +101,7 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
     ]
 
 
-def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
+def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> dict[str, Any]:
     content = report_content(
         inputs,
         log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),

@@ -103,6 +103,11 @@ def sectors_path() -> str:
     return checked_path(os.environ.get("FORECAST_SECTORS") or "", variable="FORECAST_SECTORS")
 
 
+def rivals_path() -> str:
+    """``FORECAST_RIVALS``: folder of rivals' forecasts; empty: ``rivals`` in the data root. Raises as `checked_path`."""
+    return checked_path(os.environ.get("FORECAST_RIVALS") or "", variable="FORECAST_RIVALS")
+
+
 def uses_demo_panel() -> bool:
     """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
     return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")

@@ -1,4 +1,4 @@
-"""The input files: the raw panel, and the macro series, universe and sectors that the user may provide."""
+"""The input files: the raw panel, and the macro series, universe, sectors and rivals that the user may provide."""
 
 import datetime as dt
 import hashlib
@@ -70,6 +70,24 @@ class OptionalFile:
         return hashlib.sha256(f"{self.until or ''}\n".encode() + content).hexdigest()
 
 
+@dataclass(frozen=True)
+class RivalFiles:
+    """The files of rivals' forecasts, by name; none where there is no folder of them."""
+
+    files: tuple[Path, ...] = ()
+    as_of: AsOf | None = None
+
+    @property
+    def until(self) -> dt.date | None:
+        """Return the last day that is read; None for all."""
+        return self.as_of.day if self.as_of else None
+
+    def digest(self) -> str:
+        """Digest names, contents and ``until``, 64 hex digits."""
+        lines = [f"{file.name}:{hashlib.sha256(file.read_bytes()).hexdigest()}" for file in self.files]
+        return hashlib.sha256("\n".join([str(self.until or ""), *lines]).encode()).hexdigest()
+
+
 class PanelSource(dg.ConfigurableResource):
     """Location of the raw panel."""
 
@@ -104,6 +122,19 @@ class PanelSource(dg.ConfigurableResource):
     def sectors(self) -> OptionalFile:
         """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
         return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+
+    def rivals(self) -> RivalFiles:
+        """Return the files in the folder of rivals' forecasts. Raises BadInput where FORECAST_RIVALS names no folder."""
+        named = environment.rivals_path()
+        folder = Path(named) if named else environment.local_root() / "rivals"
+        if named and not folder.is_dir():
+            raise BadInput(
+                f"{folder}: no such folder; name the one of the rivals' files with FORECAST_RIVALS, or leave it unset"
+            )
+        if not folder.is_dir():
+            return RivalFiles()
+        files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+        return RivalFiles(tuple(files), environment.as_of())
 
 
 def _optional(named: str, *, what: str, variable: str) -> OptionalFile:

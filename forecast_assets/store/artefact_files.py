@@ -63,7 +63,12 @@ NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 COVERAGE_CELLS = "losses_by_cell.parquet"
 """Sums per day by exchange, sector, width of the band, liquidity and weekday, for coverage over any years."""
 
+# rivals
+RIVAL_LOSSES = "losses.parquet"  # daily sums of a rival and of our models over the forecasts that all of them made
+RIVAL_RECORDS = "rivals.json"  # of each file: its form and what became of its rows, or why it is refused
+
 # backtest_report, ablation_report
+RIVAL_BOOKS = "rival_books.parquet"  # daily table of each rival's book, and of ours on its forecast origins
 BACKTEST_PAGE, BACKTEST_METRICS = "backtest.html", "metrics.json"
 ABLATION_PAGE, ABLATION_METRICS = "ablation.html", "ablation.json"
 TRIALS = "trials.json"  # the trial log that the report read

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 FITS_TRADED = ("b0_mlp", "b2_tft_ticker")
 """Networks whose fits are traded one by one in the report: what could have been selected instead."""
 
+RIVAL_DAILY = {
+    **{"date": pl.Date, "strategy": pl.String, "year": pl.Int32},
+    **dict.fromkeys(("gross_return", "cost", "net_return", "turnover", "gross_exposure", "net_exposure"), pl.Float64),
+    "rival": pl.String,
+    "horizon": pl.Int32,
+}
+"""Daily table of a rival's book or of ours beside it, and the horizon that both trade."""
+
 DECISION_COLUMNS = ("date", "ticker", "split", "horizon", "model", "q50", "sigma")
 
 
@@ -66,6 +74,60 @@ class YearModels:
 def _rows(version: Version, file: str, *, model: str, horizon: int) -> pl.DataFrame:
     wanted = (pl.col("model") == model) & (pl.col("horizon") == horizon)
     return pl.scan_parquet(version.path(file)).select(DECISION_COLUMNS).filter(wanted).collect()
+
+
+def rival_books(
+    years: Mapping[int, YearModels], rivals: Mapping[int, Version], calendar_panel: pl.DataFrame, *, spec: BacktestSpec
+) -> pl.DataFrame:
+    """Return the daily tables of each rival's book and of ours on the very same forecast origins (``RIVAL_DAILY``).
+
+    Both are traded by the same rules from the rival's first test origin to its last one of each block of consecutive years:
+    on the traded horizon, or on the longest one of a rival that does not forecast it. ``strategy`` is the model, ours or the
+    rival's.
+    """
+    from forecast_assets.core.backtest.costs import Costs
+    from forecast_assets.core.backtest.decisions import consecutive, join_decisions
+    from forecast_assets.core.backtest.simulate import market_of
+    from forecast_assets.core.backtest.strategies import MODEL, Strategy
+    from forecast_assets.core.rivals.score import rival_name_of
+
+    costs = Costs.of(spec.cost_bps, calendar_panel)
+    daily: list[pl.DataFrame] = [pl.DataFrame(schema=RIVAL_DAILY)]
+    for name, horizon in _traded_horizons(rivals, spec.horizon_sessions).items():
+        made = {year: _rival_decisions(version, name, horizon) for year, version in rivals.items()}
+        have = [year for year, decided in made.items() if (decided["split"] == "test").any()]
+        rules = spec.model_copy(update={"horizon_sessions": horizon})
+        for run in consecutive(have):
+            decided = join_decisions({year: made[year] for year in run})
+            view = market_of(decided, calendar_panel, spec=rules)
+            own = join_decisions({year: years[year].decisions(MODEL, horizon) for year in run})
+            own = own.join(decided, on=["date", "ticker"], how="semi")
+            for model, decisions in ((MODEL, own), (name, decided)):
+                book = Strategy(model, model, rules).book(decisions, view, costs)
+                whose = {"rival": pl.lit(rival_name_of(name)), "horizon": pl.lit(horizon, dtype=pl.Int32)}
+                daily.append(book.daily.with_columns(**whose))
+    return pl.concat(daily)
+
+
+def _traded_horizons(rivals: Mapping[int, Version], traded: int) -> dict[str, int]:
+    """Return the horizon that each rival with a test forecast is traded on: ``traded``, or its longest one without it."""
+    columns = [pl.scan_parquet(version.path(TABLE)).select("model", "horizon", "split") for version in rivals.values()]
+    if not columns:
+        return {}
+    tested = pl.concat(columns).filter(pl.col("split") == "test").unique().collect().sort("model")
+    longest = tested.group_by("model", maintain_order=True).agg(
+        pl.max("horizon"), has=(pl.col("horizon") == traded).any()
+    )
+    return {model: traded if has else horizon for model, horizon, has in longest.iter_rows()}
+
+
+def _rival_decisions(version: Version, model: str, horizon: int) -> pl.DataFrame:
+    """Return the decisions of a rival's forecasts of one year; without validation forecasts its whole median is its view."""
+    from forecast_assets.core.backtest.decisions import forecast_decisions
+
+    published, raw = (_rows(version, file, model=model, horizon=horizon) for file in (TABLE, RAW_FORECASTS))
+    validated = (raw["split"] == "validation").any()
+    return forecast_decisions(published, raw, horizon_sessions=horizon, no_skill=None if validated else (0.0, 0.0))
 
 
 def year_books(models: YearModels, calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> "dict[str, Simulation]":

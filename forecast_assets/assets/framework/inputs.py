@@ -16,7 +16,7 @@ from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine
-from forecast_assets.resources.source import InputFiles, OptionalFile
+from forecast_assets.resources.source import InputFiles, OptionalFile, RivalFiles
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -220,6 +220,12 @@ RawSectors = Annotated[
     Injected(lambda context: context.dagster.resources.source.sectors(), seen=lambda file: {"sectors": file.digest()}),
 ]
 """The file of sector labels, which may be none."""
+
+RawRivals = Annotated[
+    RivalFiles,
+    Injected(lambda context: context.dagster.resources.source.rivals(), seen=lambda files: {"rivals": files.digest()}),
+]
+"""The files of rivals' forecasts, which may be none."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

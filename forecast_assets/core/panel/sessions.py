@@ -38,6 +38,22 @@ def closes(exchange: str, start: dt.date, end: dt.date) -> pl.DataFrame:
     return table.filter(pl.col("date").is_between(start, end))
 
 
+def next_opens(exchange: str, days: pl.Series) -> pl.DataFrame:
+    """Return (date, next_open) of ``days`` (Date): when the exchange opens on its first session after each, in UTC.
+
+    At its usual time: a session that opens late counts as one that doesn't. Raises as ``sessions``.
+    """
+    unique = days.unique().sort()
+    if unique.is_empty():
+        return pl.DataFrame(schema={"date": pl.Date, "next_open": pl.Datetime("us")})
+    begin, end = unique[0], unique[-1]
+    after = sessions(exchange, begin, end + LOOK_AHEAD).to_numpy()
+    following = after[np.searchsorted(after, unique.to_numpy(), side="right")]
+    calendar = _calendar(exchange)
+    opens = _usual_times(exchange, following, at=calendar.open_times[-1][1], offset=calendar.open_offset)
+    return pl.DataFrame({"date": unique, "next_open": opens})
+
+
 def planned_sessions(exchange: str, start: dt.date, end: dt.date) -> pl.Series:
     """Return what a month ahead was planned as the sessions of ``exchange`` in [start, end]: unforeseen closures too."""
     days = sessions(exchange, start, end)
@@ -129,7 +145,9 @@ def _sessions_of_years(exchange: str, from_year: int, to_year: int) -> pl.DataFr
     )
     if end > last:
         days = _projected(exchange, table["date"].to_numpy(), last, end)
-        table = pl.concat([table, pl.DataFrame({"date": _as_dates(days), "close": _usual_closes(exchange, days)})])
+        calendar = _calendar(exchange)
+        close = _usual_times(exchange, days, at=calendar.close_times[-1][1], offset=calendar.close_offset)
+        table = pl.concat([table, pl.DataFrame({"date": _as_dates(days), "close": close})])
     return table.filter(pl.col("date").is_between(start, end))
 
 
@@ -180,13 +198,12 @@ def _weekday(days: NDArray[Any]) -> NDArray[np.int64]:
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
 
 
-def _usual_closes(exchange: str, days: NDArray[Any]) -> NDArray[Any]:
+def _usual_times(exchange: str, days: NDArray[Any], *, at: dt.time, offset: int) -> NDArray[Any]:
+    """Return the time ``at`` on the exchange's own clock, ``offset`` days from each of ``days``, in UTC."""
     from zoneinfo import ZoneInfo
 
-    calendar = _calendar(exchange)
-    at, zone = calendar.close_times[-1][1], ZoneInfo(time_zone(exchange))
-    shift = dt.timedelta(days=calendar.close_offset)
-    local = [dt.datetime.combine(day.item() + shift, at, tzinfo=zone) for day in days]
+    zone, shift = ZoneInfo(time_zone(exchange)), dt.timedelta(days=offset)
+    local = [dt.datetime.combine(day.item() + shift, at, tzinfo=zone) for day in days.astype("datetime64[D]")]
     return np.array([time.astimezone(dt.UTC).replace(tzinfo=None) for time in local], dtype="datetime64[us]")
 
 

@@ -61,20 +61,19 @@ def summarise(
     importance: Mapping[str, Any] | None = None,
     neighbours: Sequence[Mapping[str, Any]] = (),
     reading: Sequence[tuple[str, str]] = (),
+    rivals: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
     ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
-    strategies; ``facts``: of the run, at least ``FACTS``; ``missing_years``: requested years without results (the report
-    is then labelled partial); ``model``: the subject of the report, as model and as strategy; ``baseline``: the model
-    that pinball ratios refer to; ``compared``: models that ``model`` is compared with on pinball, in this order (absent
-    ones are left out, and those whose losses are another's); ``rules``: the smallest difference that matters;
-    ``caveats``: sentences about this panel beside the general ones; ``evidence``: from ``evidence.evidence``, or None for
-    a report without selection tests; ``contract``: coverage by cell, or None without; ``importance``: from
-    ``importance.importance``, or None without networks; ``neighbours``: from ``neighbours.most_moved``, empty where no
-    network reads any; ``reading``: what was read, line by line, from the panel's ``summary``. Shares and returns are
-    fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's book or its matured
-    forecasts are missing.
+    strategies; ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then
+    labelled partial); ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to;
+    ``compared``: models that ``model`` is compared with on pinball, in this order (absent ones are left out, and those
+    whose losses are another's); ``rules``: the smallest difference that matters; ``caveats``: sentences beside the general
+    ones; ``evidence``, ``importance``, ``rivals``: from the modules of these names, None or empty without; ``contract``:
+    coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``.
+    Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
+    book or its matured forecasts are missing.
     """
     metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     _require_inputs(facts, daily, metrics, model=model)
@@ -86,6 +85,7 @@ def summarise(
     verdicts = [
         *_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
         *return_difference_verdicts(daily, spec=spec),
+        *(entry for card in rivals for entry in card["verdicts"]),
         sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         coverage_verdict(metrics, model=model),
         *([contract_verdict(contract.cells, model=model)] if contract else []),
@@ -119,6 +119,7 @@ def summarise(
         "importance": importance,
         "neighbours": list(neighbours),
         "reading": [list(line) for line in reading],
+        "rivals": [dict(card) for card in rivals],
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
     }

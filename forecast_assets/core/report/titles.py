@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
 from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.rivals.score import PREFIX
 
 TITLES = {key: model.title for key, model in MODELS.items()} | {
     "ensemble": "Ensemble",
@@ -41,11 +42,14 @@ NOTE = "HAR-X: the HAR volatility regression with range, market and VIX terms."
 def title(name: str) -> str:
     """Return what readers see of a model or strategy.
 
-    >>> [title(name) for name in ("b0_mlp_naive", "b2_tft_ticker/1", "my_model")]
-    ['MLP baseline, traded daily without smoothing', 'TFT + ticker embedding, fit 1', 'my_model']
+    >>> [title(name) for name in ("b0_mlp_naive", "b2_tft_ticker/1", "my_model", "rival_friend")]
+    ['MLP baseline, traded daily without smoothing', 'TFT + ticker embedding, fit 1', 'my_model', 'friend']
     """
     if name in TITLES:
         return TITLES[name]
+    if name.startswith(PREFIX):
+        rival, raw = name.removeprefix(PREFIX), name.endswith(RAW_SUFFIX)
+        return f"{rival.removesuffix(RAW_SUFFIX)}, {VARIANTS[RAW_SUFFIX]}" if raw else rival
     for suffix, difference in VARIANTS.items():
         if (base := name.removesuffix(suffix)) in TITLES and base != name:
             return f"{_short(base)}, {difference}"

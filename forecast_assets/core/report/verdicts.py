@@ -60,14 +60,14 @@ def return_difference_verdicts(daily: pl.DataFrame, *, spec: BacktestSpec) -> li
             first, second = (beta_hedge(book, index[0], cost_bps=spec.cost_bps) for book in (first, second))
         found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
         start = first["date"].min() if index else None
-        sentence = _difference_sentence(found, (ensemble, baseline), spec=spec, hedged_from=start)
+        sentence = difference_sentence(found, (ensemble, baseline), spec=spec, hedged_from=start)
         entry = verdict(claim, found.interval.verdict, sentence, found.interval)
         verdicts.append(entry | {"version": version, "costs": found.costs})
     return verdicts
 
 
-def _difference_sentence(
-    found: ReturnDifference, strategies: tuple[str, str], *, spec: BacktestSpec, hedged_from: Any
+def difference_sentence(
+    found: ReturnDifference, strategies: tuple[str, str], *, spec: BacktestSpec, hedged_from: Any = None
 ) -> str:
     """Return the estimate in words: how much of it is costs where that is most, which book is nearly empty and only large
     because it is scaled, and since when both have been hedged.
@@ -116,8 +116,8 @@ def pinball_verdict(
         ratio_interval(pair, horizons=chosen, noise=noise, spec=spec) for chosen in (horizons, *([h] for h in horizons))
     )
     outcome = Interval(1 - overall.estimate, 1 - overall.high, 1 - overall.low).judged(smallest=smallest)
-    parts = "; ".join(f"{session_count(h)} {_ratio(ratio)}" for h, ratio in zip(horizons, single, strict=True))
-    sentence = f"Ratio of pinball losses, below 1 is better: {_ratio(overall)} on average; {parts}."
+    parts = "; ".join(f"{session_count(h)} {ratio_text(ratio)}" for h, ratio in zip(horizons, single, strict=True))
+    sentence = f"Ratio of pinball losses, below 1 is better: {ratio_text(overall)} on average; {parts}."
     claim = f"Forecasts: {title(pair.model)} against {title(pair.other)}"
     return verdict(claim, outcome, sentence, overall) | {"rival": pair.other}
 
@@ -161,7 +161,7 @@ def sharpe_verdict(row: Mapping[str, Any], *, strategy: str) -> dict[str, Any]:
     return verdict(claim, interval.verdict, sentence, interval)
 
 
-def _ratio(interval: Interval) -> str:
+def ratio_text(interval: Interval) -> str:
     """Return a ratio of losses with the digits that differences between networks show in."""
     if interval.estimate != interval.estimate:
         return "-"

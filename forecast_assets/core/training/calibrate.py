@@ -238,12 +238,14 @@ def calibrate_fold(quantiles: Floats, *, panel: PanelTensors, fold: Fold, spec: 
     """Calibrate a fold's forecasts (validation + test, 3, 7), in the order of ``fold.origins``.
 
     The state starts with the first validation row, so the test year begins with the state after validation. Validation rows
-    are calibrated as they would have been at the time.
+    are calibrated as they would have been at the time. A row without a forecast (NaN) stays without one, and nothing is
+    learnt from its outcome.
     """
     rows = fold.origins.numpy()
+    y = panel.targets[rows].double().numpy()
     return calibrate_online(
         quantiles,
-        y=panel.targets[rows].double().numpy(),
+        y=np.where(np.isnan(quantiles).any(axis=-1), np.nan, y),
         date=panel.date[rows].numpy().astype(np.int64),
         label_date=label_dates(panel)[rows],
         groups=Groups.fit(panel, train=fold.train).of(panel, fold.origins),

@@ -5,12 +5,13 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.scores.quantile import coverage
-from forecast_assets.core.specs import CalibrationSpec
+from forecast_assets.core.specs import CalibrationSpec, FoldSpec
 from forecast_assets.core.training.calibrate import (
     MAX_LOG_FACTOR,
     Calibrated,
@@ -18,6 +19,7 @@ from forecast_assets.core.training.calibrate import (
     Issued,
     Matured,
     apply,
+    calibrate_fold,
     calibrate_online,
     calibrate_split,
     follow,
@@ -25,7 +27,8 @@ from forecast_assets.core.training.calibrate import (
     split_conformal_quantile,
     update,
 )
-from forecast_assets.core.training.calibration_groups import Membership
+from forecast_assets.core.training.calibration_groups import Groups, Membership
+from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.tensors import NO_DATE
 from forecast_assets_tests.helpers.scores import mean_pinball
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -310,3 +313,33 @@ def test_where_rows_are_not_own_sessions_every_label_waits_for_the_furthest() ->
     ends = label_dates(replace(panel, label_end=later))
     np.testing.assert_array_equal(ends[3], [int(later[3])] * 3)
     np.testing.assert_array_equal(ends[10], [int(later[10])] * 3)
+
+
+def test_a_row_without_a_forecast_stays_without_and_teaches_nothing() -> None:
+    panel = random_panel(tickers=4, sessions=700)
+    fold = make_fold(
+        panel,
+        year=2019,
+        spec=FoldSpec(first_test_year=2019, validation_sessions=60, min_history_sessions=100),
+        lookback=20,
+    )
+    rows = fold.origins.numpy()
+    quantiles = np.tile(0.005 * NORMAL, (len(rows), len(HORIZONS), 1))
+    absent = np.zeros((len(rows), len(HORIZONS)), dtype=bool)
+    absent[panel.ticker[fold.origins].numpy() == 2] = True
+    absent[:, 2] = True
+    without = calibrate_fold(np.where(absent[..., None], np.nan, quantiles), panel=panel, fold=fold, spec=SPEC)
+    assert np.isnan(without.quantiles[absent]).all()
+    kept = rows[~absent[:, 0]]
+    y = panel.targets[kept].double().numpy()
+    y[:, 2] = np.nan
+    expected = calibrate_online(
+        quantiles[: len(kept)],
+        y=y,
+        date=panel.date[kept].numpy().astype(np.int64),
+        label_date=label_dates(panel)[kept],
+        groups=Groups.fit(panel, train=fold.train).of(panel, torch.from_numpy(kept)),
+        spec=SPEC,
+    )
+    np.testing.assert_allclose(without.quantiles[~absent[:, 0], :2], expected.quantiles[:, :2], rtol=1e-12)
+    assert not np.array_equal(expected.quantiles[:, :2], quantiles[: len(kept), :2])
