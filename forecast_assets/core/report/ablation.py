@@ -20,7 +20,7 @@ from forecast_assets.core.specs import AblationSpec
 
 STEPS: tuple[tuple[str, str, str], ...] = (
     *((model.key, model.step.against, model.step.adds) for model in CATALOGUE if model.step),
-    ("ensemble", "best_member", "The best five fits combined, in place of the best one"),
+    ("ensemble", "best_member", "The chosen fits combined, in place of the first one chosen"),
     ("ensemble", "harx", "Networks on top of the volatility regression they start from"),
     ("ensemble", RAW, "Online calibration, in place of none"),
     ("ensemble", SPLIT, "Online calibration, in place of split conformal"),
