@@ -53,6 +53,17 @@ def compare(
     return found
 
 
+def without_open_holes(whole: pl.DataFrame, short: pl.DataFrame) -> pl.DataFrame:
+    """Return ``whole`` without the filled rows (``is_missing``) that ``short``, made from rows up to a cut, lacks.
+
+    A hole at the cut is not known to be one yet.
+    """
+    if "is_missing" not in whole.columns:
+        return whole
+    open_holes = whole.join(short, on=KEY, how="anti").filter("is_missing")
+    return whole.join(open_holes, on=KEY, how="anti", maintain_order="left")
+
+
 def _differs(ours: pl.Series, theirs: pl.Series, *, tolerance: float, slack: pl.Series | None) -> pl.Series:
     """Mark the entries that differ, (n,) each."""
     if ours.dtype != theirs.dtype:  # numbers of two kinds, or a column that is empty in one version
@@ -65,7 +76,7 @@ def _differs(ours: pl.Series, theirs: pl.Series, *, tolerance: float, slack: pl.
         a, b = ours.cast(pl.Float64), theirs.cast(pl.Float64)
         size = pl.DataFrame({"a": a.abs(), "b": b.abs()}).select(pl.max_horizontal("a", "b")).to_series()
         close = (a - b).abs() <= tolerance * size + (0.0 if slack is None else slack)
-        differs = differs & ~close.fill_null(False)
+        differs = differs & ~(close & size.is_finite()).fill_null(False)  # a number is never close to infinity
     return differs
 
 

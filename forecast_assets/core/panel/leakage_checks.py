@@ -14,7 +14,7 @@ import polars as pl
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.comparison import KEY, compare
+from forecast_assets.core.panel.comparison import KEY, compare, without_open_holes
 from forecast_assets.core.panel.contracts import CalendarPanel
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.point_in_time import known_by, label_sectors, mark_members
@@ -95,9 +95,6 @@ def check_leakage(
     whole = make(rows).filter(early).sort(KEY)
     short = make(rows.filter(early)).filter(early).sort(KEY)
     poisoned = make(poison(rows, later=~early)).filter(early).sort(KEY)
-    gone = whole.join(short, on=KEY, how="anti")
-    filled = gone.filter("is_missing") if "is_missing" in gone.columns else gone.clear()
-    kept = whole.join(filled, on=KEY, how="anti", maintain_order="left")
     tickers = rows["ticker"].n_unique()
 
     def check(before: pl.DataFrame, after: pl.DataFrame, *, count: int) -> LeakageCheck:
@@ -105,7 +102,7 @@ def check_leakage(
         return LeakageCheck(cut, tickers, count, {column: change.count for column, change in found.items()})
 
     return {
-        "truncation": check(kept, short, count=short.height),
+        "truncation": check(without_open_holes(whole, short), short, count=short.height),
         "poison": check(whole, poisoned, count=whole.height),
     }
 
