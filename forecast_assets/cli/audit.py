@@ -101,9 +101,14 @@ def _answer(worker: "subprocess.Popen[str]", target: str, *, limit: float) -> di
     last: dict[str, Any] = {}
     while True:
         try:
-            line = lines.get(timeout=max(0.0, begin + limit - time.monotonic()))
+            line = lines.get(timeout=max(0.0, min(begin + limit, told + PATIENCE) - time.monotonic()))
         except queue.Empty:
-            return _out_of_time(target, last, limit)
+            if time.monotonic() >= begin + limit:
+                return _out_of_time(target, last, limit)
+            told = time.monotonic()
+            runs = f"{last['done']} of {last['of']} runs" if last else "the first run"
+            click.echo(f"{target}: {runs}, {told - begin:.0f} s", err=True)
+            continue
         if line is None:
             raise BadInput(f"{target}: its process ended with code {worker.wait()} and without a result; see above")
         content = json.loads(line)
@@ -113,9 +118,6 @@ def _answer(worker: "subprocess.Popen[str]", target: str, *, limit: float) -> di
             result: dict[str, Any] = content["result"]
             return result
         last = content
-        if time.monotonic() - told > PATIENCE:
-            told = time.monotonic()
-            click.echo(f"{target}: {last['done']} of {last['of']} runs, {told - begin:.0f} s", err=True)
 
 
 def _read(stream: IO[str], lines: "queue.Queue[str | None]") -> None:

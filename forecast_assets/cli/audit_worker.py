@@ -19,12 +19,12 @@ from typing import Any, TextIO
 
 import polars as pl
 
+from forecast_assets.cli.audit_panel import calendar_rows, read_rows
 from forecast_assets.core.audit.frames import Columns, Handing, Library
 from forecast_assets.core.audit.function import AuditRun, Decide, Leak, Subject, has_fit, suggested, train_until
 from forecast_assets.core.audit.rows import synthetic_rows, with_known_at
 from forecast_assets.core.errors import BadInput, UserError
 from forecast_assets.core.nearest import nearest_name
-from forecast_assets.core.settings import Settings
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def run(job: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     target = job["target"]
     load = loader(target)
     first = load()  # a file that can't be used is told before the panel is read
-    raw = with_known_at(read_rows(Path(job["panel"]), settings) if job["panel"] else synthetic_rows())
+    raw = read_rows(Path(job["panel"]), settings) if job["panel"] else with_known_at(synthetic_rows())
     spec, decide = settings.audit, job["decide"]
     cut = train_until(raw, spec) if has_fit(first) else None
     handings = _chosen(first, job["columns"], job["library"])
@@ -117,26 +117,6 @@ def _executed(action: Callable[[], Any], target: str) -> Any:
     except Exception as error:
         first = next(iter(str(error).splitlines()), "")
         raise BadInput(f"{target}: can't be imported: {type(error).__name__}: {first}") from error
-
-
-def read_rows(path: Path, settings: Settings) -> pl.DataFrame:
-    """Return rows of some tickers of the panel at ``path``, as a run would read it. Raises BadInput as a run does."""
-    import tempfile
-
-    from forecast_assets.core.panel.adapters.folders import find_files
-    from forecast_assets.core.panel.ingest import Reading
-    from forecast_assets.core.panel.leakage_checks import sample
-
-    with tempfile.TemporaryDirectory() as scratch:
-        reading = Reading(find_files(path, settings.panel).files, spec=settings.panel, scratch=Path(scratch))
-        return sample(pl.concat(reading.parts()).lazy())
-
-
-def calendar_rows(raw: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Return the rows as a calendar panel, all of them members'."""
-    from forecast_assets.core.panel.calendar import reindex
-
-    return with_known_at(reindex(raw.drop("known_at"), spec=settings.panel))
 
 
 def _chosen(subject: Any, columns: Columns | None, library: Library | None) -> tuple[Handing, ...]:
