@@ -411,7 +411,7 @@ class AlertSpec(Spec):
 class AuditSpec(Spec):
     """How features, models and forecasts that a user brings are audited for look-ahead."""
 
-    cuts: int = Field(12, ge=4, description="days at which the panel is cut, poisoned and shuffled, at most")
+    cuts: int = Field(16, ge=4, description="days at which the panel is cut, poisoned and shuffled, at most")
     tolerance: float = Field(
         1e-9, ge=0, description="difference that is rounding, as a share of a column's largest number"
     )

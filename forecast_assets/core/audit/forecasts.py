@@ -263,8 +263,8 @@ def _implausible(ic: HorizonIc, spec: AuditSpec) -> list[Evidence]:
             Evidence(
                 "next_session_alone",
                 False,
-                f"at {_sessions(ic.horizon)} the mean rank IC with the returns of the next {LAGS} sessions is {profile}: the "
-                "next one's return seems to be among what was read",
+                f"at {_sessions(ic.horizon)} the mean rank IC with the returns of the next {LAGS} sessions is {profile}: "
+                "the next one's return seems to be among what was read",
             )
         )
     return found

@@ -32,6 +32,7 @@ TESTS = {
     "arrival": "closes of other exchanges later on {cut} are garbage",
 }
 JITTER = 1e-13
+SINGLE_PRECISION = 1e-5  # rounding of numbers of 24 bits, as a share of a column's largest
 MORE_THAN_JITTER = 10.0
 """How many times as much as by jitter an entry has to change."""
 
@@ -228,10 +229,15 @@ class AuditRun:
 
     def _with_scale(self, slack: pl.DataFrame, *tables: pl.DataFrame) -> pl.DataFrame:
         """Add to the slack what rounding is of the largest number of each column."""
-        sizes = {
-            name: self.spec.tolerance * max(_largest(table[name]) for table in tables if name in table.columns)
+        whole = tables[0]
+        shares = {
+            name: max(self.spec.tolerance, SINGLE_PRECISION if _is_single(whole[name]) else 0.0)
             for name in slack.columns
             if name not in KEY
+        }
+        sizes = {
+            name: share * max(_largest(table[name]) for table in tables if name in table.columns)
+            for name, share in shares.items()
         }
         return slack.with_columns(pl.col(name) + size for name, size in sizes.items())
 
@@ -256,6 +262,10 @@ class AuditRun:
             return
 
         def past(table: pl.DataFrame) -> pl.DataFrame:
+            # A ticker's rows before its first quote stand for nothing, and its listing is not known then.
+            listed = rows.group_by("ticker").agg(first=pl.min("date"))
+            table = table.join(listed, on="ticker", how="left", maintain_order="left")
+            table = table.filter((pl.col("date") >= pl.col("first")).fill_null(True)).drop("first")
             if known is None:
                 return table.filter(pl.col("date") <= cut)
             return table.join(known, on=KEY, how="semi", maintain_order="left")
@@ -359,6 +369,14 @@ def _largest(values: pl.Series) -> float:
     numbers = values.cast(pl.Float64).abs()
     largest = numbers.filter(numbers.is_finite()).max()
     return float(largest) if isinstance(largest, float) else 0.0  # no number at all
+
+
+def _is_single(values: pl.Series) -> bool:
+    """Return whether numbers are of single precision, whatever they are kept as; whole numbers are not."""
+    if not values.dtype.is_float():
+        return False
+    numbers = values.filter(values.is_finite())
+    return bool((numbers.cast(pl.Float32).cast(pl.Float64) == numbers).all() and (numbers != numbers.round()).any())
 
 
 def _raised(error: Exception) -> str:

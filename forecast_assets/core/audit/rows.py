@@ -20,7 +20,6 @@ AFTER_LISTING = 2  # rows after a ticker's first one, for the same reason
 BEFORE_END = 5
 EVEN = (0.9, 0.35, 0.65, 0.2, 0.5, 0.8)
 """Shares of the sessions up to evenly spaced cuts, in the order in which they are taken."""
-HOLE_DAYS = 6  # days without a quote that are a hole and no holiday
 FIXED = (*KEY, "exchange", "region", "segment", "known_at")
 """Columns that a row keeps when what lies after a cut is shuffled."""
 
@@ -67,15 +66,17 @@ def with_known_at(rows: pl.DataFrame) -> pl.DataFrame:
 def cut_days(rows: pl.DataFrame, *, count: int, after: dt.date | None = None) -> list[dt.date]:
     """Return at most ``count`` days at which to cut, ascending: where look-ahead of some kind shows, and evenly spaced ones.
 
-    In turn: an early session; days in the middle of a week and a month; in a hole and on a holiday of an exchange; with a
-    missing number; just after a listing; just before a ticker ends. None is the panel's last day, or lies up to ``after``.
+    In turn: an early session; days in the middle of a week and a month; on which a ticker has no quote, or an exchange is
+    closed; just after a listing; with a missing number; just before a ticker ends. All lie after ``after`` and before the
+    panel's last day.
     """
     days = rows["date"].unique().sort()
     usable = set(days[:-1]) if after is None else {day for day in days[:-1] if day > after}
     kinds = (
         days[EARLY_SESSION : EARLY_SESSION + 1],
         _mid_week(days, sorted(usable)),
-        _holes(rows, days),
+        _halts(rows),
+        _holidays(rows, days),
         _listings(rows, days),
         _nulls(rows),
         _ends(rows, days),
@@ -98,19 +99,19 @@ def _mid_week(days: pl.Series, usable: list[dt.date]) -> list[dt.date]:
     return [inner[int(share * (len(inner) - 1))] for share in EVEN] if inner else []
 
 
-def _holes(rows: pl.DataFrame, days: pl.Series) -> list[dt.date]:
-    """Return days that a ticker, quoted before and after, has no quote on: of a hole, and of a short one."""
-    steps = rows.sort(KEY).select(
-        *KEY, ahead=(pl.col("date").shift(-1).over("ticker") - pl.col("date")).dt.total_days()
-    )
-    found: list[dt.date] = []
-    for long in (steps["ahead"] > HOLE_DAYS, steps["ahead"].is_between(2, 3)):
-        for day in _spread(steps.filter(long)["date"].unique().sort(), 8):
-            step = steps.filter(long & (steps["date"] == day))["ahead"].max()
-            inside = days.filter((days > day) & (days < day + dt.timedelta(days=int(str(step)))))
-            if len(inside):
-                found.append(inside[0])
-    return found
+def _halts(rows: pl.DataFrame) -> list[dt.date]:
+    """Return days without a quote of a ticker that was quoted before and after, on which its exchange was open."""
+    quoted = rows.filter(~pl.col("is_missing")) if "is_missing" in rows.columns else rows
+    spans = quoted.group_by("exchange", "ticker").agg(first=pl.min("date"), last=pl.max("date"))
+    open_days = spans.join(quoted.select("exchange", "date").unique(), on="exchange")
+    inside = open_days.filter(pl.col("date").is_between("first", "last", closed="none"))
+    return _spread(inside.join(quoted, on=KEY, how="anti")["date"].unique().sort(), 4)
+
+
+def _holidays(rows: pl.DataFrame, days: pl.Series) -> list[dt.date]:
+    """Return days on which one exchange of the panel was open and another was not."""
+    each = rows.select("exchange").unique().join(days.to_frame(), how="cross")
+    return _spread(each.join(rows, on=["exchange", "date"], how="anti")["date"].unique().sort(), 4)
 
 
 def _listings(rows: pl.DataFrame, days: pl.Series) -> list[dt.date]:

@@ -22,7 +22,7 @@ from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
 SAMPLE_TICKERS = 40  # a larger panel is checked on this many tickers, evenly spaced over exchanges and tickers
 CUT_SHARE = 0.7  # share of the sessions that lie up to the cut
-GARBAGE_SPREAD = 3.0  # standard deviation of the log of the factors on later numbers
+GARBAGE_SPREAD = 3.0  # standard deviation of the log of the factors on later numbers, by row and again by ticker
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,10 @@ def cut_day(dates: pl.Series) -> dt.date:
 
 def poison(rows: pl.DataFrame, *, later: pl.Expr) -> pl.DataFrame:
     """Return ``rows`` with numbers, sectors and members of ``later`` rows replaced by garbage that keeps the contracts."""
-    noise = np.exp(np.random.default_rng(0).normal(0.0, GARBAGE_SPREAD, rows.height))
+    rng = np.random.default_rng(0)
+    own = rng.normal(0.0, GARBAGE_SPREAD, rows.height)
+    levels = rng.normal(0.0, GARBAGE_SPREAD, rows["ticker"].n_unique())  # which of two tickers is larger is garbage too
+    noise = np.exp(own + levels[rows["ticker"].rank("dense").to_numpy() - 1])
     numbers = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
     garbage = [
         pl.when(later).then(pl.col(name) * pl.Series(np.roll(noise, shift))).otherwise(pl.col(name)).alias(name)
