@@ -20,8 +20,8 @@ def audit_file(path: Path, panel: Path | None, *, overrides: list[str]) -> dict[
         raise BadInput(f"{path}: forecasts are audited against their outcomes; name the panel they are of with --panel")
     settings = compose_settings(environment.profile_name(), overrides)
     forecasts = read_table(path)
-    tickers = forecasts[next((name for name in forecasts.columns if name.strip().lower() in ("ticker", "symbol")), 0)]
-    rows = read_rows(panel, settings, tickers=tickers)
+    tickers = next((name for name in forecasts.columns if name.strip().lower() in ("ticker", "symbol")), None)
+    rows = read_rows(panel, settings, tickers=None if tickers is None else forecasts[tickers])
     audit = audit_forecasts(forecasts, rows, name=str(path), spec=settings.audit)
     return {**asdict(audit), "clean": audit.clean, "sentence": audit.sentence()}
 

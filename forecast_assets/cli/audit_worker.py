@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -103,7 +104,8 @@ def _file(path: Path, target: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # classes look up their module
-    return _executed(lambda: spec.loader.exec_module(module), target) or module
+    _executed(partial(spec.loader.exec_module, module), target)
+    return module
 
 
 def _module(name: str, target: str) -> ModuleType:

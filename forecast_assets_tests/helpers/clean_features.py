@@ -14,10 +14,18 @@ from forecast_assets_tests.helpers.leaky_features import PRICE, VOLUME, by_ticke
 
 CLEAN: dict[str, Callable[..., Any]] = {}
 
+HELD_OUT: dict[str, Callable[..., Any]] = {}
+"""Those of ``CLEAN`` that were written when the auditor was done."""
+
 
 def clean(function: Any) -> Any:
     CLEAN[function.__name__] = function
     return function
+
+
+def held_out(function: Any) -> Any:
+    HELD_OUT[function.__name__] = function
+    return clean(function)
 
 
 def each(frame: pd.DataFrame, transform: Callable[["pd.Series[Any]"], Any], column: str = PRICE) -> pd.DataFrame:
@@ -340,3 +348,171 @@ class NeighboursInTheTrainingYears:
         place = np.searchsorted(self.at, volatility.fillna(0.0))
         means = np.convolve(self.mean, np.ones(101) / 101, mode="same")
         return result(frame, pd.Series(means[place.clip(max=len(means) - 1)]).where(volatility.notna()))
+
+
+# Written when the auditor was done, and first run as they stand: nothing was fitted to them.
+
+
+@held_out
+def relative_strength_of_wilder(frame: pd.DataFrame) -> pd.DataFrame:
+    def strength(prices: "pd.Series[Any]") -> Any:
+        change = prices.diff()
+        gain = change.clip(lower=0).ewm(alpha=1 / 14, adjust=False).mean()
+        loss = (-change.clip(upper=0)).ewm(alpha=1 / 14, adjust=False).mean()
+        return 100 * gain / (gain + loss)
+
+    return each(frame, strength)
+
+
+@held_out
+def crossing_of_averages(frame: pl.DataFrame) -> pl.DataFrame:
+    fast, slow = (pl.col("Closing Price").ewm_mean(span=n, adjust=False).over("Ticker") for n in (12, 26))
+    return frame.sort("Ticker", "Date").select("Ticker", "Date", macd=fast - slow, above=(fast > slow))
+
+
+@held_out
+def price_impact(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = by_ticker(frame)
+    impact = returns(frame).abs() / (frame[PRICE] * frame[VOLUME])
+    return result(frame, impact.groupby(frame["Ticker"]).transform(lambda s: s.rolling(21, min_periods=5).mean()))
+
+
+@held_out
+def variance_filter_with_fixed_parameters(frame: pd.DataFrame) -> pd.DataFrame:
+    def variance(prices: "pd.Series[Any]") -> Any:
+        state, found = 1e-4, []
+        for value in np.log(prices).diff().fillna(0.0):
+            state = 2e-6 + 0.08 * value**2 + 0.9 * state
+            found.append(state)
+        return np.array(found)
+
+    return each(frame, variance)
+
+
+@held_out
+def residual_of_each_date(frame: pd.DataFrame) -> pd.DataFrame:
+    """Momentum less what its date's regression on log volume says."""
+    frame = by_ticker(frame)
+    y = frame.groupby("Ticker")[PRICE].pct_change(20)
+    x = np.log(frame[VOLUME])
+    known = y.notna() & x.notna()
+    found = pd.Series(np.nan, index=frame.index)
+    for _, places in frame[known].groupby("Date").groups.items():
+        if len(places) > 3:
+            design = np.column_stack([np.ones(len(places)), x[places]])
+            slope, *_ = np.linalg.lstsq(design, y[places].to_numpy(), rcond=None)
+            found[places] = y[places].to_numpy() - design @ slope
+    return result(frame, found)
+
+
+@held_out
+def range_volatility(frame: pl.DataFrame) -> pl.DataFrame:
+    square = (pl.col("High") / pl.col("Low")).log() ** 2 / (4 * np.log(2))
+    return frame.sort("Ticker", "Date").select("Ticker", "Date", x=square.rolling_mean(10).over("Ticker").sqrt())
+
+
+@held_out
+def seasonality_of_the_years_before(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = by_ticker(frame)
+    keys = [frame["Ticker"], frame["Date"].dt.month, frame["Date"].dt.year]
+    yearly = returns(frame).groupby(keys).mean()
+    before = yearly.groupby(level=[0, 1]).transform(lambda s: s.shift(1).expanding().mean())
+    return result(frame, before.reindex(pd.MultiIndex.from_arrays(keys)).to_numpy())
+
+
+@held_out
+def regression_updated_by_each_row(frame: pd.DataFrame) -> pd.DataFrame:
+    def forecast(prices: "pd.Series[Any]") -> Any:
+        slope, before, found = 0.0, 0.0, []
+        for value in np.log(prices).diff().fillna(0.0):
+            slope += 5.0 * before * (value - slope * before)
+            before = value
+            found.append(slope * value)
+        return np.array(found)
+
+    return each(frame, forecast)
+
+
+@held_out
+def completed_months_of_a_dynamic_group(frame: pl.DataFrame) -> pl.DataFrame:
+    ordered = frame.sort("Ticker", "Date")
+    monthly = ordered.group_by_dynamic("Date", every="1mo", group_by="Ticker").agg(mean=pl.col("Closing Price").mean())
+    known = monthly.with_columns(pl.col("Date").dt.offset_by("1mo")).sort("Date")
+    return (
+        ordered.sort("Date")
+        .join_asof(known, on="Date", by="Ticker", check_sortedness=False)
+        .select("Ticker", "Date", "mean")
+    )
+
+
+@held_out
+def share_of_the_past_below(frame: pd.DataFrame) -> pd.DataFrame:
+    from bisect import insort_right
+
+    def share(values: "pd.Series[Any]") -> Any:
+        past: list[float] = []
+        found = []
+        for value in values:
+            insort_right(past, value)
+            found.append(np.searchsorted(past, value) / len(past))
+        return np.array(found)
+
+    return each(frame, share)
+
+
+@held_out
+def normal_scores_within_date(frame: pl.DataFrame) -> pl.DataFrame:
+    from scipy.special import ndtri
+
+    ranks = frame.with_columns(u=(pl.col("Volume").rank() - 0.5).over("Date") / pl.col("Volume").count().over("Date"))
+    return ranks.select("Ticker", "Date", x=pl.Series(ndtri(ranks["u"].to_numpy())))
+
+
+@held_out
+def backwards_and_yet_right(frame: pd.DataFrame) -> pd.DataFrame:
+    """The latest row first, so that the row below is the one before."""
+    frame = frame.sort_values(["Ticker", "Date"], ascending=[True, False])
+    return result(frame, frame[PRICE] / frame.groupby("Ticker")[PRICE].shift(-1) - 1)
+
+
+@held_out
+def volume_filled_with_the_mean_so_far(frame: pd.DataFrame) -> pd.DataFrame:
+    return each(frame, lambda s: s.fillna(s.expanding().mean()), VOLUME)
+
+
+@held_out
+def yesterdays_market(frame: pd.DataFrame) -> pd.DataFrame:
+    wide = wide_returns(frame)
+    market = wide.mean(axis=1).shift(1)
+    return wide.where(wide.isna(), other=0.0).add(market, axis=0)
+
+
+@held_out
+def network_of_single_precision(frame: pd.DataFrame) -> pd.DataFrame:
+    import torch
+
+    frame = by_ticker(frame)
+    lags = [returns(frame).groupby(frame["Ticker"]).shift(k).fillna(0.0) for k in range(20)]
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(20, 32, generator=generator), torch.randn(32, 1, generator=generator)
+    hidden = torch.tanh(torch.as_tensor(np.column_stack(lags), dtype=torch.float32) @ first)
+    return result(frame, (hidden @ second)[:, 0].numpy())
+
+
+@held_out
+class QuantilesOfTheTrainingYears:
+    """Empirical quantiles of the training returns, times a volatility of the past."""
+
+    def fit(self, train: pd.DataFrame) -> None:
+        frame = by_ticker(train)
+        scaled = returns(frame) / self._volatility(frame).groupby(frame["Ticker"]).shift(1)
+        self.quantiles = scaled.quantile([0.05, 0.5, 0.95]).to_dict()
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        frame = by_ticker(frame)
+        volatility = self._volatility(frame)
+        bands = {f"q{level:.2f}": value * volatility for level, value in self.quantiles.items()}
+        return frame[["Ticker", "Date"]].assign(**bands)
+
+    def _volatility(self, frame: pd.DataFrame) -> Any:
+        return returns(frame).groupby(frame["Ticker"]).transform(lambda s: s.ewm(alpha=0.06).std())

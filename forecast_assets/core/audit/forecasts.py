@@ -146,8 +146,8 @@ def _readable(forecasts: pl.DataFrame, name: str) -> pl.DataFrame:
     if again.height:
         day, ticker = again.select("date", "ticker").row(0)
         raise BadInput(f"{name}: several forecasts for {ticker} on {day} at one horizon; keep one")
-    if found["horizon"].min() < 1:  # type: ignore[operator]
-        raise BadInput(f"{name}: horizon {found['horizon'].min()}; a horizon is 1 session or more")
+    if (shortest := found.select(pl.min("horizon")).item()) < 1:
+        raise BadInput(f"{name}: horizon {shortest}; a horizon is 1 session or more")
     return found.drop_nulls("location")
 
 

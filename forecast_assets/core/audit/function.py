@@ -112,7 +112,7 @@ class Subject:
         handed = handing.frame(rows)
         try:
             if has_fit(subject):
-                model = subject() if inspect.isclass(subject) else subject
+                model: Any = subject() if inspect.isclass(subject) else subject
                 past = rows.filter(pl.col("date") <= self.train_until) if self.train_until else rows
                 fitted = model.fit(handing.frame(past))
                 found = (fitted if hasattr(fitted, "predict") else model).predict(handed)
@@ -304,9 +304,8 @@ class AuditRun:
 def suggested(subject: Any) -> Iterator[Handing]:
     """Yield ways of handing rows that a function's annotation or imports suggest, raw columns first."""
     libraries = _libraries(subject.fit if has_fit(subject) else subject)
-    for columns in ("raw", "calendar"):
-        for library in libraries:
-            yield Handing(columns, library)  # type: ignore[arg-type]
+    columns: tuple[Columns, ...] = ("raw", "calendar")
+    yield from (Handing(names, library) for names in columns for library in libraries)
 
 
 def _libraries(function: Any) -> tuple[Library, ...]:
@@ -318,9 +317,10 @@ def _libraries(function: Any) -> tuple[Library, ...]:
     stated = str(parameters[0].annotation) if parameters else ""
     if "LazyFrame" in stated:
         return ("polars lazy",)
-    for library, words in (("polars", ("polars", "pl.")), ("pandas", ("pandas", "pd."))):
-        if any(word in stated for word in words):
-            return (library,)  # type: ignore[return-value]
+    if "polars" in stated or "pl." in stated:
+        return ("polars",)
+    if "pandas" in stated or "pd." in stated:
+        return ("pandas",)
     module = getattr(plain, "__globals__", {})
     uses = [name for name in ("polars", "pandas") if any(value is sys.modules.get(name) for value in module.values())]
     return ("pandas",) if uses == ["pandas"] else ("polars",) if uses == ["polars"] else ("polars", "pandas")
