@@ -29,7 +29,6 @@ PROJECT = "forecast_assets_tests/helpers/audited_project.py"
 SEEDED = {
     "carries_the_sector_across_tickers": "features",
     "rolling_window_looks_ahead": "features",
-    "z_score_of_the_whole_history": "features",
     "lag_across_a_border": "features",
     "rank_among_later_closes": "features",
     "announcement_among_later_days": "announcements",
@@ -39,7 +38,7 @@ SEEDED = {
 """Mutants by which a feature or an announcement of a day depends on later data, and the function that shows it.
 
 The others are of targets, folds, scalers, fits, the simulation, a universe or a union calendar, which no function of a raw
-panel's rows shows, or are no look-ahead.
+panel's rows shows, or are no look-ahead; ``z_score_of_the_whole_history`` raises on a panel of several tickers.
 """
 SHARES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)  # of the next return in forecasts that are otherwise noise
 

@@ -84,19 +84,22 @@ def in_worker(job: dict[str, Any]) -> dict[str, Any]:
 
     limit = compose_settings(environment.profile_name(), job["overrides"]).audit.limit_seconds
     command_line = [sys.executable, "-m", "forecast_assets.cli.audit_worker", json.dumps(job)]
-    worker = subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        return _answer(worker, job["target"], limit=limit)
-    finally:
-        if worker.poll() is None:
-            os.killpg(worker.pid, signal.SIGKILL)  # and what the user's code has started
-        worker.wait()
-
-
-def _answer(worker: "subprocess.Popen[str]", target: str, *, limit: float) -> dict[str, Any]:
-    assert worker.stdout is not None
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_read, args=(worker.stdout, lines), daemon=True).start()
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, start_new_session=True) as worker:
+        assert worker.stdout is not None
+        reader = threading.Thread(target=_read, args=(worker.stdout, lines), daemon=True)
+        reader.start()
+        try:
+            return _answer(worker, lines, job["target"], limit=limit)
+        finally:
+            if worker.poll() is None:
+                os.killpg(worker.pid, signal.SIGKILL)  # and what the user's code has started
+            reader.join()
+
+
+def _answer(
+    worker: "subprocess.Popen[str]", lines: "queue.Queue[str | None]", target: str, *, limit: float
+) -> dict[str, Any]:
     begin = told = time.monotonic()
     last: dict[str, Any] = {}
     while True:

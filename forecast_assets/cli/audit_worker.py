@@ -84,7 +84,7 @@ def loader(target: str) -> Callable[[], Any]:
             raise BadInput(f"{target}: there is no {name} in {where}{nearest}")
         if not callable(found) and not has_fit(found):
             raise BadInput(
-                f"{target}: {name} is a {type(found).__name__}; a function, or a class with fit and predict, is needed"
+                f"{target}: {name} is no function: {type(found).__name__}; name one, or a class with fit and predict"
             )
         if inspect.isclass(found) and not has_fit(found):
             raise BadInput(f"{target}: the class {name} has no fit and predict")

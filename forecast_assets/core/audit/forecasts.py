@@ -21,6 +21,11 @@ from forecast_assets.core.specs import AuditSpec
 LOCATIONS = ("forecast", "mean", "q50", "point", "prediction")
 """Columns that may hold a forecast's location, the first that is there."""
 NAMES = {"symbol": "ticker", "horizon_sessions": "horizon", "h": "horizon"}
+TIMES: tuple[tuple[type[pl.Datetime | pl.Date], str], ...] = (
+    *((pl.Datetime, f"%Y-%m-%d{gap}%H:%M{seconds}") for gap in " T" for seconds in (":%S%.f", "")),
+    (pl.Date, "%Y-%m-%d"),
+)
+"""How times without a zone may be written; they are in UTC."""
 LAGS = 5  # sessions after a forecast whose returns are compared
 NEXT = tuple(f"next_{k}" for k in range(1, LAGS + 1))
 FEWEST_DAYS = 60  # with a rank IC, from which on it is judged
@@ -163,13 +168,14 @@ def _times(values: pl.Series, name: str) -> pl.Series:
     """Return arrival times in UTC; of a date alone the first moment of it: it is late only where all of it is."""
     times = values
     if values.dtype == pl.String:
-        text = values.str.strip_chars().str.replace("Z$", "+00:00")
-        zoned, plain = (text.str.to_datetime(strict=False, format=form) for form in ("%+", None))
-        times = (
-            zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned.null_count() < len(zoned) else plain
+        text = values.str.strip_chars()
+        zoned = (
+            text.str.to_datetime("%+", strict=False, time_unit="us")
+            .dt.convert_time_zone("UTC")
+            .dt.replace_time_zone(None)
         )
-        if zoned.null_count() == len(zoned) and plain.null_count() == len(plain):
-            times = text.str.to_date("%Y-%m-%d", strict=False)
+        plain = [text.str.strptime(kind, form, strict=False).cast(pl.Datetime("us")) for kind, form in TIMES]
+        times = pl.select(pl.coalesce(zoned, *plain)).to_series()
     if times.dtype != pl.Date and not isinstance(times.dtype, pl.Datetime):
         raise BadInput(f"{name}: available_at {values[0]!r} is no time; write it like 2024-05-31T22:00:00Z")
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone:

@@ -57,7 +57,9 @@ class Leak:
     def sentence(self) -> str:
         """Return what was seen, in words."""
         what = f"{self.column}: {_shown(self.was)} becomes {_shown(self.now)}"
-        ahead = "the same day" if self.test == "arrival" else f"at least {_sessions(self.sessions_ahead)} ahead"
+        ahead = (
+            "the same day" if self.test == "arrival" else f"at least {_counted(self.sessions_ahead, 'session')} ahead"
+        )
         counts = ", ".join(f"{name} {count:,}" for name, count in self.changed.items())
         return (
             f"{self.ticker} on {self.date}, {what} when {TESTS[self.test].format(cut=self.cut)} ({self.test}); "
@@ -86,10 +88,9 @@ class Audit:
         """Return the verdict in words."""
         if self.leaks:
             return f"{self.name}: LEAK - {self.leaks[0].sentence()}"
-        return (
-            f"{self.name}: clean - {len(self.columns)} columns of {self.rows:,} rows are the same whatever comes later, at "
-            f"{len(self.cuts)} cuts from {self.cuts[0]} to {self.cuts[-1]}"
-        )
+        table = f"{_counted(len(self.columns), 'column')} of {self.rows:,} rows"
+        cuts = f"{_counted(len(self.cuts), 'cut')} from {self.cuts[0]} to {self.cuts[-1]}"
+        return f"{self.name}: clean - nothing in {table} changes with what comes later, at {cuts}"
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,11 @@ class AuditRun:
         cuts = cut_days(rows, count=self.spec.cuts, after=self.subject.train_until)
         if not cuts:
             raise BadInput(f"{self.subject.name}: the panel has too few days to be cut; name a longer one with --panel")
+        if not (whole["date"] <= cuts[-1]).any():
+            raise BadInput(
+                f"{self.subject.name}: returns no row on any day but the last ones, so there is nothing to compare; return "
+                "those of all days"
+            )
         runs = list(_runs(rows, cuts))
         for done, (test, cut, later, known) in enumerate(runs):
             self.progress(done, len(runs), min(self._leaks, key=_order, default=None))
@@ -291,12 +297,7 @@ class AuditRun:
         for test, problems in self._failed.items():
             if not self._compared.get(test) and not self._leaks and test != "arrival":
                 raise BadInput(problems[-1])
-            self._notes.append(f"{test}: {len(problems)} cuts not tested; {problems[0]}")
-        if not self._leaks and not self._compared.get("truncation"):
-            raise BadInput(
-                f"{self.subject.name}: returns no row up to any cut, so there is nothing to compare; return those of all "
-                "dates"
-            )
+            self._notes.append(f"{test}: not tested at {_counted(len(problems), 'cut')}; {problems[0]}")
         if "arrival" not in self._compared and "arrival" not in self._failed:
             self._notes.append("arrival: not tested, all exchanges of the panel close at the same time")
 
@@ -391,5 +392,5 @@ def _shown(value: Any) -> str:
     return "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _sessions(count: int) -> str:
-    return f"{count:,} session{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
