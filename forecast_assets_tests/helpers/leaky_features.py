@@ -478,7 +478,7 @@ def unit_volatility_of_the_sample(frame: pd.DataFrame) -> pd.DataFrame:
 @held_out
 def yearly_mean_merged_by_year(frame: pd.DataFrame) -> pd.DataFrame:
     frame = by_ticker(frame).assign(year=lambda f: f["Date"].dt.year)
-    yearly = frame.groupby(["Ticker", "year"], as_index=False)[VOLUME].mean().rename(columns={VOLUME: "mean"})
+    yearly = frame.groupby(["Ticker", "year"])[VOLUME].mean().rename("mean").reset_index()
     merged = frame.merge(yearly, on=["Ticker", "year"])
     return result(merged, merged[VOLUME] / merged["mean"])
 

@@ -91,7 +91,7 @@ def audit_forecasts(forecasts: pl.DataFrame, rows: pl.DataFrame, *, name: str, s
     table = _readable(forecasts, name)
     known = table.join(rows.select("ticker", "exchange").unique(), on="ticker", how="inner")
     if known.is_empty():
-        missing, ours = table["ticker"].unique().sort()[0], rows["ticker"].unique().sort()[0]
+        missing, ours = (str(each["ticker"].unique().sort()[0]) for each in (table, rows))
         raise BadInput(f"{name}: none of its tickers is in the panel ({missing} is not; the panel has {ours}, ...)")
     notes = []
     if strange := table["ticker"].n_unique() - known["ticker"].n_unique():
@@ -108,9 +108,8 @@ def audit_forecasts(forecasts: pl.DataFrame, rows: pl.DataFrame, *, name: str, s
             raise BadInput(f"{name}: {text}; date them by the session whose close they were made at")
         notes.append(f"{text} and were left out")
     if placed.is_empty():
-        raise BadInput(
-            f"{name}: no forecast lies within the panel's dates, {rows['date'].min()} to {rows['date'].max()}"
-        )
+        first, last = rows.select(pl.min("date").alias("first"), pl.max("date").alias("last")).row(0)
+        raise BadInput(f"{name}: no forecast lies within the panel's dates, {first} to {last}")
     evidence, ics = [], []
     if "available_at" in placed.columns:
         evidence += _late(placed)

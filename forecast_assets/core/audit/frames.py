@@ -113,7 +113,8 @@ def _from_pandas(found: Any, handed: Any) -> pl.DataFrame:
             ours = {key: name for key, name in _key_names(list(handed.columns)).items() if key not in taken}
             frame = found.assign(**{key: handed[name] for key, name in ours.items()})
         elif isinstance(found.index, pd.DatetimeIndex) and _are_tickers(found, handed):
-            frame = found.rename_axis(index="date", columns="ticker").stack().to_frame(VALUE).reset_index()
+            dated = found.rename_axis(index="date").reset_index()
+            frame = dated.melt(id_vars="date", var_name="ticker", value_name=VALUE)
     columns = {str(name): _series(frame.iloc[:, place]) for place, name in enumerate(frame.columns)}
     return pl.DataFrame(columns)
 
