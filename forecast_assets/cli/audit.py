@@ -52,7 +52,7 @@ def command(
     as_json: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Test whether a function of a panel, a model or a file of forecasts looks ahead.
+    """Test features, a model or forecasts for look-ahead. NAME is a function of a panel, or a class with fit and predict.
 
     Exits with 1 for a leak, 0 for none and 2 for what can't be audited.
     """
