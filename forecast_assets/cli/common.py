@@ -41,8 +41,8 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Accept the common options after the command's name too; print a ``UserError`` as a sentence and exit with 1."""
+def user_command(function: Callable[..., Any], *, exit_code: int = 1) -> Callable[..., Any]:
+    """Accept the common options after the command's name too; print a ``UserError`` as a sentence and exit with a code."""
 
     @common_options
     @click.pass_context
@@ -54,7 +54,7 @@ def user_command(function: Callable[..., Any]) -> Callable[..., Any]:
             if debug or context.obj["debug"]:
                 traceback.print_exc()
             click.echo(f"forecast-assets: {error}", err=True)
-            sys.exit(1)
+            sys.exit(exit_code)
 
     return run
 

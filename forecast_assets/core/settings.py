@@ -27,6 +27,7 @@ class _Sections(specs.Spec):
     drift: specs.DriftSpec = specs.DriftSpec()
     nightly: specs.NightlySpec = specs.NightlySpec()
     alerts: specs.AlertSpec = specs.AlertSpec()
+    audit: specs.AuditSpec = specs.AuditSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 
     def network(self, key: str) -> FitSpec:

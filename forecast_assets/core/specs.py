@@ -408,6 +408,28 @@ class AlertSpec(Spec):
     ui_url: str = Field("http://127.0.0.1:3000", description="Dagster UI that messages link to")
 
 
+class AuditSpec(Spec):
+    """How features, models and forecasts that a user brings are audited for look-ahead."""
+
+    cuts: int = Field(16, ge=4, description="days at which the panel is cut, poisoned and shuffled, at most")
+    tolerance: float = Field(
+        1e-9, ge=0, description="difference that is rounding, as a share of a column's largest number"
+    )
+    train_share: float = Field(
+        0.5, gt=0, lt=1, description="share of the sessions that a model with fit and predict is fitted on"
+    )
+    limit_seconds: float = Field(300.0, gt=0, description="after which an audit is stopped")
+    implausible_ic: float = Field(
+        0.2, gt=0, lt=1, description="mean daily rank IC above which forecasts must have seen their outcome"
+    )
+    implausible_next_ic: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="the same of the next session alone, where later sessions show a quarter of it or less",
+    )
+
+
 class DemoSpec(Spec):
     """The synthetic panel that ships with the project."""
 

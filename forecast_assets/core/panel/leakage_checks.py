@@ -14,15 +14,15 @@ import polars as pl
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.panel.comparison import KEY, compare, without_open_holes
 from forecast_assets.core.panel.contracts import CalendarPanel
 from forecast_assets.core.panel.corrections import apply_corrections
 from forecast_assets.core.panel.point_in_time import known_by, label_sectors, mark_members
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
-KEY = ["ticker", "date"]
 SAMPLE_TICKERS = 40  # a larger panel is checked on this many tickers, evenly spaced over exchanges and tickers
 CUT_SHARE = 0.7  # share of the sessions that lie up to the cut
-GARBAGE_SPREAD = 3.0  # standard deviation of the log of the factors on later numbers
+GARBAGE_SPREAD = 3.0  # standard deviation of the log of the factors on later numbers, by row and again by ticker
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,16 @@ def check_leakage(
     early = pl.col("date") <= cut
     whole = make(rows).filter(early).sort(KEY)
     short = make(rows.filter(early)).filter(early).sort(KEY)
-    poisoned = make(poison(rows, cut=cut)).filter(early).sort(KEY)
-    gone = whole.join(short, on=KEY, how="anti")
-    if "is_missing" in gone.columns:
-        gone = gone.filter(~pl.col("is_missing"))
-    kept = whole.join(short, on=KEY, how="semi", maintain_order="left")
-    aligned = short.select(KEY).join(poisoned, on=KEY, how="left", maintain_order="left")
+    poisoned = make(poison(rows, later=~early)).filter(early).sort(KEY)
     tickers = rows["ticker"].n_unique()
+
+    def check(before: pl.DataFrame, after: pl.DataFrame, *, count: int) -> LeakageCheck:
+        found = compare(*_matured(short, before, after))
+        return LeakageCheck(cut, tickers, count, {column: change.count for column, change in found.items()})
+
     return {
-        "truncation": LeakageCheck(cut, tickers, short.height, _changes(kept, short, matured=short, moved=gone.height)),
-        "poison": LeakageCheck(
-            cut,
-            tickers,
-            whole.height,
-            _changes(kept, aligned, matured=short, moved=_moved(whole, poisoned))
-            | _changes(whole, poisoned, matured=None, moved=0),
-        ),
+        "truncation": check(without_open_holes(whole, short), short, count=short.height),
+        "poison": check(whole, poisoned, count=whole.height),
     }
 
 
@@ -127,35 +121,31 @@ def cut_day(dates: pl.Series) -> dt.date:
     return day
 
 
-def poison(rows: pl.DataFrame, *, cut: dt.date) -> pl.DataFrame:
-    """Return ``rows`` with numbers, sectors and members after ``cut`` replaced by garbage that keeps the contracts."""
-    noise = np.exp(np.random.default_rng(0).normal(0.0, GARBAGE_SPREAD, rows.height))
+def poison(rows: pl.DataFrame, *, later: pl.Expr) -> pl.DataFrame:
+    """Return ``rows`` with numbers, sectors and members of ``later`` rows replaced by garbage that keeps the contracts."""
+    rng = np.random.default_rng(0)
+    own = rng.normal(0.0, GARBAGE_SPREAD, rows.height)
+    levels = rng.normal(0.0, GARBAGE_SPREAD, rows["ticker"].n_unique())  # which of two tickers is larger is garbage too
+    noise = np.exp(own + levels[rows["ticker"].rank("dense").to_numpy() - 1])
     numbers = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
-    later = pl.when(pl.col("date") > cut)
     garbage = [
-        later.then(pl.col(name) * pl.Series(np.roll(noise, shift))).otherwise(pl.col(name)).alias(name)
+        pl.when(later).then(pl.col(name) * pl.Series(np.roll(noise, shift))).otherwise(pl.col(name)).alias(name)
         for shift, name in enumerate(numbers)
     ]
-    sector = later.then(pl.lit("poison")).otherwise(pl.col("sector")).alias("sector")
-    is_member = [(pl.col(name) ^ (pl.col("date") > cut)).alias(name) for name in rows.columns if name == "is_member"]
+    sector = pl.when(later).then(pl.lit("poison")).otherwise(pl.col("sector")).alias("sector")
+    is_member = [(pl.col(name) ^ later).alias(name) for name in rows.columns if name == "is_member"]
     return rows.with_columns(*garbage, sector, *is_member)
 
 
-def _moved(whole: pl.DataFrame, other: pl.DataFrame) -> int:
-    return whole.join(other, on=KEY, how="anti").height + other.join(whole, on=KEY, how="anti").height
-
-
-def _changes(whole: pl.DataFrame, other: pl.DataFrame, *, matured: pl.DataFrame | None, moved: int) -> dict[str, int]:
-    """Count differing rows per column; of a target only rows where ``matured`` has it, none without ``matured``."""
-    changed = {"rows": moved} if moved else {}
-    if whole.height != other.height:
-        return changed or {"rows": abs(whole.height - other.height)}
-    for name in whole.columns:
-        differs = whole[name].ne_missing(other[name])
-        if name == "label_end" or (name in TARGETS and matured is None):
-            continue
-        if name in TARGETS and matured is not None:
-            differs = differs & matured[name].is_not_null()
-        if count := int(differs.sum()):
-            changed[name] = count
-    return changed
+def _matured(short: pl.DataFrame, *tables: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return tables without ``label_end`` and without the targets that ``short`` does not have: they reach past the cut."""
+    targets = [name for name in TARGETS if name in short.columns]
+    known = short.select(*KEY, *(pl.col(name).is_not_null().alias(f"{name} known") for name in targets))
+    kept = [pl.when(f"{name} known").then(name).alias(name) for name in targets]
+    return [
+        table.drop("label_end", strict=False)
+        .join(known, on=KEY, how="left", maintain_order="left")
+        .with_columns(kept)
+        .drop(f"{name} known" for name in targets)
+        for table in tables
+    ]

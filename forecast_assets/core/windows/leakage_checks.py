@@ -5,8 +5,9 @@ import datetime as dt
 import polars as pl
 import torch
 
+from forecast_assets.core.panel.comparison import KEY
 from forecast_assets.core.panel.features import feature_names
-from forecast_assets.core.panel.leakage_checks import KEY, LeakageCheck, cut_day, sample
+from forecast_assets.core.panel.leakage_checks import LeakageCheck, cut_day, sample
 from forecast_assets.core.windows.build import build_tensors
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.tensors import PanelTensors

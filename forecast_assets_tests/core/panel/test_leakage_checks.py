@@ -148,11 +148,17 @@ def test_a_fill_with_the_next_close_fails_the_leakage_checks(
 
 
 def test_added_and_removed_rows_are_counted(calendar_rows: pl.DataFrame) -> None:
-    def busiest(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.filter(pl.col("ticker") != rows.sort("volume", nulls_last=False)["ticker"][-1])
+    usual = calendar_rows["volume"].max()
 
-    found = check_leakage(calendar_rows, busiest, cut=cut_day(calendar_rows["date"]))
-    assert "rows" in found["poison"].changed
+    def quiet(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.col("volume").max().over("ticker") <= usual)
+
+    def busy(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.col("volume").max().over("ticker") >= usual)
+
+    cut = cut_day(calendar_rows["date"])
+    assert "rows" in check_leakage(calendar_rows, quiet, cut=cut)["poison"].changed
+    assert "rows" in check_leakage(calendar_rows, busy, cut=cut)["truncation"].changed
 
 
 def test_a_large_panel_is_sampled_evenly_and_always_the_same_way() -> None:

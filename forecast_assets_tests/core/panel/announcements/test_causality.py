@@ -73,7 +73,7 @@ def test_dropping_all_rows_after_a_cut_changes_nothing_before_it(
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_garbage_after_a_cut_changes_nothing_before_it(world: pl.DataFrame, whole: pl.DataFrame, cut: dt.date) -> None:
-    other = infer(poison(world, cut=cut))[0]
+    other = infer(poison(world, later=pl.col("date") > cut))[0]
     before = pl.col("date") <= cut
     assert changed(other.filter(before), whole.filter(before)) == []
     assert len(changed(other.filter(~before), whole.filter(~before))) > len(NAMES) // 2
