@@ -160,7 +160,7 @@ def _interval(figure: dict[str, Any], digits: int) -> str:
 def networks() -> str:
     """The table of the networks as Markdown, from their catalogue."""
     lines = ["| network | one per | what it is |", "|---|---|---|"]
-    lines += [f"| `{model.key}` | year | {model.title}. {model.description} |" for model in CATALOGUE]
+    lines += [f"| `{model.key}` | year | {model.title}. {model.about} |" for model in CATALOGUE]
     return "\n".join(lines)
 
 

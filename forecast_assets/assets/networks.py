@@ -1,4 +1,4 @@
-"""The trained networks: one asset for each entry of the catalogue, one fold per year, several fits per fold."""
+"""The trained models: one asset for each entry of the catalogue, one fold per year, several fits per fold."""
 
 from typing import Annotated
 
@@ -12,18 +12,19 @@ from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Section
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.models.catalogue import CATALOGUE, FitSpec, Model
+from forecast_assets.core.models.catalogue import CATALOGUE
+from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.specs import CalibrationSpec
 
 
 def network_asset(model: Model) -> dg.AssetsDefinition:
-    """Make the asset of a network."""
+    """Make the asset of a model."""
 
     @stage(
         name=model.key,
-        description=model.description,
+        description=model.about,
         group="models",
-        kinds={"torch"},
+        kinds={model.kind},
         partitions=years,
         checks=(PURGED, REFERENCE) if model.family == "tft" else (PURGED,),
         pool="gpu",
@@ -31,7 +32,7 @@ def network_asset(model: Model) -> dg.AssetsDefinition:
         models=(model.key,),
     )
     def network(
-        spec: Annotated[FitSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
+        spec: Annotated[ModelSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
     ) -> StageOutput:
         return train_fold(model.key, spec, inputs, calibration=calibration)
 

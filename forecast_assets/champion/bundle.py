@@ -27,7 +27,8 @@ from torch import Tensor
 from forecast_assets.core.errors import BadInput, CorruptArtefact
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import ForecastModel, neighbour_messages
-from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.panel.lineage import latest_names
@@ -62,7 +63,7 @@ class Member(BaseModel, frozen=True, extra="forbid"):
     settings: dict[str, Any]
 
     @property
-    def spec(self) -> FitSpec:
+    def spec(self) -> ModelSpec:
         """The settings as the model's own class."""
         return MODELS[self.model].spec.published(self.settings)
 

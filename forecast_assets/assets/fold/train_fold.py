@@ -18,7 +18,8 @@ from forecast_assets.assets.fold.reference_check import REFERENCE, reference_che
 from forecast_assets.assets.framework.causality_checks import purge_check
 from forecast_assets.assets.framework.output import Check, Content, StageOutput
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.resources.engine import in_order
 from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING, weights_file
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Fit
 
 
-def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
+def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
     """Train all fits of one model on one fold and forecast the fold's origins; skipped where the panel lacks what it needs.
 
     The asset's own forecast is that of its best fit by validation pinball, calibrated unless ``calibration`` is off; the
@@ -57,7 +58,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     tables = [fold_table(panel, fold, each.quantiles, model=f"{name}/{each.fit.seed}") for each in done]
     # Without the seconds: the same fit is the same bytes, or all that reads it would be made, and counted, again.
     curves = [{"fit": f"{name}/{fit.seed}", **timeless(epoch)} for fit, _ in done for epoch in fit.curve]
-    samples = sum(len(fit.curve) for fit, _ in done) * spec.samples_per_epoch
+    samples = sum(fit.samples for fit, _ in done)
     checks = purge_check(panel, fold)
     if MODELS[name].family == "tft":
         checks |= reference_check(model, panel=panel, fold=fold, stats=stats)
