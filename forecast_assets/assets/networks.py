@@ -6,7 +6,7 @@ import dagster as dg
 
 from forecast_assets.assets.fold.fold_work import FoldInputs
 from forecast_assets.assets.fold.reference_check import REFERENCE
-from forecast_assets.assets.fold.train_fold import train_fold
+from forecast_assets.assets.fold.train_fold import FORECASTS, train_fold
 from forecast_assets.assets.framework.causality_checks import PURGED
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Section
@@ -26,7 +26,7 @@ def network_asset(model: Model) -> dg.AssetsDefinition:
         group="models",
         kinds={model.kind},
         partitions=years,
-        checks=(PURGED, REFERENCE) if model.family == "tft" else (PURGED,),
+        checks=(PURGED, *([REFERENCE] if model.family == "tft" else []), *([FORECASTS] if model.file else [])),
         pool="gpu",
         tuned=True,
         models=(model.key,),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 FEASIBLE = CheckSpec("feasible", "some settings keep the 95 % band's coverage within its limits", blocking=False)
 
 
-@stage(group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu")
+@stage(group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu", models=SEARCHED)
 def sweep(
     windowed_tensors: Version,
     calendar_panel: Version,

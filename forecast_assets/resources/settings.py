@@ -111,7 +111,7 @@ def _spec_defaults() -> dict[str, Any]:
     defaults = {family: _defaults(spec.model_fields) for family, spec in families.items()}
     for section in Settings.model_fields:
         defaults[section] = _defaults(section_type(section).model_fields)
-    for model in CATALOGUE:
+    for model in (model for model in CATALOGUE if model.family):
         shared = families[model.family].model_fields
         defaults[model.key] |= {name: f"${{{model.family}.{name}}}" for name in shared}
     return defaults

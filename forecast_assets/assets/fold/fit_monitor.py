@@ -48,7 +48,8 @@ class FitMonitor:
         self._reported[seed] = epoch
         self._record(seed)(message)
         self._log.debug(
-            f"{name}: epoch {epoch + 1}, validation pinball {message['validation_pinball']:.5f}, {message['seconds']:.0f} s"
+            f"{name}: epoch {epoch + 1} of {self._work.spec.most_epochs}, "
+            f"validation pinball {message['validation_pinball']:.5f}, {message['seconds']:.0f} s"
         )
 
     def on_fit_end(self, seed: int, trained: "Fit") -> None:

@@ -14,10 +14,9 @@ from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
 
 CORE = "forecast_assets.core"
 CATALOGUE = f"{CORE}.models.catalogue"
-ENTRY = f"{CORE}.models.entry"
 ROOTS = (f"{CORE}.", "forecast_assets.champion.", "forecast_assets.assets.fold.", "forecast_assets.assets.tuning.")
-IRRELEVANT = frozenset({f"{CORE}.specs", f"{CORE}.settings", f"{CORE}.errors"})
-"""Settings enter an input key by value, and the text of an error message changes no artefact."""
+IRRELEVANT = frozenset(f"{CORE}.{name}" for name in ("specs", "settings", "errors", "models.entry", "models.own"))
+"""Settings enter an input key by value, entries of the catalogue one by one, and the text of an error changes nothing."""
 
 
 def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
@@ -30,7 +29,7 @@ def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
     if CATALOGUE not in reached:
         return code_digest(*sorted(reached))
     entries = [MODELS[key] for key in (MODELS if models is None else models)]
-    reached = _reached(reached | {name for entry in entries for name in entry.modules}) - {CATALOGUE, ENTRY}
+    reached = _reached(reached | {name for entry in entries for name in entry.modules}) - {CATALOGUE}
     constructed = {entry.key: _built(entry) for entry in entries}
     return sha256_text(canonical_json([code_digest(*sorted(reached)), constructed]))
 

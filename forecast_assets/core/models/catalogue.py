@@ -1,8 +1,9 @@
-"""The catalogue of the networks: one entry each, from which all else that lists networks is made.
+"""The catalogue of the models: one entry each, from which all else that lists models is made.
 
 Made from it: the assets and their settings, the candidates of the ensemble, the steps of the ablation, the experiments of
 ``forecast_assets.train``, the readable titles in reports and pages, and the README's table. To add a model, write its file
-and its entry. This module imports no torch: a constructor is imported when a model is built.
+and its entry; one of one's own is a file elsewhere (``docs/own_model.md``). This module imports no torch: a constructor is
+imported when a model is built.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.entry import Model, ModelSpec, Step
+from forecast_assets.core.models.own import own_models
 from forecast_assets.core.reads import GraphSettings, Reads
+from forecast_assets.model_files import model_files
 
 DEFAULT_KNOWN = ("day_of_week_1d", "month_1d", *(f"quarter_end_{h}d" for h in HORIZONS))
 """Known-future columns that a network reads where its settings name none."""
@@ -52,6 +55,11 @@ class FitSpec(ModelSpec):
         ge=1,
         description="validation origins that epochs are compared on, those of as many tickers; the best is scored on all",
     )
+
+    @property
+    def most_epochs(self) -> int:
+        """The epochs of a fit that is not stopped early."""
+        return self.epochs
 
     @property
     def attempt(self) -> str:
@@ -264,7 +272,7 @@ class PatchTstSpec(LocationScaleSpec):
     head_hidden: int = Field(default=64, ge=1, description="width of the layer that joins variables, levels and ids")
 
 
-CATALOGUE = (
+SHIPPED = (
     Model(
         "B0",
         "b0_mlp",
@@ -385,6 +393,8 @@ CATALOGUE = (
         step=Step("b8_summary", "Boosted trees in place of the MLP, on the same summaries"),
     ),
 )
+
+CATALOGUE = (*SHIPPED, *own_models(model_files(), shipped=SHIPPED))
 
 MODELS: dict[str, Model] = {model.key: model for model in CATALOGUE}
 EXPERIMENTS: dict[str, Model] = {model.experiment: model for model in CATALOGUE}

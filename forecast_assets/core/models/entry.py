@@ -33,6 +33,11 @@ class ModelSpec(Spec):
         return Reads(("log_return",))
 
     @property
+    def most_epochs(self) -> int:
+        """The epochs of a fit at most; an estimator is fitted once."""
+        return 1
+
+    @property
     def attempt(self) -> str:
         """What a checkpoint of a fit depends on beside the seed, and ``with_less_memory`` changes."""
         return ""
