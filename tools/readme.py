@@ -158,8 +158,8 @@ def _interval(figure: dict[str, Any], digits: int) -> str:
 
 
 def networks() -> str:
-    """The table of the networks as Markdown, from their catalogue."""
-    lines = ["| network | one per | what it is |", "|---|---|---|"]
+    """The table of the models as Markdown, from their catalogue."""
+    lines = ["| model | one per | what it is |", "|---|---|---|"]
     lines += [f"| `{model.key}` | year | {model.title}. {model.about} |" for model in SHIPPED]
     return "\n".join(lines)
 
