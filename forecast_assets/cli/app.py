@@ -3,13 +3,11 @@
 A command's module is imported when it is used, so that no command waits for another one's libraries.
 """
 
-import sys
 from importlib import import_module
 
 import click
 
 from forecast_assets.cli.common import common_options
-from forecast_assets.core.errors import UserError
 from forecast_assets.core.horizons import horizons_text
 
 COMMANDS = (
@@ -28,11 +26,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        try:
-            found: click.Command = import_module(f"forecast_assets.cli.{cmd_name.replace('-', '_')}").command
-        except UserError as error:  # a model of one's own that cannot be loaded
-            click.echo(f"forecast-assets: {error}", err=True)
-            sys.exit(1)
+        found: click.Command = import_module(f"forecast_assets.cli.{cmd_name.replace('-', '_')}").command
         return found
 
 

@@ -136,11 +136,12 @@ def test_no_network_search_or_ensemble_was_made_again_for_it(graph: Graph, smoke
     }
 
 
-def test_a_file_that_cannot_be_loaded_stops_a_command_with_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["run", "knobs"])
+def test_a_file_that_cannot_be_loaded_stops_a_command_with_one_sentence(tmp_path: Path, command: str) -> None:
     (tmp_path / "mine.py").write_text("MODEL = 1 / 0")
     surroundings = os.environ | {"FORECAST_MODELS": "mine.py", "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
-        [sys.executable, "-m", "forecast_assets.cli", "run"],
+        [sys.executable, "-m", "forecast_assets.cli", command],
         cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
