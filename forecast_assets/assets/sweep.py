@@ -126,7 +126,7 @@ def _why_not_searched(name: str, specs: Mapping[str, FitSpec], panel: "PanelTens
     if name not in MODELS:
         raise BadSetting(f"sweep.models: there is no model {name!r}; the nearest is {nearest_name(name, SEARCHED)}")
     if name not in specs:
-        return f"{name}: {' '.join(MODELS[name].limits) or 'the baseline stays as it is.'}"
+        return f"{name}: {MODELS[name].why_not_searched}"
     return why_skipped(name, specs[name], panel, panel.ends(1))
 
 

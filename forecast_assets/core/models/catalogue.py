@@ -405,6 +405,6 @@ BESIDE_BASELINE = tuple(key for key in MODELS if key != MLP_BASELINE)
 """All but the baseline, which reports compare them with."""
 CANDIDATES = tuple(model.key for model in CATALOGUE if model.is_candidate)
 """Those that an ensemble may be made of: all of them that can be served."""
-SEARCHED = tuple(model.key for model in CATALOGUE if model.is_searched)
+SEARCHED = tuple(model.key for model in CATALOGUE if not model.why_not_searched)
 """Those whose settings the sweep can search."""
 FAMILIES = tuple(dict.fromkeys(model.family for model in CATALOGUE if model.family))

@@ -126,25 +126,20 @@ class Model:
         return self.constructor is not None and not self.is_baseline
 
     @property
-    def is_searched(self) -> bool:
-        """Whether the sweep can search its settings."""
-        return self.is_candidate and self.estimator is None
+    def why_not_searched(self) -> str:
+        """Why the sweep does not search its settings; empty where it can."""
+        if self.estimator is not None:
+            return "The sweep does not search its settings, which are not those of the networks' training."
+        return "The sweep leaves the baseline as it is." if self.is_baseline else ""
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What it cannot do, and why: sentences."""
+        """What it cannot do for its form, and why: sentences."""
         if self.estimator is None:
             return ()
-        search = "The sweep does not search its settings, which are not those of the networks' training."
-        if self.constructor is None:
-            return (
-                "It is in every table and in no ensemble, which has to be served: only a network can be.",
-                search,
-            )
-        return (
-            "A nightly challenger keeps it as it is, since only our own training goes on from given weights.",
-            search,
-        )
+        kept = "A nightly challenger keeps it as it is, since only our own training goes on from given weights."
+        alone = "It is in every table and in no ensemble, which has to be served: only a network can be."
+        return (alone if self.constructor is None else kept, self.why_not_searched)
 
     @property
     def about(self) -> str:

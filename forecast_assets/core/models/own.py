@@ -98,3 +98,5 @@ def _check(model: Model, *, file: str, others: Sequence[Model]) -> None:
         raise BadSetting(f"{file}: {model.key}: family and is_baseline are for models of ours; leave them out")
     if model.constructor is None and model.estimator is None:
         raise BadSetting(f"{file}: {model.key}: has neither an estimator nor a constructor of a network")
+    if model.estimator is None and "epochs" not in model.spec.model_fields:
+        raise BadSetting(f"{file}: {model.key}: our loop trains it, so its settings have to extend FitSpec")

@@ -13,6 +13,7 @@ from forecast_assets.core.models import catalogue
 from forecast_assets.core.models.base import standardised_pinball
 from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.models.protocol import Origins, Training, checked_quantiles
+from forecast_assets.core.models.summary import SummaryMlp
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.estimator import fit_estimator
@@ -145,6 +146,21 @@ def test_a_fit_is_scored_like_a_networks_and_forecasts_the_folds_origins(
     assert (done.weights, done.best_epoch, epochs) == ({}, 0, done.curve)
     assert done.best_epoch != START
     assert not np.allclose(trainer.forecasts(wider), quantiles)
+
+
+def test_a_network_of_ones_own_is_trained_like_ours(
+    panel: PanelTensors, fold: Fold, stats: FoldStats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = catalogue.SummarySpec(epochs=1, samples_per_epoch=128, summary_hidden=4)
+    entry = Model(
+        "U2", "u2_net", title="Net", spec=catalogue.SummarySpec, constructor=SummaryMlp, description="U2: net."
+    )
+    monkeypatch.setitem(catalogue.MODELS, "u2_net", entry)
+    mine, ours = (
+        FoldTrainer(name, spec, panel, fold, stats, LOOKBACK, CPU).fit(3) for name in ("u2_net", "b8_summary")
+    )
+    assert mine.weights.keys() == ours.weights.keys()
+    assert all(torch.equal(mine.weights[name], ours.weights[name]) for name in mine.weights)
 
 
 class Wrong(Plain):
