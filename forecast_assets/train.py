@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
-from forecast_assets.core.models.catalogue import EXPERIMENTS, FitSpec, Model
+from forecast_assets.core.models.catalogue import EXPERIMENTS
+from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
@@ -66,7 +67,7 @@ def experiment_of(exp_id: Any, family: str | None) -> Model:
     return found
 
 
-def with_fit(spec: FitSpec, fit: dict[str, Any]) -> FitSpec:
+def with_fit(spec: ModelSpec, fit: dict[str, Any]) -> ModelSpec:
     """Return ``spec`` with the settings of ``fit`` over it; raises BadSetting."""
     for name in fit:
         if name not in type(spec).model_fields:

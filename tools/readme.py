@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from forecast_assets.core.models.catalogue import CANDIDATES, CATALOGUE, NETWORKS
+from forecast_assets.core.models.catalogue import CANDIDATES, NETWORKS, SHIPPED
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.summary import general_caveats, trials_in_words
 from forecast_assets.core.report.titles import NOTE, TITLES, title
@@ -158,9 +158,9 @@ def _interval(figure: dict[str, Any], digits: int) -> str:
 
 
 def networks() -> str:
-    """The table of the networks as Markdown, from their catalogue."""
-    lines = ["| network | one per | what it is |", "|---|---|---|"]
-    lines += [f"| `{model.key}` | year | {model.title}. {model.description} |" for model in CATALOGUE]
+    """The table of the models as Markdown, from their catalogue."""
+    lines = ["| model | one per | what it is |", "|---|---|---|"]
+    lines += [f"| `{model.key}` | year | {model.title}. {model.about} |" for model in SHIPPED]
     return "\n".join(lines)
 
 

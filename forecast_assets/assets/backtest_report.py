@@ -21,7 +21,7 @@ from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.models.catalogue import CANDIDATES, MLP_BASELINE
+from forecast_assets.core.models.catalogue import BESIDE_BASELINE, MLP_BASELINE
 from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
 from forecast_assets.core.specs import BacktestSpec, CoverageSpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 MODEL = "ensemble"
-COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *CANDIDATES, "best_member")
+COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *BESIDE_BASELINE, "best_member")
 TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
@@ -81,7 +81,7 @@ class ReportInputs(Parameters):
     calendar_panel: Version
     baselines: dict[str, Version]
     b0_mlp: dict[str, Version]
-    candidates: Annotated[dict[str, dict[str, Version]], Networks(CANDIDATES)]
+    candidates: Annotated[dict[str, dict[str, Version]], Networks(BESIDE_BASELINE)]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
 

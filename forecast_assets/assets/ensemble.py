@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-@stage(group="models", kinds={"numpy"}, partitions=years, tuned=True)
+@stage(group="models", kinds={"numpy"}, partitions=years, tuned=True, models=CANDIDATES)
 def ensemble(
     candidates: Annotated[dict[str, Version], Networks(CANDIDATES)],
     windowed_tensors: Version,

@@ -1,4 +1,4 @@
-"""The trained networks: one asset for each entry of the catalogue, one fold per year, several fits per fold."""
+"""The trained models: one asset for each entry of the catalogue, one fold per year, several fits per fold."""
 
 from typing import Annotated
 
@@ -6,32 +6,33 @@ import dagster as dg
 
 from forecast_assets.assets.fold.fold_work import FoldInputs
 from forecast_assets.assets.fold.reference_check import REFERENCE
-from forecast_assets.assets.fold.train_fold import train_fold
+from forecast_assets.assets.fold.train_fold import FORECASTS, train_fold
 from forecast_assets.assets.framework.causality_checks import PURGED
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Section
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.models.catalogue import CATALOGUE, FitSpec, Model
+from forecast_assets.core.models.catalogue import CATALOGUE
+from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.specs import CalibrationSpec
 
 
 def network_asset(model: Model) -> dg.AssetsDefinition:
-    """Make the asset of a network."""
+    """Make the asset of a model."""
 
     @stage(
         name=model.key,
-        description=model.description,
+        description=model.about,
         group="models",
-        kinds={"torch"},
+        kinds={model.kind},
         partitions=years,
-        checks=(PURGED, REFERENCE) if model.family == "tft" else (PURGED,),
+        checks=(PURGED, *([REFERENCE] if model.family == "tft" else []), *([FORECASTS] if model.file else [])),
         pool="gpu",
         tuned=True,
         models=(model.key,),
     )
     def network(
-        spec: Annotated[FitSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
+        spec: Annotated[ModelSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
     ) -> StageOutput:
         return train_fold(model.key, spec, inputs, calibration=calibration)
 

@@ -22,8 +22,9 @@ from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.tuning.carry_out import SEARCH, carry_out, keep_best, search_key
 from forecast_assets.assets.tuning.results import effort, network_settings, study_plots, trial_table
 from forecast_assets.assets.tuning.selection import Selection
-from forecast_assets.core.errors import BadInput
-from forecast_assets.core.models.catalogue import CANDIDATES, FitSpec
+from forecast_assets.core.errors import BadInput, BadSetting
+from forecast_assets.core.models.catalogue import MODELS, SEARCHED, FitSpec
+from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.specs import BacktestSpec, CalibrationSpec, FoldSpec, SweepSpec
 from forecast_assets.store.artefact_files import CHOICES, TABLE, TENSORS, TUNED_SETTINGS
 from forecast_assets.store.versions import Version
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
 FEASIBLE = CheckSpec("feasible", "some settings keep the 95 % band's coverage within its limits", blocking=False)
 
 
-@stage(group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu")
+@stage(group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu", models=SEARCHED)
 def sweep(
     windowed_tensors: Version,
     calendar_panel: Version,
     sweep_spec: SweepSpec,
-    specs: Annotated[dict[str, FitSpec], Networks(CANDIDATES)],
+    specs: Annotated[dict[str, FitSpec], Networks(SEARCHED)],
     folds: FoldSpec,
     calibration: CalibrationSpec,
     backtest_spec: BacktestSpec,
@@ -75,7 +76,7 @@ def sweep(
     if why:
         log.warning(why)
         return unchanged_settings(why)
-    reasons = {name: why_skipped(name, specs[name], panel, panel.ends(1)) for name in sweep_spec.models}
+    reasons = {name: _why_not_searched(name, specs, panel) for name in sweep_spec.models}
     for why in filter(None, reasons.values()):
         log.warning(f"sweep: not searched: {why}")
     sweep_spec = sweep_spec.model_copy(update={"models": tuple(name for name, why in reasons.items() if not why)})
@@ -118,6 +119,15 @@ def sweep(
         checks={FEASIBLE.name: Check(True, f"{len(study.feasible())} of {facts['finished']} finished trials")},
         seeds=(sweep_spec.seed,),
     )
+
+
+def _why_not_searched(name: str, specs: Mapping[str, FitSpec], panel: "PanelTensors") -> str | None:
+    """Return why the settings of model ``name`` are not searched; None where they are. Raises BadSetting for no model."""
+    if name not in MODELS:
+        raise BadSetting(f"sweep.models: there is no model {name!r}; the nearest is {nearest_name(name, SEARCHED)}")
+    if name not in specs:
+        return f"{name}: {MODELS[name].why_not_searched}"
+    return why_skipped(name, specs[name], panel, panel.ends(1))
 
 
 def _before(first_test_year: int, spec: SweepSpec, folds: FoldSpec) -> tuple[SweepSpec, FoldSpec]:

@@ -24,10 +24,11 @@ from pydantic import BaseModel, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.base import ForecastModel, neighbour_messages
-from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.panel.lineage import latest_names
@@ -62,8 +63,13 @@ class Member(BaseModel, frozen=True, extra="forbid"):
     settings: dict[str, Any]
 
     @property
-    def spec(self) -> FitSpec:
-        """The settings as the model's own class."""
+    def spec(self) -> ModelSpec:
+        """The settings as the model's own class. Raises BadSetting for a model that is not known here."""
+        if self.model not in MODELS:
+            raise BadSetting(
+                f"{self.fit}: the champion has a member of {self.model}, which is no model here; name its file with "
+                "FORECAST_MODELS"
+            )
         return MODELS[self.model].spec.published(self.settings)
 
 

@@ -42,7 +42,7 @@ def retrain(
     settings = nightly.model_dump(include={"epochs", "samples_per_epoch", "learning_rate"})
     done = Retrained([], [], [], [])
     for member, start in zip(card.members, bundle.trained.current_weights(), strict=True):
-        spec, seed = member.spec.model_copy(update=settings), int(member.fit.partition("/")[2])
+        spec, seed = member.spec.retrained_by(settings), int(member.fit.partition("/")[2])
         trainer = FoldTrainer(member.model, spec, panel, fold, stats, card.lookback, hardware)
         trained = trainer.fit(seed, start=start)
         before = trainer.predict(start, fold.test)

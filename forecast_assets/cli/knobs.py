@@ -1,15 +1,18 @@
 """``knobs``: all settings, their values and what they mean."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from forecast_assets.cli.common import set_option, user_command
-from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 
+if TYPE_CHECKING:
+    from forecast_assets.core.settings import Settings
 
-def setting_lines(settings: Settings) -> Iterator[str]:
+
+def setting_lines(settings: "Settings") -> Iterator[str]:
     """Yield ``section.setting = value   # description``, one line per setting."""
     for section, spec in settings:
         if not isinstance(spec, Spec):

@@ -31,3 +31,7 @@ class Unreachable(UserError):
 
 class Stopped(UserError):
     """A run that was interrupted, by Ctrl-C or a signal."""
+
+
+class BadModel(UserError):
+    """A model of one's own that fails, or returns what is no forecast."""

@@ -1,4 +1,4 @@
-"""All settings of a run, as a profile holds them: one section per spec, and one for each network of the catalogue."""
+"""All settings of a run, as a profile holds them: one section per spec, and one for each model of the catalogue."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import create_model
 
 from forecast_assets.core import specs
-from forecast_assets.core.models.catalogue import CATALOGUE, FitSpec
+from forecast_assets.core.models.catalogue import CATALOGUE
+from forecast_assets.core.models.entry import ModelSpec
 
 
 class _Sections(specs.Spec):
@@ -30,9 +31,9 @@ class _Sections(specs.Spec):
     audit: specs.AuditSpec = specs.AuditSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 
-    def network(self, key: str) -> FitSpec:
-        """Return the settings of the network ``key``."""
-        return cast(FitSpec, getattr(self, key))
+    def network(self, key: str) -> ModelSpec:
+        """Return the settings of the model ``key``."""
+        return cast(ModelSpec, getattr(self, key))
 
 
 if TYPE_CHECKING:

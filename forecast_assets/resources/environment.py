@@ -1,4 +1,4 @@
-"""Every environment variable that the project reads, in one place."""
+"""Every environment variable that the project reads, in one place; but for FORECAST_MODELS (``model_files``)."""
 
 import os
 from collections.abc import Callable

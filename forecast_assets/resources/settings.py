@@ -14,6 +14,7 @@ from forecast_assets.core.models.catalogue import CATALOGUE, EARLIER_NAMES, FAMI
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings, section_type
 from forecast_assets.core.specs import Spec, refuse_password
+from forecast_assets.model_files import SECTION, expanded
 from forecast_assets.resources import environment
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -60,7 +61,13 @@ def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
 
 def validated(content: dict[str, Any]) -> Settings:
     """Return what Hydra composed, resolved, as settings. Raises BadSetting for a value that does not fit."""
-    sections = {name: section for name, section in content.items() if name not in FAMILIES}
+    sections = {name: section for name, section in content.items() if name not in (*FAMILIES, SECTION)}
+    loaded = {model.file for model in CATALOGUE}
+    if late := [file for file in expanded(content.get(SECTION)) if file not in loaded]:
+        raise BadSetting(
+            f"settings: models: {late[0]} was not loaded when this process began; choose the profile with FORECAST_PROFILE, "
+            "or name the file with FORECAST_MODELS"
+        )
     try:
         return Settings.model_validate(sections)
     except ValidationError as error:
@@ -111,7 +118,7 @@ def _spec_defaults() -> dict[str, Any]:
     defaults = {family: _defaults(spec.model_fields) for family, spec in families.items()}
     for section in Settings.model_fields:
         defaults[section] = _defaults(section_type(section).model_fields)
-    for model in CATALOGUE:
+    for model in (model for model in CATALOGUE if model.family):
         shared = families[model.family].model_fields
         defaults[model.key] |= {name: f"${{{model.family}.{name}}}" for name in shared}
     return defaults

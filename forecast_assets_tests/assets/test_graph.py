@@ -115,7 +115,7 @@ def test_the_report_shows_the_selection_weights_and_which_networks_have_none(smo
                 assert sum(weights) == pytest.approx(1, abs=1e-4)
     assert smoke_graph.version("b4_patchtst", "2019").json("importance.json") == {}
     html = (smoke_graph.root / "reports" / "latest" / "backtest.html").read_text()
-    assert "MLP baseline (4 lags); PatchTST; MLP on summaries: no selection weights" in html
+    assert "PatchTST; MLP on summaries; Boosted trees (LightGBM): no selection weights" in html
     for model, count in variables.items():
         assert f"Selection weights of {title(model)}: 12 of {count} variables" in html
 

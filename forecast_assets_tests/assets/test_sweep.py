@@ -166,3 +166,12 @@ def test_a_network_without_its_columns_is_not_searched_and_the_others_are(panel_
     assert panel_graph.run("sweep", overrides=["sweep.models=[b5_moe]", *WIDE]).failures == []
     outcome = panel_graph.version("sweep").manifest.facts["outcome"]
     assert str(outcome).startswith("no model can be searched: b5_moe: the panel has no vix, ")
+
+
+def test_a_model_that_cannot_be_searched_says_why_and_a_wrong_name_is_answered(panel_graph: Graph) -> None:
+    assert panel_graph.run("sweep", overrides=["sweep.models=[g0_lightgbm,b0_mlp]", *WIDE]).failures == []
+    outcome = str(panel_graph.version("sweep").manifest.facts["outcome"])
+    assert "g0_lightgbm: The sweep does not search its settings, which are not those of the networks" in outcome
+    assert "b0_mlp: The sweep leaves the baseline as it is." in outcome
+    (failure,) = panel_graph.run("sweep", overrides=["sweep.models=[b3_tft]"]).failures
+    assert "sweep.models: there is no model 'b3_tft'; the nearest is b1_tft" in str(failure)

@@ -8,6 +8,7 @@ from tools.results import ROOT
 READS_A_PANEL = re.compile(r"PANEL_40|FULL_PANEL|shared/data|\"--(store|data|data-dir)\"")
 
 NOT_EVALUATED = {
+    "boosted": "scores inner years",
     "books": "reads the panel up to 2018; of a store, whether books that have to be empty are, and whether years join",
     "cases": "what files are read as, and how fast",
     "etth1": "another data set",

@@ -24,9 +24,18 @@ from forecast_assets.champion.bundle import (
     sessions_needed,
     vocabularies,
 )
-from forecast_assets.core.errors import BadInput, CorruptArtefact
+from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.models.attribution import attributions
-from forecast_assets.core.models.catalogue import MODELS, FitSpec, GraphSpec, MamlSpec, MoeSpec, PatchTstSpec, TftSpec
+from forecast_assets.core.models.catalogue import (
+    MODELS,
+    BoostedSpec,
+    GraphSpec,
+    MamlSpec,
+    MoeSpec,
+    PatchTstSpec,
+    TftSpec,
+)
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import CalibrationState, apply
 from forecast_assets.core.training.calibration_groups import Groups
@@ -53,7 +62,8 @@ GRAPH = GraphSpec(
     message_width=3, edge_hidden=4,
 )  # fmt: skip
 MAML = MamlSpec(**TFT.model_dump(), support_sessions=20, inner_steps=3, description_width=3)
-FITS: dict[str, FitSpec] = {
+STUMPS = BoostedSpec(rounds=5, leaves=2)
+FITS: dict[str, ModelSpec] = {
     "b3_tft_sector": TFT,
     "b7_maml": MAML,
     "b6_graph": GRAPH,
@@ -61,6 +71,7 @@ FITS: dict[str, FitSpec] = {
     "b4_patchtst": PATCHTST,
     "b1_tft": TFT,
     "b2_tft_ticker": TFT,
+    "g0_lightgbm": STUMPS,
 }
 
 
@@ -91,7 +102,7 @@ def trained(panel: PanelTensors) -> tuple[TrainedEnsemble, FoldStats]:
         network = MODELS[name].build(spec, stats=stats, lookback=LOOKBACK)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
-        weights.append(network.state_dict())
+        weights.append(network.state_dict() | (stumps(len(stats.summary_mean)) if spec is STUMPS else {}))
     groups = Groups.fit(panel, train=fold.train)
     state = CalibrationState(groups.names, np.random.default_rng(0).normal(0, 0.1, (len(groups.names), 3, 7)))
     members = tuple(Member(fit=f"{n}/0", model=n, settings=s.model_dump(mode="json")) for n, s in FITS.items())
@@ -112,6 +123,18 @@ def trained(panel: PanelTensors) -> tuple[TrainedEnsemble, FoldStats]:
         calibrated=True,
     )
     return TrainedEnsemble(card, weights, stats, state), stats
+
+
+def stumps(columns: int) -> dict[str, torch.Tensor]:
+    """Trees of one random split each, (3, 5)."""
+    trees = (3, STUMPS.rounds)
+    return {
+        "column": torch.randint(columns, (*trees, 1)),
+        "threshold": torch.randn(*trees, 1, dtype=torch.float64),
+        "path": torch.tensor([[1.0, -1.0]]).expand(*trees, 1, 2).clone(),
+        "depth": torch.ones(*trees, 2),
+        "value": 0.2 * torch.randn(*trees, 2, dtype=torch.float64),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -160,13 +183,21 @@ def test_the_binary_forecasts_what_the_walk_forward_would(
         assert (np.diff(given.quantiles, axis=-1) >= 0).all()
 
 
+def test_a_member_whose_model_is_not_known_here_is_named() -> None:
+    member = Member(fit="u1_mine/0", model="u1_mine", settings={})
+    with pytest.raises(
+        BadSetting, match=r"u1_mine/0: the champion has a member of u1_mine, which is no model here; name"
+    ):
+        _ = member.spec
+
+
+@pytest.mark.parametrize("members", [slice(1, 4), slice(6, 8)], ids=["networks", "a network and trees"])
 def test_the_exported_program_gives_what_the_binary_gives(
-    panel: PanelTensors, made: TrainedEnsemble, bundle: Bundle
+    panel: PanelTensors, made: TrainedEnsemble, members: slice
 ) -> None:
-    some = TrainedEnsemble(
-        made.card.model_copy(update={"members": made.card.members[1:4]}), made.weights[1:4], made.stats, made.state
-    )
-    program = torch.export.load(io.BytesIO(some.program())).module()
+    card = made.card.model_copy(update={"members": made.card.members[members]})
+    some = TrainedEnsemble(card, made.weights[members], made.stats, made.state)
+    program, bundle = torch.export.load(io.BytesIO(some.program())).module(), Bundle.of(some, some.files())
     for rows in (panel.ends(LOOKBACK)[::70], panel.ends(LOOKBACK)[-1:]):
         given = bundle.inputs(panel, rows, groups=bundle.groups(panel, rows), state=made.state)
         for ours, eager in zip(program(*given.arguments()), some.module()(*given.arguments()), strict=True):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from forecast_assets.core.models.catalogue import FitSpec
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.training.fit import forecast, trained_model
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -14,7 +14,7 @@ from forecast_assets.core.windows.tensors import PanelTensors
 @torch.no_grad()
 def predict(
     name: str,
-    spec: FitSpec,
+    spec: ModelSpec,
     weights: Mapping[str, Tensor],
     *,
     panel: PanelTensors,

@@ -1,8 +1,12 @@
+import os
+from pathlib import Path
+
 import pytest
 
+from forecast_assets import model_files
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.settings import Settings
-from forecast_assets.resources.settings import SettingsResource, compose_settings, profiles
+from forecast_assets.resources.settings import SettingsResource, compose_settings, profiles, validated
 
 
 @pytest.mark.parametrize("profile", profiles())
@@ -62,3 +66,25 @@ def test_a_replay_does_not_apply_a_correction_that_was_not_known(monkeypatch: py
     assert tickers("2020-03-01") == ["B"]
     assert tickers("2020-03-02") == ["A", "B"]
     assert tickers("") == ["A", "B"]
+
+
+def test_a_profile_names_files_of_models_which_have_to_be_loaded_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("# @package _global_\nmodels: [~/a.py, b.py]\n")
+    monkeypatch.setattr(model_files, "PROFILES", tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("FORECAST_PROFILE", "mine")
+    monkeypatch.setenv("FORECAST_MODELS", f"c.py{os.pathsep}~/d.py")
+    assert model_files.model_files() == ["/home/somebody/a.py", "b.py", "c.py", "/home/somebody/d.py"]
+    content = {"models": ["b.py"]}
+    with pytest.raises(
+        BadSetting, match=r"models: b.py was not loaded when this process began; choose the profile with"
+    ):
+        validated(content)
+
+
+def test_without_a_name_there_are_no_files_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert model_files.model_files() == []
+    monkeypatch.setenv("FORECAST_PROFILE", "no_such_profile")
+    assert model_files.model_files() == []

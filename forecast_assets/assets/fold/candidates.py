@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from forecast_assets.core.models.catalogue import FitSpec
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def trained(folds: Iterable[Version]) -> list[Version]:
     return [fold for fold in folds if SKIPPED not in fold.manifest.facts]
 
 
-def why_skipped(key: str, spec: FitSpec, panel: "PanelTensors", rows: "Tensor") -> str | None:
+def why_skipped(key: str, spec: ModelSpec, panel: "PanelTensors", rows: "Tensor") -> str | None:
     """Return why network ``key`` cannot be trained on ``rows`` of a panel: its optional columns have no value in any row."""
     import torch
 

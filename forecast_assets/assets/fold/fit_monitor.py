@@ -48,7 +48,7 @@ class FitMonitor:
         self._reported[seed] = epoch
         self._record(seed)(message)
         self._log.debug(
-            f"{name}: epoch {epoch + 1} of {self._work.spec.epochs}, "
+            f"{name}: epoch {epoch + 1} of {self._work.spec.most_epochs}, "
             f"validation pinball {message['validation_pinball']:.5f}, {message['seconds']:.0f} s"
         )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.assets.framework.inputs import Checkpoints, FitEngine, Log, Tracking, TrainingHardware, Year
 from forecast_assets.assets.framework.parameters import Parameters
-from forecast_assets.core.models.catalogue import FitSpec
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.specs import FoldSpec, WindowSpec
 from forecast_assets.resources.engine import Needs, ProgressCallback, fit_needs
 from forecast_assets.store.artefact_files import TENSORS
@@ -61,7 +61,7 @@ class FoldWork:
     """
 
     name: str
-    spec: FitSpec
+    spec: ModelSpec
     year: int
     folds: FoldSpec
     lookback: int
@@ -106,14 +106,12 @@ class FoldWork:
                     seed,
                     on_epoch=report,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
-                    checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.batch_size}", key=self.checkpoints.name),
+                    checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.attempt}", key=self.checkpoints.name),
                 )
                 break
             except torch.OutOfMemoryError:
-                if spec.batch_size <= spec.ends_per_block:
+                if (smaller := spec.with_less_memory()) is None:
                     raise
-                spec = spec.model_copy(update={"batch_size": max(spec.ends_per_block, spec.batch_size // 2)})
-                report(
-                    f"the device's memory does not hold a batch of {2 * spec.batch_size} windows; trying {spec.batch_size}"
-                )
+                report(f"the device's memory does not hold a batch of {spec.attempt} windows; trying {smaller.attempt}")
+                spec = smaller
         return Fitted(trained, trainer.forecasts(trained))

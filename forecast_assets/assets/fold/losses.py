@@ -8,7 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.framework.parameters import Networks, Parameters
-from forecast_assets.core.models.catalogue import CANDIDATES
+from forecast_assets.core.models.catalogue import BESIDE_BASELINE
 from forecast_assets.store.artefact_files import (
     BEST_MEMBER,
     COVERAGE_CELLS,
@@ -32,7 +32,7 @@ class YearForecasts(Parameters):
 
     ensemble: Version
     b0_mlp: Version
-    candidates: Annotated[dict[str, Version], Networks(CANDIDATES)]
+    candidates: Annotated[dict[str, Version], Networks(BESIDE_BASELINE)]
     baselines: Version
     windowed_tensors: Version
     calendar_panel: Version

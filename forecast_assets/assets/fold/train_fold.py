@@ -10,15 +10,18 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.fold.candidates import SKIPPED, why_skipped
-from forecast_assets.assets.fold.diagnostics import diagnostics
+from forecast_assets.assets.fold.diagnostics import Diagnostics, diagnostics
 from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldInputs, FoldWork
 from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
 from forecast_assets.assets.fold.reference_check import REFERENCE, reference_check
 from forecast_assets.assets.framework.causality_checks import purge_check
+from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, Content, StageOutput
+from forecast_assets.core.errors import BadModel
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
-from forecast_assets.core.models.catalogue import MODELS, FitSpec
+from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.specs import CalibrationSpec
 from forecast_assets.resources.engine import in_order
 from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING, weights_file
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Fit
 
 
-def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
-    """Train all fits of one model on one fold and forecast the fold's origins; skipped where the panel lacks what it needs.
+FORECASTS = CheckSpec("returns_forecasts", "the code of one's own ran and returned quantiles", blocking=False)
+
+
+def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
+    """Train all fits of one model on one fold and forecast the fold's origins; skipped where the panel lacks what it needs,
+    or code of one's own fails.
 
     The asset's own forecast is that of its best fit by validation pinball, calibrated unless ``calibration`` is off; the
     fits, candidates for the ensemble, stay raw, so that calibration has no influence on the selection.
@@ -45,11 +52,20 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     if why := why_skipped(name, spec, panel, fold.train):
         return skipped_fold(name, why, work=work, log=inputs.log)
     started = time.perf_counter()
-    done = list(run_fits(work, inputs))
+    try:
+        done = list(run_fits(work, inputs))
+    except BadModel as error:  # the other models' forecasts do not wait for it
+        return skipped_fold(name, str(error), work=work, log=inputs.log)
     seconds = time.perf_counter() - started
     best, quantiles = min(done, key=lambda each: each.fit.validation_pinball)
-    model = trained_model(name, spec, best.weights, stats=stats, lookback=work.lookback)
-    shown = diagnostics(model, title=f"{name} {inputs.year}", panel=panel, fold=fold, stats=stats)
+    shown, checks = Diagnostics(files={IMPORTANCE: {}}), purge_check(panel, fold)
+    if best.weights:
+        model = trained_model(name, spec, best.weights, stats=stats, lookback=work.lookback)
+        shown = diagnostics(model, title=f"{name} {inputs.year}", panel=panel, fold=fold, stats=stats)
+        if MODELS[name].family == "tft":
+            checks |= reference_check(model, panel=panel, fold=fold, stats=stats)
+    if MODELS[name].file:
+        checks[FORECASTS.name] = Check(True, f"{len(done)} fits forecast {len(fold.origins)} origins each")
     published: dict[str, Content] = {TABLE: fold_table(panel, fold, quantiles, model=name)}
     if calibration.enabled:
         online = calibrate_fold(quantiles, panel=panel, fold=fold, spec=calibration)
@@ -57,13 +73,10 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
     tables = [fold_table(panel, fold, each.quantiles, model=f"{name}/{each.fit.seed}") for each in done]
     # Without the seconds: the same fit is the same bytes, or all that reads it would be made, and counted, again.
     curves = [{"fit": f"{name}/{fit.seed}", **timeless(epoch)} for fit, _ in done for epoch in fit.curve]
-    samples = sum(len(fit.curve) for fit, _ in done) * spec.samples_per_epoch
-    checks = purge_check(panel, fold)
-    if MODELS[name].family == "tft":
-        checks |= reference_check(model, panel=panel, fold=fold, stats=stats)
+    samples = sum(fit.samples for fit, _ in done)
     return StageOutput(
         files={
-            **{weights_file(fit.seed): fit.weights for fit, _ in done},
+            **{weights_file(fit.seed): fit.weights for fit, _ in done if fit.weights},
             **published,
             FITS: pl.concat(tables),
             **shown.files,
@@ -76,6 +89,7 @@ def train_fold(name: str, spec: FitSpec, inputs: FoldInputs, *, calibration: Cal
             "train_origins": len(fold.train),
             "validation_origins": len(fold.validation),
             "test_origins": len(fold.test),
+            **({"limits": " ".join(limits)} if (limits := MODELS[name].limits) else {}),
             "samples": samples,
             "samples_per_second": round(samples / seconds, 1),
         },
@@ -122,6 +136,8 @@ def skipped_fold(name: str, why: str, *, work: "FoldWork", log: logging.Logger) 
     checks = purge_check(panel, fold)
     if MODELS[name].family == "tft":
         checks |= {REFERENCE.name: Check(True, "there is no fit to compare")}
+    if MODELS[name].file:
+        checks[FORECASTS.name] = Check(False, why, warns=True)
     return StageOutput(
         files={TABLE: nothing, FITS: nothing, IMPORTANCE: {}, TRAINING: training_record(work.data, fits=[], curve=[])},
         facts={SKIPPED: why},

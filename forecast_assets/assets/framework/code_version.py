@@ -8,14 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from forecast_assets.core.models.catalogue import MODELS, Model
+from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.models.entry import Model
 from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
 
 CORE = "forecast_assets.core"
 CATALOGUE = f"{CORE}.models.catalogue"
 ROOTS = (f"{CORE}.", "forecast_assets.champion.", "forecast_assets.assets.fold.", "forecast_assets.assets.tuning.")
-IRRELEVANT = frozenset({f"{CORE}.specs", f"{CORE}.settings", f"{CORE}.errors"})
-"""Settings enter an input key by value, and the text of an error message changes no artefact."""
+IRRELEVANT = frozenset(f"{CORE}.{name}" for name in ("specs", "settings", "errors", "models.entry", "models.own"))
+"""Settings enter an input key by value, entries of the catalogue one by one, and the text of an error changes nothing."""
 
 
 def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
@@ -28,9 +29,17 @@ def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
     if CATALOGUE not in reached:
         return code_digest(*sorted(reached))
     entries = [MODELS[key] for key in (MODELS if models is None else models)]
-    reached = _reached(reached | {entry.module for entry in entries}) - {CATALOGUE}
-    constructed = {entry.key: [entry.constructor, dict(entry.options), _reads(entry)] for entry in entries}
+    reached = _reached(reached | {name for entry in entries for name in entry.modules}) - {CATALOGUE}
+    constructed = {entry.key: _built(entry) for entry in entries}
     return sha256_text(canonical_json([code_digest(*sorted(reached)), constructed]))
+
+
+def _built(entry: Model) -> list[Any]:
+    """Return what an entry is built and fitted from; of a file of one's own, the digest of its content."""
+    parts = [entry.constructor, dict(entry.options), _reads(entry)]
+    if entry.digest:
+        return [entry.digest]
+    return parts if entry.estimator is None else [*parts, entry.estimator]
 
 
 def _reads(entry: Model) -> dict[str, Any]:

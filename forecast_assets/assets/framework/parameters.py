@@ -35,7 +35,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Networks:
-    """Marks a parameter as a dict by key of several networks: their parents, or (``dict[str, FitSpec]``) their settings."""
+    """Marks a parameter as a dict by key of several models: their parents, or (``dict[str, ModelSpec]``) their settings."""
 
     keys: tuple[str, ...]
 

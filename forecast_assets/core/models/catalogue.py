@@ -1,24 +1,22 @@
-"""The catalogue of the networks: one entry each, from which all else that lists networks is made.
+"""The catalogue of the models: one entry each, from which all else that lists models is made.
 
 Made from it: the assets and their settings, the candidates of the ensemble, the steps of the ablation, the experiments of
 ``forecast_assets.train``, the readable titles in reports and pages, and the README's table. To add a model, write its file
-and its entry. This module imports no torch: a constructor is imported when a model is built.
+and its entry; one of one's own is a file elsewhere (``docs/own_model.md``). This module imports no torch: a constructor is
+imported when a model is built.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.models.entry import Model, ModelSpec, Step
+from forecast_assets.core.models.own import own_models
 from forecast_assets.core.reads import GraphSettings, Reads
-from forecast_assets.core.specs import Spec
-
-if TYPE_CHECKING:
-    from forecast_assets.core.models.base import ForecastModel
-    from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.model_files import model_files
 
 DEFAULT_KNOWN = ("day_of_week_1d", "month_1d", *(f"quarter_end_{h}d" for h in HORIZONS))
 """Known-future columns that a network reads where its settings name none."""
@@ -34,11 +32,9 @@ EARLIER_LOCATION = "location_shrink"
 """Setting of earlier releases: a fixed factor on the learned location, in place of the slope that it earns."""
 
 
-class FitSpec(Spec):
+class FitSpec(ModelSpec):
     """How a network is trained; shared by all of them."""
 
-    fits: int = Field(default=1, ge=1, description="independent fits (seeds)")
-    seed: int = Field(default=0, ge=0, description="seed of the first fit; the others follow")
     epochs: int = Field(default=3, ge=1)
     samples_per_epoch: int = Field(
         default=20_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers"
@@ -61,9 +57,24 @@ class FitSpec(Spec):
     )
 
     @property
-    def reads(self) -> Reads:
-        """What the network reads."""
-        raise NotImplementedError
+    def most_epochs(self) -> int:
+        """The epochs of a fit that is not stopped early."""
+        return self.epochs
+
+    @property
+    def attempt(self) -> str:
+        """The size of a batch."""
+        return str(self.batch_size)
+
+    def with_less_memory(self) -> Self | None:
+        """Return the settings with half the batch; None where a batch is a single block."""
+        if self.batch_size <= self.ends_per_block:
+            return None
+        return self.model_copy(update={"batch_size": max(self.ends_per_block, self.batch_size // 2)})
+
+    def retrained_by(self, settings: Mapping[str, Any]) -> Self:
+        """Return them with the epochs, samples and learning rate of a nightly retraining."""
+        return self.model_copy(update=dict(settings))
 
     @classmethod
     def published(cls, settings: Mapping[str, Any]) -> Self:
@@ -102,6 +113,23 @@ class SummarySpec(HeadSpec):
     def reads(self) -> Reads:
         """A return, to count sessions by: all else is in the summary."""
         return Reads(("log_return",))
+
+
+class BoostedSpec(ModelSpec):
+    """G0: boosted trees of the summary. Chosen on the years 2014 to 2018."""
+
+    rounds: int = Field(default=120, ge=1, description="trees per horizon")
+    learning_rate: float = Field(default=0.05, gt=0, description="factor on each tree")
+    leaves: int = Field(default=15, ge=2, description="leaves of a tree at most")
+    leaf_rows: int = Field(
+        default=2_000, ge=1, description="training rows of a leaf at least; on a small panel a hundredth of them"
+    )
+    feature_share: float = Field(default=0.5, gt=0, le=1, description="share of the summary that a tree may read")
+    row_share: float = Field(default=0.5, gt=0, le=1, description="share of the training rows that a tree is fitted to")
+    shrinkage: float = Field(default=10.0, ge=0, description="rows of no excess that each leaf is averaged with")
+    stride: int = Field(
+        default=2, ge=1, description="every which training row is fitted to: neighbouring labels overlap"
+    )
 
 
 class LocationScaleSpec(HeadSpec):
@@ -244,54 +272,7 @@ class PatchTstSpec(LocationScaleSpec):
     head_hidden: int = Field(default=64, ge=1, description="width of the layer that joins variables, levels and ids")
 
 
-MODELS_PACKAGE = "forecast_assets.core.models"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of the ablation, fixed in advance: the model that an entry is held against, and what it adds to it."""
-
-    against: str
-    adds: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network."""
-
-    experiment: str
-    """Its name in the ablation and on the command line of ``forecast_assets.train``: ``B3``."""
-    key: str
-    """Its asset key and its section of the settings: ``b3_tft_sector``."""
-    title: str
-    """What readers see."""
-    family: str
-    """The networks that it shares defaults with: a section of the settings and a folder of ``conf/model``."""
-    spec: type[FitSpec]
-    """The type of its settings."""
-    constructor: str
-    """``module:Class`` in ``core/models``, called with ``(spec, *, stats, lookback, **options)``."""
-    description: str
-    """Of its asset."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    step: Step | None = None
-    candidate: bool = True
-    """Whether an ensemble may have it as a member."""
-
-    def build(self, spec: FitSpec, *, stats: "FoldStats", lookback: int) -> "ForecastModel":
-        """Return the network with its first, random weights (from torch's global generator)."""
-        made: ForecastModel = resolve_name(f"{MODELS_PACKAGE}.{self.constructor}")(
-            spec, stats=stats, lookback=lookback, **self.options
-        )
-        return made
-
-    @property
-    def module(self) -> str:
-        """The module of its constructor."""
-        return f"{MODELS_PACKAGE}.{self.constructor.partition(':')[0]}"
-
-
-CATALOGUE = (
+SHIPPED = (
     Model(
         "B0",
         "b0_mlp",
@@ -300,7 +281,7 @@ CATALOGUE = (
         spec=MlpSpec,
         constructor="mlp:NormalMlp",
         description="B0, the baseline to beat: a 3-layer probabilistic MLP on 4 lagged returns, Normal output.",
-        candidate=False,
+        is_baseline=True,
     ),
     Model(
         "B1",
@@ -399,14 +380,31 @@ CATALOGUE = (
         ),
         step=Step("b1_tft", "The summary of the history alone, without its sessions"),
     ),
+    Model(
+        "G0",
+        "g0_lightgbm",
+        title="Boosted trees (LightGBM)",
+        family="boosted",
+        spec=BoostedSpec,
+        constructor="boosted:TreeNetwork",
+        estimator="boosted:BoostedTrees",
+        kind="lightgbm",
+        description="G0: LightGBM on the numbers that B8 reads, one booster per horizon; the trees scale HAR-X's quantiles.",
+        step=Step("b8_summary", "Boosted trees in place of the MLP, on the same summaries"),
+    ),
 )
+
+CATALOGUE = (*SHIPPED, *own_models(model_files(), shipped=SHIPPED))
 
 MODELS: dict[str, Model] = {model.key: model for model in CATALOGUE}
 EXPERIMENTS: dict[str, Model] = {model.experiment: model for model in CATALOGUE}
 
 NETWORKS = tuple(MODELS)
-CANDIDATES = tuple(model.key for model in CATALOGUE if model.candidate)
-"""Those that an ensemble may be made of: all but the baseline."""
-
-MLP_BASELINE = "b0_mlp"
-FAMILIES = tuple(dict.fromkeys(model.family for model in CATALOGUE))
+(MLP_BASELINE,) = (model.key for model in CATALOGUE if model.is_baseline)
+BESIDE_BASELINE = tuple(key for key in MODELS if key != MLP_BASELINE)
+"""All but the baseline, which reports compare them with."""
+CANDIDATES = tuple(model.key for model in CATALOGUE if model.is_candidate)
+"""Those that an ensemble may be made of: all of them that can be served."""
+SEARCHED = tuple(model.key for model in CATALOGUE if not model.why_not_searched)
+"""Those whose settings the sweep can search."""
+FAMILIES = tuple(dict.fromkeys(model.family for model in CATALOGUE if model.family))

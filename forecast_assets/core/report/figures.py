@@ -228,10 +228,12 @@ def fan_chart(prices: pl.DataFrame, forecasts: pl.DataFrame, *, ticker: str, dat
 def training_curves(curves: pl.DataFrame) -> "Figure":
     """Draw the training loss (the network's own) and validation pinball (standardised) of each fit by epoch.
 
-    ``curves``: fit, epoch, train_loss, validation_pinball.
+    ``curves``: fit, epoch, train_loss, validation_pinball; an estimator has one epoch and no ``train_loss``.
     """
     from matplotlib.ticker import MaxNLocator
 
+    if "train_loss" not in curves.columns:
+        curves = curves.with_columns(train_loss=pl.lit(None, dtype=pl.Float64))
     figure, plots = canvas("Training by epoch", height=2.8, panels=2, shared_scale=False)
     colour = colours(curves["fit"].cast(pl.String).unique(maintain_order=True).to_list())
     curves = curves.with_columns(pl.col("fit").cast(pl.String)).sort("epoch", maintain_order=True)

@@ -27,8 +27,10 @@ from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.attribution import influence
 from forecast_assets.core.models.base import ForecastModel, make_batch, single_batch, standardised_pinball
 from forecast_assets.core.models.catalogue import EARLIER_LOCATION, MODELS, FitSpec
+from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
+from forecast_assets.core.training.estimator import fit_estimator
 from forecast_assets.core.training.location import EarnedLocation, earned_location
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.labels import training_labels
@@ -65,7 +67,7 @@ class Resumable:
 
 @dataclass(frozen=True)
 class Fit:
-    """One trained network: the weights of its best epoch and the curve of all epochs."""
+    """One trained model: the weights of its best epoch and the curve of all epochs; an estimator has one epoch."""
 
     seed: int
     weights: dict[str, Tensor]
@@ -76,6 +78,9 @@ class Fit:
     """Per epoch: epoch, train_loss, validation_pinball of the origins that epochs are compared on, ..."""
     validation_quantiles: NDArray[np.float64] | None = None
     """At the fold's validation rows, (M, 3, 7); None where the best epoch was judged by no more than the others."""
+    origin_quantiles: NDArray[np.float64] | None = None
+    """At the fold's origins, (validation + test, 3, 7): what an estimator without a network leaves; it has no weights."""
+    samples: int = 0  # training rows or windows that were read, over all epochs
 
 
 class _Epochs:
@@ -255,7 +260,7 @@ class FoldTrainer:
     """Fits one model with its settings on one fold, and forecasts with the weights of a fit."""
 
     name: str
-    spec: FitSpec
+    spec: ModelSpec
     panel: PanelTensors  # with the graph that the model reads, see ``with_graph_if_read``
     fold: Fold
     stats: FoldStats
@@ -282,9 +287,15 @@ class FoldTrainer:
         on validation before the first step and returned, as epoch ``START``, unless an epoch is better. A checkpoint's key
         has to depend on them too.
 
-        Deterministic given ``seed`` on a CPU. Raises FloatingPointError where no epoch has a finite validation loss.
+        A model that an estimator fits has one epoch and no checkpoint, and keeps the weights of a ``start``.
+
+        Deterministic given ``seed`` on a CPU. Raises FloatingPointError where no epoch has a finite validation loss, and
+        BadModel where a model of one's own fails.
         """
         spec, fold = self.spec, self.fold
+        if MODELS[self.name].estimator is not None:
+            return self._fit_estimator(seed, start=start, on_epoch=on_epoch)
+        assert isinstance(spec, FitSpec)  # by the catalogue: a network that our loop trains
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = MODELS[self.name].build(spec, stats=self.stats, lookback=self.lookback)
@@ -324,7 +335,7 @@ class FoldTrainer:
             raise FloatingPointError(f"{which}: no epoch had a finite validation loss")
         at = f"epoch {best.best_epoch + 1} of {len(loop.curve)}"
         logger.info("%s: validation pinball %.5f at %s", which, best.validation_pinball, at)
-        best = replace(best, seed=seed, curve=loop.curve)
+        best = replace(best, seed=seed, curve=loop.curve, samples=len(loop.curve) * spec.samples_per_epoch)
         spans = bool(fold.spans) and start is None
         if not spans and len(loop.compared) == len(fold.validation):
             return best
@@ -332,9 +343,49 @@ class FoldTrainer:
 
     def forecasts(self, trained: Fit) -> NDArray[np.float64]:
         """Return quantiles of the log return of a fit's best epoch at the fold's origins, (validation + test, 3, 7)."""
+        if trained.origin_quantiles is not None:
+            return trained.origin_quantiles
         if trained.validation_quantiles is None:
             return self.predict(trained.weights, self.fold.origins)
         return np.concatenate([trained.validation_quantiles, self.predict(trained.weights, self.fold.test)])
+
+    def _fit_estimator(
+        self,
+        seed: int,
+        *,
+        start: Mapping[str, Tensor] | None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None,
+    ) -> Fit:
+        """Return the fit of a model that our loop does not train."""
+        entry, fold, begun = MODELS[self.name], self.fold, time.perf_counter()
+        weights, quantiles, epoch = dict(start or {}), None, START
+        if start is None:
+            epoch = 0
+            given, quantiles = fit_estimator(
+                entry, self.spec, self.panel, fold=fold, stats=self.stats, lookback=self.lookback, seed=seed
+            )
+            if entry.constructor is not None:
+                network = entry.build(self.spec, stats=self.stats, lookback=self.lookback)
+                weights = {name: value.clone() for name, value in (network.state_dict() | given).items()}
+        on_validation = (
+            self.predict(weights, fold.validation) if quantiles is None else quantiles[: len(fold.validation)]
+        )
+        scale, target = self.stats.volatility(self.panel, fold.validation), self.panel.targets[fold.validation]
+        score = float(standardised_pinball(torch.from_numpy(on_validation).float(), target, scale))
+        seconds = time.perf_counter() - begun
+        curve = [{"epoch": 0, "validation_pinball": score, "seconds": seconds}]
+        if on_epoch is not None:
+            on_epoch(curve[0])
+        return Fit(
+            seed=seed,
+            weights=weights,
+            best_epoch=epoch,
+            validation_pinball=score,
+            curve=curve,
+            validation_quantiles=on_validation,
+            origin_quantiles=quantiles,
+            samples=len(fold.train) if start is None else 0,
+        )
 
     def _judged_on_all(self, fit: Fit, *, earns: bool, spans: bool) -> Fit:
         """Return ``fit`` judged by all validation rows; with ``spans`` its location is earned on those of the spans too.
@@ -364,7 +415,7 @@ class FoldTrainer:
 
 
 def trained_model(
-    name: str, spec: FitSpec, weights: Mapping[str, Tensor], *, stats: FoldStats, lookback: int
+    name: str, spec: ModelSpec, weights: Mapping[str, Tensor], *, stats: FoldStats, lookback: int
 ) -> ForecastModel:
     """Return model ``name`` with the ``weights`` of a fit, in evaluation mode."""
     model = MODELS[name].build(spec, stats=stats, lookback=lookback)

@@ -30,7 +30,7 @@ def test_a_network_has_a_section_of_the_settings_of_its_own_type(model: Model) -
 
 def test_a_family_is_set_at_once_and_one_network_by_itself() -> None:
     settings = compose_settings("demo", ["tft.epochs=9", "b2_tft_ticker.epochs=7"])
-    epochs = {key: settings.network(key).epochs for key, model in MODELS.items() if model.family == "tft"}
+    epochs = {key: settings.network(key).most_epochs for key, model in MODELS.items() if model.family == "tft"}
     assert epochs == {"b1_tft": 9, "b2_tft_ticker": 7, "b3_tft_sector": 9, "b5_moe": 9, "b6_graph": 9, "b7_maml": 9}
 
 

@@ -24,13 +24,13 @@ from forecast_assets.core.training.inner import (
 )
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 from forecast_assets.resources.settings import compose_settings
-from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS
+from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, TFT
 from forecast_assets_tests.helpers.tensors import random_panel, weekdays
 
 FOLDS = FoldSpec(first_test_year=2020, validation_sessions=40, purge_sessions=21)
 EPOCHS = 2
 BUDGET = Budget((2018, 2019), FOLDS, CalibrationSpec(), seed=0)
-CANDIDATE = Candidate("b3_tft_sector", SPECS["b3_tft_sector"].model_copy(update={"epochs": EPOCHS}), LOOKBACK)
+CANDIDATE = Candidate("b3_tft_sector", TFT.model_copy(update={"epochs": EPOCHS}), LOOKBACK)
 
 
 @pytest.fixture(scope="module")

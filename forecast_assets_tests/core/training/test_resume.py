@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.training.fit import Fit, FoldTrainer, Resumable
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
@@ -24,7 +23,7 @@ def run(name: str, *, checkpoint: Resumable | None = None, die_after: int = EPOC
     panel = random_panel(tickers=4, sessions=620)
     folds = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
     fold = make_fold(panel, year=2019, spec=folds, lookback=LOOKBACK)
-    spec: FitSpec = SPECS[name].model_copy(update={"epochs": EPOCHS, "patience": patience})
+    spec = SPECS[name].model_copy(update={"epochs": EPOCHS, "patience": patience})
 
     def on_epoch(epoch: Mapping[str, float]) -> None:
         if epoch["epoch"] + 1 == die_after < EPOCHS:

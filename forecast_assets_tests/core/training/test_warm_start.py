@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from forecast_assets.core.evaluation.champion_challenger import challenger_scores
-from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.specs import FoldSpec, NightlySpec
 from forecast_assets.core.training.fit import START, Fit, FoldTrainer
 from forecast_assets.core.windows.days import EPOCH
@@ -15,7 +14,7 @@ from forecast_assets.core.windows.folds import Fold, make_fold, recent_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.core.training.test_fit import CPU, GRAPH, LOOKBACK, SPECS
+from forecast_assets_tests.core.training.test_fit import CPU, GRAPH, LOOKBACK, OUR_LOOP, SPECS
 from forecast_assets_tests.core.windows.test_recent_fold import day_of
 from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
@@ -42,7 +41,7 @@ def night(panel: PanelTensors) -> Fold:
 def retrained(
     name: str, panel: PanelTensors, stats: FoldStats, *, start: dict[str, torch.Tensor] | None, **settings: float
 ) -> Fit:
-    spec: FitSpec = SPECS[name].model_copy(update=settings)
+    spec = SPECS[name].model_copy(update=settings)
     return FoldTrainer(name, spec, panel, night(panel), stats, LOOKBACK, CPU).fit(5, start=start)
 
 
@@ -66,7 +65,14 @@ def test_a_bad_start_is_improved_on(panel: PanelTensors, stats: FoldStats) -> No
     assert not equal(better, start)
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_that_our_loop_does_not_train_keeps_the_start(panel: PanelTensors, stats: FoldStats) -> None:
+    start = retrained("g0_lightgbm", panel, stats, start=None)
+    kept = retrained("g0_lightgbm", panel, stats, start=start.weights)
+    assert (kept.best_epoch, kept.validation_pinball) == (START, start.validation_pinball)
+    assert equal(kept, start)
+
+
+@pytest.mark.parametrize("name", OUR_LOOP)
 def test_what_had_not_matured_changes_no_weight(name: str, panel: PanelTensors, stats: FoldStats) -> None:
     start = {key: weight.clone() for key, weight in retrained(name, panel, stats, start=None, epochs=1).weights.items()}
     until = (day_of(panel, UNTIL) - EPOCH).days

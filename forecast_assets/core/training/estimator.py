@@ -1,0 +1,75 @@
+"""Fit an estimator on one fold and ask it for forecasts; what goes wrong in a file of one's own is told in one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forecast_assets.core.errors import BadModel, UserError
+from forecast_assets.core.models.entry import Model, ModelSpec
+from forecast_assets.core.models.protocol import Fitted, Origins, Training, WithWeights, checked_quantiles
+from forecast_assets.core.windows.folds import Fold
+from forecast_assets.core.windows.labels import training_labels
+from forecast_assets.core.windows.stats import FoldStats
+from forecast_assets.core.windows.tensors import PanelTensors
+
+ASKED_ROWS = 100_000
+"""Origins of one call of ``predict``."""
+
+
+class Answer(NamedTuple):
+    """What a fitted estimator gives: weights of its entry's network, or, without one, forecasts."""
+
+    weights: dict[str, Tensor]  # of what the network is not built with; empty without a network
+    quantiles: NDArray[np.float64] | None  # (validation + test, 3, 7), at the fold's origins
+
+
+def fit_estimator(
+    entry: Model, spec: ModelSpec, panel: PanelTensors, *, fold: Fold, stats: FoldStats, lookback: int, seed: int
+) -> Answer:
+    """Fit the estimator of ``entry`` to the fold's training origins.
+
+    Raises BadModel where the code of a file of one's own raises or returns what is no forecast. A lack of memory or of disk
+    is no fault of the model's, and a bug of ours keeps its traceback.
+    """
+    columns = spec.reads.columns
+    train = Training(
+        panel, fold.train, stats=stats, columns=columns, lookback=lookback,
+        labels=training_labels(panel, fold.train, stats=stats),
+    )  # fmt: skip
+    with _told(entry, "fit"):
+        fitted: Fitted = entry.make_estimator(spec).fit(train, seed=seed)
+    if entry.constructor is not None:
+        if not isinstance(fitted, WithWeights):
+            raise BadModel(f"{_where(entry, 'fit')} returned a model without weights() for the network of {entry.key}")
+        with _told(entry, "weights"):
+            return Answer(dict(fitted.weights()), None)
+    origins = Origins(panel, fold.origins, stats=stats, columns=columns, lookback=lookback)
+    parts = []
+    for start in range(0, len(origins), ASKED_ROWS):
+        part = origins.part(slice(start, start + ASKED_ROWS))
+        with _told(entry, "predict"):
+            found = fitted.predict(part)
+        parts.append(checked_quantiles(found, origins=len(part), where=_where(entry, "predict")))
+    return Answer({}, np.concatenate(parts))
+
+
+def _where(entry: Model, function: str) -> str:
+    return f"{entry.file or entry.key}: {function}()"
+
+
+@contextmanager
+def _told(entry: Model, function: str) -> Iterator[None]:
+    """Translate what the code of a file of one's own raises."""
+    try:
+        yield
+    except (UserError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        if not entry.file:
+            raise
+        said = next(iter(str(error).splitlines()), "")
+        raise BadModel(f"{_where(entry, function)} raised {type(error).__name__}: {said}") from error
