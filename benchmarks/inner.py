@@ -1,7 +1,7 @@
 """What networks and their ensemble add to the volatility regression, on the years before the first test year.
 
     python -m benchmarks.inner --data-dir data --networks b8_summary b1_tft b4_patchtst --work fits     hours of one core
-    python -m benchmarks.inner --data-dir data --networks b8_summary --fits 5 --work fits               ten minutes
+    python -m benchmarks.inner --data-dir data --networks b8_summary:5 --work fits                      ten minutes
 
 ``--data-dir`` names a data root with the full panel's tensors and VIX. Each inner year is a fold like any test year:
 networks of the full profile are trained on what came before, the ensemble is made of the fits that add to each other on
@@ -61,7 +61,7 @@ def fits_of(
     stats = None
     for network in given.networks:
         spec = settings.network(network)
-        for seed in range(given.fits or spec.fits):
+        for seed in range(given.fits.get(network, spec.fits)):
             kept = given.work / f"{network}-{seed}-{fold.year}.npz"
             if not kept.exists():
                 stats = stats or fit_stats(panel, fold)
@@ -153,10 +153,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder of the fits' forecasts")
-    parser.add_argument("--networks", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
-    parser.add_argument("--fits", type=int, help="fits of each network, if not the profile's")
+    parser.add_argument(
+        "--networks", nargs="+", default=list(CANDIDATES), metavar="NAME[:FITS]", help="with other fits"
+    )
     parser.add_argument("--years", nargs="+", type=int, choices=YEARS, default=list(YEARS))
     given = parser.parse_args()
+    asked = [network.partition(":") for network in given.networks]
+    given.networks, given.fits = [name for name, _, _ in asked], {name: int(fits) for name, _, fits in asked if fits}
+    if unknown := {*given.networks} - {*CANDIDATES}:
+        parser.error(f"--networks: there is no {', '.join(sorted(unknown))}; there are {', '.join(CANDIDATES)}")
     torch.set_num_threads(1)
     settings = compose_settings("full", [])
     store = StoreResource(data_dir=str(given.data_dir)).store()
@@ -166,7 +171,8 @@ def main() -> None:
     ensemble = compared(losses, "ensemble", "ewma")
     networks = {name: compared(losses, name, "harx") for name in given.networks}
     best = min(networks, key=lambda name: networks[name]["value"])
-    facts = {"networks": given.networks, "fits": given.fits or "the full profile's", "tickers": len(panel.tickers)}
+    fits = {name: given.fits.get(name, settings.network(name).fits) for name in given.networks}
+    facts = {"networks": given.networks, "fits": fits, "tickers": len(panel.tickers)}
     figures = {
         "ensemble_vs_ewma_inner": {**ensemble, **facts},
         "ensemble_worst_horizon_inner": {"value": max(ensemble["by_horizon"].values())},
@@ -176,7 +182,7 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=1))
     if given.years == list(YEARS):
-        which = " ".join(given.networks) + (f" --fits {given.fits}" if given.fits else "")
+        which = " ".join(f"{name}:{given.fits[name]}" if name in given.fits else name for name in given.networks)
         print(
             record(
                 "inner", figures, command=f"python -m benchmarks.inner --data-dir data --work fits --networks {which}"
