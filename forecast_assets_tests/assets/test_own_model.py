@@ -20,6 +20,7 @@ from forecast_assets_tests.helpers.paths import PROJECT
 PAGE = PROJECT / "docs" / "own_model.md"
 YEARS = ("2018", "2019")
 MOST_LINES = 30
+pytestmark = pytest.mark.timeout(600)  # the smoke graph where it is not made yet, and a run of a further process
 
 BROKEN = """
 from forecast_assets.core.models.entry import Model, ModelSpec
