@@ -127,7 +127,11 @@ def _are_tickers(found: "pd.DataFrame", handed: Any) -> bool:
 def _series(values: "pd.Series[Any]") -> pl.Series:
     import pandas as pd
 
-    if isinstance(values.dtype, pd.CategoricalDtype | pd.PeriodDtype | pd.IntervalDtype):
+    if isinstance(values.dtype, pd.PeriodDtype):
+        values = values.dt.to_timestamp()
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_localize(None)
+    if isinstance(values.dtype, pd.CategoricalDtype | pd.IntervalDtype):
         values = values.astype("object")
     if values.dtype.kind in "biufM":
         return pl.Series(values.to_numpy())

@@ -209,7 +209,8 @@ class AuditRun:
             if empty := [name for name, holds in filled.items() if not holds]:
                 self._notes.append(f"{', '.join(empty)}: missing everywhere, so nothing was tested")
             return handing, whole
-        raise problems[0]
+        others = "; --columns and --frame choose another way" if len(problems) > 1 else ""
+        raise BadInput(f"{problems[0]}{others}") from problems[0]
 
     def _rounding(self, rows: pl.DataFrame, handing: Handing, whole: pl.DataFrame) -> pl.DataFrame:
         """Return how much each entry of ``whole`` may change: several times as much as it does by jitter.

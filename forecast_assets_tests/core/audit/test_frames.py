@@ -99,6 +99,12 @@ def test_any_other_result_is_refused_in_a_sentence(found: Any, problem: str) -> 
     assert problem in str(raised.value)
 
 
+@pytest.mark.parametrize("convert", [lambda d: d.dt.tz_localize("Europe/Paris"), lambda d: d.dt.to_period("D")])
+def test_dates_of_a_zone_and_periods_are_the_dates_they_show(convert: Any) -> None:
+    found = HANDED[["Ticker"]].assign(Date=convert(HANDED["Date"]), x=HANDED["Closing Price"])
+    assert returned_table(found, handed=HANDED).rows() == WANTED
+
+
 def test_datetimes_are_taken_by_their_date() -> None:
     found = pl.DataFrame({"Date": [dt.datetime(2024, 4, 8, 17)], "Ticker": ["A"], "x": [1.0]})
     assert returned_table(found, handed=HANDED)["date"][0] == dt.date(2024, 4, 8)

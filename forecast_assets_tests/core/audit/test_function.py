@@ -83,7 +83,7 @@ def test_a_clean_function_is_called_clean_with_what_was_compared(small: Panels) 
 @pytest.mark.parametrize(
     "name",
     [
-        "centred_mean", "volume_filled_backwards", "warm_up_filled_backwards", "month_volume_joined_back",
+        "difference_to_the_next_close", "volume_filled_backwards", "month_volume_joined_back",
         "most_liquid_of_all_years", "survives", "interpolated_holidays", "halts_filled_with_the_next_price",
         "sector_of_today", "FittedAgainOnWhatItPredicts",
     ],
