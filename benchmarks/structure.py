@@ -3,7 +3,7 @@
     python -m benchmarks.structure             prints the figures of the working tree
     python -m benchmarks.structure --record    also writes them to benchmarks/results/structure.json
 
-The first three are read off the syntax trees. The last four are counted by making each change of
+The first are read off the syntax trees. Those of changes are counted by making each change of
 ``forecast_assets_tests/helpers/changes.py`` in a copy of the package and checking there that it works.
 """
 
@@ -29,11 +29,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
-    figures = {**code_figures(), **change_figures()}
+    figures = {**code_figures(), **change_figures(), "cookbook_model_lines": cookbook_lines()}
     print(json.dumps(figures, indent=2))
     if arguments.record:
         path = record("structure", figures, command="python -m benchmarks.structure --record")
         print(f"{path.relative_to(ROOT)} updated")
+
+
+def cookbook_lines() -> dict[str, Any]:
+    """Return the lines with code of the model that the page on models of one's own builds."""
+    page = (ROOT / "docs" / "own_model.md").read_text(encoding="utf-8")
+    model = page.partition("```python\n")[2].partition("```")[0]
+    return {"value": sum(bool(line.strip()) for line in model.splitlines()), "files_touched": 1}
 
 
 def code_figures() -> dict[str, dict[str, Any]]:

@@ -10,9 +10,9 @@ from forecast_assets.core.scores.quantile import pinball
 
 Floats = NDArray[np.float64]
 
-INDISTINCT = 1e-4
+INDISTINCT = 1e-3
 """Rise of the relative loss that half a year of validation does not tell from none. Later, a mean over fits loses less than
-one fit, so a member that costs no more than that is taken."""
+one fit, so a member that costs no more than that is taken. On 2014 to 2018 a choice that stops sooner lost .01 to .02 %."""
 
 
 def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members: int, groups: int) -> list[str]:

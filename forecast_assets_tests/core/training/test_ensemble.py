@@ -32,7 +32,7 @@ def test_the_ensemble_is_one_fit_where_every_other_costs() -> None:
 def test_a_fit_that_costs_no_more_than_noise_is_taken() -> None:
     outcomes = np.zeros(4)
     error = np.array([1.0, -1.0, 1.0, -1.0])
-    assert choose({"b": bands(error), "a": bands(1.0001 * error), "c": bands(2 * error)}, outcomes) == ["b", "a"]
+    assert choose({"b": bands(error), "a": bands(1.001 * error), "c": bands(2 * error)}, outcomes) == ["b", "a"]
 
 
 def test_there_are_at_most_so_many_members_none_twice_and_ties_go_by_name() -> None:
