@@ -20,9 +20,8 @@ class Labels:
     """What training reads of the sessions ahead, by session and exchange: S sessions, E exchanges, H horizons.
 
     A volatility forecast errs on many tickers of a day at once. Of these common errors a sample has a few thousand days'
-    worth, whatever its rows, and a network that is fitted to them learns that the market will be calm again; so they are
-    taken off its labels. On the years 2014 to 2018 B8's pinball over HAR-X's was .9993 with them and .9985 without, and the
-    worst year 1.0016 and .9992.
+    worth, whatever its rows, and a network that is fitted to them learns when the market was calm; so they are taken off
+    its labels.
     """
 
     origins: Tensor  # (N,) bool, rows whose outcomes may be learned from
