@@ -26,9 +26,7 @@ class Labels:
 
     origins: Tensor  # (N,) bool, rows whose outcomes may be learned from
     sessions: Tensor  # (S,) days, ascending
-    common: (
-        Tensor  # (E, S, H) shrunk mean of the tickers' log realised volatility over forecast; zero where there is none
-    )
+    common: Tensor  # (E, S, H) shrunk mean of the tickers' log realised volatility over forecast, zero without tickers
 
     def log_excess(self, panel: PanelTensors, rows: Tensor, *, forecast: Tensor, stats: FoldStats) -> Tensor:
         """Return the log of realised volatility over its ``forecast`` (B, H) at rows ``rows`` (B,), less the common part.
