@@ -6,8 +6,8 @@
 Compared: rank IC, all and by sector, mean return by quantile, turnover of the top and the bottom quantile, rank
 autocorrelation. One factor is the 5-session return; the other is the same in whole percent, for ties: on some dates edges
 coincide, and both have to leave out the same ones. Where the edges lie on values (n - 1 is a multiple of 5) pandas' rounding
-tells apart edges that coincide, on one date of these; such dates are left out of the factor with ties. Both get rows with
-every return, since alphalens drops the others.
+can tell apart edges that coincide; such dates are left out of the factor with ties. Both get rows with every return, since
+alphalens drops the others.
 """
 
 import argparse

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from forecast_assets.cli.common import listed, open_store, user_command
@@ -170,7 +171,7 @@ def print_statistics(found: FactorRows, every: dict[str, Any], groups: dict[str,
     _add_lines(table, "all", every)
     for members in groups.values():
         for value, statistics in members.items():
-            _add_lines(table, value, statistics)
+            _add_lines(table, escape(value), statistics)
     console = Console(width=max(Console().width, 140))
     console.print(table)
     click.echo(

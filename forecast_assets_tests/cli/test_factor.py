@@ -31,7 +31,7 @@ def feature_panel() -> pl.DataFrame:
             "date": [day for day in DAYS for _ in TICKERS],
             "ticker": TICKERS * len(DAYS),
             "exchange": ["XNYS", "XETR"] * (count // 2),
-            "sector": ["Energy", "Energy", None] * (count // 3),
+            "sector": ["[b]Energy", "[b]Energy", None] * (count // 3),
             "is_missing": [False] * count,
             "is_member": [ticker != "T11" for ticker in TICKERS] * len(DAYS),
             "signal": signal,
@@ -104,7 +104,7 @@ def test_a_feature_is_ranked_over_members_by_sector_and_exchange(folder: Path) -
     )
     assert found["all"] == json.loads(json.dumps(asdict(expected)))
     assert found["all"]["horizons"][0]["rank_ic"] > 0.4
-    assert list(found["sector"]) == ["Energy"]
+    assert list(found["sector"]) == ["[b]Energy"]
     assert {name: group["tickers"] for name, group in found["exchange"].items()} == {"XETR": 5, "XNYS": 6}
 
 
@@ -130,7 +130,7 @@ def test_one_table_is_printed_with_its_years_and_dates(folder: Path) -> None:
     done = ask(folder, "signal", "--years", "2019")
     assert done.exit_code == 0, done.output
     assert done.output.startswith("signal, feature: 2019; 50 dates, 50 with quantiles; 11 tickers, 550 rows\n")
-    for word in ("rank IC", "Q5 - Q1", "Energy", "XETR", "XNYS", "Returns in basis points"):
+    for word in ("rank IC", "Q5 - Q1", "[b]Energy", "XETR", "XNYS", "Returns in basis points"):
         assert word in done.output
 
 
