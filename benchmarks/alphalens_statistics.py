@@ -26,7 +26,7 @@ def statistics(rows: pd.DataFrame) -> pd.DataFrame:
     data = get_clean_factor(rows["factor"], rows[periods], groupby=rows["group"], quantiles=QUANTILES, max_loss=1.0)
     parts = []
 
-    def add(statistic: str, table: pd.DataFrame, **columns: object) -> None:
+    def add(statistic: str, table: pd.DataFrame, **columns: str | int) -> None:
         parts.append(table.reset_index().assign(statistic=statistic, **columns))
 
     ic, ic_in_groups = factor_information_coefficient(data), factor_information_coefficient(data, by_group=True)

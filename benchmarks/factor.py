@@ -15,6 +15,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -48,8 +49,8 @@ SCHEMA = {
 def reference_rows() -> pl.DataFrame:
     """Return date, ticker, sector, factor and the returns over each horizon, of rows that have all of them."""
     names = {"Date": "date", "Ticker": "ticker", "Sector": "sector", "Closing Price": "close"}
-    panel = pl.scan_parquet(FULL_PANEL).select(pl.col(old).alias(new) for old, new in names.items())
-    panel = panel.filter(pl.col("date").dt.year() <= LAST_YEAR).collect().sort("ticker", "date")
+    whole = pl.scan_parquet(FULL_PANEL).select(pl.col(old).alias(new) for old, new in names.items())
+    panel = whole.filter(pl.col("date").dt.year() <= LAST_YEAR).collect().sort("ticker", "date")
     close = pl.col("close").cast(pl.Float64)
     made = panel.with_columns(
         sector=pl.col("sector").fill_null("").replace("", "none"),
@@ -132,7 +133,7 @@ def main() -> None:
         f"return over {LOOKBACK} sessions": rows,
         "the same in whole percent": between.with_columns(pl.col("factor").round(2)),
     }
-    details = {}
+    details: dict[str, dict[str, Any]] = {}
     for name, table in factors.items():
         mine, left_out = ours(table)
         details[name] = {

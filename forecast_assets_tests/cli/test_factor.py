@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -82,10 +83,10 @@ def ask(folder: Path | str, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["--data-dir", str(folder), "factor", *arguments])
 
 
-def answer(folder: Path | str, *arguments: str) -> dict:  # type: ignore[type-arg]
+def answer(folder: Path | str, *arguments: str) -> dict[str, Any]:
     result = ask(folder, *arguments, "--json")
     assert result.exit_code == 0, result.output
-    found: dict = json.loads(result.stdout)  # type: ignore[type-arg]
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
