@@ -20,20 +20,24 @@ def export_table(store: Store, asset: str, out: Path, *, partitions: Sequence[st
 
     Text that a spreadsheet would take for a formula gets an apostrophe before it, unless ``raw``.
     """
-    at_hand = store.partitions(asset)
-    if not at_hand and not store.has(asset):
-        raise MissingArtefact(f"{asset}: not materialised; there are {', '.join(store.assets()) or 'no assets yet'}")
-    if missing := sorted(set(partitions) - set(at_hand)):
-        there = f"there are {', '.join(at_hand)}" if at_hand else "it has none"
-        raise MissingArtefact(f"{asset}: no partition {missing[0]!r}; {there}")
-    chosen = list(partitions) or of_panel(store, store.slots(asset))
-    versions = [store.current(asset, partition) for partition in chosen]
+    versions = [store.current(asset, partition) for partition in chosen_slots(store, asset, partitions)]
     if any(TABLE not in version.manifest.files for version in versions):
         raise BadInput(f"{asset}: holds no table; its files are {', '.join(versions[0].manifest.files)}")
     table = pl.concat([_table(version) for version in versions])
     require_folder(out)
     (table if raw else guarded(table)).write_csv(out)
     return table.height
+
+
+def chosen_slots(store: Store, asset: str, partitions: Sequence[str]) -> list[str | None]:
+    """Return ``partitions`` of ``asset``, or all of the panel where none is named. Raises MissingArtefact for others."""
+    at_hand = store.partitions(asset)
+    if not at_hand and not store.has(asset):
+        raise MissingArtefact(f"{asset}: not materialised; there are {', '.join(store.assets()) or 'no assets yet'}")
+    if missing := sorted(set(partitions) - set(at_hand)):
+        there = f"there are {', '.join(at_hand)}" if at_hand else "it has none"
+        raise MissingArtefact(f"{asset}: no partition {missing[0]!r}; {there}")
+    return list(partitions) or of_panel(store, store.slots(asset))
 
 
 def _table(version: Version) -> pl.DataFrame:

@@ -14,6 +14,7 @@ NOT_EVALUATED = {
     "etth1": "another data set",
     "evaluation": "trades realised returns, true and shuffled: no forecast of a model",
     "announcements": "reads the panel up to 2018; time of the stage on all of it",
+    "factor": "reads the panel up to 2018",
     "fit_speed": "time of fits",
     "fold": "memory and time",
     "graph": "time and memory of the correlations",
