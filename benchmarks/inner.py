@@ -98,6 +98,7 @@ def year_losses(
         panel.targets[fold.validation].double().numpy(),
         members=settings.ensemble.members,
         groups=settings.ensemble.groups,
+        tolerance=settings.ensemble.tolerance,
     )
     raw = median_of_means(np.stack([fits[name]["quantiles"] for name in members]), groups=settings.ensemble.groups)
 

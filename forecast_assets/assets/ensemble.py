@@ -107,7 +107,7 @@ def chosen_members(fits: pl.DataFrame, *, spec: EnsembleSpec) -> list[str]:
     tables = {name: quantile_array(validation.filter(pl.col("model") == name)) for name in validation["model"].unique()}
     outcomes = next(iter(tables.values())).y  # of the same origins, whoever forecasts
     forecasts = {name: table.quantiles for name, table in tables.items()}
-    return choose_members(forecasts, outcomes, members=spec.members, groups=spec.groups)
+    return choose_members(forecasts, outcomes, members=spec.members, groups=spec.groups, tolerance=spec.tolerance)
 
 
 def in_fold_order(quantiles: NDArray[np.float64], *, panel: "PanelTensors", fold: "Fold") -> NDArray[np.float64]:

@@ -229,6 +229,11 @@ class EnsembleSpec(Spec):
 
     members: int = Field(5, ge=1, description="most fits: each lowers the combination's validation pinball")
     groups: int = Field(3, ge=1, description="groups of the median of means")
+    tolerance: float = Field(
+        0.001,
+        ge=0,
+        description="rise of the relative loss on validation that a member may cost: half a year does not tell it from none",
+    )
 
 
 class CalibrationSpec(Spec):

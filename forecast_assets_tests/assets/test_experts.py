@@ -36,7 +36,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     root = tmp_path_factory.mktemp("experts")
     with Graph(root) as graph:
         with environment(FORECAST_MACRO=macro_file(root / "macro.csv", last=dt.date(2019, 12, 31))):
-            assert graph.run(years=["2019"], overrides=["ensemble.members=20"]).failures == []
+            assert graph.run(years=["2019"], overrides=["ensemble.members=20", "ensemble.tolerance=100"]).failures == []
         yield graph
 
 

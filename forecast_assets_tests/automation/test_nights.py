@@ -152,7 +152,7 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
     panel_file = replay.root / "raw" / "demo_panel.csv"
     assert replay.run("raw_panel", panel=panel_file).failures == []
     # Another walk-forward: other fits, another champion.
-    other = ["b4_patchtst.learning_rate=0.2", "ensemble.members=6"]
+    other = ["b4_patchtst.learning_rate=0.2", "ensemble.members=6", "ensemble.tolerance=100"]
     again = replay.run("b4_patchtst", "ensemble", years=["2019"], panel=panel_file, overrides=other)
     assert again.failures == []
     assert replay.run("serving_model", panel=panel_file).failures == []

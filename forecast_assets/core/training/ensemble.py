@@ -10,17 +10,15 @@ from forecast_assets.core.scores.quantile import pinball
 
 Floats = NDArray[np.float64]
 
-INDISTINCT = 1e-3
-"""Rise of the relative loss that half a year of validation does not tell from none. Later, a mean over fits loses less than
-one fit, so a member that costs no more is taken. On 2014 to 2018 this and 1e-4 differ by .002 %."""
 
-
-def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members: int, groups: int) -> list[str]:
+def choose_members(
+    forecasts: Mapping[str, Floats], outcomes: Floats, *, members: int, groups: int, tolerance: float
+) -> list[str]:
     """Return the names of at most ``members`` fits whose combination has the smallest pinball loss, in the order chosen.
 
     ``forecasts``: name -> quantiles (M, H, Q) at validation origins with ``outcomes`` (M, H), NaN where not matured. The
     best fit comes first, then each time the one with which the loss of ``median_of_means`` is smallest, until it rises by
-    more than ``INDISTINCT``: a fit that errs the other way is worth more than one that is better and errs alike. The loss
+    more than ``tolerance``: a fit that errs the other way is worth more than one that is better and errs alike. The loss
     is the mean over horizons of each one's, relative to the first member's. Ties go by name. Forward selection of Caruana
     et al. (2004), every fit at most once.
     Raises ValueError where no outcome has matured at a horizon.
@@ -44,7 +42,7 @@ def choose_members(forecasts: Mapping[str, Floats], outcomes: Floats, *, members
             )
             for name in left
         }
-        if not scores or (found := min(scores.values())) > best + INDISTINCT:
+        if not scores or (found := min(scores.values())) > best + tolerance:
             break
         best = min(best, found)
         chosen.append(min(scores, key=lambda name: scores[name]))

@@ -13,7 +13,7 @@ def bands(location: Floats) -> Floats:
 
 
 def choose(forecasts: dict[str, Floats], outcomes: Floats, *, members: int = 5) -> list[str]:
-    return choose_members(forecasts, outcomes[:, None], members=members, groups=1)
+    return choose_members(forecasts, outcomes[:, None], members=members, groups=1, tolerance=0.001)
 
 
 def test_a_fit_that_errs_the_other_way_is_chosen_before_a_better_one_that_errs_alike() -> None:
