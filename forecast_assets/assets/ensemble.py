@@ -1,4 +1,4 @@
-"""The ensemble of a fold's best fits, calibrated."""
+"""The ensemble of a fold's fits, calibrated."""
 
 from typing import TYPE_CHECKING, Annotated
 
