@@ -36,7 +36,10 @@ PATIENCE = 5.0  # seconds between lines of progress
 )
 @click.option("--columns", type=click.Choice(["raw", "calendar"]), help="Columns to hand over; else found by trying.")
 @click.option(
-    "--frame", "library", type=click.Choice(["polars", "polars lazy", "pandas"]), help="Frame to hand over; else found."
+    "--frame",
+    "frame_kind",
+    type=click.Choice(["polars", "polars lazy", "pandas"]),
+    help="Frame to hand over; else found.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything that was found as JSON.")
 @set_option
@@ -48,7 +51,7 @@ def command(
     ignore: str | None,
     decide: str,
     columns: str | None,
-    library: str | None,
+    frame_kind: str | None,
     as_json: bool,
     overrides: tuple[str, ...],
 ) -> None:
@@ -70,7 +73,7 @@ def command(
             "ignore": listed(ignore),
             "decide": decide,
             "columns": columns,
-            "library": library,
+            "frame_kind": frame_kind,
         }
         found = in_worker(job)
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join([found["sentence"], *_notes(found)]))
@@ -100,17 +103,17 @@ def in_worker(job: dict[str, Any]) -> dict[str, Any]:
 def _answer(
     worker: "subprocess.Popen[str]", lines: "queue.Queue[str | None]", target: str, *, limit: float
 ) -> dict[str, Any]:
-    begin = told = time.monotonic()
+    begin = reported = time.monotonic()
     last: dict[str, Any] = {}
     while True:
         try:
-            line = lines.get(timeout=max(0.0, min(begin + limit, told + PATIENCE) - time.monotonic()))
+            line = lines.get(timeout=max(0.0, min(begin + limit, reported + PATIENCE) - time.monotonic()))
         except queue.Empty:
             if time.monotonic() >= begin + limit:
                 return _out_of_time(target, last, limit)
-            told = time.monotonic()
+            reported = time.monotonic()
             runs = f"{last['done']} of {last['of']} runs" if last else "the first run"
-            click.echo(f"{target}: {runs}, {told - begin:.0f} s", err=True)
+            click.echo(f"{target}: {runs}, {reported - begin:.0f} s", err=True)
             continue
         if line is None:
             raise BadInput(f"{target}: its process ended with code {worker.wait()} and without a result; see above")

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 import polars as pl
 
 from forecast_assets.cli.audit_panel import calendar_rows, read_rows
-from forecast_assets.core.audit.frames import Columns, Handing, Library
+from forecast_assets.core.audit.frames import Columns, FrameKind, Handing
 from forecast_assets.core.audit.function import AuditRun, Decide, Leak, Subject, has_fit, suggested, train_until
 from forecast_assets.core.audit.rows import synthetic_rows, with_known_at
 from forecast_assets.core.errors import BadInput, UserError
@@ -46,11 +46,11 @@ def run(job: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     settings = compose_settings(environment.profile_name(), job["overrides"])
     target = job["target"]
     load = loader(target)
-    first = load()  # a file that can't be used is told before the panel is read
+    first = load()  # a file that can't be used is reported before the panel is read
     raw = read_rows(Path(job["panel"]), settings) if job["panel"] else with_known_at(synthetic_rows())
     spec, decide = settings.audit, job["decide"]
     cut = train_until(raw, spec) if has_fit(first) else None
-    handings = _chosen(first, job["columns"], job["library"])
+    handings = _chosen(first, job["columns"], job["frame_kind"])
 
     def progress(done: int, of: int, found: Leak | None) -> None:
         answer(answers, done=done, of=of, leak=found.sentence() if found else None)
@@ -121,12 +121,12 @@ def _executed(action: Callable[[], Any], target: str) -> Any:
         raise BadInput(f"{target}: can't be imported: {type(error).__name__}: {first}") from error
 
 
-def _chosen(subject: Any, columns: Columns | None, library: Library | None) -> tuple[Handing, ...]:
+def _chosen(subject: Any, columns: Columns | None, frame_kind: FrameKind | None) -> tuple[Handing, ...]:
     """Return the ways of handing rows that are left to try."""
     kinds = [each for each in suggested(subject) if columns in (None, each.columns)]
-    if library is None:
+    if frame_kind is None:
         return tuple(kinds)
-    return tuple(dict.fromkeys(Handing(each.columns, library) for each in kinds))
+    return tuple(dict.fromkeys(Handing(each.columns, frame_kind) for each in kinds))
 
 
 def _decide(text: str) -> Decide:

@@ -12,7 +12,7 @@ from forecast_assets.core.panel.comparison import KEY
 if TYPE_CHECKING:
     import pandas as pd
 
-Library = Literal["polars", "polars lazy", "pandas"]
+FrameKind = Literal["polars", "polars lazy", "pandas"]
 Columns = Literal["raw", "calendar"]
 
 RAW_NAMES = {
@@ -35,10 +35,10 @@ class Handing:
     """How rows are handed to a function."""
 
     columns: Columns
-    library: Library
+    frame_kind: FrameKind
 
     def __str__(self) -> str:
-        return f"a {self.library} frame with the columns of a {self.columns} panel"
+        return f"a {self.frame_kind} frame with the columns of a {self.columns} panel"
 
     def frame(self, rows: pl.DataFrame) -> Any:
         """Return ``rows`` as a new frame: by date and ticker with ``RAW_NAMES``, or by ticker and date with our names."""
@@ -46,9 +46,9 @@ class Handing:
         if self.columns == "raw":
             table = table.sort("date", "ticker").select(pl.col(old).alias(new) for old, new in RAW_NAMES.items())
             table = table.drop(name for name in ("High", "Low") if table[name].is_null().all())
-        if self.library == "polars lazy":
+        if self.frame_kind == "polars lazy":
             return table.lazy()
-        return _to_pandas(table) if self.library == "pandas" else table
+        return _to_pandas(table) if self.frame_kind == "pandas" else table
 
 
 def _to_pandas(table: pl.DataFrame) -> "pd.DataFrame":

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from forecast_assets.core.audit.frames import Columns, Handing, Library, filled_columns, returned_table
+from forecast_assets.core.audit.frames import Columns, FrameKind, Handing, filled_columns, returned_table
 from forecast_assets.core.audit.rows import cut_days, jitter, shuffle
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.comparison import KEY, Change, compare, without_open_holes
@@ -305,12 +305,12 @@ class AuditRun:
 
 def suggested(subject: Any) -> Iterator[Handing]:
     """Yield ways of handing rows that a function's annotation or imports suggest, raw columns first."""
-    libraries = _libraries(subject.fit if has_fit(subject) else subject)
+    frame_kinds = _frame_kinds(subject.fit if has_fit(subject) else subject)
     columns: tuple[Columns, ...] = ("raw", "calendar")
-    yield from (Handing(names, library) for names in columns for library in libraries)
+    yield from (Handing(names, frame_kind) for names in columns for frame_kind in frame_kinds)
 
 
-def _libraries(function: Any) -> tuple[Library, ...]:
+def _frame_kinds(function: Any) -> tuple[FrameKind, ...]:
     plain = inspect.unwrap(function)
     try:
         parameters = [each for name, each in inspect.signature(plain).parameters.items() if name != "self"]

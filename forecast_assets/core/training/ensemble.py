@@ -21,13 +21,15 @@ def choose_members(
     more than ``tolerance``: a fit that errs the other way is worth more than one that is better and errs alike. The loss
     is the mean over horizons of each one's, relative to the first member's. Ties go by name. Forward selection of Caruana
     et al. (2004), every fit at most once.
-    Raises ValueError where no outcome has matured at a horizon.
+    A horizon without a matured outcome does not count. Raises ValueError where there is none at all.
     """
-    if not np.isfinite(outcomes).any(axis=0).all():
-        raise ValueError("ensemble: a horizon has no matured outcome in validation, fits cannot be compared")
+    matured = np.isfinite(outcomes).any(axis=0)  # (H,)
+    if not matured.any():
+        raise ValueError("ensemble: no outcome has matured in validation, fits cannot be compared")
 
     def loss(quantiles: Floats) -> Floats:
-        return np.asarray(np.nanmean(pinball(outcomes, quantiles, levels=QUANTILES).mean(axis=-1), axis=0))  # (H,)
+        losses = pinball(outcomes, quantiles, levels=QUANTILES).mean(axis=-1)
+        return np.asarray(np.nanmean(losses[:, matured], axis=0))  # of each horizon that counts
 
     left = sorted(forecasts)
     alone = {name: loss(forecasts[name]) for name in left}

@@ -1,4 +1,4 @@
-"""Fit an estimator on one fold and ask it for forecasts; what goes wrong in a file of one's own is told in one sentence."""
+"""Fit an estimator on one fold and ask it for forecasts; what goes wrong in a file of one's own is one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,18 +40,18 @@ def fit_estimator(
         panel, fold.train, stats=stats, columns=columns, lookback=lookback,
         labels=training_labels(panel, fold.train, stats=stats),
     )  # fmt: skip
-    with _told(entry, "fit"):
+    with _fault_of(entry, "fit"):
         fitted: Fitted = entry.make_estimator(spec).fit(train, seed=seed)
     if entry.constructor is not None:
         if not isinstance(fitted, WithWeights):
             raise BadModel(f"{_where(entry, 'fit')} returned a model without weights() for the network of {entry.key}")
-        with _told(entry, "weights"):
+        with _fault_of(entry, "weights"):
             return Answer(dict(fitted.weights()), None)
     origins = Origins(panel, fold.origins, stats=stats, columns=columns, lookback=lookback)
     parts = []
     for start in range(0, len(origins), ASKED_ROWS):
         part = origins.part(slice(start, start + ASKED_ROWS))
-        with _told(entry, "predict"):
+        with _fault_of(entry, "predict"):
             found = fitted.predict(part)
         parts.append(checked_quantiles(found, origins=len(part), where=_where(entry, "predict")))
     return Answer({}, np.concatenate(parts))
@@ -62,7 +62,7 @@ def _where(entry: Model, function: str) -> str:
 
 
 @contextmanager
-def _told(entry: Model, function: str) -> Iterator[None]:
+def _fault_of(entry: Model, function: str) -> Iterator[None]:
     """Translate what the code of a file of one's own raises."""
     try:
         yield

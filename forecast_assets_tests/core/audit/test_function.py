@@ -162,8 +162,8 @@ def test_the_first_imports_and_annotations_say_which_frame_is_handed(small: Pane
     def lazy(frame: pl.LazyFrame) -> pl.LazyFrame:
         return frame.select("Date", "Ticker", x="Volume")
 
-    assert audit(pandas, small).handing.library == "pandas"
-    assert audit(lazy, small).handing.library == "polars lazy"
+    assert audit(pandas, small).handing.frame_kind == "pandas"
+    assert audit(lazy, small).handing.frame_kind == "polars lazy"
 
 
 def raises(frame: pl.DataFrame) -> pl.DataFrame:

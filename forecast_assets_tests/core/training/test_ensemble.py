@@ -48,8 +48,14 @@ def test_outcomes_that_have_not_matured_do_not_count_and_one_at_least_has_to() -
     outcomes = np.array([0.0, np.nan])
     forecasts = {"good": bands(np.array([0.1, 9.0])), "bad": bands(np.array([0.2, 0.0]))}
     assert choose(forecasts, outcomes)[0] == "good"
-    with pytest.raises(ValueError, match="no matured outcome"):
+    with pytest.raises(ValueError, match="no outcome has matured"):
         choose(forecasts, np.full(2, np.nan))
+
+
+def test_a_horizon_of_which_nothing_has_matured_does_not_count() -> None:
+    outcomes = np.array([[0.0, np.nan], [0.0, np.nan]])
+    good, bad = (bands(np.full(2, error)).repeat(2, axis=1) for error in (0.1, 3.0))
+    assert choose_members({"bad": bad, "good": good}, outcomes, members=1, groups=1, tolerance=0.0) == ["good"]
 
 
 def test_median_of_means_by_hand() -> None:
