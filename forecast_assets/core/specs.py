@@ -224,6 +224,18 @@ class SweepSpec(Spec):
         return value
 
 
+class ChronosSpec(Spec):
+    """F0: zero-shot forecasts of a Chronos foundation model. Not tuned: it may know the years that settings are tuned on."""
+
+    trained_until: dt.date | None = Field(
+        None,
+        description="last day that may be in the weights' training data: only later forecast origins are forecast and "
+        "scored; unset: the release of a model that the hub is known for, and any other is refused",
+    )
+    context_sessions: int = Field(512, ge=2, description="closes of a ticker that it reads, up to the forecast origin")
+    batch_size: int = Field(256, ge=1, description="forecast origins of one call")
+
+
 class EnsembleSpec(Spec):
     """Which fits are combined, and how."""
 
