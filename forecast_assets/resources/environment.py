@@ -108,6 +108,11 @@ def rivals_path() -> str:
     return checked_path(os.environ.get("FORECAST_RIVALS") or "", variable="FORECAST_RIVALS")
 
 
+def chronos_weights() -> str:
+    """``FORECAST_CHRONOS``: folder of a Chronos model's weights, or its id on the hub. Raises as `checked_path`."""
+    return checked_path(os.environ.get("FORECAST_CHRONOS") or "", variable="FORECAST_CHRONOS")
+
+
 def uses_demo_panel() -> bool:
     """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
     return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")

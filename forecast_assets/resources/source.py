@@ -1,4 +1,4 @@
-"""The input files: the raw panel, and the macro series, universe, sectors and rivals that the user may provide."""
+"""The input files: the raw panel, and the macro series, universe, sectors, rivals and weights that the user may provide."""
 
 import datetime as dt
 import hashlib
@@ -17,6 +17,7 @@ from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import DemoSpec, PanelSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
+from forecast_assets.resources.chronos_weights import ChronosWeights, find_weights
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.adapters.folders import FoundFiles
@@ -135,6 +136,10 @@ class PanelSource(dg.ConfigurableResource):
             return RivalFiles()
         files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
         return RivalFiles(tuple(files), environment.as_of())
+
+    def chronos(self) -> ChronosWeights:
+        """Return the weights that FORECAST_CHRONOS names, or why there are none."""
+        return find_weights(environment.chronos_weights())
 
 
 def _optional(named: str, *, what: str, variable: str) -> OptionalFile:
