@@ -176,9 +176,10 @@ flowchart LR
   windowed_tensors & calendar_panel --> sweep
   windowed_tensors & sweep --> baselines & {trained}
   {candidates} & windowed_tensors & sweep --> ensemble
+  windowed_tensors --> f0_chronos
   ensemble & {trained} & baselines & calendar_panel & windowed_tensors & sweep --> backtest
   backtest & ensemble & {trained} & baselines --> backtest_report & ablation_report
-  ensemble & b0_mlp & baselines & windowed_tensors & sweep --> rivals --> backtest_report
+  ensemble & b0_mlp & baselines & f0_chronos & windowed_tensors & sweep --> rivals --> backtest_report & ablation_report
   raw_panel & calendar_panel --> backtest_report & ablation_report
   windowed_tensors --> challenger
   ensemble & windowed_tensors & challenger --> serving_model

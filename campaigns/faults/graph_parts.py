@@ -13,7 +13,7 @@ from forecast_assets.core.models.catalogue import NETWORKS
 from tools.results import ROOT
 
 YEAR = "2019"
-FOLD = (*NETWORKS, "baselines", "ensemble", "backtest", "rivals")
+FOLD = (*NETWORKS, "baselines", "f0_chronos", "ensemble", "backtest", "rivals")
 PANEL = (
     *("raw_panel", "rejected_rows", "calendar_panel", "announcements"),
     *("macro_series", "feature_panel", "windowed_tensors"),

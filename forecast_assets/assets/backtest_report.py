@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.books import JoinedBooks, YearModels, joined_books, rival_books
+from forecast_assets.assets.fold.books import RIVAL_DAILY, JoinedBooks, YearModels, joined_books, rival_books
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
@@ -84,6 +84,7 @@ class ReportInputs(Parameters):
     candidates: Annotated[dict[str, dict[str, Version]], Networks(BESIDE_BASELINE)]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
+    rivals: dict[str, Version]
 
     @property
     def years(self) -> list[str]:
@@ -110,6 +111,11 @@ class ReportInputs(Parameters):
         }
 
     @property
+    def rivals_by_year(self) -> dict[int, Version]:
+        """The forecasts of rivals of the years at hand."""
+        return {int(year): self.rivals[year] for year in self.years if year in self.rivals}
+
+    @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
         return [self.b0_mlp, *self.candidates.values()]
@@ -117,19 +123,7 @@ class ReportInputs(Parameters):
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
         """All that is there by year."""
-        return [*self.networks, self.baselines, self.ensemble, self.backtest]
-
-
-@dataclass(frozen=True)
-class BacktestInputs(ReportInputs):
-    """The same with the forecasts that the user brought."""
-
-    rivals: dict[str, Version]
-
-    @property
-    def yearly(self) -> list[Mapping[str, Version]]:
-        """All that is there by year."""
-        return [*super().yearly, self.rivals]
+        return [*self.networks, self.baselines, self.ensemble, self.backtest, self.rivals]
 
 
 @dataclass(frozen=True)
@@ -156,7 +150,7 @@ JOINING_TOLERANCE = 1e-12
     after=partial(publish_files, (BACKTEST_PAGE, BACKTEST_METRICS)),
 )
 def backtest_report(
-    inputs: BacktestInputs,
+    inputs: ReportInputs,
     backtest_spec: BacktestSpec,
     coverage: CoverageSpec,
     verdict: VerdictSpec,
@@ -206,7 +200,7 @@ def backtest_report(
 
 
 def report_content(
-    inputs: BacktestInputs,
+    inputs: ReportInputs,
     *,
     log: "TrialLog",
     spec: BacktestSpec,
@@ -233,7 +227,8 @@ def report_content(
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     traded = panel.select(TRADING_COLUMNS).collect()
     joined = joined_books(inputs.models(), traded, spec=spec)
-    rivals = _rivals(inputs, traded, spec=spec)
+    rivals = rivals_of(inputs)
+    rivals = rivals._replace(books=rival_books(inputs.models(), inputs.rivals_by_year, traded, spec=spec))
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
     books = Books(
         joined=joined.daily,
@@ -271,20 +266,22 @@ def report_content(
         importance=importance(weights),
         neighbours=_neighbours(inputs),
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
-        rivals=rival_cards(rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules),
+        rivals=rival_cards(
+            rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules, traded=spec
+        ),
     )
     return ReportContent(summary, own, joined, rivals.books)
 
 
-def _rivals(inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec) -> "RivalYears":
-    """Return what the years at hand hold of rivals, and their books over them."""
+def rivals_of(inputs: ReportInputs) -> "RivalYears":
+    """Return what the years at hand hold of rivals, without their books, which are not simulated yet."""
     from forecast_assets.core.report.rivals import RivalYears
 
-    versions = {int(year): inputs.rivals[year] for year in inputs.years if year in inputs.rivals}
+    versions = inputs.rivals_by_year
     return RivalYears(
         records={year: version.json(RIVAL_RECORDS) for year, version in versions.items()},
         losses=pl.concat(pl.read_parquet(version.path(RIVAL_LOSSES)) for version in versions.values()),
-        books=rival_books(inputs.models(), versions, panel, spec=spec),
+        books=pl.DataFrame(schema=RIVAL_DAILY),
     )
 
 

@@ -19,7 +19,7 @@ SWEEP = dg.define_asset_job(
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
-    selection=["baselines", *NETWORKS, "ensemble", "backtest", "rivals"],
+    selection=["baselines", *NETWORKS, "f0_chronos", "ensemble", "backtest", "rivals"],
     description="One test year: train, forecast, combine, trade, score rivals.",
 )
 REPORT = dg.define_asset_job(

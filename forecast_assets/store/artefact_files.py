@@ -63,6 +63,9 @@ NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 COVERAGE_CELLS = "losses_by_cell.parquet"
 """Sums per day by exchange, sector, width of the band, liquidity and weekday, for coverage over any years."""
 
+# f0_chronos
+ZERO_SHOT = "zero_shot.json"  # the weights and up to when they may have been trained, or why there is no forecast
+
 # rivals
 RIVAL_LOSSES = "losses.parquet"  # daily sums of a rival and of our models over the forecasts that all of them made
 RIVAL_RECORDS = "rivals.json"  # of each file: its form and what became of its rows, or why it is refused

@@ -15,6 +15,7 @@ from forecast_assets.champion.promotion import NextChampion, current_champion, f
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
+from forecast_assets.resources.chronos_weights import ChronosWeights
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.source import InputFiles, OptionalFile, RivalFiles
 from forecast_assets.store.artefact_files import PARTITIONS
@@ -226,6 +227,14 @@ RawRivals = Annotated[
     Injected(lambda context: context.dagster.resources.source.rivals(), seen=lambda files: {"rivals": files.digest()}),
 ]
 """The files of rivals' forecasts, which may be none."""
+
+RawChronos = Annotated[
+    ChronosWeights,
+    Injected(
+        lambda context: context.dagster.resources.source.chronos(), seen=lambda weights: {"chronos": weights.digest()}
+    ),
+]
+"""The weights of a Chronos model, which may be none."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

@@ -41,6 +41,7 @@ SUFFIXES = (".csv.gz", ".csv", ".parquet")
 LONGEST = 10_000  # sessions ahead, above which a horizon is a slip
 _DUPLICATED = re.compile(r"_duplicated_\d+$")  # which polars adds to a name that a header has twice
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+ZERO_SHOT_NAME = "f0_chronos"  # of the graph's own zero-shot forecasts
 RESERVED_END = "_raw"  # of the name under which the forecasts before calibration are scored
 
 ROWS: dict[str, pl.DataType] = {
@@ -66,6 +67,7 @@ class RivalForecasts:
     form: str
     returns: str  # as the file has them
     rows: pl.DataFrame
+    made_here: bool = False  # by a model of this graph, so that no unit has to be guessed
 
     @property
     def has_band(self) -> bool:
@@ -92,6 +94,8 @@ def rival_name(path: Path, *, beside: Sequence[Path] = ()) -> str:
             f"{path.name}: {name!r} is no name for a rival; use up to 40 letters, digits, _ and -, "
             f"without {RESERVED_END} at the end"
         )
+    if name == ZERO_SHOT_NAME:
+        raise BadInput(f"{path.name}: {name} is what our own zero-shot forecasts are called; choose another name")
     if twins := [other.name for other in beside if other != path and _same_name(other, name)]:
         raise BadInput(f"{path.name}: {', '.join(twins)} names the same rival, and nothing says which holds; keep one")
     return name
@@ -115,6 +119,13 @@ def read_rival(path: Path, *, until: dt.date | None = None, beside: Sequence[Pat
     absent = {n: pl.lit(None, dtype=dtype) for n, dtype in ROWS.items() if n not in (*table.columns, *made)}
     rows = table.with_columns(**absent, **made)
     return RivalForecasts(name, file, form, returns, rows.select(pl.col(n).cast(dtype) for n, dtype in ROWS.items()))
+
+
+def rival_of_table(table: pl.DataFrame, *, name: str) -> RivalForecasts:
+    """Return the forecasts of a model of this graph, from its forecast table, as a rival of the others."""
+    absent = {n: pl.lit(None, dtype=dtype) for n, dtype in ROWS.items() if n in (AVAILABLE, "mean")}
+    rows = table.with_columns(**absent).select(pl.col(n).cast(dtype) for n, dtype in ROWS.items())
+    return RivalForecasts(name, name, QUANTILE_FORM, "log", rows, made_here=True)
 
 
 def _suffix(path: Path) -> str | None:
