@@ -73,7 +73,7 @@ def f0_chronos(
         "weights": weights.name,
         "trained_until": str(cutoff.day),
         "declared": cutoff.declared,
-        "context_sessions": chronos.context_sessions,
+        "context_sessions": min(chronos.context_sessions, model.context),
         "levels": list(model.levels),
     }
     return StageOutput(

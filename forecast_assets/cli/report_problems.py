@@ -8,7 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.ablation_report import ablation_content
 from forecast_assets.assets.backtest import score_forecasts
-from forecast_assets.assets.backtest_report import BacktestInputs, ReportInputs, report_content, reports_folder
+from forecast_assets.assets.backtest_report import ReportInputs, report_content, reports_folder
 from forecast_assets.assets.fold.coverage import year_cells
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.parameters import Parameters, Values, arguments, needs_of, parameters_of
@@ -47,7 +47,7 @@ def report_problems(store: Store, root: str) -> list[str]:
     }
     problems = [problem for made in reports for problem in panel_problems(store, made)]
     problems += [problem for year in years.values() for problem in loss_problems(store, year)]
-    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, BacktestInputs, _backtest_numbers)
+    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, ReportInputs, _backtest_numbers)
     for ablation in reports[1:]:
         problems += _problems(store, root, ablation, ABLATION_PAGE, ABLATION_METRICS, ReportInputs, _ablation_numbers)
     return problems
@@ -101,7 +101,7 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
     ]
 
 
-def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> dict[str, Any]:
+def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
     content = report_content(
         inputs,
         log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),

@@ -76,6 +76,7 @@ class Chronos:
     pipeline: Any
     levels: tuple[float, ...]  # (K,) ascending, those that it was trained for
     name: str
+    context: int  # sessions that it reads at most
 
     def predict(self, paths: Tensor) -> Floats:
         """Return quantiles of the next steps of ``paths`` (B, L), NaN where unknown: (B, K, the longest of HORIZONS).
@@ -120,7 +121,7 @@ def load_chronos(folder: Path, *, name: str, accelerator: str) -> Chronos:
         raise BadModel(
             f"f0_chronos: {name} forecasts the quantiles {list(levels)}, without a median between two others"
         )
-    return Chronos(pipeline, levels, name)
+    return Chronos(pipeline, levels, name, int(pipeline.model_context_length))
 
 
 @contextmanager
@@ -179,9 +180,9 @@ def at_levels(values: Floats, levels: Sequence[float]) -> Floats:
 
 def zero_shot(model: Chronos, panel: PanelTensors, rows: Tensor, *, spec: ChronosSpec) -> Floats:
     """Return quantiles of the log return for the forecast origins ``rows``: (M,) -> (M, 3, 7). Raises as ``predict``."""
-    steps = [horizon - 1 for horizon in HORIZONS]
+    steps, sessions = [horizon - 1 for horizon in HORIZONS], min(spec.context_sessions, model.context)
     parts = [np.empty((0, len(HORIZONS), len(QUANTILES)))]
     for some in rows.split(spec.batch_size) if len(rows) else ():
-        forecast = model.predict(closing_paths(panel, some, sessions=spec.context_sessions))  # (B, K, T)
+        forecast = model.predict(closing_paths(panel, some, sessions=sessions))  # (B, K, T)
         parts.append(at_levels(forecast[:, :, steps].swapaxes(1, 2), model.levels))
     return np.concatenate(parts)
