@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.store.artefact_files import RAW_FORECASTS, RIVAL_BOOKS, RIVAL_LOSSES, RIVAL_RECORDS
-from forecast_assets_tests.helpers.chronos_weights import write_bolt
+from forecast_assets_tests.helpers.chronos_weights import HAS_CHRONOS, WITHOUT, write_bolt
 from forecast_assets_tests.helpers.graph import Graph, copied, environment
 from forecast_assets_tests.helpers.paths import PROJECT
 
@@ -34,10 +33,7 @@ YEARS = ("2018", "2019")
 PAGE = PROJECT / "docs" / "rivals.md"
 KEYS = ["date", "ticker", "horizon"]
 TRAINED_UNTIL = dt.date(2018, 3, 15)
-HAS_CHRONOS = find_spec("chronos") is not None
-needs_chronos = pytest.mark.skipif(
-    not HAS_CHRONOS, reason="chronos-forecasting is not installed: pip install 'forecast-assets[chronos]'"
-)
+needs_chronos = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +44,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture(scope="module")
 def graph(smoke_graph: Graph, weights: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """The smoke graph with three files: the raw ensemble of 2019, its published means at one session, and one to refuse; and a
-    Chronos model with random weights.
+    """The smoke graph with a Chronos model of random weights and three files: the raw ensemble of 2019, its means at one
+    session, and one to refuse.
     """
     with copied(smoke_graph.root, tmp_path_factory.mktemp("rivals") / "graph") as made:
         folder = made.root / "rivals"

@@ -1,8 +1,21 @@
-"""Tiny, random weights of both kinds of Chronos models, written as the package's own models write theirs. No result."""
+"""Tiny, random weights of both kinds of Chronos models, written as the package's own models write theirs. No result.
 
+The package lies apart from the environment (``Makefile``), and is found from here on by what imports this module.
+"""
+
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+
+APART = Path(sys.prefix) / "chronos"
+if APART.is_dir() and str(APART) not in sys.path:
+    sys.path.append(str(APART))
+
+HAS_CHRONOS = find_spec("chronos") is not None
+WITHOUT = "chronos-forecasting is not installed: `make test` does it, or pip install 'forecast-assets[chronos]'"
+"""Why a test of the package is skipped."""
 
 BOLT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 CHRONOS_2_LEVELS = (0.01, 0.05, *BOLT_LEVELS, 0.95, 0.99)

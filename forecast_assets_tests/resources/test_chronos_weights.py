@@ -6,10 +6,9 @@ import pytest
 
 from forecast_assets.resources.chronos_weights import find_weights
 from forecast_assets.resources.source import PanelSource
+from forecast_assets_tests.helpers.chronos_weights import HAS_CHRONOS, WITHOUT
 
-constants = pytest.importorskip(
-    "huggingface_hub.constants", reason="chronos-forecasting is not installed: pip install 'forecast-assets[chronos]'"
-)
+pytestmark = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
 
 
 @pytest.fixture
@@ -65,6 +64,8 @@ def test_a_missing_package_is_named_with_its_remedy(folder: Path, monkeypatch: p
 
 
 def test_a_model_of_the_hub_is_read_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     missing = find_weights("somebody/chronos-mine")

@@ -27,12 +27,14 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.helpers.chronos_weights import (
     BOLT_LEVELS,
     CHRONOS_2_LEVELS,
+    HAS_CHRONOS,
+    WITHOUT,
     write_bolt,
     write_chronos_2,
 )
 from forecast_assets_tests.helpers.tensors import random_panel
 
-pytest.importorskip("chronos", reason="chronos-forecasting is not installed: pip install 'forecast-assets[chronos]'")
+pytestmark = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
 
 SESSIONS = 90
 SPEC = ChronosSpec(context_sessions=48, batch_size=7)
