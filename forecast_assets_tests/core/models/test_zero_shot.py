@@ -32,6 +32,7 @@ from forecast_assets_tests.helpers.chronos_weights import (
     write_bolt,
     write_chronos_2,
 )
+from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.helpers.tensors import random_panel
 
 pytestmark = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
@@ -184,3 +185,15 @@ def test_forecasts_that_are_not_finite_are_refused(tmp_path: Path, panel: PanelT
         model.pipeline.model.output_patch_embedding.output_layer.bias.fill_(torch.nan)
     with pytest.raises(BadModel, match="mine forecast values that are not finite for 2 of 2 origins"):
         zero_shot(model, panel, torch.tensor([60, 61]), spec=SPEC)
+
+
+def test_the_page_names_the_settings_and_cutoffs_that_there_are() -> None:
+    page = (PROJECT / "docs" / "foundation_models.md").read_text(encoding="utf-8")
+    for name, field in ChronosSpec.model_fields.items():
+        default = "none" if field.default is None else str(field.default)
+        assert f"| `f0_chronos.{name}` | {default} |" in page
+    rows = [line for line in page.splitlines() if line.startswith("| `amazon/")]
+    for model, day in RELEASED.items():
+        family, _, size = model.rpartition("-")
+        (row,) = [line for line in rows if f"`{model}`" in line or (f"`{family}-" in line and f"`-{size}`" in line)]
+        assert f"| {day}," in row
