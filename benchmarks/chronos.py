@@ -5,13 +5,19 @@
 ``chronos_milliseconds_per_origin``: processor time of one core for a forecast origin, from returns to the seven quantiles at
 each horizon, of the smallest published Chronos-Bolt model; other models are beside it. Weights are written by the package's
 own classes and read by the loader that `f0_chronos` uses. The contexts are the default's.
+``chronos_transformers_import_seconds``: processor time that a process which trains needs more for its imports where the package
+is installed, since lightning imports transformers.
 """
 
 import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +27,7 @@ from forecast_assets.core.models.zero_shot import load_chronos, zero_shot
 from forecast_assets.core.specs import ChronosSpec
 from forecast_assets_tests.helpers.chronos_weights import write_bolt, write_chronos_2
 from forecast_assets_tests.helpers.tensors import random_panel
-from tools.results import record
+from tools.results import ROOT, record
 
 ORIGINS, REPEATS = 128, 3
 LEVELS = [0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99]
@@ -61,6 +67,29 @@ def measure(name: str) -> dict[str, float]:
     }
 
 
+def import_seconds(*, beside: str) -> float:
+    """Return the processor time in which a process imports what trains, with a folder of packages ``beside`` the others."""
+    code = (
+        "import time; t = time.process_time(); import forecast_assets.core.training.fit; print(time.process_time() - t)"
+    )
+    paths = os.pathsep.join(filter(None, (str(ROOT), beside)))
+    times = [
+        float(subprocess.check_output([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, text=True))
+        for _ in range(REPEATS)
+    ]
+    return statistics.median(times)
+
+
+def import_figure() -> dict[str, Any]:
+    """Return what the package adds to the imports. It has to lie apart, as ``make`` installs it."""
+    package = find_spec("chronos")
+    folder = Path(str(package and package.origin)).parents[1]
+    if folder.name == "site-packages":
+        raise SystemExit("chronos-forecasting is in the environment itself; install it apart, as the Makefile does")
+    without, with_package = (import_seconds(beside=beside) for beside in ("", str(folder)))
+    return {"value": round(with_package - without, 2), "without": round(without, 2), "with": round(with_package, 2)}
+
+
 def main() -> None:
     """Measure each size and record."""
     torch.set_num_threads(1)
@@ -72,8 +101,9 @@ def main() -> None:
         "chronos_forecasting": version("chronos-forecasting"),
         "weights": "random",
     }
-    print(json.dumps(figure, indent=1))
-    print(record("chronos", {"chronos_milliseconds_per_origin": figure}, command="python -m benchmarks.chronos"))
+    figures = {"chronos_milliseconds_per_origin": figure, "chronos_transformers_import_seconds": import_figure()}
+    print(json.dumps(figures, indent=1))
+    print(record("chronos", figures, command="python -m benchmarks.chronos"))
 
 
 if __name__ == "__main__":
