@@ -5,8 +5,8 @@
 ``chronos_milliseconds_per_origin``: processor time of one core for a forecast origin, from returns to the seven quantiles at
 each horizon, of the smallest published Chronos-Bolt model; other models are beside it. Weights are written by the package's
 own classes and read by the loader that `f0_chronos` uses. The contexts are the default's.
-``chronos_transformers_import_seconds``: processor time that a process which trains needs more for its imports where the package
-is installed, since lightning imports transformers.
+``chronos_transformers_import_seconds``: processor time that the imports of a process which trains take longer where the
+package is installed, since lightning imports transformers.
 """
 
 import json
@@ -45,15 +45,13 @@ SIZES: dict[str, tuple[Any, dict[str, int], dict[str, Any]]] = {
 
 
 def measure(name: str) -> dict[str, float]:
-    """Return processor milliseconds per origin, seconds to load, and the number of parameters in millions."""
+    """Return processor milliseconds per origin, and the number of parameters in millions."""
     write, size, settings = SIZES[name]
     panel, spec = random_panel(tickers=4, sessions=700), ChronosSpec(batch_size=ORIGINS // 2)
     origins = torch.arange(panel.rows)[torch.arange(panel.rows) % 700 >= 700 - ORIGINS // 4]
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), size=size, **settings)
-        begun = time.process_time()
         model = load_chronos(Path(folder), name=name, accelerator="cpu")
-        loading = time.process_time() - begun
     each = []
     for _ in range(REPEATS):
         begun = time.process_time()
@@ -62,7 +60,6 @@ def measure(name: str) -> dict[str, float]:
     parameters = sum(weight.numel() for weight in model.pipeline.inner_model.parameters())
     return {
         "milliseconds": round(statistics.median(each), 2),
-        "seconds_to_load": round(loading, 1),
         "million_parameters": round(parameters / 1e6, 1),
     }
 
