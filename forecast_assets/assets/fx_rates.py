@@ -27,8 +27,10 @@ NO_FILE = f"FORECAST_FX is not set: returns count in {OWN_CURRENCIES}"
 def fx_rates(fx: RawFx, calendar_panel: Version, currency: CurrencySpec, first_test_year: FirstTestYear) -> StageOutput:
     """Units of the base currency for one unit of each other one, by day; empty where FORECAST_FX names no file.
 
-    Raises BadInput where the file can't be used, or lacks a currency of the panel.
+    Raises BadInput where the file can't be used, or lacks a currency of the panel; BadSetting for a declared currency of
+    what the panel does not have.
     """
+    from forecast_assets.core.panel.currencies import require_in_panel
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.exchange_rates import no_rates, read_rates
 
@@ -39,9 +41,9 @@ def fx_rates(fx: RawFx, calendar_panel: Version, currency: CurrencySpec, first_t
             checks={COVERED.name: Check(True, NO_FILE)},
         )
     table = read_rates(fx.path, base=currency.base, until=fx.until)
-    panel = pl.scan_parquet(calendar_panel.path(TABLE)).filter("is_member")
-    conversion = conversion_of(table, panel, currency)
-    lacking = _lacking(conversion, panel, first_test_year)
+    panel = pl.scan_parquet(calendar_panel.path(TABLE))
+    require_in_panel(currency, panel.select("ticker", "exchange").unique().collect())
+    lacking = _lacking(conversion_of(table, panel, currency), panel, first_test_year)
     digests = YearDigests()
     digests.add(table.rename({"currency": "ticker"}))
     return StageOutput(
@@ -70,5 +72,5 @@ def _lacking(conversion: "Conversion | None", panel: pl.LazyFrame, first_test_ye
     """Return the first rate that the sessions of the test years lack, in words; None where none does."""
     if conversion is None or first_test_year is None:
         return None
-    quoted = panel.filter(~pl.col("is_missing") & (pl.col("date") >= dt.date(first_test_year, 1, 1)))
+    quoted = panel.filter("is_member", ~pl.col("is_missing"), (pl.col("date") >= dt.date(first_test_year, 1, 1)))
     return conversion.first_gap(quoted.select("date", "ticker").collect())

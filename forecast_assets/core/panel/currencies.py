@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.nearest import nearest_names
 from forecast_assets.core.panel.exchange_names import COINS_CALENDAR, CURRENCIES_CALENDAR, FIAT, STABLE
 from forecast_assets.core.specs import CurrencySpec
 
@@ -64,6 +65,16 @@ def require_currencies(currencies: pl.DataFrame) -> None:
         f"currency: nothing says in which currency {named(unknown['ticker'])} is quoted; declare it, such as "
         f"--set 'currency.tickers={{{ticker}: EUR}}' or --set 'currency.exchanges={{{exchange}: EUR}}'"
     )
+
+
+def require_in_panel(spec: CurrencySpec, tickers: pl.DataFrame) -> None:
+    """Raise BadSetting for a declared ticker or exchange that ``tickers`` (ticker, exchange) of the panel lack."""
+    for setting, column, declared in (("tickers", "ticker", spec.tickers), ("exchanges", "exchange", spec.exchanges)):
+        for name in sorted(declared.keys() - (known := set(tickers[column]))):
+            near = nearest_names(name, known)
+            raise BadSetting(
+                f"currency.{setting}: {name!r} is no {column} of the panel{'; the nearest is ' + near[0] if near else ''}"
+            )
 
 
 def named(tickers: Iterable[str]) -> str:

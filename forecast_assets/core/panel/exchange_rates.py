@@ -102,7 +102,13 @@ def _opened(path: Path) -> pl.DataFrame:
         raise BadInput(
             f"{path.name}: not readable as {kind} ({str(error).splitlines()[0]}); write it as one"
         ) from error
-    raw = raw.rename({name: name.strip().lstrip("\ufeff") for name in raw.columns})
+    names = [name.strip().lstrip("\ufeff") for name in raw.columns]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{path.name}: columns {twice} are there twice; keep one of each")
+    raw = raw.rename(dict(zip(raw.columns, names, strict=True)))
+    for name, dtype in raw.schema.items():
+        if name.lower() != DATE and dtype != pl.String and not dtype.is_numeric():
+            raise BadInput(f"{path.name}: column {name} holds {dtype}; write numbers")
     dates = [name for name in raw.columns if name.lower() == DATE]
     if len(dates) != 1:
         raise BadInput(f"{path.name}: no column Date; {FORMS}")
@@ -110,7 +116,8 @@ def _opened(path: Path) -> pl.DataFrame:
         raise BadInput(f"{path.name}: the column line is no pair; {FORMS}")
     if raw.is_empty():
         raise BadInput(f"{path.name}: no row; {FORMS}")
-    return raw.rename({dates[0]: DATE}).with_row_index("line", offset=1 if is_parquet else 2)
+    table = raw.rename({dates[0]: DATE}).with_row_index("line", offset=1 if is_parquet else 2)
+    return table.filter(~pl.all_horizontal(pl.exclude("line").is_null()))  # an empty line is no row
 
 
 def _pairs(raw: pl.DataFrame, file: str) -> Iterator[Pair]:

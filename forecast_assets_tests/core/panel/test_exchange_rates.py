@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast_assets.core.errors import BadInput, BadSetting
-from forecast_assets.core.panel.currencies import CURRENCIES, HUNDREDTHS, QUOTED_IN, ticker_currencies
+from forecast_assets.core.panel.currencies import CURRENCIES, HUNDREDTHS, QUOTED_IN, require_in_panel, ticker_currencies
 from forecast_assets.core.panel.exchange_rates import USUAL_DOLLARS, read_rates
 from forecast_assets.core.specs import CurrencySpec
 from forecast_assets_tests.helpers.builders import panel_spec
@@ -83,6 +83,7 @@ def test_rows_after_the_replayed_day_are_not_read(tmp_path: Path) -> None:
             r"missing columns \['rate'\]; a file of exchange rates has either",
         ),
         ("EURUSD\n1.1\n", "no column Date; a file of exchange rates has either Date and a column per pair"),
+        ("Date,EURUSD,EURUSD \n2024-01-30,1.1,1.1\n", r"columns \['EURUSD'\] are there twice; keep one of each"),
         ("Date\n2024-01-30\n", "no pair; a file of exchange rates"),
         ("Date,EURUSD\n", "no row; a file of exchange rates"),
         ("", r"not readable as a CSV with commas \(empty CSV\)"),
@@ -91,6 +92,16 @@ def test_rows_after_the_replayed_day_are_not_read(tmp_path: Path) -> None:
 def test_a_file_that_has_to_be_guessed_at_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(BadInput, match=f"fx.csv: .*{problem}"):
         read(tmp_path, text)
+
+
+def test_empty_lines_are_no_rows_and_a_column_of_parquet_has_to_hold_numbers(tmp_path: Path) -> None:
+    assert read(tmp_path, WIDE.replace("2024-01-31", "\n,,\n2024-01-31") + "\n") == read(tmp_path, WIDE)
+    pl.DataFrame({"Date": [FIRST], "EURUSD": [True]}).write_parquet(tmp_path / "fx.parquet")
+    with pytest.raises(BadInput, match=r"fx.parquet: column EURUSD holds Boolean; write numbers"):
+        read_rates(tmp_path / "fx.parquet", base="USD")
+    (tmp_path / "fx.parquet").write_bytes(b"no parquet")
+    with pytest.raises(BadInput, match=r"fx.parquet: not readable as a Parquet file"):
+        read_rates(tmp_path / "fx.parquet", base="USD")
 
 
 def test_a_base_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
@@ -145,11 +156,15 @@ def test_a_ticker_is_quoted_in_what_is_declared_or_what_its_exchange_and_name_sa
     assert found.select("currency", "per_unit").row(0) == (currency, per_unit)
 
 
-def test_what_is_declared_has_to_be_a_currency() -> None:
+def test_what_is_declared_has_to_be_a_currency_of_what_is_in_the_panel() -> None:
     row = pl.DataFrame({"ticker": ["A"], "exchange": ["XNYS"]})
     with pytest.raises(
         BadSetting, match=r"currency.tickers: EURO is no currency; write a code such as EUR, or GBX, ILA, ZAC"
     ):
         ticker_currencies(row, CurrencySpec(tickers={"A": "EURO"}))
+    with pytest.raises(BadSetting, match=r"currency.tickers: 'AA' is no ticker of the panel; the nearest is A"):
+        require_in_panel(CurrencySpec(tickers={"AA": "EUR"}), row)
+    with pytest.raises(BadSetting, match=r"currency.exchanges: 'XNY' is no exchange of the panel; the nearest is XNYS"):
+        require_in_panel(CurrencySpec(tickers={"A": "EUR"}, exchanges={"XNY": "EUR"}), row)
     with pytest.raises(ValueError, match="has to be a currency's code in capitals, such as EUR"):
         CurrencySpec(base="eur")
