@@ -24,7 +24,7 @@ from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-ORDER = ("panel", "sweep_job", "walk_forward", "report", "nightly")
+ORDER = ("panel", "rates", "sweep_job", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
 
 PROCESS = "forecast_assets/process"  # tag of a run that this program executes itself: which process it is in
