@@ -8,7 +8,7 @@ import polars as pl
 
 from forecast_assets.assets.ablation_report import ablation_content
 from forecast_assets.assets.backtest import score_forecasts
-from forecast_assets.assets.backtest_report import ReportInputs, report_content, reports_folder
+from forecast_assets.assets.backtest_report import BacktestInputs, ReportInputs, report_content, reports_folder
 from forecast_assets.assets.fold.coverage import year_cells
 from forecast_assets.assets.fold.losses import YearForecasts, losses_files
 from forecast_assets.assets.framework.parameters import Parameters, Values, arguments, needs_of, parameters_of
@@ -16,7 +16,7 @@ from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.panel.lineage import rows_kept
-from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, VerdictSpec, WindowSpec
+from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec, WindowSpec
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -47,7 +47,7 @@ def report_problems(store: Store, root: str) -> list[str]:
     }
     problems = [problem for made in reports for problem in panel_problems(store, made)]
     problems += [problem for year in years.values() for problem in loss_problems(store, year)]
-    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, ReportInputs, _backtest_numbers)
+    problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, BacktestInputs, _backtest_numbers)
     for ablation in reports[1:]:
         problems += _problems(store, root, ablation, ABLATION_PAGE, ABLATION_METRICS, ReportInputs, _ablation_numbers)
     return problems
@@ -101,11 +101,12 @@ def loss_problems(store: Store, backtest: Version) -> list[str]:
     ]
 
 
-def _backtest_numbers(inputs: ReportInputs, report: Version, profile: str) -> dict[str, Any]:
+def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> dict[str, Any]:
     content = report_content(
         inputs,
         log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
+        currency=CurrencySpec.model_validate(report.manifest.config["currency"]),
         coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         profile=profile,
