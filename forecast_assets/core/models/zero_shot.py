@@ -56,17 +56,18 @@ def training_cutoff(name: str, declared: dt.date | None) -> Cutoff:
     Raises BadSetting where there is neither, and for a day before the release: nobody outside can know it.
     """
     released = RELEASED.get(name)
-    if declared is None and released is None:
+    day = declared or released
+    if day is None:
         raise BadSetting(
             f"f0_chronos: nothing says up to when {name} was trained, and it has to forecast days that it cannot have seen; "
             "set f0_chronos.trained_until to the last day that may be in its training data, such as the day of its release"
         )
-    if declared is not None and released is not None and declared < released:
+    if released is not None and day < released:
         raise BadSetting(
-            f"f0_chronos: trained_until={declared} is before {released}, when {name} was new, and its authors name no last "
+            f"f0_chronos: trained_until={day} is before {released}, when {name} was new, and its authors name no last "
             "day of its training data; leave it unset, or give a later day"
         )
-    return Cutoff(declared or released or dt.date.max, declared is not None)
+    return Cutoff(day, declared is not None)
 
 
 @dataclass(frozen=True)
