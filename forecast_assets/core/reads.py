@@ -3,6 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+COVARIATE = "x_"
+"""What the names of features begin with that are made from the user's own series (``core.panel.covariates``)."""
+
+
+def is_covariate(name: str) -> bool:
+    """Return whether a feature is made from the user's own series: its value may be missing in a row."""
+    return name.startswith(COVARIATE)
+
 
 @dataclass(frozen=True)
 class GraphSettings:
