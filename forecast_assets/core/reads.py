@@ -32,6 +32,11 @@ class Reads:
     support_sessions: int = 0  # sessions before the forecast origin whose outcomes are read, as many as there are
 
     @property
+    def complete(self) -> tuple[str, ...]:
+        """The required features that have a value in every complete row: all but the user's own series."""
+        return tuple(name for name in self.required if not is_covariate(name))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All features of the window's rows, in the order of ``Batch.rows``."""
         return (*self.required, *self.optional)

@@ -67,7 +67,7 @@ def read_covariate(path: Path, *, name: str, spec: CovariateSpec) -> tuple[Covar
     """
     keys = _keys(spec)
     raw = open_table(path, holds=f"a {spec.kind} series has {', '.join(keys)} and columns of numbers")
-    filled = _with_columns(spec, raw.columns, file=path.name)
+    filled = _with_columns(spec, raw.columns, file=path.name).model_copy(update={"path": path.name})
     table = raw.select(LINE, *_key_columns(raw, filled), *_numbers(raw, filled))
     table = _timed(table, filled, file=path.name)
     _check(raw, table, filled, file=path.name)
