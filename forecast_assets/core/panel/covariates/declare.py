@@ -98,23 +98,22 @@ def _refuse_twins(specs: Specs, *, file: str) -> None:
 
 
 def declared_features(specs: Specs) -> tuple[CovariateFeature, ...]:
-    """Return the columns of all covariates, whose ``columns`` are filled in, in order."""
-    return tuple(feature for name, spec in specs.items() for feature in features_of(name, spec))
+    """Return the columns of all covariates, whose ``columns`` are filled in, in alphabetical order of what is declared."""
+    return tuple(feature for name, spec in sorted(specs.items()) for feature in features_of(name, spec))
 
 
 def features_of(name: str, spec: CovariateSpec) -> tuple[CovariateFeature, ...]:
     """Return the columns of one covariate."""
-    file = Path(spec.path).name
+    file, columns = Path(spec.path).name, sorted(spec.columns.items())
     if spec.kind != "known_future":
         return tuple(
-            CovariateFeature(feature_name(name, label), _formula(column, spec), file)
-            for label, column in spec.columns.items()
+            CovariateFeature(feature_name(name, label), _formula(column, spec), file) for label, column in columns
         )
     counts = [(f"{h}d", f"events of the next {_sessions(h)} that were known of") for h in HORIZONS]
     until = f"sessions until the next event that was known of, {HORIZONS[-1] + 1} where none is within {HORIZONS[-1]}"
     sums = [
         (f"{label}_{h}d", f"sum of {_formula(column, spec)} over the events of the next {_sessions(h)}")
-        for label, column in spec.columns.items()
+        for label, column in columns
         for h in HORIZONS
     ]
     reports = [
