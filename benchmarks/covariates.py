@@ -128,7 +128,7 @@ def of_seed(seed: int) -> dict[str, float]:
     rng = np.random.default_rng(seed)
     quiet = announced(tickers=TICKERS, start=START, end=END, seed=seed).raw
     flag, score = pl.Series(rng.random(quiet.height) < OFTEN).cast(pl.Float64), pl.Series(rng.normal(size=quiet.height))
-    found = {}
+    found: dict[str, float] = {}
     for case, values, models in (("flag", flag, ()), ("two_sided", score, NETWORKS)):
         raw, factor = planted(quiet, values, two_sided=case == "two_sided")
         without, best = losses(raw, None)["harx"], oracle(quiet, raw, factor)

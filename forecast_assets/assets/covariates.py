@@ -25,7 +25,7 @@ def covariates(files: RawCovariates) -> StageOutput:
         facts["note"] = "no covariates.yaml in the data root, and FORECAST_COVARIATES is not set: no own columns"
     return StageOutput(
         files={TABLE: found.rows, DECLARED: {name: spec.model_dump(mode="json") for name, spec in found.specs.items()}},
-        facts={"series": len(found.specs)} | facts,
+        facts={"series": len(found.specs), **facts},
     )
 
 

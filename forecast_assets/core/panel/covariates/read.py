@@ -172,7 +172,7 @@ def _timed(table: pl.DataFrame, spec: CovariateSpec, *, file: str) -> pl.DataFra
 
 def _check(raw: pl.DataFrame, table: pl.DataFrame, spec: CovariateSpec, *, file: str) -> None:
     """Raise BadInput with the first line of the first thing that is wrong, and in how many lines it is."""
-    keys, checks = _keys(spec), []
+    keys, checks = _keys(spec), list[tuple[pl.Expr, str]]()
     if DATE in keys:
         checks.append((pl.col(DATE).is_null(), "the date is not one like 2024-01-31"))
     if TICKER in keys:
@@ -200,7 +200,7 @@ def _check(raw: pl.DataFrame, table: pl.DataFrame, spec: CovariateSpec, *, file:
     version = [*keys, *(["known_from"] if "known_from" in table.columns else [])]
     text = "the same ticker" if spec.kind == "static" else f"the same {' and '.join(keys)}, available at the same time,"
     checks.append((pl.struct(version).is_duplicated(), f"{text} is there twice; keep one row"))
-    for wrong, what in checks:
-        if (found := table.filter(wrong.fill_null(False))).height:
+    for fault, what in checks:
+        if (found := table.filter(fault.fill_null(False))).height:
             more = f" (and {found.height - 1} more)" if found.height > 1 else ""
             raise BadInput(f"{file}: line {found[LINE][0]}{more}: {what}")

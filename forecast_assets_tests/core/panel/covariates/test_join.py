@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,7 @@ MOOD = CovariateSpec(path="mood.csv", kind="observed", columns={"value": Covaria
 EARNINGS = CovariateSpec(path="earnings.csv", kind="known_future", key="ticker")
 
 
-def covariates(*rows: tuple[object, ...], name: str, spec: CovariateSpec) -> Covariates:
+def covariates(*rows: tuple[Any, ...], name: str, spec: CovariateSpec) -> Covariates:
     """Rows are (column, ticker, date, known_from, withdrawn, value)."""
     table = pl.DataFrame([(name, *row) for row in rows], schema=ROWS, orient="row")
     return Covariates({name: spec}, table)
@@ -64,7 +65,7 @@ def test_a_value_enters_from_its_arrival_on_as_a_plain_loop_has_it(
     rng = np.random.default_rng(over)
     column = CovariateColumn.model_validate({"column": "score", "transform": transform, "over": over, "at_most": 2.0})
     spec = MOOD.model_copy(update={"columns": {"value": column}, "key": "ticker" if by_ticker else "date"})
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     for ticker in ("AAPL", "SAP.DE") if by_ticker else (None,):
         for k in range(0, 120, 2):
             known = dt.datetime.combine(day(k), dt.time(20)) + dt.timedelta(
@@ -77,9 +78,9 @@ def test_a_value_enters_from_its_arrival_on_as_a_plain_loop_has_it(
 
     def expected(ticker: str, date: dt.date, close: dt.datetime) -> float | None:
         newest: dict[dt.date, float] = {}
-        for _, of, when, known, _, value in sorted(rows, key=lambda row: row[3]):  # type: ignore[arg-type, return-value]
-            if known <= close and of in (None, ticker):  # type: ignore[operator]
-                newest[when] = value  # type: ignore[index, assignment]
+        for _, of, when, known, _, value in sorted(rows, key=lambda row: row[3]):
+            if known <= close and of in (None, ticker):
+                newest[when] = value
         dates = sorted(newest)
         if not dates or (date - dates[-1]).days > spec.stale_days:
             return None
@@ -94,7 +95,7 @@ def test_a_value_enters_from_its_arrival_on_as_a_plain_loop_has_it(
     assert [value is None for value in found] == [value is None for value in wanted]
     assert sum(value is not None for value in found) > 100
     both = [(a, b) for a, b in zip(found, wanted, strict=True) if b is not None]
-    np.testing.assert_allclose(*zip(*both, strict=True), rtol=1e-14)
+    np.testing.assert_allclose([a for a, _ in both], [b for _, b in both], rtol=1e-14)
 
 
 def test_a_close_in_new_york_is_not_known_in_europe_or_asia_on_its_day(calendar_rows: pl.DataFrame) -> None:
@@ -122,7 +123,7 @@ def test_events_ahead_are_counted_as_a_plain_loop_counts_them(calendar_rows: pl.
     rng = np.random.default_rng(0)
     sized = {"size": CovariateColumn(column="size", at_most=1.5)}
     spec = EARNINGS.model_copy(update={"key": "ticker" if by_ticker else "date", "columns": sized})
-    events: list[tuple[object, ...]] = []
+    events: list[tuple[Any, ...]] = []
     for ticker in ("AAPL", "SAP.DE") if by_ticker else (None,):
         for k in sorted(rng.choice(170, 12, replace=False).tolist()):
             known = dt.datetime.combine(day(k), dt.time(21)) - dt.timedelta(days=int(rng.integers(0, 40)))
@@ -137,19 +138,19 @@ def test_events_ahead_are_counted_as_a_plain_loop_counts_them(calendar_rows: pl.
     calendars = {exchange: sessions(exchange, START, day(300)).to_list() for exchange in ("XNYS", "XETR", "XTKS")}
     for k, (ticker, exchange, date, close) in enumerate(closing(calendar_rows)):
         ahead = [each for each in calendars[exchange] if each > date]
-        latest: dict[tuple[object, object], tuple[object, object]] = {}
-        for column, of, when, known, withdrawn, value in sorted(events, key=lambda row: row[3]):  # type: ignore[arg-type, return-value]
-            if of in (None, ticker) and known <= close and when > date:  # type: ignore[operator]
+        latest: dict[tuple[str, dt.date], tuple[dt.datetime | None, float]] = {}
+        for column, of, when, known, withdrawn, value in sorted(events, key=lambda row: row[3]):
+            if of in (None, ticker) and known <= close and when > date:
                 latest[column, when] = (withdrawn, value)
-        live = {key: value for key, (gone, value) in latest.items() if gone is None or gone > close}  # type: ignore[operator]
-        until = {key: 1 + next(i for i, each in enumerate(ahead) if each >= key[1]) for key in live}  # type: ignore[operator]
+        live = {key: value for key, (gone, value) in latest.items() if gone is None or gone > close}
+        until = {key: 1 + next(i for i, each in enumerate(ahead) if each >= key[1]) for key in live}
         row = found.row(k, named=True)
         for h in HORIZONS:
             near = [key for key in live if until[key] <= h]
             assert row[f"x_e_{h}d"] == sum(key[0] == EVENT for key in near)
-            assert row[f"x_e_size_{h}d"] == pytest.approx(sum(min(live[key], 1.5) for key in near if key[0] == "size"))  # type: ignore[type-var]
+            assert row[f"x_e_size_{h}d"] == pytest.approx(sum(min(live[key], 1.5) for key in near if key[0] == "size"))
         assert row["x_e_next"] == min([HORIZONS[-1] + 1, *(until[key] for key in live)])
-    assert found["x_e_20d"].max() >= 2  # type: ignore[operator]
+    assert found["x_e_20d"].max() >= 2
 
 
 def test_reports_add_the_variance_of_the_size_that_was_inferred(calendar_rows: pl.DataFrame) -> None:

@@ -133,7 +133,7 @@ def test_a_file_that_has_to_be_guessed_at_is_one_sentence(
 
 def test_a_series_without_columns_gives_each_column_of_numbers_as_it_is(tmp_path: Path) -> None:
     found = read(tmp_path, OBSERVED + AFTER_CLOSE, "Date,Value,Score", "2024-01-02,1,", "2024-01-03,2,5")
-    assert [feature.name for feature in declared_features(found.specs)] == ["x_mood", "x_mood_score"]
+    assert [feature.name for feature in declared_features(found.specs)] == ["x_mood_score", "x_mood"]
     assert found.rows.schema == pl.Schema(ROWS)
     assert found.rows.select("column", "value").rows() == [("score", 5.0), ("value", 1.0), ("value", 2.0)]
     assert found.rows["known_from"].to_list() == [  # 16:00 in New York and two hours
