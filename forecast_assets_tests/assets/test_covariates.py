@@ -50,7 +50,12 @@ def test_the_columns_are_in_the_panel_and_the_tensors_and_are_described(graph: G
     assert tuple(feature.name for feature in declared_features(own.specs)) == NAMES
     version, table = graph.version("feature_panel"), graph.table("feature_panel")
     assert set(NAMES) <= set(table.columns)
-    assert version.manifest.facts["columns"] == graph.table("feature_panel").width - 9  # keys, and the scale
+    described = version.manifest.facts["columns"]
+    assert set(described) >= set(table.columns)
+    assert described["x_credit_change"]["reads"] == [["covariates", "known_from"], ["covariates", "value"]]
+    assert described["x_credit_change"]["description"].startswith(
+        "log(spread / spread 5 values before), missing after 10"
+    )
     tensors = PanelTensors.load(graph.version("windowed_tensors").path(TENSORS))
     assert set(NAMES) <= set(tensors.feature_names)
     facts = graph.version("covariates").manifest.facts

@@ -198,8 +198,8 @@ def _check(raw: pl.DataFrame, table: pl.DataFrame, spec: CovariateSpec, *, file:
                 (pl.col(column.column.lower()) <= 0, f"{column.column} is not above zero, and {label} takes logs")
             )
     version = [*keys, *(["known_from"] if "known_from" in table.columns else [])]
-    text = "the same ticker" if spec.kind == "static" else f"the same {' and '.join(keys)}, available at the same time,"
-    checks.append((pl.struct(version).is_duplicated(), f"{text} is there twice; keep one row"))
+    same = "the same ticker" if spec.kind == "static" else f"the same {' and '.join(keys)}, available at the same time,"
+    checks.append((pl.struct(version).is_duplicated(), f"{same} is there twice; keep one row"))
     for fault, what in checks:
         if (found := table.filter(fault.fill_null(False))).height:
             more = f" (and {found.height - 1} more)" if found.height > 1 else ""
