@@ -9,6 +9,7 @@ from forecast_assets.assets.backtest_report import backtest_report
 from forecast_assets.assets.baselines import baselines
 from forecast_assets.assets.calendar_panel import calendar_panel
 from forecast_assets.assets.challenger import challenger
+from forecast_assets.assets.covariates import covariates
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.f0_chronos import f0_chronos
@@ -39,7 +40,7 @@ store = StoreResource()
 defs = dg.Definitions(
     assets=[
         *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
-        *(macro_series, feature_panel, windowed_tensors),
+        *(macro_series, covariates, feature_panel, windowed_tensors),
         *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
         *(backtest_report, ablation_report),
         *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),

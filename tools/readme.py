@@ -172,7 +172,7 @@ flowchart LR
   raw_panel --> rejected_rows & flags
   raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
   calendar_panel --> announcements --> feature_panel
-  macro_series --> feature_panel
+  macro_series & covariates --> feature_panel
   windowed_tensors & calendar_panel --> sweep
   windowed_tensors & sweep --> baselines & {trained}
   {candidates} & windowed_tensors & sweep --> ensemble

@@ -6,7 +6,7 @@ from forecast_assets.core.models.catalogue import NETWORKS
 
 PANEL_ASSETS = (
     *("raw_panel", "rejected_rows", "flags", "calendar_panel"),
-    *("announcements", "macro_series", "feature_panel", "windowed_tensors"),
+    *("announcements", "macro_series", "covariates", "feature_panel", "windowed_tensors"),
 )
 NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 

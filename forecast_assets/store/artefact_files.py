@@ -15,6 +15,9 @@ REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known
 PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: the graph's partitions
 CORRECTIONS = "corrections.parquet"
 
+# covariates
+DECLARED = "covariates.json"  # the series in the table, with the columns that are made of each
+
 # announcements
 INFERRED = "inferred.parquet"  # rows found to be announcements, with the evidence
 ANNOUNCEMENT_PARAMETERS = "parameters.json"

@@ -17,7 +17,7 @@ from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.chronos_weights import ChronosWeights
 from forecast_assets.resources.engine import Engine
-from forecast_assets.resources.source import InputFiles, OptionalFile, RivalFiles
+from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, RivalFiles
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -184,6 +184,15 @@ RawMacro = Annotated[
     Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
 ]
 """The file of macro series, which may be none."""
+
+RawCovariates = Annotated[
+    CovariateFiles,
+    Injected(
+        lambda context: context.dagster.resources.source.covariates(),
+        seen=lambda files: {"covariates": files.digest()},
+    ),
+]
+"""The user's own series as declared, and their files; there may be none."""
 
 EarlierPanels = Annotated[list[Version], InjectedLate(lambda context, _: earlier_panels(context.store))]
 """Whole versions of the calendar panel, newest first."""
