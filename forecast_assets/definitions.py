@@ -14,6 +14,9 @@ from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.f0_chronos import f0_chronos
 from forecast_assets.assets.feature_panel import feature_panel
+from forecast_assets.assets.framework.stage import STAGES
+from forecast_assets.assets.framework.staleness import loads_for_the_ui, with_code_versions
+from forecast_assets.assets.framework.year_views import VIEWS
 from forecast_assets.assets.fx_rates import fx_rates
 from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import NETWORK_ASSETS
@@ -37,14 +40,17 @@ from forecast_assets.resources.tracking import TrackingResource
 
 store = StoreResource()
 
+ASSETS = [
+    *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
+    *(macro_series, covariates, feature_panel, windowed_tensors),
+    *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
+    *(backtest_report, ablation_report),
+    *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
+    *VIEWS,
+]
+
 defs = dg.Definitions(
-    assets=[
-        *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
-        *(macro_series, covariates, feature_panel, windowed_tensors),
-        *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
-        *(backtest_report, ablation_report),
-        *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
-    ],
+    assets=with_code_versions(ASSETS, STAGES, SettingsResource().settings()) if loads_for_the_ui() else ASSETS,
     jobs=JOBS,
     schedules=[nightly_schedule],
     sensors=[next_night, *SENSORS],

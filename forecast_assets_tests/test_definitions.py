@@ -61,3 +61,19 @@ def test_every_asset_has_an_owner_and_what_a_night_makes_a_deadline() -> None:
     assert all(spec.owners for spec in specs.values())
     watched = {name for name, spec in specs.items() if spec.freshness_policy is not None}
     assert watched == {*PANEL_ASSETS, *NIGHT_ASSETS}
+
+
+def test_every_asset_that_may_be_computed_again_declares_its_code_version_in_the_ui() -> None:
+    from forecast_assets.assets.framework.stage import STAGES
+    from forecast_assets.assets.framework.staleness import with_code_versions
+    from forecast_assets.definitions import ASSETS
+    from forecast_assets.resources.settings import compose_settings
+
+    shown, other = (
+        {spec.key.to_user_string(): spec.code_version for asset in declared for spec in asset.specs}
+        for overrides in ([], ["drift.recent_sessions=33"])
+        for declared in [with_code_versions(ASSETS, STAGES, compose_settings("smoke", overrides))]
+    )
+    committed_once = {"challenger", "nightly_forecast"}
+    assert {asset for asset, version in shown.items() if not version} == committed_once
+    assert {asset for asset in shown if shown[asset] != other[asset]} == {"drift_checks"}

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 FEASIBLE = CheckSpec("feasible", "some settings keep the 95 % band's coverage within its limits", blocking=False)
 
 
-@stage(group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu", models=SEARCHED)
+@stage(
+    group="settings", kinds={"optuna"}, checks=(FEASIBLE,), pool="gpu", models=SEARCHED, read_by_others=TUNED_SETTINGS
+)
 def sweep(
     windowed_tensors: Version,
     calendar_panel: Version,

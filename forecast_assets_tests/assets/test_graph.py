@@ -12,11 +12,14 @@ from safetensors.torch import load_file
 from upath import UPath
 
 from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.report.titles import title
+from forecast_assets.store import keys
 from forecast_assets.store.artefact_files import MEMBERS, TABLE, TENSORS, TRAINING
 from forecast_assets_tests.helpers.graph import PANEL, Graph
+from forecast_assets_tests.helpers.staleness import Step, disagreements, watched
 
 YEARS = ["2018", "2019"]
 TRAINED = tuple(name for name in NETWORKS if name != "b5_moe")  # it has no macro series here, see test_experts
@@ -30,7 +33,8 @@ def test_every_asset_of_the_graph_is_published(smoke_graph: Graph) -> None:
     from forecast_assets.definitions import defs
 
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    assert set(smoke_graph.store.assets()) == keys
+    views = {f"{asset}{SUFFIX}" for asset in VIEWED}  # of what is published
+    assert set(smoke_graph.store.assets()) == keys - views
     assert all(smoke_graph.store.partitions(asset) == YEARS for asset in YEARLY)
     assert smoke_graph.store.verify() == []
 
@@ -127,16 +131,24 @@ def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
     assert smoke_graph.ids() == before
 
 
-def test_a_setting_recomputes_only_what_reads_it(smoke_graph: Graph) -> None:
+def test_a_setting_recomputes_only_what_reads_it_and_the_ui_shows_it(
+    smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, steps = smoke_graph.ids(), ablation_numbers(smoke_graph)
+    assert smoke_graph.run().failures == []  # Dagster has seen every year and the night
+    dearer = ["backtest.cost_bps=50"]
     try:
-        assert smoke_graph.run(overrides=["backtest.cost_bps=50"]).failures == []
+        with watched(smoke_graph, monkeypatch, dearer) as run:
+            assert smoke_graph.run(overrides=dearer).failures == []
+        assert disagreements(run) == []
         changed = {asset for (asset, _), version in smoke_graph.ids().items() if before[asset, _] != version}
         # The search and the target positions trade at these costs too; the ablation reads the year's losses, without costs.
         assert changed == {"sweep", "backtest", "backtest_report", "ablation_report", "target_positions"}
         assert ablation_numbers(smoke_graph) == steps
     finally:
-        smoke_graph.run()
+        with watched(smoke_graph, monkeypatch) as run:
+            smoke_graph.run()
+    assert disagreements(run) == []
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
     assert evaluations_of_the_test_set(smoke_graph) == 2 * len(YEARS)  # both costs count as test-set evaluations
@@ -215,7 +227,9 @@ def assert_same_weights(one: Graph, other: Graph) -> None:
         assert all(left[key].equal(right[key]) for key in left), name
 
 
-def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(smoke_graph: Graph, empty_graph: Graph) -> None:
+def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(
+    smoke_graph: Graph, empty_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(empty_graph.root / "whole.csv", smoke_graph.root / "raw" / "demo_panel.csv", until=None)
     assert empty_graph.run(*PANEL, panel=file).failures == []
     assert empty_graph.run("baselines", panel=file).failures == []
@@ -225,11 +239,22 @@ def test_changing_one_years_rows_reruns_that_year_and_what_follows_it(smoke_grap
     rows.with_columns(raised.then(pl.lit("77.7")).otherwise(pl.col("Closing Price")).alias("Closing Price")).write_csv(
         file
     )
-    assert empty_graph.run(*PANEL, panel=file).failures == []
-    assert empty_graph.run("baselines", panel=file).failures == []
+    with watched(empty_graph, monkeypatch) as run:
+        assert empty_graph.run(*PANEL, panel=file).failures == []
+        assert empty_graph.run("baselines", panel=file).failures == []
     after = empty_graph.ids()
     assert after["baselines", "2018"] == before["baselines", "2018"]
     assert after["baselines", "2019"] != before["baselines", "2019"]
+    # Of a file Dagster knows what the panel that was made from it says.
+    assert [step.asset for step in disagreements(run)] == ["raw_panel"]
+
+    digest = keys._source_digest
+    monkeypatch.setattr(
+        keys, "_source_digest", lambda path, *of: digest(path, *of)[path.stem == "garch" :]
+    )  # as if someone had edited it
+    with watched(empty_graph, monkeypatch) as run:
+        assert empty_graph.run("raw_panel", "baselines", panel=file).failures == []
+    assert run == [Step("raw_panel", None, False, False), *(Step("baselines", year, True, True) for year in YEARS)]
 
 
 def test_fits_that_are_made_again_are_the_same_bytes_and_no_further_trials(

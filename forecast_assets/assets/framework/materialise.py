@@ -26,6 +26,7 @@ from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
+from forecast_assets.assets.framework.staleness import shown_tags
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
@@ -34,6 +35,7 @@ from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.store.artefact_files import TUNED_SETTINGS
 from forecast_assets.store.keys import input_key
 from forecast_assets.store.locks import Lock
+from forecast_assets.store.manifest import Entry
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -69,10 +71,27 @@ class Stage:
     once: bool
     partitioned: bool
     models: Sequence[str] | None
+    read_by_others: str | None = None
 
     @cached_property
     def needs(self) -> Needs:
         return needs_of(self.parameters)
+
+    @property
+    def by_year(self) -> bool:
+        """Whether a partition is the fold of a year, which reads no row after it."""
+        return YEAR in self.needs.early
+
+    @property
+    def code_version(self) -> str:
+        return code_version(self.function.__module__, models=self.models)
+
+    def shown_tags(self, settings: Settings, launchpad: Any = None) -> dict[str, str]:
+        """Return the tags of a materialisation with ``settings``; none for what is committed once, whatever has changed.
+
+        The settings that a search found come over these: they count as its data version, which is shown too.
+        """
+        return {} if self.once else shown_tags(self.code_version, _sections(self.needs, settings, launchpad))
 
     def materialise(self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any]) -> Any:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
@@ -86,7 +105,7 @@ class Stage:
         except BaseException:
             lock.release()
             raise
-        if result.value is None:  # found, so there is nothing to publish
+        if not isinstance(result.value, Prepared):  # found, so there is nothing to publish
             lock.release()
         return result
 
@@ -110,7 +129,7 @@ class _Materialisation:
         )
         seen = self._seen(values)
         config = {name: spec.model_dump(mode="json") for name, spec in values.sections.items()}
-        code = code_version(stage.function.__module__, models=stage.models)
+        code = stage.code_version
         key = input_key(asset=stage.asset, partition=context.partition, code_version=code, config=config, parents=seen)
         found = self._found(key)
         if found is not None:
@@ -124,7 +143,7 @@ class _Materialisation:
 
     def _seen(self, values: Values) -> dict[str, str]:
         """Label -> data version of all that is read."""
-        year = int(self.context.partition) if YEAR in self.stage.needs.early and self.context.partition else None
+        year = int(self.context.partition) if self.stage.by_year and self.context.partition else None
         seen: dict[str, str] = {}
         for value in values.parents.values():
             for version in value.values() if isinstance(value, dict) else [value]:
@@ -158,10 +177,20 @@ class _Materialisation:
         if self.stage.after:
             self.stage.after(found, context.dagster.instance, context.data_root)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(found.data_version),
+            data_version=dg.DataVersion(self._data_version(found.data_version, found.manifest.files)),
             metadata={**version_metadata(found), "computed": False},
             check_results=check_results(found),
+            tags=self._tags(),
         )
+
+    def _data_version(self, whole: str, files: Mapping[str, Entry]) -> str:
+        """Return the data version that Dagster compares: of the one file that others read, if it is one alone."""
+        alone = self.stage.read_by_others
+        return files[alone].sha256 if alone else whole
+
+    def _tags(self) -> dict[str, str]:
+        settings = self.context.dagster.resources.settings.settings()
+        return self.stage.shown_tags(settings, self.launchpad)
 
     def _compute(self, values: Values, new: NewVersion, seen: Mapping[str, str]) -> Any:
         stage, started = self.stage, time.perf_counter()
@@ -194,7 +223,7 @@ class _Materialisation:
             },
         }
         prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once)  # type: ignore[arg-type]
-        data_version = new.staging.seal()
+        data_version = self._data_version(new.staging.seal(), new.staging.files)
         if CHECKPOINTS in late:
             shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed
         return dg.MaterializeResult(
@@ -202,6 +231,7 @@ class _Materialisation:
             data_version=dg.DataVersion(data_version),
             metadata={**version_metadata(new.staging.path, facts=facts, columns=output.columns), "computed": True},
             check_results=check_results(output.checks),
+            tags=self._tags(),
         )
 
 

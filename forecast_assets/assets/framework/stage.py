@@ -16,6 +16,7 @@ from forecast_assets.assets.framework.launchpad import launchpad_config
 from forecast_assets.assets.framework.materialise import SWEEP, CheckSpec, Stage
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import is_by_partition, parameters_of
+from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED, report_views
 from forecast_assets.core.errors import UserError
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
@@ -24,6 +25,9 @@ from forecast_assets.store.keys import input_key
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
+
+STAGES: dict[str, Stage] = {}
+"""The stages that have been made assets of, by asset key."""
 
 
 def stage(
@@ -41,6 +45,7 @@ def stage(
     once: bool = False,
     follows: Sequence[str] = (),
     models: Sequence[str] | None = None,
+    read_by_others: str | None = None,
 ) -> Callable[[Callable[..., StageOutput]], dg.AssetsDefinition]:
     """Make a Dagster asset of a stage function; its name is the asset key and its docstring the description, unless given.
 
@@ -49,12 +54,16 @@ def stage(
     ``follows``: assets that come before this one and are read through an injected input.
     ``after``: runs once the version is known, new or found, such as to register partitions.
     ``models``: networks of the catalogue whose code the stage runs; None: all, where it reaches the catalogue.
+    ``read_by_others``: the one file that other assets read, if it is one alone: the rest may change without them.
     """
 
     def decorate(function: Callable[..., StageOutput]) -> dg.AssetsDefinition:
         asset = name or function.__name__
         partitioned = partitions is not None
-        made = Stage(function, asset, parameters_of(function), checks, after, tuned, once, partitioned, models)
+        made = STAGES[asset] = Stage(
+            function, asset, parameters_of(function), checks, _with_views(asset, after), tuned, once, partitioned, models,
+            read_by_others,
+        )  # fmt: skip
 
         def without_settings(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
@@ -78,7 +87,9 @@ def stage(
             description=description or getdoc(function),
             ins={
                 key: dg.AssetIn(
-                    key=key, metadata={"many": is_by_partition(annotation)}, partition_mapping=(mappings or {}).get(key)
+                    key=f"{key}{SUFFIX}" if made.by_year and key in VIEWED else key,
+                    metadata={"asset": key, "many": is_by_partition(annotation)},
+                    partition_mapping=(mappings or {}).get(key),
                 )
                 for key, annotation in made.needs.parents.items()
             },
@@ -97,6 +108,19 @@ def stage(
         )(compute)
 
     return decorate
+
+
+def _with_views(asset: str, after: After | None) -> After | None:
+    """Return what runs once a version is known, the report of its views by year included."""
+    if asset not in VIEWED:
+        return after
+
+    def reported(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
+        report_views(version, instance)
+        if after:
+            after(version, instance, data_root)
+
+    return reported
 
 
 def fold_key(asset: str, year: int, *, specs: Mapping[str, Spec], parents: Sequence[Version]) -> str:

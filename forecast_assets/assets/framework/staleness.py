@@ -1,0 +1,52 @@
+"""What Dagster is told that a version was made from, so that its UI calls stale what a run would compute, and nothing else.
+
+Dagster compares the code version and the parents' data versions that a materialisation carries with those of today. An
+input key holds more: the settings, and of a long table only the rows up to a fold's year. So the code version that Dagster
+is shown holds the settings by value, and the parents of a fold are ``year_views``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import dagster as dg
+from dagster._core.definitions.data_version import CODE_VERSION_TAG
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import Spec
+from forecast_assets.store.keys import canonical_json, sha256_text
+
+
+class HasCode(Protocol):
+    """An asset of which is known what a run by some settings would record."""
+
+    def shown_tags(self, settings: Settings) -> Mapping[str, str]:
+        """Return the tags of a materialisation with ``settings``."""
+
+
+def shown_tags(code_version: str, sections: Mapping[str, Spec]) -> dict[str, str]:
+    """Return the tags of a materialisation by this code with these settings."""
+    config = {name: spec.model_dump(mode="json") for name, spec in sections.items()}
+    return {CODE_VERSION_TAG: sha256_text(canonical_json([code_version, config]))}
+
+
+def loads_for_the_ui() -> bool:
+    """Return whether the definitions are being loaded for the UI and the daemon, rather than to run a step.
+
+    Digesting the code takes longer than all other loading; a step digests its own, and records it whatever is declared.
+    """
+    is_set = DefinitionsLoadContext.is_set()
+    return is_set and DefinitionsLoadContext.get().load_type is DefinitionsLoadType.INITIALIZATION
+
+
+def with_code_versions(
+    assets: Iterable[dg.AssetsDefinition], stages: Mapping[str, HasCode], settings: Settings
+) -> list[dg.AssetsDefinition]:
+    """Declare the code version of every asset in ``stages``, as a run with ``settings`` would record it."""
+
+    def declared(spec: dg.AssetSpec) -> dg.AssetSpec:
+        stage = stages.get(spec.key.to_user_string())
+        version = stage.shown_tags(settings).get(CODE_VERSION_TAG) if stage else None
+        return spec.replace_attributes(code_version=version) if version else spec
+
+    return [asset.map_asset_specs(declared) for asset in assets]
