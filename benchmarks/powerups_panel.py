@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.assets.fold.candidates import SKIPPED
+from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses, join_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK

@@ -83,10 +83,9 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
 
     Raises MissingArtefact where the tensors are not there yet, BadInput where they lack columns that the network needs.
     """
-    from forecast_assets.assets.fold.candidates import SKIPPED
     from forecast_assets.assets.fold.fold_work import FoldInputs
     from forecast_assets.assets.fold.train_fold import train_fold
-    from forecast_assets.assets.framework.output import write_content
+    from forecast_assets.assets.framework.output import SKIPPED, write_content
     from forecast_assets.assets.framework.stage import fold_key
     from forecast_assets.core.evaluation.trials import Trial
     from forecast_assets.resources.compute import ComputeResource

@@ -26,7 +26,7 @@ def network_asset(model: Model) -> dg.AssetsDefinition:
         group="models",
         kinds={model.kind},
         partitions=years,
-        checks=(PURGED, *([REFERENCE] if model.family == "tft" else []), *([FORECASTS] if model.file else [])),
+        checks=(PURGED, *([REFERENCE] if model.family == "tft" else []), FORECASTS),
         pool="gpu",
         tuned=True,
         models=(model.key,),

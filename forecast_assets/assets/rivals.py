@@ -10,10 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.assets.ensemble import in_fold_order
-from forecast_assets.assets.fold.candidates import SKIPPED, trained
+from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.framework.inputs import Log, RawRivals, Year
 from forecast_assets.assets.framework.materialise import CheckSpec
-from forecast_assets.assets.framework.output import Check, StageOutput
+from forecast_assets.assets.framework.output import SKIPPED, Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput

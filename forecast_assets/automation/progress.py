@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 STARTED, SUCCEEDED, FAILED = "STEP_START", "STEP_SUCCESS", "STEP_FAILURE"
 MATERIALISED = "ASSET_MATERIALIZATION"
+OBSERVED = "ASSET_OBSERVATION"  # of a step: it was skipped, so there is nothing that materialised
 
 
 @dataclass
@@ -22,7 +23,7 @@ class RunProgress:
     steps: int
     console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
     part: str = ""
-    unchanged: bool = False  # whether the asset in progress was found rather than computed
+    outcome: str = ""  # of the asset in progress, where it was not computed
 
     def __post_init__(self) -> None:
         self.bar = Progress(
@@ -83,13 +84,16 @@ class _EventLines(logging.Handler):
             if record.levelno >= logging.INFO or kind in (STARTED, SUCCEEDED, FAILED):
                 print(record.getMessage(), file=sys.stderr, flush=True)
         elif kind == STARTED:
+            progress.outcome = ""
             progress.started(asset)
         elif event is not None and kind == MATERIALISED:
             computed = event.step_materialization_data.materialization.metadata.get("computed")
-            progress.unchanged = computed is not None and not computed.value
+            progress.outcome = "unchanged" if computed is not None and not computed.value else ""
+        elif kind == OBSERVED:
+            progress.outcome = "skipped"
         elif event is not None and kind == SUCCEEDED:
             seconds = f"{event.step_success_data.duration_ms / 1000:.1f} s"
-            progress.finished(asset, outcome="unchanged" if progress.unchanged else seconds)
+            progress.finished(asset, outcome=progress.outcome or seconds)
         elif kind == FAILED:
             progress.finished(asset, outcome="failed")
         elif event is None and logging.INFO <= record.levelno < logging.ERROR:  # failures are printed at the end

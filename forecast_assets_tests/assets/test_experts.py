@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forecast_assets.assets.fold.candidates import SKIPPED
+from forecast_assets.assets.fold.train_fold import FORECASTS
+from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.champion.bundle import Bundle
 from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -106,5 +107,8 @@ def test_without_macro_series_b5_is_skipped_with_the_reason_and_the_rest_is_made
         assert "name a file of macro series with FORECAST_MACRO" in fold.manifest.facts[SKIPPED]
         assert smoke_graph.table("b5_moe", year).is_empty()
         assert not fold.manifest.seeds
+        check = fold.manifest.facts["checks"][FORECASTS.name]
+        assert not check["passed"]
+        assert "VIX" in check["description"].upper()
     report = smoke_graph.version("backtest_report").json("metrics.json")
     assert "b5_moe" not in {row["model"] for row in report["forecasts"]}

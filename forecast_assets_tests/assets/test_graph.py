@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from safetensors.torch import load_file
 from upath import UPath
 
 from forecast_assets.assets.fold.losses import read_daily
+from forecast_assets.assets.fold.train_fold import FORECASTS
+from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
@@ -152,6 +155,20 @@ def test_a_setting_recomputes_only_what_reads_it_and_the_ui_shows_it(
     after = smoke_graph.ids()
     assert {slot for slot in after if after[slot] != before[slot]} == {("backtest_report", None)}
     assert evaluations_of_the_test_set(smoke_graph) == 2 * len(YEARS)  # both costs count as test-set evaluations
+
+
+def test_a_skipped_model_is_missing_in_the_ui_and_what_reads_it_is_made(smoke_graph: Graph) -> None:
+    assert smoke_graph.run("raw_panel", "b5_moe", "ensemble", years=["2019"]).failures == []
+    b5_moe, ensemble = dg.AssetKey("b5_moe"), dg.AssetKey("ensemble")
+    assert smoke_graph.instance.get_materialized_partitions(b5_moe) == set()
+    assert "2019" in smoke_graph.instance.get_materialized_partitions(ensemble)
+    (seen,) = smoke_graph.instance.fetch_observations(dg.AssetRecordsFilter(b5_moe), limit=1).records
+    assert seen.asset_observation
+    assert "FORECAST_MACRO" in str(seen.asset_observation.metadata[SKIPPED].value)
+    check = smoke_graph.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(b5_moe, FORECASTS.name), limit=1
+    )[0]
+    assert str(check.status.value) == "FAILED"
 
 
 def test_the_losses_of_every_fit_are_published_and_stand_behind_the_ensemble(smoke_graph: Graph) -> None:

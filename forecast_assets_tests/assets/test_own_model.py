@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forecast_assets.assets.fold.candidates import SKIPPED
+from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.catalogue import CANDIDATES
 from forecast_assets.store.artefact_files import RAW_FORECASTS

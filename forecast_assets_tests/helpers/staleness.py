@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from forecast_assets.assets.framework.materialise import Stage
+from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.stage import STAGES
 from forecast_assets.assets.framework.staleness import with_code_versions
 from forecast_assets.resources.settings import compose_settings
@@ -50,10 +51,13 @@ def watched(graph: Graph, monkeypatch: pytest.MonkeyPatch, overrides: Sequence[s
 
     def watch(self: Stage, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any]) -> Any:
         slot = self.asset, dagster.partition_key if self.partitioned else None
-        before = graph.version(*slot).id if graph.store.has(*slot) else None
+        before = graph.version(*slot) if graph.store.has(*slot) else None
         status = ui.status(*slot)
         result = materialise(self, dagster, config, parents)
-        changed = isinstance(result.value, Prepared) or graph.version(*slot).id != before
+        if before is not None and SKIPPED in before.manifest.facts:
+            assert status is StaleStatus.MISSING  # whatever a run does: it made nothing before
+            return result
+        changed = isinstance(result.value, Prepared) or before is None or graph.version(*slot).id != before.id
         steps.append(Step(*slot, stale=status is not StaleStatus.FRESH, changed=changed))
         return result
 

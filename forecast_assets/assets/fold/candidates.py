@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.reads import is_covariate
 from forecast_assets.store.versions import Version
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from forecast_assets.core.windows.tensors import PanelTensors
-
-SKIPPED = "skipped"  # fact of a fold that its network could not be trained on: why
 
 
 def trained(folds: Iterable[Version]) -> list[Version]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from forecast_assets.assets.fold.candidates import SKIPPED, why_skipped
+from forecast_assets.assets.fold.candidates import why_skipped
 from forecast_assets.assets.fold.diagnostics import Diagnostics, diagnostics
 from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldInputs, FoldWork
@@ -17,7 +17,7 @@ from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_ta
 from forecast_assets.assets.fold.reference_check import REFERENCE, reference_check
 from forecast_assets.assets.framework.causality_checks import purge_check
 from forecast_assets.assets.framework.materialise import CheckSpec
-from forecast_assets.assets.framework.output import Check, Content, StageOutput
+from forecast_assets.assets.framework.output import SKIPPED, Check, Content, StageOutput
 from forecast_assets.core.errors import BadModel
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.catalogue import MODELS
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Fit
 
 
-FORECASTS = CheckSpec("returns_forecasts", "the code of one's own ran and returned quantiles", blocking=False)
+FORECASTS = CheckSpec(
+    "returns_forecasts",
+    "the panel has what the model reads, and the model could be trained and returned quantiles",
+    blocking=False,
+)
 
 
 def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
@@ -64,8 +68,7 @@ def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: C
         shown = diagnostics(model, title=f"{name} {inputs.year}", panel=panel, fold=fold, stats=stats)
         if MODELS[name].family == "tft":
             checks |= reference_check(model, panel=panel, fold=fold, stats=stats)
-    if MODELS[name].file:
-        checks[FORECASTS.name] = Check(True, f"{len(done)} fits forecast {len(fold.origins)} origins each")
+    checks[FORECASTS.name] = Check(True, f"{len(done)} fits forecast {len(fold.origins)} origins each", warns=True)
     published: dict[str, Content] = {TABLE: fold_table(panel, fold, quantiles, model=name)}
     if calibration.enabled:
         online = calibrate_fold(quantiles, panel=panel, fold=fold, spec=calibration)
@@ -136,8 +139,7 @@ def skipped_fold(name: str, why: str, *, work: "FoldWork", log: logging.Logger) 
     checks = purge_check(panel, fold)
     if MODELS[name].family == "tft":
         checks |= {REFERENCE.name: Check(True, "there is no fit to compare")}
-    if MODELS[name].file:
-        checks[FORECASTS.name] = Check(False, why, warns=True)
+    checks[FORECASTS.name] = Check(False, why, warns=True)
     return StageOutput(
         files={TABLE: nothing, FITS: nothing, IMPORTANCE: {}, TRAINING: training_record(work.data, fits=[], curve=[])},
         facts={SKIPPED: why},

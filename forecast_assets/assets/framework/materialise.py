@@ -24,9 +24,9 @@ from forecast_assets.assets.framework.code_version import code_version
 from forecast_assets.assets.framework.inputs import CHECKPOINTS, HARDWARE, YEAR, NewVersion, StageContext
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
-from forecast_assets.assets.framework.output import StageOutput
+from forecast_assets.assets.framework.output import SKIPPED, StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
-from forecast_assets.assets.framework.staleness import shown_tags
+from forecast_assets.assets.framework.staleness import NO_MATERIALISATION, pointers_to_skipped, shown_tags
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
@@ -178,7 +178,7 @@ class _Materialisation:
             self.stage.after(found, context.dagster.instance, context.data_root)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(self._data_version(found.data_version, found.manifest.files)),
-            metadata={**version_metadata(found), "computed": False},
+            metadata=self._recorded(version_metadata(found) | {"computed": False}),
             check_results=check_results(found),
             tags=self._tags(),
         )
@@ -189,8 +189,21 @@ class _Materialisation:
         return files[alone].sha256 if alone else whole
 
     def _tags(self) -> dict[str, str]:
-        settings = self.context.dagster.resources.settings.settings()
-        return self.stage.shown_tags(settings, self.launchpad)
+        dagster, parents = self.context.dagster, (v for v in self.parents.values() if isinstance(v, Version))
+        skipped = pointers_to_skipped((v for v in parents if SKIPPED in v.manifest.facts), dagster.instance)
+        return self.stage.shown_tags(dagster.resources.settings.settings(), self.launchpad) | skipped
+
+    def _recorded(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metadata of a result; of one that was skipped Dagster records an observation and nothing more."""
+        if SKIPPED not in metadata:
+            return dict(metadata)
+        context = self.context
+        shown = {name: metadata[name] for name in (SKIPPED, "computed")}
+        observed = dg.AssetObservation(
+            context.asset, description=metadata[SKIPPED], partition=context.partition, metadata=shown
+        )
+        context.dagster.log_event(observed)
+        return {**metadata, **NO_MATERIALISATION}
 
     def _compute(self, values: Values, new: NewVersion, seen: Mapping[str, str]) -> Any:
         stage, started = self.stage, time.perf_counter()
@@ -229,7 +242,9 @@ class _Materialisation:
         return dg.MaterializeResult(
             value=prepared,
             data_version=dg.DataVersion(data_version),
-            metadata={**version_metadata(new.staging.path, facts=facts, columns=output.columns), "computed": True},
+            metadata=self._recorded(
+                version_metadata(new.staging.path, facts=facts, columns=output.columns) | {"computed": True}
+            ),
             check_results=check_results(output.checks),
             tags=self._tags(),
         )

@@ -17,6 +17,9 @@ Content = pl.DataFrame | Mapping[str, Any] | list[Any] | str | bytes | Callable[
 """A table (.parquet), tensors by name (.safetensors), JSON (.json), text or bytes, or a function that writes the file."""
 
 
+SKIPPED = "skipped"
+"""Fact of an output that could not be made: why. It is published empty, for what reads it, and no materialisation."""
+
 ROW_GROUP = 100_000  # rows of a Parquet row group: what a reader of a few tickers has to decode at least
 
 

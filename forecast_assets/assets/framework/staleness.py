@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import dagster as dg
-from dagster._core.definitions.data_version import CODE_VERSION_TAG
+from dagster._core.definitions.data_version import CODE_VERSION_TAG, get_input_event_pointer_tag
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.versions import Version
 
 
 class HasCode(Protocol):
@@ -28,6 +30,25 @@ def shown_tags(code_version: str, sections: Mapping[str, Spec]) -> dict[str, str
     """Return the tags of a materialisation by this code with these settings."""
     config = {name: spec.model_dump(mode="json") for name, spec in sections.items()}
     return {CODE_VERSION_TAG: sha256_text(canonical_json([code_version, config]))}
+
+
+NO_MATERIALISATION = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+"""Metadata of a result that Dagster records no materialisation of: what depends on it runs all the same, which it does not
+after an output that is left out. Dagster itself marks results with it that were observed and not made.
+"""
+
+BEFORE_ALL_EVENTS = 1  # a storage id that comes before any materialisation
+
+
+def pointers_to_skipped(skipped: Iterable[Version], instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return tags by which a first materialisation of what was skipped counts as new."""
+    tags = {}
+    for version in skipped:
+        key, partitions = dg.AssetKey(version.asset), [version.partition or ""]
+        made = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=partitions), limit=1)
+        if not made.records:
+            tags[get_input_event_pointer_tag(key)] = str(BEFORE_ALL_EVENTS)
+    return tags
 
 
 def loads_for_the_ui() -> bool:
