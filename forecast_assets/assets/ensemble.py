@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.assets.fold.candidates import trained
+from forecast_assets.assets.fold.forecast_checks import COMPLETE, SOUND, complete_forecasts, sound_quantiles
 from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
 from forecast_assets.assets.framework.inputs import Year
 from forecast_assets.assets.framework.output import Content, StageOutput
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.windows.tensors import PanelTensors
 
 
-@stage(group="models", kinds={"numpy"}, partitions=years, tuned=True, models=CANDIDATES)
+@stage(group="models", kinds={"numpy"}, partitions=years, checks=(SOUND, COMPLETE), tuned=True, models=CANDIDATES)
 def ensemble(
     candidates: Annotated[dict[str, Version], Networks(CANDIDATES)],
     windowed_tensors: Version,
@@ -62,7 +63,7 @@ def ensemble(
     fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
     raw = in_fold_order(median_of_means(forecasts, groups=ensemble_spec.groups), panel=panel, fold=fold)
     best = in_fold_order(forecasts[0], panel=panel, fold=fold)
-    before = fold_table(panel, fold, raw, model="ensemble")
+    published = before = fold_table(panel, fold, raw, model="ensemble")
     files: dict[str, Content] = {TABLE: before}
     added = contributions(forecasts, members, table=before, groups=ensemble_spec.groups)
     facts, plots = {}, {"members": contribution_bars(added)}
@@ -70,15 +71,15 @@ def ensemble(
         online = calibrate_fold(raw, panel=panel, fold=fold, spec=calibration)
         files = calibrated_files(panel, fold, raw, online, model="ensemble")
         best = calibrate_fold(best, panel=panel, fold=fold, spec=calibration).quantiles
-        after = fold_table(panel, fold, online.quantiles, model="ensemble")
-        effect = calibration_effect(before, after)
+        published = fold_table(panel, fold, online.quantiles, model="ensemble")
+        effect = calibration_effect(before, published)
         files[CALIBRATION_EFFECT] = effect
         facts = {
             f"{score}_{row['horizon']}d_{row['variant']}": round(row[score], 6)
             for row in effect.filter(pl.col("split") == "test").iter_rows(named=True)
             for score in ("coverage_95", "coverage_90", "pinball")
         }
-        plots["calibration"] = calibration_curves(before, after)
+        plots["calibration"] = calibration_curves(before, published)
     return StageOutput(
         files={
             **files,
@@ -95,6 +96,7 @@ def ensemble(
         },
         facts={"members": len(members), "candidates": len(scores), **facts},
         plots=plots,
+        checks=sound_quantiles(published) | complete_forecasts(published, origins=len(fold.origins)),
     )
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from forecast_assets.assets.fold.forecast_checks import LIVE, SOUND, live_tickers_forecast, sound_quantiles
 from forecast_assets.assets.framework.column_lineage import nightly_columns
 from forecast_assets.assets.framework.inputs import Day, IssuedNights, Renames
 from forecast_assets.assets.framework.output import StageOutput
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
 LIVE_DAYS = 10  # calendar days without a forecast origin after which a ticker is not forecast any more
 
 
-@stage(group="night", kinds={"torch"}, partitions=days, mappings={"ensemble": dg.AllPartitionMapping()}, once=True)
+@stage(
+    group="night",
+    kinds={"torch"},
+    partitions=days,
+    mappings={"ensemble": dg.AllPartitionMapping()},
+    checks=(SOUND, LIVE),
+    once=True,
+)
 def nightly_forecast(
     windowed_tensors: Version,
     serving_model: Version,
@@ -86,6 +94,10 @@ def nightly_forecast(
             "decided_today": int((table["date"] == today).sum()) // len(HORIZONS),
             "model_version": bundle.card.model_version,
         },
+        checks=sound_quantiles(table)
+        | live_tickers_forecast(
+            table, panel, since=today - dt.timedelta(days=LIVE_DAYS), until=today, lookback=bundle.card.lookback
+        ),
     )
 
 

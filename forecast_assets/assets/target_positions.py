@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 import polars as pl
 
+from forecast_assets.assets.fold.forecast_checks import CAPS, RECONCILES, book_within_caps, trades_reconcile
 from forecast_assets.assets.framework.column_lineage import position_columns
 from forecast_assets.assets.framework.inputs import Day, EarlierNights, EarlierPanels, IssuedNights, Renames
 from forecast_assets.assets.framework.materialise import CheckSpec
@@ -27,7 +28,7 @@ NONE_GONE = CheckSpec("held_tickers_in_panel", "every ticker that is held is in 
     kinds={"numpy"},
     partitions=days,
     mappings={"ensemble": dg.AllPartitionMapping()},
-    checks=(NONE_GONE,),
+    checks=(NONE_GONE, CAPS, RECONCILES),
     tuned=True,
 )
 def target_positions(
@@ -49,6 +50,7 @@ def target_positions(
     price, by the rows that it had when it was there.
     """
     from forecast_assets.champion.bundle import Card
+    from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.decisions import (
         consecutive,
         forecast_decisions,
@@ -101,7 +103,11 @@ def target_positions(
             "currency": "each ticker's own: weights move with prices, not with exchange rates",
             "closed_as_gone": ", ".join(closed) or "none",
         },
-        checks={NONE_GONE.name: Check(not closed and not lost, _gone_sentence(closed, lost), warns=True)},
+        checks={
+            NONE_GONE.name: Check(not closed and not lost, _gone_sentence(closed, lost), warns=True),
+            **book_within_caps(book, spec=backtest_spec),
+            **trades_reconcile(book, Costs.of(backtest_spec.cost_bps, quoted)),
+        },
     )
 
 

@@ -4,6 +4,8 @@ A stage is an ordinary function. Its parameters are its needs: parents, settings
 ``inputs``); it returns what is to be published (``output``); ``materialise`` does the rest.
 """
 
+import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from inspect import getdoc
 from typing import Any
@@ -102,12 +104,24 @@ def stage(
             pool=pool,
             io_manager_key="io_manager",
             required_resource_keys=REQUIRED_RESOURCES,
-            check_specs=[
-                dg.AssetCheckSpec(c.name, asset=asset, description=c.description, blocking=c.blocking) for c in checks
-            ],
+            check_specs=[_check_spec(asset, check, partitions) for check in checks],
         )(compute)
 
     return decorate
+
+
+CHECKS_HAVE_PARTITIONS = "partitions_def" in inspect.signature(dg.AssetCheckSpec.__new__).parameters
+"""Whether this Dagster has a check by partition; in 1.13 it is a preview, which a later release may take back."""
+
+
+def _check_spec(asset: str, check: CheckSpec, partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetCheckSpec:
+    """Return a check of each partition, since that of 2019 and that of 2025 are two answers, where Dagster allows it."""
+    by_partition: dict[str, Any] = {"partitions_def": partitions} if CHECKS_HAVE_PARTITIONS else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            check.name, asset=asset, description=check.description, blocking=check.blocking, **by_partition
+        )
 
 
 def _with_views(asset: str, after: After | None) -> After | None:
