@@ -14,6 +14,7 @@ from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.f0_chronos import f0_chronos
 from forecast_assets.assets.feature_panel import feature_panel
+from forecast_assets.assets.framework.freshness import latest_night
 from forecast_assets.assets.framework.stage import STAGES
 from forecast_assets.assets.framework.staleness import loads_for_the_ui, with_code_versions
 from forecast_assets.assets.framework.year_views import VIEWS
@@ -50,7 +51,10 @@ ASSETS = [
 ]
 
 defs = dg.Definitions(
-    assets=with_code_versions(ASSETS, STAGES, SettingsResource().settings()) if loads_for_the_ui() else ASSETS,
+    assets=[
+        *(with_code_versions(ASSETS, STAGES, SettingsResource().settings()) if loads_for_the_ui() else ASSETS),
+        latest_night(),
+    ],
     jobs=JOBS,
     schedules=[nightly_schedule],
     sensors=[next_night, *SENSORS],

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from forecast_assets.assets.framework.freshness import LATEST_NIGHT, PARTS
 from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
 from forecast_assets.core.models.catalogue import NETWORKS
 
@@ -60,7 +61,8 @@ def test_every_asset_has_an_owner_and_what_a_night_makes_a_deadline() -> None:
     assert {owner for spec in specs.values() for owner in spec.owners} == {"team:forecasting"}
     assert all(spec.owners for spec in specs.values())
     watched = {name for name, spec in specs.items() if spec.freshness_policy is not None}
-    assert watched == {*PANEL_ASSETS, *NIGHT_ASSETS}
+    assert watched == {*PANEL_ASSETS, "serving_model", LATEST_NIGHT}
+    assert {*PARTS, "serving_model"} == set(NIGHT_ASSETS)
 
 
 def test_every_asset_that_may_be_computed_again_declares_its_code_version_in_the_ui() -> None:

@@ -10,7 +10,7 @@ import polars as pl
 from forecast_assets.assets.framework.inputs import DataRoot, OutputFolder, PanelInUse, RawFiles
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
-from forecast_assets.assets.framework.partitions import days, years
+from forecast_assets.assets.framework.partitions import days, due_days, years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.panel.raw_checks import (
     FEW_INVALID_ROWS,
@@ -31,16 +31,26 @@ from forecast_assets.store.artefact_files import (
     TABLE,
     TICKERS,
 )
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
+from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 RECENT_SESSIONS = 30  # sessions whose nights can be asked for: enough to catch up after an outage of six weeks
 
 
-def register_partitions(version: Version, instance: dg.DagsterInstance, _data_root: str) -> None:
-    """Make the panel's own years and its last sessions partitions of the graph."""
-    contents = version.json(PARTITIONS)
+def register_partitions(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
+    """Make the panel's own years and its sessions whose nights are due partitions of the graph.
+
+    An earlier release registered sessions before the first night too: they are taken back.
+    """
+    contents, name = version.json(PARTITIONS), days.name or ""
+    nights = Store(f"{data_root.rstrip('/')}/store").partitions(NIGHTLY_FORECAST)
+    due = due_days(contents["days"], nights=nights)
     instance.add_dynamic_partitions(years.name or "", contents["years"])
-    instance.add_dynamic_partitions(days.name or "", contents["days"])
+    instance.add_dynamic_partitions(name, due)
+    for day in instance.get_dynamic_partitions(name):
+        if day < min([due[0], *nights]):
+            instance.delete_dynamic_partition(name, day)
 
 
 @stage(

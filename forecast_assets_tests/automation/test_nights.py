@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forecast_assets.assets.framework.freshness import LATEST_NIGHT, PARTS, report_latest_night
+from forecast_assets.assets.framework.partitions import due_days
 from forecast_assets.assets.nightly_forecast import require_out_of_sample
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
@@ -95,13 +97,40 @@ def test_missed_nights_are_caught_up_with_in_order(replay: Graph) -> None:
     panel_file = replay.root / "raw" / "demo_panel.csv"
     assert replay.run(*PANEL, *NIGHT, panel=panel_file, as_of="2019-06-06").failures == []
     assert replay.run(*PANEL, panel=panel_file, as_of="2019-06-12").failures == []
-    assert due_nights(replay.store) == ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
+    missed = ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
+    assert due_nights(replay.store) == missed
+    assert replay.instance.get_dynamic_partitions("day") == ["2019-06-06", *missed]  # no session before the first night
     assert replay.run(*NIGHT, panel=panel_file, as_of="2019-06-12").failures == []
     assert due_nights(replay.store) == []
     for night in replay.store.partitions("nightly_forecast"):
         table = replay.table("nightly_forecast", night)
         assert str(table["date"].max()) == night
         assert worst_difference(with_walk_forward(replay, night)) <= 1e-6, night
+
+
+def test_a_session_before_the_first_night_is_no_partition_but_for_the_last() -> None:
+    sessions = ["2019-06-05", "2019-06-06", "2019-06-07"]
+    assert due_days(sessions, nights=[]) == sessions[-1:]
+    assert due_days(sessions, nights=["2019-06-06"]) == sessions[1:]
+    assert due_days(sessions, nights=["2019-06-10"]) == sessions[-1:]
+
+
+def test_only_the_newest_night_once_complete_is_fresh(smoke_graph: Graph) -> None:
+    def latest() -> tuple[int, str]:
+        events = smoke_graph.instance.fetch_materializations(dg.AssetKey(LATEST_NIGHT), limit=9).records
+        return len(events), events[0].asset_materialization.metadata["day"].value if events else ""  # type: ignore[union-attr]
+
+    def report(day: str) -> None:
+        for part in PARTS[:2]:
+            version = smoke_graph.version(part, LAST)
+            manifest = version.manifest.model_copy(update={"partition": day})
+            report_latest_night(Version(manifest, version.place), smoke_graph.instance, smoke_graph.store)
+
+    before, _ = latest()
+    report("2019-12-30")  # an older one
+    assert latest()[0] == before
+    report(LAST)
+    assert latest() == (max(before, 1), LAST)
 
 
 def test_a_night_that_the_champion_was_trained_on_is_rejected(replay: Graph) -> None:

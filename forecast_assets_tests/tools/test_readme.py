@@ -22,7 +22,7 @@ def test_the_graph_in_the_readme_is_the_graph() -> None:
     graph = defs.resolve_asset_graph()
     real = {
         (parent.to_user_string().removesuffix(SUFFIX), key.to_user_string())
-        for key in graph.get_all_asset_keys()
+        for key in graph.materializable_asset_keys
         for parent in graph.get(key).parent_keys
         if not key.to_user_string().endswith(SUFFIX)  # a view is drawn as what it is of
     }
@@ -31,7 +31,7 @@ def test_the_graph_in_the_readme_is_the_graph() -> None:
 
 def test_every_asset_has_its_row() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", README.read_text(encoding="utf-8"), re.MULTILINE))
-    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
     assert rows == {key for key in keys if not key.endswith(SUFFIX)}
 
 

@@ -1,5 +1,8 @@
 """When the UI calls an asset late: what every night makes has a deadline some hours after the night begins.
 
+Dagster compares a deadline with an asset's last materialisation, of whatever partition. So the assets of a night have none:
+``latest_night`` has it, which is reported once the newest night is complete, and by no replay of an older one.
+
 The daemon that ``dagster dev`` and every deployment run evaluates it; ``dagster.yaml`` need not name it.
 """
 
@@ -9,8 +12,16 @@ from functools import lru_cache
 import dagster as dg
 
 from forecast_assets.resources import environment
+from forecast_assets.store.artefact_files import PARTITIONS
+from forecast_assets.store.asset_keys import RAW_PANEL
+from forecast_assets.store.store import Store
+from forecast_assets.store.versions import Version
 
 EVERY_NIGHT = ("panel", "night", "monitoring")  # groups whose assets every night makes or confirms
+
+PARTS = ("challenger", "nightly_forecast", "target_positions", "drift_checks")  # what a complete night consists of
+
+LATEST_NIGHT = "latest_night"
 
 GRACE_HOURS = 12  # from the night's beginning to its deadline
 
@@ -30,6 +41,31 @@ def every_night() -> dg.FreshnessPolicy | None:
     return dg.FreshnessPolicy.cron(
         deadline_cron=deadline, lower_bound_delta=MADE_WITHIN, timezone=environment.nightly_timezone()
     )
+
+
+def latest_night() -> dg.AssetSpec:
+    """Return the asset that is late where the newest night is."""
+    return dg.AssetSpec(
+        LATEST_NIGHT,
+        description="The newest session of the panel whose night is complete: forecasts, positions, drift checks and the "
+        "challenger. It carries the night's deadline: replaying an older night does not make it fresh.",
+        deps=list(PARTS),
+        group_name="night",
+        kinds={"deadline"},
+        owners=[environment.owner()],
+        freshness_policy=every_night(),
+    )
+
+
+def report_latest_night(version: Version, instance: dg.DagsterInstance, store: Store) -> None:
+    """Record that the newest night is complete, once, where ``version`` is what completed it."""
+    day = version.partition
+    if day != store.current(RAW_PANEL).json(PARTITIONS)["days"][-1] or not all(store.has(part, day) for part in PARTS):
+        return
+    key = dg.AssetKey(LATEST_NIGHT)
+    last = instance.get_latest_materialization_event(key)
+    if last is None or last.asset_materialization is None or last.asset_materialization.metadata["day"].value != day:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={"day": day}))
 
 
 def deadline_cron(cron: str, *, hours: int) -> str | None:

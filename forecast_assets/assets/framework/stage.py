@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from forecast_assets.assets.framework.code_version import code_version
-from forecast_assets.assets.framework.freshness import EVERY_NIGHT, every_night
+from forecast_assets.assets.framework.freshness import EVERY_NIGHT, PARTS, every_night, report_latest_night
 from forecast_assets.assets.framework.launchpad import launchpad_config
 from forecast_assets.assets.framework.materialise import SWEEP, CheckSpec, Stage
 from forecast_assets.assets.framework.output import StageOutput
@@ -24,6 +24,7 @@ from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
 from forecast_assets.resources.store_io import After, disk_errors_as_user_errors
 from forecast_assets.store.keys import input_key
+from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
@@ -63,7 +64,7 @@ def stage(
         asset = name or function.__name__
         partitioned = partitions is not None
         made = STAGES[asset] = Stage(
-            function, asset, parameters_of(function), checks, _with_views(asset, after), tuned, once, partitioned, models,
+            function, asset, parameters_of(function), checks, _reported(asset, after), tuned, once, partitioned, models,
             read_by_others,
         )  # fmt: skip
 
@@ -100,7 +101,7 @@ def stage(
             group_name=group,
             kinds=kinds,
             owners=[environment.owner()],
-            freshness_policy=every_night() if group in EVERY_NIGHT else None,
+            freshness_policy=every_night() if group in EVERY_NIGHT and asset not in PARTS else None,
             pool=pool,
             io_manager_key="io_manager",
             required_resource_keys=REQUIRED_RESOURCES,
@@ -124,17 +125,19 @@ def _check_spec(asset: str, check: CheckSpec, partitions: dg.PartitionsDefinitio
         )
 
 
-def _with_views(asset: str, after: After | None) -> After | None:
-    """Return what runs once a version is known, the report of its views by year included."""
-    if asset not in VIEWED:
+def _reported(asset: str, after: After | None) -> After | None:
+    """Return what runs once a version is known, the reports of what depends on it without being computed included."""
+    if asset not in VIEWED and asset not in PARTS:
         return after
 
-    def reported(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
+    def report(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
         report_views(version, instance)
+        if asset in PARTS:
+            report_latest_night(version, instance, Store(f"{data_root.rstrip('/')}/store"))
         if after:
             after(version, instance, data_root)
 
-    return reported
+    return report
 
 
 def fold_key(asset: str, year: int, *, specs: Mapping[str, Spec], parents: Sequence[Version]) -> str:
