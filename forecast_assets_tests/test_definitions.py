@@ -79,3 +79,16 @@ def test_every_asset_that_may_be_computed_again_declares_its_code_version_in_the
     committed_once = {"challenger", "nightly_forecast"}
     assert {asset for asset, version in shown.items() if not version} == committed_once
     assert {asset for asset in shown if shown[asset] != other[asset]} == {"drift_checks"}
+
+
+def test_every_stage_has_a_description_an_owner_a_kind_tags_and_a_check() -> None:
+    from forecast_assets.assets.framework.stage import STAGES
+    from forecast_assets.definitions import ASSETS, defs
+
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        assert {"domain", "tier"} <= set(spec.tags), spec.key
+    with_checks = {asset.key.to_user_string() for asset in ASSETS if list(asset.check_specs)}
+    assert with_checks == {asset.key.to_user_string() for asset in ASSETS} & set(STAGES)

@@ -9,13 +9,21 @@ import polars as pl
 from forecast_assets.assets.backtest_report import MODEL, ReportInputs, publish_files, rivals_of, run_facts
 from forecast_assets.assets.fold.losses import read_daily, read_new_listings
 from forecast_assets.assets.framework.inputs import ProfileName
-from forecast_assets.assets.framework.output import StageOutput
+from forecast_assets.assets.framework.materialise import CheckSpec
+from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import AblationSpec
 from forecast_assets.store.artefact_files import ABLATION_METRICS, ABLATION_PAGE, TABLE
 
+WHOLE = CheckSpec("every_year_at_hand", "every test year of the panel is in the report", blocking=False)
 
-@stage(group="verdict", kinds={"matplotlib"}, after=partial(publish_files, (ABLATION_PAGE, ABLATION_METRICS)))
+
+@stage(
+    group="verdict",
+    kinds={"matplotlib"},
+    checks=(WHOLE,),
+    after=partial(publish_files, (ABLATION_PAGE, ABLATION_METRICS)),
+)
 def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: ProfileName) -> StageOutput:
     """What each step from the MLP baseline to the ensemble is worth: HTML report and numbers, over the years at hand."""
     from forecast_assets.core.report.figure_style import to_svg
@@ -23,7 +31,7 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: Profi
     from forecast_assets.core.report.report_figures import ablation_figures
 
     summary = ablation_content(inputs, spec=ablation, profile=profile)
-    figures = ablation_figures(summary)
+    figures, missing = ablation_figures(summary), [str(year) for year in inputs.missing_years]
     return StageOutput(
         files={
             TABLE: pl.DataFrame(summary["scores"], infer_schema_length=None),
@@ -35,6 +43,7 @@ def ablation_report(inputs: ReportInputs, ablation: AblationSpec, profile: Profi
             "verdicts": "; ".join(f"{v['claim']}: {v['verdict']}" for v in summary["verdicts"]),
         },
         plots=figures,
+        checks={WHOLE.name: Check(not missing, f"missing: {', '.join(missing) or 'none'}", warns=True)},
     )
 
 

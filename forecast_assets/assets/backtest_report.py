@@ -29,6 +29,7 @@ from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
     BACKTEST_PAGE,
     IMPORTANCE,
+    LATEST_REPORTS,
     NEIGHBOURS,
     PARTITIONS,
     POSITIONS,
@@ -60,7 +61,7 @@ PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "pol
 
 def reports_folder(data_root: str) -> UPath:
     """Return the folder of the latest reports below a data root."""
-    return UPath(data_root) / "reports" / "latest"
+    return UPath(data_root) / LATEST_REPORTS
 
 
 def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forecast_assets.assets.framework.causality_checks import KNOWN_LATER, known_later
 from forecast_assets.assets.framework.inputs import RawCovariates
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import stage
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.panel.covariates.read import Covariates
 
 
-@stage(group="panel", kinds={"polars"})
+@stage(group="panel", kinds={"polars"}, checks=(KNOWN_LATER,))
 def covariates(files: RawCovariates) -> StageOutput:
     """The user's own series, each value with the time from which it was known; empty where covariates.yaml names none."""
     from forecast_assets.core.panel.covariates.read import read_covariates
@@ -23,9 +24,11 @@ def covariates(files: RawCovariates) -> StageOutput:
     facts: dict[str, int | str] = {f"values_{name}": found.of(name).height for name in found.specs}
     if not found.specs:
         facts["note"] = "no covariates.yaml in the data root, and FORECAST_COVARIATES is not set: no own columns"
+    observed = [name for name, spec in found.specs.items() if spec.kind == "observed"]  # others may tell of days ahead
     return StageOutput(
         files={TABLE: found.rows, DECLARED: {name: spec.model_dump(mode="json") for name, spec in found.specs.items()}},
         facts={"series": len(found.specs), **facts},
+        checks=known_later(found.rows.filter(pl.col("covariate").is_in(observed))),
     )
 
 

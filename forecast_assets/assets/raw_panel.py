@@ -171,17 +171,31 @@ def cost_of(worth: pl.DataFrame, *, limit: float) -> Check:
     return Check(bool((found["cost"] <= limit).all()), f"as known then against as known now: {'; '.join(costs)}")
 
 
-@stage(group="panel", kinds={"polars"})
+REASONED = CheckSpec("every_row_has_a_reason", "every rejected row says why, and where it stands")
+NO_SPLITS = CheckSpec("no_likely_split", "no accepted price looks like an unadjusted split", blocking=False)
+
+
+@stage(group="panel", kinds={"polars"}, checks=(REASONED,))
 def rejected_rows(raw_panel: Version) -> StageOutput:
     """Every input row that was not accepted, verbatim, with file, line, reason and class."""
     rejected = pl.read_parquet(raw_panel.path(REJECTED_ROWS))
     counts = dict(rejected.group_by("class").len().sort("class").iter_rows())
-    return StageOutput(files={TABLE: rejected}, facts={f"rows_{kind}": count for kind, count in counts.items()})
+    unsaid = rejected.filter(pl.any_horizontal(pl.col("file", "line", "reason", "class").is_null())).height
+    return StageOutput(
+        files={TABLE: rejected},
+        facts={f"rows_{kind}": count for kind, count in counts.items()},
+        checks={REASONED.name: Check(not unsaid, f"{unsaid} of {rejected.height} rejected rows do not")},
+    )
 
 
-@stage(group="panel", kinds={"polars"})
+@stage(group="panel", kinds={"polars"}, checks=(NO_SPLITS,))
 def flags(raw_panel: Version) -> StageOutput:
     """What is odd about accepted rows, tickers and exchanges: likely splits, special sessions, ended tickers and others."""
     found = pl.read_parquet(raw_panel.path(FLAGS))
     counts = dict(found.group_by("flag").len().sort("flag").iter_rows())
-    return StageOutput(files={TABLE: found}, facts={f"rows_{flag}": count for flag, count in counts.items()})
+    splits = found.filter(pl.col("flag") == "likely_split")["ticker"].unique().sort().to_list()
+    return StageOutput(
+        files={TABLE: found},
+        facts={f"rows_{flag}": count for flag, count in counts.items()},
+        checks={NO_SPLITS.name: Check(not splits, f"likely: {', '.join(splits) or 'none'}", warns=True)},
+    )

@@ -109,3 +109,6 @@ def weights_file(seed: str | int) -> str:
 def plot_file(name: str) -> str:
     """Return the file name of a plot."""
     return f"{PLOT_PREFIX}{name}.png"
+
+
+LATEST_REPORTS = "reports/latest"  # below the data root: copies of the latest reports

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.fold import forecast_checks as checks
+from forecast_assets.assets.framework.causality_checks import KNOWN_LATER, known_later
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import HORIZONS
@@ -103,3 +104,12 @@ def test_a_check_of_a_partitioned_asset_is_partitioned_as_the_asset_is() -> None
         "target_positions": {"held_tickers_in_panel", "book_within_caps", "trades_reconcile"},
     }
     assert {name: {spec.name for spec in by_asset[name].check_specs} for name in expected} == expected
+
+
+def test_a_value_known_before_its_day_began_anywhere_fails() -> None:
+    day = dt.date(2024, 1, 3)
+    table = pl.DataFrame({"date": [day, day], "known_from": [dt.datetime(2024, 1, 2, 10), dt.datetime(2024, 1, 3)]})
+    assert known_later(table)[KNOWN_LATER.name].passed
+    early = table.with_columns(pl.col("known_from") - dt.timedelta(microseconds=1))
+    assert known_later(early)[KNOWN_LATER.name].description == "1 of 2 observed values were"
+    assert not known_later(early)[KNOWN_LATER.name].passed

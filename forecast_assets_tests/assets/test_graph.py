@@ -14,6 +14,7 @@ from upath import UPath
 
 from forecast_assets.assets.fold.losses import read_daily
 from forecast_assets.assets.fold.train_fold import FORECASTS
+from forecast_assets.assets.framework.metadata import version_metadata
 from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
@@ -58,6 +59,28 @@ def test_every_column_of_a_table_is_described_and_comes_from_columns_that_are_th
             assert name in load_file(smoke_graph.version(parent).path(TENSORS))
         else:
             assert name in smoke_graph.table(parent, smoke_graph.store.slots(parent)[-1]).columns, (parent, name)
+
+
+def test_every_column_of_every_table_has_a_description_in_the_ui(smoke_graph: Graph) -> None:
+    without = {}
+    for asset in smoke_graph.store.assets():
+        version = smoke_graph.version(asset, smoke_graph.store.slots(asset)[-1])
+        shown = version_metadata(asset, version, data_root=smoke_graph.data)
+        if TABLE in version.manifest.files:
+            columns = shown["dagster/column_schema"].columns
+            assert columns
+            without |= {(asset, column.name): "" for column in columns if not column.description}
+    assert without == {}
+
+
+def test_the_page_of_a_report_has_its_verdicts_as_a_table_and_where_it_lies(smoke_graph: Graph) -> None:
+    version = smoke_graph.version("backtest_report")
+    shown = version_metadata("backtest_report", version, data_root=smoke_graph.data)
+    assert Path(shown["report"].value).read_text() == version.path("backtest.html").read_text()
+    rows = [record.data for record in shown["verdicts"].records]
+    published = version.json("metrics.json")["verdicts"]
+    assert [(row["claim"], row["verdict"]) for row in rows] == [(v["claim"], v["verdict"]) for v in published]
+    assert rows
 
 
 def test_every_input_row_is_in_raw_panel_or_in_rejected_rows(smoke_graph: Graph) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check
 
@@ -17,6 +19,18 @@ CAUSAL = (
 )
 
 PURGED = CheckSpec("purged", "every label ends before the next split's first forecast origin, at every border")
+
+KNOWN_LATER = CheckSpec(
+    "known_after_its_day", "no value was known before the day that it is of began, wherever on Earth that is"
+)
+
+
+def known_later(table: pl.DataFrame) -> dict[str, Check]:
+    """Return the check ``KNOWN_LATER`` of observed values with ``date`` and ``known_from``, UTC."""
+    from forecast_assets.core.panel.covariates.read import FAR_EAST
+
+    early = table.filter(pl.col("known_from") < pl.col("date").cast(pl.Datetime("us")) - FAR_EAST).height
+    return {KNOWN_LATER.name: Check(not early, f"{early} of {table.height} observed values were")}
 
 
 def causal_checks(results: Mapping[str, "LeakageCheck"]) -> dict[str, Check]:

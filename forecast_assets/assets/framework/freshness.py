@@ -52,6 +52,7 @@ def latest_night() -> dg.AssetSpec:
         deps=list(PARTS),
         group_name="night",
         kinds={"deadline"},
+        tags={"domain": "operations", "tier": "production"},
         owners=[environment.owner()],
         freshness_policy=every_night(),
     )

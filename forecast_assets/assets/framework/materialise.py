@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -178,7 +179,7 @@ class _Materialisation:
             self.stage.after(found, context.dagster.instance, context.data_root)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(self._data_version(found.data_version, found.manifest.files)),
-            metadata=self._recorded(version_metadata(found) | {"computed": False}),
+            metadata=self._recorded(self._metadata(found) | {"computed": False}),
             check_results=check_results(found),
             tags=self._tags(),
         )
@@ -187,6 +188,9 @@ class _Materialisation:
         """Return the data version that Dagster compares: of the one file that others read, if it is one alone."""
         alone = self.stage.read_by_others
         return files[alone].sha256 if alone else whole
+
+    def _metadata(self, source: Version | Path, **own: Any) -> dict[str, Any]:
+        return version_metadata(self.stage.asset, source, data_root=self.context.data_root, **own)
 
     def _tags(self) -> dict[str, str]:
         dagster, parents = self.context.dagster, (v for v in self.parents.values() if isinstance(v, Version))
@@ -243,7 +247,7 @@ class _Materialisation:
             value=prepared,
             data_version=dg.DataVersion(data_version),
             metadata=self._recorded(
-                version_metadata(new.staging.path, facts=facts, columns=output.columns) | {"computed": True}
+                self._metadata(new.staging.path, facts=facts, columns=output.columns) | {"computed": True}
             ),
             check_results=check_results(output.checks),
             tags=self._tags(),

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,42 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.output import Check, Column
-from forecast_assets.store.artefact_files import LATEST, PLOT_PREFIX, READING, TABLE
+from forecast_assets.assets.framework.table_columns import described
+from forecast_assets.store.artefact_files import (
+    ABLATION_METRICS,
+    ABLATION_PAGE,
+    BACKTEST_METRICS,
+    BACKTEST_PAGE,
+    LATEST,
+    LATEST_REPORTS,
+    PLOT_PREFIX,
+    READING,
+    TABLE,
+)
 from forecast_assets.store.versions import Version
 
 PREVIEW_ROWS = 5
 
 
+REPORTS = {BACKTEST_METRICS: BACKTEST_PAGE, ABLATION_METRICS: ABLATION_PAGE}  # numbers -> the page that shows them
+SHOWN = (TABLE, LATEST, READING, *REPORTS)
+
+
 def version_metadata(
-    source: Version | Path, *, facts: Mapping[str, Any] | None = None, columns: Mapping[str, Column] | None = None
+    asset: str,
+    source: Version | Path,
+    *,
+    data_root: str,
+    facts: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Column] | None = None,
 ) -> dict[str, Any]:
-    """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``)."""
+    """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``).
+
+    ``data_root``: below it lie the latest reports, which a report's page opens from.
+    """
     if isinstance(source, Version):
         files = sorted(source.manifest.files)
-        shown_files = (name for name in files if name in (TABLE, LATEST, READING) or name.startswith(PLOT_PREFIX))
+        shown_files = (name for name in files if name in SHOWN or name.startswith(PLOT_PREFIX))
         paths = {name: source.path(name) for name in shown_files}
         facts = {k: v for k, v in source.manifest.facts.items() if k not in ("checks", "columns")}
         columns = {name: Column(**content) for name, content in source.manifest.facts.get("columns", {}).items()}
@@ -30,21 +53,11 @@ def version_metadata(
         paths = {path.name: path for path in sorted(source.iterdir())}
     shown: dict[str, Any] = dict(facts or {})
     if TABLE in paths:
-        table = pl.scan_parquet([paths[name] for name in (TABLE, LATEST) if name in paths])
-        schema = table.collect_schema()
-        shown["dagster/row_count"] = table.select(pl.len()).collect().item()
-        shown["dagster/column_schema"] = dg.TableSchema(
-            columns=[
-                dg.TableColumn(name, str(dtype), columns[name].description if columns and name in columns else None)
-                for name, dtype in schema.items()
-            ]
-        )
-        if columns:
-            reads = {name: columns[name].reads for name in schema if name in columns}
-            shown["dagster/column_lineage"] = dg.TableColumnLineage(
-                {k: [dg.TableColumnDep(dg.AssetKey(asset), of) for asset, of in read] for k, read in reads.items()}
-            )
-        shown["preview"] = dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))
+        shown |= _table_metadata(asset, [paths[name] for name in (TABLE, LATEST) if name in paths], columns or {})
+    for metrics, page in REPORTS.items():
+        if metrics in paths:
+            shown["report"] = dg.MetadataValue.path(f"{data_root.rstrip('/')}/{LATEST_REPORTS}/{page}")
+            shown["verdicts"] = _verdicts(json.loads(paths[metrics].read_text(encoding="utf-8"))["verdicts"])
     if READING in paths:
         from forecast_assets.core.panel.summary import summary_rows
 
@@ -56,6 +69,37 @@ def version_metadata(
             image = base64.b64encode(path.read_bytes()).decode()
             shown[name.removesuffix(".png")] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{image})")
     return shown
+
+
+def _table_metadata(asset: str, files: Sequence[Path], published: Mapping[str, Column]) -> dict[str, Any]:
+    """Return rows, columns with their descriptions and lineage, and a preview of a table in one or two files."""
+    table = pl.scan_parquet(files)
+    schema = table.collect_schema()
+    columns = described(asset, schema, published)
+    shown: dict[str, Any] = {
+        "dagster/row_count": table.select(pl.len()).collect().item(),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(name, str(dtype), columns[name].description if name in columns else None)
+                for name, dtype in schema.items()
+            ]
+        ),
+    }
+    if published:
+        reads = {name: columns[name].reads for name in schema if name in columns}
+        shown["dagster/column_lineage"] = dg.TableColumnLineage(
+            {k: [dg.TableColumnDep(dg.AssetKey(asset), of) for asset, of in read] for k, read in reads.items()}
+        )
+    return {**shown, "preview": dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))}
+
+
+def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Return a report's verdicts as a table: what was claimed, how it was decided, by which numbers."""
+    names = ("claim", "verdict", "sentence")
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({name: str(verdict[name]) for name in names}) for verdict in verdicts],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names]),
+    )
 
 
 def check_results(source: Version | Mapping[str, Check]) -> list[dg.AssetCheckResult]:

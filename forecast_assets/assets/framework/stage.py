@@ -29,6 +29,16 @@ from forecast_assets.store.versions import Version
 
 REQUIRED_RESOURCES = {"store", "settings", "compute", "source", "tracking"}
 
+DOMAINS = {
+    "panel": "data",
+    "settings": "models",
+    "models": "models",
+    "verdict": "evaluation",
+    "night": "operations",
+    "monitoring": "operations",
+}
+"""Group -> its domain, to filter by in the UI; the tier says whether every night needs it."""
+
 STAGES: dict[str, Stage] = {}
 """The stages that have been made assets of, by asset key."""
 
@@ -101,6 +111,7 @@ def stage(
             group_name=group,
             kinds=kinds,
             owners=[environment.owner()],
+            tags={"domain": DOMAINS[group], "tier": "production" if group in EVERY_NIGHT else "research"},
             freshness_policy=every_night() if group in EVERY_NIGHT and asset not in PARTS else None,
             pool=pool,
             io_manager_key="io_manager",

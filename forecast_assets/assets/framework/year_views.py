@@ -37,6 +37,7 @@ def year_view(asset: str) -> dg.AssetsDefinition:
         group_name=VIEWED[asset],
         kinds={"view"},
         owners=[environment.owner()],
+        tags={"domain": "data", "tier": "research"},
         code_version=CODE,
         io_manager_key="io_manager",
         required_resource_keys={"store"},
