@@ -102,7 +102,7 @@ def test_a_preview_in_the_ui_shows_markup_as_text(tmp_path: Path) -> None:
         {"sector": ["<script>x</script>", "![a](http://x.test/y.png)", "a|b", "`c`"], "close": [1.0] * 4}
     )
     version = publish(Store(tmp_path), "raw_panel", None, {"table.parquet": odd})
-    preview = version_metadata(version)["preview"].value
+    preview = version_metadata("raw_panel", version, data_root="data")["preview"].value
     assert not set(preview) & set("<>[`")
     assert len({line.count("|") for line in preview.splitlines()}) == 1
 
