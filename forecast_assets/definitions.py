@@ -22,6 +22,7 @@ from forecast_assets.assets.fx_rates import fx_rates
 from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import NETWORK_ASSETS
 from forecast_assets.assets.nightly_forecast import nightly_forecast
+from forecast_assets.assets.panel.panel_files import panel_files
 from forecast_assets.assets.raw_panel import flags, raw_panel, rejected_rows
 from forecast_assets.assets.rivals import rivals
 from forecast_assets.assets.serving_model import serving_model
@@ -53,7 +54,7 @@ ASSETS = [
 defs = dg.Definitions(
     assets=[
         *(with_code_versions(ASSETS, STAGES, SettingsResource().settings()) if loads_for_the_ui() else ASSETS),
-        latest_night(),
+        *(panel_files, latest_night()),
     ],
     jobs=JOBS,
     schedules=[nightly_schedule],

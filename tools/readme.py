@@ -169,7 +169,7 @@ def graph() -> str:
     trained, candidates = " & ".join(NETWORKS), " & ".join(CANDIDATES)
     return f"""```mermaid
 flowchart LR
-  raw_panel --> rejected_rows & flags
+  panel_files --> raw_panel --> rejected_rows & flags
   raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
   calendar_panel --> announcements --> feature_panel
   macro_series & covariates --> feature_panel

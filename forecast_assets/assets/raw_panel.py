@@ -12,6 +12,7 @@ from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, due_days, years
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.assets.panel.panel_files import PANEL_FILES
 from forecast_assets.assets.panel.raw_checks import (
     FEW_INVALID_ROWS,
     exchanges_published,
@@ -68,6 +69,7 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, data_roo
         CheckSpec("has_a_test_year", "the history suffices for a first test year", blocking=False),
     ),
     after=register_partitions,
+    observed={PANEL_FILES: "drops"},
 )
 def raw_panel(
     files: RawFiles, panel: PanelSpec, folds: FoldSpec, folder: OutputFolder, in_use: PanelInUse, data_root: DataRoot

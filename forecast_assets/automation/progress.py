@@ -89,8 +89,9 @@ class _EventLines(logging.Handler):
         elif event is not None and kind == MATERIALISED:
             computed = event.step_materialization_data.materialization.metadata.get("computed")
             progress.outcome = "unchanged" if computed is not None and not computed.value else ""
-        elif kind == OBSERVED:
-            progress.outcome = "skipped"
+        elif event is not None and kind == OBSERVED:
+            observed = event.asset_observation_data.asset_observation.asset_key.to_user_string()
+            progress.outcome = "skipped" if observed == asset else progress.outcome
         elif event is not None and kind == SUCCEEDED:
             seconds = f"{event.step_success_data.duration_ms / 1000:.1f} s"
             progress.finished(asset, outcome=progress.outcome or seconds)

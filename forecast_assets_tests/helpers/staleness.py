@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,7 +17,7 @@ from forecast_assets.assets.framework.stage import STAGES
 from forecast_assets.assets.framework.staleness import with_code_versions
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.resources.store_io import Prepared
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph, environment
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,21 @@ def watched(graph: Graph, monkeypatch: pytest.MonkeyPatch, overrides: Sequence[s
     with monkeypatch.context() as patched:
         patched.setattr(Stage, "materialise", watch)
         yield steps
+
+
+def observe_files(graph: Graph, *, panel: Path) -> None:
+    """Let Dagster look at the panel's files, as the button "Observe" does."""
+    from forecast_assets.assets.panel.panel_files import panel_files
+    from forecast_assets.definitions import defs
+
+    settings = {"config": {"profile": graph.profile}}
+    with environment(FORECAST_DATA_DIR=graph.data, FORECAST_PROFILE=graph.profile, FORECAST_PANEL=panel):
+        dg.observe(
+            [panel_files],
+            instance=graph.instance,
+            resources=defs.resources,
+            run_config={"resources": {"settings": settings}},
+        )
 
 
 def disagreements(steps: Sequence[Step]) -> list[Step]:

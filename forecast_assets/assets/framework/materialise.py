@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
 from forecast_assets.assets.framework.output import SKIPPED, StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
-from forecast_assets.assets.framework.staleness import NO_MATERIALISATION, pointers_to_skipped, shown_tags
+from forecast_assets.assets.framework.staleness import NO_MATERIALISATION, observation, pointers_to_skipped, shown_tags
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
@@ -73,6 +73,7 @@ class Stage:
     partitioned: bool
     models: Sequence[str] | None
     read_by_others: str | None = None
+    observed: Mapping[str, str] = field(default_factory=dict)  # asset that is observed -> what the input key calls it
 
     @cached_property
     def needs(self) -> Needs:
@@ -134,7 +135,7 @@ class _Materialisation:
         key = input_key(asset=stage.asset, partition=context.partition, code_version=code, config=config, parents=seen)
         found = self._found(key)
         if found is not None:
-            return self._as_found(found)
+            return self._as_found(found, seen)
         staging = context.store.stage(stage.asset, context.partition, input_key=key)
         try:
             return self._compute(values, NewVersion(key, code, config, staging), seen)
@@ -171,7 +172,7 @@ class _Materialisation:
             return None
         return found
 
-    def _as_found(self, found: Version) -> Any:
+    def _as_found(self, found: Version, seen: Mapping[str, str]) -> Any:
         context = self.context
         context.store.promote(found)
         context.dagster.log.debug(f"{self.stage.asset} {context.partition or ''}: unchanged, version {found.id}")
@@ -181,7 +182,7 @@ class _Materialisation:
             data_version=dg.DataVersion(self._data_version(found.data_version, found.manifest.files)),
             metadata=self._recorded(self._metadata(found) | {"computed": False}),
             check_results=check_results(found),
-            tags=self._tags(),
+            tags=self._tags(seen),
         )
 
     def _data_version(self, whole: str, files: Mapping[str, Entry]) -> str:
@@ -192,10 +193,16 @@ class _Materialisation:
     def _metadata(self, source: Version | Path, **own: Any) -> dict[str, Any]:
         return version_metadata(self.stage.asset, source, data_root=self.context.data_root, **own)
 
-    def _tags(self) -> dict[str, str]:
+    def _tags(self, seen: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags of the materialisation, and record what was observed to make it."""
+        observed: dict[str, str] = {}
+        for asset, label in self.stage.observed.items():
+            event, made_from = observation(asset, seen[label])
+            self.context.dagster.log_event(event)
+            observed |= made_from
         dagster, parents = self.context.dagster, (v for v in self.parents.values() if isinstance(v, Version))
         skipped = pointers_to_skipped((v for v in parents if SKIPPED in v.manifest.facts), dagster.instance)
-        return self.stage.shown_tags(dagster.resources.settings.settings(), self.launchpad) | skipped
+        return self.stage.shown_tags(dagster.resources.settings.settings(), self.launchpad) | skipped | observed
 
     def _recorded(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a result; of one that was skipped Dagster records an observation and nothing more."""
@@ -250,7 +257,7 @@ class _Materialisation:
                 self._metadata(new.staging.path, facts=facts, columns=output.columns) | {"computed": True}
             ),
             check_results=check_results(output.checks),
-            tags=self._tags(),
+            tags=self._tags(seen),
         )
 
 

@@ -59,6 +59,7 @@ def stage(
     follows: Sequence[str] = (),
     models: Sequence[str] | None = None,
     read_by_others: str | None = None,
+    observed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., StageOutput]], dg.AssetsDefinition]:
     """Make a Dagster asset of a stage function; its name is the asset key and its docstring the description, unless given.
 
@@ -67,6 +68,7 @@ def stage(
     ``follows``: assets that come before this one and are read through an injected input.
     ``after``: runs once the version is known, new or found, such as to register partitions.
     ``models``: networks of the catalogue whose code the stage runs; None: all, where it reaches the catalogue.
+    ``observed``: assets that Dagster observes and does not make -> what the input key calls their content.
     ``read_by_others``: the one file that other assets read, if it is one alone: the rest may change without them.
     """
 
@@ -75,7 +77,7 @@ def stage(
         partitioned = partitions is not None
         made = STAGES[asset] = Stage(
             function, asset, parameters_of(function), checks, _reported(asset, after), tuned, once, partitioned, models,
-            read_by_others,
+            read_by_others, observed or {},
         )  # fmt: skip
 
         def without_settings(context: dg.AssetExecutionContext, **parents: Any) -> Any:
@@ -106,7 +108,7 @@ def stage(
                 )
                 for key, annotation in made.needs.parents.items()
             },
-            deps=[*follows, *([SWEEP] if tuned else [])],
+            deps=[*follows, *(observed or {}), *([SWEEP] if tuned else [])],
             partitions_def=partitions,
             group_name=group,
             kinds=kinds,

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import dagster as dg
-from dagster._core.definitions.data_version import CODE_VERSION_TAG, get_input_event_pointer_tag
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    NULL_EVENT_POINTER,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
@@ -49,6 +56,14 @@ def pointers_to_skipped(skipped: Iterable[Version], instance: dg.DagsterInstance
         if not made.records:
             tags[get_input_event_pointer_tag(key)] = str(BEFORE_ALL_EVENTS)
     return tags
+
+
+def observation(asset: str, data_version: str) -> tuple[dg.AssetObservation, dict[str, str]]:
+    """Return the observation of an asset, and the tags of a materialisation that was made from it as it is."""
+    tags = {DATA_VERSION_TAG: data_version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    key = dg.AssetKey(asset)
+    made_from = {get_input_data_version_tag(key): data_version, get_input_event_pointer_tag(key): NULL_EVENT_POINTER}
+    return dg.AssetObservation(key, tags=tags), made_from
 
 
 def loads_for_the_ui() -> bool:

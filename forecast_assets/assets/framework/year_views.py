@@ -42,7 +42,7 @@ def year_view(asset: str) -> dg.AssetsDefinition:
         io_manager_key="io_manager",
         required_resource_keys={"store"},
     )
-    def view(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def view(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         version = context.resources.store.store().current(asset)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(version.seen_by(int(context.partition_key))),
