@@ -270,9 +270,11 @@ class FoldTrainer:
         *,
         start: Mapping[str, Tensor] | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        on_call: Callable[[str], object] | None = None,
         checkpoint: Resumable | None = None,
     ) -> Fit:
-        """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
+        """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics, ``on_call`` with the
+        function of an estimator that runs now.
 
         Every epoch is compared on the same validation origins, at most about ``compared_origins``; the best one is scored on
         all of them.
@@ -291,7 +293,7 @@ class FoldTrainer:
         """
         spec, fold = self.spec, self.fold
         if MODELS[self.name].estimator is not None:
-            return self._fit_estimator(seed, start=start, on_epoch=on_epoch)
+            return self._fit_estimator(seed, start=start, on_epoch=on_epoch, on_call=on_call)
         assert isinstance(spec, FitSpec)  # by the catalogue: a network that our loop trains
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -352,6 +354,7 @@ class FoldTrainer:
         *,
         start: Mapping[str, Tensor] | None,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
+        on_call: Callable[[str], object] | None,
     ) -> Fit:
         """Return the fit of a model that our loop does not train."""
         entry, fold, begun = MODELS[self.name], self.fold, time.perf_counter()
@@ -359,7 +362,14 @@ class FoldTrainer:
         if start is None:
             epoch = 0
             given, quantiles = fit_estimator(
-                entry, self.spec, self.panel, fold=fold, stats=self.stats, lookback=self.lookback, seed=seed
+                entry,
+                self.spec,
+                self.panel,
+                fold=fold,
+                stats=self.stats,
+                lookback=self.lookback,
+                seed=seed,
+                on_call=on_call,
             )
             if entry.constructor is not None:
                 network = entry.build(self.spec, stats=self.stats, lookback=self.lookback)
