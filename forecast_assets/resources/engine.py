@@ -30,6 +30,7 @@ class Needs:
     cpus: int = 1
     gpus: int = 0
     memory_bytes: int = 0
+    seconds: float | None = None  # from its first message on, after which its process is killed
 
 
 FIT_BYTES = 3 * 2**28
@@ -52,7 +53,8 @@ class Engine(Protocol):
     def each(
         self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
     ) -> Iterator[tuple[int, R]]:
-        """Yield position and result of every task as it ends. The first error ends all.
+        """Yield position and result of every task as it ends. The first error ends all, as OutOfTime does where a task takes
+        longer than ``needs.seconds``.
 
         The next task is taken from ``tasks`` only when there is room for it, so it may depend on earlier results.
         """
@@ -72,11 +74,16 @@ def in_order(
 
 
 class LocalEngine:
-    """Runs tasks in this process, one after the other."""
+    """Runs tasks in this process, one after the other; those that may take some time only, in another one."""
 
     def each(
         self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
     ) -> Iterator[tuple[int, R]]:
         """See ``Engine``."""
+        if needs.seconds is not None:
+            from forecast_assets.resources.worker_engine import WorkerEngine  # which imports this module
+
+            yield from WorkerEngine(1).each(work, tasks, needs=needs, on_message=on_message)
+            return
         for position, task in enumerate(tasks):
             yield position, work(task, partial(on_message, position))

@@ -8,16 +8,19 @@ import copy
 import os
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from forecast_assets.core.errors import OutOfTime
 from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
 from forecast_assets.resources.process_setup import set_up
 
@@ -55,28 +58,44 @@ class WorkerEngine:
         numbered, room = enumerate(tasks), min(self.workers, _room(needs))
         free: list[_Worker] = []
         busy: dict[_Worker, int] = {}
+        ends: dict[_Worker, float] = {}  # of its task's time, monotonic
         try:
             while True:
                 while len(busy) < room and (following := next(numbered, None)) is not None:
                     worker = free.pop() if free else _with_work(work)
                     busy[worker] = following[0]
                     worker.connection.send((following[1],))
+                    ends[worker] = inf
                 if not busy:
                     return
-                ready = wait([worker.connection for worker in busy])  # of a process that ended too: it is at its end
+                first = min(ends[worker] for worker in busy)
+                # Also of a process that ended: it is at its end.
+                ready = wait(
+                    [worker.connection for worker in busy], timeout=None if first == inf else first - time.monotonic()
+                )
                 for worker in [worker for worker in busy if worker.connection in ready]:
                     done, content = _received(worker, position=busy[worker])
                     if not done:
+                        if needs.seconds is not None and ends[worker] == inf:
+                            ends[worker] = time.monotonic() + needs.seconds
                         worker.connection.send(on_message(busy[worker], content))
                         continue
                     free.append(worker)
                     yield busy.pop(worker), content
+                _check_time(busy, ends, needs)
         finally:
             for worker in busy:
                 worker.end()
             for worker in free:
                 worker.connection.send(None)  # lets go of the work and its inputs
                 _idle.append(worker)
+
+
+def _check_time(busy: Mapping[_Worker, int], ends: Mapping[_Worker, float], needs: Needs) -> None:
+    """Raise OutOfTime where a task's time is over and nothing that it has sent is waiting."""
+    for worker, position in busy.items():
+        if needs.seconds is not None and ends[worker] <= time.monotonic() and not worker.connection.poll():
+            raise OutOfTime(position, needs.seconds)
 
 
 def _room(needs: Needs) -> int:
