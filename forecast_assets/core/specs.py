@@ -435,6 +435,14 @@ class AuditSpec(Spec):
     )
 
 
+class OwnModelsSpec(Spec):
+    """Limits of models of one's own, from files and packages."""
+
+    minutes: float = Field(
+        60.0, gt=0, description="after which a fit with its forecasts, or the audit before the first one, is stopped"
+    )
+
+
 class DemoSpec(Spec):
     """The synthetic panel that ships with the project."""
 

@@ -47,6 +47,20 @@ def fit_needs(hardware: "Hardware", *, tensor_bytes: int) -> Needs:
     return Needs(cpus=torch.get_num_threads(), gpus=gpus, memory_bytes=tensor_bytes * 5 // 4 + FIT_BYTES)
 
 
+class ProcessEnded(RuntimeError):
+    """A process that ended by itself in the middle of a task, and that task's position."""
+
+    def __init__(self, position: int, exit_code: int | None) -> None:
+        super().__init__(position, exit_code)
+        self.position, self.exit_code = position, exit_code
+
+    def __str__(self) -> str:
+        return (
+            f"the process of task {self.position + 1} ended with exit code {self.exit_code}; where that is -9, memory may "
+            "have run out: FORECAST_WORKERS=1 runs one task at a time. A fit continues from its last finished epoch."
+        )
+
+
 class Engine(Protocol):
     """See the module."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast_assets.core.errors import OutOfTime
-from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
+from forecast_assets.resources.engine import MessageHandler, Needs, ProcessEnded, R, T, Work
 from forecast_assets.resources.process_setup import set_up
 
 WAITING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
@@ -54,7 +54,7 @@ class WorkerEngine:
     def each(
         self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
     ) -> Iterator[tuple[int, R]]:
-        """See ``Engine``. Raises RuntimeError where a process ended by itself."""
+        """See ``Engine``. Raises ProcessEnded where a process ended by itself."""
         numbered, room = enumerate(tasks), min(self.workers, _room(needs))
         free: list[_Worker] = []
         busy: dict[_Worker, int] = {}
@@ -149,10 +149,7 @@ def _received(worker: _Worker, *, position: int) -> tuple[bool, Any]:
         kind, content = worker.connection.recv()
     except (EOFError, ConnectionResetError) as error:
         worker.process.join()
-        raise RuntimeError(
-            f"the process of task {position + 1} ended with exit code {worker.process.exitcode}; where that is -9, memory "
-            "may have run out: FORECAST_WORKERS=1 runs one task at a time. A fit continues from its last finished epoch."
-        ) from error
+        raise ProcessEnded(position, worker.process.exitcode) from error
     if kind == "error":
         raise content
     return kind == "result", content

@@ -73,11 +73,13 @@ def weights_of(entry: Model, fitted: Fitted) -> dict[str, Tensor]:
         return dict(fitted.weights())
 
 
-def ask_estimator(entry: Model, fitted: Fitted, origins: Origins) -> NDArray[np.float64]:
-    """Return a fitted estimator's quantiles at ``origins``, (n, 3, 7). Raises as ``fit_estimator``."""
+def ask_estimator(
+    entry: Model, fitted: Fitted, origins: Origins, *, checked: Callable[..., NDArray[np.float64]] = checked_quantiles
+) -> NDArray[np.float64]:
+    """Return a fitted estimator's quantiles at ``origins``, (n, 3, 7), ``checked``. Raises as ``fit_estimator``."""
     with _fault_of(entry, "predict"):
         found = fitted.predict(origins)
-    return checked_quantiles(found, origins=len(origins), where=_where(entry, "predict"))
+    return checked(found, origins=len(origins), where=_where(entry, "predict"))
 
 
 def _where(entry: Model, function: str) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.entry import Model, ModelSpec
-from forecast_assets.core.models.protocol import Origins, Training
+from forecast_assets.core.models.protocol import Origins, Training, shaped_quantiles
 from forecast_assets.core.training.estimator import ask_estimator, fit_on, weights_of
 from forecast_assets.core.training.fit import forecast, load_weights
 from forecast_assets.core.windows.folds import Fold
@@ -36,6 +36,7 @@ CUTS = 6  # days at which what is later is changed
 TOLERANCE = 1e-5  # rounding of single precision, as a share of a quantile's largest number
 WEIGHT_NOISE = 0.1
 """Standard deviation of what is added to a network's first weights, since layers that begin at zero hide what they read."""
+FORWARD = "the network's forward()"
 
 TESTS = {
     "truncation": "the origins after {cut} are left out",
@@ -45,6 +46,7 @@ TESTS = {
     "order": "the origins are asked in another order and without every second one",
     "fit": "the values after the last label of training, {cut}, are garbage",
 }
+GARBAGE_SPREAD = 2.0
 LAST = {"arrival": 1, "order": 2}
 """Tests whose leaks are shown where no other found one: look-ahead by days says more."""
 
@@ -135,30 +137,46 @@ def sample_rows(panel: PanelTensors, fold: Fold) -> Tensor:
 
 
 def fitting(
-    entry: Model, spec: ModelSpec, *, fold: Fold, stats: FoldStats, lookback: int
+    entry: Model,
+    spec: ModelSpec,
+    *,
+    fold: Fold,
+    stats: FoldStats,
+    lookback: int,
+    on_call: Callable[[str], object] = lambda _: None,
 ) -> Callable[[PanelTensors], Predict]:
     """Return what fits the model of ``entry`` to some of the fold's training origins; a network of our loop stays untrained.
 
-    What is returned raises BadModel where the code of a file of one's own fails.
+    ``on_call`` is told which function runs. What is returned raises BadModel where the code of a file of one's own fails.
     """
     rows = fold.train[:: max(1, -(-len(fold.train) // FITTED_ROWS))]
     columns = spec.reads.columns
 
     def fit(panel: PanelTensors) -> Predict:
         if entry.estimator is None:
+            on_call(FORWARD)
             return _network_of(entry, spec, None, stats=stats, lookback=lookback)
         labels = training_labels(panel, fold.train, stats=stats)
         train = Training(panel, rows, stats=stats, columns=columns, lookback=lookback, labels=labels)
+        on_call("fit()")
         fitted = fit_on(entry, spec, train, seed=spec.seed)
+        on_call(predict_of(entry))
         if entry.constructor is not None:
             return _network_of(entry, spec, weights_of(entry, fitted), stats=stats, lookback=lookback)
 
         def predict(panel: PanelTensors, ends: Tensor) -> Quantiles:
-            return ask_estimator(entry, fitted, Origins(panel, ends, stats=stats, columns=columns, lookback=lookback))
+            origins = Origins(panel, ends, stats=stats, columns=columns, lookback=lookback)
+            # Forecasts of garbage may be anything, and those of the fit are checked there.
+            return ask_estimator(entry, fitted, origins, checked=shaped_quantiles)
 
         return predict
 
     return fit
+
+
+def predict_of(entry: Model) -> str:
+    """Return what the forecasts of a model are made by."""
+    return "predict()" if entry.constructor is None else FORWARD
 
 
 def _network_of(
@@ -192,7 +210,8 @@ class _Comparison:
         """Return the first difference of ``other``, forecasts of the positions ``at`` (B',) of the origins, if any."""
         places = np.arange(len(self.asked)) if at is None else at.numpy()
         was = self.whole[places]
-        differs = ~np.isclose(was, other, rtol=0, atol=TOLERANCE * np.abs(self.whole).max(axis=0))
+        size = np.nanmax(np.abs(self.whole), axis=0)
+        differs = ~np.isclose(was, other, rtol=0, atol=TOLERANCE * size, equal_nan=True)
         if not differs.any():
             return None
         rows = self.asked[places].numpy()
@@ -244,17 +263,19 @@ def _changed(panel: PanelTensors, asked: Tensor, known_at: Tensor) -> Iterator[t
 
 
 def _poisoned(panel: PanelTensors, late: Tensor, *, outcomes: Tensor) -> PanelTensors:
-    """Return the panel with garbage in the ``late`` rows (N,), and for the targets of the rows ``outcomes`` (N,)."""
+    """Return the panel with garbage in the ``late`` rows (N,), and for the targets of the rows ``outcomes`` (N,).
+
+    Each number is that of some row of its column, turned around the column's mean and spread out, so that nothing overflows.
+    """
     generator = torch.Generator().manual_seed(1)
-    noise = 3 * torch.randn(panel.features.shape, generator=generator)
-    features = panel.features * noise.exp().clamp(0.1, 10) + noise
-    size = torch.randn(len(panel.scale), generator=generator).exp()
-    return replace(
-        panel,
-        features=torch.where(late[:, None], features, panel.features),
-        scale=torch.where(late, panel.scale * size, panel.scale),
-        targets=torch.where(outcomes[:, None], panel.targets * size[:, None] + 0.1, panel.targets),
-    )
+    order = torch.randperm(panel.rows, generator=generator)
+    garbage = {}
+    for name, changed in (("features", late[:, None]), ("targets", outcomes[:, None])):
+        values: Tensor = getattr(panel, name)
+        mean = values.nanmean(dim=0)
+        drawn = mean - GARBAGE_SPREAD * (values[order] - mean)
+        garbage[name] = torch.where(changed & torch.isfinite(values), drawn.nan_to_num(0.0), values)
+    return replace(panel, **garbage, scale=torch.where(late, GARBAGE_SPREAD * panel.scale[order], panel.scale))
 
 
 def _emptied(panel: PanelTensors, cut: int) -> PanelTensors:
