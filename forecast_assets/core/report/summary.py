@@ -62,6 +62,7 @@ def summarise(
     neighbours: Sequence[Mapping[str, Any]] = (),
     reading: Sequence[tuple[str, str]] = (),
     rivals: Sequence[Mapping[str, Any]] = (),
+    factor: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
@@ -70,8 +71,9 @@ def summarise(
     labelled partial); ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to;
     ``compared``: models that ``model`` is compared with on pinball, in this order (absent ones are left out, and those
     whose losses are another's); ``rules``: the smallest difference that matters; ``caveats``: sentences beside the general
-    ones; ``evidence``, ``importance``, ``rivals``: from the modules of these names, None or empty without; ``contract``:
-    coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``.
+    ones; ``evidence``, ``importance``, ``rivals``, ``factor``: from the modules of these names, None or empty without;
+    ``contract``: coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's
+    ``summary``.
     Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
     book or its matured forecasts are missing.
     """
@@ -120,6 +122,7 @@ def summarise(
         "neighbours": list(neighbours),
         "reading": [list(line) for line in reading],
         "rivals": [dict(card) for card in rivals],
+        "factor": factor,
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
     }
