@@ -453,3 +453,6 @@ class DemoSpec(Spec):
         0.0016, ge=0, description="strength of the planted signal: log return of the next session and unit of it"
     )
     seed: int = Field(7, ge=0)
+    rival: bool = Field(
+        True, description="also a file of a plain rival's forecasts, where FORECAST_RIVALS names no folder"
+    )
