@@ -150,9 +150,12 @@ def test_one_thing_is_audited_at_a_time(code: Path) -> None:
 
 def test_a_file_of_forecasts_is_judged_against_its_panel(code: Path, prices: Path) -> None:
     rows = synthetic_rows().sort("ticker", "date")
-    ahead = rows.select("date", "ticker", forecast=(pl.col("close").shift(-1) / pl.col("close") - 1).over("ticker"))
-    ahead.write_csv("ahead.csv")
-    ahead.with_columns(forecast=pl.col("forecast").shift(2).over("ticker")).write_parquet("behind.parquet")
+    form = {"horizon": pl.lit(1), "returns": pl.lit("simple")}
+    ahead = rows.select(
+        "date", "ticker", **form, forecast=(pl.col("close").shift(-1) / pl.col("close") - 1).over("ticker")
+    )
+    ahead.drop_nulls().write_csv("ahead.csv")
+    ahead.with_columns(forecast=pl.col("forecast").shift(2).over("ticker")).drop_nulls().write_parquet("behind.parquet")
     seen, unseen = (audit("--forecasts", name, "--panel", prices) for name in ("ahead.csv", "behind.parquet"))
     assert (seen.exit_code, unseen.exit_code) == (1, 0), seen.output + unseen.output
     assert "ahead.csv: LOOK-AHEAD LIKELY - at 1 session the mean rank IC is +1.000" in seen.stdout
@@ -164,9 +167,8 @@ def test_a_file_of_forecasts_is_judged_against_its_panel(code: Path, prices: Pat
     ("content", "problem"),
     [
         (None, "there is no such file"),
-        ("", "can't be read as csv"),
-        ("date,ticker,forecast\n", "it has no rows"),
-        ("date,ticker\n2018-01-02,SYN00\n", "no forecast among its columns"),
+        ("", "not readable as a CSV with commas"),
+        ("date,ticker\n2018-01-02,SYN00\n", "missing columns ['horizon', 'returns']"),
     ],
 )
 def test_a_file_of_forecasts_that_cannot_be_read_exits_with_2(

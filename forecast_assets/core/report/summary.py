@@ -66,14 +66,13 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
-    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
-    strategies; ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then
-    labelled partial); ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to;
-    ``compared``: models that ``model`` is compared with on pinball, in this order (absent ones are left out, and those
-    whose losses are another's); ``rules``: the smallest difference that matters; ``caveats``: sentences beside the general
-    ones; ``evidence``, ``importance``, ``rivals``, ``factor``: from the modules of these names, None or empty without;
-    ``contract``: coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's
-    ``summary``.
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined tables of all strategies;
+    ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then labelled partial);
+    ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to; ``compared``: models that
+    ``model`` is compared with, in this order (without those that are absent or whose losses are another's); ``rules``: the
+    smallest difference that matters; ``caveats``: sentences beside the general ones; ``evidence``, ``importance``,
+    ``rivals``, ``factor``: from the modules of these names, None or empty without; ``contract``: coverage by cell, or None;
+    ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``.
     Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
     book or its matured forecasts are missing.
     """
@@ -94,7 +93,6 @@ def summarise(
         *(evidence["verdicts"] if evidence else []),
     ]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
-    tested = losses.scores.filter(pl.col("model") == model)
     summary = {
         "facts": dict(facts),
         "model": model,
@@ -103,8 +101,7 @@ def summarise(
         "years": years,
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
-        "first_decision": tested["date"].min(),
-        "last_decision": tested["date"].max(),
+        **_decision_days(losses, model=model),
         "verdicts": verdicts,
         "strategies": _first(total.join(_annual_means(daily), on="strategy"), "strategy", model),
         "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
@@ -127,6 +124,11 @@ def summarise(
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
     }
     return plain(summary)
+
+
+def _decision_days(losses: DailyLosses, *, model: str) -> dict[str, Any]:
+    dates = losses.scores.filter(pl.col("model") == model)["date"]
+    return {"first_decision": dates.min(), "last_decision": dates.max()}
 
 
 def _require_inputs(facts: Mapping[str, Any], daily: pl.DataFrame, metrics: pl.DataFrame, *, model: str) -> None:
