@@ -9,6 +9,7 @@ beside, such as a table of future winners, can't be seen.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -269,7 +270,7 @@ def _poisoned(panel: PanelTensors, late: Tensor, *, outcomes: Tensor) -> PanelTe
     """
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(panel.rows, generator=generator)
-    garbage = {}
+    garbage: dict[str, Any] = {}
     for name, changed in (("features", late[:, None]), ("targets", outcomes[:, None])):
         values: Tensor = getattr(panel, name)
         mean = values.nanmean(dim=0)
