@@ -42,14 +42,15 @@ Settings = dict[str, Any]
 
 
 def make_tensors(path: Path) -> None:
-    """Make the full panel's tensors, as a run makes them from the reference file."""
+    """Make the full panel's tensors, as a run makes them from the reference files; B5 reads the macro series."""
     from forecast_assets.core.panel.build import feature_panel
     from forecast_assets.core.panel.calendar import reindex
     from forecast_assets.core.panel.corrections import apply_corrections
     from forecast_assets.core.panel.features import feature_names
+    from forecast_assets.core.panel.macro import read_macro
     from forecast_assets.core.windows.build import build_tensors
     from forecast_assets.resources.settings import compose_settings
-    from forecast_assets_tests.helpers.paths import FULL_PANEL
+    from forecast_assets_tests.helpers.paths import FULL_PANEL, REFERENCE
     from forecast_assets_tests.helpers.reading import read_files
 
     if not FULL_PANEL.exists():
@@ -57,7 +58,8 @@ def make_tensors(path: Path) -> None:
     settings = compose_settings("full", ["corrections=reference"])
     raw, _ = read_files([FULL_PANEL], spec=settings.panel)
     corrected, _ = apply_corrections(raw, corrections=settings.panel.corrections)
-    frame = feature_panel(reindex(corrected, spec=settings.panel), features=settings.features)
+    macro = read_macro(REFERENCE / "macro.csv")
+    frame = feature_panel(reindex(corrected, spec=settings.panel), macro=macro, features=settings.features)
     build_tensors(frame, feature_names=feature_names(frame)).save(path)
 
 

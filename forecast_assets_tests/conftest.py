@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from forecast_assets_tests.helpers.graph import Graph
 
+# Before any fixture of a module, which is made before the first test's own: one that trains would start processes.
+for own in [name for name in os.environ if name.startswith("FORECAST_")]:
+    del os.environ[own]
+os.environ |= {"FORECAST_WORKERS": "1", "WANDB_MODE": "offline"}
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from forecast_assets.core.horizons import horizons_text
 
 COMMANDS = (
     *("run", "inspect", "sweep", "nightly", "rollback", "demo-panel", "verify", "prune"),
-    *("status", "export", "export-model", "explain", "factor", "serve", "changed", "audit", "knobs"),
+    *("forecast", "status", "export", "export-model", "explain", "factor", "serve", "changed", "audit", "knobs"),
 )
 """In the order of the help; each is the function ``command`` of the module of its name in this package."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from forecast_assets.cli.common import open_store, user_command
-from forecast_assets.cli.published_fit import best_fit
+from forecast_assets.forecaster.published_fit import best_fit
 
 
 @click.command("export-model")

@@ -8,7 +8,8 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,13 +161,14 @@ def to_svg(figure: "Figure") -> str:
     Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's.
     """
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     _settle(figure)
     buffer = io.StringIO()
-    with matplotlib.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": "forecast_assets", "font.family": "sans-serif"}
-    ):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    style = {"svg.fonttype": "none", "svg.hashsalt": "forecast_assets", "font.family": "sans-serif"}
+    with matplotlib.rc_context(style), _resolution(figure, figure.dpi):
+        metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
@@ -179,13 +181,32 @@ def to_svg(figure: "Figure") -> str:
 
 def to_png(figure: "Figure") -> bytes:
     """Return the figure as a PNG file: same figure, same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     _settle(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    with _resolution(figure, 110):
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
+@contextmanager
+def _resolution(figure: "Figure", dpi: float) -> Iterator[None]:
+    """Draw at ``dpi`` and give the figure its own back, which print_svg leaves at 72."""
+    before = figure.dpi
+    figure.set_dpi(dpi)
+    try:
+        yield
+    finally:
+        figure.set_dpi(before)
+
+
 def _settle(figure: "Figure") -> None:
-    """Fix the layout: a second one would start from the first and move things slightly."""
-    figure.draw_without_rendering()
+    """Fix the layout: a second one would start from the first and move things slightly.
+
+    ``savefig`` and ``draw_without_rendering`` would each draw the whole figure once more for it.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
