@@ -1,4 +1,4 @@
-"""Engines that run independent tasks, such as the fits of a fold or the trials of a sweep: interface and local engine.
+"""Engines that run independent tasks, such as the fits of a fold or the trials of a sweep: the interface.
 
 Work is a function of a task and of ``report``, which sends a message to the caller of the engine while the task runs and
 returns the caller's answer; so a long task can be monitored and stopped. Results, their order and the error of a failed
@@ -7,7 +7,6 @@ task are the same on every engine.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -85,19 +84,3 @@ def in_order(
         while position in waiting:
             yield waiting.pop(position)
             position += 1
-
-
-class LocalEngine:
-    """Runs tasks in this process, one after the other; those that may take some time only, in another one."""
-
-    def each(
-        self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
-    ) -> Iterator[tuple[int, R]]:
-        """See ``Engine``."""
-        if needs.seconds is not None:
-            from forecast_assets.resources.worker_engine import WorkerEngine  # which imports this module
-
-            yield from WorkerEngine(1).each(work, tasks, needs=needs, on_message=on_message)
-            return
-        for position, task in enumerate(tasks):
-            yield position, work(task, partial(on_message, position))

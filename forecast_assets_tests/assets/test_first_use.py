@@ -19,7 +19,8 @@ from forecast_assets.core.models.own import own_models
 from forecast_assets.core.specs import CalibrationSpec, FoldSpec, OwnModelsSpec, WindowSpec
 from forecast_assets.core.training.fit import Hardware
 from forecast_assets.resources import worker_engine
-from forecast_assets.resources.engine import LocalEngine, ProcessEnded
+from forecast_assets.resources.engine import ProcessEnded
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.tracking import TrackingResource
 from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.store import Store

@@ -11,7 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from forecast_assets.core.errors import BadInput, BadSetting, OutOfTime
-from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_order
+from forecast_assets.resources.engine import Engine, Needs, in_order
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets_tests.helpers.cluster import TwoNodes
 from forecast_assets_tests.helpers.graph import PANEL, Graph, environment

@@ -13,7 +13,8 @@ import pytest
 from forecast_assets.core.errors import BadInput, BadSetting, OutOfTime
 from forecast_assets.resources import worker_engine
 from forecast_assets.resources.compute import ComputeResource
-from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_order
+from forecast_assets.resources.engine import Engine, Needs, in_order
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.worker_engine import WorkerEngine, free_bytes
 from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 from forecast_assets_tests.helpers.paths import PROJECT

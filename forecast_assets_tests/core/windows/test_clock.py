@@ -9,7 +9,7 @@ from forecast_assets.core.windows.clock import known_at
 from forecast_assets_tests.helpers.tensors import random_panel
 
 
-def test_a_row_is_known_at_its_exchanges_close_and_one_of_no_session_at_the_end_of_its_day() -> None:
+def test_a_row_is_known_at_its_close_and_one_of_no_session_when_its_day_ends() -> None:
     panel = random_panel(tickers=2, sessions=3)  # Monday, 2 January 2017, a holiday in New York, and two days after
     panel = replace(panel, exchange=panel.ticker % 2, exchanges=("XETR", "XNYS"))
     times = [dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=int(time)) for time in known_at(panel)]
