@@ -200,6 +200,7 @@ def measure_vectorbt(options: Namespace) -> Figures:
         ended=~open_,
         left=~open_,
         close=price,
+        rate=np.ones((days, tickers)),
         segment=np.zeros((days, tickers), dtype=np.int64),
         beta=np.ones((days, tickers)),
     )

@@ -12,6 +12,7 @@ from forecast_assets.assets.challenger import challenger
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.feature_panel import feature_panel
+from forecast_assets.assets.fx_rates import fx_rates
 from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import NETWORK_ASSETS
 from forecast_assets.assets.nightly_forecast import nightly_forecast
@@ -38,7 +39,7 @@ defs = dg.Definitions(
     assets=[
         *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
         *(macro_series, feature_panel, windowed_tensors),
-        *(sweep, baselines, *NETWORK_ASSETS, ensemble, backtest, rivals, backtest_report, ablation_report),
+        *(fx_rates, sweep, baselines, *NETWORK_ASSETS, ensemble, backtest, rivals, backtest_report, ablation_report),
         *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
     ],
     jobs=JOBS,

@@ -180,6 +180,7 @@ flowchart LR
   backtest & ensemble & {trained} & baselines --> backtest_report & ablation_report
   ensemble & b0_mlp & baselines & windowed_tensors & sweep --> rivals --> backtest_report
   raw_panel & calendar_panel --> backtest_report & ablation_report
+  calendar_panel --> fx_rates --> backtest & backtest_report
   windowed_tensors --> challenger
   ensemble & windowed_tensors & challenger --> serving_model
   serving_model & windowed_tensors & ensemble --> nightly_forecast

@@ -13,8 +13,10 @@ from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
-from forecast_assets.core.specs import BacktestSpec, CoverageSpec, WindowSpec
+from forecast_assets.assets.fx_rates import OWN_CURRENCIES, conversion_of
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, WindowSpec
 from forecast_assets.store.artefact_files import POSITIONS, TABLE, TENSORS, TRADES
+from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.year_losses import YearLosses
@@ -25,13 +27,19 @@ TOLERANCE = 1e-9
 
 @stage(group="verdict", kinds={"numpy"}, partitions=years, checks=(RECONCILES, BY_EXCHANGE, BY_VOLATILITY), tuned=True)
 def backtest(
-    inputs: YearForecasts, backtest_spec: BacktestSpec, coverage: CoverageSpec, windows: WindowSpec, year: Year
+    inputs: YearForecasts,
+    fx_rates: Version,
+    backtest_spec: BacktestSpec,
+    currency: CurrencySpec,
+    coverage: CoverageSpec,
+    windows: WindowSpec,
+    year: Year,
 ) -> StageOutput:
     """Positions, trades, costs and daily net returns of the ensemble, each model and each benchmark, next-open execution;
     and the daily losses of all forecasts.
 
     The year for itself, from cash and up to its last close: the book over all years is simulated in one piece, in the
-    report, which holds New Year's night too.
+    report, which holds New Year's night too. In the base currency where there are exchange rates.
     """
     from forecast_assets.core.backtest.accounting import reconcile
     from forecast_assets.core.backtest.costs import require_known
@@ -41,14 +49,21 @@ def backtest(
     whole = pl.read_parquet(inputs.calendar_panel.path(TABLE))
     require_known(backtest_spec.cost_bps, whole)
     models = YearModels.of(inputs.ensemble, [inputs.b0_mlp, *inputs.candidates.values()], inputs.baselines)
-    books = year_books(models, whole.filter(pl.col("date").dt.year() <= year), spec=backtest_spec)
+    panel = whole.filter(pl.col("date").dt.year() <= year)
+    conversion = conversion_of(pl.read_parquet(fx_rates.path(TABLE)), panel.lazy(), currency)
+    books = year_books(models, panel, spec=backtest_spec, conversion=conversion)
     error = float(np.max([reconcile(book) for book in books.values()]))
     daily, positions, trades = (
         pl.concat(getattr(book, part) for book in books.values()) for part in ("daily", "positions", "trades")
     )
     return StageOutput(
         files={TABLE: daily, POSITIONS: positions, TRADES: trades, **losses_files(losses, cells)},
-        facts={"strategies": len(books), "trades": trades.height, "accounting_error": error},
+        facts={
+            "strategies": len(books),
+            "trades": trades.height,
+            "accounting_error": error,
+            "currency": conversion.base if conversion else OWN_CURRENCIES,
+        },
         plots={
             "equity": equity_curves(daily, strategies=["ensemble", "equal_risk_ensemble", "b0_mlp", "equal_weight"])
         },

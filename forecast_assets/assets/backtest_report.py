@@ -20,10 +20,11 @@ from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks, Parameters
 from forecast_assets.assets.framework.stage import stage
+from forecast_assets.assets.fx_rates import OWN_CURRENCIES, conversion_of
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import BESIDE_BASELINE, MLP_BASELINE
 from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
-from forecast_assets.core.specs import BacktestSpec, CoverageSpec, VerdictSpec
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
     BACKTEST_PAGE,
@@ -46,6 +47,7 @@ from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
+    from forecast_assets.core.backtest.currency import Conversion
     from forecast_assets.core.evaluation.trials import TrialLog
     from forecast_assets.core.report.rivals import RivalYears
 
@@ -116,6 +118,11 @@ class ReportInputs(Parameters):
         return [self.b0_mlp, *self.candidates.values()]
 
     @property
+    def whole(self) -> list[Version]:
+        """All that is there once, for all years."""
+        return [self.raw_panel, self.calendar_panel]
+
+    @property
     def yearly(self) -> list[Mapping[str, Version]]:
         """All that is there by year."""
         return [*self.networks, self.baselines, self.ensemble, self.backtest]
@@ -123,9 +130,15 @@ class ReportInputs(Parameters):
 
 @dataclass(frozen=True)
 class BacktestInputs(ReportInputs):
-    """The same with the forecasts that the user brought."""
+    """The same with the forecasts and the exchange rates that the user brought."""
 
     rivals: dict[str, Version]
+    fx_rates: Version
+
+    @property
+    def whole(self) -> list[Version]:
+        """All that is there once, for all years."""
+        return [*super().whole, self.fx_rates]
 
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
@@ -159,6 +172,7 @@ JOINING_TOLERANCE = 1e-12
 def backtest_report(
     inputs: BacktestInputs,
     backtest_spec: BacktestSpec,
+    currency: CurrencySpec,
     coverage: CoverageSpec,
     verdict: VerdictSpec,
     profile: ProfileName,
@@ -170,7 +184,15 @@ def backtest_report(
     from forecast_assets.core.report.report_figures import backtest_figures
 
     years = inputs.years
-    content = report_content(inputs, log=trials, spec=backtest_spec, coverage=coverage, rules=verdict, profile=profile)
+    content = report_content(
+        inputs,
+        log=trials,
+        spec=backtest_spec,
+        currency=currency,
+        coverage=coverage,
+        rules=verdict,
+        profile=profile,
+    )
     summary = content.summary
     last = [of[years[-1]] for of in inputs.candidates.values()]
     figures = backtest_figures(
@@ -195,6 +217,7 @@ def backtest_report(
             "years": ", ".join(years),
             "verdicts": "; ".join(f"{v['claim']}: {v['verdict']}" for v in summary["verdicts"]),
             "joining_error": content.books.joining_error,
+            "currency": summary["facts"]["currency"],
         },
         plots={name.replace(":", "-"): figure for name, figure in figures.items()},
         checks={
@@ -211,17 +234,20 @@ def report_content(
     *,
     log: "TrialLog",
     spec: BacktestSpec,
+    currency: CurrencySpec,
     coverage: CoverageSpec,
     rules: VerdictSpec,
     profile: str,
 ) -> ReportContent:
     """Return the whole content of the report, from the artefacts and the trial log alone."""
+    from forecast_assets.core.backtest.currency import in_base_money
     from forecast_assets.core.backtest.robustness import liquidity
     from forecast_assets.core.evaluation.coverage_cells import coverage_cells, with_deciles
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
     from forecast_assets.core.evaluation.training_noise import TrainingNoise
     from forecast_assets.core.evaluation.year_losses import SPLIT, calibrated_only
+    from forecast_assets.core.panel.currencies import ticker_currencies
     from forecast_assets.core.report.coverage import CoverageContract
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
@@ -233,15 +259,17 @@ def report_content(
     cells = read_cells(inputs.backtest[year] for year in years)
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     traded = panel.select(TRADING_COLUMNS).collect()
-    joined = joined_books(inputs.models(), traded, spec=spec)
-    rivals = _rivals(inputs, traded, spec=spec)
+    conversion = conversion_of(pl.read_parquet(inputs.fx_rates.path(TABLE)), traded.lazy(), currency)
+    joined = joined_books(inputs.models(), traded, spec=spec, conversion=conversion)
+    rivals = _rivals(inputs, traded, spec=spec, conversion=conversion)
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
+    currencies = ticker_currencies(traded, currency)
     books = Books(
         joined=joined.daily,
         variants=joined.variants,
         positions=joined.positions,
         trades=joined.trades,
-        liquid=liquid,
+        liquid=in_base_money(liquid, "traded_value", currencies, conversion),
     )
     weights: dict[str, dict[int, Any]] = {}
     for fold in trained(of[year] for of in inputs.networks for year in years):
@@ -251,7 +279,7 @@ def report_content(
     summary = summarise(
         losses=losses,
         daily=joined.daily,
-        facts=run_facts(inputs, profile=profile),
+        facts=run_facts(inputs, profile=profile) | {"currency": conversion.base if conversion else OWN_CURRENCIES},
         missing_years=inputs.missing_years,
         spec=spec,
         model=MODEL,
@@ -274,6 +302,7 @@ def report_content(
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
         rivals=rival_cards(rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules),
         factor=_factor(inputs, horizon=spec.horizon_sessions),
+        currency=_currency(joined, conversion),
     )
     return ReportContent(summary, own, joined, rivals.books)
 
@@ -299,7 +328,18 @@ def _test_medians(versions: Sequence[Version]) -> pl.DataFrame:
     return pl.concat(table.select("model", "date", "ticker", "horizon", "q50", "y") for table in tables).collect()
 
 
-def _rivals(inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec) -> "RivalYears":
+def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str, Any] | None:
+    """Return what exchange rates did to the books; None without any."""
+    from forecast_assets.core.report.currency import currency_section
+
+    if conversion is None:
+        return None
+    return currency_section(conversion, daily=joined.daily, local=joined.local, positions=joined.positions, model=MODEL)
+
+
+def _rivals(
+    inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec, conversion: "Conversion | None"
+) -> "RivalYears":
     """Return what the years at hand hold of rivals, and their books over them."""
     from forecast_assets.core.report.rivals import RivalYears
 
@@ -307,7 +347,7 @@ def _rivals(inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec) 
     return RivalYears(
         records={year: version.json(RIVAL_RECORDS) for year, version in versions.items()},
         losses=pl.concat(pl.read_parquet(version.path(RIVAL_LOSSES)) for version in versions.values()),
-        books=rival_books(inputs.models(), versions, panel, spec=spec),
+        books=rival_books(inputs.models(), versions, panel, spec=spec, conversion=conversion),
     )
 
 
@@ -340,8 +380,7 @@ def run_facts(inputs: ReportInputs, *, profile: str) -> dict[str, Any]:
     slopes = [fit["location_slope"] for fit in fits if "location_slope" in fit]
     universe = {name: fact for name, fact in inputs.calendar_panel.manifest.facts.items() if name in UNIVERSE_FACTS}
     versions = [
-        inputs.raw_panel,
-        inputs.calendar_panel,
+        *inputs.whole,
         *(of[year] for of in inputs.yearly for year in years if year in of),
     ]
     return {

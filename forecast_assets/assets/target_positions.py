@@ -98,6 +98,7 @@ def target_positions(
             "turnover": float(book["trade"].abs().sum()),
             "expected_cost": float(book["expected_cost"].sum()),
             "gone_from_panel": ", ".join(sorted([*since, *lost])) or "none",
+            "currency": "each ticker's own: weights move with prices, not with exchange rates",
             "closed_as_gone": ", ".join(closed) or "none",
         },
         checks={NONE_GONE.name: Check(not closed and not lost, _gone_sentence(closed, lost), warns=True)},

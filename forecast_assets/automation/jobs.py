@@ -14,6 +14,9 @@ NIGHT_RUN = "forecast_assets/night"
 """Tag of the runs that belong to a night: a panel that somebody reads by hand starts none."""
 
 PANEL = dg.define_asset_job("panel", selection=PANEL_ASSETS, description="From the raw panel to tensors.")
+RATES = dg.define_asset_job(
+    "rates", selection=["fx_rates"], description="Exchange rates into the base currency, before anything is trained."
+)
 SWEEP = dg.define_asset_job(
     "sweep_job", selection=["sweep"], description="Settings, chosen on the years before the first test year."
 )
@@ -31,4 +34,4 @@ NIGHTLY = dg.define_asset_job(
     description="One night: challenger, champion, forecasts, target positions, drift checks.",
 )
 
-JOBS = [PANEL, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]
+JOBS = [PANEL, RATES, SWEEP, WALK_FORWARD, REPORT, NIGHTLY]

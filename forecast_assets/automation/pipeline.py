@@ -15,6 +15,7 @@ from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
+from forecast_assets.core.nearest import nearest_names
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
@@ -23,7 +24,7 @@ from forecast_assets.store.locks import hold, is_held
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-ORDER = ("panel", "sweep_job", "walk_forward", "report", "nightly")
+ORDER = ("panel", "rates", "sweep_job", "walk_forward", "report", "nightly")
 """The jobs, in the order their results build on each other."""
 
 PROCESS = "forecast_assets/process"  # tag of a run that this program executes itself: which process it is in
@@ -71,6 +72,8 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     Raises BadSetting for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
     """
     chosen = _assets_by_job(defs, plan.select)
+    if odd := [year for year in plan.years if not (len(year) == len("2024") and year.isdecimal())]:
+        raise BadSetting(f"--years: {odd[0]!r} is no year; write them like 2024,2025")
     outcome, progress = Outcome(), RunProgress(steps=0)
     with (
         show_progress(progress),
@@ -140,7 +143,9 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
     }
     known = sorted({asset for assets in members.values() for asset in assets})
     if unknown := sorted(set(select) - set(known)):
-        raise BadSetting(f"--select: there is no asset {unknown[0]!r}; choose from {', '.join(known)}")
+        near = nearest_names(unknown[0], known)
+        advice = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
+        raise BadSetting(f"--select: there is no asset {unknown[0]!r}; {advice}")
     return {name: [a for a in assets if not select or a in select] for name, assets in members.items()}
 
 

@@ -9,6 +9,7 @@ import click
 
 from forecast_assets.cli.common import common_options
 from forecast_assets.core.horizons import horizons_text
+from forecast_assets.core.nearest import nearest_names
 
 COMMANDS = (
     *("run", "inspect", "sweep", "nightly", "rollback", "demo-panel", "verify", "prune"),
@@ -29,12 +30,26 @@ class Commands(click.Group):
         found: click.Command = import_module(f"forecast_assets.cli.{cmd_name.replace('-', '_')}").command
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; names the command that an unknown one is most like."""
+        if (
+            args
+            and args[0] not in COMMANDS
+            and not args[0].startswith("-")
+            and (near := nearest_names(args[0], COMMANDS))
+        ):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=f"Calibrated {horizons_text(mark='-')}session return forecasts from a raw price panel.",
 )
+@click.version_option(None, "--version", package_name="forecast-assets", message="%(package)s %(version)s")
 @common_options
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:

@@ -16,7 +16,7 @@ from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.panel.lineage import rows_kept
-from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, VerdictSpec, WindowSpec
+from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec, WindowSpec
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -106,6 +106,7 @@ def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> 
         inputs,
         log=TrialLog.of(Trial.from_record(record) for record in report.json(TRIALS)["trials"]),
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
+        currency=CurrencySpec.model_validate(report.manifest.config["currency"]),
         coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         profile=profile,

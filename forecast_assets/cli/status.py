@@ -1,32 +1,106 @@
-"""``status``: what the store holds, as a table."""
+"""``status``: what the store holds: panel, last night, champion, verdict and report, then every artefact."""
 
 import datetime as dt
+import json
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST, RAW_PANEL, SERVING_MODEL
 from forecast_assets.store.store import Store
 
+REPORT, DRIFT = "backtest_report", "drift_checks"
+PAGE = "reports/latest/backtest.html"
 
-def print_status(store: Store, root: str) -> None:
-    """Print a line per asset and partition: age, size, duration, data version."""
-    table = Table("asset", "partition", "age", "MiB", "seconds", "data version", title=f"{root}/store")
+
+def overview(store: Store, root: str) -> dict[str, str]:
+    """Return a sentence about each thing that an operator asks for first; what is not there yet is left out."""
+    panel, night, champion = (_facts(store, asset) for asset in (RAW_PANEL, NIGHTLY_FORECAST, SERVING_MODEL))
+    drift, report, years = _facts(store, DRIFT), _facts(store, REPORT), store.partitions(ENSEMBLE)
+    said = {}
+    if panel:
+        read, rejected = panel["rows_read"], panel["rows_rejected"]
+        span = f"{panel['first_session']} to {panel['last_session']}"
+        said["panel"] = f"{panel['tickers']} tickers, {span}; {read:,} rows read, {rejected:,} rejected"
+    if years:
+        said["walk-forward"] = f"test years {', '.join(years)}"
+    if night:
+        last = max(store.partitions(NIGHTLY_FORECAST))
+        said["last night"] = f"{last}, {night['tickers']} tickers, {_age(store, NIGHTLY_FORECAST)} ago"
+    if champion:
+        said["champion"] = f"{champion['model_version']}: {champion['members']}; outcomes until {champion['cutoff']}"
+    if drift:
+        said["drift"] = str(drift["verdict"])
+    if report:
+        verdict = store.current(REPORT).json("metrics.json")["verdicts"]
+        said |= {"verdict": f"{verdict[0]['claim']}: {verdict[0]['verdict']}"} if verdict else {}
+        said["report"] = f"{root.rstrip('/')}/{PAGE}"
+    return said
+
+
+def artefacts(store: Store) -> list[dict[str, Any]]:
+    """Return asset, partition, time of creation, size, duration and data version of every current version."""
+    rows = []
     for asset in store.assets():
         for partition in store.slots(asset):
             version = store.current(asset, partition)
-            size = sum(entry.bytes for entry in version.manifest.files.values()) / 2**20
-            age = str(dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(version.manifest.created)).split(".")[0]
-            seconds = version.manifest.facts.get("seconds")
-            took = "" if seconds is None else f"{seconds:.1f}"
-            table.add_row(asset, partition or "", age, f"{size:.1f}", took, version.data_version[:12])
-    nothing = f"{root}: nothing is materialised yet; run `make all`"
-    Console().print(table if table.row_count else nothing, soft_wrap=not table.row_count)
+            rows.append(
+                {
+                    "asset": asset,
+                    "partition": partition,
+                    "created": version.manifest.created,
+                    "bytes": sum(entry.bytes for entry in version.manifest.files.values()),
+                    "seconds": version.manifest.facts.get("seconds"),
+                    "data_version": version.data_version,
+                }
+            )
+    return rows
 
 
 @click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @user_command
-def command() -> None:
-    """Show what is materialised: age, size and duration."""
-    print_status(*open_store())
+def command(as_json: bool) -> None:
+    """Show panel, last night, champion, report and each artefact."""
+    store, root = open_store()
+    said, rows = overview(store, root), artefacts(store)
+    if as_json:
+        click.echo(json.dumps({"overview": said, "artefacts": rows}, indent=1))
+        return
+    console = Console(highlight=False)
+    if not rows:
+        console.print(f"{root}: nothing is materialised yet; make it with: forecast-assets run", soft_wrap=True)
+        return
+    page = Table(box=None, show_header=False, pad_edge=False)
+    page.add_column(style="bold", no_wrap=True)
+    page.add_column(overflow="fold")
+    for name, sentence in said.items():
+        page.add_row(name, sentence)
+    console.print(page)
+    table = Table("asset", "partition", "age", "MiB", "seconds", "data version")
+    for row in rows:
+        took = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
+        cells = [row["asset"], row["partition"] or "", _since(row["created"]), f"{row['bytes'] / 2**20:.1f}", took]
+        table.add_row(*cells, row["data_version"][:12])
+    console.print(table)
+
+
+def _facts(store: Store, asset: str) -> dict[str, Any]:
+    """Return the facts of an asset's newest version; empty where there is none."""
+    try:
+        return dict(store.current(asset, max(store.partitions(asset), default=None)).manifest.facts)
+    except MissingArtefact:
+        return {}
+
+
+def _age(store: Store, asset: str) -> str:
+    return _since(store.current(asset, max(store.partitions(asset))).manifest.created)
+
+
+def _since(created: str) -> str:
+    """Return the age of an ISO time as "3 days, 4:05:06"."""
+    return str(dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(created)).split(".")[0]

@@ -21,6 +21,7 @@ class _Sections(specs.Spec):
     ensemble: specs.EnsembleSpec = specs.EnsembleSpec()
     calibration: specs.CalibrationSpec = specs.CalibrationSpec()
     backtest: specs.BacktestSpec = specs.BacktestSpec()
+    currency: specs.CurrencySpec = specs.CurrencySpec()
     coverage: specs.CoverageSpec = specs.CoverageSpec()
     verdict: specs.VerdictSpec = specs.VerdictSpec()
     ablation: specs.AblationSpec = specs.AblationSpec()

@@ -6,6 +6,7 @@ Dagster definitions stays quick.
 """
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -322,6 +323,35 @@ class BacktestSpec(ResamplingSpec):
             if not rate >= 0:
                 raise PydanticKnownError("greater_than_equal", {"ge": 0})
         return value
+
+
+class CurrencySpec(Spec):
+    """The currency that books and reports count in, where a file of exchange rates is given (FORECAST_FX); else unused."""
+
+    base: str = Field("USD", description="what books and reports count in, such as EUR")
+    max_age_days: int = Field(
+        7, ge=0, description="calendar days that the last rate known stands, over holidays; after them it is missing"
+    )
+    tickers: dict[str, str] = Field(
+        default_factory=dict,
+        description="currency of a ticker that its exchange does not say, such as {SHEL.L: GBP}; GBX, ILA and ZAC are "
+        "hundredths of GBP, ILS and ZAR",
+    )
+    exchanges: dict[str, str] = Field(
+        default_factory=dict, description="currency of an exchange (MIC), beside or instead of the known ones"
+    )
+
+    @field_validator("base")
+    @classmethod
+    def _is_a_code(cls, value: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError("has to be a currency's code in capitals, such as EUR")
+        return value
+
+    @field_validator("tickers", "exchanges", mode="before")
+    @classmethod
+    def _may_be_left_out(cls, value: Any) -> Any:
+        return {} if value is None else text_keys(value)
 
 
 class DeclaredTrial(Spec):

@@ -108,6 +108,11 @@ def rivals_path() -> str:
     return checked_path(os.environ.get("FORECAST_RIVALS") or "", variable="FORECAST_RIVALS")
 
 
+def fx_path() -> str:
+    """``FORECAST_FX``: a file of exchange rates, pairs such as EURUSD; empty: none. Raises as `checked_path`."""
+    return checked_path(os.environ.get("FORECAST_FX") or "", variable="FORECAST_FX")
+
+
 def uses_demo_panel() -> bool:
     """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
     return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")

@@ -1,4 +1,4 @@
-"""The input files: the raw panel, and the macro series, universe, sectors and rivals that the user may provide."""
+"""The input files: the raw panel, and what the user may provide beside it, such as a universe or exchange rates."""
 
 import datetime as dt
 import hashlib
@@ -55,7 +55,7 @@ class InputFiles:
 
 @dataclass(frozen=True)
 class OptionalFile:
-    """A file beside the panel that the user named (macro series, universe, sectors); no path where there is none."""
+    """A file beside the panel that the user named (macro series, universe, sectors, rates); no path where there is none."""
 
     path: Path | None
     as_of: AsOf | None = None
@@ -124,6 +124,10 @@ class PanelSource(dg.ConfigurableResource):
     def sectors(self) -> OptionalFile:
         """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
         return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+
+    def fx(self) -> OptionalFile:
+        """Return the file that FORECAST_FX names. Raises BadInput where it does not exist."""
+        return _optional(environment.fx_path(), what="exchange rates", variable="FORECAST_FX")
 
     def rivals(self) -> RivalFiles:
         """Return the files in the folder of rivals' forecasts. Raises BadInput where FORECAST_RIVALS names no folder."""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import polars as pl
@@ -45,7 +46,9 @@ def test_the_help_shows_every_command_and_the_whole_first_sentence_of_each() -> 
         assert invoke(name, "--help").exit_code == 0
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("status",), ("export", "raw_panel", "out.csv"), ("rollback",)])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("status",), ("forecast",), ("export", "raw_panel", "out.csv"), ("rollback",)]
+)
 def test_a_command_that_only_reads_the_store_does_not_wait_for_dagster(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -175,8 +178,45 @@ def test_status_lists_every_artefact(smoke_graph: Graph) -> None:
     assert all(asset in done.output for asset in smoke_graph.store.assets())
 
 
+def test_status_begins_with_what_an_operator_asks_for(smoke_graph: Graph) -> None:
+    content = json.loads(invoke("status", "--json", "--data-dir", smoke_graph.root).output)
+    said = content["overview"]
+    assert said["panel"] == "8 tickers, 2016-01-04 to 2019-12-31; 7,298 rows read, 8 rejected"
+    assert said["walk-forward"] == "test years 2018, 2019"
+    assert said["last night"].startswith("2019-12-31, 7 tickers, ")
+    champion = smoke_graph.version("serving_model").manifest.facts
+    assert said["champion"] == f"{champion['model_version']}: {champion['members']}; outcomes until 2018-12-31"
+    assert Path(said["report"]).exists()
+    assert {(row["asset"], row["partition"]) for row in content["artefacts"]} == set(smoke_graph.ids())
+    lines = invoke("status", "--data-dir", smoke_graph.root).output.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["panel", "walk-forward", "last night"]
+
+
+def test_the_version_is_printed() -> None:
+    assert invoke("--version").output == f"forecast-assets {metadata.version('forecast-assets')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sttus",), "No such command 'sttus'. Did you mean status"),
+        (("run", "--years", "abc"), "--years: 'abc' is no year; write them like 2024,2025"),
+        (("run", "--years", "2019,20180"), "--years: '20180' is no year"),
+        (("run", "--select", "ensembl"), "--select: there is no asset 'ensembl'; did you mean ensemble"),
+    ],
+)
+def test_a_slip_is_told_before_anything_runs(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    done = invoke(*arguments, *(("--profile", "smoke", "--data-dir", tmp_path) if arguments[0] == "run" else ()))
+    assert done.exit_code != 0
+    assert sentence in done.output
+    assert not (tmp_path / "store" / "raw_panel").exists()
+
+
 def test_status_of_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
-    assert "nothing is materialised yet; run `make all`" in invoke("status", "--data-dir", tmp_path).output
+    assert (
+        "nothing is materialised yet; make it with: forecast-assets run"
+        in invoke("status", "--data-dir", tmp_path).output
+    )
 
 
 def test_verify_finds_every_artefact_as_published(smoke_graph: Graph) -> None:

@@ -15,17 +15,22 @@ from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.backtest.accounting import Simulation
+    from forecast_assets.core.backtest.currency import Conversion
     from forecast_assets.core.backtest.market import Market
 
 FITS_TRADED = ("b0_mlp", "b2_tft_ticker")
 """Networks whose fits are traded one by one in the report: what could have been selected instead."""
 
-RIVAL_DAILY = {
+IN_BOTH_CURRENCIES = ("ensemble", "b0_mlp", "equal_weight")
+"""Strategies that are also traded with each return in its own currency, where there are exchange rates."""
+
+DAILY = {
     **{"date": pl.Date, "strategy": pl.String, "year": pl.Int32},
     **dict.fromkeys(("gross_return", "cost", "net_return", "turnover", "gross_exposure", "net_exposure"), pl.Float64),
-    "rival": pl.String,
-    "horizon": pl.Int32,
 }
+"""Daily table of a book."""
+
+RIVAL_DAILY = {**DAILY, "rival": pl.String, "horizon": pl.Int32}
 """Daily table of a rival's book or of ours beside it, and the horizon that both trade."""
 
 DECISION_COLUMNS = ("date", "ticker", "split", "horizon", "model", "q50", "sigma")
@@ -77,7 +82,12 @@ def _rows(version: Version, file: str, *, model: str, horizon: int) -> pl.DataFr
 
 
 def rival_books(
-    years: Mapping[int, YearModels], rivals: Mapping[int, Version], calendar_panel: pl.DataFrame, *, spec: BacktestSpec
+    years: Mapping[int, YearModels],
+    rivals: Mapping[int, Version],
+    calendar_panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    conversion: "Conversion | None" = None,
 ) -> pl.DataFrame:
     """Return the daily tables of each rival's book and of ours on the very same forecast origins (``RIVAL_DAILY``).
 
@@ -99,7 +109,7 @@ def rival_books(
         rules = spec.model_copy(update={"horizon_sessions": horizon})
         for run in consecutive(have):
             decided = join_decisions({year: made[year] for year in run})
-            view = market_of(decided, calendar_panel, spec=rules)
+            view = market_of(decided, calendar_panel, spec=rules, conversion=conversion)
             own = join_decisions({year: years[year].decisions(MODEL, horizon) for year in run})
             own = own.join(decided, on=["date", "ticker"], how="semi")
             for model, decisions in ((MODEL, own), (name, decided)):
@@ -130,14 +140,16 @@ def _rival_decisions(version: Version, model: str, horizon: int) -> pl.DataFrame
     return forecast_decisions(published, raw, horizon_sessions=horizon, no_skill=None if validated else (0.0, 0.0))
 
 
-def year_books(models: YearModels, calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> "dict[str, Simulation]":
+def year_books(
+    models: YearModels, calendar_panel: pl.DataFrame, *, spec: BacktestSpec, conversion: "Conversion | None" = None
+) -> "dict[str, Simulation]":
     """Return each strategy's book of one year for itself: from cash, and the panel ends with the year."""
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.simulate import market_of
     from forecast_assets.core.backtest.strategies import MODEL, strategies
 
     decisions = cache(models.decisions)
-    view = market_of(decisions(MODEL, spec.horizon_sessions), calendar_panel, spec=spec)
+    view = market_of(decisions(MODEL, spec.horizon_sessions), calendar_panel, spec=spec, conversion=conversion)
     costs = Costs.of(spec.cost_bps, calendar_panel)
     return {
         strategy.name: strategy.book(decisions(strategy.model, strategy.spec.horizon_sessions), view, costs)
@@ -154,9 +166,18 @@ class JoinedBooks:
     positions: pl.DataFrame  # of the model
     trades: pl.DataFrame  # of the model
     joining_error: float  # see ``core.backtest.joining``, of the model's book, and of the one that need not be neutral
+    local: (
+        pl.DataFrame
+    )  # daily table of ``IN_BOTH_CURRENCIES`` with each return in its own currency; empty without rates
 
 
-def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> JoinedBooks:
+def joined_books(
+    years: Mapping[int, YearModels],
+    calendar_panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    conversion: "Conversion | None" = None,
+) -> JoinedBooks:
     """Simulate every strategy and variant over all years, each in one piece over the joined forecasts."""
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.decisions import consecutive, join_decisions
@@ -171,8 +192,9 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
         return join_decisions({year: years[year].decisions(model, horizon) for year in run})
 
     @cache
-    def view(run: tuple[int, ...]) -> "Market":
-        return market_of(decisions(MODEL, spec.horizon_sessions, run), calendar_panel, spec=spec)
+    def view(run: tuple[int, ...], *, local: bool = False) -> "Market":
+        rates = None if local else conversion
+        return market_of(decisions(MODEL, spec.horizon_sessions, run), calendar_panel, spec=spec, conversion=rates)
 
     names = sorted({name for models in years.values() for name in models.names})
     made = {year: {*models.names, *models.fits} for year, models in years.items()}
@@ -181,6 +203,7 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
     variants = [late, *(Strategy(fit, fit, spec) for fit in fits)]
     daily: list[pl.DataFrame] = []
     others: list[pl.DataFrame] = []
+    own_currency = [pl.DataFrame(schema=DAILY)]
     own_books: list[Simulation] = []
     joined_by_year = (MODEL, f"{MODEL}_directional")  # a neutral book without a view is empty, and joins anyhow
     errors: list[float] = []
@@ -191,10 +214,19 @@ def joined_books(years: Mapping[int, YearModels], calendar_panel: pl.DataFrame, 
             decided = decisions(strategy.model, strategy.spec.horizon_sessions, run)
             book = strategy.book(decided, view(run), costs)
             (others if strategy in variants else daily).append(book.daily)
+            if conversion is not None and strategy.name in IN_BOTH_CURRENCIES:
+                own_currency.append(strategy.book(decided, view(run, local=True), costs).daily)
             if strategy.name == MODEL:
                 own_books.append(book)
             if strategy.name in joined_by_year:
                 apart = year_by_year(decided, Terms(strategy.name, view(run), strategy.spec, costs))
                 errors.append(joining_error(book, apart))
     positions, trades = (pl.concat(getattr(book, table) for book in own_books) for table in ("positions", "trades"))
-    return JoinedBooks(pl.concat(daily), pl.concat(others), positions, trades, float(np.max(errors)))
+    return JoinedBooks(
+        daily=pl.concat(daily),
+        variants=pl.concat(others),
+        positions=positions,
+        trades=trades,
+        joining_error=float(np.max(errors)),
+        local=pl.concat(own_currency),
+    )

@@ -221,6 +221,12 @@ RawSectors = Annotated[
 ]
 """The file of sector labels, which may be none."""
 
+RawFx = Annotated[
+    OptionalFile,
+    Injected(lambda context: context.dagster.resources.source.fx(), seen=lambda file: {"fx": file.digest()}),
+]
+"""The file of exchange rates, which may be none."""
+
 RawRivals = Annotated[
     RivalFiles,
     Injected(lambda context: context.dagster.resources.source.rivals(), seen=lambda files: {"rivals": files.digest()}),

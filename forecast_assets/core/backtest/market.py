@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forecast_assets.core.backtest.currency import Conversion
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.scores.trading import EPS, Floats
 
@@ -29,18 +30,31 @@ class Market:
     tickers: tuple[str, ...]  # (N,)
     region: NDArray[np.intp]  # (N,) code of the ticker's region
     price: Floats  # (T, N) execution price: open or close of the session, the last close where there is no quote
-    growth: Floats  # (T, N) price of the next session over this one's; the last session runs to its own close
+    growth: Floats  # (T, N) value of the next session over this one's; the last session runs to its own close
     quoted: Bools  # (T, N)
     tradable: Bools  # (T, N) quoted, and an order from before a hole has not been cancelled
     ended: Bools  # (T, N) the ticker is no longer listed: what is left is sold at the last price
     left: Bools  # (T, N) it was not in the universe when the session's orders were decided: what is held is sold
     close: Floats  # (T, N) last close, NaN before the first
+    rate: Floats  # (T, N) base currency for one unit of the ticker's own, as known at the close; 1 without a conversion
     segment: NDArray[np.int64]  # (T, N) of the calendar panel, -1 where it has no row
     beta: Floats  # (T, N) to the ticker's region, from sessions before this one alone; see ``past_betas``
 
     def rows(self, first: int | None, end: int | None) -> "Market":
         """Return the sessions from row ``first`` up to, not including, row ``end``."""
-        matrices = ("dates", "price", "growth", "quoted", "tradable", "ended", "left", "close", "segment", "beta")
+        matrices = (
+            "dates",
+            "price",
+            "growth",
+            "quoted",
+            "tradable",
+            "ended",
+            "left",
+            "close",
+            "rate",
+            "segment",
+            "beta",
+        )
         return replace(self, **{name: getattr(self, name)[first:end] for name in matrices})
 
     def columns_of(self, tickers: Sequence[str]) -> NDArray[np.intp]:
@@ -64,10 +78,12 @@ def market(
     execution: Literal["next_open", "same_close"],
     max_wait_sessions: int,
     gone: Mapping[str, dt.date] | None = None,
+    conversion: Conversion | None = None,
 ) -> Market:
     """Return the matrices of ``tickers`` over the union sessions ``first`` to ``last``, both included.
 
-    Prices are in local currency. One session after ``last`` is read, where the panel has it, to mark the last row. An
+    Prices are in local currency; with a ``conversion`` ``growth`` is that of the value in the base currency, else of the
+    price alone. One session after ``last`` is read, where the panel has it, to mark the last row. An
     order that waits through more than ``max_wait_sessions`` filled sessions, or through a hole that ends the segment,
     is cancelled: its ticker is not tradable on the session of the return. A ticker whose quotes stop more than
     ``max_wait_sessions`` union sessions before the panel does is ``ended`` once an order for it would be cancelled; one
@@ -88,6 +104,7 @@ def market(
     after = np.concatenate([price[1:], close[-1:]]) if at_panel_end else price[1:]
     with np.errstate(invalid="ignore"):
         growth = np.nan_to_num(after[keep] / price[keep], nan=1.0)  # no price yet: nothing is held
+    rate, moved = _rates(conversion, wanted, grid[start - begin :], np.isfinite(price[start - begin :]), execution)
     silence_starts = np.searchsorted(union, last_quote, side="right")  # (N,): first union session after the last quote
     silent = len(union) - silence_starts > max_wait_sessions
     ended = silent & (np.arange(start, stop)[:, None] >= silence_starts + max_wait_sessions)
@@ -98,15 +115,37 @@ def market(
         tickers=tuple(wanted),
         region=region,
         price=price[keep],
-        growth=growth,
+        growth=growth * moved[: stop - start],
         quoted=quoted[keep],
         tradable=tradable[keep],
         ended=ended,
         left=_left(member, execution)[keep],
         close=close[keep],
+        rate=rate[: stop - start],
         segment=segment[keep],
         beta=past_betas(close, quoted, region, member=member > 0)[keep],
     )
+
+
+def _rates(
+    conversion: Conversion | None,
+    tickers: list[str],
+    dates: NDArray[np.datetime64],
+    priced: Bools,
+    execution: Literal["next_open", "same_close"],
+) -> tuple[Floats, Floats]:
+    """Return the rates at the closes of ``dates``, and how each moves from one execution to the next, (T, N) both.
+
+    An open is before the day's rates are known: it counts at the last rate of the days before. The last row runs to its
+    own close.
+    """
+    if conversion is None:
+        return np.ones(priced.shape), np.ones(priced.shape)
+    at_close = conversion.at(dates, tickers, known="by", needed=priced)
+    traded = conversion.at(dates, tickers, known="before", needed=priced) if execution == "next_open" else at_close
+    after = np.concatenate([traded[1:], at_close[-1:]])
+    # Before a ticker's first price its rate is 1, and so is its growth.
+    return at_close, np.where(priced, after / traded, 1.0)
 
 
 def past_betas(close: Floats, quoted: Bools, region: NDArray[np.intp], *, member: Bools) -> Floats:

@@ -11,7 +11,7 @@ from forecast_assets.core.backtest.costs import charge
 from forecast_assets.core.scores.trading import EPS, annual_mean, break_even_cost_bps, sessions_per_year, sharpe
 
 COSTS_BPS = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-BOOKS = (1e6, 1e7, 1e8, 1e9)  # sizes of the capacity curve, in units of each ticker's own currency
+BOOKS = (1e6, 1e7, 1e8, 1e9)  # sizes of the capacity curve, in the base currency, or in units of each ticker's own
 LIQUIDITY_SESSIONS = 20
 HALVES = ("A", "B")
 
@@ -72,7 +72,8 @@ def universe_halves(book: pl.DataFrame, positions: pl.DataFrame, trades: pl.Data
 def liquidity(calendar_panel: pl.LazyFrame) -> pl.LazyFrame:
     """Return date, ticker, traded_value, volatility: over the 20 quoted sessions before each, without the day itself.
 
-    ``traded_value``: close x volume in local currency; ``volatility``: of the daily log return.
+    ``traded_value``: close x volume in what the ticker is quoted in, pence for instance; ``volatility``: of the daily log
+    return.
     """
     change = pl.col("close").log().diff().over("ticker", order_by="date")
     traded_value = pl.col("value").rolling_mean(LIQUIDITY_SESSIONS).over("ticker", order_by="date")
@@ -93,9 +94,10 @@ def capacity(
 
     The square-root rule (Torre 1997; Almgren, Thum, Hauptmann and Li 2005) with coefficient 1: a trade worth ``v``
     moves its price by ``volatility x sqrt(v / traded_value)``. ``book``: the strategy's daily table; ``trades``: its
-    trades; ``liquid``: as from ``liquidity``. Book sizes count one unit of every currency alike, and all of equity at
-    the size it began with. Returns curve (book, net_annual_mean), break_even_book (None where the book loses anyway)
-    and unpriced_share: the share of the turnover without a traded value or volatility, counted as free.
+    trades; ``liquid``: as from ``liquidity``, its amounts as from ``currency.in_base_money``. Without exchange rates book
+    sizes count one unit of every currency alike. All of equity counts at the size it began with. Returns curve (book,
+    net_annual_mean), break_even_book (None where the book loses anyway) and unpriced_share: the share of the turnover
+    without a traded value or volatility, counted as free.
     """
     priced = (
         trades.select("date", "ticker", size=pl.col("weight_change").abs())

@@ -1,8 +1,8 @@
 """The trading simulation of one strategy: decided at the close, executed at each ticker's next open.
 
 A row of the daily table is a session of the union grid: the trades made on it (at each ticker's open, or at its close
-when ``execution`` is ``same_close``) and what the book then earns until the next session's. Returns are in local
-currency; cash and borrowing cost nothing.
+when ``execution`` is ``same_close``) and what the book then earns until the next session's. Returns are in each ticker's
+own currency, or in one base currency where the market has exchange rates; cash and borrowing cost nothing.
 """
 
 import datetime as dt
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.backtest.accounting import Simulation, account_tables, keep_book
 from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.currency import Conversion
 from forecast_assets.core.backtest.market import Market, market
 from forecast_assets.core.backtest.sizing import (
     Views,
@@ -30,10 +31,12 @@ from forecast_assets.core.specs import BacktestSpec
 VIEW = ("location", "scale", "sigma")
 
 
-def market_of(decisions: pl.DataFrame, calendar_panel: pl.DataFrame, *, spec: BacktestSpec) -> Market:
+def market_of(
+    decisions: pl.DataFrame, calendar_panel: pl.DataFrame, *, spec: BacktestSpec, conversion: Conversion | None = None
+) -> Market:
     """Return the market from the first of ``decisions`` (date, ticker, split) to the last test decision.
 
-    Raises ValueError without a test decision.
+    Raises ValueError without a test decision, BadInput where a rate of ``conversion`` is missing.
     """
     test = decisions.filter(pl.col("split") == "test")
     if test.is_empty():
@@ -45,6 +48,7 @@ def market_of(decisions: pl.DataFrame, calendar_panel: pl.DataFrame, *, spec: Ba
         last=test.select(pl.col("date").max()).item(),
         execution=spec.execution,
         max_wait_sessions=spec.max_wait_sessions,
+        conversion=conversion,
     )
 
 

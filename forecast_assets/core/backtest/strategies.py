@@ -175,7 +175,8 @@ def _unit_returns(unit: Floats, decided: np.ndarray, view: Market) -> Floats:
     for row in range(len(view.dates)):
         if row and np.isfinite(held).all():
             with np.errstate(invalid="ignore"):
-                move = np.nan_to_num(view.close[row] / view.close[row - 1] - 1.0, nan=0.0)
+                moved = (view.close[row] / view.close[row - 1]) * (view.rate[row] / view.rate[row - 1])
+            move = np.nan_to_num(moved - 1.0, nan=0.0)
             returns[row] = held @ move
         held = book.get(row, held)
     return returns

@@ -63,6 +63,7 @@ def summarise(
     reading: Sequence[tuple[str, str]] = (),
     rivals: Sequence[Mapping[str, Any]] = (),
     factor: Mapping[str, Any] | None = None,
+    currency: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
@@ -72,7 +73,8 @@ def summarise(
     ``model`` is compared with, in this order (without those that are absent or whose losses are another's); ``rules``: the
     smallest difference that matters; ``caveats``: sentences beside the general ones; ``evidence``, ``importance``,
     ``rivals``, ``factor``: from the modules of these names, None or empty without; ``contract``: coverage by cell, or None;
-    ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``.
+    ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``;
+    ``currency``: from ``currency_section``, None where each return counts in its own currency.
     Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
     book or its matured forecasts are missing.
     """
@@ -93,6 +95,7 @@ def summarise(
         *(evidence["verdicts"] if evidence else []),
     ]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
+    base = currency["base"] if currency else None
     summary = {
         "facts": dict(facts),
         "model": model,
@@ -103,15 +106,10 @@ def summarise(
         "partial": bool(missing_years),
         **_decision_days(losses, model=model),
         "verdicts": verdicts,
-        "strategies": _first(total.join(_annual_means(daily), on="strategy"), "strategy", model),
-        "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
-        "target_volatility": TARGET_VOLATILITY,
-        "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
+        **_books(daily, strategies, model=model, spec=spec),
         "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
         "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
         "smallest_difference": rules.smallest_difference,
-        "simulation": spec.model_dump(),
-        "simulation_sentence": _simulation_sentence(spec),
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
         "coverage_cells": contract.cells.to_dicts() if contract else [],
         "coverage_limits": contract.limits.model_dump() if contract else None,
@@ -120,8 +118,9 @@ def summarise(
         "reading": [list(line) for line in reading],
         "rivals": [dict(card) for card in rivals],
         "factor": factor,
-        "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise),
-        "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts)],
+        "currency": currency,
+        "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
+        "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts, base=base)],
     }
     return plain(summary)
 
@@ -129,6 +128,19 @@ def summarise(
 def _decision_days(losses: DailyLosses, *, model: str) -> dict[str, Any]:
     dates = losses.scores.filter(pl.col("model") == model)["date"]
     return {"first_decision": dates.min(), "last_decision": dates.max()}
+
+
+def _books(daily: pl.DataFrame, strategies: pl.DataFrame, *, model: str, spec: BacktestSpec) -> dict[str, Any]:
+    """Return the scores of the strategies and the rules that they were traded by."""
+    total = strategies.filter(pl.col("year").is_null()).join(_annual_means(daily), on="strategy")
+    return {
+        "strategies": _first(total, "strategy", model),
+        "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
+        "target_volatility": TARGET_VOLATILITY,
+        "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
+        "simulation": spec.model_dump(),
+        "simulation_sentence": _simulation_sentence(spec),
+    }
 
 
 def _require_inputs(facts: Mapping[str, Any], daily: pl.DataFrame, metrics: pl.DataFrame, *, model: str) -> None:
@@ -257,7 +269,9 @@ def _neutrality(spec: BacktestSpec) -> str:
     return ", without net position, forecast scale or past beta in any region; a location without a view is no edge"
 
 
-def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool, noise: TrainingNoise) -> list[str]:
+def _not_tested(
+    verdicts: Sequence[Mapping[str, Any]], *, evidence: bool, noise: TrainingNoise, base: str | None
+) -> list[str]:
     if evidence:
         selection = (
             "Selection beyond the count: trials are taken for independent, and the intervals above treat each strategy "
@@ -265,7 +279,7 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool, noise:
         )
         impact = (
             "Fills: every trade is filled at its open, whatever its size; the capacity curve charges a rule of thumb "
-            "for it, and adds amounts in different currencies."
+            f"for it{'' if base else ', and adds amounts in different currencies'}."
         )
     else:
         selection = (
@@ -284,7 +298,7 @@ def _not_tested(verdicts: Sequence[Mapping[str, Any]], *, evidence: bool, noise:
     return [
         *[f"{entry['claim']}: {entry['sentence']}" for entry in verdicts if entry["verdict"] == "not tested"],
         training,
-        f"{impact} Borrow costs and interest on cash are zero.",
+        f"{impact} Borrow costs and interest on cash are zero{', in every currency' if base else ''}.",
         selection,
         "The MLP baseline's original: the baseline is a reimplementation; the original's own results are unknown.",
     ]
@@ -316,8 +330,26 @@ def survivorship(facts: Mapping[str, Any]) -> str:
     )
 
 
-def general_caveats(*, years: Sequence[int], trials: str, facts: Mapping[str, Any]) -> list[str]:
-    """Return the caveats that hold for every panel; ``trials``: their number in words; ``facts`` of the run."""
+def returns_in(base: str | None) -> str:
+    """Return what the books' returns count in, in a sentence; ``base`` None: each in its own currency."""
+    if base is None:
+        return (
+            "Returns are in each ticker's local currency, as if hedged at no cost; nothing is converted and no currency "
+            "risk is counted."
+        )
+    return (
+        f"Returns of the books are in {base}, unhedged: the value of a position moves with its exchange rate, and neither "
+        "hedging nor the difference of interest rates earns or costs anything. Forecasts and their scores stay in each "
+        "ticker's local currency."
+    )
+
+
+def general_caveats(
+    *, years: Sequence[int], trials: str, facts: Mapping[str, Any], base: str | None = None
+) -> list[str]:
+    """Return the caveats that hold for every panel; ``trials``: their number in words; ``facts`` of the run; ``base``: the
+    books' currency, None where each return counts in its own.
+    """
     seen = [year for year in years if year in SEEN_YEARS]
     evaluated = (
         f"The test years {seen[0]} to {seen[-1]} were evaluated before, while methods were chosen; only later data is "
@@ -327,7 +359,7 @@ def general_caveats(*, years: Sequence[int], trials: str, facts: Mapping[str, An
     )
     sentences = [
         survivorship(facts),
-        "Returns are in each ticker's local currency; nothing is converted and no currency risk is counted.",
+        returns_in(base),
         evaluated,
         f"Trials so far: {trials}. Each test-set evaluation makes the best result look better than it is.",
     ]

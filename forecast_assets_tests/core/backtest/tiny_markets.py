@@ -8,6 +8,7 @@ import polars as pl
 
 from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.currency import Conversion
 from forecast_assets.core.backtest.decisions import Line, forecast_decisions
 from forecast_assets.core.backtest.simulate import Terms, Trade, market_of, trade_forecasts
 from forecast_assets.core.evaluation.forecast_table import forecast_table
@@ -127,15 +128,23 @@ def simulate(
     raw: pl.DataFrame | None = None,
     no_skill: Line | None = (0.0, 0.0),
     delay_sessions: int = 0,
+    conversion: Conversion | None = None,
 ) -> Simulation:
     """The book of one model's forecasts; unless ``no_skill`` is None, that of the validation rows is not taken off."""
     decisions = forecast_decisions(forecasts, raw, horizon_sessions=spec.horizon_sessions, no_skill=no_skill)
-    view, costs = market_of(decisions, panel, spec=spec), Costs.of(spec.cost_bps, panel)
+    view, costs = market_of(decisions, panel, spec=spec, conversion=conversion), Costs.of(spec.cost_bps, panel)
     return trade_forecasts(decisions, Terms("m", view, spec, costs, delay_sessions=delay_sessions))
 
 
-def benchmark(trade: Trade, forecasts: pl.DataFrame, panel: pl.DataFrame, *, spec: BacktestSpec) -> Simulation:
+def benchmark(
+    trade: Trade,
+    forecasts: pl.DataFrame,
+    panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    conversion: Conversion | None = None,
+) -> Simulation:
     """The book of a strategy that reads no location."""
     decisions = forecast_decisions(forecasts, horizon_sessions=spec.horizon_sessions, no_skill=(0.0, 0.0))
-    view, costs = market_of(decisions, panel, spec=spec), Costs.of(spec.cost_bps, panel)
+    view, costs = market_of(decisions, panel, spec=spec, conversion=conversion), Costs.of(spec.cost_bps, panel)
     return trade(decisions, Terms("benchmark", view, spec, costs))
