@@ -1,5 +1,6 @@
 """``audit`` says leak, clean or unusable by its exit code, whatever the user's code does."""
 
+import io
 import json
 import re
 import sys
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from forecast_assets.cli.app import cli
-from forecast_assets.cli.audit_worker import loader
+from forecast_assets.cli.audit_worker import loader, run
 from forecast_assets.core.audit.frames import Handing
 from forecast_assets.core.audit.rows import synthetic_rows
 from forecast_assets.core.errors import BadInput
@@ -139,6 +140,24 @@ def test_a_leak_that_was_found_before_time_ran_out_is_told(code: Path) -> None:
     assert result.exit_code == 1, result.stderr
     assert "mine.py:leaky: LEAK - " in result.stdout
     assert "note: stopped after 15 s, 3 of 64 runs done" in result.stdout
+
+
+def test_a_model_in_one_file_is_audited_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (PROJECT / "docs" / "own_model.md").read_text(encoding="utf-8")
+    (clean,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    leaky = clean.replace("origins.summary @", "(origins.summary - origins.summary[-1]) @")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    found = []
+    for name, code in (("own_clean", clean), ("own_leaky", leaky)):
+        Path(f"{name}.py").write_text(code)
+        job = {"target": f"{name}.py:MODEL", "panel": None, "overrides": ["windows.lookback=20"]}
+        given = {"decide": "close", "columns": None, "frame_kind": None, "ignore": []}
+        found.append(run(job | given, io.StringIO()))
+        del sys.modules[name]
+    assert [each["clean"] for each in found] == [True, False]
+    assert found[0]["sentence"].startswith("own_clean.py:MODEL: clean - no forecast changes with what comes later")
+    assert found[1]["sentence"].startswith("own_leaky.py:MODEL: LEAK - predict() looks ahead: quantile ")
 
 
 def test_one_thing_is_audited_at_a_time(code: Path) -> None:

@@ -1,18 +1,22 @@
 """The audit of a model of one's own, made when it is first fitted and remembered for the other folds."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from forecast_assets.assets.fold.fold_work import FoldInputs, FoldWork, Running
 from forecast_assets.core.errors import BadInput, BadModel, OutOfTime
 from forecast_assets.core.models.catalogue import MODELS
-from forecast_assets.core.models.entry import Model
-from forecast_assets.core.specs import OwnModelsSpec
+from forecast_assets.core.models.entry import Model, ModelSpec
+from forecast_assets.core.specs import FoldSpec, OwnModelsSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Needs, ProcessEnded, ProgressCallback
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
+
+if TYPE_CHECKING:
+    from forecast_assets.core.windows.tensors import PanelTensors
 
 OUT_OF_MEMORY = -9  # exit code of a process that the system has killed
 AUDITOR = "forecast_assets.core.training.look_ahead"
@@ -37,31 +41,43 @@ class AuditWork:
 
     def __call__(self, given: None, report: ProgressCallback) -> AuditOutcome:
         """Audit the model on a sample. A model that fails on it is not judged: its fit will say what is wrong."""
-        import torch
-
-        from forecast_assets.core.training.look_ahead import NotJudged, audit_model, fitting, predict_of, sample_rows
-        from forecast_assets.core.windows.clock import known_at
-        from forecast_assets.core.windows.folds import make_fold
-        from forecast_assets.core.windows.graph import with_graph_if_read
-        from forecast_assets.core.windows.stats import fit_stats
-
-        work, entry = self.work, MODELS[self.work.name]
+        work = self.work
         report(Running("the audit"))
-        whole, fold, _ = work.data
-        panel = whole.take(sample_rows(whole, fold))
-        try:
-            fold = make_fold(panel, year=work.year, spec=work.folds, lookback=work.lookback)
-            panel = with_graph_if_read(
-                work.spec.reads, panel, ends=torch.cat([fold.train, fold.origins]), lookback=work.lookback
-            )
-            fit = fitting(
-                entry, work.spec, fold=fold, stats=fit_stats(panel, fold), lookback=work.lookback,
-                on_call=lambda function: report(Running(f"{function} in the audit")),
-            )  # fmt: skip
-            leak = audit_model(fit, panel=panel, fold=fold, known_at=known_at(panel))
-        except (NotJudged, BadModel, BadInput) as problem:
-            return AuditOutcome(not_judged=str(problem))
-        return AuditOutcome("" if leak is None else f"{entry.file}: {leak.sentence(predict=predict_of(entry))}")
+        return audit_on_sample(
+            MODELS[work.name], work.spec, work.data.panel, year=work.year, folds=work.folds, lookback=work.lookback,
+            on_call=lambda function: report(Running(f"{function} in the audit")),
+        )  # fmt: skip
+
+
+def audit_on_sample(
+    entry: Model,
+    spec: ModelSpec,
+    whole: "PanelTensors",
+    *,
+    year: int,
+    folds: FoldSpec,
+    lookback: int,
+    on_call: Callable[[str], object] = lambda _: None,
+) -> AuditOutcome:
+    """Return the audit of a model of one's own on a few tickers of a panel; ``on_call`` is told which function runs."""
+    import torch
+
+    from forecast_assets.core.training.look_ahead import NotJudged, audit_model, fitting, predict_of, sample_rows
+    from forecast_assets.core.windows.clock import known_at
+    from forecast_assets.core.windows.folds import make_fold
+    from forecast_assets.core.windows.graph import with_graph_if_read
+    from forecast_assets.core.windows.stats import fit_stats
+
+    try:
+        panel = whole.take(sample_rows(whole, make_fold(whole, year=year, spec=folds, lookback=lookback)))
+        fold = make_fold(panel, year=year, spec=folds, lookback=lookback)
+        ends = torch.cat([fold.train, fold.origins])
+        panel = with_graph_if_read(spec.reads, panel, ends=ends, lookback=lookback)
+        fit = fitting(entry, spec, fold=fold, stats=fit_stats(panel, fold), lookback=lookback, on_call=on_call)
+        leak = audit_model(fit, panel=panel, fold=fold, known_at=known_at(panel))
+    except (NotJudged, BadModel, BadInput) as problem:
+        return AuditOutcome(not_judged=str(problem))
+    return AuditOutcome("" if leak is None else f"{entry.file}: {leak.sentence(predict=predict_of(entry))}")
 
 
 def audited(work: FoldWork, inputs: FoldInputs, *, own: OwnModelsSpec) -> AuditOutcome:
