@@ -152,7 +152,7 @@ def test_a_model_in_one_file_is_audited_by_its_name(tmp_path: Path, monkeypatch:
     for name, code in (("own_clean", clean), ("own_leaky", leaky)):
         Path(f"{name}.py").write_text(code)
         job = {"target": f"{name}.py:MODEL", "panel": None, "overrides": ["windows.lookback=20"]}
-        given = {"decide": "close", "columns": None, "frame_kind": None, "ignore": []}
+        given: dict[str, object] = {"decide": "close", "columns": None, "frame_kind": None, "ignore": []}
         found.append(run(job | given, io.StringIO()))
         del sys.modules[name]
     assert [each["clean"] for each in found] == [True, False]
