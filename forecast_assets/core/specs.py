@@ -87,7 +87,9 @@ class PanelSpec(ReadSpec):
         description="exchange of a ticker, whatever its name and its dates say, such as {7203: XTKS} after --set; "
         'in quotes in a file ({"0700": XHKG}): YAML reads 0700 as 448 and NO as false',
     )
-    corrections: tuple[Correction, ...] = ()
+    corrections: tuple[Correction, ...] = Field(
+        (), description="known errors of the rows, each with what is right and why"
+    )
     calendar: Literal["exchange", "union"] = Field("exchange", description="sessions a ticker is reindexed to")
     max_fill_sessions: int = Field(5, ge=0, description="longest hole that is forward-filled")
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
@@ -141,12 +143,12 @@ class PanelSpec(ReadSpec):
 class FeatureSpec(Spec):
     """Causal features. Lengths are in sessions of the ticker's own exchange."""
 
-    volume_window: int = Field(20, ge=2)
-    volatility_window: int = Field(20, ge=2)
-    rsi_window: int = Field(14, ge=2)
-    macd_fast: int = Field(12, ge=1)
-    macd_slow: int = Field(26, ge=2, validate_default=True)
-    macd_signal: int = Field(9, ge=1)
+    volume_window: int = Field(20, ge=2, description="sessions of the volume's mean and deviation")
+    volatility_window: int = Field(20, ge=2, description="sessions of the rolling volatility")
+    rsi_window: int = Field(14, ge=2, description="sessions of the relative strength index (Wilder's average)")
+    macd_fast: int = Field(12, ge=1, description="span of the MACD's fast average")
+    macd_slow: int = Field(26, ge=2, validate_default=True, description="span of the MACD's slow average")
+    macd_signal: int = Field(9, ge=1, description="span of the MACD's signal line")
     moment_window: int = Field(60, ge=4, description="window of the rolling skewness and kurtosis")
     ewma_decay: float = Field(0.94, gt=0, lt=1, description="decay of the EWMA variance (RiskMetrics)")
 
@@ -197,19 +199,21 @@ class SweepSpec(Spec):
         (2015, 2016, 2017, 2018),
         description="inner years, where history suffices; else the four before the panel's first test year",
     )
-    models: tuple[str, ...] = Field(("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
-    hidden: tuple[int, ...] = Field((32, 64, 128))
+    models: tuple[str, ...] = Field(
+        ("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"), description="networks that are tried"
+    )
+    hidden: tuple[int, ...] = Field((32, 64, 128), description="widths that are tried")
     learning_rate: tuple[float, ...] = Field((3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
-    lookback: tuple[int, ...] = Field((60, 120, 250))
-    epochs: int = Field(3, ge=1)
+    lookback: tuple[int, ...] = Field((60, 120, 250), description="observed sessions that are tried")
+    epochs: int = Field(3, ge=1, description="of an inner year's fit")
     samples_per_epoch: int = Field(4_000, ge=1, description="samples (windows) per epoch of an inner year")
     max_tickers: int = Field(60, ge=1, description="tickers that settings are tried on, where a panel has more")
     coverage_low: float = Field(0.92, description="settings whose 95 % band covers less, at any horizon, ...")
     coverage_high: float = Field(0.98, description="... or more, are not feasible")
-    calibration_rate: tuple[float, ...] = Field((0.005, 0.01, 0.02, 0.05))
-    smoothing: tuple[float, ...] = Field((0.9, 0.95, 0.98))
-    kelly_fraction: tuple[float, ...] = Field((0.25, 0.5))
-    seed: int = Field(0, ge=0)
+    calibration_rate: tuple[float, ...] = Field((0.005, 0.01, 0.02, 0.05), description="see calibration.rate")
+    smoothing: tuple[float, ...] = Field((0.9, 0.95, 0.98), description="see backtest.smoothing")
+    kelly_fraction: tuple[float, ...] = Field((0.25, 0.5), description="see backtest.kelly_fraction")
+    seed: int = Field(0, ge=0, description="of the sampler and of every fit")
     # How it is carried out changes no result, so it is no part of the settings that a version is known by.
     workers: int = Field(1, ge=1, exclude=True, description="processes that try settings at the same time")
     storage: str = Field(
@@ -261,7 +265,7 @@ CostBps = float | dict[str, float]  # basis points a side: for all tickers, or b
 class ResamplingSpec(Spec):
     """The bootstrap of confidence intervals."""
 
-    bootstrap_samples: int = Field(1000, ge=1)
+    bootstrap_samples: int = Field(1000, ge=1, description="resamples behind each confidence interval")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
@@ -295,7 +299,9 @@ class BacktestSpec(ResamplingSpec):
         description="cost of a trade, basis points of its value, each side: a number, or by region and ticker, such as "
         "{default: 5, Europe: 8, BMW.DE: 3}",
     )
-    kelly_fraction: float = Field(0.5, gt=0, le=1)
+    kelly_fraction: float = Field(
+        0.5, gt=0, le=1, description="share of the Kelly weight, mean over variance, that is held"
+    )
     name_cap: float = Field(0.05, gt=0, description="largest |weight| of a ticker")
     gross_cap: float = Field(2.0, gt=0, description="largest sum of |weights|")
     sigma_floor: float = Field(0.005, gt=0, description="lower bound of the one-session sigma")
@@ -396,9 +402,18 @@ class DriftSpec(Spec):
     """Thresholds of the drift checks."""
 
     recent_sessions: int = Field(60, ge=5, description="sessions compared with the reference period")
-    reference_sessions: int = Field(750, ge=50)
-    false_discovery_rate: float = Field(0.05, gt=0, lt=1)
-    bootstrap_samples: int = Field(200, ge=20)
+    reference_sessions: int = Field(
+        750, ge=50, description="sessions before the recent ones that these are compared with"
+    )
+    false_discovery_rate: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="expected share of false ones among the features told as moved (Benjamini-Hochberg)",
+    )
+    bootstrap_samples: int = Field(
+        200, ge=20, description="resamples behind each feature's p-value and the alarm's limits"
+    )
     coverage_low: float = Field(0.80, description="coverage rule: 95 % band below this ...")
     coverage_high: float = Field(0.99, description="... or above this ...")
     coverage_days: int = Field(3, ge=1, description="... on this many forecast days in a row")
@@ -411,7 +426,7 @@ class DriftSpec(Spec):
         20, ge=1, description="nights in a row with a moved feature before a warning is sent"
     )
     feature_release_nights: int = Field(20, ge=1, description="nights in a row without one before it counts as over")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 class NightlySpec(ResamplingSpec):
@@ -476,13 +491,13 @@ class OwnModelsSpec(Spec):
 class DemoSpec(Spec):
     """The synthetic panel that ships with the project."""
 
-    tickers: int = Field(24, ge=6)
-    start: dt.date = dt.date(2015, 1, 2)
-    end: dt.date = dt.date(2021, 12, 31)
+    tickers: int = Field(24, ge=6, description="spread over three exchanges")
+    start: dt.date = Field(dt.date(2015, 1, 2), description="first day of the panel")
+    end: dt.date = Field(dt.date(2021, 12, 31), description="last day of the panel")
     signal: float = Field(
         0.0016, ge=0, description="strength of the planted signal: log return of the next session and unit of it"
     )
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, description="seed of its random numbers")
     rival: bool = Field(
         True, description="also a file of a plain rival's forecasts, where FORECAST_RIVALS names no folder"
     )

@@ -281,6 +281,11 @@ def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: G
     assert "metrics.json: is gone" in done.output
 
 
+def test_every_setting_has_a_meaning() -> None:
+    lines = invoke("knobs", "--profile", "full").output.splitlines()
+    assert [line for line in lines if "   # " not in line] == []
+
+
 def test_knobs_shows_value_and_meaning() -> None:
     lines = invoke("knobs", "--profile", "full").output.splitlines()
     shown = "backtest.cost_bps = 5.0   # cost of a trade, basis points of its value, each side"
