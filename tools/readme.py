@@ -172,13 +172,14 @@ flowchart LR
   raw_panel --> rejected_rows & flags
   raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
   calendar_panel --> announcements --> feature_panel
-  macro_series --> feature_panel
+  macro_series & covariates --> feature_panel
   windowed_tensors & calendar_panel --> sweep
   windowed_tensors & sweep --> baselines & {trained}
   {candidates} & windowed_tensors & sweep --> ensemble
+  windowed_tensors --> f0_chronos
   ensemble & {trained} & baselines & calendar_panel & windowed_tensors & sweep --> backtest
   backtest & ensemble & {trained} & baselines --> backtest_report & ablation_report
-  ensemble & b0_mlp & baselines & windowed_tensors & sweep --> rivals --> backtest_report
+  ensemble & b0_mlp & baselines & f0_chronos & windowed_tensors & sweep --> rivals --> backtest_report & ablation_report
   raw_panel & calendar_panel --> backtest_report & ablation_report
   calendar_panel --> fx_rates --> backtest & backtest_report
   windowed_tensors --> challenger

@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.books import JoinedBooks, YearModels, joined_books, rival_books
+from forecast_assets.assets.fold.books import RIVAL_DAILY, JoinedBooks, YearModels, joined_books, rival_books
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
@@ -87,6 +87,7 @@ class ReportInputs(Parameters):
     candidates: Annotated[dict[str, dict[str, Version]], Networks(BESIDE_BASELINE)]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
+    rivals: dict[str, Version]
 
     @property
     def years(self) -> list[str]:
@@ -113,6 +114,11 @@ class ReportInputs(Parameters):
         }
 
     @property
+    def rivals_by_year(self) -> dict[int, Version]:
+        """The forecasts of rivals of the years at hand."""
+        return {int(year): self.rivals[year] for year in self.years if year in self.rivals}
+
+    @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
         return [self.b0_mlp, *self.candidates.values()]
@@ -125,25 +131,19 @@ class ReportInputs(Parameters):
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
         """All that is there by year."""
-        return [*self.networks, self.baselines, self.ensemble, self.backtest]
+        return [*self.networks, self.baselines, self.ensemble, self.backtest, self.rivals]
 
 
 @dataclass(frozen=True)
 class BacktestInputs(ReportInputs):
-    """The same with the forecasts and the exchange rates that the user brought."""
+    """The same with the exchange rates that the user brought."""
 
-    rivals: dict[str, Version]
     fx_rates: Version
 
     @property
     def whole(self) -> list[Version]:
         """All that is there once, for all years."""
         return [*super().whole, self.fx_rates]
-
-    @property
-    def yearly(self) -> list[Mapping[str, Version]]:
-        """All that is there by year."""
-        return [*super().yearly, self.rivals]
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,9 @@ def report_content(
     traded = panel.select(TRADING_COLUMNS).collect()
     conversion = conversion_of(pl.read_parquet(inputs.fx_rates.path(TABLE)), traded.lazy(), currency)
     joined = joined_books(inputs.models(), traded, spec=spec, conversion=conversion)
-    rivals = _rivals(inputs, traded, spec=spec, conversion=conversion)
+    rivals = rivals_of(inputs)._replace(
+        books=rival_books(inputs.models(), inputs.rivals_by_year, traded, spec=spec, conversion=conversion)
+    )
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
     currencies = ticker_currencies(traded, currency)
     books = Books(
@@ -300,7 +302,9 @@ def report_content(
         importance=importance(weights),
         neighbours=_neighbours(inputs),
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
-        rivals=rival_cards(rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules),
+        rivals=rival_cards(
+            rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules, traded=spec
+        ),
         factor=_factor(inputs, horizon=spec.horizon_sessions),
         currency=_currency(joined, conversion),
     )
@@ -337,17 +341,15 @@ def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str,
     return currency_section(conversion, daily=joined.daily, local=joined.local, positions=joined.positions, model=MODEL)
 
 
-def _rivals(
-    inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec, conversion: "Conversion | None"
-) -> "RivalYears":
-    """Return what the years at hand hold of rivals, and their books over them."""
+def rivals_of(inputs: ReportInputs) -> "RivalYears":
+    """Return what the years at hand hold of rivals, without their books, which are not simulated yet."""
     from forecast_assets.core.report.rivals import RivalYears
 
-    versions = {int(year): inputs.rivals[year] for year in inputs.years if year in inputs.rivals}
+    versions = inputs.rivals_by_year
     return RivalYears(
         records={year: version.json(RIVAL_RECORDS) for year, version in versions.items()},
         losses=pl.concat(pl.read_parquet(version.path(RIVAL_LOSSES)) for version in versions.values()),
-        books=rival_books(inputs.models(), versions, panel, spec=spec, conversion=conversion),
+        books=pl.DataFrame(schema=RIVAL_DAILY),
     )
 
 

@@ -18,6 +18,7 @@ class _Sections(specs.Spec):
     windows: specs.WindowSpec = specs.WindowSpec()
     folds: specs.FoldSpec = specs.FoldSpec()
     sweep: specs.SweepSpec = specs.SweepSpec()
+    f0_chronos: specs.ChronosSpec = specs.ChronosSpec()
     ensemble: specs.EnsembleSpec = specs.EnsembleSpec()
     calibration: specs.CalibrationSpec = specs.CalibrationSpec()
     backtest: specs.BacktestSpec = specs.BacktestSpec()

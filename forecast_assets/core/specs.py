@@ -8,9 +8,10 @@ Dagster definitions stays quick.
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 from forecast_assets.core.credentials import has_password
@@ -161,6 +162,90 @@ class FeatureSpec(Spec):
         return value
 
 
+class ReleaseSpec(Spec):
+    """When the value of a day is known: hours after an exchange's close of that day, or days later at a time of day."""
+
+    exchange: str | None = Field(None, description="MIC of the exchange after whose close it is released, such as XNYS")
+    hours: float = Field(0.0, ge=0, description="hours from that close to the release")
+    days: int | None = Field(None, ge=0, description="calendar days from its date to the release")
+    time: dt.time | None = Field(None, description='time of day of the release, in quotes: "08:30"')
+    zone: str | None = Field(None, description="time zone of that time, such as America/New_York")
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        # YAML reads 16:30 without quotes as a number in base 60.
+        is_base_60 = isinstance(value, int) and not isinstance(value, bool)
+        return f"{value // 60:02}:{value % 60:02}" if is_base_60 else value
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError("is no time zone; write one like Europe/Berlin")
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_form(self) -> Self:
+        later = [name for name in ("days", "time", "zone") if getattr(self, name) is not None]
+        if (self.exchange is None) == (not later) or (later and (len(later) < 3 or self.hours)):
+            raise ValueError(
+                'says not when; write {exchange: XNYS, hours: 2} or {days: 1, time: "08:30", zone: America/New_York}'
+            )
+        return self
+
+
+class CovariateColumn(Spec):
+    """A feature made from a column of a covariate's file."""
+
+    column: str = Field(description="column of the file")
+    transform: Literal["level", "log", "change", "log_change"] = Field(
+        "level", description="the value, its log, or the change of either from the value `over` values before"
+    )
+    over: int = Field(1, ge=1, description="values of the file that a change looks back")
+    at_least: float | None = Field(None, description="a smaller result counts as this one")
+    at_most: float | None = Field(None, description="a larger result counts as this one")
+
+
+class CovariateSpec(Spec):
+    """A file of a user's own series, as ``covariates.yaml`` declares it."""
+
+    path: str = Field(description="CSV or Parquet file; a relative path starts where covariates.yaml lies")
+    kind: Literal["observed", "known_future", "static"] = Field(
+        description="observed: values of days past; known_future: events on days ahead; static: one value per ticker"
+    )
+    key: Literal["date", "ticker"] = Field("date", description="whose values: of a date, or of a ticker and date")
+    release: ReleaseSpec | None = Field(None, description="when a value is known, where no column available_at says so")
+    stale_days: int = Field(10, ge=1, description="calendar days after which an observed value is too old: missing")
+    columns: dict[str, CovariateColumn] = Field(
+        {}, description="features by name; empty: each column of numbers as it is"
+    )
+    announcements: bool = Field(
+        False, description="known_future: the events are companies' reports, which raise a horizon's variance"
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        changes = [name for name, each in self.columns.items() if each.transform.endswith("change")]
+        if self.kind == "observed":
+            if self.announcements:
+                raise ValueError("announcements are events; declare kind: known_future")
+        elif self.release is not None:
+            raise ValueError(
+                "a static value has no release; leave it out"
+                if self.kind == "static"
+                else "release counts from the event itself; give a column available_at, when each date was announced"
+            )
+        elif changes:
+            raise ValueError(f"columns: {changes[0]}: a {self.kind} value has none before it; choose level or log")
+        return self
+
+    @property
+    def is_of_tickers(self) -> bool:
+        """Whether each ticker has values of its own; a static value is always a ticker's."""
+        return self.key == "ticker" or self.kind == "static"
+
+
 class WindowSpec(Spec):
     """What one window holds."""
 
@@ -227,6 +312,18 @@ class SweepSpec(Spec):
     def _no_password(cls, value: str) -> str:
         refuse_password(value, setting="sweep.storage")
         return value
+
+
+class ChronosSpec(Spec):
+    """F0: zero-shot forecasts of a Chronos foundation model. Not tuned: it may know the years that settings are tuned on."""
+
+    trained_until: dt.date | None = Field(
+        None,
+        description="last day that may be in the weights' training data: only later forecast origins are forecast and "
+        "scored; unset: the release of a model that the hub is known for, and any other is refused",
+    )
+    context_sessions: int = Field(512, ge=2, description="closes of a ticker that it reads, up to the forecast origin")
+    batch_size: int = Field(256, ge=1, description="forecast origins of one call")
 
 
 class EnsembleSpec(Spec):

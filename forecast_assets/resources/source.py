@@ -14,15 +14,17 @@ from forecast_assets.core.as_of import AsOf
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.arrivals import HISTORY, Arrival, arrived_by, new_arrivals
 from forecast_assets.core.panel.input_file import InputFile
-from forecast_assets.core.specs import DemoSpec, PanelSpec
+from forecast_assets.core.specs import CovariateSpec, DemoSpec, PanelSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
+from forecast_assets.resources.chronos_weights import ChronosWeights, find_weights
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.adapters.folders import FoundFiles
 
 DEMO_FILE = "demo_panel.csv"
 DEMO_RIVAL = "demo_friend.parquet"
+COVARIATES_FILE = "covariates.yaml"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,22 @@ class RivalFiles:
         return hashlib.sha256("\n".join([str(self.until or ""), *lines]).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class CovariateFiles:
+    """The user's own series as declared, and the file of each, by name; none where none is declared."""
+
+    specs: Mapping[str, CovariateSpec]
+    files: Mapping[str, Path]
+
+    def digest(self) -> str:
+        """Digest declarations and contents, 64 hex digits. What a replay reads is cut by arrival, row by row."""
+        lines = [
+            f"{name}:{spec.model_dump_json(exclude={'path'})}:{hashlib.sha256(self.files[name].read_bytes()).hexdigest()}"
+            for name, spec in self.specs.items()
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 class PanelSource(dg.ConfigurableResource):
     """Location of the raw panel."""
 
@@ -117,6 +135,28 @@ class PanelSource(dg.ConfigurableResource):
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
         return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
 
+    def covariates(self) -> CovariateFiles:
+        """Return what FORECAST_COVARIATES, or ``covariates.yaml`` in the data root, declares.
+
+        Raises BadInput where the file that is named, or one that is declared, does not exist, or the YAML can't be used.
+        """
+        named = environment.covariates_path()
+        path = Path(named) if named else environment.local_root() / COVARIATES_FILE
+        if named and not path.is_file():
+            raise BadInput(f"{path}: no such file; name the declarations with FORECAST_COVARIATES, or leave it unset")
+        if not path.is_file():
+            return CovariateFiles({}, {})
+        from forecast_assets.core.panel.covariates.declare import read_declarations  # the definitions load without it
+
+        specs = read_declarations(path)
+        files = {
+            name: path.parent / environment.checked_path(spec.path, variable=f"{path.name}: {name}: path")
+            for name, spec in specs.items()
+        }
+        if gone := [name for name, file in files.items() if not file.is_file()]:
+            raise BadInput(f"{path.name}: {gone[0]}: path: there is no file {files[gone[0]]}; correct the path")
+        return CovariateFiles(specs, files)
+
     def universe(self) -> OptionalFile:
         """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
         return _optional(environment.universe_path(), what="universe", variable="FORECAST_UNIVERSE")
@@ -141,6 +181,10 @@ class PanelSource(dg.ConfigurableResource):
             return RivalFiles()
         files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
         return RivalFiles(tuple(files), environment.as_of())
+
+    def chronos(self) -> ChronosWeights:
+        """Return the weights that FORECAST_CHRONOS names, or why there are none."""
+        return find_weights(environment.chronos_weights())
 
 
 def _demo_rival() -> Path | None:

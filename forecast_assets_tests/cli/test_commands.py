@@ -90,7 +90,8 @@ def test_a_bad_panel_gets_one_clear_sentence_and_leaves_nothing(
     assert f"forecast-assets: raw_panel: {sentence}\n" in done.stderr
     assert "Traceback" not in done.stderr
     left = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.suffix != ".lock"]
-    assert not [path for path in left if "macro_series" not in path.parts]  # which does not read the panel
+    # These do not read the panel.
+    assert not [path for path in left if not {"macro_series", "covariates"} & set(path.parts)]
 
 
 def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ class FoldTrainer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = MODELS[self.name].build(spec, stats=self.stats, lookback=self.lookback)
-            columns = self.panel.columns(model.reads.required)
+            columns = self.panel.columns(model.reads.complete)
             for ends in (fold.train, fold.origins):
                 check_windows(self.panel, ends, lookback=self.lookback, columns=columns)
             if start is not None:
