@@ -1,0 +1,79 @@
+"""The pages match the project: their numbers, graph, assets and links."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from forecast_assets.definitions import defs
+from tools.pages import DOCS, PAGES, ROOT, committed, forecast_table, with_section
+
+GRAPH = DOCS / "graph.md"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_generated_section_is_what_is_committed(name: str) -> None:
+    page = (DOCS / PAGES[name]).read_text(encoding="utf-8")
+    assert with_section(page, name, committed()[name]) == page
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a forge gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_link_is_dead_and_every_page_is_reached() -> None:
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "benchmarks" / "README.md",
+        *sorted(DOCS.glob("*.md")),
+    ]
+    dead, reached = [], set()
+    for page in pages:
+        text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            reached.add(target)
+            if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
+                dead.append(f"{page.name}: {link}")
+    assert dead == []
+    assert set(DOCS.glob("*.md")) <= reached
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_the_drawn_graph_is_the_graph() -> None:
+    text = GRAPH.read_text(encoding="utf-8").split("```mermaid")[1].split("```")[0]
+    drawn = set()
+    for line in text.strip().splitlines()[1:]:
+        groups = [[name.strip() for name in part.split("&")] for part in line.split("-->")]
+        drawn |= {(parent, child) for left, right in pairwise(groups) for parent in left for child in right}
+    graph = defs.resolve_asset_graph()
+    real = {
+        (parent.to_user_string(), key.to_user_string())
+        for key in graph.get_all_asset_keys()
+        for parent in graph.get(key).parent_keys
+    }
+    assert drawn == real
+
+
+def test_every_asset_has_its_row() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", GRAPH.read_text(encoding="utf-8"), re.MULTILINE))
+    assert rows == {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+
+
+def test_scores_before_calibration_have_columns_where_the_metrics_hold_them() -> None:
+    row = {"model": "harx", "horizon": 1, "pinball_ratio": 0.98, "pinball_ratio_low": 0.97, "pinball_ratio_high": 0.99}
+    row |= {"coverage_95": 0.951, "coverage_90": 0.9}
+    assert forecast_table([row])[2] == "| HAR-X volatility regression | 1 | 0.9800 | 0.970 to 0.990 | 95.1 % | 90.0 % |"
+    row |= {"pinball_ratio_raw": 0.985, "coverage_95_raw": 0.93, "coverage_90_raw": None}
+    assert forecast_table([row])[2] == (
+        "| HAR-X volatility regression | 1 | 0.9800 | 0.970 to 0.990 | 0.9850 | 95.1 % | 93.0 % | 90.0 % | - |"
+    )
+    assert {line.count("|") for line in forecast_table([row])} == {10}
