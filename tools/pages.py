@@ -7,6 +7,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from forecast_assets.core.models.catalogue import CANDIDATES, NETWORKS, SHIPPED
@@ -222,6 +223,33 @@ def committed() -> dict[str, str]:
     )
     results = {"results": section(summary, ablation), "powerups": power_ups(planted, panel)}
     return {"graph": graph(), "networks": networks(), **results}
+
+
+def dead_links(reached: set[Path] | None = None) -> list[str]:
+    """Return links of README and docs to files or headings that are not there; every target is added to ``reached``."""
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "benchmarks" / "README.md",
+        *sorted(DOCS.glob("*.md")),
+    ]
+    dead = []
+    for page in pages:
+        text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if reached is not None:
+                reached.add(target)
+            if "://" not in link and (not target.exists() or (anchor and anchor not in _anchors(target))):
+                dead.append(f"{page.name}: {link}")
+    return dead
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that a forge gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def main() -> None:

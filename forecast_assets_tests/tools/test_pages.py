@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forecast_assets.definitions import defs
-from tools.pages import DOCS, PAGES, ROOT, committed, forecast_table, with_section
+from tools.pages import DOCS, PAGES, ROOT, committed, dead_links, forecast_table, with_section
 
 GRAPH = DOCS / "graph.md"
 
@@ -18,29 +18,9 @@ def test_every_generated_section_is_what_is_committed(name: str) -> None:
     assert with_section(page, name, committed()[name]) == page
 
 
-def anchors(page: Path) -> set[str]:
-    """The anchors that a forge gives to a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
 def test_no_link_is_dead_and_every_page_is_reached() -> None:
-    pages = [
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        ROOT / "benchmarks" / "README.md",
-        *sorted(DOCS.glob("*.md")),
-    ]
-    dead, reached = [], set()
-    for page in pages:
-        text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for link in re.findall(r"\]\(([^)\s]+)\)", text):
-            path, _, anchor = link.partition("#")
-            target = (page.parent / path).resolve() if path else page
-            reached.add(target)
-            if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
-                dead.append(f"{page.name}: {link}")
-    assert dead == []
+    reached: set[Path] = set()
+    assert dead_links(reached) == []
     assert set(DOCS.glob("*.md")) <= reached
 
 
