@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 
 MODEL = "ensemble"
+STARTING_POINT = "harx"  # of the networks; the other baselines' medians rank tickers much as its does
 COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *BESIDE_BASELINE, "best_member")
 TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
@@ -305,9 +306,31 @@ def report_content(
         rivals=rival_cards(
             rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules, traded=spec
         ),
+        factor=_factor(inputs, horizon=spec.horizon_sessions),
         currency=_currency(joined, conversion),
     )
     return ReportContent(summary, own, joined, rivals.books)
+
+
+def _factor(inputs: BacktestInputs, *, horizon: int) -> dict[str, Any]:
+    """Return the statistics of the medians of the ensemble and, beside it, of what else was published, over all years."""
+    from forecast_assets.core.report.factor import GROUPS, factor_view
+
+    folds = trained(of[year] for of in inputs.networks for year in inputs.years)
+    rivals = [inputs.rivals[year] for year in inputs.years if year in inputs.rivals]
+    baselines = _test_medians([inputs.baselines[year] for year in inputs.years])
+    others = pl.concat([_test_medians([*folds, *rivals]), baselines.filter(pl.col("model") == STARTING_POINT)])
+    groups = pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", *GROUPS).collect()
+    own = _test_medians([inputs.ensemble[year] for year in inputs.years])
+    names = others["model"].unique(maintain_order=True)
+    beside = ((name, others.filter(pl.col("model") == name)) for name in names)
+    return factor_view(MODEL, own, beside, groups=groups, horizon=horizon)
+
+
+def _test_medians(versions: Sequence[Version]) -> pl.DataFrame:
+    """Return model, date, ticker, horizon, q50, y of the versions' calibrated test forecasts."""
+    tables = [pl.scan_parquet(version.path(TABLE)).filter(pl.col("split") == "test") for version in versions]
+    return pl.concat(table.select("model", "date", "ticker", "horizon", "q50", "y") for table in tables).collect()
 
 
 def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str, Any] | None:

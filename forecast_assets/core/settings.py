@@ -31,6 +31,7 @@ class _Sections(specs.Spec):
     nightly: specs.NightlySpec = specs.NightlySpec()
     alerts: specs.AlertSpec = specs.AlertSpec()
     audit: specs.AuditSpec = specs.AuditSpec()
+    own_models: specs.OwnModelsSpec = specs.OwnModelsSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 
     def network(self, key: str) -> ModelSpec:

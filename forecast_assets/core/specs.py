@@ -577,6 +577,14 @@ class AuditSpec(Spec):
     )
 
 
+class OwnModelsSpec(Spec):
+    """Limits of models of one's own, from files and packages."""
+
+    minutes: float = Field(
+        60.0, gt=0, description="after which a fit with its forecasts, or the audit before the first one, is stopped"
+    )
+
+
 class DemoSpec(Spec):
     """The synthetic panel that ships with the project."""
 
@@ -587,3 +595,6 @@ class DemoSpec(Spec):
         0.0016, ge=0, description="strength of the planted signal: log return of the next session and unit of it"
     )
     seed: int = Field(7, ge=0, description="seed of its random numbers")
+    rival: bool = Field(
+        True, description="also a file of a plain rival's forecasts, where FORECAST_RIVALS names no folder"
+    )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forecast_assets.core.panel.adapters.folders import FoundFiles
 
 DEMO_FILE = "demo_panel.csv"
+DEMO_RIVAL = "demo_friend.parquet"
 COVARIATES_FILE = "covariates.yaml"
 
 
@@ -112,7 +113,8 @@ class PanelSource(dg.ConfigurableResource):
     panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
 
     def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
-        """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first.
+        """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first,
+        with the file of its rival.
 
         Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file.
         """
@@ -123,7 +125,7 @@ class PanelSource(dg.ConfigurableResource):
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
-            write_demo_csv(path / DEMO_FILE, demo)
+            write_demo_csv(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
             declared = HISTORY
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
@@ -183,6 +185,15 @@ class PanelSource(dg.ConfigurableResource):
     def chronos(self) -> ChronosWeights:
         """Return the weights that FORECAST_CHRONOS names, or why there are none."""
         return find_weights(environment.chronos_weights())
+
+
+def _demo_rival() -> Path | None:
+    """Return where the forecasts of the demo's rival go; None where the user has named a folder of rivals."""
+    if environment.rivals_path():
+        return None
+    folder = environment.local_root() / "rivals"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / DEMO_RIVAL
 
 
 def _optional(named: str, *, what: str, variable: str) -> OptionalFile:
