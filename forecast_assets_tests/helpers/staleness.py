@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.observe import observe
 from dagster._core.loader import LoadingContextForTest
 
 from forecast_assets.assets.framework.materialise import Stage
@@ -34,10 +35,10 @@ class Ui:
     """The UI's view of a graph, with the code as it is now and the settings of a profile."""
 
     def __init__(self, graph: Graph, overrides: Sequence[str] = ()) -> None:
-        from forecast_assets.definitions import ASSETS, defs
+        from forecast_assets.definitions import ASSETS, NOT_MADE, defs
 
         assets = with_code_versions(ASSETS, STAGES, compose_settings(graph.profile, list(overrides)))
-        self.assets = dg.Definitions(assets=assets, resources=defs.resources).resolve_asset_graph()
+        self.assets = dg.Definitions(assets=[*assets, *NOT_MADE], resources=defs.resources).resolve_asset_graph()
         self.instance = graph.instance
 
     def status(self, asset: str, partition: str | None) -> StaleStatus:
@@ -74,7 +75,7 @@ def observe_files(graph: Graph, *, panel: Path) -> None:
 
     settings = {"config": {"profile": graph.profile}}
     with environment(FORECAST_DATA_DIR=graph.data, FORECAST_PROFILE=graph.profile, FORECAST_PANEL=panel):
-        dg.observe(
+        observe(
             [panel_files],
             instance=graph.instance,
             resources=defs.resources,

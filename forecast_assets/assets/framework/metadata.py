@@ -71,7 +71,7 @@ def version_metadata(
     return shown
 
 
-def _table_metadata(asset: str, files: Sequence[Path], published: Mapping[str, Column]) -> dict[str, Any]:
+def _table_metadata(asset: str, files: list[Path], published: Mapping[str, Column]) -> dict[str, Any]:
     """Return rows, columns with their descriptions and lineage, and a preview of a table in one or two files."""
     table = pl.scan_parquet(files)
     schema = table.collect_schema()
