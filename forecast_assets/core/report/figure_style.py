@@ -27,8 +27,16 @@ INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c6d31")
 """Okabe and Ito's colours, distinct with any colour vision; yellow, too pale for a line, is replaced by a brown."""
 
+ON_PALE, ON_STRONG, NO_VALUE = "#1b1f23", "#fefefe", "#f3f4f5"
+"""Text on coloured cells, and cells without a number: a dark page leaves these as they are, unlike INK and white."""
+
+GAIN, LOSS = "#0071b1", "#d45d00"
+"""Ends of the scale of coloured cells: the palette's first colours to the eye, but the same on a dark page."""
+
 TITLE_CHARACTERS, LABEL_CHARACTERS, LEGEND_CHARACTERS = 52, 26, 30
 LINE = 0.175  # inches of a line of small text
+NUMBER = 0.16  # inches that the number of a line needs at its end
+PLOT_SHARE = 0.75  # of a figure's height, what its plot has at least beside title and axis
 
 
 def canvas(heading: str, *, height: float, panels: int, shared_scale: bool = True) -> "tuple[Figure, list[Axes]]":
@@ -74,8 +82,21 @@ def widen_left(figure: "Figure", margin: float) -> None:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name by its place; beyond the palette all are grey and differ by their number."""
-    return {name: PALETTE[i] if i < len(PALETTE) else "#8b949e" for i, name in enumerate(names)}
+    """Return a colour for each name by its place: the palette, then darker and paler tones of it, no two alike.
+
+    >>> len(set(colours([str(k) for k in range(24)]).values()))
+    24
+    """
+    return {name: _tone(PALETTE[k % len(PALETTE)], k // len(PALETTE)) for k, name in enumerate(names)}
+
+
+def _tone(colour: str, turn: int) -> str:
+    """Return the colour itself, then by turns darker and paler mixtures of it."""
+    if not turn:
+        return colour
+    target, share = (0x20 if turn % 2 else 0xE0), 1 - 0.6 ** ((turn + 1) // 2)
+    channels = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(value + share * (target - value)):02x}" for value in channels)
 
 
 def note(plot: "Axes", x: float, y: float, text: str, **style: Any) -> None:
@@ -98,12 +119,17 @@ def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) 
     ``ends``: final heights; ``colour``: of all lines, in the order of their numbers.
     """
     numbers = {name: str(k) for k, name in enumerate((name for name in colour if name in ends), start=1)}
+    figure = plot.get_figure()
+    assert figure is not None  # each plot is in one
+    needed = NUMBER * len(ends) / PLOT_SHARE
+    if needed > figure.get_figheight():
+        figure.set_figheight(needed)
     low, high = plot.get_ylim()
     scale = plot.transData.transform
     bottom, top = scale((0, low))[1], scale((0, high))[1]
     names = sorted(ends, key=lambda name: ends[name])
     places = [float((scale((0, ends[name]))[1] - bottom) / (top - bottom)) for name in names]
-    gap = 0.068
+    gap = NUMBER / (PLOT_SHARE * figure.get_figheight())
     for k, (place, name) in enumerate(zip(spread(places, gap=gap), names, strict=True)):
         inside = min(max(place, k * gap), 1.0 - (len(names) - 1 - k) * gap)
         plot.annotate(

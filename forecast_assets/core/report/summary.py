@@ -19,6 +19,8 @@ from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
 from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.report.coverage import CoverageContract, contract_verdict
+from forecast_assets.core.report.headline import Findings, headline, pooled_coverage, tiles
+from forecast_assets.core.report.tear_sheet import tear_sheet
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
     pinball_verdict,
@@ -85,14 +87,22 @@ def summarise(
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     noise = TrainingNoise.of(losses.fits)
+    found = Findings(
+        forecasts=_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
+        calibration=[
+            coverage_verdict(metrics, model=model),
+            *([contract_verdict(contract.cells, model=model)] if contract else []),
+        ],
+        trading=sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
+        selection=evidence["verdicts"] if evidence else (),
+    )
     verdicts = [
-        *_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
+        *found.forecasts,
         *return_difference_verdicts(daily, spec=spec),
         *(entry for card in rivals for entry in card["verdicts"]),
-        sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
-        coverage_verdict(metrics, model=model),
-        *([contract_verdict(contract.cells, model=model)] if contract else []),
-        *(evidence["verdicts"] if evidence else []),
+        found.trading,
+        *found.calibration,
+        *found.selection,
     ]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     base = currency["base"] if currency else None
@@ -105,6 +115,8 @@ def summarise(
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
         **_decision_days(losses, model=model),
+        "headline": headline(found),
+        "tiles": tiles(found, coverage=pooled_coverage(losses, model=model, spec=spec), subject=model),
         "verdicts": verdicts,
         **_books(daily, strategies, model=model, spec=spec),
         "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
@@ -137,6 +149,7 @@ def _books(daily: pl.DataFrame, strategies: pl.DataFrame, *, model: str, spec: B
         "strategies": _first(total, "strategy", model),
         "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
         "target_volatility": TARGET_VOLATILITY,
+        "tear_sheet": tear_sheet(daily, strategy=model),
         "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),
