@@ -1,9 +1,9 @@
 """The catalogue of the models: one entry each, from which all else that lists models is made.
 
 Made from it: the assets and their settings, the candidates of the ensemble, the steps of the ablation, the experiments of
-``forecast_assets.train``, the readable titles in reports and pages, and the README's table. To add a model, write its file
-and its entry; one of one's own is a file elsewhere (``docs/own_model.md``). This module imports no torch: a constructor is
-imported when a model is built.
+``forecast_assets.train``, the readable titles in reports and pages, and the table in docs/graph.md. To add a model, write
+its file and its entry; one of one's own is a file elsewhere (``docs/own_model.md``). This module imports no torch: a
+constructor is imported when a model is built.
 """
 
 from collections.abc import Mapping
