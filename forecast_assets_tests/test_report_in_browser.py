@@ -1,14 +1,17 @@
 """The report in a real Chromium: on a phone and a desktop, in light and dark; skipped without one."""
 
+import datetime as dt
 import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page
 
+from forecast_assets.core.report.titles import title
 from forecast_assets_tests.helpers.browser import needs_chromium
 from forecast_assets_tests.helpers.graph import Graph
 
@@ -95,6 +98,31 @@ def test_plots_and_page_turn_dark_together(browser: Browser, smoke_graph: Graph)
     for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")):
         with opened(browser, smoke_graph, width=1200, scheme=scheme) as (page, _):  # type: ignore[arg-type]
             assert page.evaluate(paint) == [colour, colour]
+
+
+def test_the_pointer_reads_every_strategy_off_the_equity_curve(browser: Browser, smoke_graph: Graph) -> None:
+    daily = smoke_graph.table("backtest_report").sort("date")
+    with opened(browser, smoke_graph, width=1200) as (page, noticed):
+        plot = page.locator("svg[data-scales]").first
+        plot.scroll_into_view_if_needed()
+        scales = json.loads(plot.get_attribute("data-scales") or "")
+        box = plot.bounding_box()
+        assert box is not None
+        width = float((plot.get_attribute("viewBox") or "").split()[2])
+        day = daily["date"].unique().sort()[-30]
+        share = ((day - dt.date(1970, 1, 1)).days - scales["days"][0]) / (scales["days"][1] - scales["days"][0])
+        place = scales["x"][0] + share * (scales["x"][1] - scales["x"][0])
+        page.mouse.move(box["x"] + place * box["width"] / width, box["y"] + box["height"] / 2)
+        shown = page.locator(".read-off").first.inner_text().splitlines()
+        assert shown[0] == str(day)
+        read = {line.rpartition(": ")[0]: float(line.rpartition(": ")[2]) for line in shown[1:]}
+        until = daily.filter(pl.col("date") <= day).group_by("strategy").agg((1.0 + pl.col("net_return")).product())
+        growth = {title(strategy): value for strategy, value in until.iter_rows()}
+        assert len(read) == len(scales["names"]) > 4
+        assert read == pytest.approx({name: growth[name] for name in read}, rel=0.01, abs=0.01)
+        page.mouse.move(0, 0)
+        assert not page.locator(".read-off").first.is_visible()
+        assert noticed == [page.url]
 
 
 def test_the_report_stays_small_enough_to_send(smoke_graph: Graph) -> None:

@@ -6,6 +6,7 @@ wide as a phone at text size 10 and scale up on a wider screen. matplotlib is im
 
 import html
 import io
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,8 @@ GAIN, LOSS = "#0071b1", "#d45d00"
 TITLE_CHARACTERS, LABEL_CHARACTERS, LEGEND_CHARACTERS = 52, 26, 30
 LINE = 0.175  # inches of a line of small text
 NUMBER = 0.16  # inches that the number of a line needs at its end
+READ_OFF, LINE_ID = "read off:", "line"  # gid of a plot whose lines a page can read off, before its unit; of its lines
+POINTS_PER_INCH = 72  # of an SVG
 PLOT_SHARE = 0.75  # of a figure's height, what its plot has at least beside title and axis
 
 
@@ -116,11 +119,13 @@ def _wrap(text: str, characters: int) -> str:
 def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) -> None:
     """Number each line at its right end, pushed apart so that none covers another, and list the titles below the plot.
 
-    ``ends``: final heights; ``colour``: of all lines, in the order of their numbers.
+    ``ends``: final heights; ``colour``: of all lines, in the order of their numbers. The figure grows for many.
     """
+    from matplotlib.figure import Figure
+
     numbers = {name: str(k) for k, name in enumerate((name for name in colour if name in ends), start=1)}
     figure = plot.get_figure()
-    assert figure is not None  # each plot is in one
+    assert isinstance(figure, Figure)
     needed = NUMBER * len(ends) / PLOT_SHARE
     if needed > figure.get_figheight():
         figure.set_figheight(needed)
@@ -181,10 +186,40 @@ def percent(value: float, *, digits: int = 0) -> str:
     return f"{100 * value:.{digits}f} %" if np.isfinite(value) else "-"
 
 
+def read_off(plot: "Axes", *, unit: str) -> None:
+    """Let a page read the plot's lines off under the pointer, those with a label; ``unit`` is percent or number.
+
+    The horizontal axis is of dates.
+    """
+    plot.set_gid(f"{READ_OFF}{unit}")
+
+
+def _scales(figure: "Figure") -> str:
+    """Return what a page needs to turn places of the figure's lines into dates and values, as an attribute's text."""
+    found = [plot for plot in figure.axes if str(plot.get_gid()).startswith(READ_OFF)]
+    if not found:
+        return ""
+    (plot,) = found
+    days, heights = plot.get_xlim(), plot.get_ylim()
+    corners = plot.transData.transform(list(zip(days, heights, strict=True))) * POINTS_PER_INCH / figure.dpi
+    tall = figure.get_figheight() * POINTS_PER_INCH
+    scale = {
+        "x": [round(float(place), 3) for place in corners[:, 0]],
+        "days": [round(float(day), 4) for day in days],
+        "y": [round(tall - float(place), 3) for place in corners[:, 1]],
+        "values": [float(f"{height:.8g}") for height in heights],
+        "log": plot.get_yscale() == "log",
+        "unit": str(plot.get_gid()).removeprefix(READ_OFF),
+        "names": [str(line.get_label()) for line in plot.lines if not str(line.get_label()).startswith("_")],
+    }
+    return html.escape(json.dumps(scale), quote=True)
+
+
 def to_svg(figure: "Figure") -> str:
     """Return the figure as one ``<svg>`` element for HTML: same figure, same bytes; scales to its container.
 
-    Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's.
+    Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's. A figure with
+    ``read_off`` has the scales of its plot in ``data-scales``, and its labelled lines are the paths of class ``line``.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -199,11 +234,13 @@ def to_svg(figure: "Figure") -> str:
         FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
+    svg = re.sub(f'<g id="{LINE_ID}"', '<g class="line"', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     label = html.escape(str(figure.get_label()), quote=True)
     tag = re.search(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', svg)
     assert tag is not None  # matplotlib writes one
-    start = f'<svg role="img" aria-label="{label}" viewBox="{tag[1]}" xmlns="http://www.w3.org/2000/svg" '
+    scales = f'data-scales="{text}" ' if (text := _scales(figure)) else ""
+    start = f'<svg role="img" aria-label="{label}" viewBox="{tag[1]}" {scales}xmlns="http://www.w3.org/2000/svg" '
     return f'{start}xmlns:xlink="http://www.w3.org/1999/xlink">{svg[tag.end() :]}'.strip()
 
 

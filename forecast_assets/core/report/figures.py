@@ -14,6 +14,7 @@ from forecast_assets.core.report.figure_style import (
     GAIN,
     GRID,
     INK,
+    LINE_ID,
     LOSS,
     MUTED,
     NO_VALUE,
@@ -27,6 +28,7 @@ from forecast_assets.core.report.figure_style import (
     list_below,
     note,
     percent,
+    read_off,
     wrapped,
 )
 from forecast_assets.core.report.formats import points, session_count
@@ -60,6 +62,7 @@ def equity_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure"
     plot.yaxis.minorticks_off()
     plot.axhline(1.0, color=MUTED, linewidth=0.8)
     year_axis(plot)
+    read_off(plot, unit="number")
     label_ends(plot, ends, colour=colours(strategies))
     return figure
 
@@ -68,6 +71,7 @@ def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figur
     """Draw the fall of the net equity from its running peak."""
     figure, (plot,) = canvas("Drawdown, net of costs", height=3.0, panels=1)
     ends = _strategy_lines(plot, daily, strategies, height=drawdown, widths=(1.6, 1.0))
+    read_off(plot, unit="percent")
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
     label_ends(plot, ends, colour=colours(strategies))
@@ -85,6 +89,7 @@ def rolling_volatility(daily: pl.DataFrame, *, strategies: Sequence[str], target
         return np.asarray(rolling.to_numpy(), dtype=np.float64)
 
     ends = _strategy_lines(plot, daily, strategies, height=volatility, widths=(2.0, 1.2))
+    read_off(plot, unit="percent")
     plot.axhline(target, color=MUTED, linewidth=1.0, linestyle="--")
     plot.set_ylim(bottom=0.0)
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
@@ -107,6 +112,7 @@ def rolling_sharpe(daily: pl.DataFrame, *, strategies: Sequence[str], sessions: 
         return np.asarray(found * per_year**0.5, dtype=np.float64)
 
     ends = _strategy_lines(plot, daily, strategies, height=ratio, widths=(1.8, 1.1))
+    read_off(plot, unit="number")
     plot.axhline(0.0, color=MUTED, linewidth=0.8)
     year_axis(plot)
     label_ends(plot, ends, colour=colours(strategies))
@@ -127,7 +133,7 @@ def _strategy_lines(
         rows = daily.filter(pl.col("strategy") == name).sort("date")
         if np.isfinite(line := height(rows["net_return"].to_numpy())).any():
             dates, width = rows["date"].to_numpy()[: len(line)], widths[name != strategies[0]]
-            plot.plot(dates, line, color=colour[name], linewidth=width)
+            plot.plot(dates, line, color=colour[name], linewidth=width, label=title(name), gid=LINE_ID)
             ends[name] = float(line[np.isfinite(line)][-1])
     return ends
 

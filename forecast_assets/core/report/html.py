@@ -1,7 +1,7 @@
 """HTML of the two reports: one file each, without network access, readable on a phone, on paper and in the dark.
 
-The backtest report sorts its tables by a script of its own, which the page's policy names by its digest; all of it can be
-read without.
+The backtest report has one script, which sorts tables and reads plots off under the pointer. The page's policy names it by
+its digest, and all can be read without.
 """
 
 import base64
@@ -99,7 +99,7 @@ def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str
         if section not in placed or not svg.startswith("<svg"):
             raise ValueError(f"figure {name!r}: must be an <svg> element named after one of {list(sections)}")
         placed[section].append(Markup(themed(svg)))  # to_svg has escaped its texts
-    text = environment.get_template("sort.js.j2").render()
+    text = environment.get_template("report.js.j2").render()
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     script = {"text": Markup(text), "digest": f"sha256-{digest}"}
     return environment.get_template(template).render(summary=summary, figures=placed, title_note=NOTE, script=script)

@@ -40,8 +40,8 @@ def worst_drawdowns(book: pl.DataFrame, *, count: int = DRAWDOWNS) -> list[dict[
     below = np.concatenate([[False], depth < 0, [False]])
     starts, ends = np.flatnonzero(below[1:] & ~below[:-1]), np.flatnonzero(below[:-1] & ~below[1:])
     falls = []
-    for start, end in zip(starts, ends, strict=True):  # sessions start to end - 1 are below the peak
-        trough = start + int(np.argmin(depth[start:end]))
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):  # sessions start to end - 1 are below the peak
+        trough = int(start + np.argmin(depth[start:end]))
         falls.append(
             {
                 "peak": dates[max(start - 1, 0)],

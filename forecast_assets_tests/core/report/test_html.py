@@ -5,6 +5,7 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.backtest_report import COMPARED
+from forecast_assets.core import report as core_report
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
@@ -24,6 +26,7 @@ from forecast_assets.core.report.report_figures import backtest_figures, fan_sub
 from forecast_assets.core.report.summary import FACTS, plain, summarise, survivorship
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from tools.results import ROOT
 
 EVIL = "<script>alert(1)</script>"
 CALENDAR = pl.date_range(dt.date(2023, 1, 2), dt.date(2024, 12, 31), interval="1d", eager=True)
@@ -359,6 +362,14 @@ def test_the_contents_name_every_section_and_link_to_it(page: str) -> None:
     ids = [attributes["id"] for _, attributes in Page(page).tags if "id" in attributes and "class" not in attributes]
     assert all(ids.count(anchor) == 1 for anchor, _ in links)
     assert len(sections) >= 10
+
+
+def test_the_page_on_the_report_names_every_section_in_its_order() -> None:
+    template = (Path(core_report.__path__[0]) / "templates" / "backtest.html.j2").read_text(encoding="utf-8")
+    headings = re.findall(r'\{\{ (?:shown|folded)\("[a-z-]+", "(.*?)(?: of " ~ .*)?"?\) \}\}', template)
+    named = re.findall(r"^\| \*\*(.*?)\*\* \|", (ROOT / "docs" / "report.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == headings
+    assert len(named) > 15
 
 
 def test_a_verdict_has_a_row_in_the_forest_plot_with_its_estimate_and_interval(
