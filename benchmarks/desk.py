@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import sync_playwright
 
@@ -79,7 +79,8 @@ def violations(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, list[str]] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for width, scheme in itertools.product((390, 1280), ("light", "dark")):
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for width, scheme in itertools.product((390, 1280), schemes):
             page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
             page.goto(report.as_uri())
             page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
