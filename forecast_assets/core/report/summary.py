@@ -89,21 +89,13 @@ def summarise(
     noise = TrainingNoise.of(losses.fits)
     found = Findings(
         forecasts=_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
-        calibration=[
-            coverage_verdict(metrics, model=model),
-            *([contract_verdict(contract.cells, model=model)] if contract else []),
-        ],
+        calibration=_calibration(metrics, contract, model=model),
         trading=sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         selection=evidence["verdicts"] if evidence else (),
     )
-    verdicts = [
-        *found.forecasts,
-        *return_difference_verdicts(daily, spec=spec),
-        *(entry for card in rivals for entry in card["verdicts"]),
-        found.trading,
-        *found.calibration,
-        *found.selection,
-    ]
+    returns = return_difference_verdicts(daily, spec=spec)
+    of_rivals = [entry for card in rivals for entry in card["verdicts"]]
+    verdicts = [*found.forecasts, *returns, *of_rivals, found.trading, *found.calibration, *found.selection]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     base = currency["base"] if currency else None
     summary = {
@@ -123,8 +115,7 @@ def summarise(
         "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
         "smallest_difference": rules.smallest_difference,
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
-        "coverage_cells": contract.cells.to_dicts() if contract else [],
-        "coverage_limits": contract.limits.model_dump() if contract else None,
+        **_coverage(contract),
         "importance": importance,
         "neighbours": list(neighbours),
         "reading": [list(line) for line in reading],
@@ -135,6 +126,18 @@ def summarise(
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts, base=base)],
     }
     return plain(summary)
+
+
+def _calibration(metrics: pl.DataFrame, contract: CoverageContract | None, *, model: str) -> list[dict[str, Any]]:
+    by_group = [contract_verdict(contract.cells, model=model)] if contract else []
+    return [coverage_verdict(metrics, model=model), *by_group]
+
+
+def _coverage(contract: CoverageContract | None) -> dict[str, Any]:
+    return {
+        "coverage_cells": contract.cells.to_dicts() if contract else [],
+        "coverage_limits": contract.limits.model_dump() if contract else None,
+    }
 
 
 def _decision_days(losses: DailyLosses, *, model: str) -> dict[str, Any]:

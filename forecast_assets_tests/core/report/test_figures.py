@@ -73,7 +73,7 @@ def test_equity_ends_at_ruin_which_has_no_logarithm() -> None:
     assert line(equity_curves(daily(a=[0.1, -1.0, 0.2]), strategies=["a"]), 0, 0)[1].tolist() == pytest.approx([1.1])
 
 
-def test_the_rolling_sharpe_ratio_is_that_of_the_last_sessions_and_of_a_book_that_held_something() -> None:
+def test_the_rolling_sharpe_is_that_of_the_last_sessions_and_of_books_with_positions() -> None:
     net = [0.01, -0.02, 0.03, 0.0, 0.02]
     table = daily(a=net, idle=[0.0] * 5)
     figure = rolling_sharpe(table, strategies=["a", "idle"], sessions=3)

@@ -81,7 +81,7 @@ def test_there_are_four_tiles_each_with_its_interval_and_verdict() -> None:
     ]
 
 
-def test_a_comparison_that_was_not_made_has_no_tile_and_an_undefined_number_no_interval() -> None:
+def test_a_comparison_not_made_has_no_tile_and_an_undefined_number_no_interval() -> None:
     nothing = {"verdict": "no evidence", "estimate": math.nan, "low": math.nan, "high": math.nan}
     made = tiles(Findings([], [MET], nothing), coverage=Interval(0.95, 0.94, 0.96), subject="ensemble")
     assert [(tile["value"], tile["interval"]) for tile in made] == [
