@@ -21,6 +21,7 @@ from forecast_assets.assets.panel.raw_checks import (
     require_same_panel,
 )
 from forecast_assets.core.specs import FoldSpec, PanelSpec
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     FLAGS,
     PARTITIONS,
@@ -31,16 +32,21 @@ from forecast_assets.store.artefact_files import (
     TABLE,
     TICKERS,
 )
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
 from forecast_assets.store.versions import Version
 
-RECENT_SESSIONS = 30  # sessions whose nights can be asked for: enough to catch up after an outage of six weeks
+RECENT_SESSIONS = 30  # sessions whose nights can be asked for before there is any
 
 
-def register_partitions(version: Version, instance: dg.DagsterInstance, _data_root: str) -> None:
-    """Make the panel's own years and its last sessions partitions of the graph."""
+def register_partitions(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
+    """Make partitions of the graph of the panel's years, its last sessions, and all of them since the first night: each may
+    still be due.
+    """
     contents = version.json(PARTITIONS)
+    nights = StoreResource(data_dir=data_root).store().partitions(NIGHTLY_FORECAST)
+    since = [day for day in contents.get("sessions", []) if nights and day >= nights[0]]
     instance.add_dynamic_partitions(years.name or "", contents["years"])
-    instance.add_dynamic_partitions(days.name or "", contents["days"])
+    instance.add_dynamic_partitions(days.name or "", sorted({*contents["days"], *since}))
 
 
 @stage(
@@ -109,6 +115,7 @@ def raw_panel(
                 "first_test_year": first_test,
                 "years": [str(year) for year in sorted(sessions) if first_test is not None and year >= first_test],
                 "days": [str(day) for day in found["days"][-RECENT_SESSIONS:]],
+                "sessions": [str(day) for day in found["days"]],
             },
         },
         facts={

@@ -66,8 +66,10 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)  # launchpad config of the settings resource
 
 
-def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, plan: Plan) -> Outcome:
-    """Run ``plan`` job by job. A failed year does not keep the others from running; another run on this store does.
+def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, root: str, plan: Plan) -> Outcome:
+    """Run ``plan`` job by job on the store below the data root ``root``.
+
+    A failed year or night does not keep the others from running; another run on this store does.
 
     Raises BadSetting for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
     """
@@ -85,7 +87,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
         for name in ORDER:
             if not chosen[name]:
                 continue
-            partitions = _partitions(name, store, plan)
+            partitions = _partitions(name, store, root, plan)
             progress.expect(len(partitions) * len(chosen[name]))
             for partition in partitions:
                 progress.part = partition or name
@@ -149,12 +151,12 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
     return {name: [a for a in assets if not select or a in select] for name, assets in members.items()}
 
 
-def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
+def _partitions(job: str, store: Store, root: str, plan: Plan) -> list[str | None]:
     if job not in ("walk_forward", "nightly"):
         return [None]
     at_hand = store.current(RAW_PANEL).json(PARTITIONS)
     if job == "nightly":
-        return list(due_nights(store)) or [at_hand["days"][-1]]
+        return [*due_nights(store, root)] or [at_hand["days"][-1]]
     if at_hand["years"] and (unknown := sorted(set(plan.years) - set(at_hand["years"]))):
         raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]

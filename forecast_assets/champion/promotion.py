@@ -14,6 +14,7 @@ from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, MEMBE
 from forecast_assets.store.asset_keys import CHALLENGER, ENSEMBLE, SERVING_MODEL, WINDOWED_TENSORS
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.panel_in_use import days_in_panel
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -123,7 +124,7 @@ def _weights(base: Version, fits: Mapping[str, Version]) -> list[list[str]]:
 
 def _promoted(store: Store, champion: Version) -> Version | None:
     """Return the last night's challenger where it was warm-started from this champion and is promoted."""
-    days = store.partitions(CHALLENGER)
+    days = days_in_panel(store, CHALLENGER)
     if not days:
         return None
     last = store.current(CHALLENGER, days[-1])

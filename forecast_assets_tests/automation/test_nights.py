@@ -95,9 +95,9 @@ def test_missed_nights_are_caught_up_with_in_order(replay: Graph) -> None:
     panel_file = replay.root / "raw" / "demo_panel.csv"
     assert replay.run(*PANEL, *NIGHT, panel=panel_file, as_of="2019-06-06").failures == []
     assert replay.run(*PANEL, panel=panel_file, as_of="2019-06-12").failures == []
-    assert due_nights(replay.store) == ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
+    assert due_nights(replay.store, replay.data) == ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
     assert replay.run(*NIGHT, panel=panel_file, as_of="2019-06-12").failures == []
-    assert due_nights(replay.store) == []
+    assert due_nights(replay.store, replay.data) == []
     for night in replay.store.partitions("nightly_forecast"):
         table = replay.table("nightly_forecast", night)
         assert str(table["date"].max()) == night
