@@ -66,7 +66,7 @@ def test_a_rollback_never_serves_a_champion_again_that_was_revoked(tmp_path: Pat
     assert current_champion(store, root) == made["a"]
 
 
-@pytest.mark.parametrize("states", product(("sound", "revoked", "damaged"), repeat=3))
+@pytest.mark.parametrize("states", [*product(("sound", "revoked", "damaged"), repeat=3)])
 def test_whatever_is_revoked_or_damaged_the_newest_sound_one_before_serves(
     tmp_path: Path, states: tuple[str, ...]
 ) -> None:

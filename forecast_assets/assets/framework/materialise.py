@@ -20,7 +20,7 @@ from typing import Any
 import dagster as dg
 from pydantic import ValidationError
 
-from forecast_assets.assets.framework.code_version import code_version
+from forecast_assets.assets.framework.code_version import code_version, require_unedited
 from forecast_assets.assets.framework.inputs import CHECKPOINTS, HARDWARE, YEAR, NewVersion, StageContext
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
@@ -110,6 +110,7 @@ class _Materialisation:
         )
         seen = self._seen(values)
         config = {name: spec.model_dump(mode="json") for name, spec in values.sections.items()}
+        require_unedited(stage.function.__module__, models=stage.models)
         code = code_version(stage.function.__module__, models=stage.models)
         key = input_key(asset=stage.asset, partition=context.partition, code_version=code, config=config, parents=seen)
         found = self._found(key)
@@ -181,6 +182,10 @@ class _Materialisation:
             "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
         output.write(new.staging.path)
+        require_unedited(stage.function.__module__, models=stage.models)
+        for marker, value in values.injected.items():
+            if marker in stage.needs.early:
+                marker.require_unchanged(value)
         fields = {
             "parents": dict(seen),
             "config": dict(new.config),
