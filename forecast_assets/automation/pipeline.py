@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
@@ -21,6 +22,7 @@ from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.locks import hold, is_held
+from forecast_assets.store.panel_in_use import untrained_sentence, untrained_years
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -70,10 +72,11 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     """Run ``plan`` job by job on the store below the data root ``root``.
 
     A failed year or night does not keep the others from running; another run on this store does.
-
-    Raises BadSetting for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
+    Raises BadSetting for an asset or a year that does not exist, BadInput as ``require_own_root``, Stopped where a signal
+    (Ctrl-C, SIGTERM) ended an asset.
     """
     chosen = _assets_by_job(defs, plan.select)
+    require_own_root(store, root)
     if odd := [year for year in plan.years if not (len(year) == len("2024") and year.isdecimal())]:
         raise BadSetting(f"--years: {odd[0]!r} is no year; write them like 2024,2025")
     outcome, progress = Outcome(), RunProgress(steps=0)
@@ -102,6 +105,8 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
             if name == "walk_forward":
                 failed = {failure.part for failure in outcome.failures}
                 outcome.years = [year for year in map(str, partitions) if year not in failed]
+            if name == "nightly" and (untrained := untrained_years(store)):
+                progress.note(untrained_sentence(untrained))
             if outcome.failures and not outcome.years:
                 break  # nothing downstream has anything to read
     return outcome

@@ -26,6 +26,7 @@ from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
+from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
@@ -78,6 +79,7 @@ class Stage:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
         partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
         store = dagster.resources.store.store()
+        require_own_root(store, str(dagster.resources.store.root()))
         lock = store.lock(self.asset, partition, on_wait=dagster.log.info)
         try:
             settings = dagster.resources.settings.settings(tuned_overrides(store) if self.tuned else ())
