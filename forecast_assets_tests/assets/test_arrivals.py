@@ -10,7 +10,8 @@ import pytest
 from forecast_assets.assets.framework import code_version
 from forecast_assets.assets.framework.running_code import RunningCode
 from forecast_assets.core.panel.ingest import Reading
-from forecast_assets.store.artefact_files import REVISIONS
+from forecast_assets.store.artefact_files import REJECTED_ROWS, REVISIONS
+from forecast_assets.store.panel_in_use import panel_sessions
 from forecast_assets_tests.helpers.arriving import arrive
 from forecast_assets_tests.helpers.builders import csv
 from forecast_assets_tests.helpers.graph import Graph
@@ -121,3 +122,13 @@ def test_code_edited_while_a_stage_runs_makes_no_version(
     assert not empty_graph.store.has("raw_panel")
     monkeypatch.setattr(code_version, "_running", running)
     assert read(empty_graph, panel) == [100, 101]
+
+
+def test_a_row_dated_ahead_makes_no_session_of_the_panel(empty_graph: Graph, tmp_path: Path) -> None:
+    panel = csv(tmp_path / "panel.csv", *rows(100, 101), "2062-05-01,AAPL,T,102,102,1000")
+    assert empty_graph.run("raw_panel", panel=panel, overrides=["panel.max_invalid_share=0.5"]).failures == []
+    made = empty_graph.version("raw_panel")
+    assert made.manifest.facts["last_session"] == DAYS[1]
+    assert panel_sessions(empty_graph.store) == DAYS[:2]
+    (reason,) = pl.read_parquet(made.path(REJECTED_ROWS))["reason"]
+    assert reason.startswith("2062-05-01 had not begun when the file was first read, at 20")

@@ -160,6 +160,7 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
     second = replay.store.current("serving_model")
     assert second.id != first.id
     gone, serving = roll_back(replay.store, root)
+    assert gone is not None
     assert (gone.id, serving.id) == (second.id, first.id)
     assert find_next_champion(replay.store, root).seen == first.manifest.parents
     assert replay.run("serving_model", panel=panel_file).failures == []

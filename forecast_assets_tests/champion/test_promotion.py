@@ -1,12 +1,14 @@
 """Promotion: which champion serves when bundles are damaged or revoked."""
 
+import json
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from forecast_assets.champion.promotion import REVOKED, current_champion, revocation, roll_back
+from forecast_assets.champion.promotion import REVOKED, _promoted, current_champion, revocation, roll_back
 from forecast_assets.core.errors import BadInput
+from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, PARTITIONS
 from forecast_assets.store.asset_keys import SERVING_MODEL
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.store import Store
@@ -116,3 +118,17 @@ def test_a_revoked_champion_that_is_current_still_does_not_go_on(tmp_path: Path)
     made = succession(store, "ab")
     Journal(root, REVOKED).append([{"id": revocation(made["b"].manifest.parents), "version": made["b"].id}])
     assert current_champion(store, root) == made["a"]
+
+
+def test_a_challenger_dated_ahead_keeps_no_later_one_from_promotion(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    panel = {"days": ["2025-07-01"], "sessions": ["2025-07-01"], "years": ["2025"]}
+    publish(store, {PARTITIONS: json.dumps(panel)}, asset="raw_panel")
+    card = {CARD: json.dumps({"model_version": "m1"})}
+    champion = publish(store, card, asset=SERVING_MODEL, parents={"base": "a"})
+    for day, promoted in (("2025-07-01", True), ("2062-05-01", False)):
+        verdict = {CHALLENGER_VERDICT: json.dumps({"promoted": promoted, "champion": "m1"})}
+        publish(store, verdict, asset="challenger", partition=day)
+    newest = _promoted(store, champion)
+    assert newest is not None
+    assert newest.label == "challenger/2025-07-01"

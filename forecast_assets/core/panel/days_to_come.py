@@ -5,6 +5,7 @@ One of them would end the panel on its day: that day's night would be run, and t
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -39,7 +40,12 @@ def reject_near(rows: pl.DataFrame, *, seen: Sequence[dt.datetime | None]) -> pl
     ]
     if not begun:
         return rows
-    types = {"file_no": rows.schema["file_no"], "exchange": pl.String, "begun": pl.Date, "seen": pl.String}
+    types: dict[str, Any] = {
+        "file_no": rows.schema["file_no"],
+        "exchange": pl.String,
+        "begun": pl.Date,
+        "seen": pl.String,
+    }
     marked = rows.join(pl.DataFrame(begun, schema=types), on=["file_no", "exchange"], how="left", maintain_order="left")
     ahead = (pl.col("date") > pl.col("begun")).fill_null(False)
     reason = pl.coalesce("reason", pl.when(ahead).then(_reason(pl.col("seen"))))
