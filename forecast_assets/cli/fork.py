@@ -12,7 +12,10 @@ from forecast_assets.core.errors import BadSetting
 @click.argument("target", type=click.Path(path_type=Path))
 @user_command
 def command(target: Path) -> None:
-    """Make TARGET a data root in which nights from --as-of on can be replayed, beside the one that serves."""
+    """Make TARGET a data root for replays from --as-of on.
+
+    The one that serves is left as it is: its versions are shared, but for the panel and later nights.
+    """
     from forecast_assets.resources import environment
     from forecast_assets.store.fork import fork
 
