@@ -4,7 +4,7 @@
 # make lint    the checks of `make test` without the tests
 # make bench   the benchmarks; results go to benchmarks/results/
 # make audit   look the locked packages up in the advisory database (needs the internet)
-# make lock    rewrite requirements.lock from pyproject.toml
+# make lock    rewrite requirements.lock and requirements-chronos.lock from pyproject.toml
 # make clean   remove what setting up and testing left behind; data/ and dagster_home/ stay
 
 SHELL := /bin/bash
@@ -54,18 +54,21 @@ serve: $(STAMP)
 bench: $(STAMP)
 	for name in pipeline ingest mutants panel_features panel; do $(BIN)/python -m benchmarks.$$name || exit; done
 
-$(STAMP): pyproject.toml requirements.lock
+# The extra `chronos` lies apart: where transformers is installed, lightning imports it in every process that trains.
+$(STAMP): pyproject.toml requirements.lock requirements-chronos.lock
 	@test -x "$$(command -v "$(PYTHON)")" || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	@echo "Installing the locked packages into .venv (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
 	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/chronos --requirement requirements-chronos.lock
 	@PYTHONWARNINGS="ignore:Editable installation" \
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 audit: $(STAMP)
 	.ci/audit $(BIN)/pip-audit requirements.lock
+	.ci/audit $(BIN)/pip-audit requirements-chronos.lock
 
 lock:
 	@test -x "$$(command -v "$(PYTHON)")" || { echo "$(NO_PYTHON)" >&2; exit 1; }

@@ -138,8 +138,10 @@ def forecast_files(rows: pl.DataFrame) -> dict[str, Any]:
     leaky = {f"{part:g} of the next return": pl.lit(noise) + part * pl.col("ahead") for part in SHARES}
 
     def audited(forecast: pl.Expr) -> dict[str, Any]:
-        table = moved.select("date", "ticker", forecast=forecast)
-        audit = audit_forecasts(table, rows, name="forecasts", spec=AuditSpec())
+        table = moved.select(
+            "date", "ticker", horizon=1, location=forecast, available_at=pl.lit(None, dtype=pl.Datetime)
+        )
+        audit = audit_forecasts(table.drop_nulls("location"), rows, name="forecasts", spec=AuditSpec())
         return {"rank_ic": round(audit.ics[0].mean, 3), "found": [each.kind for each in audit.evidence]}
 
     found = {name: audited(forecast) for name, forecast in leaky.items()}

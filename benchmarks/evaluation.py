@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets_tests.helpers.paths import PANEL_40
-from tools.readme import README, markers, reports, section
+from tools.pages import DOCS, PAGES, markers, reports, section
 from tools.results import ROOT, record
 
 SESSIONS_PER_YEAR = 252.0
@@ -241,13 +241,13 @@ def measure_vectorbt(options: Namespace) -> Figures:
 
 
 def measure_readme(_options: Namespace) -> Figures:
-    """Count numbers of the README's results that are not in the committed metrics.
+    """Count numbers of the results' page that are not in the committed metrics.
 
     They are those that no number or text of the file rounds to, and all numbers of a line that is not made from the file.
     """
     metrics, ablation = reports()
     begin, end = markers("results")
-    block = README.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
+    block = (DOCS / PAGES["results"]).read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
     unknown, count = unverified(block, [metrics, ablation])
     given = set(section(metrics, ablation).splitlines())
     foreign = "\n".join(line for line in block.splitlines() if line not in given)

@@ -3,7 +3,7 @@
 That is nothing, the sector, the neighbours in the correlation graph, or the ticker's own first sessions.
 
     forecast-assets run --profile full --panel ../shared/data/panel.parquet --set sweep.trials=0 \\
-        --select raw_panel,calendar_panel,announcements,macro_series,feature_panel,windowed_tensors
+        --select raw_panel,calendar_panel,announcements,macro_series,covariates,feature_panel,windowed_tensors
     python -m benchmarks.new_listings --store data/store                      about five minutes on one core
     python -m benchmarks.new_listings --store data/store --samples 1000        a trial, printed and not recorded
 

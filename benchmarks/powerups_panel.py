@@ -2,7 +2,7 @@
 
     export FORECAST_MACRO=../shared/data/macro.csv
     forecast-assets run --profile full --panel ../shared/data/panel_40.csv --years 2021,2022,2023,2024,2025 \\
-        --select raw_panel,calendar_panel,announcements,macro_series,feature_panel,windowed_tensors,\\
+        --select raw_panel,calendar_panel,announcements,macro_series,covariates,feature_panel,windowed_tensors,\\
         baselines,b3_tft_sector,b5_moe,...
     python -m benchmarks.powerups_panel --data-dir data
 

@@ -29,7 +29,8 @@ from safetensors.torch import save
 
 from forecast_assets.assets.fold.fold_work import Fitted, FoldWork
 from forecast_assets.core.training.fit import Hardware
-from forecast_assets.resources.engine import LocalEngine, Needs, ProgressCallback, in_order
+from forecast_assets.resources.engine import Needs, ProgressCallback, in_order
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets_tests.helpers.cluster import TwoNodes

@@ -23,7 +23,7 @@ from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.paths import PANEL_40
-from tools.readme import ABLATION, METRICS
+from tools.pages import ABLATION, METRICS
 from tools.results import record
 
 ENSEMBLE = "ensemble"
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument(
-        "--only", nargs="+", metavar="FIGURE", help="record these alone, and leave README's metrics alone"
+        "--only", nargs="+", metavar="FIGURE", help="record these alone, and leave the published metrics alone"
     )
     options = parser.parse_args()
     resource = StoreResource(data_dir=str(options.data_dir))

@@ -213,7 +213,7 @@ class Canary:
         """Run stages that fail by a user's mistake and by a bug, and a fit whose tracking fails."""
         (self.root / "bad.csv").write_text("Date,Ticker\n2020-01-02,A\n")
         self.command("ingest", "run", "--select", "raw_panel", "--panel", "bad.csv")
-        panel = "raw_panel,macro_series,calendar_panel,feature_panel,windowed_tensors"
+        panel = "raw_panel,macro_series,covariates,calendar_panel,feature_panel,windowed_tensors"
         self.command("panel", "run", "--select", panel)
         blocked = self.root / "data" / "store" / "baselines"
         blocked.write_text("a file where a folder belongs")

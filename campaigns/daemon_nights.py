@@ -66,7 +66,7 @@ PREPARED = "prepared"
 """Folder of the store as it was before the first night."""
 UP_TO_ENSEMBLE = (
     *("raw_panel", "rejected_rows", "calendar_panel", "announcements"),
-    *("macro_series", "feature_panel", "windowed_tensors", "sweep"),
+    *("macro_series", "covariates", "feature_panel", "windowed_tensors", "sweep"),
     *("baselines", *NETWORKS, "ensemble"),
 )
 QUIET = 60

@@ -9,8 +9,10 @@ from forecast_assets.assets.backtest_report import backtest_report
 from forecast_assets.assets.baselines import baselines
 from forecast_assets.assets.calendar_panel import calendar_panel
 from forecast_assets.assets.challenger import challenger
+from forecast_assets.assets.covariates import covariates
 from forecast_assets.assets.drift_checks import drift_checks
 from forecast_assets.assets.ensemble import ensemble
+from forecast_assets.assets.f0_chronos import f0_chronos
 from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.fx_rates import fx_rates
 from forecast_assets.assets.macro_series import macro_series
@@ -38,8 +40,9 @@ store = StoreResource()
 defs = dg.Definitions(
     assets=[
         *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
-        *(macro_series, feature_panel, windowed_tensors),
-        *(fx_rates, sweep, baselines, *NETWORK_ASSETS, ensemble, backtest, rivals, backtest_report, ablation_report),
+        *(macro_series, covariates, feature_panel, windowed_tensors),
+        *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
+        *(backtest_report, ablation_report),
         *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
     ],
     jobs=JOBS,

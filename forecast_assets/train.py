@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
 from forecast_assets.core.errors import BadInput, BadSetting, UserError
-from forecast_assets.core.models.catalogue import EXPERIMENTS
+from forecast_assets.core.models.catalogue import EXPERIMENTS, MODELS
 from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
@@ -103,6 +103,9 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         "folds": settings.folds,
         "windows": settings.windows,
     }
+    own = settings.own_models if MODELS[asset].file else None
+    if own is not None:
+        sections["own_models"] = own
     key = fold_key(asset, year, specs=sections, parents=[tensors])
     log = logging.getLogger("forecast_assets.train")
     inputs = FoldInputs(
@@ -116,7 +119,7 @@ def train_asset(asset: str, settings: Settings, *, year: int, folder: Path) -> f
         tracking=TrackingResource(),
         log=log,
     )
-    output = train_fold(asset, settings.network(asset), inputs, calibration=settings.calibration)
+    output = train_fold(asset, settings.network(asset), inputs, calibration=settings.calibration, own=own)
     if why := output.facts.get(SKIPPED):
         raise BadInput(str(why))
     folder.mkdir(parents=True, exist_ok=True)

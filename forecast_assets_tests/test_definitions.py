@@ -34,7 +34,7 @@ def test_asset_selections_resolve_from_strings() -> None:
 
     graph = defs.resolve_asset_graph()
     chosen = dg.AssetSelection.from_string('group:"models" and not key:"baselines"').resolve(graph)
-    assert {key.to_user_string() for key in chosen} == {*NETWORKS, "ensemble"}
+    assert {key.to_user_string() for key in chosen} == {*NETWORKS, "f0_chronos", "ensemble"}
 
 
 def test_the_definitions_validate() -> None:

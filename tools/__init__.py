@@ -1,1 +1,1 @@
-"""What writes the documentation: the results of the README, the scaling plan, the screenshots."""
+"""What writes the documentation: generated parts of its pages, the scaling plan, the screenshots."""

@@ -1,4 +1,4 @@
-"""Take the README's screenshots: the whole graph on the smoke panel, then the real server, report and service.
+"""Take the screenshots of README and docs: the whole graph on the smoke panel, then the real server, report and service.
 
     python -m tools.screenshots
 

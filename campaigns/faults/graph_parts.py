@@ -13,10 +13,10 @@ from forecast_assets.core.models.catalogue import NETWORKS
 from tools.results import ROOT
 
 YEAR = "2019"
-FOLD = (*NETWORKS, "baselines", "ensemble", "backtest", "rivals")
+FOLD = (*NETWORKS, "baselines", "f0_chronos", "ensemble", "backtest", "rivals")
 PANEL = (
     *("raw_panel", "rejected_rows", "calendar_panel", "announcements"),
-    *("macro_series", "feature_panel", "windowed_tensors"),
+    *("macro_series", "covariates", "feature_panel", "windowed_tensors"),
 )
 REPORT = ("backtest_report", "ablation_report")
 NIGHT = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from forecast_assets.assets.backtest_report import ReportInputs, publish_files, run_facts
+from forecast_assets.assets.backtest_report import MODEL, ReportInputs, publish_files, rivals_of, run_facts
 from forecast_assets.assets.fold.losses import read_daily, read_new_listings
 from forecast_assets.assets.framework.inputs import ProfileName
 from forecast_assets.assets.framework.output import StageOutput
@@ -42,9 +42,11 @@ def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) 
     """Return the whole content of the report, from the artefacts alone."""
     from forecast_assets.core.evaluation.daily_losses import join_losses
     from forecast_assets.core.evaluation.forecast_table import YARDSTICK
+    from forecast_assets.core.evaluation.training_noise import TrainingNoise
     from forecast_assets.core.evaluation.year_losses import SHOWN
     from forecast_assets.core.report.ablation import ablation as compare
     from forecast_assets.core.report.ablation import new_listing_scores
+    from forecast_assets.core.report.rivals import rival_cards
 
     books = [inputs.backtest[year] for year in inputs.years]
     losses = join_losses(map(read_daily, books))
@@ -58,4 +60,7 @@ def ablation_content(inputs: ReportInputs, *, spec: AblationSpec, profile: str) 
         facts=run_facts(inputs, profile=profile),
         years=[int(year) for year in inputs.years],
         missing_years=inputs.missing_years,
+        rivals=rival_cards(
+            rivals_of(inputs), model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=spec, traded=None
+        ),
     )

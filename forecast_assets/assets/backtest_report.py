@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from forecast_assets.assets.fold.books import JoinedBooks, YearModels, joined_books, rival_books
+from forecast_assets.assets.fold.books import RIVAL_DAILY, JoinedBooks, YearModels, joined_books, rival_books
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 
 MODEL = "ensemble"
+STARTING_POINT = "harx"  # of the networks; the other baselines' medians rank tickers much as its does
 COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *BESIDE_BASELINE, "best_member")
 TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
@@ -86,6 +87,7 @@ class ReportInputs(Parameters):
     candidates: Annotated[dict[str, dict[str, Version]], Networks(BESIDE_BASELINE)]
     ensemble: dict[str, Version]
     backtest: dict[str, Version]
+    rivals: dict[str, Version]
 
     @property
     def years(self) -> list[str]:
@@ -112,6 +114,11 @@ class ReportInputs(Parameters):
         }
 
     @property
+    def rivals_by_year(self) -> dict[int, Version]:
+        """The forecasts of rivals of the years at hand."""
+        return {int(year): self.rivals[year] for year in self.years if year in self.rivals}
+
+    @property
     def networks(self) -> list[Mapping[str, Version]]:
         """The models that are trained, some fits each."""
         return [self.b0_mlp, *self.candidates.values()]
@@ -124,25 +131,19 @@ class ReportInputs(Parameters):
     @property
     def yearly(self) -> list[Mapping[str, Version]]:
         """All that is there by year."""
-        return [*self.networks, self.baselines, self.ensemble, self.backtest]
+        return [*self.networks, self.baselines, self.ensemble, self.backtest, self.rivals]
 
 
 @dataclass(frozen=True)
 class BacktestInputs(ReportInputs):
-    """The same with the forecasts and the exchange rates that the user brought."""
+    """The same with the exchange rates that the user brought."""
 
-    rivals: dict[str, Version]
     fx_rates: Version
 
     @property
     def whole(self) -> list[Version]:
         """All that is there once, for all years."""
         return [*super().whole, self.fx_rates]
-
-    @property
-    def yearly(self) -> list[Mapping[str, Version]]:
-        """All that is there by year."""
-        return [*super().yearly, self.rivals]
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,9 @@ def report_content(
     traded = panel.select(TRADING_COLUMNS).collect()
     conversion = conversion_of(pl.read_parquet(inputs.fx_rates.path(TABLE)), traded.lazy(), currency)
     joined = joined_books(inputs.models(), traded, spec=spec, conversion=conversion)
-    rivals = _rivals(inputs, traded, spec=spec, conversion=conversion)
+    rivals = rivals_of(inputs)._replace(
+        books=rival_books(inputs.models(), inputs.rivals_by_year, traded, spec=spec, conversion=conversion)
+    )
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
     currencies = ticker_currencies(traded, currency)
     books = Books(
@@ -299,10 +302,34 @@ def report_content(
         importance=importance(weights),
         neighbours=_neighbours(inputs),
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
-        rivals=rival_cards(rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules),
+        rivals=rival_cards(
+            rivals, model=MODEL, noise=TrainingNoise.of(losses.fits), spec=spec, rules=rules, traded=spec
+        ),
+        factor=_factor(inputs, horizon=spec.horizon_sessions),
         currency=_currency(joined, conversion),
     )
     return ReportContent(summary, own, joined, rivals.books)
+
+
+def _factor(inputs: BacktestInputs, *, horizon: int) -> dict[str, Any]:
+    """Return the statistics of the medians of the ensemble and, beside it, of what else was published, over all years."""
+    from forecast_assets.core.report.factor import GROUPS, factor_view
+
+    folds = trained(of[year] for of in inputs.networks for year in inputs.years)
+    rivals = [inputs.rivals[year] for year in inputs.years if year in inputs.rivals]
+    baselines = _test_medians([inputs.baselines[year] for year in inputs.years])
+    others = pl.concat([_test_medians([*folds, *rivals]), baselines.filter(pl.col("model") == STARTING_POINT)])
+    groups = pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", *GROUPS).collect()
+    own = _test_medians([inputs.ensemble[year] for year in inputs.years])
+    names = others["model"].unique(maintain_order=True)
+    beside = ((name, others.filter(pl.col("model") == name)) for name in names)
+    return factor_view(MODEL, own, beside, groups=groups, horizon=horizon)
+
+
+def _test_medians(versions: Sequence[Version]) -> pl.DataFrame:
+    """Return model, date, ticker, horizon, q50, y of the versions' calibrated test forecasts."""
+    tables = [pl.scan_parquet(version.path(TABLE)).filter(pl.col("split") == "test") for version in versions]
+    return pl.concat(table.select("model", "date", "ticker", "horizon", "q50", "y") for table in tables).collect()
 
 
 def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str, Any] | None:
@@ -314,17 +341,15 @@ def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str,
     return currency_section(conversion, daily=joined.daily, local=joined.local, positions=joined.positions, model=MODEL)
 
 
-def _rivals(
-    inputs: BacktestInputs, panel: pl.DataFrame, *, spec: BacktestSpec, conversion: "Conversion | None"
-) -> "RivalYears":
-    """Return what the years at hand hold of rivals, and their books over them."""
+def rivals_of(inputs: ReportInputs) -> "RivalYears":
+    """Return what the years at hand hold of rivals, without their books, which are not simulated yet."""
     from forecast_assets.core.report.rivals import RivalYears
 
-    versions = {int(year): inputs.rivals[year] for year in inputs.years if year in inputs.rivals}
+    versions = inputs.rivals_by_year
     return RivalYears(
         records={year: version.json(RIVAL_RECORDS) for year, version in versions.items()},
         losses=pl.concat(pl.read_parquet(version.path(RIVAL_LOSSES)) for version in versions.values()),
-        books=rival_books(inputs.models(), versions, panel, spec=spec, conversion=conversion),
+        books=pl.DataFrame(schema=RIVAL_DAILY),
     )
 
 

@@ -24,14 +24,24 @@ def feature_panel(
     calendar_panel: Version,
     announcements: Version,
     macro_series: pl.LazyFrame,
+    covariates: Version,
     features: FeatureSpec,
     previous: Previous,
     folder: OutputFolder,
 ) -> StageOutput:
     """Causal features, known-future calendar and targets with their label ends, per ticker and session."""
     from forecast_assets.assets.announcements import announcement_rows
+    from forecast_assets.assets.covariates import own_series
     from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
-    from forecast_assets.core.panel.build import columns, feature_parts, with_announcements, with_macro
+    from forecast_assets.core.panel.build import (
+        columns,
+        feature_parts,
+        with_announcements,
+        with_covariates,
+        with_macro,
+    )
+    from forecast_assets.core.panel.covariates.declare import declared_features
+    from forecast_assets.core.panel.covariates.read import require_tickers
     from forecast_assets.core.panel.digests import YearDigests
     from forecast_assets.core.panel.incremental import extend_parts
     from forecast_assets.core.panel.leakage_checks import feature_leakage
@@ -46,18 +56,22 @@ def feature_panel(
     else:
         stored = partial(stored_rows, made_from.path(TABLE), previous.version.path(TABLE))
         parts = extend_parts(lambda: ticker_parts(sessions), features=features, stored=stored)
-    macro = macro_series.collect()
+    macro, own = macro_series.collect(), own_series(covariates)
+    require_tickers(own, sessions.select("ticker").unique().collect()["ticker"])
+    declared = declared_features(own.specs)
     table = with_macro(with_announcements(parts, announcement_rows(announcements)), macro)
+    table = with_covariates(table, own)
     write_table(digests.watch(table), folder / TABLE)
+    more = len(ANNOUNCEMENTS) + (len(MACRO_NAMES) if macro.height else 0) + len(declared)
     return StageOutput(
         facts={
-            "columns": len(columns(features)) + len(ANNOUNCEMENTS) + (len(MACRO_NAMES) if macro.height else 0),
+            "columns": len(columns(features)) + more,
             "parts": len(part_sizes(sessions)),
             "extended": made_from is not None,
         },
-        checks=causal_checks(feature_leakage(sessions, features=features, macro=macro)),
+        checks=causal_checks(feature_leakage(sessions, features=features, macro=macro, covariates=own)),
         slices=digests.digests(),
-        columns=feature_columns(features),
+        columns=feature_columns(features, declared),
     )
 
 

@@ -14,13 +14,13 @@ from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.models.catalogue import CATALOGUE
 from forecast_assets.core.models.entry import Model, ModelSpec
-from forecast_assets.core.specs import CalibrationSpec
+from forecast_assets.core.specs import CalibrationSpec, OwnModelsSpec
 
 
 def network_asset(model: Model) -> dg.AssetsDefinition:
     """Make the asset of a model."""
 
-    @stage(
+    made = stage(
         name=model.key,
         description=model.about,
         group="models",
@@ -31,12 +31,21 @@ def network_asset(model: Model) -> dg.AssetsDefinition:
         tuned=True,
         models=(model.key,),
     )
+
     def network(
         spec: Annotated[ModelSpec, Section(model.key)], calibration: CalibrationSpec, inputs: FoldInputs
     ) -> StageOutput:
         return train_fold(model.key, spec, inputs, calibration=calibration)
 
-    return network
+    def own_model(
+        spec: Annotated[ModelSpec, Section(model.key)],
+        calibration: CalibrationSpec,
+        inputs: FoldInputs,
+        own: OwnModelsSpec,
+    ) -> StageOutput:
+        return train_fold(model.key, spec, inputs, calibration=calibration, own=own)
+
+    return made(own_model if model.file else network)
 
 
 NETWORK_ASSETS = [network_asset(model) for model in CATALOGUE]

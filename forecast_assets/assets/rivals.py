@@ -1,5 +1,6 @@
-"""Rivals' forecasts from the user's files, beside ours on the same forecast origins."""
+"""Rivals' forecasts, from the user's files and of a foundation model, beside ours on the same forecast origins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.assets.ensemble import in_fold_order
-from forecast_assets.assets.fold.candidates import trained
+from forecast_assets.assets.fold.candidates import SKIPPED, trained
 from forecast_assets.assets.framework.inputs import Log, RawRivals, Year
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
@@ -17,7 +18,8 @@ from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.specs import CalibrationSpec, FoldSpec, WindowSpec
-from forecast_assets.store.artefact_files import RAW_FORECASTS, RIVAL_LOSSES, RIVAL_RECORDS, TABLE, TENSORS
+from forecast_assets.resources.source import RivalFiles
+from forecast_assets.store.artefact_files import RAW_FORECASTS, RIVAL_LOSSES, RIVAL_RECORDS, TABLE, TENSORS, ZERO_SHOT
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def rivals(
     ensemble: Version,
     b0_mlp: Version,
     baselines: Version,
+    f0_chronos: Version,
     windowed_tensors: Version,
     calibration: CalibrationSpec,
     folds: FoldSpec,
@@ -47,35 +50,40 @@ def rivals(
     year: Year,
     log: Log,
 ) -> StageOutput:
-    """Forecasts of rivals from the user's files, raw and calibrated as ours are, with the losses of both on the same rows;
-    empty where there is no file. One that can't be used is named with the reason, and the others are scored.
+    """Forecasts of rivals, from the user's files and zero-shot from F0, raw and calibrated as ours are, with the losses of
+    both on the same rows; empty where there is none. One that can't be used is named with the reason, and the others are
+    scored.
     """
-    from forecast_assets.core.rivals.read import REFUSED, read_rival
+    from forecast_assets.core.rivals.read import REFUSED
     from forecast_assets.core.rivals.score import no_losses, no_tables, rival_losses
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.tensors import PanelTensors
 
+    zero_shot = f0_chronos.json(ZERO_SHOT)
     records: dict[str, dict[str, Any]] = {}
+    if SKIPPED in zero_shot:
+        records[f0_chronos.asset] = {REFUSED: zero_shot[SKIPPED]}
     published, raw, losses = [no_tables()], [no_tables()], [no_losses()]
-    if files.files:
+    if files.files or trained([f0_chronos]):
         panel = PanelTensors.load(windowed_tensors.path(TENSORS))
         fold = make_fold(panel, year=year, spec=folds, lookback=windows.lookback)
         ours = our_tables(ensemble, b0_mlp, baselines)
-    for path in files.files:
+    for name, read in brought(files, f0_chronos).items():
         try:
-            rival = read_rival(path, until=files.until, beside=files.files)
+            rival = read()
             made = rival_forecasts(rival, panel=panel, fold=fold, baselines=baselines, spec=calibration)
         except BadInput as error:
             log.warning(f"rivals {year}: {error}")
-            records[path.name] = {REFUSED: str(error)}
+            records[name] = {REFUSED: str(error)}
             continue
-        records[rival.name] = found = made.record
+        records[rival.name] = found = made.record | ({"zero_shot": zero_shot} if rival.made_here else {})
         log.info(f"rivals {year}: {rival.name}, {found['form']}, {found['placed']} of {found['origins']} forecasts")
         published.append(made.published)
         raw.append(made.raw)
         losses.append(rival_losses(made.published, made.raw, ours, rival=rival))
-    refused = [record[REFUSED] for record in records.values() if REFUSED in record]
-    facts: dict[str, int | str] = {"rivals": len(records) - len(refused), "refused": len(refused)}
+    refused = [records[file.name][REFUSED] for file in files.files if file.name in records]
+    scored = {name: record["placed"] for name, record in records.items() if REFUSED not in record}
+    facts: dict[str, int | str] = {"rivals": len(scored), "refused": len(refused)}
     if not files.files:
         facts["note"] = (
             "no rival: put NAME.csv or NAME.parquet into rivals of the data root, or name a folder with FORECAST_RIVALS"
@@ -87,10 +95,24 @@ def rivals(
             RIVAL_LOSSES: pl.concat(losses),
             RIVAL_RECORDS: records,
         },
-        facts=facts
-        | {f"forecasts_{name}": record["placed"] for name, record in records.items() if REFUSED not in record},
-        checks={USABLE.name: Check(not refused, " ".join(refused) or f"{len(records)} read and scored", warns=True)},
+        facts=facts | {f"forecasts_{name}": placed for name, placed in scored.items()},
+        checks={
+            USABLE.name: Check(not refused, " ".join(refused) or f"{len(files.files)} read and scored", warns=True)
+        },
     )
+
+
+def brought(files: RivalFiles, zero_shot: Version) -> "dict[str, Callable[[], RivalForecasts]]":
+    """Return how to read each file of a rival's, by its name, and the zero-shot forecasts where there are any."""
+    from forecast_assets.core.rivals.read import read_rival, rival_of_table
+
+    found: dict[str, Callable[[], RivalForecasts]] = {
+        path.name: partial(read_rival, path, until=files.until, beside=files.files) for path in files.files
+    }
+    if trained([zero_shot]):
+        table = pl.read_parquet(zero_shot.path(TABLE))
+        found[zero_shot.asset] = partial(rival_of_table, table, name=zero_shot.asset)
+    return found
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from forecast_assets.core.models.catalogue import NETWORKS
 
 PANEL_ASSETS = (
     *("raw_panel", "rejected_rows", "flags", "calendar_panel"),
-    *("announcements", "macro_series", "feature_panel", "windowed_tensors"),
+    *("announcements", "macro_series", "covariates", "feature_panel", "windowed_tensors"),
 )
 NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 
@@ -22,7 +22,7 @@ SWEEP = dg.define_asset_job(
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
-    selection=["baselines", *NETWORKS, "ensemble", "backtest", "rivals"],
+    selection=["baselines", *NETWORKS, "f0_chronos", "ensemble", "backtest", "rivals"],
     description="One test year: train, forecast, combine, trade, score rivals.",
 )
 REPORT = dg.define_asset_job(

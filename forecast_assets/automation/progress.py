@@ -1,11 +1,13 @@
 """The progress of a run: a line per finished asset, and in a terminal a bar with an estimate."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TextIO
 
 import dagster as dg
 from rich.console import Console
@@ -15,12 +17,22 @@ STARTED, SUCCEEDED, FAILED = "STEP_START", "STEP_SUCCESS", "STEP_FAILURE"
 MATERIALISED = "ASSET_MATERIALIZATION"
 
 
+def _terminal() -> TextIO:
+    """Return stderr; of a terminal a handle of its own.
+
+    While a step runs, Dagster points stderr at a file, which knows no cursor: bar and lines would run into each other.
+    """
+    if not sys.stderr.isatty():
+        return sys.stderr
+    return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+
+
 @dataclass
 class RunProgress:
     """Counts the assets of a whole run, over its jobs; ``part`` is the job's partition."""
 
     steps: int
-    console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
+    console: Console = field(default_factory=lambda: Console(file=_terminal(), highlight=False))
     part: str = ""
     unchanged: bool = False  # whether the asset in progress was found rather than computed
 

@@ -32,11 +32,12 @@ from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.models.served import Inputs, ServedEnsemble
 from forecast_assets.core.panel.lineage import latest_names
-from forecast_assets.core.reads import Reads, union
+from forecast_assets.core.reads import Reads, is_covariate, union
 from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import CalibrationState, log_factors
 from forecast_assets.core.training.calibration_groups import Groups, Membership
-from forecast_assets.core.training.fit import explain_forecasts, neighbours_of, trained_model, with_slope
+from forecast_assets.core.training.explain import explain_forecasts, neighbours_of
+from forecast_assets.core.training.fit import trained_model, with_slope
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -289,7 +290,14 @@ class Bundle:
         Raises BadInput where the panel lacks a feature.
         """
         self._columns(panel)
-        return self.card.calibration_groups.of(panel, rows)
+        return self.card.calibration_groups.of(self._as_trained(panel), rows)
+
+    def _as_trained(self, panel: PanelTensors) -> PanelTensors:
+        """Return ``panel`` with the series declared since the training under names that nothing reads; nothing is copied."""
+        new = {name for name in panel.feature_names if is_covariate(name)} - set(self.card.features)
+        if not new:
+            return panel
+        return replace(panel, feature_names=tuple(f"new {n}" if n in new else n for n in panel.feature_names))
 
     def explain(self, panel: PanelTensors, row: int) -> tuple[str, Explanation] | None:
         """Explain the forecast at ``row`` by one member: the best that reads neighbours, else the best that has attention

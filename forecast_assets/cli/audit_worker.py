@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +25,14 @@ from forecast_assets.core.audit.frames import Columns, FrameKind, Handing
 from forecast_assets.core.audit.function import AuditRun, Decide, Leak, Subject, has_fit, suggested, train_until
 from forecast_assets.core.audit.rows import synthetic_rows, with_known_at
 from forecast_assets.core.errors import BadInput, UserError
+from forecast_assets.core.models.entry import Model
 from forecast_assets.core.nearest import nearest_name
+from forecast_assets.core.panel.calendar import reindex
+from forecast_assets.core.settings import Settings
+
+CLEAN_MODEL = (
+    "no forecast changes with what comes later, with what else is asked, or with what lies after the last label"
+)
 
 
 def main() -> None:
@@ -49,6 +56,8 @@ def run(job: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     first = load()  # a file that can't be used is reported before the panel is read
     raw = read_rows(Path(job["panel"]), settings) if job["panel"] else with_known_at(synthetic_rows())
     spec, decide = settings.audit, job["decide"]
+    if isinstance(first, Model):
+        return model_audit(first, target, raw, settings)
     cut = train_until(raw, spec) if has_fit(first) else None
     handings = _chosen(first, job["columns"], job["frame_kind"])
 
@@ -59,6 +68,27 @@ def run(job: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     panels: dict[Columns, pl.DataFrame] = {"raw": raw, "calendar": calendar_rows(raw, settings)}
     audit = AuditRun(subject, panels, spec, _decide(decide), handings, progress).result()
     return {**asdict(audit), "clean": audit.clean, "sentence": audit.sentence()}
+
+
+def model_audit(model: Model, target: str, raw: pl.DataFrame, settings: Settings) -> dict[str, Any]:
+    """Return the audit of a model in one file as plain values. Raises BadInput where it can't be judged."""
+    from forecast_assets.assets.fold.first_use import audit_on_sample
+    from forecast_assets.core.panel.build import feature_panel
+    from forecast_assets.core.panel.features import feature_names
+    from forecast_assets.core.windows.build import build_tensors
+
+    rows = feature_panel(reindex(raw.drop("known_at"), spec=settings.panel), features=settings.features)
+    panel = build_tensors(rows, feature_names=feature_names(rows))
+    spec = model.spec()
+    if lacking := [name for name in spec.reads.required if name not in panel.feature_names]:
+        raise BadInput(f"{target}: reads {', '.join(lacking)}, which only the graph makes; it is audited there")
+    year = int(rows["date"].dt.year().max())  # type: ignore[arg-type]
+    named = replace(model, file=target.rpartition(":")[0])
+    found = audit_on_sample(named, spec, panel, year=year, folds=settings.folds, lookback=settings.windows.lookback)
+    if found.not_judged:
+        raise BadInput(f"{target}: {found.not_judged.removeprefix(f'{named.file}: ')}")
+    text = f"LEAK - {found.leak.removeprefix(f'{named.file}: ')}" if found.leak else f"clean - {CLEAN_MODEL}"
+    return {"clean": not found.leak, "sentence": f"{target}: {text}", "notes": []}
 
 
 def answer(answers: TextIO, **content: Any) -> None:
@@ -82,7 +112,7 @@ def loader(target: str) -> Callable[[], Any]:
             names = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
             nearest = f"; the nearest is {nearest_name(name, names)}" if names else ""
             raise BadInput(f"{target}: there is no {name} in {where}{nearest}")
-        if not callable(found) and not has_fit(found):
+        if not callable(found) and not has_fit(found) and not isinstance(found, Model):
             raise BadInput(
                 f"{target}: {name} is no function: {type(found).__name__}; name one, or a class with fit and predict"
             )

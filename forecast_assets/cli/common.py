@@ -1,6 +1,7 @@
 """What all commands share: common options, the store, one sentence instead of a traceback for a user's mistake."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast_assets.core.errors import UserError
+from forecast_assets.core.errors import Stopped, UserError
 
 if TYPE_CHECKING:
     from forecast_assets.store.store import Store
+
+INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a program that the signal itself ended
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -50,11 +53,15 @@ def user_command(function: Callable[..., Any], *, exit_code: int = 1) -> Callabl
     def run(context: click.Context, debug: bool, **options: Any) -> None:
         try:
             function(**options)
-        except UserError as error:
+        except (UserError, KeyboardInterrupt) as error:
+            stopped = isinstance(error, Stopped | KeyboardInterrupt)
+            if stopped:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed once more: it is ending already
             if debug or context.obj["debug"]:
                 traceback.print_exc()
-            click.echo(f"forecast-assets: {error}", err=True)
-            sys.exit(exit_code)
+            said = str(error) or "stopped by a signal; run it again to continue"  # outside a step
+            click.echo(f"forecast-assets: {said}", err=True)
+            sys.exit(INTERRUPTED if stopped else exit_code)
 
     return run
 

@@ -72,7 +72,7 @@ def factor_rows(store: Store, name: str, *, horizon: int | None, years: Sequence
 
 def forecast_rows(store: Store, asset: str, model: str, *, horizon: int | None, years: Sequence[str]) -> FactorRows:
     """Return a model's test forecasts: the median over ``horizon`` sessions with the returns over every horizon."""
-    from forecast_assets.core.evaluation.factor import return_column
+    from forecast_assets.core.evaluation.factor import forecast_factor
 
     versions = [store.current(asset, slot) for slot in chosen_slots(store, asset, years)]
     test = pl.concat(
@@ -84,11 +84,7 @@ def forecast_rows(store: Store, asset: str, model: str, *, horizon: int | None, 
     chosen = horizon if horizon is not None else min(horizons, default=HORIZONS[0])
     if horizons and chosen not in horizons:
         raise BadInput(f"{model}: no forecasts over {_sessions(chosen)}; it has {', '.join(map(str, horizons))}")
-    of = {h: table.filter(pl.col("horizon") == h) for h in horizons}
-    rows = table.filter(pl.col("horizon") == chosen).select("date", "ticker", factor="q50")
-    for h, part in of.items():
-        outcomes = part.select("date", "ticker", (pl.col("y").exp() - 1).alias(return_column(h)))
-        rows = rows.join(outcomes, on=["date", "ticker"], how="left")
+    rows, _ = forecast_factor(table, horizon=chosen)
     groups = pl.scan_parquet(store.current(FEATURE_PANEL).path(TABLE)).select("date", "ticker", *GROUPS).collect()
     rows = rows.join(groups, on=["date", "ticker"], how="left")
     return FactorRows(f"{model}, median over {_sessions(chosen)}", horizons, rows)

@@ -48,7 +48,7 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the forecasts of TICKERS: how far the price may go, and what that rests on.
+    """Show the forecasts of TICKERS and what they rest on.
 
     They are those that a night issued or, before the first night, the walk-forward's. Without tickers: the last night's.
 

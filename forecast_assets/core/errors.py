@@ -37,5 +37,16 @@ class Stopped(UserError):
     """A run that was interrupted, by Ctrl-C or a signal."""
 
 
+class OutOfTime(UserError):
+    """A task that took longer than it may; ``args`` are its position among the tasks and the seconds."""
+
+    def __init__(self, position: int, seconds: float) -> None:
+        super().__init__(position, seconds)
+        self.position, self.seconds = position, seconds
+
+    def __str__(self) -> str:
+        return f"task {self.position + 1} took longer than {self.seconds:g} s and was stopped"
+
+
 class BadModel(UserError):
     """A model of one's own that fails, or returns what is no forecast."""

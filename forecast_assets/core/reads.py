@@ -3,6 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+COVARIATE = "x_"
+"""What the names of features begin with that are made from the user's own series (``core.panel.covariates``)."""
+
+
+def is_covariate(name: str) -> bool:
+    """Return whether a feature is made from the user's own series: its value may be missing in a row."""
+    return name.startswith(COVARIATE)
+
 
 @dataclass(frozen=True)
 class GraphSettings:
@@ -22,6 +30,11 @@ class Reads:
     messages: tuple[str, ...] = ()  # features of each row's neighbours in ``graph``
     graph: GraphSettings | None = None
     support_sessions: int = 0  # sessions before the forecast origin whose outcomes are read, as many as there are
+
+    @property
+    def complete(self) -> tuple[str, ...]:
+        """The required features that have a value in every complete row: all but the user's own series."""
+        return tuple(name for name in self.required if not is_covariate(name))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class _Sections(specs.Spec):
     windows: specs.WindowSpec = specs.WindowSpec()
     folds: specs.FoldSpec = specs.FoldSpec()
     sweep: specs.SweepSpec = specs.SweepSpec()
+    f0_chronos: specs.ChronosSpec = specs.ChronosSpec()
     ensemble: specs.EnsembleSpec = specs.EnsembleSpec()
     calibration: specs.CalibrationSpec = specs.CalibrationSpec()
     backtest: specs.BacktestSpec = specs.BacktestSpec()
@@ -30,6 +31,7 @@ class _Sections(specs.Spec):
     nightly: specs.NightlySpec = specs.NightlySpec()
     alerts: specs.AlertSpec = specs.AlertSpec()
     audit: specs.AuditSpec = specs.AuditSpec()
+    own_models: specs.OwnModelsSpec = specs.OwnModelsSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 
     def network(self, key: str) -> ModelSpec:

@@ -8,9 +8,10 @@ Dagster definitions stays quick.
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 from forecast_assets.core.credentials import has_password
@@ -87,7 +88,9 @@ class PanelSpec(ReadSpec):
         description="exchange of a ticker, whatever its name and its dates say, such as {7203: XTKS} after --set; "
         'in quotes in a file ({"0700": XHKG}): YAML reads 0700 as 448 and NO as false',
     )
-    corrections: tuple[Correction, ...] = ()
+    corrections: tuple[Correction, ...] = Field(
+        (), description="known errors of the rows, each with what is right and why"
+    )
     calendar: Literal["exchange", "union"] = Field("exchange", description="sessions a ticker is reindexed to")
     max_fill_sessions: int = Field(5, ge=0, description="longest hole that is forward-filled")
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
@@ -141,12 +144,12 @@ class PanelSpec(ReadSpec):
 class FeatureSpec(Spec):
     """Causal features. Lengths are in sessions of the ticker's own exchange."""
 
-    volume_window: int = Field(20, ge=2)
-    volatility_window: int = Field(20, ge=2)
-    rsi_window: int = Field(14, ge=2)
-    macd_fast: int = Field(12, ge=1)
-    macd_slow: int = Field(26, ge=2, validate_default=True)
-    macd_signal: int = Field(9, ge=1)
+    volume_window: int = Field(20, ge=2, description="sessions of the volume's mean and deviation")
+    volatility_window: int = Field(20, ge=2, description="sessions of the rolling volatility")
+    rsi_window: int = Field(14, ge=2, description="sessions of the relative strength index (Wilder's average)")
+    macd_fast: int = Field(12, ge=1, description="span of the MACD's fast average")
+    macd_slow: int = Field(26, ge=2, validate_default=True, description="span of the MACD's slow average")
+    macd_signal: int = Field(9, ge=1, description="span of the MACD's signal line")
     moment_window: int = Field(60, ge=4, description="window of the rolling skewness and kurtosis")
     ewma_decay: float = Field(0.94, gt=0, lt=1, description="decay of the EWMA variance (RiskMetrics)")
 
@@ -157,6 +160,90 @@ class FeatureSpec(Spec):
         if value <= info.data.get("macd_fast", 0):
             raise ValueError(f"has to be longer than macd_fast ({info.data['macd_fast']})")
         return value
+
+
+class ReleaseSpec(Spec):
+    """When the value of a day is known: hours after an exchange's close of that day, or days later at a time of day."""
+
+    exchange: str | None = Field(None, description="MIC of the exchange after whose close it is released, such as XNYS")
+    hours: float = Field(0.0, ge=0, description="hours from that close to the release")
+    days: int | None = Field(None, ge=0, description="calendar days from its date to the release")
+    time: dt.time | None = Field(None, description='time of day of the release, in quotes: "08:30"')
+    zone: str | None = Field(None, description="time zone of that time, such as America/New_York")
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        # YAML reads 16:30 without quotes as a number in base 60.
+        is_base_60 = isinstance(value, int) and not isinstance(value, bool)
+        return f"{value // 60:02}:{value % 60:02}" if is_base_60 else value
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError("is no time zone; write one like Europe/Berlin")
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_form(self) -> Self:
+        later = [name for name in ("days", "time", "zone") if getattr(self, name) is not None]
+        if (self.exchange is None) == (not later) or (later and (len(later) < 3 or self.hours)):
+            raise ValueError(
+                'says not when; write {exchange: XNYS, hours: 2} or {days: 1, time: "08:30", zone: America/New_York}'
+            )
+        return self
+
+
+class CovariateColumn(Spec):
+    """A feature made from a column of a covariate's file."""
+
+    column: str = Field(description="column of the file")
+    transform: Literal["level", "log", "change", "log_change"] = Field(
+        "level", description="the value, its log, or the change of either from the value `over` values before"
+    )
+    over: int = Field(1, ge=1, description="values of the file that a change looks back")
+    at_least: float | None = Field(None, description="a smaller result counts as this one")
+    at_most: float | None = Field(None, description="a larger result counts as this one")
+
+
+class CovariateSpec(Spec):
+    """A file of a user's own series, as ``covariates.yaml`` declares it."""
+
+    path: str = Field(description="CSV or Parquet file; a relative path starts where covariates.yaml lies")
+    kind: Literal["observed", "known_future", "static"] = Field(
+        description="observed: values of days past; known_future: events on days ahead; static: one value per ticker"
+    )
+    key: Literal["date", "ticker"] = Field("date", description="whose values: of a date, or of a ticker and date")
+    release: ReleaseSpec | None = Field(None, description="when a value is known, where no column available_at says so")
+    stale_days: int = Field(10, ge=1, description="calendar days after which an observed value is too old: missing")
+    columns: dict[str, CovariateColumn] = Field(
+        {}, description="features by name; empty: each column of numbers as it is"
+    )
+    announcements: bool = Field(
+        False, description="known_future: the events are companies' reports, which raise a horizon's variance"
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        changes = [name for name, each in self.columns.items() if each.transform.endswith("change")]
+        if self.kind == "observed":
+            if self.announcements:
+                raise ValueError("announcements are events; declare kind: known_future")
+        elif self.release is not None:
+            raise ValueError(
+                "a static value has no release; leave it out"
+                if self.kind == "static"
+                else "release counts from the event itself; give a column available_at, when each date was announced"
+            )
+        elif changes:
+            raise ValueError(f"columns: {changes[0]}: a {self.kind} value has none before it; choose level or log")
+        return self
+
+    @property
+    def is_of_tickers(self) -> bool:
+        """Whether each ticker has values of its own; a static value is always a ticker's."""
+        return self.key == "ticker" or self.kind == "static"
 
 
 class WindowSpec(Spec):
@@ -197,19 +284,21 @@ class SweepSpec(Spec):
         (2015, 2016, 2017, 2018),
         description="inner years, where history suffices; else the four before the panel's first test year",
     )
-    models: tuple[str, ...] = Field(("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"))
-    hidden: tuple[int, ...] = Field((32, 64, 128))
+    models: tuple[str, ...] = Field(
+        ("b1_tft", "b2_tft_ticker", "b3_tft_sector", "b4_patchtst"), description="networks that are tried"
+    )
+    hidden: tuple[int, ...] = Field((32, 64, 128), description="widths that are tried")
     learning_rate: tuple[float, ...] = Field((3e-4, 1e-3, 3e-3), description="of the cosine decay's start")
-    lookback: tuple[int, ...] = Field((60, 120, 250))
-    epochs: int = Field(3, ge=1)
+    lookback: tuple[int, ...] = Field((60, 120, 250), description="observed sessions that are tried")
+    epochs: int = Field(3, ge=1, description="of an inner year's fit")
     samples_per_epoch: int = Field(4_000, ge=1, description="samples (windows) per epoch of an inner year")
     max_tickers: int = Field(60, ge=1, description="tickers that settings are tried on, where a panel has more")
     coverage_low: float = Field(0.92, description="settings whose 95 % band covers less, at any horizon, ...")
     coverage_high: float = Field(0.98, description="... or more, are not feasible")
-    calibration_rate: tuple[float, ...] = Field((0.005, 0.01, 0.02, 0.05))
-    smoothing: tuple[float, ...] = Field((0.9, 0.95, 0.98))
-    kelly_fraction: tuple[float, ...] = Field((0.25, 0.5))
-    seed: int = Field(0, ge=0)
+    calibration_rate: tuple[float, ...] = Field((0.005, 0.01, 0.02, 0.05), description="see calibration.rate")
+    smoothing: tuple[float, ...] = Field((0.9, 0.95, 0.98), description="see backtest.smoothing")
+    kelly_fraction: tuple[float, ...] = Field((0.25, 0.5), description="see backtest.kelly_fraction")
+    seed: int = Field(0, ge=0, description="of the sampler and of every fit")
     # How it is carried out changes no result, so it is no part of the settings that a version is known by.
     workers: int = Field(1, ge=1, exclude=True, description="processes that try settings at the same time")
     storage: str = Field(
@@ -223,6 +312,18 @@ class SweepSpec(Spec):
     def _no_password(cls, value: str) -> str:
         refuse_password(value, setting="sweep.storage")
         return value
+
+
+class ChronosSpec(Spec):
+    """F0: zero-shot forecasts of a Chronos foundation model. Not tuned: it may know the years that settings are tuned on."""
+
+    trained_until: dt.date | None = Field(
+        None,
+        description="last day that may be in the weights' training data: only later forecast origins are forecast and "
+        "scored; unset: the release of a model that the hub is known for, and any other is refused",
+    )
+    context_sessions: int = Field(512, ge=2, description="closes of a ticker that it reads, up to the forecast origin")
+    batch_size: int = Field(256, ge=1, description="forecast origins of one call")
 
 
 class EnsembleSpec(Spec):
@@ -261,7 +362,7 @@ CostBps = float | dict[str, float]  # basis points a side: for all tickers, or b
 class ResamplingSpec(Spec):
     """The bootstrap of confidence intervals."""
 
-    bootstrap_samples: int = Field(1000, ge=1)
+    bootstrap_samples: int = Field(1000, ge=1, description="resamples behind each confidence interval")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
@@ -295,7 +396,9 @@ class BacktestSpec(ResamplingSpec):
         description="cost of a trade, basis points of its value, each side: a number, or by region and ticker, such as "
         "{default: 5, Europe: 8, BMW.DE: 3}",
     )
-    kelly_fraction: float = Field(0.5, gt=0, le=1)
+    kelly_fraction: float = Field(
+        0.5, gt=0, le=1, description="share of the Kelly weight, mean over variance, that is held"
+    )
     name_cap: float = Field(0.05, gt=0, description="largest |weight| of a ticker")
     gross_cap: float = Field(2.0, gt=0, description="largest sum of |weights|")
     sigma_floor: float = Field(0.005, gt=0, description="lower bound of the one-session sigma")
@@ -396,9 +499,18 @@ class DriftSpec(Spec):
     """Thresholds of the drift checks."""
 
     recent_sessions: int = Field(60, ge=5, description="sessions compared with the reference period")
-    reference_sessions: int = Field(750, ge=50)
-    false_discovery_rate: float = Field(0.05, gt=0, lt=1)
-    bootstrap_samples: int = Field(200, ge=20)
+    reference_sessions: int = Field(
+        750, ge=50, description="sessions before the recent ones that these are compared with"
+    )
+    false_discovery_rate: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="expected share of false ones among the features told as moved (Benjamini-Hochberg)",
+    )
+    bootstrap_samples: int = Field(
+        200, ge=20, description="resamples behind each feature's p-value and the alarm's limits"
+    )
     coverage_low: float = Field(0.80, description="coverage rule: 95 % band below this ...")
     coverage_high: float = Field(0.99, description="... or above this ...")
     coverage_days: int = Field(3, ge=1, description="... on this many forecast days in a row")
@@ -411,7 +523,7 @@ class DriftSpec(Spec):
         20, ge=1, description="nights in a row with a moved feature before a warning is sent"
     )
     feature_release_nights: int = Field(20, ge=1, description="nights in a row without one before it counts as over")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 class NightlySpec(ResamplingSpec):
@@ -465,13 +577,24 @@ class AuditSpec(Spec):
     )
 
 
+class OwnModelsSpec(Spec):
+    """Limits of models of one's own, from files and packages."""
+
+    minutes: float = Field(
+        60.0, gt=0, description="after which a fit with its forecasts, or the audit before the first one, is stopped"
+    )
+
+
 class DemoSpec(Spec):
     """The synthetic panel that ships with the project."""
 
-    tickers: int = Field(24, ge=6)
-    start: dt.date = dt.date(2015, 1, 2)
-    end: dt.date = dt.date(2021, 12, 31)
+    tickers: int = Field(24, ge=6, description="spread over three exchanges")
+    start: dt.date = Field(dt.date(2015, 1, 2), description="first day of the panel")
+    end: dt.date = Field(dt.date(2021, 12, 31), description="last day of the panel")
     signal: float = Field(
         0.0016, ge=0, description="strength of the planted signal: log return of the next session and unit of it"
     )
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, description="seed of its random numbers")
+    rival: bool = Field(
+        True, description="also a file of a plain rival's forecasts, where FORECAST_RIVALS names no folder"
+    )

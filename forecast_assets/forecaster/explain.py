@@ -34,7 +34,7 @@ def explain_forecast(store: Store, *, model: str, ticker: str, day: dt.date) -> 
     import torch
 
     from forecast_assets.core.models.attribution import attributions
-    from forecast_assets.core.training.fit import explain_forecasts, neighbours_of
+    from forecast_assets.core.training.explain import explain_forecasts, neighbours_of
     from forecast_assets.core.windows.announced import announcement_chance
     from forecast_assets.core.windows.days import to_day
     from forecast_assets.core.windows.graph import with_graph_if_read

@@ -93,10 +93,8 @@ def _of_version(version: Version, renames: dict[str, str]) -> pl.DataFrame:
         source, made_by = LEDGER, f"{version.label}, model {version.json(NIGHT_RECORD)['model_version']}"
     else:
         source, made_by = WALK_FORWARD, version.label
-    p_up = probability_above(table.select(QUANTILE_COLUMNS).to_numpy()) if table.height else []
-    return table.with_columns(
-        p_up=pl.Series(p_up, dtype=pl.Float64), source=pl.lit(source), made_by=pl.lit(made_by)
-    ).select(COLUMNS)
+    p_up = pl.Series(probability_above(table.select(QUANTILE_COLUMNS).to_numpy()), dtype=pl.Float64)
+    return table.with_columns(p_up=p_up, source=pl.lit(source), made_by=pl.lit(made_by)).select(COLUMNS)
 
 
 def _nothing_found(store: Store, renames: dict[str, str], *, ticker: str, day: dt.date | None) -> str:

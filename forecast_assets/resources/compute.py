@@ -11,7 +11,8 @@ import dagster as dg
 from pydantic import Field
 
 from forecast_assets.resources import environment
-from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.resources.engine import Engine
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.process_setup import set_up
 from forecast_assets.resources.worker_engine import WorkerEngine
 from forecast_assets.store.locks import Lock

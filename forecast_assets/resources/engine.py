@@ -1,4 +1,4 @@
-"""Engines that run independent tasks, such as the fits of a fold or the trials of a sweep: interface and local engine.
+"""Engines that run independent tasks, such as the fits of a fold or the trials of a sweep: the interface.
 
 Work is a function of a task and of ``report``, which sends a message to the caller of the engine while the task runs and
 returns the caller's answer; so a long task can be monitored and stopped. Results, their order and the error of a failed
@@ -7,7 +7,6 @@ task are the same on every engine.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ class Needs:
     cpus: int = 1
     gpus: int = 0
     memory_bytes: int = 0
+    seconds: float | None = None  # from its first message on, after which its process is killed
 
 
 FIT_BYTES = 3 * 2**28
@@ -46,13 +46,28 @@ def fit_needs(hardware: "Hardware", *, tensor_bytes: int) -> Needs:
     return Needs(cpus=torch.get_num_threads(), gpus=gpus, memory_bytes=tensor_bytes * 5 // 4 + FIT_BYTES)
 
 
+class ProcessEnded(RuntimeError):
+    """A process that ended by itself in the middle of a task, and that task's position."""
+
+    def __init__(self, position: int, exit_code: int | None) -> None:
+        super().__init__(position, exit_code)
+        self.position, self.exit_code = position, exit_code
+
+    def __str__(self) -> str:
+        return (
+            f"the process of task {self.position + 1} ended with exit code {self.exit_code}; where that is -9, memory may "
+            "have run out: FORECAST_WORKERS=1 runs one task at a time. A fit continues from its last finished epoch."
+        )
+
+
 class Engine(Protocol):
     """See the module."""
 
     def each(
         self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
     ) -> Iterator[tuple[int, R]]:
-        """Yield position and result of every task as it ends. The first error ends all.
+        """Yield position and result of every task as it ends. The first error ends all, as OutOfTime does where a task takes
+        longer than ``needs.seconds``.
 
         The next task is taken from ``tasks`` only when there is room for it, so it may depend on earlier results.
         """
@@ -69,14 +84,3 @@ def in_order(
         while position in waiting:
             yield waiting.pop(position)
             position += 1
-
-
-class LocalEngine:
-    """Runs tasks in this process, one after the other."""
-
-    def each(
-        self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
-    ) -> Iterator[tuple[int, R]]:
-        """See ``Engine``."""
-        for position, task in enumerate(tasks):
-            yield position, work(task, partial(on_message, position))

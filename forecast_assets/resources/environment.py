@@ -93,6 +93,14 @@ def macro_path() -> str:
     return checked_path(os.environ.get("FORECAST_MACRO") or "", variable="FORECAST_MACRO")
 
 
+def covariates_path() -> str:
+    """``FORECAST_COVARIATES``: YAML that declares own series; empty: ``covariates.yaml`` in the data root, if it is there.
+
+    Raises as `checked_path`.
+    """
+    return checked_path(os.environ.get("FORECAST_COVARIATES") or "", variable="FORECAST_COVARIATES")
+
+
 def universe_path() -> str:
     """``FORECAST_UNIVERSE``: a CSV with Ticker, From, To; empty: all are always members. Raises as `checked_path`."""
     return checked_path(os.environ.get("FORECAST_UNIVERSE") or "", variable="FORECAST_UNIVERSE")
@@ -106,6 +114,11 @@ def sectors_path() -> str:
 def rivals_path() -> str:
     """``FORECAST_RIVALS``: folder of rivals' forecasts; empty: ``rivals`` in the data root. Raises as `checked_path`."""
     return checked_path(os.environ.get("FORECAST_RIVALS") or "", variable="FORECAST_RIVALS")
+
+
+def chronos_weights() -> str:
+    """``FORECAST_CHRONOS``: folder of a Chronos model's weights, or its id on the hub. Raises as `checked_path`."""
+    return checked_path(os.environ.get("FORECAST_CHRONOS") or "", variable="FORECAST_CHRONOS")
 
 
 def fx_path() -> str:

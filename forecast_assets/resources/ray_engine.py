@@ -7,13 +7,14 @@ one cluster; no pickle is ever written to the store or read from it.
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, cast
 
 import click
 
-from forecast_assets.core.errors import BadSetting
+from forecast_assets.core.errors import BadSetting, OutOfTime
 from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
 
 RETRIES = 3  # restarts of a task whose process or machine died; an error that it raises is final
@@ -108,6 +109,7 @@ class RayEngine:
         sent = [ray.put(work)]
         numbered = enumerate(tasks)
         running: dict[Any, int] = {}
+        ends: dict[int, float] = {}  # position -> end of the task's time, monotonic
         incoming = mailbox.receive.remote()
         try:
             while True:
@@ -115,13 +117,21 @@ class RayEngine:
                     running[run.remote(sent, task, position, mailbox, torch.get_num_threads())] = position
                 if not running:
                     return
-                (first, *_), _ = ray.wait([incoming, *running], num_returns=1)
+                late = min(ends, key=ends.__getitem__, default=None)
+                left = None if late is None else max(0.0, ends[late] - time.monotonic())
+                ready, _ = ray.wait([incoming, *running], num_returns=1, timeout=left)
+                if late is not None and needs.seconds is not None and not ready:
+                    raise OutOfTime(late, needs.seconds)
+                first = ready[0]
                 if first == incoming:
                     number, position, message = ray.get(incoming)
+                    if needs.seconds is not None:
+                        ends.setdefault(position, time.monotonic() + needs.seconds)
                     mailbox.answer.remote(number, on_message(position, message))
                     incoming = mailbox.receive.remote()
                 else:
                     position = running.pop(first)
+                    ends.pop(position, None)
                     yield position, cast(R, self._result(first))
         finally:
             for task in running:

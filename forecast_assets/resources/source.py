@@ -14,15 +14,18 @@ from forecast_assets.core.as_of import AsOf
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.arrivals import HISTORY, Arrival, arrived_by, new_arrivals
 from forecast_assets.core.panel.input_file import InputFile
-from forecast_assets.core.specs import DemoSpec, PanelSpec
+from forecast_assets.core.specs import CovariateSpec, DemoSpec, PanelSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
+from forecast_assets.resources.chronos_weights import ChronosWeights, find_weights
 from forecast_assets.resources.file_stamp import FileStamp
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.adapters.folders import FoundFiles
 
 DEMO_FILE = "demo_panel.csv"
+DEMO_RIVAL = "demo_friend.parquet"
+COVARIATES_FILE = "covariates.yaml"
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,31 @@ class RivalFiles:
         return hashlib.sha256("\n".join([str(self.until or ""), *lines]).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class CovariateFiles:
+    """The user's own series as declared, and the file of each, by name; none where none is declared."""
+
+    specs: Mapping[str, CovariateSpec]
+    files: Mapping[str, Path]
+    stamps: tuple[FileStamp, ...] = ()
+
+    def digest(self) -> str:
+        """Digest declarations and contents, 64 hex digits. What a replay reads is cut by arrival, row by row."""
+        lines = [
+            f"{name}:{spec.model_dump_json(exclude={'path'})}:{hashlib.sha256(self.files[name].read_bytes()).hexdigest()}"
+            for name, spec in self.specs.items()
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 class PanelSource(dg.ConfigurableResource):
     """Location of the raw panel."""
 
     panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
 
     def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
-        """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first.
+        """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first,
+        with the file of its rival.
 
         Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file.
         """
@@ -109,7 +130,7 @@ class PanelSource(dg.ConfigurableResource):
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
-            write_demo_csv(path / DEMO_FILE, demo)
+            write_demo_csv(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
             declared = HISTORY
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
@@ -118,6 +139,28 @@ class PanelSource(dg.ConfigurableResource):
     def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
         return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
+
+    def covariates(self) -> CovariateFiles:
+        """Return what FORECAST_COVARIATES, or ``covariates.yaml`` in the data root, declares.
+
+        Raises BadInput where the file that is named, or one that is declared, does not exist, or the YAML can't be used.
+        """
+        named = environment.covariates_path()
+        path = Path(named) if named else environment.local_root() / COVARIATES_FILE
+        if named and not path.is_file():
+            raise BadInput(f"{path}: no such file; name the declarations with FORECAST_COVARIATES, or leave it unset")
+        if not path.is_file():
+            return CovariateFiles({}, {})
+        from forecast_assets.core.panel.covariates.declare import read_declarations  # the definitions load without it
+
+        specs = read_declarations(path)
+        files = {
+            name: path.parent / environment.checked_path(spec.path, variable=f"{path.name}: {name}: path")
+            for name, spec in specs.items()
+        }
+        if gone := [name for name, file in files.items() if not file.is_file()]:
+            raise BadInput(f"{path.name}: {gone[0]}: path: there is no file {files[gone[0]]}; correct the path")
+        return CovariateFiles(specs, files, tuple(map(FileStamp.of, files.values())))
 
     def universe(self) -> OptionalFile:
         """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
@@ -143,6 +186,19 @@ class PanelSource(dg.ConfigurableResource):
             return RivalFiles()
         files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
         return RivalFiles(tuple(files), environment.as_of(), tuple(map(FileStamp.of, files)))
+
+    def chronos(self) -> ChronosWeights:
+        """Return the weights that FORECAST_CHRONOS names, or why there are none."""
+        return find_weights(environment.chronos_weights())
+
+
+def _demo_rival() -> Path | None:
+    """Return where the forecasts of the demo's rival go; None where the user has named a folder of rivals."""
+    if environment.rivals_path():
+        return None
+    folder = environment.local_root() / "rivals"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / DEMO_RIVAL
 
 
 def _optional(named: str, *, what: str, variable: str) -> OptionalFile:

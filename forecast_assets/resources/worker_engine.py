@@ -8,17 +8,20 @@ import copy
 import os
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from forecast_assets.resources.engine import MessageHandler, Needs, R, T, Work
+from forecast_assets.core.errors import OutOfTime
+from forecast_assets.resources.engine import MessageHandler, Needs, ProcessEnded, R, T, Work
 from forecast_assets.resources.process_setup import set_up
 
 WAITING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
@@ -51,32 +54,48 @@ class WorkerEngine:
     def each(
         self, work: Work[T, R], tasks: Iterable[T], *, needs: Needs, on_message: MessageHandler
     ) -> Iterator[tuple[int, R]]:
-        """See ``Engine``. Raises RuntimeError where a process ended by itself."""
+        """See ``Engine``. Raises ProcessEnded where a process ended by itself."""
         numbered, room = enumerate(tasks), min(self.workers, _room(needs))
         free: list[_Worker] = []
         busy: dict[_Worker, int] = {}
+        ends: dict[_Worker, float] = {}  # of its task's time, monotonic
         try:
             while True:
                 while len(busy) < room and (following := next(numbered, None)) is not None:
                     worker = free.pop() if free else _with_work(work)
                     busy[worker] = following[0]
                     worker.connection.send((following[1],))
+                    ends[worker] = inf
                 if not busy:
                     return
-                ready = wait([worker.connection for worker in busy])  # of a process that ended too: it is at its end
+                first = min(ends[worker] for worker in busy)
+                # Also of a process that ended: it is at its end.
+                ready = wait(
+                    [worker.connection for worker in busy], timeout=None if first == inf else first - time.monotonic()
+                )
                 for worker in [worker for worker in busy if worker.connection in ready]:
                     done, content = _received(worker, position=busy[worker])
                     if not done:
+                        if needs.seconds is not None and ends[worker] == inf:
+                            ends[worker] = time.monotonic() + needs.seconds
                         worker.connection.send(on_message(busy[worker], content))
                         continue
                     free.append(worker)
                     yield busy.pop(worker), content
+                _check_time(busy, ends, needs)
         finally:
             for worker in busy:
                 worker.end()
             for worker in free:
                 worker.connection.send(None)  # lets go of the work and its inputs
                 _idle.append(worker)
+
+
+def _check_time(busy: Mapping[_Worker, int], ends: Mapping[_Worker, float], needs: Needs) -> None:
+    """Raise OutOfTime where a task's time is over and nothing that it has sent is waiting."""
+    for worker, position in busy.items():
+        if needs.seconds is not None and ends[worker] <= time.monotonic() and not worker.connection.poll():
+            raise OutOfTime(position, needs.seconds)
 
 
 def _room(needs: Needs) -> int:
@@ -130,10 +149,7 @@ def _received(worker: _Worker, *, position: int) -> tuple[bool, Any]:
         kind, content = worker.connection.recv()
     except (EOFError, ConnectionResetError) as error:
         worker.process.join()
-        raise RuntimeError(
-            f"the process of task {position + 1} ended with exit code {worker.process.exitcode}; where that is -9, memory "
-            "may have run out: FORECAST_WORKERS=1 runs one task at a time. A fit continues from its last finished epoch."
-        ) from error
+        raise ProcessEnded(position, worker.process.exitcode) from error
     if kind == "error":
         raise content
     return kind == "result", content

@@ -15,6 +15,9 @@ REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known
 PARTITIONS = "partitions.json"  # test years and sessions of the panel, and which of them are partitions of the graph
 CORRECTIONS = "corrections.parquet"
 
+# covariates
+DECLARED = "covariates.json"  # the series in the table, with the columns that are made of each
+
 # announcements
 INFERRED = "inferred.parquet"  # rows found to be announcements, with the evidence
 ANNOUNCEMENT_PARAMETERS = "parameters.json"
@@ -62,6 +65,9 @@ DAILY_LOSSES = {
 NEW_LISTING_LOSSES = "losses_of_new_listings.parquet"
 COVERAGE_CELLS = "losses_by_cell.parquet"
 """Sums per day by exchange, sector, width of the band, liquidity and weekday, for coverage over any years."""
+
+# f0_chronos
+ZERO_SHOT = "zero_shot.json"  # the weights and up to when they may have been trained, or why there is no forecast
 
 # rivals
 RIVAL_LOSSES = "losses.parquet"  # daily sums of a rival and of our models over the forecasts that all of them made

@@ -21,7 +21,7 @@ from forecast_assets_tests.helpers.graph import PANEL, Graph
 YEARS = ["2018", "2019"]
 TRAINED = tuple(name for name in NETWORKS if name != "b5_moe")  # it has no macro series here, see test_experts
 MODELS = (*TRAINED, "ensemble")
-YEARLY = [*NETWORKS, "ensemble", "baselines", "backtest", "rivals"]
+YEARLY = [*NETWORKS, "ensemble", "baselines", "f0_chronos", "backtest", "rivals"]
 CUT = date(2018, 12, 31)
 BUCKET = "memory://graph"
 

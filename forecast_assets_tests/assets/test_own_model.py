@@ -1,5 +1,6 @@
-"""The model of ``docs/own_model.md`` on the whole graph, beside one that fails."""
+"""The model of ``docs/own_model.md`` on the whole graph, beside one that fails and one that looks ahead."""
 
+import json
 import os
 import re
 import subprocess
@@ -35,11 +36,25 @@ class Broken:
 MODEL = Model("U2", "u2_broken", title="Broken", spec=ModelSpec, estimator=Broken, description="U2: the tails swapped.")
 """
 
+LEAKY = """
+from forecast_assets.core.models.entry import Model, ModelSpec
+
+class Leaky:
+    def __init__(self, spec): ...
+    def fit(self, train, *, seed):
+        return self
+    def predict(self, origins):
+        last = origins.summary - origins.summary.mean(axis=0)  # of all that are asked, later ones too
+        return origins.quantiles(log_scale=0.1 * last[:, :1])
+
+MODEL = Model("U3", "u3_leaky", title="Leaky", spec=ModelSpec, estimator=Leaky, description="U3: over the whole call.")
+"""
+
 RUN = """
 import sys
 from pathlib import Path
 from forecast_assets_tests.helpers.graph import Graph
-models, reports = ("u1_ridge", "u2_broken"), ("ensemble", "backtest", "backtest_report", "ablation_report")
+models, reports = ("u1_ridge", "u2_broken", "u3_leaky"), ("ensemble", "backtest", "backtest_report", "ablation_report")
 overrides = ["u1_ridge.penalty=500", "u1_ridge.fits=2"]
 with Graph(Path(sys.argv[1])) as graph:
     assert graph.run("raw_panel").failures == []  # so that Dagster knows the years
@@ -59,10 +74,11 @@ def graph(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("own")
     (folder / "mine.py").write_text(code_of_page())
     (folder / "broken.py").write_text(BROKEN)
+    (folder / "leaky.py").write_text(LEAKY)
     with copied(smoke_graph.root, folder / "graph") as graph:
         surroundings = {
             **os.environ,
-            "FORECAST_MODELS": f"mine.py{os.pathsep}{folder / 'broken.py'}",
+            "FORECAST_MODELS": os.pathsep.join(["mine.py", str(folder / "broken.py"), "leaky.py"]),
             "FORECAST_WORKERS": "2",  # fits in other processes, which load the files again
             "PYTHONPATH": str(PROJECT),
         }
@@ -99,7 +115,7 @@ def test_it_publishes_what_a_network_does_but_weights(graph: Graph, year: str) -
 def test_it_says_that_it_is_in_no_ensemble_and_is_none_of_its_members(graph: Graph) -> None:
     assert "in no ensemble, which has to be served" in graph.version("u1_ridge", "2019").manifest.facts["limits"]
     parents = {label.partition("/")[0] for label in graph.version("ensemble", "2019").manifest.parents}
-    assert parents & {"u1_ridge", "u2_broken"} == set()
+    assert parents & {"u1_ridge", "u2_broken", "u3_leaky"} == set()
     assert parents >= set(CANDIDATES)
 
 
@@ -127,6 +143,25 @@ def test_a_model_that_fails_is_skipped_with_the_sentence_and_the_rest_is_made(gr
         assert graph.table("u2_broken", year).is_empty()
     report = graph.version("backtest_report").json("metrics.json")
     assert "u2_broken" not in {row["model"] for row in report["forecasts"]}
+
+
+def test_a_model_that_looks_ahead_is_skipped_with_the_first_origin_that_tells(graph: Graph) -> None:
+    for year in YEARS:
+        skipped = graph.version("u3_leaky", year).manifest.facts[SKIPPED]
+        assert re.fullmatch(
+            r"leaky\.py: predict\(\) looks ahead: quantile \S+ of \S+ over \d+ sessions on \d{4}-\d\d-\d\d changes from \S+ "
+            r"to \S+ when the values after \d{4}-\d\d-\d\d are (garbage|exchanged at random) \((poison|shuffle)\)",
+            skipped,
+        )
+        assert graph.table("u3_leaky", year).is_empty()
+
+
+def test_a_model_is_audited_once_for_all_years(graph: Graph) -> None:
+    assert graph.version("u1_ridge", "2019").manifest.facts["audit"] == "audited: no look-ahead found"
+    found = [json.loads(path.read_text()) for path in (graph.root / "checkpoints" / "audits").iterdir()]
+    assert len(found) == len(["u1_ridge", "u2_broken", "u3_leaky"])
+    assert len([outcome for outcome in found if outcome["leak"]]) == 1
+    assert not any(outcome["not_judged"] for outcome in found)
 
 
 def test_no_network_search_or_ensemble_was_made_again_for_it(graph: Graph, smoke_graph: Graph) -> None:

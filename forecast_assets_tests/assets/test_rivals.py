@@ -1,5 +1,8 @@
-"""Rivals' files through the materialised graph: scored and traded beside ours, refused by name; and the page about them."""
+"""Rivals' files and zero-shot forecasts through the materialised graph: scored and traded beside ours, refused by name;
+and the page about files.
+"""
 
+import datetime as dt
 import json
 import re
 import subprocess
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 from polars.testing import assert_frame_equal
 
 from forecast_assets.assets.fold.books import YearModels, rival_books
+from forecast_assets.assets.fold.candidates import SKIPPED
 from forecast_assets.assets.fold.losses import read_daily
 from forecast_assets.cli.app import cli
 from forecast_assets.core.errors import BadInput
@@ -21,17 +25,28 @@ from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.core.specs import BacktestSpec
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.store.artefact_files import RAW_FORECASTS, RIVAL_BOOKS, RIVAL_LOSSES, RIVAL_RECORDS
+from forecast_assets_tests.helpers.chronos_weights import HAS_CHRONOS, WITHOUT, write_bolt
 from forecast_assets_tests.helpers.graph import Graph, copied, environment
 from forecast_assets_tests.helpers.paths import PROJECT
 
 YEARS = ("2018", "2019")
 PAGE = PROJECT / "docs" / "rivals.md"
 KEYS = ["date", "ticker", "horizon"]
+TRAINED_UNTIL = dt.date(2018, 3, 15)
+needs_chronos = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
 
 
 @pytest.fixture(scope="module")
-def graph(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """The smoke graph with three files: the raw ensemble of 2019, its published means at one session, and one to refuse."""
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """Random weights of a Chronos model; None where the package is not installed."""
+    return write_bolt(tmp_path_factory.mktemp("weights") / "chronos-random") if HAS_CHRONOS else None
+
+
+@pytest.fixture(scope="module")
+def graph(smoke_graph: Graph, weights: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """The smoke graph with a Chronos model of random weights and three files: the raw ensemble of 2019, its means at one
+    session, and one to refuse.
+    """
     with copied(smoke_graph.root, tmp_path_factory.mktemp("rivals") / "graph") as made:
         folder = made.root / "rivals"
         folder.mkdir()
@@ -41,7 +56,9 @@ def graph(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Itera
         point = next_session.select(*KEYS, forecast="mean")
         point.with_columns(returns=pl.lit("log")).write_csv(folder / "point.csv")
         point.write_csv(folder / "undeclared.csv")
-        outcome = made.run("raw_panel", "rivals", "backtest_report")
+        with environment(FORECAST_CHRONOS=weights):
+            stages = ("raw_panel", "f0_chronos", "rivals", "backtest_report")
+            outcome = made.run(*stages, overrides=[f"f0_chronos.trained_until={TRAINED_UNTIL}"])
         assert outcome.failures == []
         yield made
 
@@ -61,8 +78,6 @@ def test_without_a_file_the_stage_is_empty_and_says_where_to_put_one(smoke_graph
     assert version.manifest.facts["note"].startswith(
         "no rival: put NAME.csv or NAME.parquet into rivals of the data root"
     )
-    found = smoke_graph.version("backtest_report").json("metrics.json")
-    assert found["rivals"] == []
     assert pl.read_parquet(smoke_graph.version("backtest_report").path(RIVAL_BOOKS)).is_empty()
 
 
@@ -120,7 +135,7 @@ def test_a_point_forecast_of_one_year_and_horizon_is_judged_on_these_alone(
 def test_a_refused_file_is_named_and_the_others_are_scored(graph: Graph, summary: dict[str, Any]) -> None:
     sentence = "undeclared.csv: missing columns ['returns']; returns holds log or simple in each row"
     facts = graph.version("rivals", "2019").manifest.facts
-    assert (facts["rivals"], facts["refused"]) == (2, 1)
+    assert (facts["rivals"], facts["refused"]) == (2 + HAS_CHRONOS, 1)
     check = facts["checks"]["rival_files_are_usable"]
     assert not check["passed"]
     assert check["warns"]
@@ -178,6 +193,7 @@ def test_the_page_about_rivals_runs_as_it_stands(smoke_graph: Graph, tmp_path: P
         assert graph.run(*command[3].split(",")).failures == []
         found = graph.version("backtest_report").json("metrics.json")
         assert {card["rival"]: card["form"] for card in found["rivals"]} == {
+            "f0_chronos": None,
             "friend": "mean and sigma",
             "friends_point": "point forecast",
         }
@@ -188,3 +204,90 @@ def test_the_page_about_rivals_runs_as_it_stands(smoke_graph: Graph, tmp_path: P
             assert both["friend"]["rival_friend", horizon] == pytest.approx(
                 both["friends_point"]["rival_friends_point", horizon]
             )
+
+
+@needs_chronos
+def test_only_origins_after_the_training_cutoff_are_forecast(graph: Graph) -> None:
+    ours = graph.table("ensemble", "2018").select(*KEYS, "split")
+    found = graph.table("f0_chronos", "2018")
+    assert found.select(*KEYS, "split").equals(ours.filter(pl.col("date") > TRAINED_UNTIL))
+    assert 0 < found.height < ours.height
+    assert set(found["split"]) == {"test"}  # all of validation lies before
+    facts = graph.version("f0_chronos", "2018").manifest.facts
+    assert facts["test_origins"] + facts["test_origins_left_out"] == ours.filter(pl.col("split") == "test").height // 3
+    check = facts["checks"]["origins_come_after_training"]
+    assert (check["passed"], check["description"]) == (True, "the first is 2018-03-16, training ended by 2018-03-15")
+    assert graph.table("f0_chronos", "2019").height == graph.table("ensemble", "2019").height
+
+
+@needs_chronos
+@pytest.mark.parametrize("year", YEARS)
+def test_zero_shot_forecasts_are_calibrated_scored_and_traded_like_a_file_s(graph: Graph, year: str) -> None:
+    rivals = graph.version("rivals", year)
+    made = graph.table("f0_chronos", year).sort(KEYS)
+    raw, published = (
+        table.filter(pl.col("model") == "rival_f0_chronos").sort(KEYS)
+        for table in (pl.read_parquet(rivals.path(RAW_FORECASTS)), graph.table("rivals", year))
+    )
+    assert raw.select(*KEYS, *QUANTILE_COLUMNS).equals(made.select(*KEYS, *QUANTILE_COLUMNS))
+    assert not published.select(QUANTILE_COLUMNS).equals(raw.select(QUANTILE_COLUMNS))
+    losses = pl.read_parquet(rivals.path(RIVAL_LOSSES)).filter(pl.col("rival") == "f0_chronos")
+    counts = losses.group_by("model").agg(pl.col("n").sum())["n"].unique()
+    matured = made.filter((pl.col("split") == "test") & pl.col("y").is_not_null()).height
+    assert counts.to_list() == [matured]  # of each model, on the very same rows
+    books = pl.read_parquet(graph.version("backtest_report").path(RIVAL_BOOKS)).filter(pl.col("rival") == "f0_chronos")
+    assert set(books["strategy"]) == {"ensemble", "rival_f0_chronos"}
+    assert (books["date"] > TRAINED_UNTIL).all()
+
+
+@needs_chronos
+def test_the_report_says_what_the_zero_shot_model_is_and_since_when(summary: dict[str, Any]) -> None:
+    (card,) = [card for card in summary["rivals"] if card["rival"] == "f0_chronos"]
+    assert card["sentences"][1] == (
+        "Made here, zero-shot, by chronos-random from each ticker's own last 64 closes. Its training may have seen days up "
+        "to 2018-03-15, as its settings declare: no earlier forecast origin is forecast, calibrated on or scored. Its "
+        "quantiles end at 0.1 and 0.9; those beyond go on as a Normal's."
+    )
+    assert card["sentences"][2].startswith("It has no validation forecasts for 2018")
+    assert [entry["claim"].partition(":")[0] for entry in card["verdicts"]] == [
+        "RMSE",
+        "Forecasts",
+        "Net return over Chronos, zero-shot, each at 10 % volatility",
+    ]
+
+
+def test_without_weights_both_reports_say_why_chronos_is_skipped(smoke_graph: Graph) -> None:
+    fold = smoke_graph.version("f0_chronos", "2019")
+    why = "no weights are named: FORECAST_CHRONOS takes a folder of a Chronos model's weights, or its id on the hub"
+    assert fold.manifest.facts[SKIPPED] == why
+    assert smoke_graph.table("f0_chronos", "2019").is_empty()
+    assert all(check["passed"] for check in fold.manifest.facts["checks"].values())
+    for report, metrics, page in (
+        ("backtest_report", "metrics.json", "backtest.html"),
+        ("ablation_report", "ablation.json", "ablation.html"),
+    ):
+        version = smoke_graph.version(report)
+        (card,) = version.json(metrics)["rivals"]
+        assert (card["rival"], card["sentences"], card["verdicts"][0]["verdict"]) == ("f0_chronos", [why], "not tested")
+        assert "FORECAST_CHRONOS takes a folder" in version.path(page).read_text()
+
+
+@needs_chronos
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("null", "f0_chronos: nothing says up to when chronos-random was trained"),
+        ("2018-12-31", "chronos-random may have been trained on days up to 2018-12-31: no forecast origin up to then"),
+    ],
+)
+def test_a_year_that_it_may_have_seen_is_skipped_with_the_reason(
+    graph: Graph, weights: Path, setting: str, reason: str
+) -> None:
+    with environment(FORECAST_CHRONOS=weights):
+        outcome = graph.run("f0_chronos", years=["2018"], overrides=[f"f0_chronos.trained_until={setting}"])
+    assert outcome.failures == []
+    fold = graph.version("f0_chronos", "2018")
+    assert fold.manifest.facts[SKIPPED].startswith(reason)
+    assert graph.table("f0_chronos", "2018").is_empty()
+    check = fold.manifest.facts["checks"]["named_weights_forecast"]
+    assert check["passed"] is (setting != "null")

@@ -51,7 +51,7 @@ from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 12
-TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, observed=("log_return", "noise_1"), known=("noise_2",))
+TFT = TftSpec(hidden=8, hidden_continuous=4, heads=2, observed=("log_return", "noise_1", "x_own"), known=("noise_2",))
 PATCHTST = PatchTstSpec(
     patch_sessions=4, patch_stride=2, hidden=4, heads=2, layers=1, feed_forward=8, channel_width=2, head_hidden=8,
     observed=("log_return", "noise_1"), known=("noise_2",),
@@ -77,8 +77,12 @@ FITS: dict[str, ModelSpec] = {
 
 @pytest.fixture(scope="module")
 def panel() -> PanelTensors:
-    """Six tickers of 700 sessions, volatility not constant; the last ticker is new."""
-    made = random_panel(tickers=6, sessions=700)
+    """Six tickers of 700 sessions, volatility not constant; the last ticker is new. A covariate is missing in places."""
+    made = random_panel(tickers=6, sessions=700, features=5)
+    names = ["x_own" if name == "noise_3" else "x_far" if name == "noise_4" else name for name in made.feature_names]
+    made = replace(made, feature_names=tuple(names))
+    made.features[::3, names.index("x_own")] = torch.nan
+    made.features[:, names.index("x_far")] += 1e3
     generator = torch.Generator().manual_seed(1)
     made.scale.mul_(torch.exp(0.3 * torch.randn(made.rows, generator=generator)))
     made.features[:, made.feature_names.index("har_1")] += 0.5 * torch.randn(made.rows, generator=generator)
@@ -353,7 +357,8 @@ def test_an_altered_binary_is_rejected_before_it_is_loaded(made: TrainedEnsemble
 
 
 def test_a_card_of_other_weights_is_rejected(made: TrainedEnsemble, tmp_path: Path) -> None:
-    other = TrainedEnsemble(made.card, [{n: t + 1 for n, t in w.items()} for w in made.weights], made.stats, made.state)
+    weights = [{n: t + 1 if t.is_floating_point() else t for n, t in w.items()} for w in made.weights]
+    other = TrainedEnsemble(made.card, weights, made.stats, made.state)
     files = {**made.files(), "members.safetensors": other.files()["members.safetensors"]}
     with pytest.raises(CorruptArtefact, match="does not belong to the weights"):
         Bundle.open(publish(Store(tmp_path), files))
@@ -365,6 +370,16 @@ def test_a_panel_without_a_feature_raises_and_names_it(panel: PanelTensors, bund
         bundle.forecast(renamed, panel.ends(LOOKBACK)[:1])
     with pytest.raises(BadInput, match="1 of 1 forecast origins have fewer than 12 complete sessions"):
         bundle.forecast(panel, torch.tensor([3]))
+
+
+def test_a_series_declared_after_the_training_changes_no_forecast(panel: PanelTensors, bundle: Bundle) -> None:
+    later = replace(
+        panel,
+        features=torch.cat([torch.ones(panel.rows, 1), panel.features], dim=1),
+        feature_names=("x_a", *panel.feature_names),
+    )
+    rows = panel.ends(LOOKBACK)[::70]
+    assert (bundle.forecast(later, rows).quantiles == bundle.forecast(panel, rows).quantiles).all()
 
 
 def test_features_of_the_same_names_with_other_settings_are_rejected(panel: PanelTensors, bundle: Bundle) -> None:

@@ -1,5 +1,6 @@
 """``audit`` says leak, clean or unusable by its exit code, whatever the user's code does."""
 
+import io
 import json
 import re
 import sys
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from forecast_assets.cli.app import cli
-from forecast_assets.cli.audit_worker import loader
+from forecast_assets.cli.audit_worker import loader, run
 from forecast_assets.core.audit.frames import Handing
 from forecast_assets.core.audit.rows import synthetic_rows
 from forecast_assets.core.errors import BadInput
@@ -141,6 +142,24 @@ def test_a_leak_that_was_found_before_time_ran_out_is_told(code: Path) -> None:
     assert "note: stopped after 15 s, 3 of 64 runs done" in result.stdout
 
 
+def test_a_model_in_one_file_is_audited_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (PROJECT / "docs" / "own_model.md").read_text(encoding="utf-8")
+    (clean,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    leaky = clean.replace("origins.summary @", "(origins.summary - origins.summary[-1]) @")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    found = []
+    for name, code in (("own_clean", clean), ("own_leaky", leaky)):
+        Path(f"{name}.py").write_text(code)
+        job = {"target": f"{name}.py:MODEL", "panel": None, "overrides": ["windows.lookback=20"]}
+        given: dict[str, object] = {"decide": "close", "columns": None, "frame_kind": None, "ignore": []}
+        found.append(run(job | given, io.StringIO()))
+        del sys.modules[name]
+    assert [each["clean"] for each in found] == [True, False]
+    assert found[0]["sentence"].startswith("own_clean.py:MODEL: clean - no forecast changes with what comes later")
+    assert found[1]["sentence"].startswith("own_leaky.py:MODEL: LEAK - predict() looks ahead: quantile ")
+
+
 def test_one_thing_is_audited_at_a_time(code: Path) -> None:
     for arguments in ((), ("mine.py:clean", "--forecasts", "f.csv")):
         result = audit(*arguments)
@@ -150,9 +169,12 @@ def test_one_thing_is_audited_at_a_time(code: Path) -> None:
 
 def test_a_file_of_forecasts_is_judged_against_its_panel(code: Path, prices: Path) -> None:
     rows = synthetic_rows().sort("ticker", "date")
-    ahead = rows.select("date", "ticker", forecast=(pl.col("close").shift(-1) / pl.col("close") - 1).over("ticker"))
-    ahead.write_csv("ahead.csv")
-    ahead.with_columns(forecast=pl.col("forecast").shift(2).over("ticker")).write_parquet("behind.parquet")
+    form = {"horizon": pl.lit(1), "returns": pl.lit("simple")}
+    ahead = rows.select(
+        "date", "ticker", **form, forecast=(pl.col("close").shift(-1) / pl.col("close") - 1).over("ticker")
+    )
+    ahead.drop_nulls().write_csv("ahead.csv")
+    ahead.with_columns(forecast=pl.col("forecast").shift(2).over("ticker")).drop_nulls().write_parquet("behind.parquet")
     seen, unseen = (audit("--forecasts", name, "--panel", prices) for name in ("ahead.csv", "behind.parquet"))
     assert (seen.exit_code, unseen.exit_code) == (1, 0), seen.output + unseen.output
     assert "ahead.csv: LOOK-AHEAD LIKELY - at 1 session the mean rank IC is +1.000" in seen.stdout
@@ -164,9 +186,8 @@ def test_a_file_of_forecasts_is_judged_against_its_panel(code: Path, prices: Pat
     ("content", "problem"),
     [
         (None, "there is no such file"),
-        ("", "can't be read as csv"),
-        ("date,ticker,forecast\n", "it has no rows"),
-        ("date,ticker\n2018-01-02,SYN00\n", "no forecast among its columns"),
+        ("", "not readable as a CSV with commas"),
+        ("date,ticker\n2018-01-02,SYN00\n", "missing columns ['horizon', 'returns']"),
     ],
 )
 def test_a_file_of_forecasts_that_cannot_be_read_exits_with_2(

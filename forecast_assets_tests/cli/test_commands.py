@@ -90,7 +90,8 @@ def test_a_bad_panel_gets_one_clear_sentence_and_leaves_nothing(
     assert f"forecast-assets: raw_panel: {sentence}\n" in done.stderr
     assert "Traceback" not in done.stderr
     left = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.suffix != ".lock"]
-    assert not [path for path in left if "macro_series" not in path.parts]  # which does not read the panel
+    # These do not read the panel.
+    assert not [path for path in left if not {"macro_series", "covariates"} & set(path.parts)]
 
 
 def test_a_second_run_on_a_store_says_who_is_at_work_and_waits(tmp_path: Path) -> None:
@@ -279,6 +280,11 @@ def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: G
     done = invoke("verify", "--data-dir", tmp_path)
     assert done.exit_code == 1
     assert "metrics.json: is gone" in done.output
+
+
+def test_every_setting_has_a_meaning() -> None:
+    lines = invoke("knobs", "--profile", "full").output.splitlines()
+    assert [line for line in lines if "   # " not in line] == []
 
 
 def test_knobs_shows_value_and_meaning() -> None:

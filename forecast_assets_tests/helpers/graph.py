@@ -16,7 +16,10 @@ from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-PANEL = ("raw_panel", "calendar_panel", "announcements", "macro_series", "feature_panel", "windowed_tensors")
+PANEL = (
+    *("raw_panel", "calendar_panel", "announcements", "macro_series", "covariates"),
+    *("feature_panel", "windowed_tensors"),
+)
 """The stages from the raw rows to tensors."""
 
 

@@ -20,6 +20,7 @@ class Mutant:
 
 PANEL = ("core/panel/test_leakage.py",)
 CALENDAR = ("core/panel/test_calendar.py", *PANEL)
+COVARIATES = ("core/panel/covariates/test_join.py",)
 TARGETS = ("core/panel/test_known_and_targets.py", *PANEL)
 ANNOUNCED = ("core/panel/announcements/test_filtering.py", "core/panel/announcements/test_causality.py")
 PLANTED = ("core/panel/announcements/test_planted.py",)
@@ -225,6 +226,20 @@ MUTANTS = (
         "panel/point_in_time.py",
         (('right_on="begin",', 'right_on="begin", strategy="nearest",'),),
         ("core/panel/test_point_in_time.py", *PANEL),
+    ),
+    Mutant(
+        "own_series_joined_by_date",
+        "a value of the user's own series is taken to be known on its own date, whenever it arrived",
+        "panel/covariates/join.py",
+        (('left_on="close", right_on="known_from"', 'left_on="date", right_on="day"'),),
+        COVARIATES,
+    ),
+    Mutant(
+        "events_known_before_they_were_announced",
+        "an event ahead counts for every origin before it, whenever it was announced",
+        "panel/covariates/events.py",
+        (('joined.filter(pl.col("known_from") <= pl.col("close"))', "joined"),),
+        COVARIATES,
     ),
     Mutant(
         "announcement_among_later_days",

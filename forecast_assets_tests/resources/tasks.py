@@ -1,6 +1,8 @@
 """Tasks for the tests of the engines, in a module that worker processes can import."""
 
+import itertools
 import os
+import signal
 import time
 
 from forecast_assets.core.errors import BadInput
@@ -51,6 +53,15 @@ def process_of(task: int, report: ProgressCallback) -> int:
 def report_and_sleep(task: int, report: ProgressCallback) -> None:
     report(os.getpid())
     time.sleep(task)
+
+
+def hangs_if_odd(task: int, report: ProgressCallback) -> int:
+    """Return an even task; for an odd one compute for ever in C, deaf to every signal that can be ignored."""
+    report(os.getpid())
+    if task % 2:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sum(itertools.repeat(1))
+    return task
 
 
 class OwnError(Exception):

@@ -8,7 +8,7 @@ import pytest
 from forecast_assets.core.errors import BadInput, BadSetting
 from forecast_assets.resources import environment
 from forecast_assets.resources.compute import ComputeResource, step_executor
-from forecast_assets.resources.engine import LocalEngine
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets.resources.source import PanelSource
 

@@ -1,6 +1,7 @@
 """The Ray engine on two simulated nodes: results, errors of tasks, and the loss of a node."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
-from forecast_assets.core.errors import BadInput, BadSetting
-from forecast_assets.resources.engine import Engine, LocalEngine, Needs, in_order
+from forecast_assets.core.errors import BadInput, BadSetting, OutOfTime
+from forecast_assets.resources.engine import Engine, Needs, in_order
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets_tests.helpers.cluster import TwoNodes
 from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
-from forecast_assets_tests.resources.tasks import failing, slow_first, squared, until_stopped
+from forecast_assets_tests.resources.tasks import failing, hangs_if_odd, slow_first, squared, until_stopped
 
 ONE_CORE = Needs(cpus=1)
 WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
@@ -86,6 +88,17 @@ def test_an_error_of_a_task_is_the_same_error(nodes: TwoNodes, kind: str) -> Non
         list(engine.each(failing, [7], needs=ONE_CORE, on_message=lambda *_: None))
     assert type(caught.value) is BadInput
     assert str(caught.value) == "task 7 has no rows; give it some"
+
+
+def test_a_task_that_hangs_is_killed_when_its_time_is_over(nodes: TwoNodes) -> None:
+    pids: dict[int, int] = {}
+    done = RayEngine(nodes.address).each(hangs_if_odd, range(2), needs=Needs(seconds=2), on_message=pids.__setitem__)
+    with pytest.raises(OutOfTime, match="task 2 took longer than 2 s and was stopped"):
+        list(done)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pids[1]}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pids[1]}").exists()
 
 
 def test_a_node_that_dies_costs_its_own_task_which_begins_again_elsewhere(nodes: TwoNodes) -> None:

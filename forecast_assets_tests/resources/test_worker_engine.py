@@ -1,4 +1,4 @@
-"""Worker processes: results, order, answers, errors, the end of a process, and what is kept of them."""
+"""Worker processes: results, order, answers, errors, limits of time, the end of a process, and what is kept of them."""
 
 import os
 import signal
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.core.errors import BadInput, BadSetting
+from forecast_assets.core.errors import BadInput, BadSetting, OutOfTime
 from forecast_assets.resources import worker_engine
 from forecast_assets.resources.compute import ComputeResource
-from forecast_assets.resources.engine import LocalEngine, Needs, in_order
+from forecast_assets.resources.engine import Engine, Needs, in_order
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.worker_engine import WorkerEngine, free_bytes
 from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
 from forecast_assets_tests.helpers.paths import PROJECT
-from forecast_assets_tests.resources.tasks import failing, own_error, process_of, squared, until_told
+from forecast_assets_tests.resources.tasks import failing, hangs_if_odd, own_error, process_of, squared, until_told
 
 ONE_CORE = Needs(cpus=1)
 
@@ -120,6 +121,17 @@ def test_workers_end_with_their_parent_even_in_a_long_computation(tmp_path: Path
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(pid)
+
+
+@pytest.mark.parametrize("engine", [LocalEngine(), WorkerEngine(2)])
+def test_a_task_that_hangs_is_killed_when_its_time_is_over(engine: Engine) -> None:
+    pids: dict[int, int] = {}
+    done = engine.each(hangs_if_odd, range(2), needs=Needs(seconds=1), on_message=pids.__setitem__)
+    assert next(done) == (0, 0)  # the other's result is there all the same
+    with pytest.raises(OutOfTime, match="task 2 took longer than 1 s and was stopped") as caught:
+        next(done)
+    assert caught.value.position == 1
+    assert not alive(pids[1])
 
 
 def test_there_are_as_many_workers_as_cores_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from forecast_assets.core.models.entry import ModelSpec
+from forecast_assets.core.reads import is_covariate
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
@@ -20,9 +21,17 @@ def trained(folds: Iterable[Version]) -> list[Version]:
 
 
 def why_skipped(key: str, spec: ModelSpec, panel: "PanelTensors", rows: "Tensor") -> str | None:
-    """Return why network ``key`` cannot be trained on ``rows`` of a panel: its optional columns have no value in any row."""
+    """Return why network ``key`` cannot be trained on ``rows`` of a panel.
+
+    Its optional columns have no value in any row, or it names a series of the user's own that is not declared.
+    """
     import torch
 
+    if unknown := [name for name in spec.reads.columns if is_covariate(name) and name not in panel.feature_names]:
+        there = ", ".join(filter(is_covariate, panel.feature_names)) or "none"
+        return (
+            f"{key}: reads {', '.join(unknown)}, which no series makes; declare it in covariates.yaml (there: {there})"
+        )
     lacking = [
         column
         for column in spec.reads.optional

@@ -55,7 +55,7 @@ def selection_weights(
     ``variables``, ``ahead`` and ``static`` by name, ``attention`` by session of the window, oldest first: each adds up to
     1 (or is empty). ``decisions`` is the number of forecasts averaged.
     """
-    from forecast_assets.core.training.fit import explain_forecasts
+    from forecast_assets.core.training.explain import explain_forecasts
 
     ends = fold.test[:: max(1, len(fold.test) // EXPLAINED)]
     found = explain_forecasts(model, ends, panel=panel, stats=stats)
@@ -111,7 +111,7 @@ def neighbours(
     from forecast_assets.core.evaluation.neighbours import neighbour_table
     from forecast_assets.core.models.attribution import attributions
     from forecast_assets.core.report.diagnostic_figures import neighbours_figure
-    from forecast_assets.core.training.fit import neighbours_of
+    from forecast_assets.core.training.explain import neighbours_of
 
     ends = fold.test[panel.date[fold.test] == panel.date[fold.test].max()]
     found = neighbours_of(model, ends, panel=panel, stats=stats)

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from forecast_assets.assets.fold.fold_work import FoldWork, Running
+
 if TYPE_CHECKING:
-    from forecast_assets.assets.fold.fold_work import FoldWork
     from forecast_assets.core.training.fit import Fit
     from forecast_assets.resources.tracking import Log, TrackingResource
 
@@ -19,11 +20,13 @@ class FitMonitor:
     """
 
     def __init__(
-        self, work: "FoldWork", seeds: Sequence[int], *, tracking: "TrackingResource", log: logging.Logger
+        self, work: FoldWork, seeds: Sequence[int], *, tracking: "TrackingResource", log: logging.Logger
     ) -> None:
         self._work, self._seeds, self._tracking, self._log = work, seeds, tracking, log
         self._runs: dict[int, tuple[ExitStack, Log]] = {}
         self._reported: dict[int, int] = {}
+        self.running: dict[int, str] = {}
+        """By position of the fit: what of a model of one's own runs now."""
 
     def __enter__(self) -> Self:
         return self
@@ -34,8 +37,11 @@ class FitMonitor:
         for stack, _ in self._runs.values():
             stack.__exit__(kind, error, trace)
 
-    def on_message(self, position: int, message: Mapping[str, float] | str) -> None:
-        """Log an epoch's metrics, or a warning, of the fit at ``position``."""
+    def on_message(self, position: int, message: "Mapping[str, float] | str | Running") -> None:
+        """Log an epoch's metrics, or a warning, of the fit at ``position``; note what runs."""
+        if isinstance(message, Running):
+            self.running[position] = message.function
+            return
         seed = self._seeds[position]
         name = f"{self._work.name} {self._work.year} seed {seed}"
         if isinstance(message, str):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from forecast_assets.assets.framework.inputs import Checkpoints, FitEngine, Log, Tracking, TrainingHardware, Year
 from forecast_assets.assets.framework.parameters import Parameters
+from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.specs import FoldSpec, WindowSpec
 from forecast_assets.resources.engine import Needs, ProgressCallback, fit_needs
@@ -44,6 +45,12 @@ class FoldData(NamedTuple):
     panel: "PanelTensors"
     fold: "Fold"
     stats: "FoldStats"
+
+
+class Running(NamedTuple):
+    """Message of a fit: what of a model of one's own runs now."""
+
+    function: str
 
 
 class Fitted(NamedTuple):
@@ -94,17 +101,23 @@ class FoldWork:
         return fit_needs(self.hardware, tensor_bytes=self.windowed_tensors.manifest.files[TENSORS].bytes)
 
     def __call__(self, seed: int, report: ProgressCallback) -> Fitted:
-        """Run one fit, report its epochs (mappings) and warnings (texts), halve the batch where memory is short."""
+        """Run one fit, report its epochs (mappings), warnings (texts) and, of a model of one's own, the function that runs;
+        halve the batch where memory is short.
+        """
         import torch
 
         from forecast_assets.core.training.fit import FoldTrainer, Resumable
 
         trainer, spec = FoldTrainer(self.name, self.spec, *self.data, self.lookback, self.hardware), self.spec
+        running = (lambda function: report(Running(function))) if MODELS[self.name].file else None
+        if running is not None:
+            running("training")
         while True:
             try:
                 trained = replace(trainer, spec=spec).fit(
                     seed,
                     on_epoch=report,
+                    on_call=running,
                     # The folder belongs to these very settings, code and rows; the seed and the batch are all that is left.
                     checkpoint=Resumable(self.checkpoints / f"{seed}-{spec.attempt}", key=self.checkpoints.name),
                 )

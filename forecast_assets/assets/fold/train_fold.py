@@ -11,6 +11,7 @@ import polars as pl
 
 from forecast_assets.assets.fold.candidates import SKIPPED, why_skipped
 from forecast_assets.assets.fold.diagnostics import Diagnostics, diagnostics
+from forecast_assets.assets.fold.first_use import audited, limited, stopped
 from forecast_assets.assets.fold.fit_monitor import FitMonitor
 from forecast_assets.assets.fold.fold_work import Fitted, FoldData, FoldInputs, FoldWork
 from forecast_assets.assets.fold.forecast_files import calibrated_files, fold_table
@@ -18,24 +19,28 @@ from forecast_assets.assets.fold.reference_check import REFERENCE, reference_che
 from forecast_assets.assets.framework.causality_checks import purge_check
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, Content, StageOutput
-from forecast_assets.core.errors import BadModel
+from forecast_assets.core.errors import BadModel, OutOfTime
 from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.entry import ModelSpec
-from forecast_assets.core.specs import CalibrationSpec
-from forecast_assets.resources.engine import in_order
+from forecast_assets.core.specs import CalibrationSpec, OwnModelsSpec
+from forecast_assets.resources.engine import ProcessEnded, in_order
 from forecast_assets.store.artefact_files import FITS, IMPORTANCE, TABLE, TRAINING, weights_file
 
 if TYPE_CHECKING:
     from forecast_assets.core.training.fit import Fit
 
 
-FORECASTS = CheckSpec("returns_forecasts", "the code of one's own ran and returned quantiles", blocking=False)
+FORECASTS = CheckSpec(
+    "returns_forecasts", "the code of one's own ran, does not look ahead and returned quantiles", blocking=False
+)
 
 
-def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: CalibrationSpec) -> StageOutput:
+def train_fold(
+    name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: CalibrationSpec, own: OwnModelsSpec | None = None
+) -> StageOutput:
     """Train all fits of one model on one fold and forecast the fold's origins; skipped where the panel lacks what it needs,
-    or code of one's own fails.
+    or code of one's own (``own``: its limits) fails, looks ahead or takes too long.
 
     The asset's own forecast is that of its best fit by validation pinball, calibrated unless ``calibration`` is off; the
     fits, candidates for the ensemble, stay raw, so that calibration has no influence on the selection.
@@ -53,7 +58,8 @@ def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: C
         return skipped_fold(name, why, work=work, log=inputs.log)
     started = time.perf_counter()
     try:
-        done = list(run_fits(work, inputs))
+        audit = None if own is None else audited(work, inputs, own=own)
+        done = list(run_fits(work, inputs, own=own))
     except BadModel as error:  # the other models' forecasts do not wait for it
         return skipped_fold(name, str(error), work=work, log=inputs.log)
     seconds = time.perf_counter() - started
@@ -64,8 +70,9 @@ def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: C
         shown = diagnostics(model, title=f"{name} {inputs.year}", panel=panel, fold=fold, stats=stats)
         if MODELS[name].family == "tft":
             checks |= reference_check(model, panel=panel, fold=fold, stats=stats)
-    if MODELS[name].file:
-        checks[FORECASTS.name] = Check(True, f"{len(done)} fits forecast {len(fold.origins)} origins each")
+    if audit is not None:
+        sentence = f"{len(done)} fits forecast {len(fold.origins)} origins each; {audit.in_words()}"
+        checks[FORECASTS.name] = Check(not audit.not_judged, sentence, warns=True)
     published: dict[str, Content] = {TABLE: fold_table(panel, fold, quantiles, model=name)}
     if calibration.enabled:
         online = calibrate_fold(quantiles, panel=panel, fold=fold, spec=calibration)
@@ -90,6 +97,7 @@ def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: C
             "validation_origins": len(fold.validation),
             "test_origins": len(fold.test),
             **({"limits": " ".join(limits)} if (limits := MODELS[name].limits) else {}),
+            **({} if audit is None else {"audit": audit.in_words()}),
             "samples": samples,
             "samples_per_second": round(samples / seconds, 1),
         },
@@ -99,14 +107,23 @@ def train_fold(name: str, spec: ModelSpec, inputs: FoldInputs, *, calibration: C
     )
 
 
-def run_fits(work: FoldWork, inputs: FoldInputs) -> Iterator[Fitted]:
-    """Yield the fits of a fold in the order of their seeds, logged and tracked."""
+def run_fits(work: FoldWork, inputs: FoldInputs, *, own: OwnModelsSpec | None = None) -> Iterator[Fitted]:
+    """Yield the fits of a fold in the order of their seeds, logged and tracked.
+
+    Raises BadModel where code of one's own fails, or takes longer than ``own`` allows.
+    """
     seeds = range(work.spec.seed, work.spec.seed + work.spec.fits)
+    needs = work.needs() if own is None else limited(work.needs(), own)
     with FitMonitor(work, seeds, tracking=inputs.tracking, log=inputs.log) as monitor:
-        done = in_order(inputs.engine, work, seeds, needs=work.needs(), on_message=monitor.on_message)
-        for seed, fitted in zip(seeds, done, strict=True):
-            monitor.on_fit_end(seed, fitted.fit)
-            yield fitted
+        done = in_order(inputs.engine, work, seeds, needs=needs, on_message=monitor.on_message)
+        try:
+            for seed, fitted in zip(seeds, done, strict=True):
+                monitor.on_fit_end(seed, fitted.fit)
+                yield fitted
+        except (OutOfTime, ProcessEnded) as problem:
+            if own is None:
+                raise
+            raise stopped(MODELS[work.name], monitor.running[problem.position], problem, own) from problem
 
 
 def fit_record(name: str, fit: "Fit") -> dict[str, Any]:

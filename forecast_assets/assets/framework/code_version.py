@@ -18,8 +18,14 @@ from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
 CORE = "forecast_assets.core"
 CATALOGUE = f"{CORE}.models.catalogue"
 ROOTS = (f"{CORE}.", "forecast_assets.champion.", "forecast_assets.assets.fold.", "forecast_assets.assets.tuning.")
-IRRELEVANT = frozenset(f"{CORE}.{name}" for name in ("specs", "settings", "errors", "models.entry", "models.own"))
-"""Settings enter an input key by value, entries of the catalogue one by one, and the text of an error changes nothing."""
+IRRELEVANT = frozenset(
+    (
+        *(f"{CORE}.{name}" for name in ("specs", "settings", "errors", "models.entry", "models.own")),
+        "forecast_assets.assets.fold.first_use",
+    )
+)
+"""Settings enter an input key by value, entries of the catalogue one by one, and the text of an error changes nothing. The
+audit of a model of one's own says whether it is used, and no forecast changes with it."""
 
 
 def code_version(module: str, *, models: Iterable[str] | None = None) -> str:

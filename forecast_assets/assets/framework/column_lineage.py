@@ -8,6 +8,7 @@ from forecast_assets.assets.framework.output import Column
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS, QUANTILES, TARGETS, horizons_text
 
 if TYPE_CHECKING:
+    from forecast_assets.core.panel.covariates.declare import CovariateFeature
     from forecast_assets.core.specs import FeatureSpec
 
 CALENDAR_COLUMNS = {
@@ -122,8 +123,8 @@ def announcement_columns() -> dict[str, Column]:
     return {name: Column(text, read) for name, text in (declared | shown).items()}
 
 
-def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
-    """Columns of the feature panel, the macro ones included."""
+def feature_columns(spec: "FeatureSpec", declared: "Sequence[CovariateFeature]" = ()) -> dict[str, Column]:
+    """Columns of the feature panel, the macro ones included; ``declared``: those of the user's own series."""
     from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
     from forecast_assets.core.panel.features import declare, declare_cross, declare_scale
     from forecast_assets.core.panel.known_future import KNOWN_FUTURE
@@ -140,6 +141,9 @@ def feature_columns(spec: "FeatureSpec") -> dict[str, Column]:
         read = reads("macro_series", "known_from", *(name for name in SERIES if name in series.formula))
         what = f"{series.formula} [{series.unit}], as known at the close; {series.source}"
         columns[series.name] = Column(what, read)
+    for own in declared:
+        what = f"{own.formula}, as known at the close; {own.file}"
+        columns[own.name] = Column(what, reads("covariates", "known_from", "value"))
     for name in KNOWN_FUTURE:
         columns[name] = Column("of the session ahead, by the exchange's published calendar", panel("date", "exchange"))
     for name, horizon in zip(TARGETS, HORIZONS, strict=True):

@@ -15,9 +15,10 @@ from forecast_assets.champion.promotion import NextChampion, current_champion, f
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
+from forecast_assets.resources.chronos_weights import ChronosWeights
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.file_stamp import require_unchanged
-from forecast_assets.resources.source import InputFiles, OptionalFile, RivalFiles
+from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, RivalFiles
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -149,7 +150,7 @@ def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
     return PreviousVersion(current, parents)
 
 
-def _require_unchanged(files: InputFiles | OptionalFile | RivalFiles) -> None:
+def _require_unchanged(files: InputFiles | OptionalFile | RivalFiles | CovariateFiles | ChronosWeights) -> None:
     require_unchanged(files.stamps)
 
 
@@ -195,6 +196,16 @@ RawMacro = Annotated[
     ),
 ]
 """The file of macro series, which may be none."""
+
+RawCovariates = Annotated[
+    CovariateFiles,
+    Injected(
+        lambda context: context.dagster.resources.source.covariates(),
+        seen=lambda files: {"covariates": files.digest()},
+        require_unchanged=_require_unchanged,
+    ),
+]
+"""The user's own series as declared, and their files; there may be none."""
 
 EarlierPanels = Annotated[list[Version], InjectedLate(lambda context, _: earlier_panels(context.store))]
 """Whole versions of the calendar panel, newest first."""
@@ -258,6 +269,16 @@ RawRivals = Annotated[
     ),
 ]
 """The files of rivals' forecasts, which may be none."""
+
+RawChronos = Annotated[
+    ChronosWeights,
+    Injected(
+        lambda context: context.dagster.resources.source.chronos(),
+        seen=lambda weights: {"chronos": weights.digest()},
+        require_unchanged=_require_unchanged,
+    ),
+]
+"""The weights of a Chronos model, which may be none."""
 
 ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
 

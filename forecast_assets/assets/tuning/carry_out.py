@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from forecast_assets.core.specs import Spec, SweepSpec
-from forecast_assets.resources.engine import Engine, LocalEngine
+from forecast_assets.resources.engine import Engine
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.worker_engine import WorkerEngine
 from forecast_assets.store.artefact_files import TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text

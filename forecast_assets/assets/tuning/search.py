@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.specs import FoldSpec, SweepSpec
-from forecast_assets.resources.engine import Engine, LocalEngine, Needs, ProgressCallback, fit_needs
+from forecast_assets.resources.engine import Engine, Needs, ProgressCallback, fit_needs
+from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.study import Claim, Study, orphaned
 from forecast_assets.store.artefact_files import TENSORS, TRIAL_FORECASTS
 from forecast_assets.store.keys import canonical_json, sha256_text

@@ -18,14 +18,6 @@ from forecast_assets.core.panel.sessions import closes
 from forecast_assets.core.scores.rank import MIN_TICKERS, rank_ic
 from forecast_assets.core.specs import AuditSpec
 
-LOCATIONS = ("forecast", "mean", "q50", "point", "prediction")
-"""Columns that may hold a forecast's location, the first that is there."""
-NAMES = {"symbol": "ticker", "horizon_sessions": "horizon", "h": "horizon"}
-TIMES: tuple[tuple[type[pl.Datetime | pl.Date], str], ...] = (
-    *((pl.Datetime, f"%Y-%m-%d{gap}%H:%M{seconds}") for gap in " T" for seconds in (":%S%.f", "")),
-    (pl.Date, "%Y-%m-%d"),
-)
-"""How times without a zone may be written; they are in UTC."""
 LAGS = 5  # sessions after a forecast whose returns are compared
 NEXT = tuple(f"next_{k}" for k in range(1, LAGS + 1))
 FEWEST_DAYS = 60  # with a rank IC, from which on it is judged
@@ -84,17 +76,17 @@ class ForecastAudit:
 
 
 def audit_forecasts(forecasts: pl.DataFrame, rows: pl.DataFrame, *, name: str, spec: AuditSpec) -> ForecastAudit:
-    """Audit forecasts (``date, ticker``, a location, perhaps ``horizon`` and ``available_at``) against a panel's rows.
+    """Audit forecasts against a panel's rows, those of a raw panel with ``known_at``.
 
-    ``rows`` are those of a raw panel with ``known_at``. Raises BadInput, naming the file, for forecasts that can't be used.
+    ``forecasts``: date, ticker, horizon, location and available_at (UTC), null where it is not known; a row for each of the
+    first three. Raises BadInput, naming the file, where the panel says nothing of them.
     """
-    table = _readable(forecasts, name)
-    known = table.join(rows.select("ticker", "exchange").unique(), on="ticker", how="inner")
+    known = forecasts.join(rows.select("ticker", "exchange").unique(), on="ticker", how="inner")
     if known.is_empty():
-        missing, ours = (str(each["ticker"].unique().sort()[0]) for each in (table, rows))
+        missing, ours = (str(each["ticker"].unique().sort()[0]) for each in (forecasts, rows))
         raise BadInput(f"{name}: none of its tickers is in the panel ({missing} is not; the panel has {ours}, ...)")
     notes = []
-    if strange := table["ticker"].n_unique() - known["ticker"].n_unique():
+    if strange := forecasts["ticker"].n_unique() - known["ticker"].n_unique():
         notes.append(f"{strange} tickers are not in the panel and were left out")
     horizons = known["horizon"].unique().sort().to_list()
     placed = known.join(_outcomes(rows, horizons), on=["ticker", "date"], how="inner")
@@ -111,9 +103,8 @@ def audit_forecasts(forecasts: pl.DataFrame, rows: pl.DataFrame, *, name: str, s
         first, last = rows.select(pl.min("date").alias("first"), pl.max("date").alias("last")).row(0)
         raise BadInput(f"{name}: no forecast lies within the panel's dates, {first} to {last}")
     evidence, ics = [], []
-    if "available_at" in placed.columns:
-        evidence += _late(placed)
-    else:
+    evidence += _late(placed.with_columns(pl.col("available_at").dt.replace_time_zone(None)))
+    if placed["available_at"].null_count():
         notes.append("no column available_at: when the forecasts arrived is not known")
     for horizon in horizons:
         ic = _ic(placed.filter(pl.col("horizon") == horizon), horizon)
@@ -123,67 +114,6 @@ def audit_forecasts(forecasts: pl.DataFrame, rows: pl.DataFrame, *, name: str, s
         ics.append(ic)
         evidence += _implausible(ic, spec)
     return ForecastAudit(name, placed.height, tuple(evidence), tuple(ics), tuple(notes))
-
-
-def _readable(forecasts: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Return the table as ``date, ticker, horizon, location`` and ``available_at`` if there is one."""
-    lower = {column: column.strip().lower() for column in forecasts.columns}
-    table = forecasts.rename({old: NAMES.get(new, new) for old, new in lower.items()})
-    location = next((column for column in LOCATIONS if column in table.columns), None)
-    if missing := [column for column in ("date", "ticker") if column not in table.columns]:
-        raise BadInput(f"{name}: no column {missing[0]}; it has {forecasts.columns}")
-    if location is None:
-        raise BadInput(
-            f"{name}: no forecast among its columns {forecasts.columns}; name it one of {', '.join(LOCATIONS)}"
-        )
-    values = table[location].cast(pl.Float64, strict=False).fill_nan(None)
-    horizon = table["horizon"].cast(pl.Int64, strict=False) if "horizon" in table.columns else None
-    if values.null_count() == len(values) or (horizon is not None and horizon.null_count()):
-        column = location if horizon is None or not horizon.null_count() else "horizon"
-        raise BadInput(f"{name}: column {column} holds no number in {'any' if column == location else 'some'} row")
-    found = pl.DataFrame(
-        {"date": _days(table["date"], name), "ticker": table["ticker"].cast(pl.String), "location": values}
-    ).with_columns(horizon=pl.lit(1, dtype=pl.Int64) if horizon is None else horizon)
-    if "available_at" in table.columns:
-        found = found.with_columns(_times(table["available_at"], name))
-    again = found.filter(found.select("date", "ticker", "horizon").is_duplicated())
-    if again.height:
-        day, ticker = again.select("date", "ticker").row(0)
-        raise BadInput(f"{name}: several forecasts for {ticker} on {day} at one horizon; keep one")
-    if (shortest := found.select(pl.min("horizon")).item()) < 1:
-        raise BadInput(f"{name}: horizon {shortest}; a horizon is 1 session or more")
-    return found.drop_nulls("location")
-
-
-def _days(values: pl.Series, name: str) -> pl.Series:
-    days = values.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False) if values.dtype == pl.String else values
-    if not (days.dtype == pl.Date or isinstance(days.dtype, pl.Datetime)) or days.null_count():
-        example = values.filter(days.is_null())[0] if days.null_count() else values[0]
-        raise BadInput(f"{name}: date {example!r} is not like 2024-05-31")
-    return days.cast(pl.Date).alias("date")
-
-
-def _times(values: pl.Series, name: str) -> pl.Series:
-    """Return arrival times in UTC; of a date alone the first moment of it: it is late only where all of it is."""
-    times = values
-    if values.dtype == pl.String:
-        text = values.str.strip_chars()
-        zoned = (
-            text.str.to_datetime("%+", strict=False, time_unit="us")
-            .dt.convert_time_zone("UTC")
-            .dt.replace_time_zone(None)
-        )
-        plain = [text.str.strptime(kind, form, strict=False).cast(pl.Datetime("us")) for kind, form in TIMES]
-        times = pl.select(pl.coalesce(zoned, *plain)).to_series()
-    if times.dtype != pl.Date and not isinstance(times.dtype, pl.Datetime):
-        raise BadInput(f"{name}: available_at {values[0]!r} is no time; write it like 2024-05-31T22:00:00Z")
-    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone:
-        times = times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    if lost := times.null_count():
-        raise BadInput(
-            f"{name}: {lost} values of available_at are missing or no time; write them like 2024-05-31T22:00:00Z"
-        )
-    return times.cast(pl.Datetime("us")).alias("available_at")
 
 
 def _outcomes(rows: pl.DataFrame, horizons: Sequence[int]) -> pl.DataFrame:

@@ -55,6 +55,22 @@ def return_column(horizon: int) -> str:
     return f"return_{horizon}d"
 
 
+def forecast_factor(table: pl.DataFrame, *, horizon: int) -> tuple[pl.DataFrame, list[int]]:
+    """Return date, ticker, factor and a ``return_column`` per horizon of one model's forecasts, and those horizons.
+
+    The factor is the median over ``horizon`` sessions. ``table``: date, ticker, horizon, q50, y (log return, null until
+    known).
+    """
+    horizons = sorted(table["horizon"].unique().to_list())
+    rows = table.filter(pl.col("horizon") == horizon).select(*KEY, factor="q50")
+    for each in horizons:
+        outcomes = table.filter(pl.col("horizon") == each).select(
+            *KEY, (pl.col("y").exp() - 1).alias(return_column(each))
+        )
+        rows = rows.join(outcomes, on=list(KEY), how="left")
+    return rows, horizons
+
+
 def factor_statistics(
     rows: pl.DataFrame, *, horizons: Sequence[int], quantiles: int = QUANTILE_COUNT
 ) -> FactorStatistics:

@@ -1,9 +1,9 @@
 """The catalogue of the models: one entry each, from which all else that lists models is made.
 
 Made from it: the assets and their settings, the candidates of the ensemble, the steps of the ablation, the experiments of
-``forecast_assets.train``, the readable titles in reports and pages, and the README's table. To add a model, write its file
-and its entry; one of one's own is a file elsewhere (``docs/own_model.md``). This module imports no torch: a constructor is
-imported when a model is built.
+``forecast_assets.train``, the readable titles in reports and pages, and the table in docs/graph.md. To add a model, write
+its file and its entry; one of one's own is a file elsewhere (``docs/own_model.md``). This module imports no torch: a
+constructor is imported when a model is built.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ EARLIER_LOCATION = "location_shrink"
 class FitSpec(ModelSpec):
     """How a network is trained; shared by all of them."""
 
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1, description="passes over samples_per_epoch samples")
     samples_per_epoch: int = Field(
         default=20_000, ge=1, description="samples (windows) per epoch, drawn evenly over tickers"
     )
@@ -46,8 +46,8 @@ class FitSpec(ModelSpec):
         description="windows of a step that end in one contiguous block of a ticker's history and share work",
     )
     stride_sessions: int = Field(default=1, ge=1, description="sessions between neighbouring window ends of a block")
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
+    learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW, where its cosine decay begins")
+    weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss before stopping")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of a gradient step")
     compared_origins: int = Field(
@@ -86,8 +86,8 @@ class FitSpec(ModelSpec):
 class MlpSpec(FitSpec):
     """B0, the MLP baseline: lagged returns in, one Normal per horizon out."""
 
-    lags: int = Field(default=4, ge=1)
-    hidden: int = Field(default=64, ge=1)
+    lags: int = Field(default=4, ge=1, description="latest log returns that it reads")
+    hidden: int = Field(default=64, ge=1, description="width of each of the three layers")
 
     @property
     def reads(self) -> Reads:
@@ -98,7 +98,7 @@ class MlpSpec(FitSpec):
 class HeadSpec(FitSpec):
     """What all but the baseline share: the head of location, scale and shape, and the network of the summary."""
 
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="share of activations dropped in training")
     shape_shrink: float = Field(default=0.03, ge=0, le=1, description="factor on what quantiles learn beside the scale")
     volatility_weight: float = Field(
         default=0.2, ge=0, description="weight of realised volatility, that the scale is fitted to beside outcomes"
@@ -158,9 +158,9 @@ class TftSpec(LocationScaleSpec):
         ge=1,
         description="sessions between neighbouring window ends of a block; close ones are nearly the same sample",
     )
-    hidden: int = Field(default=32, ge=1)
+    hidden: int = Field(default=32, ge=1, description="width of every layer of the TFT")
     hidden_continuous: int = Field(default=16, ge=1, description="width each real variable is embedded to")
-    heads: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1, description="attention heads")
 
 
 class MoeSpec(TftSpec):
@@ -171,7 +171,7 @@ class MoeSpec(TftSpec):
         min_length=1,
         description="feature columns that the gate reads, as known at the forecast origin",
     )
-    experts: int = Field(default=4, ge=2)
+    experts: int = Field(default=4, ge=2, description="networks on the last hidden state that the gate mixes")
     active: int = Field(
         default=4,
         ge=1,
@@ -264,8 +264,8 @@ class PatchTstSpec(LocationScaleSpec):
     patch_sessions: int = Field(default=16, ge=1, description="sessions of a patch, at most the lookback")
     patch_stride: int = Field(default=8, ge=1, description="sessions between the starts of neighbouring patches")
     hidden: int = Field(default=16, ge=1, description="width of a patch's token; a multiple of heads")
-    heads: int = Field(default=4, ge=1)
-    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1, description="attention heads")
+    layers: int = Field(default=2, ge=1, description="encoder layers")
     feed_forward: int = Field(default=64, ge=1, description="width inside a layer's feed-forward network")
     residual_attention: bool = Field(default=False, description="attention scores are added up from layer to layer")
     channel_width: int = Field(default=8, ge=1, description="numbers that each variable's encoding is reduced to")

@@ -52,9 +52,9 @@ class Moe(Tft):
         return tft.raw + mixed.view(tft.raw.shape), share
 
     def regime(self, batch: Batch) -> Tensor:
-        """Return the gate's inputs for each forecast, (B, R), in units of the fold's training rows."""
+        """Return the gate's inputs for each forecast, (B, R), in units of the fold's training rows; 0 where not known."""
         last = batch.rows.index_select(1, batch.offsets)  # (K, T, C) -> (K, M, C)
-        return known_regime(last[..., len(self.variables) :].flatten(0, 1))
+        return last[..., len(self.variables) :].flatten(0, 1)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the TFT's loss plus ``balance_weight`` times the imbalance of the experts' use in the batch."""
@@ -62,16 +62,11 @@ class Moe(Tft):
         return self.loss_of(raw, batch) + self.balance_weight * imbalance(share)
 
 
-def known_regime(standardised: Tensor) -> Tensor:
-    """Replace a value that was not known at the forecast origin, NaN, by the mean of the training rows."""
-    return torch.nan_to_num(standardised, nan=0.0)
-
-
 @torch.no_grad()
 def gate_shares(model: Moe, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Tensor:
     """Return a trained model's mixing weights for the forecasts at rows ``ends``: (M,) -> (M, E)."""
     columns = panel.columns(model.reads.optional)
-    shares: Tensor = model.gate(known_regime(stats.standardise(panel.features[ends][:, columns], columns)))
+    shares: Tensor = model.gate(stats.standardise(panel.features[ends][:, columns], columns))
     return shares
 
 

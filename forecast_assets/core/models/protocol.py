@@ -171,11 +171,10 @@ class WithWeights(Protocol):
         """Return tensors of the network's state by name; others keep the values that it is built with."""
 
 
-def checked_quantiles(found: Any, *, origins: int, where: str) -> NDArray[np.float64]:
+def shaped_quantiles(found: Any, *, origins: int, where: str) -> NDArray[np.float64]:
     """Return what a model has returned as (origins, 3, 7) float64.
 
-    Raises BadModel, which begins with ``where`` (file and function), for another shape, a value that is not finite, or
-    quantiles that cross.
+    Raises BadModel, which begins with ``where`` (file and function), for another shape.
     """
     shape = (origins, len(HORIZONS), len(QUANTILES))
     try:
@@ -184,6 +183,12 @@ def checked_quantiles(found: Any, *, origins: int, where: str) -> NDArray[np.flo
         raise BadModel(f"{where} returned {type(found).__name__}, which is no array of numbers {shape}") from error
     if quantiles.shape != shape:
         raise BadModel(f"{where} returned an array of shape {quantiles.shape}, and has to return {shape}")
+    return quantiles
+
+
+def checked_quantiles(found: Any, *, origins: int, where: str) -> NDArray[np.float64]:
+    """Return what ``shaped_quantiles`` does; raises BadModel for a value that is not finite and quantiles that cross too."""
+    quantiles = shaped_quantiles(found, origins=origins, where=where)
     if bad := int((~np.isfinite(quantiles).all(axis=(1, 2))).sum()):
         raise BadModel(f"{where} returned values that are not finite for {bad} of {origins} forecast origins")
     if bad := int((np.diff(quantiles, axis=-1) < 0).any(axis=(1, 2)).sum()):

@@ -14,7 +14,7 @@ from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.models.base import Batch, ForecastModel
 from forecast_assets.core.reads import union
 from forecast_assets.core.windows.past import LOG_RETURN, Past
-from forecast_assets.core.windows.stats import CLIP, SHAPE_FEATURE, SUMMARY_CLIP, FoldStats
+from forecast_assets.core.windows.stats import CLIP, SHAPE_FEATURE, FoldStats, standardised_summary
 from forecast_assets.core.windows.summary import summary
 from forecast_assets.core.windows.volatility import predicted, regressors
 
@@ -124,7 +124,7 @@ class ServedEnsemble(nn.Module):
         x = regressors(histories, last)
         forecast = predicted(x, weights=self.volatility_weights)
         numbers = summary(histories, last, x=x, volatility=forecast)
-        return forecast, ((numbers - self.summary_mean) / self.summary_std).clamp(-SUMMARY_CLIP, SUMMARY_CLIP)
+        return forecast, standardised_summary(numbers, mean=self.summary_mean, std=self.summary_std)
 
     def batch(self, k: int, inputs: Inputs, *, origin: tuple[Tensor, Tensor], messages: Tensor | None) -> Batch:
         """Return the batch of member ``k``: one window per block, without labels."""
@@ -161,8 +161,8 @@ class ServedEnsemble(nn.Module):
         return self.shape_gaps[torch.searchsorted(self.shape_borders, value)]
 
     def standardised(self, values: Tensor, columns: Tensor) -> Tensor:
-        """Standardise the last axis of ``values``, which holds ``columns`` (C,) of the features."""
-        return ((values - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP)
+        """Standardise the last axis of ``values``, which holds ``columns`` (C,) of the features, as ``FoldStats`` does."""
+        return torch.nan_to_num(((values - self.mean[columns]) / self.std[columns]).clamp(-CLIP, CLIP), nan=0.0)
 
     def past(self, inputs: Inputs, shown: Tensor) -> Past:
         """Return the past of the sessions of ``shown`` (B, T, F), the last of the history."""

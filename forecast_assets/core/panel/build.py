@@ -1,7 +1,7 @@
 """Make the feature panel from the calendar panel, whole or part by part."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -9,6 +9,9 @@ import polars as pl
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.announcements.columns import NAMES as ANNOUNCEMENTS
 from forecast_assets.core.panel.contracts import CalendarPanel, FeaturePanel, validate
+from forecast_assets.core.panel.covariates.declare import declared_features
+from forecast_assets.core.panel.covariates.join import add_covariates
+from forecast_assets.core.panel.covariates.read import Covariates
 from forecast_assets.core.panel.cross_sections import CrossSections
 from forecast_assets.core.panel.features import SCALE, add_own_features, carry, cross_names, observed_rows, own_names
 from forecast_assets.core.panel.known_future import KNOWN_FUTURE, add_known_future
@@ -23,15 +26,20 @@ Parts = Callable[[], Iterable[pl.DataFrame]]
 
 
 def feature_panel(
-    calendar_panel: pl.DataFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
+    calendar_panel: pl.DataFrame,
+    *,
+    features: FeatureSpec,
+    macro: pl.DataFrame | None = None,
+    covariates: Covariates | None = None,
 ) -> pl.DataFrame:
     """Return features, known-future columns, ``ewma_vol``, targets and ``label_end`` per row of the calendar panel.
 
-    Sorted by ticker and date, without prices and volume. ``macro``: see ``core.panel.macro``. Raises BadInput where
-    the input breaks its contract.
+    Sorted by ticker and date, without prices and volume. ``macro``: see ``core.panel.macro``; ``covariates``: see
+    ``core.panel.covariates``. Raises BadInput where the input breaks its contract.
     """
     ordered = calendar_panel.sort("ticker", "date")
-    return pl.concat(with_macro(feature_parts(lambda: [ordered], features=features), macro))
+    parts = with_macro(feature_parts(lambda: [ordered], features=features), macro)
+    return pl.concat(with_covariates(parts, covariates))
 
 
 def feature_parts(calendar_panel: Parts, *, features: FeatureSpec) -> Iterator[pl.DataFrame]:
@@ -78,9 +86,7 @@ def with_announcements(parts: Iterable[pl.DataFrame], announcements: Announcemen
         table = pl.concat(piece.select(*keys, *ANNOUNCEMENTS).collect() for piece in pieces).sort(keys)
         if not table.select(keys).equals(part.select(keys)):
             raise ValueError("announcements: its rows are not those of the calendar panel")
-        place = part.columns.index(KNOWN_FUTURE[0])
-        names = [*part.columns[:place], *ANNOUNCEMENTS, *part.columns[place:]]
-        yield part.hstack(table.select(ANNOUNCEMENTS).cast(pl.Float64)).select(names)
+        yield part.hstack(table.select(ANNOUNCEMENTS).cast(pl.Float64)).select(_columns_with(part, ANNOUNCEMENTS))
         before, latest = before + early, latest + late
 
 
@@ -90,9 +96,23 @@ def with_macro(parts: Iterable[pl.DataFrame], macro: pl.DataFrame | None) -> Ite
         if macro is None or macro.is_empty():
             yield part
         else:
-            place = part.columns.index(KNOWN_FUTURE[0])
-            names = [*part.columns[:place], *MACRO_NAMES, *part.columns[place:]]
-            yield add_macro(part, macro).select(names)
+            yield add_macro(part, macro).select(_columns_with(part, MACRO_NAMES))
+
+
+def with_covariates(parts: Iterable[pl.DataFrame], covariates: Covariates | None) -> Iterator[pl.DataFrame]:
+    """Yield parts of a feature panel with the columns of the user's own series, if any, before the known-future ones."""
+    for part in parts:
+        if covariates is None or not covariates.specs:
+            yield part
+        else:
+            names = [feature.name for feature in declared_features(covariates.specs)]
+            yield add_covariates(part, covariates).select(_columns_with(part, names))
+
+
+def _columns_with(part: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return the columns of a part with ``names`` before the known-future ones."""
+    place = part.columns.index(KNOWN_FUTURE[0])
+    return [*part.columns[:place], *names, *part.columns[place:]]
 
 
 def columns(features: FeatureSpec) -> list[str]:

@@ -8,6 +8,8 @@ so a pull-back in a rising ticker is followed by a rise. It is a non-linear func
 close of t; it acts between the next open and the next close, and its rank correlation with one-session returns is about
 0.05 at the default strength. Shocks are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and
 Student-t(5) draws.
+
+A file of a rival's forecasts comes with it, so that the demo's report has a card of one.
 """
 
 import datetime as dt
@@ -18,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import DemoSpec
 
@@ -25,6 +28,7 @@ EXCHANGES = (("XNYS", ""), ("XETR", ".DE"), ("XTKS", ".T"))
 SECTORS = ("Technology", "Financials", "Health Care", "Industrials")
 DEGREES = 5
 GAP_SHARE = 0.3  # of the variance, between close and open
+RIVAL_SESSIONS, RIVAL_DECAY = 60, 0.94
 
 IPO, DELISTED, HALTED, HOLED, NO_SECTOR = 1, 2, 3, 4, 5
 """Numbers of the tickers with an irregular history; ``DemoSpec.tickers`` is at least 6."""
@@ -141,13 +145,36 @@ def _quoted(is_open: np.ndarray) -> np.ndarray:
     return quoted
 
 
-def write_demo_csv(path: Path, spec: DemoSpec) -> None:
+def demo_rival(panel: pl.DataFrame) -> pl.DataFrame:
+    """Return the forecasts of a plain rival for the rows of ``demo_panel``: date, ticker, horizon, returns, mean, sigma.
+
+    A Normal whose mean is that of the last 60 returns, and whose variance is their exponentially weighted one (RiskMetrics'
+    0.94), both times the sessions ahead. It knows nothing of the planted signal.
+    """
+    log_return = pl.col("Closing Price").log().diff()
+    daily = panel.sort("Ticker", "Date").with_columns(
+        mean=log_return.rolling_mean(RIVAL_SESSIONS).over("Ticker"),
+        variance=(log_return**2).ewm_mean(alpha=1 - RIVAL_DECAY, ignore_nulls=True).over("Ticker"),
+    )
+    rows = daily.drop_nulls(["mean", "variance"])
+    return pl.concat(
+        rows.select(
+            date="Date", ticker="Ticker", horizon=pl.lit(horizon), returns=pl.lit("log"),
+            mean=(horizon * pl.col("mean")).round(7), sigma=(horizon * pl.col("variance")).sqrt().round(7),
+        )
+        for horizon in HORIZONS
+    )  # fmt: skip
+
+
+def write_demo_csv(path: Path, spec: DemoSpec, *, rival: Path | None = None) -> None:
     """Write the demo panel to ``path`` as a user's file may look, with a few rows that ingest has to reject.
 
     Appended: three exact repeats, a row that contradicts another, a zero price, an impossible date, and a flat quote
-    without volume on Christmas Day.
+    without volume on Christmas Day. ``rival``: where to write the forecasts of ``demo_rival``, as Parquet.
     """
     panel = demo_panel(spec)
+    if rival is not None:
+        demo_rival(panel).write_parquet(rival)
     text = panel.with_columns(pl.all().cast(pl.String)).sort("Date", "Ticker")
     rows = [text.row(k, named=True) for k in range(text.height // 3, text.height // 3 + 5)]
     repeats, contradicted, worthless = rows[:3], rows[3], rows[4]

@@ -6,7 +6,7 @@ are garbage (poison). Both have to equal, value for value, what the whole panel 
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,8 @@ from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.comparison import KEY, compare, without_open_holes
 from forecast_assets.core.panel.contracts import CalendarPanel
 from forecast_assets.core.panel.corrections import apply_corrections
+from forecast_assets.core.panel.covariates.read import Covariates
+from forecast_assets.core.panel.origins import origin_times
 from forecast_assets.core.panel.point_in_time import known_by, label_sectors, mark_members
 from forecast_assets.core.specs import FeatureSpec, PanelSpec
 
@@ -65,22 +67,42 @@ def calendar_leakage(
 
 
 def feature_leakage(
-    calendar_panel: pl.LazyFrame, *, features: FeatureSpec, macro: pl.DataFrame | None = None
+    calendar_panel: pl.LazyFrame,
+    *,
+    features: FeatureSpec,
+    macro: pl.DataFrame | None = None,
+    covariates: Covariates | None = None,
 ) -> dict[str, LeakageCheck]:
     """Check all feature columns, and the targets that end by the cut, by truncation and poison.
 
-    The macro series are cut with the panel.
+    The macro series are cut with the panel. Of the user's own series, what arrived after the cut's last close is dropped, or
+    garbage.
     """
     rows = sample(calendar_panel.select(list(CalendarPanel.columns())))
     cut = cut_day(rows["date"])
+    last_close: dt.datetime = origin_times(rows.filter(pl.col("date") <= cut)).select(pl.max("close")).item()
 
     def make(part: pl.DataFrame) -> pl.DataFrame:
-        seen = macro
-        if macro is not None and part.select(pl.max("date")).item() <= cut:
-            seen = macro.filter(pl.col("date") <= cut)
-        return feature_panel(part, features=features, macro=seen)
+        is_short = part.select(pl.max("date")).item() <= cut
+        seen = macro.filter(pl.col("date") <= cut) if macro is not None and is_short else macro
+        own = covariates
+        if covariates is not None and part is not rows:
+            own = _changed_after(covariates, last_close, dropped=is_short)
+        return feature_panel(part, features=features, macro=seen, covariates=own)
 
     return check_leakage(rows, make, cut=cut)
+
+
+def _changed_after(covariates: Covariates, moment: dt.datetime, *, dropped: bool) -> Covariates:
+    """Return covariates without withdrawals after ``moment``, and values that arrived after it ``dropped`` or garbage."""
+    rows = covariates.rows.with_columns(withdrawn=pl.when(pl.col("withdrawn") <= moment).then("withdrawn"))
+    later = (pl.col("known_from") > moment).fill_null(False)
+    if dropped:
+        return replace(covariates, rows=rows.filter(~later))
+    noise = pl.Series(np.exp(np.random.default_rng(0).normal(0.0, GARBAGE_SPREAD, rows.height)))
+    return replace(
+        covariates, rows=rows.with_columns(value=pl.when(later).then(pl.col("value") * noise).otherwise("value"))
+    )
 
 
 def check_leakage(

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.sessions import calendar_bounds, closes
+from forecast_assets.core.panel.origins import origin_times, released_after_close
 
 SERIES = {"VIX": "percent a year", "US10Y": "percent", "US2Y": "percent"}
 HOME = "XNYS"
@@ -85,7 +85,8 @@ def read_macro(path: Path, *, until: dt.date | None = None) -> pl.DataFrame:
     table = table if until is None else table.filter(pl.col("date") <= until)
     if table.is_empty():
         return no_macro()
-    return table.with_columns(known_from=_known_from(table["date"])).select(list(SCHEMA)).cast(SCHEMA)  # type: ignore[arg-type]
+    known_from = released_after_close(table["date"], exchange=HOME, lag=LAG, what="macro series")
+    return table.with_columns(known_from=known_from).select(list(SCHEMA)).cast(SCHEMA)  # type: ignore[arg-type]
 
 
 def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
@@ -96,29 +97,6 @@ def add_macro(panel: pl.DataFrame, macro: pl.DataFrame) -> pl.DataFrame:
     if macro.is_empty():
         return panel
     values = macro.sort("date").select("known_from", *(f.expression.alias(f.name) for f in MACRO)).sort("known_from")
-    days = panel.select("exchange", "date").unique().sort("exchange", "date")
-    origins = pl.concat(_origin_times(str(e), part["date"]) for (e,), part in days.group_by("exchange"))
-    known = origins.sort("close").join_asof(values, left_on="close", right_on="known_from", tolerance=STALE)
+    known = origin_times(panel).sort("close").join_asof(values, left_on="close", right_on="known_from", tolerance=STALE)
     keys = ["exchange", "date"]
     return panel.join(known.select(*keys, *MACRO_NAMES), on=keys, how="left", maintain_order="left")
-
-
-def _origin_times(exchange: str, days: pl.Series) -> pl.DataFrame:
-    """Return (exchange, date, close) of ``days``, ascending; a day that is no session counts from its first moment."""
-    calendar = closes(exchange, days[0], days[-1])
-    table = pl.DataFrame({"date": days}).join(calendar, on="date", how="left", maintain_order="left")
-    start = pl.col("date").cast(pl.Datetime("us"))
-    return table.select(pl.lit(exchange).alias("exchange"), "date", close=pl.coalesce("close", start))
-
-
-def _known_from(days: pl.Series) -> pl.Series:
-    """Return the release times of the values of ``days``, ascending; without a session in New York the day's end."""
-    first, last = calendar_bounds(HOME)
-    if days[0] < first or days[-1] > last:
-        raise BadInput(
-            f"macro series reach from {days[0]} to {days[-1]}; the calendar of {HOME} from {first} to {last}"
-        )
-    calendar = closes(HOME, days[0], days[-1])
-    table = pl.DataFrame({"date": days}).join(calendar, on="date", how="left", maintain_order="left")
-    end = pl.col("date").cast(pl.Datetime("us")) + pl.duration(days=1)
-    return table.select(known_from=pl.coalesce(pl.col("close") + LAG, end)).to_series()

@@ -38,11 +38,13 @@ def ablation(
     facts: Mapping[str, Any],
     years: Sequence[int],
     missing_years: Sequence[int],
+    rivals: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the content of the ablation report, JSON-safe.
 
     ``losses``: of all models, each of them a reference; ``new_listings``: from ``new_listing_scores``; ``models``: in the
-    report's order; ``baseline``: the model that pinball ratios refer to. A step whose model is absent is left out.
+    report's order; ``baseline``: the model that pinball ratios refer to; ``rivals``: cards of ``report.rivals``. A
+    step whose model is absent is left out.
     """
     have = losses.models
     horizons = losses.scores["horizon"].unique().sort().to_list()
@@ -91,6 +93,7 @@ def ablation(
             spec=spec,
         ),
         "newcomers": list(new_listings),
+        "rivals": [dict(card) for card in rivals],
     }
     found: dict[str, Any] = plain(summary)
     return found

@@ -165,9 +165,11 @@ def to_svg(figure: "Figure") -> str:
 
     _settle(figure)
     buffer = io.StringIO()
-    style = {"svg.fonttype": "none", "svg.hashsalt": "forecast_assets", "font.family": "sans-serif"}
-    with matplotlib.rc_context(style), _resolution(figure, figure.dpi):
-        metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "forecast_assets", "font.family": "sans-serif"}),
+        _resolution(figure, figure.dpi),
+    ):
         FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -1,4 +1,4 @@
-"""Numbers as report texts: percentages, percentage points, p values, horizons; "-" where undefined."""
+"""Numbers as report texts: percentages, percentage points, basis points, p values, horizons; "-" where undefined."""
 
 import math
 import re
@@ -19,6 +19,11 @@ def points(value: float | None, digits: int = 1) -> str:
 def decimal(value: float | None, digits: int = 2) -> str:
     """A number with narrow spaces between thousands."""
     return "-" if _undefined(value) else _signed(f"{value:,.{digits}f}").replace(",", "\u202f")
+
+
+def basis_points(value: float | None) -> str:
+    """0.00123 -> "12.3"."""
+    return "-" if _undefined(value) else decimal(1e4 * value, 1)  # type: ignore[operator]
 
 
 def p_value(value: float | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.report.coverage import coverage_table
-from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent
+from forecast_assets.core.report.formats import basis_points, decimal, fact, fact_name, p_value, percent
 from forecast_assets.core.report.titles import NOTE, listed, title
 
 SECTIONS = (
@@ -17,6 +17,7 @@ SECTIONS = (
     "coverage",
     "pit",
     "fan",
+    "factor",
     "cells",
     "importance",
     "training",
@@ -29,6 +30,7 @@ FILTERS = {
     "percent": percent,
     "decimal": decimal,
     "p_value": p_value,
+    "basis_points": basis_points,
     "fact": fact,
     "fact_name": fact_name,
     "title": title,

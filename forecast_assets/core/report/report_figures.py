@@ -18,6 +18,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.report import figures as draw
 from forecast_assets.core.report.coverage import coverage_figures
+from forecast_assets.core.report.factor import factor_figures
 from forecast_assets.core.report.titles import title
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def backtest_figures(
         figures["pinball"] = draw.pinball_ratios(total, models=models, baseline=summary["baseline"])
     ticker, date = fan_subject(forecasts, model=model)
     figures[f"fan:{ticker}"] = draw.fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
+    if summary.get("factor"):
+        figures |= factor_figures(summary["factor"])
     figures |= coverage_figures(summary["coverage_cells"], model=model)
     for entry in (summary.get("importance") or {"networks": []})["networks"]:
         weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}

@@ -1,4 +1,4 @@
-"""Cards of the rivals whose forecasts a user brought: what their file held, scores on common rows, verdicts against them."""
+"""Cards of the rivals, files that a user brought and a foundation model: what they held, scores on common rows, verdicts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,13 @@ from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX
 from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
 from forecast_assets.core.evaluation.significance import MIN_SESSIONS, Interval
 from forecast_assets.core.evaluation.training_noise import TrainingNoise
+from forecast_assets.core.horizons import QUANTILES
 from forecast_assets.core.report.formats import decimal, percent, session_count
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.report.verdicts import difference_sentence, pinball_verdict, ratio_text, verdict
-from forecast_assets.core.rivals.read import POINT_FORM, REFUSED
+from forecast_assets.core.rivals.read import POINT_FORM, REFUSED, ZERO_SHOT_NAME
 from forecast_assets.core.rivals.score import loss_pair, rival_key, rival_scores
-from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from forecast_assets.core.specs import BacktestSpec, MattersSpec, ResamplingSpec
 
 NO_NOISE = TrainingNoise({}, None, {})  # of squared errors, the spread between fits is not measured
 TICKERS_NAMED = 5
@@ -39,12 +40,19 @@ class RivalYears(NamedTuple):
 
 
 def rival_cards(
-    found: RivalYears, *, model: str, noise: TrainingNoise, spec: BacktestSpec, rules: VerdictSpec
+    found: RivalYears,
+    *,
+    model: str,
+    noise: TrainingNoise,
+    spec: ResamplingSpec,
+    rules: MattersSpec,
+    traded: BacktestSpec | None,
 ) -> list[dict[str, Any]]:
     """Return a card per rival, by name: rival, form, sentences, scores (``rival_scores``), verdicts of ``model`` against it.
 
-    Scores are those of ``model`` first, then the rival's, then others'. ``noise``: of our fits, for the pinball losses. A
-    file that was refused in every year has its reason and nothing else.
+    Scores are those of ``model`` first, then the rival's, then others'. ``noise``: of our fits, for the pinball losses.
+    ``traded``: the rules of the books, which are then compared too. A rival that was refused or skipped in every year has
+    its reason and nothing else.
     """
     cards = []
     for name in sorted({name for records in found.records.values() for name in records}):
@@ -54,21 +62,21 @@ def rival_cards(
         losses = found.losses.filter(pl.col("rival") == name)
         card: dict[str, Any] = {"rival": name, "form": None, "sentences": refusals, "scores": [], "verdicts": []}
         if not read:
-            card["verdicts"] = [verdict(f"Rival {name}", "not tested", " ".join(refusals))]
+            card["verdicts"] = [verdict(_claim(name), "not tested", " ".join(refusals))]
         elif losses.is_empty():
             why = "None of its forecasts of these years has matured." if _placed(read) else _nothing_common(read)
-            card["verdicts"] = [verdict(f"Rival {name}", "not tested", why)]
+            card["verdicts"] = [verdict(_claim(name), "not tested", why)]
         else:
-            books = found.books.filter(pl.col("rival") == name)
             card["form"] = next(iter(read.values()))["form"]
             card["sentences"] = [*_sentences(read, losses), *refusals]
             shown = (model, rival_key(name), rival_key(name) + RAW_SUFFIX)
             others = losses.filter(~pl.col("model").is_in(shown))["model"].unique().sort()
             order = pl.col("model").cast(pl.Enum([*shown, *others]))
             card["scores"] = rival_scores(losses).sort(order, "horizon").to_dicts()
-            card["verdicts"] = _verdicts(
-                name, card["form"], losses, books, model=model, noise=noise, spec=spec, rules=rules
-            )
+            card["verdicts"] = _verdicts(name, card["form"], losses, model=model, noise=noise, spec=spec, rules=rules)
+            if traded is not None:
+                books = found.books.filter(pl.col("rival") == name)
+                card["verdicts"].append(book_verdict(books, model=model, rival=name, form=card["form"], spec=traded))
         cards.append(card)
     return cards
 
@@ -77,12 +85,11 @@ def _verdicts(
     name: str,
     form: str,
     losses: pl.DataFrame,
-    books: pl.DataFrame,
     *,
     model: str,
     noise: TrainingNoise,
-    spec: BacktestSpec,
-    rules: VerdictSpec,
+    spec: ResamplingSpec,
+    rules: MattersSpec,
 ) -> list[dict[str, Any]]:
     verdicts = [error_verdict(losses, model=model, rival=name, spec=spec, smallest=rules.smallest_difference)]
     if form != POINT_FORM and losses["date"].n_unique() >= MIN_SESSIONS:
@@ -91,11 +98,11 @@ def _verdicts(
         verdicts.append(
             pinball_verdict(pair, horizons=horizons, noise=noise, spec=spec, smallest=rules.smallest_difference)
         )
-    return [*verdicts, book_verdict(books, model=model, rival=name, form=form, spec=spec)]
+    return verdicts
 
 
 def error_verdict(
-    losses: pl.DataFrame, *, model: str, rival: str, spec: BacktestSpec, smallest: float
+    losses: pl.DataFrame, *, model: str, rival: str, spec: ResamplingSpec, smallest: float
 ) -> dict[str, Any]:
     """Return whether the model's RMSE is below the rival's on common rows: the ratio of both, days resampled in blocks.
 
@@ -168,11 +175,7 @@ def _sentences(records: Mapping[int, Mapping[str, Any]], losses: pl.DataFrame) -
     if any(left.values()):
         rows = "; ".join(f"{decimal(count, 0)} {what}" for what, count in left.items() if count)
         sentences.append(f"Rows that are not scored: {rows}.{_unknown(first['unknown_tickers'])}")
-    sentences.append(
-        "Each forecast that is scored was available before its ticker's next session opened, by the file's own times."
-        if all(record["timed"] for record in covered.values())
-        else "The file does not say when each forecast was available: that it came before its outcome is taken on trust."
-    )
+    sentences.append(_of_zero_shot(first["zero_shot"]) if "zero_shot" in first else _of_times(covered))
     if first["form"] == POINT_FORM:
         sentences.append(
             "A point forecast has no band, so pinball loss, CRPS and coverage are not scored; to size its book it is given "
@@ -184,6 +187,32 @@ def _sentences(records: Mapping[int, Mapping[str, Any]], losses: pl.DataFrame) -
             "and its whole median counts as a view."
         )
     return sentences
+
+
+def _of_times(records: Mapping[int, Mapping[str, Any]]) -> str:
+    if all(record["timed"] for record in records.values()):
+        return "Each forecast that is scored was available before its ticker's next session opened, by the file's own times."
+    return "The file does not say when each forecast was available: that it came before its outcome is taken on trust."
+
+
+def _of_zero_shot(made: Mapping[str, Any]) -> str:
+    """Return what forecasts are made by and from, and from which day on; ``made``: the weights' record."""
+    source = "as its settings declare" if made["declared"] else "since it was released then"
+    lowest = min(made["levels"])
+    tails = (
+        f" Its quantiles end at {lowest:g} and {1 - lowest:g}; those beyond go on as a Normal's."
+        if lowest > min(QUANTILES)
+        else ""
+    )
+    return (
+        f"Made here, zero-shot, by {made['weights']} from each ticker's own last "
+        f"{decimal(made['context_sessions'], 0)} closes. Its training may have seen days up to {made['trained_until']}, "
+        f"{source}: no earlier forecast origin is forecast, calibrated on or scored.{tails}"
+    )
+
+
+def _claim(name: str) -> str:
+    return title(rival_key(name)) if name == ZERO_SHOT_NAME else f"Rival {name}"
 
 
 def _unknown(tickers: Sequence[str]) -> str:

@@ -62,17 +62,18 @@ def summarise(
     neighbours: Sequence[Mapping[str, Any]] = (),
     reading: Sequence[tuple[str, str]] = (),
     rivals: Sequence[Mapping[str, Any]] = (),
+    factor: Mapping[str, Any] | None = None,
     currency: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
-    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined daily tables of all
-    strategies; ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then
-    labelled partial); ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to;
-    ``compared``: models that ``model`` is compared with on pinball, in this order (absent ones are left out, and those
-    whose losses are another's); ``rules``: the smallest difference that matters; ``caveats``: sentences beside the general
-    ones; ``evidence``, ``importance``, ``rivals``: from the modules of these names, None or empty without; ``contract``:
-    coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``;
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined tables of all strategies;
+    ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then labelled partial);
+    ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to; ``compared``: models that
+    ``model`` is compared with, in this order (without those that are absent or whose losses are another's); ``rules``: the
+    smallest difference that matters; ``caveats``: sentences beside the general ones; ``evidence``, ``importance``,
+    ``rivals``, ``factor``: from the modules of these names, None or empty without; ``contract``: coverage by cell, or None;
+    ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``;
     ``currency``: from ``currency_section``, None where each return counts in its own currency.
     Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
     book or its matured forecasts are missing.
@@ -95,7 +96,6 @@ def summarise(
     ]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     base = currency["base"] if currency else None
-    tested = losses.scores.filter(pl.col("model") == model)
     summary = {
         "facts": dict(facts),
         "model": model,
@@ -104,8 +104,7 @@ def summarise(
         "years": years,
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
-        "first_decision": tested["date"].min(),
-        "last_decision": tested["date"].max(),
+        **_decision_days(losses, model=model),
         "verdicts": verdicts,
         **_books(daily, strategies, model=model, spec=spec),
         "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
@@ -118,11 +117,17 @@ def summarise(
         "neighbours": list(neighbours),
         "reading": [list(line) for line in reading],
         "rivals": [dict(card) for card in rivals],
+        "factor": factor,
         "currency": currency,
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts, base=base)],
     }
     return plain(summary)
+
+
+def _decision_days(losses: DailyLosses, *, model: str) -> dict[str, Any]:
+    dates = losses.scores.filter(pl.col("model") == model)["date"]
+    return {"first_decision": dates.min(), "last_decision": dates.max()}
 
 
 def _books(daily: pl.DataFrame, strategies: pl.DataFrame, *, model: str, spec: BacktestSpec) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
 from forecast_assets.core.models.catalogue import MODELS
+from forecast_assets.core.rivals.read import ZERO_SHOT_NAME
 from forecast_assets.core.rivals.score import PREFIX
 
 TITLES = {key: model.title for key, model in MODELS.items()} | {
@@ -25,6 +26,8 @@ TITLES = {key: model.title for key, model in MODELS.items()} | {
     "equal_risk_ensemble": "Equal risk by the ensemble's sigma",
     "equal_risk_harx": "Equal risk by HAR-X's sigma",
     "equal_risk_ewma": "Equal risk by EWMA's sigma",
+    PREFIX + ZERO_SHOT_NAME: "Chronos, zero-shot",
+    f"{PREFIX}{ZERO_SHOT_NAME}{RAW_SUFFIX}": "Chronos, zero-shot, uncalibrated",
     "equal_risk_b0_mlp": "Equal risk by the MLP baseline's sigma",
 }
 

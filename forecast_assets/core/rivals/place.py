@@ -82,7 +82,8 @@ def place(rival: RivalForecasts, *, panel: PanelTensors, fold: Fold) -> Placed:
     rows, place_of, horizon = within.filter(pl.Series(good)), at[good], column[good]
     quantiles[place_of, horizon] = rows.select(pl.col(QUANTILE_COLUMNS).fill_null(float("nan"))).to_numpy()
     mean[place_of, horizon] = rows["mean"].fill_null(float("nan")).to_numpy()
-    _require_fractions(rival, quantiles, mean, panel.targets[fold.origins].double().numpy())
+    if not rival.made_here:
+        _require_fractions(rival, quantiles, mean, panel.targets[fold.origins].double().numpy())
     return Placed(quantiles, mean, counts, unknown)
 
 

@@ -17,6 +17,7 @@ import polars as pl
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
 from forecast_assets.core.nearest import nearest_names
+from forecast_assets.core.strict_table import MOMENT, MOMENT_HINT, as_date, as_moment, as_number, as_text, open_table
 
 KEY = ("date", "ticker", "horizon")
 RETURNS, AVAILABLE = "returns", "available_at"
@@ -39,15 +40,15 @@ REFUSED = "refused"  # in the record of a file: why it can't be used
 
 SUFFIXES = (".csv.gz", ".csv", ".parquet")
 LONGEST = 10_000  # sessions ahead, above which a horizon is a slip
-_DUPLICATED = re.compile(r"_duplicated_\d+$")  # which polars adds to a name that a header has twice
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+ZERO_SHOT_NAME = "f0_chronos"  # of the graph's own zero-shot forecasts
 RESERVED_END = "_raw"  # of the name under which the forecasts before calibration are scored
 
 ROWS: dict[str, pl.DataType] = {
     "date": pl.Date(),
     "ticker": pl.String(),
     "horizon": pl.Int32(),
-    AVAILABLE: pl.Datetime("us", "UTC"),
+    AVAILABLE: MOMENT,
     "mean": pl.Float64(),
     **dict.fromkeys(QUANTILE_COLUMNS, pl.Float64()),
 }
@@ -66,6 +67,7 @@ class RivalForecasts:
     form: str
     returns: str  # as the file has them
     rows: pl.DataFrame
+    made_here: bool = False  # by a model of this graph, so that no unit has to be guessed
 
     @property
     def has_band(self) -> bool:
@@ -92,6 +94,8 @@ def rival_name(path: Path, *, beside: Sequence[Path] = ()) -> str:
             f"{path.name}: {name!r} is no name for a rival; use up to 40 letters, digits, _ and -, "
             f"without {RESERVED_END} at the end"
         )
+    if name == ZERO_SHOT_NAME:
+        raise BadInput(f"{path.name}: {name} is what our own zero-shot forecasts are called; choose another name")
     if twins := [other.name for other in beside if other != path and _same_name(other, name)]:
         raise BadInput(f"{path.name}: {', '.join(twins)} names the same rival, and nothing says which holds; keep one")
     return name
@@ -103,9 +107,8 @@ def read_rival(path: Path, *, until: dt.date | None = None, beside: Sequence[Pat
     Raises BadInput, one sentence, where it can't be used.
     """
     name, file = rival_name(path, beside=beside), path.name
-    raw = _opened(path)
+    raw = open_table(path, holds=f"a file of forecasts has {COLUMNS}")
     form = _form(raw.columns, file)
-    _require_flat(raw, file)
     table = _typed(raw, FORMS[form])
     _check(table, FORMS[form], file)
     returns = str(table[RETURNS][0])
@@ -117,6 +120,13 @@ def read_rival(path: Path, *, until: dt.date | None = None, beside: Sequence[Pat
     return RivalForecasts(name, file, form, returns, rows.select(pl.col(n).cast(dtype) for n, dtype in ROWS.items()))
 
 
+def rival_of_table(table: pl.DataFrame, *, name: str) -> RivalForecasts:
+    """Return the forecasts of a model of this graph, from its forecast table, as a rival of the others."""
+    absent = {n: pl.lit(None, dtype=dtype) for n, dtype in ROWS.items() if n in (AVAILABLE, "mean")}
+    rows = table.with_columns(**absent).select(pl.col(n).cast(dtype) for n, dtype in ROWS.items())
+    return RivalForecasts(name, name, QUANTILE_FORM, "log", rows, made_here=True)
+
+
 def _suffix(path: Path) -> str | None:
     return next((end for end in SUFFIXES if path.name.lower().endswith(end)), None)
 
@@ -124,27 +134,6 @@ def _suffix(path: Path) -> str | None:
 def _same_name(path: Path, name: str) -> bool:
     suffix = _suffix(path)
     return suffix is not None and path.name[: -len(suffix)] == name
-
-
-def _opened(path: Path) -> pl.DataFrame:
-    """Return the file's columns under lower-case names, and ``line``: of a CSV its line, of a Parquet file its row."""
-    is_text = not path.name.lower().endswith(".parquet")
-    try:
-        raw = pl.read_csv(path, infer_schema=False) if is_text else pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        kind = "a CSV with commas" if is_text else "a Parquet file"
-        raise BadInput(
-            f"{path.name}: not readable as {kind} ({str(error).splitlines()[0]}); write it as one"
-        ) from error
-    names = [_DUPLICATED.sub("", column.strip().lstrip("\ufeff").lower()) for column in raw.columns]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInput(f"{path.name}: columns {twice} are there twice; keep one of each")
-    if "line" in names:
-        raise BadInput(f"{path.name}: unknown columns ['line']; a file of forecasts has {COLUMNS}")
-    if raw.is_empty():
-        raise BadInput(f"{path.name}: no row; a file of forecasts has {COLUMNS}")
-    named = raw.rename(dict(zip(raw.columns, names, strict=True))).with_row_index("line", offset=2 if is_text else 1)
-    return named.filter(~pl.all_horizontal(pl.col(name).is_null() for name in names))  # an empty line is no row
 
 
 def _form(columns: Sequence[str], file: str) -> str:
@@ -169,51 +158,16 @@ def _form(columns: Sequence[str], file: str) -> str:
     return begun[0]
 
 
-def _require_flat(raw: pl.DataFrame, file: str) -> None:
-    """Raise BadInput where a column of a Parquet file holds what is neither text, number nor time."""
-    for name, dtype in raw.schema.items():
-        if dtype.is_nested() or dtype in (pl.Duration, pl.Time, pl.Binary, pl.Boolean, pl.Object):
-            raise BadInput(f"{file}: column {name} holds {dtype}; write text, numbers or times")
-
-
 def _typed(raw: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
     """Return the columns typed; what can't be read becomes null."""
     return raw.select(
         "line",
-        _date(raw.schema["date"]).alias("date"),
-        pl.col("ticker").cast(pl.String).str.strip_chars().replace("", None),
-        _number("horizon", raw.schema["horizon"]).alias("horizon"),
+        as_date(raw, "date").alias("date"),
+        as_text("ticker"),
+        as_number(raw, "horizon").alias("horizon"),
         pl.col(RETURNS).cast(pl.String).str.strip_chars().str.to_lowercase(),
-        *(_number(name, raw.schema[name]).alias(name) for name in numbers),
-        *([_moment(raw.schema[AVAILABLE]).alias(AVAILABLE)] if AVAILABLE in raw.columns else []),
-    )
-
-
-def _date(dtype: pl.DataType) -> pl.Expr:
-    column = pl.col("date")
-    if dtype == pl.Date:
-        return column
-    if isinstance(dtype, pl.Datetime):
-        return pl.when(column.dt.time() == dt.time()).then(column.dt.date())
-    return column.cast(pl.String, strict=False).str.strip_chars().str.to_date("%Y-%m-%d", strict=False)
-
-
-def _moment(dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(AVAILABLE)
-    if isinstance(dtype, pl.Datetime):
-        if dtype.time_zone is None:  # the same moment in no two zones
-            return pl.lit(None, dtype=ROWS[AVAILABLE])
-        return column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    text = column.cast(pl.String, strict=False).str.strip_chars()
-    whole = text.str.replace(r"[zZ]$", "+00:00").str.replace(" ", "T", literal=True)
-    seconds = whole.str.replace(r"T(\d\d:\d\d)([+-])", "T${1}:00${2}")
-    return seconds.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", strict=False, time_unit="us", time_zone="UTC")
-
-
-def _number(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    return (column if dtype.is_numeric() else column.cast(pl.String, strict=False).str.strip_chars()).cast(
-        pl.Float64, strict=False
+        *(as_number(raw, name).alias(name) for name in numbers),
+        *([as_moment(raw, AVAILABLE).alias(AVAILABLE)] if AVAILABLE in raw.columns else []),
     )
 
 
@@ -261,7 +215,7 @@ def _check(table: pl.DataFrame, numbers: Sequence[str], file: str) -> None:
         checks.append(
             (
                 pl.col(AVAILABLE).is_null(),
-                f"{AVAILABLE} is not a time with its zone; write it like 2024-01-31T22:05Z or 2024-01-31T17:05-05:00",
+                f"{AVAILABLE} {MOMENT_HINT}",
             )
         )
     checks.append(

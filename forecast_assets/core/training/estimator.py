@@ -1,6 +1,6 @@
 """Fit an estimator on one fold and ask it for forecasts; what goes wrong in a file of one's own is one sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -28,33 +28,58 @@ class Answer(NamedTuple):
 
 
 def fit_estimator(
-    entry: Model, spec: ModelSpec, panel: PanelTensors, *, fold: Fold, stats: FoldStats, lookback: int, seed: int
+    entry: Model,
+    spec: ModelSpec,
+    panel: PanelTensors,
+    *,
+    fold: Fold,
+    stats: FoldStats,
+    lookback: int,
+    seed: int,
+    on_call: Callable[[str], object] | None = None,
 ) -> Answer:
-    """Fit the estimator of ``entry`` to the fold's training origins.
+    """Fit the estimator of ``entry`` to the fold's training origins; ``on_call`` is told which function of it runs.
 
     Raises BadModel where the code of a file of one's own raises or returns what is no forecast. A lack of memory or of disk
     is no fault of the model's, and a bug of ours keeps its traceback.
     """
+    calls = on_call or (lambda _: None)
     columns = spec.reads.columns
     train = Training(
         panel, fold.train, stats=stats, columns=columns, lookback=lookback,
         labels=training_labels(panel, fold.train, stats=stats),
     )  # fmt: skip
-    with _fault_of(entry, "fit"):
-        fitted: Fitted = entry.make_estimator(spec).fit(train, seed=seed)
+    calls("fit()")
+    fitted = fit_on(entry, spec, train, seed=seed)
     if entry.constructor is not None:
-        if not isinstance(fitted, WithWeights):
-            raise BadModel(f"{_where(entry, 'fit')} returned a model without weights() for the network of {entry.key}")
-        with _fault_of(entry, "weights"):
-            return Answer(dict(fitted.weights()), None)
+        return Answer(weights_of(entry, fitted), None)
+    calls("predict()")
     origins = Origins(panel, fold.origins, stats=stats, columns=columns, lookback=lookback)
-    parts = []
-    for start in range(0, len(origins), ASKED_ROWS):
-        part = origins.part(slice(start, start + ASKED_ROWS))
-        with _fault_of(entry, "predict"):
-            found = fitted.predict(part)
-        parts.append(checked_quantiles(found, origins=len(part), where=_where(entry, "predict")))
-    return Answer({}, np.concatenate(parts))
+    parts = (origins.part(slice(k, k + ASKED_ROWS)) for k in range(0, len(origins), ASKED_ROWS))
+    return Answer({}, np.concatenate([ask_estimator(entry, fitted, part) for part in parts]))
+
+
+def fit_on(entry: Model, spec: ModelSpec, train: Training, *, seed: int) -> Fitted:
+    """Return the estimator of ``entry`` fitted to ``train``. Raises as ``fit_estimator``."""
+    with _fault_of(entry, "fit"):
+        return entry.make_estimator(spec).fit(train, seed=seed)
+
+
+def weights_of(entry: Model, fitted: Fitted) -> dict[str, Tensor]:
+    """Return what a fitted estimator gives the network of ``entry``. Raises as ``fit_estimator``."""
+    if not isinstance(fitted, WithWeights):
+        raise BadModel(f"{_where(entry, 'fit')} returned a model without weights() for the network of {entry.key}")
+    with _fault_of(entry, "weights"):
+        return dict(fitted.weights())
+
+
+def ask_estimator(
+    entry: Model, fitted: Fitted, origins: Origins, *, checked: Callable[..., NDArray[np.float64]] = checked_quantiles
+) -> NDArray[np.float64]:
+    """Return a fitted estimator's quantiles at ``origins``, (n, 3, 7), ``checked``. Raises as ``fit_estimator``."""
+    with _fault_of(entry, "predict"):
+        found = fitted.predict(origins)
+    return checked(found, origins=len(origins), where=_where(entry, "predict"))
 
 
 def _where(entry: Model, function: str) -> str:

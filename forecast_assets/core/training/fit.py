@@ -24,11 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.models.attribution import influence
-from forecast_assets.core.models.base import ForecastModel, make_batch, single_batch, standardised_pinball
+from forecast_assets.core.models.base import ForecastModel, make_batch, standardised_pinball
 from forecast_assets.core.models.catalogue import EARLIER_LOCATION, MODELS, FitSpec
 from forecast_assets.core.models.entry import ModelSpec
-from forecast_assets.core.models.explanation import Explanation, Neighbours
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.training.estimator import fit_estimator
 from forecast_assets.core.training.location import EarnedLocation, earned_location
@@ -45,7 +43,6 @@ logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARN
 
 INFERENCE_BATCH = 1024  # windows per call; a network may compute fewer at a time
 INFERENCE_ENDS = 256  # of a block at most: more ends share more work, and waste more where a ticker has fewer
-INFLUENCE_BATCH = 128  # windows whose gradients are held at once
 START = -1  # epoch number of the weights that a warm-started fit begins with
 
 
@@ -273,9 +270,11 @@ class FoldTrainer:
         *,
         start: Mapping[str, Tensor] | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        on_call: Callable[[str], object] | None = None,
         checkpoint: Resumable | None = None,
     ) -> Fit:
-        """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics.
+        """Train the model and return its best epoch; ``on_epoch`` is called with each epoch's metrics, ``on_call`` with the
+        function of an estimator that runs now.
 
         Every epoch is compared on the same validation origins, at most about ``compared_origins``; the best one is scored on
         all of them.
@@ -294,12 +293,12 @@ class FoldTrainer:
         """
         spec, fold = self.spec, self.fold
         if MODELS[self.name].estimator is not None:
-            return self._fit_estimator(seed, start=start, on_epoch=on_epoch)
+            return self._fit_estimator(seed, start=start, on_epoch=on_epoch, on_call=on_call)
         assert isinstance(spec, FitSpec)  # by the catalogue: a network that our loop trains
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = MODELS[self.name].build(spec, stats=self.stats, lookback=self.lookback)
-            columns = self.panel.columns(model.reads.required)
+            columns = self.panel.columns(model.reads.complete)
             for ends in (fold.train, fold.origins):
                 check_windows(self.panel, ends, lookback=self.lookback, columns=columns)
             if start is not None:
@@ -355,6 +354,7 @@ class FoldTrainer:
         *,
         start: Mapping[str, Tensor] | None,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
+        on_call: Callable[[str], object] | None,
     ) -> Fit:
         """Return the fit of a model that our loop does not train."""
         entry, fold, begun = MODELS[self.name], self.fold, time.perf_counter()
@@ -362,7 +362,14 @@ class FoldTrainer:
         if start is None:
             epoch = 0
             given, quantiles = fit_estimator(
-                entry, self.spec, self.panel, fold=fold, stats=self.stats, lookback=self.lookback, seed=seed
+                entry,
+                self.spec,
+                self.panel,
+                fold=fold,
+                stats=self.stats,
+                lookback=self.lookback,
+                seed=seed,
+                on_call=on_call,
             )
             if entry.constructor is not None:
                 network = entry.build(self.spec, stats=self.stats, lookback=self.lookback)
@@ -436,23 +443,3 @@ def with_slope(weights: Mapping[str, Tensor], settings: Mapping[str, Any]) -> di
         return dict(weights)
     every = torch.ones(len(HORIZONS))
     return {**weights, "head.location_slope": slope * every, "head.location_error": 0 * every}
-
-
-def explain_forecasts(
-    model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats
-) -> Explanation | None:
-    """Return a trained model's variable importance and attention for the forecasts at rows ``ends`` (B,), if it has any."""
-    return model.explain(single_batch(model, ends, panel=panel, stats=stats))
-
-
-def neighbours_of(model: ForecastModel, ends: Tensor, *, panel: PanelTensors, stats: FoldStats) -> Neighbours | None:
-    """Return the neighbours of the forecasts at rows ``ends`` (B,) and their contributions; None for a model without any.
-
-    Takes some twenty times as long as the forecast.
-    """
-    if not model.reads.messages or panel.graph is None:
-        return None
-    graph = panel.graph.of(ends[:, None] + torch.arange(1 - model.lookback, 1))  # (B, L, k)
-    batches = (single_batch(model, part, panel=panel, stats=stats) for part in ends.split(INFLUENCE_BATCH))
-    added = [influence(model, batch) * batch.scale[:, :1, None] for batch in batches]
-    return Neighbours(graph.neighbour, graph.weight, torch.cat(added))

@@ -9,6 +9,7 @@ import torch
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.panel.macro import MACRO_NAMES
+from forecast_assets.core.reads import is_covariate
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.windows.tensors import NO_DATE, PanelTensors
 
@@ -43,8 +44,8 @@ class Vocabulary:
 def build_tensors(feature_panel: pl.DataFrame, *, feature_names: tuple[str, ...]) -> PanelTensors:
     """Turn a feature panel into ``PanelTensors``; windows never cross a ticker or a segment.
 
-    A row is complete when all features but the macro ones, and the volatility scale, are finite. Raises BadInput when no
-    row is.
+    A row is complete when all features but the macro ones and the user's own, and the volatility scale, are finite. Raises
+    BadInput when no row is.
     """
     panel = part_tensors(feature_panel, feature_names=feature_names, vocabulary=Vocabulary.of(feature_panel.lazy()))
     if not (panel.run_length > 0).any():
@@ -62,8 +63,9 @@ def longest_history(feature_panel: pl.LazyFrame) -> int:
 def part_tensors(part: pl.DataFrame, *, feature_names: tuple[str, ...], vocabulary: Vocabulary) -> PanelTensors:
     """Return the tensors of some whole tickers of a panel with this ``vocabulary``; see ``build_tensors``."""
     frame = part.sort("ticker", "date")
-    # A macro feed may stop or begin late: that may stop only a model that reads it.
-    numbers = [*(name for name in feature_names if name not in MACRO_NAMES), "ewma_vol"]
+    # A feed may stop or begin late: that may stop only a model that reads it.
+    feeds = {*MACRO_NAMES, *filter(is_covariate, feature_names)}
+    numbers = [*(name for name in feature_names if name not in feeds), "ewma_vol"]
     complete = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in numbers)
     frame = frame.with_columns(complete.alias("complete")).with_columns(
         # Number of incomplete rows before: constant within each sequence of complete rows of a segment.

@@ -35,6 +35,15 @@ def exchange_times(panel: PanelTensors) -> list[Times]:
     return found
 
 
+def known_at(panel: PanelTensors) -> torch.Tensor:
+    """Return when each row is known to other exchanges, (N,) int64, microseconds UTC. Raises as ``exchange_times``."""
+    known = torch.zeros(panel.rows, dtype=torch.int64)
+    for code, times in enumerate(exchange_times(panel)):
+        own = panel.exchange == code
+        known[own] = torch.from_numpy(times.known[np.searchsorted(times.day, panel.date[own].numpy())])
+    return known
+
+
 def _times(exchange: str, day: NDArray[np.int64]) -> Times:
     if not len(day):
         return Times(day, day, day)

@@ -192,6 +192,18 @@ def recent_fold(
     return fold
 
 
+def later_origins(fold: Fold, panel: PanelTensors, *, than: dt.date) -> Fold:
+    """Return ``fold`` with those of its validation and test origins alone that are later than a day: for a model that may
+    have seen all days up to it.
+    """
+    day = to_day(than)
+    return replace(
+        fold,
+        validation=fold.validation[panel.date[fold.validation] > day],
+        test=fold.test[panel.date[fold.test] > day],
+    )
+
+
 def rows_before(panel: PanelTensors, *, year: int) -> Tensor:
     """Return which rows are of sessions before ``year``, (N,) bool."""
     return panel.date < _bounds(year)[0]

@@ -58,8 +58,8 @@ class FoldStats:
         return int(getattr(self, f"{name}_ids").max()) + 1
 
     def standardise(self, window: Tensor, columns: Tensor) -> Tensor:
-        """Return raw values (..., C) standardised and clipped, a new tensor."""
-        return (window - self.mean[columns]).div_(self.std[columns]).clamp_(-CLIP, CLIP)
+        """Return raw values (..., C) standardised and clipped, a new tensor; a missing one counts as its mean, 0."""
+        return (window - self.mean[columns]).div_(self.std[columns]).clamp_(-CLIP, CLIP).nan_to_num_(nan=0.0)
 
     def gap_factors(self, panel: Histories, rows: Tensor) -> Tensor:
         """Return the factors on the base distribution's distances between neighbouring quantiles: (B,) -> (B, H, 6).
@@ -90,7 +90,7 @@ class FoldStats:
         x = regressors(panel, rows)
         forecast = predicted(x, weights=self.volatility_weights)
         numbers = summary(panel, rows, x=x, volatility=forecast)
-        return forecast, ((numbers - self.summary_mean) / self.summary_std).clamp(-SUMMARY_CLIP, SUMMARY_CLIP)
+        return forecast, standardised_summary(numbers, mean=self.summary_mean, std=self.summary_std)
 
     def log_excess(self, panel: PanelTensors, rows: Tensor, *, forecast: Tensor) -> Tensor:
         """Return log realised volatility over its ``forecast`` (B, H) at rows ``rows`` (B,), (B, H); see ``volatility``."""
@@ -100,6 +100,11 @@ class FoldStats:
         """Return the same statistics with their tensors on ``device``."""
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return FoldStats(**{**vars(self), **moved})
+
+
+def standardised_summary(numbers: Tensor, *, mean: Tensor, std: Tensor) -> Tensor:
+    """Return the numbers of a summary (B, S) standardised and clipped; a missing covariate counts as its mean, 0."""
+    return torch.nan_to_num(((numbers - mean) / std).clamp(-SUMMARY_CLIP, SUMMARY_CLIP), nan=0.0)
 
 
 def quantiles_of(median: Tensor, gaps: Tensor) -> Tensor:
@@ -144,7 +149,7 @@ def fit_stats(panel: PanelTensors, fold: Fold, *, plain: bool = False) -> FoldSt
 def _moments(features: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation (n - 1) of each feature over ``rows``, 2 x (F,) float64.
 
-    Complete rows may lack macro features, whose feed may begin late; missing values are left out.
+    Complete rows may lack macro features and the user's own, whose feed may begin late; missing values are left out.
     """
     # Added up block by block: a list of the blocks' results would fragment the heap between their temporaries.
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
@@ -168,14 +173,17 @@ def _origins(panel: PanelTensors, rows: Tensor, weights: Tensor) -> tuple[Tensor
         x = regressors(panel, block)
         forecasts[k : k + BLOCK_ROWS] = predicted(x, weights=weights)
         numbers = summary(panel, block, x=x, volatility=forecasts[k : k + BLOCK_ROWS]).double()
+        known = torch.isfinite(numbers)  # but for covariates, all of them
         if shift is None:
-            shift = numbers.mean(dim=0)
-            total, squares = torch.zeros_like(shift), torch.zeros_like(shift)
-        total += (numbers - shift).sum(dim=0)
-        squares += (numbers - shift).square().sum(dim=0)
+            shift = torch.where(known, numbers, 0.0).mean(dim=0)
+            total, squares, count = (torch.zeros_like(shift) for _ in range(3))
+        moved = torch.where(known, numbers - shift, 0.0)
+        total += moved.sum(dim=0)
+        squares += moved.square().sum(dim=0)
+        count += known.sum(dim=0)
     assert shift is not None  # a fold has training rows
-    mean = total / len(rows)
-    std = (squares / len(rows) - mean.square()).clamp(min=0.0).sqrt()
+    mean = total / count.clamp(min=1)
+    std = (squares / count.clamp(min=1) - mean.square()).clamp(min=0.0).sqrt()
     return forecasts, (shift + mean).float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
 
 

@@ -2,6 +2,7 @@
 
 Log variances are relative to the regression's own forecast, so that what all tickers share on a date cancels out: numbers of
 the date let a network learn market timing from two or three thousand dates. They are in the regression, few and linear.
+The columns of the user's own series are all there, those of the date too: what a user declares is meant to be read.
 """
 
 import torch
@@ -15,6 +16,7 @@ from forecast_assets.core.windows.volatility import (
     VIX_CHANGES,
     VIX_MEANS,
     Histories,
+    covariate_names,
     regressor_names,
     root_horizons,
 )
@@ -35,14 +37,14 @@ REFERENCE = (len(HORIZONS) - 1) // 2  # the horizon whose forecast log variances
 
 
 def summary_names() -> tuple[str, ...]:
-    """Return the names of the numbers, in order."""
+    """Return the names of the numbers, in order; those of the covariates follow."""
     own = tuple(name for name in regressor_names() if name not in _OF_THE_DATE)
     others = tuple(f"forecast_{h}d" for k, h in enumerate(HORIZONS) if k != REFERENCE)
     return (*own, *others, *PER_VOLATILITY, *AS_THEY_ARE)
 
 
 def summary(panel: Histories, rows: Tensor, *, x: Tensor, volatility: Tensor) -> Tensor:
-    """Return the numbers at rows ``rows`` (B,), unscaled, (B, S).
+    """Return the numbers at rows ``rows`` (B,), unscaled, (B, S); NaN where a covariate is missing.
 
     ``x`` (B, R): the regressors there; ``volatility`` (B, H): the forecasts made of them. A feature that the panel lacks
     counts as zero.
@@ -66,4 +68,6 @@ def summary(panel: Histories, rows: Tensor, *, x: Tensor, volatility: Tensor) ->
     per_volatility = torch.stack([feature(name) / session[:, REFERENCE] for name in PER_VOLATILITY], dim=1)
     plain = torch.stack([feature(name) for name in AS_THEY_ARE], dim=1)
     parts = [x[:, own] - level * relative, 2 * session[:, others].log() - level, per_volatility, plain]
+    if count := len(covariate_names(panel.feature_names)):
+        parts.append(torch.where(x[:, -count:] > 0, x[:, -2 * count : -count], float("nan")))
     return torch.cat(parts, dim=1)

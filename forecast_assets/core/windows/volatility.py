@@ -7,16 +7,18 @@ announcements (``core.panel.announcements``): the variance that an expected one 
 and the variances without them and without the market's part. Of the date, few and linear, since few dates are there to be
 learnt from: the volatility of the tickers of the exchange, the market's losses, and VIX where there is one.
 
-All were chosen on the years 2014 to 2018, before the first test year.
+All were chosen on the years 2014 to 2018, before the first test year. The columns of the user's own series come on top
+(``core.panel.covariates``), in units of their deviation over the training rows; a missing one counts as its mean.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.reads import is_covariate
 from forecast_assets.core.windows.tensors import PanelTensors
 
 LAGS = {"har_1": (0, 1, 2, 3, 4), "har_5": (0, 5, 10), "har_22": (0,)}
@@ -67,6 +69,7 @@ VIX_MEANS = (tuple(range(0, 66, 6)), tuple(range(0, 251, 25)))
 VIX_CHANGES = (1, 5, 20)
 
 FLOOR = 1e-4  # smallest one-session volatility: a stale price would otherwise have none
+SMALLEST_DEVIATION = 1e-8  # of a covariate, as a share of its size, below which it counts as constant
 BLOCK_ROWS = 1 << 14  # rows of the regression held at once
 
 
@@ -84,6 +87,11 @@ class Histories(Protocol):
 
     @property
     def feature_names(self) -> tuple[str, ...]: ...
+
+
+def covariate_names(feature_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the features of the user's own series in the order in which they are read, whatever that of the panel."""
+    return tuple(sorted(filter(is_covariate, feature_names)))
 
 
 def history_sessions() -> int:
@@ -131,13 +139,14 @@ def fit_volatility(panel: PanelTensors, train: Tensor, *, plain: bool = False) -
     counts for a horizon where it has a valid label: the sessions of that label lie before the next split. Raises
     ValueError without a usable origin.
     """
-    size = 1 + regressors(panel, train[:1]).shape[1]
+    scaling = _scaling(panel, train)
+    size = 1 + scaling.applied(regressors(panel, train[:1]).double()).shape[1]
     normal = torch.zeros(len(HORIZONS), size, size, dtype=torch.float64)
     moment, square = normal.new_zeros(len(HORIZONS), size), normal.new_zeros(len(HORIZONS))
     count = torch.zeros_like(square)
-    used = _used(size - 1, plain=plain)  # (H, 1 + R)
+    used = _used(size - 1, plain=plain, covariates=len(scaling.mean))  # (H, 1 + R)
     for rows in train.split(BLOCK_ROWS):
-        x = regressors(panel, rows).double()
+        x = scaling.applied(regressors(panel, rows).double())
         x = torch.cat([x.new_ones(len(x), 1), x], dim=1)  # (n, 1 + R)
         outcome = realised_log_variance(panel, rows).double()
         for k in range(len(HORIZONS)):
@@ -160,7 +169,44 @@ def fit_volatility(panel: PanelTensors, train: Tensor, *, plain: bool = False) -
     fitted = torch.einsum("hr,hrs,hs->h", weights, normal - torch.diag(ridge), weights)
     residual = (square - 2 * (weights * moment).sum(dim=1) + fitted).clamp(min=0.0) / count
     weights[:, 0] += 0.5 * residual
-    return weights, residual
+    return scaling.undone(weights), residual
+
+
+class _Scaling(NamedTuple):
+    """Mean and deviation of C covariates over the training rows, (C,) each, float64.
+
+    ``regressors`` end in two columns per covariate: its value, 0 where it is missing, and whether it is there. The
+    regression is fitted on the standardised value, which is linear in both, so its weights can be those of the two columns.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def applied(self, x: Tensor) -> Tensor:
+        """Return the regressors (n, R + 2 C) with one standardised column per covariate, (n, R + C)."""
+        count = len(self.mean)
+        if not count:
+            return x
+        value, known = x[:, -2 * count : -count], x[:, -count:]
+        return torch.cat([x[:, : -2 * count], (value - self.mean * known) / self.std], dim=1)
+
+    def undone(self, weights: Tensor) -> Tensor:
+        """Return the weights (H, 1 + R + C) of standardised covariates as those of ``regressors``, (H, 1 + R + 2 C)."""
+        count = len(self.mean)
+        if not count:
+            return weights
+        own = weights[:, -count:] / self.std
+        return torch.cat([weights[:, :-count], own, -own * self.mean], dim=1)
+
+
+def _scaling(panel: PanelTensors, train: Tensor) -> _Scaling:
+    """Return mean and deviation of each covariate over the rows ``train`` on which it is there."""
+    names = covariate_names(panel.feature_names)
+    columns = [panel.column(name)[train].double() for name in names]
+    known = [column[torch.isfinite(column)] for column in columns]
+    mean = torch.tensor([float(each.mean()) if len(each) else 0.0 for each in known], dtype=torch.float64)
+    std = torch.tensor([float(each.std()) if len(each) > 1 else 0.0 for each in known], dtype=torch.float64)
+    return _Scaling(mean, torch.where(std > SMALLEST_DEVIATION * (1 + mean.abs()), std, torch.ones_like(std)))
 
 
 def realised_log_variance(panel: PanelTensors, rows: Tensor) -> Tensor:
@@ -181,7 +227,7 @@ def realised_log_variance(panel: PanelTensors, rows: Tensor) -> Tensor:
 
 
 def regressor_names() -> tuple[str, ...]:
-    """Return the names of the regressors, in order."""
+    """Return the names of the regressors, in order; two for each covariate follow."""
     return (
         *(f"{name}_lag_{lag}" for name, lags in LAGS.items() for lag in lags),
         *("half_year_variance", "two_years_variance"),
@@ -204,13 +250,15 @@ def plain_regressors() -> int:
     return lagged + 1 + len(SHORT) + len(OTHERS)
 
 
-def _used(regressors: int, *, plain: bool) -> Tensor:
+def _used(regressors: int, *, plain: bool, covariates: int = 0) -> Tensor:
     """Return which of the intercept and the regressors a horizon uses, (H, 1 + R), as factors.
 
-    The last ``H`` regressors are the variances that announcements are expected to add, each for its own horizon.
+    The last ``H`` regressors before the covariates are the variances that announcements are expected to add, each for its
+    own horizon.
     """
     used = torch.ones(len(HORIZONS), 1 + regressors, dtype=torch.float64)
-    used[:, -len(HORIZONS) :] = torch.eye(len(HORIZONS), dtype=torch.float64)
+    end = 1 + regressors - covariates
+    used[:, end - len(HORIZONS) : end] = torch.eye(len(HORIZONS), dtype=torch.float64)
     if plain:
         used[:, 1 + plain_regressors() :] = 0.0
     return used
@@ -220,6 +268,7 @@ def regressors(panel: Histories, rows: Tensor) -> Tensor:
     """Return the regressors at rows ``rows``, (B, R), in the features' precision.
 
     Where a history is shorter than a lag, its oldest complete row is used. A feature that the panel lacks counts as zero.
+    Each covariate has two columns at the end: all their values, 0 where missing, then whether they are there.
     """
     reach = panel.run_length[rows].long() - 1  # complete rows before each
 
@@ -264,6 +313,10 @@ def regressors(panel: Histories, rows: Tensor) -> Tensor:
         *(values(f"announcement_variance_{h}d", (0,)) for h in HORIZONS),
     ]
     parts = [part if part.dim() == 2 else part[:, None] for part in (*own, *more)]
+    if covariates := [value(name) for name in covariate_names(panel.feature_names)]:
+        added = torch.stack(covariates, dim=1)  # (B, C)
+        known = torch.isfinite(added)
+        parts += [torch.where(known, added, 0.0), known.to(added.dtype)]
     return torch.cat(parts, dim=1)
 
 

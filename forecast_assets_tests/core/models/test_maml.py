@@ -13,7 +13,8 @@ from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shor
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, explain_forecasts, forecast
+from forecast_assets.core.training.explain import explain_forecasts
+from forecast_assets.core.training.fit import FoldTrainer, Hardware, forecast
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors

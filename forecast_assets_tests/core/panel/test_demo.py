@@ -3,10 +3,12 @@
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
 
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.demo import demo_panel, write_demo_csv
@@ -31,6 +33,24 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         write_demo_csv(tmp_path / name, small)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert not demo_panel(small).equals(demo_panel(small.model_copy(update={"seed": 8})))
+
+
+def test_the_rival_forecasts_the_past_mean_and_variance_and_nothing_later(tmp_path: Path) -> None:
+    small = DemoSpec(start=dt.date(2020, 1, 2), end=dt.date(2020, 12, 31), tickers=6)
+    for name in ("a", "b"):
+        write_demo_csv(tmp_path / f"{name}.csv", small, rival=tmp_path / f"{name}.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    panel, rows = demo_panel(small), pl.read_parquet(tmp_path / "a.parquet")
+    own = panel.filter(pl.col("Ticker") == "SYN00").sort("Date")
+    returns = np.diff(np.log(own["Closing Price"].to_numpy()))
+    weights = 0.94 ** np.arange(100)[::-1]
+    day = own["Date"][100]  # that ends the 100th return
+    made = rows.filter(pl.col("ticker") == "SYN00", pl.col("date") == day).sort("horizon")
+    assert made["horizon"].to_list() == list(HORIZONS)
+    mean, variance = returns[40:100].mean(), np.average(returns[:100] ** 2, weights=weights)
+    np.testing.assert_allclose(made["mean"], mean * np.array(HORIZONS), atol=1e-7)
+    np.testing.assert_allclose(made["sigma"], np.sqrt(variance * np.array(HORIZONS)), atol=1e-7)
+    assert rows.filter(pl.col("ticker") == "SYN00")["date"].min() == own["Date"][60]
 
 
 def test_every_messy_row_is_rejected_with_its_reason(read: tuple[pl.DataFrame, Reading]) -> None:

@@ -43,6 +43,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "facts": facts,
         "years": [2022, 2023],
         "missing_years": [],
+        "rivals": [],
     }
     return ablation(LOSSES, [], **(arguments | changes))
 
@@ -75,7 +76,7 @@ def test_the_page_shows_all_results_and_escapes_its_texts() -> None:
 
 
 def arguments_of(found: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: found[key] for key in ("models", "baseline", "facts", "years", "missing_years")}
+    kept = {key: found[key] for key in ("models", "baseline", "facts", "years", "missing_years", "rivals")}
     return kept | {"spec": SPEC}
 
 

@@ -1,4 +1,5 @@
 import datetime as dt
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -13,11 +14,13 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
+from forecast_assets.core.report.factor import factor_view
 from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent, points
 from forecast_assets.core.report.html import render_backtest_report
 from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
 from forecast_assets.core.report.summary import FACTS, plain, summarise, survivorship
+from forecast_assets.core.report.titles import title
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 
 EVIL = "<script>alert(1)</script>"
@@ -126,7 +129,17 @@ def summary(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole() -> dict[str, Any]:
-    return summary(facts=FACT_VALUES | {"note": EVIL}, caveats=[f"{EVIL} ended in 2024."])
+    facts, caveats = FACT_VALUES | {"note": EVIL}, [f"{EVIL} ended in 2024."]
+    return summary(facts=facts, caveats=caveats, factor=factor())
+
+
+def factor() -> dict[str, Any]:
+    """The factor view of six tickers of one sector, whose medians are those of a ranking that changes by day."""
+    tickers = tuple("ABCDEF")
+    table = forecasts("ensemble", width=1.0, tickers=tickers)
+    ranked = table.with_columns(q50=pl.Series(np.random.default_rng(5).standard_normal(table.height)))
+    groups = table.select("date", "ticker").unique().with_columns(sector=pl.lit(EVIL), exchange=pl.lit("XETR"))
+    return factor_view("ensemble", ranked, [("b0_mlp", ranked)], groups=groups, horizon=20)
 
 
 def verdicts(found: dict[str, Any]) -> dict[str, str]:
@@ -315,6 +328,15 @@ def test_with_a_universe_the_page_says_who_its_members_were() -> None:
     assert said.endswith("Every ticker that it lists has prices in the panel.")
     lacking = {**universe, "universe_without_prices": 2, "universe_unpriced": "LEH, WCOM"}
     assert "2 of the tickers that it lists have no prices in the panel (LEH, WCOM)" in survivorship(lacking)
+
+
+def test_the_factor_view_has_a_line_by_horizon_sector_exchange_and_model(whole: dict[str, Any], page: str) -> None:
+    section = page.partition("<h2>How forecasts rank tickers</h2>")[2].partition("<h2>")[0]
+    for row in whole["factor"]["horizons"]:
+        assert f"<td>{decimal(row['rank_ic'], 4)}</td>" in section
+    assert section.count("<details>") == 2
+    assert all(f"<td>{name}</td>" in section for name in ("XETR", title("b0_mlp"), html.escape(EVIL)))
+    assert section.count("<svg") == 2
 
 
 def test_the_verdict_comes_before_any_table_or_figure(page: str) -> None:

@@ -61,6 +61,7 @@ def cards(
         noise=TrainingNoise({}, None, {}),
         spec=SPEC,
         rules=VerdictSpec(smallest_difference=0.001),
+        traded=SPEC,
     )
 
 
@@ -145,6 +146,62 @@ def test_a_card_says_what_was_left_out_taken_on_trust_and_borrowed() -> None:
         "It has no validation forecasts for 2020, 2021: there its calibration starts from nothing, and its whole median "
         "counts as a view.",
     ]
+
+
+def books_of_zero_shot() -> pl.DataFrame:
+    return books().with_columns(
+        pl.col("strategy").str.replace("friend", "f0_chronos"), rival=pl.lit("f0_chronos", dtype=pl.String)
+    )
+
+
+ZERO_SHOT = {
+    "weights": "chronos-mine",
+    "trained_until": "2021-01-31",
+    "context_sessions": 512,
+    "levels": [0.1, 0.5, 0.9],
+}
+
+
+@pytest.mark.parametrize(
+    ("levels", "declared", "parts"),
+    [
+        (
+            [0.1, 0.5, 0.9],
+            True,
+            ("as its settings declare", "Its quantiles end at 0.1 and 0.9; those beyond go on as a"),
+        ),
+        ([0.01, 0.5, 0.99], False, ("since it was released then", "calibrated on or scored.")),
+    ],
+)
+def test_a_zero_shot_card_says_by_what_and_since_when(
+    levels: list[float], declared: bool, parts: tuple[str, str]
+) -> None:
+    made = {"zero_shot": ZERO_SHOT | {"levels": levels, "declared": declared}}
+    earlier = {"f0_chronos": {"refused": "Trained on it."}}
+    losses = BOTH.with_columns(
+        pl.col("model").str.replace("friend", "f0_chronos"), rival=pl.lit("f0_chronos", dtype=pl.String)
+    )
+    (card,) = cards(losses, {2020: earlier, 2021: {"f0_chronos": RECORD | made}}, books_of_zero_shot())
+    assert card["verdicts"][0]["claim"] == "RMSE: Ensemble against Chronos, zero-shot"
+    assert card["sentences"][1].startswith(
+        "Made here, zero-shot, by chronos-mine from each ticker's own last 512 closes. Its training may have seen days up "
+    )
+    assert parts[0] in card["sentences"][1]
+    assert parts[1] in card["sentences"][1]
+    assert ("a Normal's" in card["sentences"][1]) is (levels[0] == 0.1)
+    assert card["sentences"][2] == "Trained on it."
+
+
+def test_without_rules_of_a_book_forecasts_alone_are_compared() -> None:
+    found = rival_cards(
+        RivalYears({2021: {"friend": RECORD}}, BOTH, NO_BOOKS),
+        model="ensemble",
+        noise=TrainingNoise({}, None, {}),
+        spec=SPEC,
+        rules=VerdictSpec(smallest_difference=0.001),
+        traded=None,
+    )
+    assert [entry["claim"].split()[0] for entry in found[0]["verdicts"]] == ["RMSE:", "Forecasts:"]
 
 
 def test_a_refused_file_is_not_tested_with_its_reason_once() -> None:

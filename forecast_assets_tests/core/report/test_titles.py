@@ -7,7 +7,7 @@ import pytest
 from forecast_assets.core.models.baselines import BASELINES
 from forecast_assets.core.models.catalogue import CATALOGUE
 from forecast_assets.core.report.titles import listed, title
-from tools.readme import METRICS
+from tools.pages import METRICS
 
 
 def test_every_network_and_every_baseline_has_a_title() -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -141,6 +142,8 @@ def test_percentages_are_refused_and_fractions_are_not(form: str, size: float) -
     rows = [(day, "T00", 1, size * 0.01) for day in days]
     with pytest.raises(BadInput, match=r"^friend.csv: the .* are \d+ times as large as the returns; write fractions"):
         place(rival(rows, form=form), panel=PANEL, fold=FOLD)
+    made_here = replace(rival(rows, form=form), made_here=True)  # what our own model forecasts is scored, however wide
+    assert place(made_here, panel=PANEL, fold=FOLD).counts.placed == 30
     fractions = [(*row[:3], row[3] / 100) for row in rows]
     assert place(rival(fractions, form=form), panel=PANEL, fold=FOLD).counts.placed == 30
 

@@ -10,8 +10,18 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
-from forecast_assets.core.rivals.read import AVAILABLE, NORMAL_FORM, POINT_FORM, QUANTILE_FORM, read_rival, rival_name
+from forecast_assets.core.rivals.read import (
+    AVAILABLE,
+    NORMAL_FORM,
+    POINT_FORM,
+    QUANTILE_FORM,
+    ROWS,
+    read_rival,
+    rival_name,
+    rival_of_table,
+)
 from forecast_assets_tests.helpers.scores import normal_quantiles
 
 POINT = "date,ticker,horizon,returns,forecast"
@@ -170,6 +180,23 @@ def test_a_parquet_file_that_is_none_or_without_zones_is_refused(tmp_path: Path)
     table.write_parquet(tmp_path / "naive.parquet")
     with pytest.raises(BadInput, match=r"naive.parquet: line 1: available_at is not a time with its zone"):
         read_rival(tmp_path / "naive.parquet")
+
+
+def test_a_forecast_table_of_ours_is_a_rival_with_its_rows() -> None:
+    quantiles = np.sort(np.random.default_rng(0).normal(size=(2, 3, 7)))
+    table = forecast_table(
+        date=pl.Series([dt.date(2024, 1, 31)] * 2), ticker=["AAPL", "MSFT"], quantiles=quantiles, y=np.zeros((2, 3)),
+        split="test", model="f0_chronos",
+    )  # fmt: skip
+    found = rival_of_table(table, name="f0_chronos")
+    assert (found.name, found.form, found.returns, found.made_here) == ("f0_chronos", QUANTILE_FORM, "log", True)
+    assert found.rows.schema == pl.Schema(ROWS)
+    assert found.rows.drop(AVAILABLE, "mean").equals(table.select(found.rows.drop(AVAILABLE, "mean").columns))
+
+
+def test_the_name_of_our_zero_shot_forecasts_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"f0_chronos.csv: f0_chronos is what our own zero-shot forecasts are called"):
+        rival_name(tmp_path / "f0_chronos.csv")
 
 
 def test_two_files_of_one_name_are_both_refused(tmp_path: Path) -> None:

@@ -117,6 +117,21 @@ def test_training_origins_have_the_labels_of_the_networks(panel: PanelTensors, f
     np.testing.assert_allclose(some.log_excess, expected, rtol=1e-6, atol=1e-7)
 
 
+def test_a_covariate_that_is_missing_counts_as_its_mean(panel: PanelTensors, fold: Fold) -> None:
+    rows = fold.test[:5]
+    features = panel.features.clone()
+    own = panel.feature_names.index("noise_1")
+    features[rows, own] = torch.nan
+    names = tuple("x_mood" if name == "noise_1" else name for name in panel.feature_names)
+    named = replace(panel, features=features, feature_names=names)
+    origins = Origins(named, rows, stats=fit_stats(named, fold), columns=("x_mood",), lookback=LOOKBACK)
+    assert not origins.features.any()
+    assert not origins.summary[:, -1].any()
+    assert np.isfinite(origins.quantiles()).all()
+    assert np.isfinite(origins.windows).all()
+    assert origins.windows[:, :-1].any()
+
+
 def test_no_attribute_of_an_origin_depends_on_a_later_row(panel: PanelTensors, fold: Fold, stats: FoldStats) -> None:
     rows = fold.test[:5]
     late = panel.date > panel.date[rows].max()

@@ -5,18 +5,7 @@ import pytest
 import torch
 
 from forecast_assets.core.models.base import QuantileHead, make_batch, single_batch, standardised_pinball
-from forecast_assets.core.models.catalogue import (
-    MODELS,
-    BoostedSpec,
-    GraphSpec,
-    MamlSpec,
-    MlpSpec,
-    MoeSpec,
-    PatchTstSpec,
-    SummarySpec,
-    TftSpec,
-)
-from forecast_assets.core.models.entry import ModelSpec
+from forecast_assets.core.models.catalogue import MODELS, TftSpec
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
 from forecast_assets.core.specs import FoldSpec
@@ -28,46 +17,11 @@ from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets_tests.helpers.fits import predict
+from forecast_assets_tests.helpers.small_specs import GRAPH, SPECS, TFT
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10
 CPU = Hardware(accelerator="cpu", precision="32-true")
-TFT = TftSpec(
-    epochs=2,
-    samples_per_epoch=256,
-    ends_per_block=4,
-    stride_sessions=2,
-    hidden=4,
-    hidden_continuous=4,
-    heads=2,
-    observed=("log_return", "noise_1"),
-    known=("noise_2",),
-)
-GRAPH = GraphSpec(
-    **TFT.model_dump(), messages=("log_return",), neighbours=2, window_sessions=20, min_pairs=10, edge_hidden=4
-)
-SPECS: dict[str, ModelSpec] = {
-    "b0_mlp": MlpSpec(epochs=2, samples_per_epoch=512, hidden=8),
-    "b1_tft": TFT,
-    "b2_tft_ticker": TFT,
-    "b3_tft_sector": TFT,
-    "b4_patchtst": PatchTstSpec(
-        epochs=2,
-        samples_per_epoch=256,
-        patch_sessions=4,
-        patch_stride=2,
-        hidden=4,
-        heads=2,
-        feed_forward=8,
-        observed=("log_return", "noise_1"),
-        known=("noise_2",),
-    ),
-    "b5_moe": MoeSpec(**TFT.model_dump(), regime=("noise_1",), experts=3, active=2, gate_hidden=4),
-    "b6_graph": GRAPH,
-    "b7_maml": MamlSpec(**TFT.model_dump(), support_sessions=15, inner_steps=3, description_width=3),
-    "b8_summary": SummarySpec(epochs=2, samples_per_epoch=512, summary_hidden=8),
-    "g0_lightgbm": BoostedSpec(rounds=3),
-}
 OUR_LOOP = [name for name, model in MODELS.items() if model.estimator is None]
 
 

@@ -186,6 +186,16 @@ def test_a_macro_series_that_begins_in_a_test_year_is_none_to_the_search(panel: 
     assert "b5_moe: the panel has no vix" in str(why_skipped("b5_moe", spec, found, found.ends(1)))
 
 
+def test_a_model_that_names_a_series_nobody_declared_is_skipped_with_what_to_do(panel: PanelTensors) -> None:
+    spec = compose_settings("smoke", ["tft.observed=[log_return,x_mood]"]).b1_tft
+    named = replace(panel, feature_names=tuple("x_mod" if name == "noise_2" else name for name in panel.feature_names))
+    assert why_skipped("b1_tft", spec, named, named.ends(1)) == (
+        "b1_tft: reads x_mood, which no series makes; declare it in covariates.yaml (there: x_mod)"
+    )
+    there = replace(panel, feature_names=tuple("x_mood" if name == "noise_2" else name for name in panel.feature_names))
+    assert why_skipped("b1_tft", spec, there, there.ends(1)) is None
+
+
 def test_a_panel_that_begins_in_a_test_year_leaves_the_search_nothing() -> None:
     panel = random_panel(tickers=2, sessions=300)
     folds = FoldSpec(first_test_year=2017)

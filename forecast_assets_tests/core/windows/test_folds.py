@@ -12,6 +12,7 @@ from forecast_assets.core.windows.folds import (
     check_purged,
     first_test_year,
     labels_end_before,
+    later_origins,
     make_fold,
     origins_in,
     rows_before,
@@ -34,6 +35,21 @@ def test_the_test_split_is_every_forecast_origin_of_the_year() -> None:
     assert years_of(panel.date[fold.test]) == {2019}
     in_year = [d for d in panel.date.tolist() if (EPOCH + dt.timedelta(days=d)).year == 2019]
     assert len(fold.test) == len(in_year)
+
+
+def test_origins_up_to_a_day_are_left_out_of_validation_and_test_alone() -> None:
+    panel = random_panel(tickers=3, sessions=700)
+    fold = make_fold(panel, year=2019, spec=SPEC, lookback=20)
+    for rows in (fold.validation, fold.test):
+        day = EPOCH + dt.timedelta(days=int(panel.date[rows[len(rows) // 2]]))
+        found = later_origins(fold, panel, than=day)
+        for name in ("validation", "test"):
+            kept = [
+                row for row in getattr(fold, name).tolist() if EPOCH + dt.timedelta(days=int(panel.date[row])) > day
+            ]
+            assert getattr(found, name).tolist() == kept
+        assert len(found.origins) < len(fold.origins)
+        assert torch.equal(found.train, fold.train)
 
 
 def test_validation_is_the_given_number_of_union_sessions_a_purge_before_the_year() -> None:

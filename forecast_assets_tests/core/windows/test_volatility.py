@@ -161,6 +161,57 @@ def test_a_regressor_that_hardly_varied_in_training_has_no_large_weight() -> Non
     assert weights[:, 1 + regressor_names().index("quiet_variance_5")].abs().max() < 0.01
 
 
+def with_covariates(panel: PanelTensors, **columns: torch.Tensor) -> PanelTensors:
+    added = torch.stack(list(columns.values()), dim=1)
+    names = (*panel.feature_names, *(f"x_{name}" for name in columns))
+    return replace(panel, features=torch.cat([panel.features, added], dim=1), feature_names=names)
+
+
+def doubled(panel: PanelTensors, values: torch.Tensor) -> PanelTensors:
+    """Return the panel with twice the variance on the session after each row whose value is above zero."""
+    features = panel.features.clone()
+    features[1:, panel.feature_names.index("har_1")] += np.log(2) * (torch.nan_to_num(values[:-1]) > 0)
+    return replace(panel, features=features)
+
+
+def test_a_covariate_that_doubles_the_next_variance_is_found_in_any_unit() -> None:
+    generator = torch.Generator().manual_seed(2)
+    values = (torch.rand(2 * SESSIONS, generator=generator) > 0.8).float()
+    values[::5] = torch.nan
+    train, later = torch.cat([torch.arange(0, 190), torch.arange(SESSIONS, 700)]), torch.arange(720, 790)
+    quiet = random_panel(tickers=2, sessions=SESSIONS)
+    quiet.features[:, quiet.feature_names.index("har_1")] += 0.1 * torch.randn(quiet.rows, generator=generator)
+    planted = doubled(quiet, values)
+    found = []
+    for unit, zero in ((1.0, 0.0), (1e4, 0.0), (1e-4, 0.02)):
+        panel = with_covariates(planted, planted=zero + unit * values, empty=torch.full_like(values, torch.nan))
+        weights, _ = fit_volatility(panel, train)
+        found.append(volatility(panel, later, weights=weights.float()))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=0)
+    torch.testing.assert_close(found[2], found[0], rtol=1e-4, atol=0)
+    known = torch.isfinite(values[later])
+    raised, usual = found[0][known & (values[later] > 0), 0], found[0][known & (values[later] == 0), 0]
+    assert float(2 * (raised.log().mean() - usual.log().mean())) == pytest.approx(np.log(2), abs=0.15)
+    missing = found[0][~known, 0].log().mean()
+    assert usual.log().mean() < missing < raised.log().mean()  # as the mean covariate
+
+
+def test_a_covariate_that_is_never_there_changes_no_forecast_nor_does_their_order() -> None:
+    panel, train, rows = noisy_panel(), torch.arange(100, 370), torch.arange(500, 700)
+    none = torch.full((panel.rows,), torch.nan)
+    own, other = panel.column("large_moves"), panel.column("vix")
+
+    def forecast(panel: PanelTensors) -> torch.Tensor:
+        return volatility(panel, rows, weights=fit_volatility(panel, train)[0])
+
+    torch.testing.assert_close(forecast(with_covariates(panel, none=none)), forecast(panel), rtol=1e-5, atol=0)
+    ordered, turned = with_covariates(panel, a=own, b=other), with_covariates(panel, b=other, a=own)
+    assert torch.equal(forecast(ordered), forecast(turned))
+    assert not torch.allclose(forecast(ordered), forecast(panel), rtol=1e-4)
+    plain, _ = fit_volatility(ordered, train, plain=True)
+    assert not plain[:, 1 + plain_regressors() :].any()
+
+
 def test_a_panel_without_announcements_and_vix_has_a_regression_too() -> None:
     panel = random_panel(tickers=2, sessions=SESSIONS)
     weights, _ = fit_volatility(panel, torch.arange(100, 300))

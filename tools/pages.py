@@ -1,12 +1,13 @@
-"""Write the README's generated parts: graph and networks from the catalogue, result tables from the committed metrics.
+"""Write the generated parts of the pages in docs/: graph and networks from the catalogue, tables from committed metrics.
 
-    python -m tools.readme
+    python -m tools.pages
 
-``forecast_assets_tests/tools/test_readme.py`` fails when the README and the file differ.
+``forecast_assets_tests/tools/test_pages.py`` fails when a page and what it is made from differ.
 """
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from forecast_assets.core.models.catalogue import CANDIDATES, NETWORKS, SHIPPED
@@ -16,7 +17,10 @@ from forecast_assets.core.report.titles import NOTE, TITLES, title
 from forecast_assets.core.report.verdicts import return_difference_claim
 from tools.results import RESULTS, ROOT
 
-README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+PAGES = {"graph": "graph.md", "networks": "graph.md", "results": "results.md", "powerups": "settings.md"}
+"""Section -> the page in docs/ that it stands in."""
+
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 ABLATION = METRICS.with_name("panel_ablation.json")
 EARLIER_WORDS = {
@@ -31,14 +35,14 @@ POWER_UPS = {"moe": "b5_moe", "graph": "b6_graph", "maml": "b7_maml"}
 
 
 def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
-    """The README's result section as Markdown, from the metrics of both reports."""
+    """The result section as Markdown, from the metrics of both reports."""
     facts, trials = summary["facts"], summary["evidence"]["selection"]["trials"]
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
     claims = {(model, other): adds for model, other, adds in STEPS}
     lines = [
         f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; "
         f"trials counted: {trials_in_words(trials)}.",
-        "Every number is in [`benchmarks/metrics/panel.json`](benchmarks/metrics/panel.json); "
+        "Every number is in [`benchmarks/metrics/panel.json`](../benchmarks/metrics/panel.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
         *forecast_table(summary["forecasts"]),
@@ -172,13 +176,14 @@ flowchart LR
   raw_panel --> rejected_rows & flags
   raw_panel --> calendar_panel --> feature_panel --> windowed_tensors
   calendar_panel --> announcements --> feature_panel
-  macro_series --> feature_panel
+  macro_series & covariates --> feature_panel
   windowed_tensors & calendar_panel --> sweep
   windowed_tensors & sweep --> baselines & {trained}
   {candidates} & windowed_tensors & sweep --> ensemble
+  windowed_tensors --> f0_chronos
   ensemble & {trained} & baselines & calendar_panel & windowed_tensors & sweep --> backtest
   backtest & ensemble & {trained} & baselines --> backtest_report & ablation_report
-  ensemble & b0_mlp & baselines & windowed_tensors & sweep --> rivals --> backtest_report
+  ensemble & b0_mlp & baselines & f0_chronos & windowed_tensors & sweep --> rivals --> backtest_report & ablation_report
   raw_panel & calendar_panel --> backtest_report & ablation_report
   calendar_panel --> fx_rates --> backtest & backtest_report
   windowed_tensors --> challenger
@@ -194,16 +199,14 @@ def markers(name: str) -> tuple[str, str]:
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
-def with_results(readme: str, sections: dict[str, str]) -> str:
-    """``readme`` with its sections replaced, each by its name; raises ValueError where a marker is missing."""
-    for name, text in sections.items():
-        begin, end = markers(name)
-        before, found, rest = readme.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"README.md: the markers {begin} and {end} must both be there, in this order")
-        readme = f"{before}{begin}\n{text}\n{end}{after}"
-    return readme
+def with_section(page: str, name: str, text: str) -> str:
+    """``page`` with the text of one section replaced; raises ValueError where a marker is missing."""
+    begin, end = markers(name)
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{PAGES[name]}: the markers {begin} and {end} must both be there, in this order")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def reports() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -222,9 +225,38 @@ def committed() -> dict[str, str]:
     return {"graph": graph(), "networks": networks(), **results}
 
 
+def dead_links(reached: set[Path] | None = None) -> list[str]:
+    """Return links of README and docs to files or headings that are not there; every target is added to ``reached``."""
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "benchmarks" / "README.md",
+        *sorted(DOCS.glob("*.md")),
+    ]
+    dead = []
+    for page in pages:
+        text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if reached is not None:
+                reached.add(target)
+            if "://" not in link and (not target.exists() or (anchor and anchor not in _anchors(target))):
+                dead.append(f"{page.name}: {link}")
+    return dead
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that a forge gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def main() -> None:
-    """Rewrite the README in place."""
-    README.write_text(with_results(README.read_text(encoding="utf-8"), committed()), encoding="utf-8")
+    """Rewrite the pages in place."""
+    for name, text in committed().items():
+        page = DOCS / PAGES[name]
+        page.write_text(with_section(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

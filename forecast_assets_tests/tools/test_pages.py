@@ -1,19 +1,35 @@
-"""The README matches the project: its numbers, its graph, its assets."""
+"""The pages match the project: their numbers, graph, assets and links."""
 
 import re
 from itertools import pairwise
+from pathlib import Path
+
+import pytest
 
 from forecast_assets.definitions import defs
-from tools.readme import README, committed, forecast_table, with_results
+from tools.pages import DOCS, PAGES, ROOT, committed, dead_links, forecast_table, with_section
+
+GRAPH = DOCS / "graph.md"
 
 
-def test_every_result_number_comes_from_the_committed_metrics() -> None:
-    readme = README.read_text(encoding="utf-8")
-    assert with_results(readme, committed()) == readme
+@pytest.mark.parametrize("name", PAGES)
+def test_every_generated_section_is_what_is_committed(name: str) -> None:
+    page = (DOCS / PAGES[name]).read_text(encoding="utf-8")
+    assert with_section(page, name, committed()[name]) == page
 
 
-def test_the_graph_in_the_readme_is_the_graph() -> None:
-    text = README.read_text(encoding="utf-8").split("```mermaid")[1].split("```")[0]
+def test_no_link_is_dead_and_every_page_is_reached() -> None:
+    reached: set[Path] = set()
+    assert dead_links(reached) == []
+    assert set(DOCS.glob("*.md")) <= reached
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_the_drawn_graph_is_the_graph() -> None:
+    text = GRAPH.read_text(encoding="utf-8").split("```mermaid")[1].split("```")[0]
     drawn = set()
     for line in text.strip().splitlines()[1:]:
         groups = [[name.strip() for name in part.split("&")] for part in line.split("-->")]
@@ -28,7 +44,7 @@ def test_the_graph_in_the_readme_is_the_graph() -> None:
 
 
 def test_every_asset_has_its_row() -> None:
-    rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", GRAPH.read_text(encoding="utf-8"), re.MULTILINE))
     assert rows == {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
 
 

@@ -1,0 +1,105 @@
+"""What a user waits for and reads: seconds of the reading commands, words of the README, dead links, the report's size.
+
+    python -m benchmarks.desk --data-dir data/demo --profile demo    a finished run; each command five times, the median
+    python -m benchmarks.desk ... --only status_seconds              one figure, merged into the file
+
+Seconds are from the start of a process to its end, imports included. ``unchanged_run_seconds`` runs the whole graph of that
+data root again, which has to find everything as it was.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tools.pages import DOCS, dead_links
+from tools.results import ROOT, record
+
+TIMES = 5
+TICKER = "SYN00"
+PLOT = """
+from forecast_assets import Forecaster
+Forecaster.load({root!r}).plot({ticker!r})._repr_png_()
+"""
+
+
+def seconds(*command: str, times: int = TIMES) -> dict[str, Any]:
+    """Return the median duration of a command, which has to succeed, and all of them."""
+    took = []
+    for _ in range(times):
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        took.append(time.perf_counter() - started)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+    return {"value": round(median(took), 2), "unit": "s", "each": [round(one, 2) for one in took]}
+
+
+def last_day(options: argparse.Namespace) -> str:
+    """Return the last session on which the ticker was forecast."""
+    done = subprocess.run([*program(options), "forecast", TICKER, "--json"], capture_output=True, text=True, check=True)
+    return str(json.loads(done.stdout)[0]["date"])
+
+
+def program(options: argparse.Namespace) -> list[str]:
+    """Return the command line on the data root that is measured."""
+    return [sys.executable, "-m", "forecast_assets.cli", "--data-dir", options.data_dir, "--profile", options.profile]
+
+
+def meanings(_options: argparse.Namespace) -> dict[str, Any]:
+    """Count settings that ``knobs`` shows without a meaning."""
+    done = subprocess.run(
+        [sys.executable, "-m", "forecast_assets.cli", "--profile", "full", "knobs"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    without = [line for line in lines if not re.search(r"   # \S", line)]
+    return {"value": len(without), "which": without, "settings": len(lines)}
+
+
+FIGURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "readme_words": lambda _: {"value": len((ROOT / "README.md").read_text(encoding="utf-8").split())},
+    "dead_links": lambda _: {"value": len(dead := dead_links()), "which": dead, "pages": len(list(DOCS.glob("*.md")))},
+    "settings_without_meaning": meanings,
+    "report_mb": lambda o: {
+        "value": round(Path(o.data_dir, "reports", "latest", "backtest.html").stat().st_size / 1e6, 3),
+        "profile": o.profile,
+    },
+    "status_seconds": lambda o: seconds(*program(o), "status"),
+    "forecast_seconds": lambda o: seconds(*program(o), "forecast", TICKER),
+    "changed_seconds": lambda o: seconds(*program(o), "changed", TICKER, last_day(o)),
+    "explain_seconds": lambda o: seconds(*program(o), "explain", TICKER, last_day(o)),
+    "notebook_forecast_seconds": lambda o: seconds(sys.executable, "-c", PLOT.format(root=o.data_dir, ticker=TICKER)),
+    "unchanged_run_seconds": lambda o: seconds(*program(o), "run", times=3),
+}
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", required=True)
+    parser.add_argument("--profile", default="demo")
+    usual = [name for name in FIGURES if name != "changed_seconds"]  # which needs two nights: a panel that goes on
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=usual)
+    parser.add_argument("--trial", action="store_true", help="print, and record nothing")
+    options = parser.parse_args()
+    os.environ.setdefault("WANDB_MODE", "disabled")
+    figures = {}
+    for name in options.only:
+        figures[name] = FIGURES[name](options)
+        print(name, json.dumps(figures[name]), flush=True)
+    if not options.trial:
+        record("desk", figures, command=" ".join(["python -m benchmarks.desk", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()
