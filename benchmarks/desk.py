@@ -1,4 +1,5 @@
-"""What a user waits for and reads: seconds of the reading commands, words of the README, dead links, the report's size.
+"""What a user waits for and reads: seconds of the reading commands, words of the README, dead links, the report's size and
+what an accessibility checker (axe-core) finds on it.
 
     python -m benchmarks.desk --data-dir data/demo --profile demo    a finished run; each command five times, the median
     python -m benchmarks.desk ... --only status_seconds              one figure, merged into the file
@@ -8,6 +9,7 @@ data root again, which has to find everything as it was.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -17,8 +19,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
+from playwright.sync_api import sync_playwright
+
+from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
 from tools.pages import DOCS, dead_links
 from tools.results import ROOT, record
 
@@ -66,6 +71,29 @@ def meanings(_options: argparse.Namespace) -> dict[str, Any]:
     return {"value": len(without), "which": without, "settings": len(lines)}
 
 
+def violations(options: argparse.Namespace) -> dict[str, Any]:
+    """Count what axe-core finds on the report, all of it opened, on a phone and a desktop, in light and dark."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    report = Path(options.data_dir, "reports", "latest", "backtest.html").resolve()
+    found: dict[str, list[str]] = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for width, scheme in itertools.product((390, 1280), schemes):
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.goto(report.as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+            broken = Axe().run(page).response["violations"]
+            found[f"report, {width} px, {scheme}"] = [
+                f"{rule['id']}: {node['html']}" for rule in broken for node in rule["nodes"]
+            ]
+            page.close()
+        browser.close()
+    which = [f"{page}: {one}" for page, broken in found.items() for one in broken]
+    return {"value": len(which), "pages": list(found), "which": which}
+
+
 FIGURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "readme_words": lambda _: {"value": len((ROOT / "README.md").read_text(encoding="utf-8").split())},
     "dead_links": lambda _: {"value": len(dead := dead_links()), "which": dead, "pages": len(list(DOCS.glob("*.md")))},
@@ -74,6 +102,7 @@ FIGURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
         "value": round(Path(o.data_dir, "reports", "latest", "backtest.html").stat().st_size / 1e6, 3),
         "profile": o.profile,
     },
+    "accessibility_violations": violations,
     "status_seconds": lambda o: seconds(*program(o), "status"),
     "forecast_seconds": lambda o: seconds(*program(o), "forecast", TICKER),
     "changed_seconds": lambda o: seconds(*program(o), "changed", TICKER, last_day(o)),

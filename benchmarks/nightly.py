@@ -44,7 +44,9 @@ def night(data: Path, panel: Path, *, keep: Path | None) -> dict[str, dict[str, 
     days = pl.scan_parquet(panel).select(pl.col("Date").unique().sort()).collect().to_series()
     with nullcontext(keep) if keep else tempfile.TemporaryDirectory(dir=data.parent) as folder:
         root = Path(folder) / "data"
-        shutil.copytree(data / "store", root / "store", copy_function=os.link)
+        shutil.copytree(
+            data / "store", root / "store", copy_function=os.link, ignore=shutil.ignore_patterns("raw_panel")
+        )
         run(root, panel, as_of=str(days[-3]))
         started = time.perf_counter()
         run(root, panel, as_of=str(days[-2]))
@@ -112,7 +114,7 @@ def replay(sessions: int) -> dict[str, Any]:
         expected = graph.table("ensemble", "2019").filter(pl.col("split") == "test")
         days = graph.table("calendar_panel").filter(~pl.col("is_missing"))["date"].unique().sort()
         days = days.filter(days.dt.year() == 2019)[-sessions:]
-        for asset in ("challenger", "nightly_forecast", "target_positions", "drift_checks"):
+        for asset in ("raw_panel", "challenger", "nightly_forecast", "target_positions", "drift_checks"):
             shutil.rmtree(graph.root / "store" / asset)
         started = time.perf_counter()
         weeks = pl.DataFrame({"day": days}).group_by_dynamic("day", every="1w").agg(last=pl.col("day").max())["last"]

@@ -31,7 +31,7 @@ from forecast_assets.assets.target_positions import target_positions
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
-from forecast_assets.automation.schedules import next_night, nightly_schedule
+from forecast_assets.automation.schedules import next_night, next_night_after_a_failure, nightly_schedule
 from forecast_assets.automation.sensors import SENSORS
 from forecast_assets.resources.channels.table import open_channels
 from forecast_assets.resources.compute import ComputeResource, step_executor
@@ -60,7 +60,7 @@ defs = dg.Definitions(
     ],
     jobs=JOBS,
     schedules=[nightly_schedule],
-    sensors=[next_night, *SENSORS],
+    sensors=[next_night, next_night_after_a_failure, *SENSORS],
     resources={
         "store": store,
         "io_manager": StoreIOManager(store=store),

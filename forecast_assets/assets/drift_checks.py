@@ -14,7 +14,10 @@ from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.specs import DriftSpec
 from forecast_assets.store.artefact_files import COVERAGE_BY_DAY, DRIFT_VERDICT, TABLE
+from forecast_assets.store.panel_in_use import untrained_sentence
 from forecast_assets.store.versions import Version
+
+YEAR_TRAINED = "year_is_trained"
 
 
 @stage(
@@ -28,6 +31,7 @@ from forecast_assets.store.versions import Version
             "features_like_the_reference", "No feature has moved away from its reference period.", blocking=False
         ),
         CheckSpec("coverage_within_limits", "The calibrated coverage alarm is quiet.", blocking=False),
+        CheckSpec(YEAR_TRAINED, "A fold of the night's own year is trained.", blocking=False),
     ],
 )
 def drift_checks(
@@ -98,8 +102,17 @@ def drift_checks(
         checks={
             "features_like_the_reference": Check(features["state"] == "ok", features["sentence"], warns=True),
             "coverage_within_limits": Check(alarm["state"] != "warning", alarm["sentence"], warns=True),
+            YEAR_TRAINED: year_trained(as_of, newest=max(ensemble)),
         },
     )
+
+
+def year_trained(day: dt.date, *, newest: str) -> Check:
+    """Return whether the newest year with an ensemble is that of a night, and if not what to click."""
+    year = str(day.year)
+    if newest >= year:
+        return Check(True, f"the newest fold is that of {newest}")
+    return Check(False, untrained_sentence([year]), warns=True)
 
 
 def first_session(feature_panel: pl.LazyFrame, drift: DriftSpec, as_of: dt.date) -> dt.date:

@@ -103,7 +103,10 @@ def nightly_forecast(
 
 def require_out_of_sample(day: str, champion: Version, *, cutoff: dt.date) -> None:
     """Raise BadInput where the champion was trained on labels after this night, or promoted after it."""
-    advice = "replay a later night, or in a store of its own with the walk-forward of an earlier panel"
+    advice = (
+        "replay a later night, or in a store of its own with the walk-forward of an earlier panel; a night that is due here "
+        f"is given up with: forecast-assets nightly --skip {day}"
+    )
     if str(cutoff) >= day:
         raise BadInput(
             f"nightly_forecast {day}: the champion was trained on labels up to {cutoff}, so this night would be in sample; "

@@ -1,8 +1,11 @@
 """The raw panel and the rows it did not accept: one reading of the files, published as one version."""
 
+import datetime as dt
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -11,6 +14,7 @@ from forecast_assets.assets.framework.inputs import DataRoot, OutputFolder, Pane
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput, write_table
 from forecast_assets.assets.framework.partitions import days, due_days, years
+from forecast_assets.assets.framework.replays import as_of_fact
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.panel.panel_files import PANEL_FILES
 from forecast_assets.assets.panel.raw_checks import (
@@ -22,6 +26,7 @@ from forecast_assets.assets.panel.raw_checks import (
     require_same_panel,
 )
 from forecast_assets.core.specs import FoldSpec, PanelSpec
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     FLAGS,
     PARTITIONS,
@@ -33,10 +38,9 @@ from forecast_assets.store.artefact_files import (
     TICKERS,
 )
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
-from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-RECENT_SESSIONS = 30  # sessions whose nights can be asked for: enough to catch up after an outage of six weeks
+RECENT_SESSIONS = 30  # sessions whose nights can be asked for before there is any
 
 
 def register_partitions(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
@@ -45,8 +49,8 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, data_roo
     An earlier release registered sessions before the first night too: they are taken back.
     """
     contents, name = version.json(PARTITIONS), days.name or ""
-    nights = Store(f"{data_root.rstrip('/')}/store").partitions(NIGHTLY_FORECAST)
-    due = due_days(contents["days"], nights=nights)
+    nights = StoreResource(data_dir=data_root).store().partitions(NIGHTLY_FORECAST)
+    due = due_days(contents.get("sessions", contents["days"]), nights=nights)
     instance.add_dynamic_partitions(years.name or "", contents["years"])
     instance.add_dynamic_partitions(name, due)
     for day in instance.get_dynamic_partitions(name):
@@ -117,11 +121,7 @@ def raw_panel(
             TICKERS: reading.tickers,
             REVISIONS: revisions,
             REVISION_WORTH: worth,
-            PARTITIONS: {
-                "first_test_year": first_test,
-                "years": [str(year) for year in sorted(sessions) if first_test is not None and year >= first_test],
-                "days": [str(day) for day in found["days"][-RECENT_SESSIONS:]],
-            },
+            PARTITIONS: partitions_of(found["days"], first_test),
         },
         facts={
             "rows_read": reading.rows_read,
@@ -134,6 +134,7 @@ def raw_panel(
             "files": len(files.files),
             "files_after_as_of": len(files.later),
             "tickers": found["tickers"],
+            "as_of": as_of_fact(),
             "first_session": str(found["first"]),
             "last_session": str(found["last"]),
             "first_test_year": first_test or "none",
@@ -151,6 +152,17 @@ def raw_panel(
             "has_a_test_year": has_a_test_year(found["first"], found["last"], first_test, history, folds),
         },
     )
+
+
+def partitions_of(sessions: Sequence[dt.date], first_test_year: int | None) -> dict[str, Any]:
+    """Return the panel's test years and its ``sessions`` (ascending); those in ``days`` can have a night at once."""
+    years = sorted({day.year for day in sessions})
+    return {
+        "first_test_year": first_test_year,
+        "years": [str(year) for year in years if first_test_year is not None and year >= first_test_year],
+        "days": [str(day) for day in sessions[-RECENT_SESSIONS:]],
+        "sessions": [str(day) for day in sessions],
+    }
 
 
 def worth_of(revisions: pl.DataFrame, table: Path) -> pl.DataFrame:

@@ -1,15 +1,18 @@
 """Decide which alerts a night calls for: one when an episode begins, one when it is over."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from forecast_assets.automation.nights import Nights, listed
 from forecast_assets.core.monitoring.persistence import stays_on
 from forecast_assets.core.specs import AlertSpec, DriftSpec
 from forecast_assets.resources.channels.channel import Level, Message
+from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST
+from forecast_assets.store.panel_in_use import untrained_sentence
 
 TEXTS: dict[str, tuple[Level, str, str]] = {
     "features": ("warning", "Feature drift", "Feature drift is over"),
@@ -18,8 +21,10 @@ TEXTS: dict[str, tuple[Level, str, str]] = {
     "nightly_run": ("error", "The nightly run failed", "The nightly run succeeded again"),
     "panel_run": ("error", "The night's panel was not read", "The night's panel was read again"),
     "deadline": ("overdue", "The night is late", "The night is done"),
+    "new_year": ("warning", "A new year is not trained yet", "The new year is trained"),
 }
 """Level of an episode, and the titles of its two messages: when it begins, when it is over."""
+DEADLINE = "deadline"
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
 LOOKBACK = dt.timedelta(days=21)  # longer than any exchange stays shut
 
@@ -36,13 +41,18 @@ class Observation:
 
 
 def messages_for(observations: Sequence[Observation], *, open_episodes: Mapping[str, str]) -> list[Message]:
-    """Return a message for every episode that begins, and one for every open one that is over."""
+    """Return a message for every episode that begins, and one for every open one that is over.
+
+    A night that is missing beside others that were reported already is reported too, within the same episode.
+    """
     found = []
     for seen in observations:
         level, opened, recovered = TEXTS[seen.key]
         began = open_episodes.get(seen.key)
         if seen.on and began is None:
             kind, stamp, title, sentence = "opened", seen.stamp, opened, seen.sentence
+        elif seen.on and began is not None and seen.key == DEADLINE and seen.stamp > began:
+            kind, stamp, title, sentence = "continued", seen.stamp, opened, f"{seen.sentence} It began with {began}."
         elif not seen.on and began is not None:
             kind, stamp, title, sentence = "recovered", began, recovered, f"{seen.sentence} It began with {began}."
             level = "success"
@@ -73,25 +83,44 @@ def drift_observations(
 
 
 def deadline_observation(
-    *, due: dt.date | None, done: Mapping[str, dt.date | None], alerts: AlertSpec
+    *, due: dt.date | None, nights: Nights, sessions: Iterable[str], alerts: AlertSpec
 ) -> Observation | None:
-    """Return whether the night of the last session that is ``due`` is missing; None before the first night of all.
+    """Return whether a night is missing up to the last session that is ``due``; None before the first night of all.
 
-    ``done``: the latest day of each asset that a night makes.
+    ``sessions``: ISO dates of those to look for. The stamp is the newest session without its night.
     """
-    if due is None or not any(done.values()):
+    if due is None or not nights.begun:
         return None
-    late = {asset: day for asset, day in done.items() if day is None or day < due}
-    if late:
-        asset = next(iter(late))
-        last = ", ".join(f"{name} was last made for {day or 'no day'}" for name, day in late.items())
-        sentence = (
-            f"{alerts.deadline_hours:g} hours after the close of {due} its night is not done: {last}. "
-            f"Check the nightly runs, then materialise {asset} for {due}."
-        )
-    else:
-        asset, sentence = next(iter(done)), f"The night of {due} is done."
-    return Observation("deadline", bool(late), due.isoformat(), sentence, asset_link(asset, None, alerts))
+    missing = nights.missing(day for day in {*sessions, due.isoformat()} if day <= due.isoformat())
+    if not missing:
+        sentence = f"The night of {due} is done, and none before it is missing."
+        return Observation(DEADLINE, False, due.isoformat(), sentence, asset_link(NIGHTLY_FORECAST, None, alerts))
+    newest = max(missing)
+    asset = missing[newest][0]
+    sentence = (
+        f"{alerts.deadline_hours:g} hours after the close of {due} {_nights_in_words(missing)}. Check the nightly runs, "
+        f"then materialise {asset} for {newest}, or type: forecast-assets nightly. A night that can't be made any more is "
+        f"given up with: forecast-assets nightly --skip {min(missing)}"
+    )
+    return Observation(DEADLINE, True, newest, sentence, asset_link(asset, None, alerts))
+
+
+def _nights_in_words(missing: Mapping[str, Sequence[str]]) -> str:
+    """Return which nights are missing, those that lack the same assets together."""
+    lacking: dict[str, list[str]] = {}
+    for day, assets in missing.items():
+        lacking.setdefault(", ".join(assets), []).append(day)
+    parts = "; ".join(f"{assets} of {listed(days)}" for assets, days in lacking.items())
+    return f"{len(missing)} {'night is' if len(missing) == 1 else 'nights are'} missing: {parts}"
+
+
+def year_observation(untrained: Sequence[str], *, alerts: AlertSpec) -> Observation:
+    """Return whether the panel has a test year that no ensemble was trained for; see ``untrained_years``."""
+    if not untrained:
+        link = asset_link(ENSEMBLE, None, alerts)
+        return Observation("new_year", False, "none", "Every year of the panel is trained.", link)
+    year = untrained[-1]
+    return Observation("new_year", True, year, untrained_sentence(untrained), asset_link(ENSEMBLE, year, alerts))
 
 
 def run_observation(key: str, run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:

@@ -57,9 +57,9 @@ class Outbox:
         # One append: a crash cuts off the end, so a day is noted only once all of its messages are.
         return self._journal.append([*records, *noted]) - len(noted)
 
-    def last_seen(self) -> str | None:
-        """Return the latest day that was dealt with."""
-        return max((r["day"] for r in self._journal.read() if r["what"] == "seen"), default=None)
+    def last_seen(self, *, among: Sequence[str]) -> str | None:
+        """Return the latest of some days that was dealt with."""
+        return max((r["day"] for r in self._journal.read() if r["what"] == "seen" and r["day"] in among), default=None)
 
     def open_episodes(self) -> dict[str, str]:
         """Return key -> stamp of what was reported as begun and not yet as over."""

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
@@ -21,6 +22,7 @@ from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.locks import hold, is_held
+from forecast_assets.store.panel_in_use import untrained_sentence, untrained_years
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -66,12 +68,15 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)  # launchpad config of the settings resource
 
 
-def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, plan: Plan) -> Outcome:
-    """Run ``plan`` job by job. A failed year does not keep the others from running; another run on this store does.
+def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: Store, root: str, plan: Plan) -> Outcome:
+    """Run ``plan`` job by job on the store below the data root ``root``.
 
-    Raises BadSetting for an asset or a year that does not exist, Stopped where a signal (Ctrl-C, SIGTERM) ended an asset.
+    A failed year or night does not keep the others from running; another run on this store does.
+    Raises BadSetting for an asset or a year that does not exist, BadInput as ``require_own_root``, Stopped where a signal
+    (Ctrl-C, SIGTERM) ended an asset.
     """
     chosen = _assets_by_job(defs, plan.select)
+    require_own_root(store, root)
     if odd := [year for year in plan.years if not (len(year) == len("2024") and year.isdecimal())]:
         raise BadSetting(f"--years: {odd[0]!r} is no year; write them like 2024,2025")
     outcome, progress = Outcome(), RunProgress(steps=0)
@@ -85,7 +90,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
         for name in ORDER:
             if not chosen[name]:
                 continue
-            partitions = _partitions(name, store, plan)
+            partitions = _partitions(name, store, root, plan)
             progress.expect(len(partitions) * len(chosen[name]))
             for partition in partitions:
                 progress.part = partition or name
@@ -100,6 +105,8 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
             if name == "walk_forward":
                 failed = {failure.part for failure in outcome.failures}
                 outcome.years = [year for year in map(str, partitions) if year not in failed]
+            if name == "nightly" and (untrained := untrained_years(store)):
+                progress.note(untrained_sentence(untrained))
             if outcome.failures and not outcome.years:
                 break  # nothing downstream has anything to read
     return outcome
@@ -149,12 +156,12 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
     return {name: [a for a in assets if not select or a in select] for name, assets in members.items()}
 
 
-def _partitions(job: str, store: Store, plan: Plan) -> list[str | None]:
+def _partitions(job: str, store: Store, root: str, plan: Plan) -> list[str | None]:
     if job not in ("walk_forward", "nightly"):
         return [None]
     at_hand = store.current(RAW_PANEL).json(PARTITIONS)
     if job == "nightly":
-        return list(due_nights(store)) or [at_hand["days"][-1]]
+        return [*due_nights(store, root)] or [at_hand["days"][-1]]
     if at_hand["years"] and (unknown := sorted(set(plan.years) - set(at_hand["years"]))):
         raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]

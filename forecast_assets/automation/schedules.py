@@ -2,13 +2,15 @@
 
 Which nights are due is known only once the panel is read: a file may be late, or nights may be missing after an outage.
 So the schedule starts the ``panel`` job, and a sensor starts the first night due once that, or a night, has succeeded.
-A second tick finds no night due, and a night that is already committed stays as it is.
+A second tick finds no night due, and a night that is already committed stays as it is. A night that fails stays due, and
+holds up no later one: the next tick tries it again.
 """
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
-from forecast_assets.automation.nights import due_nights
+from forecast_assets.automation.nights import due_nights, listed
 from forecast_assets.resources import environment
 from forecast_assets.resources.store_io import StoreResource
 
@@ -33,16 +35,44 @@ def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     minimum_interval_seconds=10,
 )
 def next_night(context: dg.RunStatusSensorContext, store: StoreResource) -> dg.RunRequest | dg.SkipReason:
-    """Starts the first night that is due, after the panel has been read or the night before has succeeded."""
+    """Starts the first night that is due, after the panel has been read or another night has succeeded."""
     run = context.dagster_run
     if NIGHT_RUN not in run.tags:
         return dg.SkipReason(f"{run.job_name} was not started by the night")
-    due = due_nights(store.store())
-    if not due:
-        return dg.SkipReason("no night is due")
+    return _request_next(context, store)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    monitored_jobs=[NIGHTLY],
+    request_jobs=[NIGHTLY],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=10,
+)
+def next_night_after_a_failure(
+    context: dg.RunStatusSensorContext, store: StoreResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Starts the next night that is due where one has failed for good; the failed one is tried again by the next tick."""
+    run = context.dagster_run
+    if NIGHT_RUN not in run.tags:
+        return dg.SkipReason(f"{run.job_name} was not started by the night")
+    if run.tags.get(WILL_RETRY_TAG) == "true":
+        return dg.SkipReason("the run is started again first")
+    return _request_next(context, store)
+
+
+def _request_next(context: dg.RunStatusSensorContext, store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+    """Request the first night due that the same tick has not tried yet."""
+    run = context.dagster_run
+    of_tick = dg.RunsFilter(job_name=NIGHTLY.name, tags={NIGHT_RUN: run.tags[NIGHT_RUN]})
+    tried = {each.tags.get(PARTITION_NAME_TAG) for each in context.instance.get_runs(filters=of_tick)}
+    due = due_nights(store.store(), store.root())
+    left = [day for day in due if day not in tried]
+    if not left:
+        return dg.SkipReason(f"tried and still due: {listed(due)}" if due else "no night is due")
     return dg.RunRequest(
         job_name=NIGHTLY.name,
-        partition_key=due[0],
-        run_key=f"night/{due[0]}/after/{run.run_id}",
+        partition_key=left[0],
+        run_key=f"night/{left[0]}/after/{run.run_id}",
         tags={NIGHT_RUN: run.tags[NIGHT_RUN]},
     )

@@ -14,8 +14,10 @@ from forecast_assets.automation.alerts import (
     messages_for,
     recent_closes,
     run_observation,
+    year_observation,
 )
 from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
+from forecast_assets.automation.nights import Nights
 from forecast_assets.automation.outbox import Outbox
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
@@ -23,9 +25,9 @@ from forecast_assets.resources.channels.channel import Channel
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
+from forecast_assets.store.asset_keys import CALENDAR_PANEL, DRIFT_CHECKS, RAW_PANEL
+from forecast_assets.store.panel_in_use import days_in_panel, panel_sessions, untrained_years
 from forecast_assets.store.store import Store
-
-NIGHT = ("nightly_forecast", "drift_checks")  # what a night leaves behind, as far as the graph has it
 
 RUNS_SEARCHED = 50  # ended runs of a job among which the night's last one is searched for
 
@@ -50,7 +52,7 @@ def alerts(
     with outbox.alone():
         try:
             queue_drift(outbox, store.store(), current, now=now)
-            queue_operations(outbox, store.store(), context.instance, current, now=now)
+            queue_operations(outbox, store.store(), store.root(), context.instance, current, now=now)
         finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
             outcome = outbox.deliver(now=now)
             context.log.info(outcome)
@@ -59,32 +61,37 @@ def alerts(
 
 def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.datetime) -> None:
     """Deal with each night after the last one dealt with; the first time, with the latest night only."""
-    days = store.partitions("drift_checks")
-    seen = outbox.last_seen()
+    days = days_in_panel(store, DRIFT_CHECKS)
+    seen = outbox.last_seen(among=days)
     new = days[-1:] if seen is None else [day for day in days if day > seen]
     reach = max(settings.drift.feature_confirm_nights, settings.drift.feature_release_nights)
     for day in new:
         nights = [night for night in days if night <= day][-reach:]
-        verdicts = [json.loads(store.current("drift_checks", n).path(DRIFT_VERDICT).read_text()) for n in nights]
+        verdicts = [json.loads(store.current(DRIFT_CHECKS, n).path(DRIFT_VERDICT).read_text()) for n in nights]
         episodes = outbox.open_episodes()
         observed = drift_observations(verdicts, open_episodes=episodes, drift=settings.drift, alerts=settings.alerts)
         outbox.enqueue(messages_for(observed, open_episodes=episodes), now=now, seen=day)
 
 
 def queue_operations(
-    outbox: Outbox, store: Store, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
+    outbox: Outbox, store: Store, root: str, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
 ) -> None:
-    """Queue how the night's last runs ended, and the deadline; the demo panel and a replay have no deadline."""
+    """Queue how the night's last runs ended, the nights that are missing after their deadline and a year to be trained.
+
+    The demo panel and a replay have no deadline.
+    """
     observed = [
         run_observation(key, run.run_id, failed=run.status == dg.DagsterRunStatus.FAILURE, alerts=settings.alerts)
         for key, run in last_runs(instance).items()
     ]
-    if not environment.uses_demo_panel() and environment.as_of() is None and store.has("calendar_panel"):
-        done = {asset: dt.date.fromisoformat(max(days)) for asset in NIGHT if (days := store.partitions(asset))}
-        exchanges = _exchanges_in(str(store.current("calendar_panel").path(TABLE)))
+    observed.append(year_observation(untrained_years(store), alerts=settings.alerts))
+    if not environment.uses_demo_panel() and environment.as_of() is None and store.has(CALENDAR_PANEL):
+        exchanges = _exchanges_in(str(store.current(CALENDAR_PANEL).path(TABLE)))
         closes = recent_closes(exchanges, now=now)
         due = due_session(closes, now=now, deadline_hours=settings.alerts.deadline_hours)
-        deadline = deadline_observation(due=due, done=done, alerts=settings.alerts)
+        sessions = {*panel_sessions(store), *closes["date"].cast(pl.String)} if store.has(RAW_PANEL) else set()
+        nights = Nights.of(store, root)
+        deadline = deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts)
         observed += [deadline] if deadline else []
     outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
 

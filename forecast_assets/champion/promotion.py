@@ -14,6 +14,7 @@ from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, MEMBE
 from forecast_assets.store.asset_keys import CHALLENGER, ENSEMBLE, SERVING_MODEL, WINDOWED_TENSORS
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
+from forecast_assets.store.panel_in_use import days_in_panel
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -45,7 +46,7 @@ class NextChampion:
 
 
 def current_champion(store: Store, data_root: str) -> Version | None:
-    """Return the bundle that serves now; where it is damaged, the newest intact one that is not revoked.
+    """Return the bundle that serves now; where it is damaged or revoked, the newest sound one that is not.
 
     None where there is none: the walk-forward's own ensemble is next.
     """
@@ -54,12 +55,22 @@ def current_champion(store: Store, data_root: str) -> Version | None:
     try:
         champion = store.current(SERVING_MODEL)
         champion.check()
-        return champion
+        if revocation(champion.manifest.parents) not in _revoked(data_root):
+            return champion
+        log.warning("the champion is revoked, the newest sound one that is not continues to serve: %s", champion.id)
     except CorruptArtefact as error:
         log.warning("the champion is damaged, the last intact one continues to serve: %s", error)
-    revoked = _revoked(data_root)
-    bundles = [v for v in store.versions(SERVING_MODEL) if revocation(v.manifest.parents) not in revoked]
-    return next((v for v in reversed(bundles) if not any(v.flaws(digests={}))), None)
+    return _newest_sound(store, without=_revoked(data_root))
+
+
+def _newest_sound(store: Store, *, without: set[str], before: str | None = None) -> Version | None:
+    """Return the newest bundle whose every byte is as published, of those not revoked and created ``before`` a time."""
+    bundles = [
+        version
+        for version in store.versions(SERVING_MODEL)
+        if revocation(version.manifest.parents) not in without and (before is None or version.manifest.created < before)
+    ]
+    return next((version for version in reversed(bundles) if not any(version.flaws(digests={}))), None)
 
 
 def _revoked(data_root: str) -> set[str]:
@@ -123,7 +134,7 @@ def _weights(base: Version, fits: Mapping[str, Version]) -> list[list[str]]:
 
 def _promoted(store: Store, champion: Version) -> Version | None:
     """Return the last night's challenger where it was warm-started from this champion and is promoted."""
-    days = store.partitions(CHALLENGER)
+    days = days_in_panel(store, CHALLENGER)
     if not days:
         return None
     last = store.current(CHALLENGER, days[-1])
@@ -143,16 +154,42 @@ def _challenger(store: Store, seen: Mapping[str, str]) -> Version | None:
     return None
 
 
-def roll_back(store: Store, data_root: str) -> tuple[Version, Version]:
-    """Make the champion before the current one serve again, and revoke the current one.
+def roll_back(store: Store, data_root: str) -> tuple[Version | None, Version]:
+    """Make the newest sound champion before the current one serve again, and revoke the current one.
 
-    Returns the revoked one and the one that serves. Raises BadInput where there is none before it.
+    A revoked or damaged one is passed over. Returns the revoked one, None where its manifest can't be read, and the one
+    that serves. Raises BadInput where none is left; then nothing has changed.
     """
-    current = store.current(SERVING_MODEL)
-    bundles = store.versions(SERVING_MODEL)
-    before = [v for v in bundles if v.manifest.created < current.manifest.created and v.is_whole()]
-    if not before:
+    try:
+        current = store.current(SERVING_MODEL)
+    except CorruptArtefact as error:
+        log.warning("the champion is damaged: %s", error)
+        return None, _replace_unreadable(store, data_root)
+    own, created = revocation(current.manifest.parents), current.manifest.created
+    before = _newest_sound(store, without={*_revoked(data_root), own}, before=created)
+    if before is None:
+        others = sum(version.manifest.created < created for version in store.versions(SERVING_MODEL))
+        if others:
+            raise BadInput(
+                f"rollback: each of the {others} champions before {current.id} is revoked, damaged or the same"
+            )
         raise BadInput(f"rollback: {current.id} is the first champion, there is none before it")
-    Journal(data_root, REVOKED).append([{"id": revocation(current.manifest.parents), "version": current.id}])
-    store.promote(before[-1])
-    return current, before[-1]
+    # Promoted before it is recorded: a rollback that ends in between never revokes what goes on serving.
+    store.promote(before)
+    Journal(data_root, REVOKED).append([{"id": own, "version": current.id}])
+    return current, before
+
+
+def _replace_unreadable(store: Store, data_root: str) -> Version:
+    """Promote the newest sound champion, and revoke what the next night would put in its place: nothing else says what the
+    unreadable one was made from. Raises BadInput where none is sound.
+    """
+    sound = _newest_sound(store, without=_revoked(data_root))
+    if sound is None:
+        raise BadInput("rollback: the champion is damaged, and no other one is sound; run the walk-forward again")
+    store.promote(sound)
+    years = store.partitions(ENSEMBLE)
+    seen = _next_parents(store, store.current(ENSEMBLE, years[-1]), sound) if years else sound.manifest.parents
+    if seen != sound.manifest.parents:
+        Journal(data_root, REVOKED).append([{"id": revocation(seen), "version": "unreadable"}])
+    return sound

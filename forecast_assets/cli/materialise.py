@@ -29,7 +29,7 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
 
     plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
     with dg.DagsterInstance.get() as instance:
-        outcome = run_pipeline(defs, instance=instance, store=store.store(), plan=plan)
+        outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
     for failure in outcome.failures:
         where = f"{failure.asset} {failure.part}".strip()
         click.echo(f"forecast-assets: {where}: {failure.message}", err=True)

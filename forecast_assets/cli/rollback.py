@@ -12,4 +12,5 @@ def command() -> None:
     from forecast_assets.champion.promotion import roll_back
 
     gone, serving = roll_back(*open_store())
-    click.echo(f"serving_model: version {serving.id} serves again, {gone.id} is revoked")
+    which = f"{gone.id} is revoked" if gone else "the damaged one before it is not made again"
+    click.echo(f"serving_model: version {serving.id} serves again, {which}")

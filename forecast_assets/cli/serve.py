@@ -20,5 +20,6 @@ def command(host: str, port: int, rate: float | None) -> None:
     from forecast_assets.serving.server import serve as run_server
 
     limits = Limits() if rate is None else Limits(rate_per_second=rate, burst=2 * rate)
-    loader = Loader(open_store()[0], open_model)
+    store, root = open_store()
+    loader = Loader(store, open_model, data_root=root)
     run_server(loader, host=host, port=port, token=environment.api_token(), limits=limits)

@@ -8,9 +8,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from forecast_assets.automation.nights import due_nights, listed
 from forecast_assets.cli.common import open_store, user_command
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST, RAW_PANEL, SERVING_MODEL
+from forecast_assets.store.panel_in_use import days_in_panel, untrained_sentence, untrained_years
 from forecast_assets.store.store import Store
 
 REPORT, DRIFT = "backtest_report", "drift_checks"
@@ -29,8 +31,12 @@ def overview(store: Store, root: str) -> dict[str, str]:
     if years:
         said["walk-forward"] = f"test years {', '.join(years)}"
     if night:
-        last = max(store.partitions(NIGHTLY_FORECAST))
+        last = max(days_in_panel(store, NIGHTLY_FORECAST) or store.partitions(NIGHTLY_FORECAST))
         said["last night"] = f"{last}, {night['tickers']} tickers, {_age(store, NIGHTLY_FORECAST)} ago"
+    if night and panel and (due := due_nights(store, root)):
+        said["nights due"] = listed(due)
+    if untrained := untrained_years(store):
+        said["new year"] = untrained_sentence(untrained)
     if champion:
         said["champion"] = f"{champion['model_version']}: {champion['members']}; outcomes until {champion['cutoff']}"
     if drift:

@@ -21,6 +21,10 @@ class CorruptArtefact(UserError):
     """An artefact whose bytes differ from its manifest; distinct from a missing one."""
 
 
+class ChangedMeanwhile(UserError):
+    """A file of data or code that is another one than when a run began with it."""
+
+
 class Unwritable(UserError):
     """A disk that is full, or a folder that can't be written."""
 

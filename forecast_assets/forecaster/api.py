@@ -106,7 +106,7 @@ class Forecaster:
             named = "DAGSTER_HOME" in os.environ
             with dg.DagsterInstance.get() if named else dg.DagsterInstance.ephemeral() as instance:
                 opened = store.store()
-                outcome = run_pipeline(defs, instance=instance, store=opened, plan=plan)
+                outcome = run_pipeline(defs, instance=instance, store=opened, root=str(root), plan=plan)
         if outcome.failures:
             raise RunFailed("; ".join(f"{f.asset} {f.part}".strip() + f": {f.message}" for f in outcome.failures))
         return cls(opened)

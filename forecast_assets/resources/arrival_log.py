@@ -26,14 +26,17 @@ def read_arrivals(data_root: str) -> list[Arrival]:
 def with_arrivals(
     files: Sequence[InputFile], seen: Sequence[SeenFile], *, declared: str, log: Sequence[Arrival]
 ) -> list[InputFile]:
-    """Return the files with the time they arrived: as ``declared`` for all, or beside the file, else as the log has it."""
-    by_id = {
-        entry.file.id: entry.arrived for entry in reversed(log)
-    }  # two runs at once both record it: the first counts
+    """Return the files with when they were first read and when they arrived.
+
+    That is as ``declared`` for all, or beside the file, else as the log has it.
+    """
+    by_id = {entry.file.id: entry for entry in reversed(log)}  # two runs at once both record it: the first counts
     found = []
     for file, here in zip(files, seen, strict=True):
         rule = declared or file.declared_arrival
-        found.append(replace(file, arrived=parse_arrival(rule, name=file.name) if rule else by_id[here.id]))
+        entry = by_id[here.id]
+        arrived = parse_arrival(rule, name=file.name) if rule else entry.arrived
+        found.append(replace(file, arrived=arrived, first_seen=entry.first_seen))
     return found
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from forecast_assets.resources.file_stamp import FileStamp
+
 PACKAGE, EXTRA = "chronos-forecasting", "pip install 'forecast-assets[chronos]'"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILES = ("*.json", "*.safetensors")  # no pickle is fetched or read
@@ -18,16 +20,25 @@ class ChronosWeights:
     name: str = ""  # the folder's, or the model's id on the hub
     folder: Path | None = None
     problem: str = ""  # empty where there are weights
+    stamps: tuple[FileStamp, ...] = ()  # of its files, taken before they are digested
+
+    @classmethod
+    def of(cls, name: str, folder: Path) -> "ChronosWeights":
+        """Return the weights in a folder."""
+        return cls(name, folder, stamps=tuple(map(FileStamp.of, _files_in(folder))))
 
     def digest(self) -> str:
         """Digest name, problem, release of the package and contents, 64 hex digits."""
         lines = [self.name, self.problem, _release()]
         if self.folder is not None:
-            files = sorted(file for pattern in FILES for file in self.folder.glob(pattern))
-            for file in files:
+            for file in _files_in(self.folder):
                 with file.open("rb") as content:
                     lines.append(f"{file.name}:{hashlib.file_digest(content, 'sha256').hexdigest()}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(file for pattern in FILES for file in folder.glob(pattern))
 
 
 def find_weights(named: str) -> ChronosWeights:
@@ -49,7 +60,7 @@ def find_weights(named: str) -> ChronosWeights:
             return ChronosWeights(
                 name, problem=f"{named}: no file {' and none '.join(lacking)} in it; name the folder of a model"
             )
-        return ChronosWeights(name, folder)
+        return ChronosWeights.of(name, folder)
     if not HUB_ID.fullmatch(named):
         return ChronosWeights(
             folder.name, problem=f"{named}: no such folder; name one with FORECAST_CHRONOS, or leave it unset"
@@ -61,7 +72,7 @@ def _of_hub(model: str) -> ChronosWeights:
     from huggingface_hub import snapshot_download
 
     try:
-        return ChronosWeights(model, Path(snapshot_download(model, allow_patterns=list(FILES))))
+        return ChronosWeights.of(model, Path(snapshot_download(model, allow_patterns=list(FILES))))
     except Exception as error:  # of the network, the hub or its cache, which are not ours
         said = next(iter(str(error).splitlines()), "")
         why = f"{model}: no such folder, and not to be had from the hub ({type(error).__name__}: {said})"

@@ -18,6 +18,7 @@ from forecast_assets.core.specs import CovariateSpec, DemoSpec, PanelSpec
 from forecast_assets.resources import environment
 from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
 from forecast_assets.resources.chronos_weights import ChronosWeights, find_weights
+from forecast_assets.resources.file_stamp import FileStamp
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.adapters.folders import FoundFiles
@@ -39,6 +40,7 @@ class InputFiles:
     as_of: AsOf | None = None  # sessions after its day are not read
     later: tuple[InputFile, ...] = ()  # files that had not arrived by then
     new: tuple[Arrival, ...] = ()  # what the log of arrivals lacks
+    stamps: tuple[FileStamp, ...] = ()  # of the files, taken before their contents were digested
 
     @property
     def until(self) -> dt.date | None:
@@ -61,6 +63,7 @@ class OptionalFile:
 
     path: Path | None
     as_of: AsOf | None = None
+    stamps: tuple[FileStamp, ...] = ()
 
     @property
     def until(self) -> dt.date | None:
@@ -79,6 +82,7 @@ class RivalFiles:
 
     files: tuple[Path, ...] = ()
     as_of: AsOf | None = None
+    stamps: tuple[FileStamp, ...] = ()
 
     @property
     def until(self) -> dt.date | None:
@@ -97,6 +101,7 @@ class CovariateFiles:
 
     specs: Mapping[str, CovariateSpec]
     files: Mapping[str, Path]
+    stamps: tuple[FileStamp, ...] = ()
 
     def digest(self) -> str:
         """Digest declarations and contents, 64 hex digits. What a replay reads is cut by arrival, row by row."""
@@ -155,7 +160,7 @@ class PanelSource(dg.ConfigurableResource):
         }
         if gone := [name for name, file in files.items() if not file.is_file()]:
             raise BadInput(f"{path.name}: {gone[0]}: path: there is no file {files[gone[0]]}; correct the path")
-        return CovariateFiles(specs, files)
+        return CovariateFiles(specs, files, tuple(map(FileStamp.of, files.values())))
 
     def universe(self) -> OptionalFile:
         """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
@@ -180,7 +185,7 @@ class PanelSource(dg.ConfigurableResource):
         if not folder.is_dir():
             return RivalFiles()
         files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-        return RivalFiles(tuple(files), environment.as_of())
+        return RivalFiles(tuple(files), environment.as_of(), tuple(map(FileStamp.of, files)))
 
     def chronos(self) -> ChronosWeights:
         """Return the weights that FORECAST_CHRONOS names, or why there are none."""
@@ -202,7 +207,7 @@ def _optional(named: str, *, what: str, variable: str) -> OptionalFile:
     path = Path(named)
     if not path.is_file():
         raise BadInput(f"{path}: no such file; name the {what} with {variable}, or leave it unset")
-    return OptionalFile(path, environment.as_of())
+    return OptionalFile(path, environment.as_of(), (FileStamp.of(path),))
 
 
 def as_arrived(found: "FoundFiles", *, declared: str, data_root: str) -> InputFiles:
@@ -211,6 +216,7 @@ def as_arrived(found: "FoundFiles", *, declared: str, data_root: str) -> InputFi
     ``declared``: when all of them arrived; empty: as said beside them, or when first read. Raises BadInput where a replay
     has nothing to read.
     """
+    stamps = tuple(FileStamp.of(file.path) for file in found.files)
     seen = [seen_file(file) for file in found.files]
     log = read_arrivals(data_root)
     new = new_arrivals(seen, log=log, now=dt.datetime.now(dt.UTC))
@@ -218,4 +224,4 @@ def as_arrived(found: "FoundFiles", *, declared: str, data_root: str) -> InputFi
     here, later = arrived_by(with_arrivals(found.files, seen, declared=declared, log=[*log, *new]), as_of)
     contents = {file.name: file.sha256 for file in seen}
     not_yet = ((file.name, f"arrived at {file.arrived:%Y-%m-%d %H:%M} UTC, after the replayed time") for file in later)
-    return InputFiles(tuple(here), contents, (*found.left_out, *not_yet), as_of, tuple(later), tuple(new))
+    return InputFiles(tuple(here), contents, (*found.left_out, *not_yet), as_of, tuple(later), tuple(new), stamps)

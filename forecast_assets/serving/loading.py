@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.champion.issued import issued_table
+from forecast_assets.champion.promotion import current_champion
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, UserError
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -57,6 +58,7 @@ class Loader:
 
     store: Store
     open_model: Callable[[Version], Model]
+    data_root: str | None = None  # with the journal of revoked champions; None: a damaged champion has no substitute
     rejected: dict[Slot, tuple[str, str]] = field(default_factory=dict)  # slot -> (version id, sentence)
     mismatch: str = ""  # why the current model and data can't be served together; empty where they can
     _parts: dict[Slot, Part] = field(default_factory=dict)
@@ -119,6 +121,18 @@ class Loader:
             if self.rejected.get(slot) != (found, str(error)):
                 log.error("not served: %s", error)
             self.rejected[slot] = (found, str(error))
+            if slot == MODEL and slot not in self._parts and self.data_root is not None:
+                self._load_last_champion(self.data_root)
+
+    def _load_last_champion(self, data_root: str) -> None:
+        """Read the newest sound champion that is not revoked, where a service begins with a damaged one."""
+        try:
+            champion = current_champion(self.store, data_root)
+            if champion is not None:
+                self._parts[MODEL] = Part(champion, self._read(champion))
+                log.warning("served in place of the damaged champion: version %s", champion.id)
+        except (UserError, KeyError, ValueError, OSError) as error:
+            log.error("not served: %s", error)
 
     def _read(self, version: Version) -> Any:
         readers: dict[str, Callable[[Version], Any]] = {

@@ -12,7 +12,7 @@ READING = "reading.json"  # what was read, in short
 TICKERS = "tickers.parquet"  # rows, days and holes of each ticker
 REVISIONS = "revisions.parquet"
 REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known then and as known now, by horizon
-PARTITIONS = "partitions.json"  # test years and recent sessions of the panel: the graph's partitions
+PARTITIONS = "partitions.json"  # test years and sessions of the panel, and which of them are partitions of the graph
 CORRECTIONS = "corrections.parquet"
 
 # covariates

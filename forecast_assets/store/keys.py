@@ -125,7 +125,11 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
 @lru_cache(maxsize=4096)
 def _source_digest(path: Path, mtime_ns: int, size: int) -> str:
     """Digest one file; the last two arguments make an edited file miss the cache."""
-    source = path.read_bytes()
+    return source_digest(path.read_bytes(), path)
+
+
+def source_digest(source: bytes, path: Path) -> str:
+    """Digest the content of a file as ``code_digest`` does, 64 hex digits. Raises SyntaxError for Python that is none."""
     if path.suffix != ".py":
         return hashlib.sha256(source).hexdigest()
     tree = ast.parse(source, filename=str(path))

@@ -1,11 +1,17 @@
 """A replay through the graph reads what had arrived by then, whatever has arrived since."""
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pytest
 
-from forecast_assets.store.artefact_files import REVISIONS
+from forecast_assets.assets.framework import code_version
+from forecast_assets.assets.framework.running_code import RunningCode
+from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.store.artefact_files import REJECTED_ROWS, REVISIONS
+from forecast_assets.store.panel_in_use import panel_sessions
 from forecast_assets_tests.helpers.arriving import arrive
 from forecast_assets_tests.helpers.builders import csv
 from forecast_assets_tests.helpers.graph import Graph
@@ -74,3 +80,55 @@ def test_a_folder_says_beside_its_files_when_they_arrived(empty_graph: Graph, tm
     assert read(empty_graph, folder, as_of="2024-04-09") == [100, 101]
     assert read(empty_graph, folder, as_of="2024-04-11") == [100, 105, 102]
     assert read(empty_graph, folder, as_of="2024-04-12") == [110, 105, 102]
+
+
+def test_a_file_replaced_between_digest_and_reading_makes_no_version(
+    empty_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrong content would be found as unchanged once the right file is back."""
+    panel, aside = csv(tmp_path / "panel.csv", *rows(100, 101)), tmp_path / "aside.csv"
+    begin = Reading.parts
+
+    def replaced(reading: Reading) -> Iterator[pl.DataFrame]:
+        panel.rename(aside)
+        csv(panel, *rows(100, 999))
+        yield from begin(reading)
+        aside.rename(panel)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reading, "parts", replaced)
+        [failure] = empty_graph.run("raw_panel", panel=panel).failures
+    assert failure.user_mistake
+    assert failure.message.startswith(f"{panel}: the file changed while it was read")
+    assert not empty_graph.store.has("raw_panel")
+    assert read(empty_graph, panel) == [100, 101]
+
+
+def test_code_edited_while_a_stage_runs_makes_no_version(
+    empty_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = csv(tmp_path / "panel.csv", *rows(100, 101))
+    begin, running = Reading.parts, code_version._running
+    edited = RunningCode(Path(Reading.__module__))  # knows no file: all of them are edits
+
+    def meanwhile(reading: Reading) -> Iterator[pl.DataFrame]:
+        yield from begin(reading)
+        monkeypatch.setattr(code_version, "_running", edited)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reading, "parts", meanwhile)
+        [failure] = empty_graph.run("raw_panel", panel=panel).failures
+    assert "the code was edited after this process began" in failure.message
+    assert not empty_graph.store.has("raw_panel")
+    monkeypatch.setattr(code_version, "_running", running)
+    assert read(empty_graph, panel) == [100, 101]
+
+
+def test_a_row_dated_ahead_makes_no_session_of_the_panel(empty_graph: Graph, tmp_path: Path) -> None:
+    panel = csv(tmp_path / "panel.csv", *rows(100, 101), "2062-05-01,AAPL,T,102,102,1000")
+    assert empty_graph.run("raw_panel", panel=panel, overrides=["panel.max_invalid_share=0.5"]).failures == []
+    made = empty_graph.version("raw_panel")
+    assert made.manifest.facts["last_session"] == DAYS[1]
+    assert panel_sessions(empty_graph.store) == DAYS[:2]
+    (reason,) = pl.read_parquet(made.path(REJECTED_ROWS))["reason"]
+    assert reason.startswith("2062-05-01 had not begun when the file was first read, at 20")

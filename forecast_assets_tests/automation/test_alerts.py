@@ -1,4 +1,5 @@
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -11,7 +12,9 @@ from forecast_assets.automation.alerts import (
     due_session,
     messages_for,
     recent_closes,
+    year_observation,
 )
+from forecast_assets.automation.nights import Nights
 from forecast_assets.core.specs import AlertSpec, DriftSpec
 from forecast_assets.resources.channels.slack import render
 
@@ -75,6 +78,7 @@ def test_slack_gets_the_day_a_link_to_it_and_no_markup_of_others() -> None:
         ("nightly_run", (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again")),
         ("panel_run", (":x: The night's panel was not read", ":white_check_mark: The night's panel was read again")),
         ("deadline", (":alarm_clock: The night is late", ":white_check_mark: The night is done")),
+        ("new_year", (":warning: A new year is not trained yet", ":white_check_mark: The new year is trained")),
     ],
 )
 def test_each_episode_has_its_titles_in_slack(key: str, titles: tuple[str, str]) -> None:
@@ -102,15 +106,61 @@ def test_closes_are_those_of_the_calendars_half_days_too() -> None:
     assert closes.filter(pl.col("date") == DAY)["close"].max() == dt.datetime(2025, 7, 3, 17)  # 13:00 in New York
 
 
+SESSIONS = ["2025-06-30", "2025-07-01", "2025-07-02", "2025-07-03"]
+
+
+def nights(*forecasts: str, checks: Sequence[str] = (), skipped: Sequence[str] = ()) -> Nights:
+    days = {"nightly_forecast": forecasts, "drift_checks": checks}
+    return Nights({asset: frozenset(each) for asset, each in days.items() if each}, frozenset(skipped))
+
+
+def deadline(of: Nights, *, due: dt.date = DAY) -> Observation:
+    found = deadline_observation(due=due, nights=of, sessions=SESSIONS, alerts=ALERTS)
+    assert found is not None
+    return found
+
+
 def test_the_deadline_is_missed_until_every_asset_of_the_night_is_there() -> None:
-    late = deadline_observation(due=DAY, done={"drift_checks": DAY, "nightly_forecast": None}, alerts=ALERTS)
-    assert late is not None
+    late = deadline(nights(*SESSIONS, checks=SESSIONS[:3]))
     assert late.on
-    assert "nightly_forecast was last made for no day" in late.sentence
-    done = deadline_observation(due=DAY, done={"drift_checks": DAY, "nightly_forecast": DAY}, alerts=ALERTS)
-    assert done is not None
-    assert not done.on
+    assert "1 night is missing: drift_checks of 2025-07-03" in late.sentence
+    assert not deadline(nights(*SESSIONS, checks=SESSIONS)).on
+
+
+def test_a_gap_behind_a_later_night_is_named_until_it_is_filled_or_given_up() -> None:
+    gap = deadline(nights("2025-06-30", "2025-07-03"))
+    assert (gap.on, gap.stamp) == (True, "2025-07-02")
+    assert "2 nights are missing: nightly_forecast of 2025-07-01, 2025-07-02" in gap.sentence
+    assert "forecast-assets nightly --skip 2025-07-01" in gap.sentence
+    assert not deadline(nights("2025-06-30", "2025-07-03", skipped=["2025-07-01", "2025-07-02"])).on
+    assert not deadline(nights(*SESSIONS)).on
+
+
+def test_a_night_committed_for_a_day_to_come_hides_no_missing_one() -> None:
+    assert deadline(nights(*SESSIONS[:3], "2062-05-01")).stamp == "2025-07-03"
+
+
+def test_each_night_that_is_missed_is_reported_and_the_end_once() -> None:
+    def ids(of: Nights, *, began: str | None) -> list[str]:
+        opened = {"deadline": began} if began else {}
+        return [message.id for message in messages_for([deadline(of)], open_episodes=opened)]
+
+    assert ids(nights("2025-06-30", "2025-07-02"), began=None) == ["deadline.2025-07-03.opened"]
+    assert ids(nights("2025-06-30", "2025-07-02"), began="2025-07-01") == ["deadline.2025-07-03.continued"]
+    assert ids(nights("2025-06-30", "2025-07-02", "2025-07-03"), began="2025-07-01") == []
+    assert ids(nights(*SESSIONS), began="2025-07-01") == ["deadline.2025-07-01.recovered"]
 
 
 def test_before_the_first_night_of_all_nothing_is_late() -> None:
-    assert deadline_observation(due=DAY, done={}, alerts=ALERTS) is None
+    assert deadline_observation(due=DAY, nights=nights(), sessions=SESSIONS, alerts=ALERTS) is None
+
+
+def test_a_year_without_a_model_says_what_to_click_until_it_has_one() -> None:
+    untrained = year_observation(["2027"], alerts=ALERTS)
+    assert (untrained.on, untrained.link) == (True, "http://ui.test/assets/ensemble?partition=2027")
+    assert "materialise partition 2027 of the job walk_forward" in untrained.sentence
+    assert "forecast-assets run --years 2027" in untrained.sentence
+    (opened,) = messages_for([untrained], open_episodes={})
+    assert opened.title == "A new year is not trained yet"
+    (over,) = messages_for([year_observation([], alerts=ALERTS)], open_episodes={"new_year": "2027"})
+    assert over.title == "The new year is trained"

@@ -20,6 +20,7 @@ from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.fork import fork
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.graph import PANEL, Graph
 
@@ -30,9 +31,9 @@ LAST = "2019-12-31"
 
 @pytest.fixture
 def replay(smoke_graph: Graph, tmp_path: Path) -> Iterator[Graph]:
-    """The smoke graph's store in a folder of its own, its nights not yet run."""
+    """The smoke graph's store in a folder of its own, without its panel and its nights."""
     for asset in smoke_graph.store.assets():
-        if asset not in ("nightly_forecast", "drift_checks", "challenger", "target_positions"):
+        if asset not in ("raw_panel", "nightly_forecast", "drift_checks", "challenger", "target_positions"):
             shutil.copytree(smoke_graph.root / "store" / asset, tmp_path / "store" / asset, copy_function=shutil.copy2)
     shutil.copytree(smoke_graph.root / "raw", tmp_path / "raw")
     with Graph(tmp_path) as graph:
@@ -98,10 +99,10 @@ def test_missed_nights_are_caught_up_with_in_order(replay: Graph) -> None:
     assert replay.run(*PANEL, *NIGHT, panel=panel_file, as_of="2019-06-06").failures == []
     assert replay.run(*PANEL, panel=panel_file, as_of="2019-06-12").failures == []
     missed = ["2019-06-07", "2019-06-10", "2019-06-11", "2019-06-12"]
-    assert due_nights(replay.store) == missed
+    assert due_nights(replay.store, replay.data) == missed
     assert replay.instance.get_dynamic_partitions("day") == ["2019-06-06", *missed]  # no session before the first night
     assert replay.run(*NIGHT, panel=panel_file, as_of="2019-06-12").failures == []
-    assert due_nights(replay.store) == []
+    assert due_nights(replay.store, replay.data) == []
     for night in replay.store.partitions("nightly_forecast"):
         table = replay.table("nightly_forecast", night)
         assert str(table["date"].max()) == night
@@ -189,6 +190,7 @@ def test_a_rollback_brings_the_champion_before_back_and_no_night_undoes_it(repla
     second = replay.store.current("serving_model")
     assert second.id != first.id
     gone, serving = roll_back(replay.store, root)
+    assert gone is not None
     assert (gone.id, serving.id) == (second.id, first.id)
     assert find_next_champion(replay.store, root).seen == first.manifest.parents
     assert replay.run("serving_model", panel=panel_file).failures == []
@@ -215,3 +217,23 @@ def test_a_walk_forward_that_is_half_made_again_changes_no_champion(replay: Grap
     shutil.rmtree(replay.root / "store" / "serving_model")
     with pytest.raises(MissingArtefact, match=f"was made from other fits than the current {best}/2019"):
         find_next_champion(replay.store, str(replay.root))
+
+
+def test_a_replay_touches_nothing_live_and_has_a_root_of_its_own(replay: Graph, tmp_path: Path) -> None:
+    panel_file = replay.root / "raw" / "demo_panel.csv"
+    assert replay.run(*PANEL, *NIGHT, panel=panel_file).failures == []
+    live = replay.ids()
+    with pytest.raises(BadInput, match="would put an older panel in the place of the one in") as error:
+        replay.run(*PANEL, *NIGHT, panel=panel_file, as_of="2019-06-06")
+    assert f"forecast-assets fork {replay.root}-replay --as-of 2019-06-06" in str(error.value)
+    assert replay.ids() == live
+
+    own = tmp_path / "own"
+    fork(str(replay.root), own, before="2019-06-06")
+    with Graph(own) as graph:
+        assert graph.store.partitions("nightly_forecast") == []
+        assert graph.run(*PANEL, *NIGHT, panel=panel_file, as_of="2019-06-06").failures == []
+        assert worst_difference(with_walk_forward(graph, "2019-06-06")) <= 1e-6
+        assert graph.run(*PANEL, panel=panel_file, as_of="2019-06-05").failures == []  # no panel of now is current here
+    assert replay.ids() == live
+    assert replay.store.verify() == []

@@ -1,5 +1,6 @@
 """The sensor as Dagster evaluates it, on a real instance, a real store and a Slack API on loopback."""
 
+import datetime as dt
 import json
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from forecast_assets.assets.drift_checks import year_trained
 from forecast_assets.automation.jobs import NIGHT_RUN
 from forecast_assets.automation.sensors import alerts
 from forecast_assets.core.errors import CorruptArtefact
@@ -145,5 +147,13 @@ def test_the_drift_checks_of_the_graph_show_plots_and_warnings_that_stop_nothing
     version = smoke_graph.version("drift_checks", day)
     assert {"plot-coverage.png", "plot-feature_distances.png", "plot-pit.png"} <= set(version.manifest.files)
     checks = version.manifest.facts["checks"]
-    assert set(checks) == {"features_like_the_reference", "coverage_within_limits"}
-    assert all(check["warns"] for check in checks.values())
+    assert set(checks) == {"features_like_the_reference", "coverage_within_limits", "year_is_trained"}
+    assert all(check["warns"] for check in checks.values() if not check["passed"])
+
+
+def test_the_first_night_of_a_year_without_a_model_says_what_to_click() -> None:
+    assert year_trained(dt.date(2026, 12, 31), newest="2026").passed
+    check = year_trained(dt.date(2027, 1, 4), newest="2026")
+    assert (check.passed, check.warns) == (False, True)
+    assert check.description.startswith("the panel has 2027 and no model is trained for it: an earlier year's goes on")
+    assert "In the UI, materialise partition 2027 of the job walk_forward and then report" in check.description

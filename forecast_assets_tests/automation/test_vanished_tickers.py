@@ -23,7 +23,7 @@ def first_night(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) ->
     """The smoke graph's store after the first night of a replay; tests copy it."""
     root = tmp_path_factory.mktemp("first_night")
     for asset in smoke_graph.store.assets():
-        if asset not in NIGHT_ASSETS or asset == "serving_model":
+        if asset not in (*NIGHT_ASSETS, "raw_panel") or asset == "serving_model":
             shutil.copytree(smoke_graph.root / "store" / asset, root / "store" / asset, copy_function=shutil.copy2)
     shutil.copytree(smoke_graph.root / "raw", root / "raw")
     with Graph(root) as graph:

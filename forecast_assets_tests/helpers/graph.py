@@ -64,7 +64,7 @@ class Graph:
             FORECAST_ARRIVED=arrived,
             WANDB_MODE=self.wandb_mode,
         ):
-            return run_pipeline(defs, instance=self.instance, store=self.store, plan=plan)
+            return run_pipeline(defs, instance=self.instance, store=self.store, root=self.data, plan=plan)
 
     def version(self, asset: str, partition: str | None = None) -> Version:
         return self.store.current(asset, partition)

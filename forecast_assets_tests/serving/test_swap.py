@@ -118,6 +118,20 @@ def test_a_damaged_version_is_reported_and_replaced_by_the_next_good_one(tmp_pat
         assert median(service) == 0.003
 
 
+def test_a_service_that_starts_with_a_damaged_champion_serves_the_one_before(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    small_store(store)
+    damaged = publish_model(store, panel(), shift=0.002)
+    path = damaged.path("bundle.json")
+    path.write_bytes(path.read_bytes().replace(b"0.002", b"0.009"))
+    with LiveService(Loader(store, open_stub, data_root=str(tmp_path))) as service:
+        answer = service.client.get("/predict", params={"ticker": "T00", "date": str(DAYS[250])}).json()
+        assert round(answer["horizons"][0]["quantiles"]["q50"] - 0.025, 6) == 0.001
+        health = service.client.get("/health/ready")
+        assert health.status_code == 200
+        assert f"bundle.json of version {damaged.id}" in health.json()["refused"][0]
+
+
 def publish_damaged(root: Path, elsewhere: Path) -> Version:
     """A model that was never intact here: altered in another store, then copied into this one."""
     made = publish_model(Store(elsewhere), panel(), shift=0.002)

@@ -1,6 +1,7 @@
 """The code version of a stage, derived from the code it can reach rather than bumped by hand."""
 
 import ast
+import hashlib
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -8,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from forecast_assets.assets.framework.running_code import RunningCode
+from forecast_assets.core.errors import ChangedMeanwhile
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.entry import Model
 from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
@@ -31,13 +34,31 @@ def code_version(module: str, *, models: Iterable[str] | None = None) -> str:
     Of the catalogue only the entries of ``models`` count (None: all): modules, constructors and what they read. A new
     network, or a change of another one, leaves a network's code version as it is.
     """
-    reached = _reached({module})
-    if CATALOGUE not in reached:
+    reached, entries = _sources(module, models)
+    if not entries:
         return code_digest(*sorted(reached))
-    entries = [MODELS[key] for key in (MODELS if models is None else models)]
-    reached = _reached(reached | {name for entry in entries for name in entry.modules}) - {CATALOGUE}
     constructed = {entry.key: _built(entry) for entry in entries}
     return sha256_text(canonical_json([code_digest(*sorted(reached)), constructed]))
+
+
+def require_unedited(module: str, *, models: Iterable[str] | None = None) -> None:
+    """Raise ChangedMeanwhile where a file that ``code_version`` digests is not what this process began with."""
+    reached, entries = _sources(module, models)
+    _running.require_unedited(_path(name) for name in sorted(reached))
+    for entry in entries:
+        if entry.digest and hashlib.sha256(Path(entry.file).read_bytes()).hexdigest() != entry.digest:
+            raise ChangedMeanwhile(
+                f"{entry.file}: the model was edited after this process began; nothing was published: start it again"
+            )
+
+
+def _sources(module: str, models: Iterable[str] | None) -> tuple[set[str], list[Model]]:
+    """Return the modules whose code counts, and the entries of the catalogue; none where it is not reached."""
+    reached = _reached({module})
+    if CATALOGUE not in reached:
+        return reached, []
+    entries = [MODELS[key] for key in (MODELS if models is None else models)]
+    return _reached(reached | {name for entry in entries for name in entry.modules}) - {CATALOGUE}, entries
 
 
 def _built(entry: Model) -> list[Any]:
@@ -82,3 +103,7 @@ def _path(module: str) -> Path:
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("no package forecast_assets, so no digest of its code")
     return Path(package.submodule_search_locations[0]).joinpath(*module.split(".")[1:]).with_suffix(".py")
+
+
+# Read when this module is, against the rule that an import does nothing: later would be too late.
+_running = RunningCode(_path("forecast_assets.assets").parent)

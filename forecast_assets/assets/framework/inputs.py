@@ -17,6 +17,7 @@ from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.chronos_weights import ChronosWeights
 from forecast_assets.resources.engine import Engine
+from forecast_assets.resources.file_stamp import require_unchanged
 from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, RivalFiles
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
@@ -78,6 +79,8 @@ class Injected:
     make: Callable[[StageContext], Any]
     seen: Callable[[Any], Mapping[str, str]] = lambda _: {}
     """What enters the input key and the manifest as parents do: label -> data version."""
+    require_unchanged: Callable[[Any], None] = lambda _: None
+    """Called when the stage has read it: raises ChangedMeanwhile where that may not be what entered the key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +150,10 @@ def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
     return PreviousVersion(current, parents)
 
 
+def _require_unchanged(files: InputFiles | OptionalFile | RivalFiles | CovariateFiles | ChronosWeights) -> None:
+    require_unchanged(files.stamps)
+
+
 def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
     return {version.label: version.seen_by(None) for version in versions.values()}
 
@@ -175,13 +182,18 @@ RawFiles = Annotated[
             context.settings.demo, context.settings.panel, data_root=context.data_root
         ),
         seen=lambda files: {"drops": files.digest()},
+        require_unchanged=_require_unchanged,
     ),
 ]
 """The files of the raw panel."""
 
 RawMacro = Annotated[
     OptionalFile,
-    Injected(lambda context: context.dagster.resources.source.macro(), seen=lambda file: {"macro": file.digest()}),
+    Injected(
+        lambda context: context.dagster.resources.source.macro(),
+        seen=lambda file: {"macro": file.digest()},
+        require_unchanged=_require_unchanged,
+    ),
 ]
 """The file of macro series, which may be none."""
 
@@ -190,6 +202,7 @@ RawCovariates = Annotated[
     Injected(
         lambda context: context.dagster.resources.source.covariates(),
         seen=lambda files: {"covariates": files.digest()},
+        require_unchanged=_require_unchanged,
     ),
 ]
 """The user's own series as declared, and their files; there may be none."""
@@ -220,33 +233,49 @@ RenamesNow = Annotated[dict[str, str], InjectedLate(lambda context, _: declared_
 RawUniverse = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.universe(), seen=lambda file: {"universe": file.digest()}
+        lambda context: context.dagster.resources.source.universe(),
+        seen=lambda file: {"universe": file.digest()},
+        require_unchanged=_require_unchanged,
     ),
 ]
 """The file of the universe's members, which may be none."""
 
 RawSectors = Annotated[
     OptionalFile,
-    Injected(lambda context: context.dagster.resources.source.sectors(), seen=lambda file: {"sectors": file.digest()}),
+    Injected(
+        lambda context: context.dagster.resources.source.sectors(),
+        seen=lambda file: {"sectors": file.digest()},
+        require_unchanged=_require_unchanged,
+    ),
 ]
 """The file of sector labels, which may be none."""
 
 RawFx = Annotated[
     OptionalFile,
-    Injected(lambda context: context.dagster.resources.source.fx(), seen=lambda file: {"fx": file.digest()}),
+    Injected(
+        lambda context: context.dagster.resources.source.fx(),
+        seen=lambda file: {"fx": file.digest()},
+        require_unchanged=_require_unchanged,
+    ),
 ]
 """The file of exchange rates, which may be none."""
 
 RawRivals = Annotated[
     RivalFiles,
-    Injected(lambda context: context.dagster.resources.source.rivals(), seen=lambda files: {"rivals": files.digest()}),
+    Injected(
+        lambda context: context.dagster.resources.source.rivals(),
+        seen=lambda files: {"rivals": files.digest()},
+        require_unchanged=_require_unchanged,
+    ),
 ]
 """The files of rivals' forecasts, which may be none."""
 
 RawChronos = Annotated[
     ChronosWeights,
     Injected(
-        lambda context: context.dagster.resources.source.chronos(), seen=lambda weights: {"chronos": weights.digest()}
+        lambda context: context.dagster.resources.source.chronos(),
+        seen=lambda weights: {"chronos": weights.digest()},
+        require_unchanged=_require_unchanged,
     ),
 ]
 """The weights of a Chronos model, which may be none."""

@@ -21,12 +21,13 @@ from typing import Any
 import dagster as dg
 from pydantic import ValidationError
 
-from forecast_assets.assets.framework.code_version import code_version
+from forecast_assets.assets.framework.code_version import code_version, require_unedited
 from forecast_assets.assets.framework.inputs import CHECKPOINTS, HARDWARE, YEAR, NewVersion, StageContext
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
 from forecast_assets.assets.framework.output import SKIPPED, StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
+from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.assets.framework.staleness import NO_MATERIALISATION, observation, pointers_to_skipped, shown_tags
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
@@ -99,6 +100,7 @@ class Stage:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
         partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
         store = dagster.resources.store.store()
+        require_own_root(store, str(dagster.resources.store.root()))
         lock = store.lock(self.asset, partition, on_wait=dagster.log.info)
         try:
             settings = dagster.resources.settings.settings(tuned_overrides(store) if self.tuned else ())
@@ -131,6 +133,7 @@ class _Materialisation:
         )
         seen = self._seen(values)
         config = {name: spec.model_dump(mode="json") for name, spec in values.sections.items()}
+        require_unedited(stage.function.__module__, models=stage.models)
         code = stage.code_version
         key = input_key(asset=stage.asset, partition=context.partition, code_version=code, config=config, parents=seen)
         found = self._found(key)
@@ -234,6 +237,10 @@ class _Materialisation:
             "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
         output.write(new.staging.path)
+        require_unedited(stage.function.__module__, models=stage.models)
+        for marker, value in values.injected.items():
+            if marker in stage.needs.early:
+                marker.require_unchanged(value)
         fields = {
             "parents": dict(seen),
             "config": dict(new.config),

@@ -27,15 +27,15 @@ def own_models(files: Sequence[str], *, shipped: Sequence[Model]) -> tuple[Model
     begins with the file, where it raises, names no model, or one whose name or settings cannot be.
     """
     found: list[Model] = []
-    for file, content in (*map(_of_file, files), *_of_packages()):
-        for model in _models(content, file=file):
+    for file, digest, content in (*map(_of_file, files), *_of_packages()):
+        for model in _models(content, file=file, digest=digest):
             _check(model, file=file, others=[*shipped, *found])
             found.append(model)
     return tuple(found)
 
 
-def _of_file(file: str) -> tuple[str, Any]:
-    """Return a file and what it calls ``MODEL``."""
+def _of_file(file: str) -> tuple[str, str, Any]:
+    """Return a file, the digest of what was executed, and what it calls ``MODEL``."""
     path = Path(file).resolve()
     # By this name worker processes find its classes, so it is the same in each of them.
     name = f"own_model_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
@@ -43,13 +43,14 @@ def _of_file(file: str) -> tuple[str, Any]:
     if spec is None or spec.loader is None or not path.is_file():
         raise BadSetting(f"{file}: is no Python file; name files that end in .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    source = path.read_bytes()  # once: the digest has to be that of what runs
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, path, "exec"), module.__dict__)
     except Exception as error:
         del sys.modules[name]
         said = next(iter(str(error).splitlines()), "")
         raise BadSetting(f"{file}: cannot be loaded, it raises {type(error).__name__}: {said}") from error
-    return file, _named(module, file=file)
+    return file, hashlib.sha256(source).hexdigest(), _named(module, file=file)
 
 
 def _named(module: ModuleType, *, file: str) -> Any:
@@ -58,8 +59,8 @@ def _named(module: ModuleType, *, file: str) -> Any:
     return getattr(module, NAMED)
 
 
-def _of_packages() -> Iterator[tuple[str, Any]]:
-    """Yield the file of each entry point's module and what it names."""
+def _of_packages() -> Iterator[tuple[str, str, Any]]:
+    """Yield the file of each entry point's module, its digest and what it names."""
     for point in entry_points(group=GROUP):
         try:
             content = point.load()
@@ -68,14 +69,14 @@ def _of_packages() -> Iterator[tuple[str, Any]]:
             raise BadSetting(
                 f"{point.value}: the entry point {point.name} cannot be loaded, it raises {type(error).__name__}: {said}"
             ) from error
-        yield str(sys.modules[point.module].__file__), content
+        file = str(sys.modules[point.module].__file__)
+        yield file, hashlib.sha256(Path(file).read_bytes()).hexdigest(), content
 
 
-def _models(content: Any, *, file: str) -> list[Model]:
+def _models(content: Any, *, file: str, digest: str) -> list[Model]:
     each = list(content) if isinstance(content, tuple | list) else [content]
     if odd := [model for model in each if not isinstance(model, Model)]:
         raise BadSetting(f"{file}: {NAMED} is {type(odd[0]).__name__}; it has to be a Model, or several in a tuple")
-    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     return [replace(model, file=file, digest=digest) for model in each]
 
 

@@ -19,6 +19,7 @@ from forecast_assets.core.panel.adapters.text_tables import TextTable
 from forecast_assets.core.panel.arrivals import arrival_order
 from forecast_assets.core.panel.basis import check_basis
 from forecast_assets.core.panel.contracts import RawPanel, RejectedRows, validate
+from forecast_assets.core.panel.days_to_come import reject_far, reject_near
 from forecast_assets.core.panel.exchanges import FirstQuotes, place_tickers, settle
 from forecast_assets.core.panel.flags import find_flags, flags_of_exchanges
 from forecast_assets.core.panel.input_file import InputFile
@@ -92,7 +93,8 @@ class Reading:
         rejected, spans = [], []
         for first, last in self._ranges(tickers):
             rows = self._spilled().filter(pl.col("ticker").is_between(pl.lit(first), pl.lit(last))).collect()
-            rows = reject_closed_days(settle(rows, placed), special)
+            rows = reject_near(settle(rows, placed), seen=[file.first_seen for file in ordered])
+            rows = reject_closed_days(rows, special)
             rows, unusable = _split_off(_reject_misspelt(rows, tickers))
             resolved = resolve_input_files(rows, files=ordered)
             rejected += [unusable, resolved.rejected]
@@ -172,6 +174,8 @@ class Reading:
                 later = (typed["date"] > self.until).fill_null(False)
                 self.rows_later += int(later.sum())
                 typed = typed.filter(~later)
+            if file.first_seen is not None:
+                typed = reject_far(typed, seen=file.first_seen)
             unusable = typed.filter(pl.col("reason").is_not_null()).select("entry", "reason", "class")
             self._reject(
                 delivery, pl.concat([unusable, delivery.malformed.with_columns(pl.lit("invalid").alias("class"))])

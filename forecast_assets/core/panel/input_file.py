@@ -24,6 +24,7 @@ class InputFile:
     constants: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     declared_arrival: str | None = None  # as ``panel.yaml`` says it
+    first_seen: dt.datetime | None = None  # when this content was first read, whatever is declared; None: unknown
 
     @property
     def stem(self) -> str:

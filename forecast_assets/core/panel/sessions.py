@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -89,6 +90,15 @@ def calendar_bounds(exchange: str) -> tuple[dt.date, dt.date]:
 def time_zone(exchange: str) -> str:
     """Return the exchange's time zone, such as Asia/Tokyo. Raises BadInput for an unknown exchange."""
     return CLOCKS.get(exchange, str(_calendar(exchange).tz))
+
+
+def day_begun(exchange: str, moment: dt.datetime) -> dt.date:
+    """Return the last day whose session can have begun at ``moment`` on the exchange's clock: some begin the evening before.
+
+    Raises BadInput for an unknown exchange.
+    """
+    local = moment.astimezone(ZoneInfo(time_zone(exchange))).date()
+    return local - dt.timedelta(days=int(_calendar(exchange).open_offset))
 
 
 def weekmask(exchange: str) -> str:
@@ -200,8 +210,6 @@ def _weekday(days: NDArray[Any]) -> NDArray[np.int64]:
 
 def _usual_times(exchange: str, days: NDArray[Any], *, at: dt.time, offset: int) -> NDArray[Any]:
     """Return the time ``at`` on the exchange's own clock, ``offset`` days from each of ``days``, in UTC."""
-    from zoneinfo import ZoneInfo
-
     zone, shift = ZoneInfo(time_zone(exchange)), dt.timedelta(days=offset)
     local = [dt.datetime.combine(day.item() + shift, at, tzinfo=zone) for day in days.astype("datetime64[D]")]
     return np.array([time.astimezone(dt.UTC).replace(tzinfo=None) for time in local], dtype="datetime64[us]")

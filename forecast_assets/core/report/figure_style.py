@@ -6,6 +6,7 @@ wide as a phone at text size 10 and scale up on a wider screen. matplotlib is im
 
 import html
 import io
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -27,8 +28,18 @@ INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c6d31")
 """Okabe and Ito's colours, distinct with any colour vision; yellow, too pale for a line, is replaced by a brown."""
 
+ON_PALE, ON_STRONG, NO_VALUE = "#1b1f23", "#fefefe", "#f3f4f5"
+"""Text on coloured cells, and cells without a number: a dark page leaves these as they are, unlike INK and white."""
+
+GAIN, LOSS = "#0071b1", "#d45d00"
+"""Ends of the scale of coloured cells: the palette's first colours to the eye, but the same on a dark page."""
+
 TITLE_CHARACTERS, LABEL_CHARACTERS, LEGEND_CHARACTERS = 52, 26, 30
 LINE = 0.175  # inches of a line of small text
+NUMBER = 0.16  # inches that the number of a line needs at its end
+READ_OFF, LINE_ID = "read off:", "line"  # gid of a plot whose lines a page can read off, before its unit; of its lines
+POINTS_PER_INCH = 72  # of an SVG
+PLOT_SHARE = 0.75  # of a figure's height, what its plot has at least beside title and axis
 
 
 def canvas(heading: str, *, height: float, panels: int, shared_scale: bool = True) -> "tuple[Figure, list[Axes]]":
@@ -74,8 +85,21 @@ def widen_left(figure: "Figure", margin: float) -> None:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name by its place; beyond the palette all are grey and differ by their number."""
-    return {name: PALETTE[i] if i < len(PALETTE) else "#8b949e" for i, name in enumerate(names)}
+    """Return a colour for each name by its place: the palette, then darker and paler tones of it, no two alike.
+
+    >>> len(set(colours([str(k) for k in range(24)]).values()))
+    24
+    """
+    return {name: _tone(PALETTE[k % len(PALETTE)], k // len(PALETTE)) for k, name in enumerate(names)}
+
+
+def _tone(colour: str, turn: int) -> str:
+    """Return the colour itself, then by turns darker and paler mixtures of it."""
+    if not turn:
+        return colour
+    target, share = (0x20 if turn % 2 else 0xE0), 1 - 0.6 ** ((turn + 1) // 2)
+    channels = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(value + share * (target - value)):02x}" for value in channels)
 
 
 def note(plot: "Axes", x: float, y: float, text: str, **style: Any) -> None:
@@ -95,15 +119,22 @@ def _wrap(text: str, characters: int) -> str:
 def label_ends(plot: "Axes", ends: dict[str, float], *, colour: dict[str, str]) -> None:
     """Number each line at its right end, pushed apart so that none covers another, and list the titles below the plot.
 
-    ``ends``: final heights; ``colour``: of all lines, in the order of their numbers.
+    ``ends``: final heights; ``colour``: of all lines, in the order of their numbers. The figure grows for many.
     """
+    from matplotlib.figure import Figure
+
     numbers = {name: str(k) for k, name in enumerate((name for name in colour if name in ends), start=1)}
+    figure = plot.get_figure()
+    assert isinstance(figure, Figure)
+    needed = NUMBER * len(ends) / PLOT_SHARE
+    if needed > figure.get_figheight():
+        figure.set_figheight(needed)
     low, high = plot.get_ylim()
     scale = plot.transData.transform
     bottom, top = scale((0, low))[1], scale((0, high))[1]
     names = sorted(ends, key=lambda name: ends[name])
     places = [float((scale((0, ends[name]))[1] - bottom) / (top - bottom)) for name in names]
-    gap = 0.068
+    gap = NUMBER / (PLOT_SHARE * figure.get_figheight())
     for k, (place, name) in enumerate(zip(spread(places, gap=gap), names, strict=True)):
         inside = min(max(place, k * gap), 1.0 - (len(names) - 1 - k) * gap)
         plot.annotate(
@@ -155,10 +186,40 @@ def percent(value: float, *, digits: int = 0) -> str:
     return f"{100 * value:.{digits}f} %" if np.isfinite(value) else "-"
 
 
+def read_off(plot: "Axes", *, unit: str) -> None:
+    """Let a page read the plot's lines off under the pointer, those with a label; ``unit`` is percent or number.
+
+    The horizontal axis is of dates.
+    """
+    plot.set_gid(f"{READ_OFF}{unit}")
+
+
+def _scales(figure: "Figure") -> str:
+    """Return what a page needs to turn places of the figure's lines into dates and values, as an attribute's text."""
+    found = [plot for plot in figure.axes if str(plot.get_gid()).startswith(READ_OFF)]
+    if not found:
+        return ""
+    (plot,) = found
+    days, heights = plot.get_xlim(), plot.get_ylim()
+    corners = plot.transData.transform(list(zip(days, heights, strict=True))) * POINTS_PER_INCH / figure.dpi
+    tall = figure.get_figheight() * POINTS_PER_INCH
+    scale = {
+        "x": [round(float(place), 3) for place in corners[:, 0]],
+        "days": [round(float(day), 4) for day in days],
+        "y": [round(tall - float(place), 3) for place in corners[:, 1]],
+        "values": [float(f"{height:.8g}") for height in heights],
+        "log": plot.get_yscale() == "log",
+        "unit": str(plot.get_gid()).removeprefix(READ_OFF),
+        "names": [str(line.get_label()) for line in plot.lines if not str(line.get_label()).startswith("_")],
+    }
+    return html.escape(json.dumps(scale), quote=True)
+
+
 def to_svg(figure: "Figure") -> str:
     """Return the figure as one ``<svg>`` element for HTML: same figure, same bytes; scales to its container.
 
-    Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's.
+    Text stays text (selectable, escaped); no date, no metadata, no ids that could clash with another figure's. A figure with
+    ``read_off`` has the scales of its plot in ``data-scales``, and its labelled lines are the paths of class ``line``.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -173,11 +234,13 @@ def to_svg(figure: "Figure") -> str:
         FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
+    svg = re.sub(f'<g id="{LINE_ID}"', '<g class="line"', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     label = html.escape(str(figure.get_label()), quote=True)
     tag = re.search(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', svg)
     assert tag is not None  # matplotlib writes one
-    start = f'<svg role="img" aria-label="{label}" viewBox="{tag[1]}" xmlns="http://www.w3.org/2000/svg" '
+    scales = f'data-scales="{text}" ' if (text := _scales(figure)) else ""
+    start = f'<svg role="img" aria-label="{label}" viewBox="{tag[1]}" {scales}xmlns="http://www.w3.org/2000/svg" '
     return f'{start}xmlns:xlink="http://www.w3.org/1999/xlink">{svg[tag.end() :]}'.strip()
 
 

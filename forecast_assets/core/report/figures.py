@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import QUANTILE_COLUMNS, QUANTILES
 from forecast_assets.core.report.figure_style import (
+    GAIN,
     GRID,
     INK,
+    LINE_ID,
+    LOSS,
     MUTED,
+    NO_VALUE,
+    ON_PALE,
+    ON_STRONG,
     PALETTE,
     SMALL,
     canvas,
@@ -22,12 +28,13 @@ from forecast_assets.core.report.figure_style import (
     list_below,
     note,
     percent,
+    read_off,
     wrapped,
 )
 from forecast_assets.core.report.formats import points, session_count
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.scores.quantile import pit
-from forecast_assets.core.scores.trading import Floats, drawdown, sessions_per_year
+from forecast_assets.core.scores.trading import EPS, Floats, drawdown, sessions_per_year
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +62,7 @@ def equity_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figure"
     plot.yaxis.minorticks_off()
     plot.axhline(1.0, color=MUTED, linewidth=0.8)
     year_axis(plot)
+    read_off(plot, unit="number")
     label_ends(plot, ends, colour=colours(strategies))
     return figure
 
@@ -63,6 +71,7 @@ def drawdown_curves(daily: pl.DataFrame, *, strategies: Sequence[str]) -> "Figur
     """Draw the fall of the net equity from its running peak."""
     figure, (plot,) = canvas("Drawdown, net of costs", height=3.0, panels=1)
     ends = _strategy_lines(plot, daily, strategies, height=drawdown, widths=(1.6, 1.0))
+    read_off(plot, unit="percent")
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
     label_ends(plot, ends, colour=colours(strategies))
@@ -80,9 +89,31 @@ def rolling_volatility(daily: pl.DataFrame, *, strategies: Sequence[str], target
         return np.asarray(rolling.to_numpy(), dtype=np.float64)
 
     ends = _strategy_lines(plot, daily, strategies, height=volatility, widths=(2.0, 1.2))
+    read_off(plot, unit="percent")
     plot.axhline(target, color=MUTED, linewidth=1.0, linestyle="--")
     plot.set_ylim(bottom=0.0)
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
+    year_axis(plot)
+    label_ends(plot, ends, colour=colours(strategies))
+    return figure
+
+
+def rolling_sharpe(daily: pl.DataFrame, *, strategies: Sequence[str], sessions: int) -> "Figure":
+    """Draw the Sharpe ratio of net returns over the last ``sessions``; nothing where a book held nothing."""
+    figure, (plot,) = canvas(f"Sharpe ratio over {sessions} sessions, net of costs", height=3.0, panels=1)
+    per_year = sessions_per_year(daily["date"].unique().sort().to_numpy())
+
+    def ratio(net: Floats) -> Floats:
+        series = pl.Series(net)
+        mean, deviation = series.rolling_mean(sessions).to_numpy(), series.rolling_std(sessions).to_numpy()
+        defined = deviation > EPS  # rounding noise around zero is no volatility
+        found = np.full(len(mean), np.nan)
+        np.divide(mean, deviation, out=found, where=defined)
+        return np.asarray(found * per_year**0.5, dtype=np.float64)
+
+    ends = _strategy_lines(plot, daily, strategies, height=ratio, widths=(1.8, 1.1))
+    read_off(plot, unit="number")
+    plot.axhline(0.0, color=MUTED, linewidth=0.8)
     year_axis(plot)
     label_ends(plot, ends, colour=colours(strategies))
     return figure
@@ -100,10 +131,10 @@ def _strategy_lines(
     colour, ends = colours(strategies), {}
     for name in reversed(strategies):  # the first one is drawn on top
         rows = daily.filter(pl.col("strategy") == name).sort("date")
-        if len(line := height(rows["net_return"].to_numpy())):
+        if np.isfinite(line := height(rows["net_return"].to_numpy())).any():
             dates, width = rows["date"].to_numpy()[: len(line)], widths[name != strategies[0]]
-            plot.plot(dates, line, color=colour[name], linewidth=width)
-            ends[name] = float(line[-1])
+            plot.plot(dates, line, color=colour[name], linewidth=width, label=title(name), gid=LINE_ID)
+            ends[name] = float(line[np.isfinite(line)][-1])
     return ends
 
 
@@ -364,10 +395,10 @@ def _heat_map(
     rows: Sequence[object],
     bold: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Colour the cells and write a text in each: blue above 0, orange below, full at ``reach``; NaN stays white."""
+    """Colour the cells and write a text in each: blue above 0, orange below, full at ``reach``; NaN is grey."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    shades = LinearSegmentedColormap.from_list("gain", [PALETTE[1], "#f3f4f6", PALETTE[0]])
+    shades = LinearSegmentedColormap.from_list("gain", [LOSS, "#f3f4f6", GAIN]).with_extremes(bad=NO_VALUE)
     corners = [np.arange(size + 1) - 0.5 for size in reversed(values.shape)]
     cells = np.ma.masked_invalid(values)
     plot.pcolormesh(*corners, cells, cmap=shades, vmin=-reach, vmax=reach)  # shapes, not an image
@@ -376,7 +407,7 @@ def _heat_map(
     for (row, column), value in np.ndenumerate(values):
         dark = np.dot(shades((np.clip(value / reach, -1.0, 1.0) + 1) / 2)[:3], LUMINANCE) < 0.5
         weight = "bold" if bold is not None and bold[row, column] else "normal"
-        style = {"color": "white" if dark and np.isfinite(value) else INK, "fontweight": weight, "fontsize": size}
+        style = {"color": ON_STRONG if dark and np.isfinite(value) else ON_PALE, "fontweight": weight, "fontsize": size}
         note(plot, column, row, texts[row][column], ha="center", va="center", **style)
     plot.set_xticks(range(len(columns)), [str(column) for column in columns])
     plot.set_yticks(range(len(rows)), [str(row) for row in rows], color=INK, parse_math=False)

@@ -11,6 +11,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "-" if _undefined(value) else _signed(f"{100 * value:.{digits}f} %")  # type: ignore[operator]
 
 
+def signed_percent(value: float | None, digits: int = 1) -> str:
+    """A change, always with its sign: 0.031 -> "+3.1 %"."""
+    return "-" if _undefined(value) else _signed(f"{100 * value:+.{digits}f} %")  # type: ignore[operator]
+
+
 def points(value: float | None, digits: int = 1) -> str:
     """A difference of returns in percentage points, always with its sign: 0.031 -> "+3.1"."""
     return "-" if _undefined(value) else _signed(f"{100 * value:+.{digits}f}")  # type: ignore[operator]

@@ -1,16 +1,28 @@
-"""HTML of the two reports: one file each, without network access or scripts, readable on a phone."""
+"""HTML of the two reports: one file each, without network access, readable on a phone, on paper and in the dark.
 
+The backtest report has one script, which sorts tables and reads plots off under the pointer. The page's policy names it by
+its digest, and all can be read without.
+"""
+
+import base64
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.report.coverage import coverage_table
+from forecast_assets.core.report.figure_style import GRID, INK, MUTED, PALETTE
+from forecast_assets.core.report.forest import forest
 from forecast_assets.core.report.formats import basis_points, decimal, fact, fact_name, p_value, percent
+from forecast_assets.core.report.leaderboard import leaderboard
+from forecast_assets.core.report.tear_sheet import MONTHS, heat_cells
 from forecast_assets.core.report.titles import NOTE, listed, title
 
 SECTIONS = (
     "equity",
     "risk",
+    "rolling",
     "drawdown",
     "yearly",
     "pinball",
@@ -37,7 +49,19 @@ FILTERS = {
     "titles": listed,
     "costs": cost_in_words,
     "coverage_table": coverage_table,
+    "forest": forest,
+    "heat_cells": heat_cells,
+    "leaderboard": leaderboard,
 }
+
+THEME = {
+    "#ffffff": "paper",
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "line",
+    **{colour.lower(): f"c{k}" for k, colour in enumerate(PALETTE)},
+}
+"""Colours of the figures -> the page's custom properties, which differ in the dark."""
 
 
 def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str]) -> str:
@@ -45,8 +69,8 @@ def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str
 
     ``summary``: from ``summary.summarise`` (or metrics.json read back); ``figures``: ``<svg>`` elements from
     ``figure_style.to_svg`` under names whose part before a colon is one of ``SECTIONS``; a section may have none. Every
-    text is escaped, and the page's policy forbids scripts and requests. Undefined numbers print as "-". Raises
-    ValueError on a figure that is not an ``<svg>`` element or has no section.
+    text is escaped, and the page's policy forbids requests and every script but its own. Undefined numbers print as "-".
+    Raises ValueError on a figure that is not an ``<svg>`` element or has no section.
     """
     return _render("backtest.html.j2", summary, figures, SECTIONS)
 
@@ -68,10 +92,31 @@ def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS
+    environment.globals["MONTHS"] = MONTHS
     placed: dict[str, list[Markup]] = {section: [] for section in sections}
     for name, svg in figures.items():
         section = name.split(":", maxsplit=1)[0]
         if section not in placed or not svg.startswith("<svg"):
             raise ValueError(f"figure {name!r}: must be an <svg> element named after one of {list(sections)}")
-        placed[section].append(Markup(svg))  # to_svg has escaped its texts
-    return environment.get_template(template).render(summary=summary, figures=placed, title_note=NOTE)
+        placed[section].append(Markup(themed(svg)))  # to_svg has escaped its texts
+    text = environment.get_template("report.js.j2").render()
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    script = {"text": Markup(text), "digest": f"sha256-{digest}"}
+    return environment.get_template(template).render(summary=summary, figures=placed, title_note=NOTE, script=script)
+
+
+def themed(svg: str) -> str:
+    """Return a figure whose colours in ``style`` attributes follow the page's theme, where it has one for them.
+
+    >>> themed('<path style="fill: #1b1f24; stroke: #abcdef"/><text>#1b1f24</text>')
+    '<path style="fill: var(--ink); stroke: #abcdef"/><text>#1b1f24</text>'
+    """
+
+    def replaced(style: re.Match[str]) -> str:
+        return re.sub(r"#[0-9a-f]{6}", lambda found: _themed_colour(found[0]), style[0])
+
+    return re.sub(r' style="[^"]*"', replaced, svg)
+
+
+def _themed_colour(colour: str) -> str:
+    return f"var(--{THEME[colour]})" if colour in THEME else colour

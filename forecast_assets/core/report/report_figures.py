@@ -28,6 +28,8 @@ PREFERRED_TICKER = "BMW.DE"
 DRAWN = (MLP_BASELINE, f"{EQUAL_RISK}_{MODEL}", VOLATILITY_SORT, MOMENTUM, EQUAL_WEIGHT)
 """Strategies that are drawn beside the report's subject; the others stand in its tables."""
 
+ROLLING_YEAR = 252  # sessions of a rolling Sharpe ratio
+
 
 def backtest_figures(
     *,
@@ -61,6 +63,8 @@ def backtest_figures(
         figures["risk"] = draw.rolling_volatility(
             daily, strategies=books, target=summary["target_volatility"], sessions=ROLLING_SESSIONS
         )
+    if daily["date"].n_unique() > ROLLING_YEAR:
+        figures["rolling"] = draw.rolling_sharpe(daily, strategies=strategies, sessions=ROLLING_YEAR)
     if models:
         figures["pinball"] = draw.pinball_ratios(total, models=models, baseline=summary["baseline"])
     ticker, date = fan_subject(forecasts, model=model)

@@ -131,7 +131,7 @@ def error_verdict(
         f"RMSE of log returns, ours over theirs, below 1 is better: {ratio_text(overall)} on average; {'; '.join(parts)}; "
         f"{losses['date'].min()!s} to {losses['date'].max()!s}. Days are resampled, fits of ours are not."
     )
-    return verdict(claim, outcome, sentence, overall) | {"rival": rival_key(rival)}
+    return verdict(claim, outcome, sentence, overall, measure="loss ratio") | {"rival": rival_key(rival)}
 
 
 def book_verdict(books: pl.DataFrame, *, model: str, rival: str, form: str, spec: BacktestSpec) -> dict[str, Any]:
@@ -147,7 +147,9 @@ def book_verdict(books: pl.DataFrame, *, model: str, rival: str, form: str, spec
     first, second = (books.filter(pl.col("strategy") == name).sort("date") for name in (model, rival_key(rival)))
     found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
     sentence = difference_sentence(found, (model, rival_key(rival)), spec=spec)
-    return verdict(claim, found.interval.verdict, sentence, found.interval) | {"rival": rival_key(rival)}
+    return verdict(claim, found.interval.verdict, sentence, found.interval, measure="annual return") | {
+        "rival": rival_key(rival)
+    }
 
 
 def _placed(records: Mapping[int, Mapping[str, Any]]) -> int:

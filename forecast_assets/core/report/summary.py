@@ -19,6 +19,8 @@ from forecast_assets.core.evaluation.loss_ratio import Pair, ratio_interval
 from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.report.coverage import CoverageContract, contract_verdict
+from forecast_assets.core.report.headline import Findings, headline, pooled_coverage, tiles
+from forecast_assets.core.report.tear_sheet import tear_sheet
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
     pinball_verdict,
@@ -85,15 +87,15 @@ def summarise(
     total = strategies.filter(pl.col("year").is_null())
     years = sorted(daily["year"].unique().to_list())
     noise = TrainingNoise.of(losses.fits)
-    verdicts = [
-        *_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
-        *return_difference_verdicts(daily, spec=spec),
-        *(entry for card in rivals for entry in card["verdicts"]),
-        sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
-        coverage_verdict(metrics, model=model),
-        *([contract_verdict(contract.cells, model=model)] if contract else []),
-        *(evidence["verdicts"] if evidence else []),
-    ]
+    found = Findings(
+        forecasts=_pinball_verdicts(losses, noise, model=model, compared=compared, spec=spec, rules=rules),
+        calibration=_calibration(metrics, contract, model=model),
+        trading=sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
+        selection=evidence["verdicts"] if evidence else (),
+    )
+    returns = return_difference_verdicts(daily, spec=spec)
+    of_rivals = [entry for card in rivals for entry in card["verdicts"]]
+    verdicts = [*found.forecasts, *returns, *of_rivals, found.trading, *found.calibration, *found.selection]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     base = currency["base"] if currency else None
     summary = {
@@ -105,14 +107,15 @@ def summarise(
         "missing_years": sorted(missing_years),
         "partial": bool(missing_years),
         **_decision_days(losses, model=model),
+        "headline": headline(found),
+        "tiles": tiles(found, coverage=pooled_coverage(losses, model=model, spec=spec), subject=model),
         "verdicts": verdicts,
         **_books(daily, strategies, model=model, spec=spec),
         "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
         "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
         "smallest_difference": rules.smallest_difference,
         "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
-        "coverage_cells": contract.cells.to_dicts() if contract else [],
-        "coverage_limits": contract.limits.model_dump() if contract else None,
+        **_coverage(contract),
         "importance": importance,
         "neighbours": list(neighbours),
         "reading": [list(line) for line in reading],
@@ -123,6 +126,18 @@ def summarise(
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts, base=base)],
     }
     return plain(summary)
+
+
+def _calibration(metrics: pl.DataFrame, contract: CoverageContract | None, *, model: str) -> list[dict[str, Any]]:
+    by_group = [contract_verdict(contract.cells, model=model)] if contract else []
+    return [coverage_verdict(metrics, model=model), *by_group]
+
+
+def _coverage(contract: CoverageContract | None) -> dict[str, Any]:
+    return {
+        "coverage_cells": contract.cells.to_dicts() if contract else [],
+        "coverage_limits": contract.limits.model_dump() if contract else None,
+    }
 
 
 def _decision_days(losses: DailyLosses, *, model: str) -> dict[str, Any]:
@@ -137,6 +152,7 @@ def _books(daily: pl.DataFrame, strategies: pl.DataFrame, *, model: str, spec: B
         "strategies": _first(total, "strategy", model),
         "risk_books": risk_scores(daily, (*risk_strategies(), EQUAL_WEIGHT), spec=spec),
         "target_volatility": TARGET_VOLATILITY,
+        "tear_sheet": tear_sheet(daily, strategy=model),
         "strategies_by_year": strategies.filter(pl.col("year").is_not_null()).to_dicts(),
         "simulation": spec.model_dump(),
         "simulation_sentence": _simulation_sentence(spec),

@@ -34,10 +34,16 @@ RETURN_DIFFERENCES: dict[str, tuple[str, str, str]] = {
 """Versions of the comparison, fixed in advance: the ensemble's strategy, the other one's, and how both are traded."""
 
 
-def verdict(claim: str, outcome: str, sentence: str, interval: Interval | None = None) -> dict[str, Any]:
-    """Return one entry of the report's first section; ``summary.plain`` turns its NaN into null."""
+def verdict(
+    claim: str, outcome: str, sentence: str, interval: Interval | None = None, *, measure: str | None = None
+) -> dict[str, Any]:
+    """Return one entry of the report's verdicts; ``summary.plain`` turns its NaN into null.
+
+    ``measure``: what the interval is of, a key of ``forest.SCALES``.
+    """
     estimate, low, high = interval if interval is not None else (None, None, None)
-    return {"claim": claim, "verdict": outcome, "sentence": sentence, "estimate": estimate, "low": low, "high": high}
+    numbers = {"estimate": estimate, "low": low, "high": high, "measure": measure}
+    return {"claim": claim, "verdict": outcome, "sentence": sentence, **numbers}
 
 
 def return_difference_verdicts(daily: pl.DataFrame, *, spec: BacktestSpec) -> list[dict[str, Any]]:
@@ -61,7 +67,7 @@ def return_difference_verdicts(daily: pl.DataFrame, *, spec: BacktestSpec) -> li
         found = return_difference(first, second, samples=spec.bootstrap_samples, seed=spec.seed)
         start = first["date"].min() if index else None
         sentence = difference_sentence(found, (ensemble, baseline), spec=spec, hedged_from=start)
-        entry = verdict(claim, found.interval.verdict, sentence, found.interval)
+        entry = verdict(claim, found.interval.verdict, sentence, found.interval, measure="annual return")
         verdicts.append(entry | {"version": version, "costs": found.costs})
     return verdicts
 
@@ -119,7 +125,7 @@ def pinball_verdict(
     parts = "; ".join(f"{session_count(h)} {ratio_text(ratio)}" for h, ratio in zip(horizons, single, strict=True))
     sentence = f"Ratio of pinball losses, below 1 is better: {ratio_text(overall)} on average; {parts}."
     claim = f"Forecasts: {title(pair.model)} against {title(pair.other)}"
-    return verdict(claim, outcome, sentence, overall) | {"rival": pair.other}
+    return verdict(claim, outcome, sentence, overall, measure="loss ratio") | {"rival": pair.other}
 
 
 def coverage_verdict(metrics: pl.DataFrame, *, model: str) -> dict[str, Any]:
@@ -158,7 +164,7 @@ def sharpe_verdict(row: Mapping[str, Any], *, strategy: str) -> dict[str, Any]:
         else "Nothing was ever held: the Sharpe ratio is undefined."
     )
     claim = f"Trading: {title(strategy)}, net of costs, against holding cash"
-    return verdict(claim, interval.verdict, sentence, interval)
+    return verdict(claim, interval.verdict, sentence, interval, measure="Sharpe ratio")
 
 
 def ratio_text(interval: Interval) -> str:

@@ -13,7 +13,7 @@ class Message:
     id: str
     key: str  # what is watched
     stamp: str  # the episode: the day or run that it began with
-    kind: str  # "opened" or "recovered"
+    kind: str  # "opened", "continued" or "recovered"
     level: Level
     title: str
     sentence: str

@@ -1,6 +1,8 @@
 import datetime as dt
+import json
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -10,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
-from forecast_assets.core.report.figure_style import spread, to_png, to_svg
+from forecast_assets.core.report.figure_style import colours, spread, to_png, to_svg
 from forecast_assets.core.report.figures import (
     coverage_by_year,
     drawdown_curves,
@@ -18,9 +20,11 @@ from forecast_assets.core.report.figures import (
     fan_chart,
     pinball_ratios,
     pit_histograms,
+    rolling_sharpe,
     training_curves,
     yearly_returns,
 )
+from forecast_assets.core.scores.trading import sessions_per_year, sharpe
 
 DAY = dt.date(2024, 3, 1)
 
@@ -67,6 +71,44 @@ def test_equity_compounds_net_returns() -> None:
 
 def test_equity_ends_at_ruin_which_has_no_logarithm() -> None:
     assert line(equity_curves(daily(a=[0.1, -1.0, 0.2]), strategies=["a"]), 0, 0)[1].tolist() == pytest.approx([1.1])
+
+
+def test_the_rolling_sharpe_is_that_of_the_last_sessions_and_of_books_with_positions() -> None:
+    net = [0.01, -0.02, 0.03, 0.0, 0.02]
+    table = daily(a=net, idle=[0.0] * 5)
+    figure = rolling_sharpe(table, strategies=["a", "idle"], sessions=3)
+    per_year = sessions_per_year(table["date"].unique().sort().to_numpy())
+    expected = [sharpe(net[k - 3 : k], sessions_per_year=per_year) for k in range(3, 6)]
+    assert line(figure, 0, 0)[1][2:].tolist() == pytest.approx(expected)
+    assert [drawn.get_label() for drawn in figure.axes[0].lines[:-1]] == ["a"]
+
+
+def test_each_of_thirty_lines_has_its_own_colour_and_no_two_numbers_overlap() -> None:
+    names = [f"fit {k}" for k in range(30)]
+    assert len(set(colours(names).values())) == 30
+    figure = equity_curves(daily(**{name: [0.001 * k, 0.001, 0.0] for k, name in enumerate(names)}), strategies=names)
+    to_svg(figure)
+    boxes = sorted(
+        (box.y0, box.y1)
+        for text in figure.axes[0].texts
+        if text.get_text().isdigit()
+        for box in [text.get_window_extent()]
+    )
+    assert len(boxes) == 30
+    assert all(above[0] > below[1] - 3 for below, above in pairwise(boxes))  # a digit is lower than its line
+
+
+def test_a_page_can_read_the_lines_off_by_the_scales_of_the_plot() -> None:
+    svg = to_svg(equity_curves(daily(a=[0.1, -0.5, 0.2], b=[0.0, 0.1, 0.1]), strategies=["a", "b"]))
+    root = ET.fromstring(svg)
+    scales = json.loads(root.attrib["data-scales"])
+    assert scales["names"] == ["b", "a"]  # the first strategy is drawn last
+    (drawn,) = re.findall(r'<g class="line">\s*<path d="([^"]*)"', svg)[1:]
+    ends = [tuple(map(float, point.split()[1:])) for point in re.findall(r"[ML] [\d.]+ [\d.]+", drawn)]
+    share = (ends[-1][1] - scales["y"][0]) / (scales["y"][1] - scales["y"][0])
+    low, high = scales["values"]
+    assert low * (high / low) ** share == pytest.approx(1.1 * 0.5 * 1.2, rel=1e-3)
+    assert "data-scales" not in to_svg(pit_histograms(forecasts(), model="ensemble"))
 
 
 def test_drawdown_is_measured_from_the_peak() -> None:

@@ -1,8 +1,11 @@
+import base64
 import datetime as dt
+import hashlib
 import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.backtest_report import COMPARED
+from forecast_assets.core import report as core_report
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.evaluation.daily_losses import DailyLosses, daily_losses
 from forecast_assets.core.evaluation.forecast_metrics import forecast_metrics
@@ -22,6 +26,7 @@ from forecast_assets.core.report.report_figures import backtest_figures, fan_sub
 from forecast_assets.core.report.summary import FACTS, plain, summarise, survivorship
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
+from tools.results import ROOT
 
 EVIL = "<script>alert(1)</script>"
 CALENDAR = pl.date_range(dt.date(2023, 1, 2), dt.date(2024, 12, 31), interval="1d", eager=True)
@@ -339,14 +344,49 @@ def test_the_factor_view_has_a_line_by_horizon_sector_exchange_and_model(whole: 
     assert section.count("<svg") == 2
 
 
-def test_the_verdict_comes_before_any_table_or_figure(page: str) -> None:
-    assert page.index("<h2>Verdict</h2>") < min(page.index("<table"), page.index("<svg"))
+def test_the_headline_and_its_tiles_come_before_any_figure_and_figures_before_tables(
+    whole: dict[str, Any], page: str
+) -> None:
+    text, first_figure = re.sub(r"\s+", " ", Page(page).text), page.index("<svg")
+    assert page.index('class="headline"') < page.index('class="tiles"') < first_figure < page.index("<table")
+    assert page.index("Verdict</h2>") < page.index("<table")
+    assert whole["headline"] in text
+    for tile in whole["tiles"]:
+        assert f"{tile['label']}{tile['value']}95 % interval {tile['interval']} {tile['verdict']}" in text
 
 
-def test_the_page_needs_no_network_and_runs_no_script(page: str) -> None:
+def test_the_contents_name_every_section_and_link_to_it(page: str) -> None:
+    sections = re.findall(r"<h2>(.*?)</h2>", page)
+    links = re.findall(r'<li><a href="#([a-z-]+)">(.*?)</a></li>', page)
+    assert [heading for _, heading in links] == sections
+    ids = [attributes["id"] for _, attributes in Page(page).tags if "id" in attributes and "class" not in attributes]
+    assert all(ids.count(anchor) == 1 for anchor, _ in links)
+    assert len(sections) >= 10
+
+
+def test_the_page_on_the_report_names_every_section_in_its_order() -> None:
+    template = (Path(core_report.__path__[0]) / "templates" / "backtest.html.j2").read_text(encoding="utf-8")
+    headings = re.findall(r'\{\{ (?:shown|folded)\("[a-z-]+", "(.*?)(?: of " ~ .*)?"?\) \}\}', template)
+    named = re.findall(r"^\| \*\*(.*?)\*\* \|", (ROOT / "docs" / "report.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == headings
+    assert len(named) > 15
+
+
+def test_a_verdict_has_a_row_in_the_forest_plot_with_its_estimate_and_interval(
+    whole: dict[str, Any], page: str
+) -> None:
+    for entry in whole["verdicts"]:
+        assert f'<th scope="row">{html.escape(entry["claim"], quote=False)}</th>' in page
+    drawn = [entry for entry in whole["verdicts"] if entry["low"] is not None]
+    assert page.count('<path class="range"') == len(drawn)
+    (trading,) = (entry for entry in drawn if entry["measure"] == "Sharpe ratio")
+    assert f"<td>{decimal(trading['low'])} to {decimal(trading['high'])}</td>" in page
+
+
+def test_the_page_needs_no_network_and_runs_no_script_but_its_own(page: str) -> None:
     tags = Page(page).tags
+    assert [tag for tag, _ in tags].count("script") == 1
     assert {tag for tag, _ in tags} & {
-        "script",
         "link",
         "img",
         "image",
@@ -355,7 +395,6 @@ def test_the_page_needs_no_network_and_runs_no_script(page: str) -> None:
         "embed",
         "base",
         "form",
-        "a",
     } == set()
     assert not [
         attribute
@@ -369,7 +408,9 @@ def test_the_page_needs_no_network_and_runs_no_script(page: str) -> None:
     policy = next(
         attributes["content"] for tag, attributes in tags if attributes.get("http-equiv") == "Content-Security-Policy"
     )
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
 def test_a_name_that_is_a_script_is_text(page: str) -> None:
@@ -378,7 +419,7 @@ def test_a_name_that_is_a_script_is_text(page: str) -> None:
 
 
 def test_tables_scroll_inside_their_container(page: str) -> None:
-    assert page.count("<table") == page.count('<div class="scroll"><table')
+    assert page.count("<table") == page.count('<div class="scroll" tabindex="0"><table')
 
 
 def test_a_partial_report_names_the_missing_years() -> None:

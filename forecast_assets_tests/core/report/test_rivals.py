@@ -209,7 +209,7 @@ def test_a_refused_file_is_not_tested_with_its_reason_once() -> None:
     (card,) = cards(no_losses(), {2020: refused, 2021: refused}, NO_BOOKS)
     assert card["verdicts"] == [
         {"claim": "Rival bad.csv", "verdict": "not tested", "sentence": "bad.csv: no row.", "estimate": None}
-        | {"low": None, "high": None}
+        | {"low": None, "high": None, "measure": None}
     ]
     assert card["scores"] == []
 
