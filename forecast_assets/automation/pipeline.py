@@ -87,11 +87,13 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
         alive(instance) as here,
     ):
         end_dead_runs(instance)
-        for name in ORDER:
+        for place, name in enumerate(ORDER):
             if not chosen[name]:
                 continue
             partitions = _partitions(name, store, root, plan)
-            progress.expect(len(partitions) * len(chosen[name]))
+            later = {job: len(_expected(job, store, root, plan)) for job in ORDER[place + 1 :] if chosen[job]}
+            ahead = {name: len(partitions), **later}
+            progress.expect(sum(count * len(chosen[job]) for job, count in ahead.items()))
             for partition in partitions:
                 progress.part = partition or name
                 failures = _run_job(defs, name, partition, chosen[name], instance=instance, plan=plan, here=here)
@@ -165,6 +167,15 @@ def _partitions(job: str, store: Store, root: str, plan: Plan) -> list[str | Non
     if at_hand["years"] and (unknown := sorted(set(plan.years) - set(at_hand["years"]))):
         raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]
+
+
+def _expected(job: str, store: Store, root: str, plan: Plan) -> list[str | None]:
+    """Return the partitions of a job to come, as far as the panel at hand tells: a new one may have more."""
+    if job == "walk_forward" and store.has(RAW_PANEL):
+        return [
+            year for year in store.current(RAW_PANEL).json(PARTITIONS)["years"] if not plan.years or year in plan.years
+        ]
+    return _partitions(job, store, root, plan) if store.has(RAW_PANEL) else [None]
 
 
 def _run_job(

@@ -51,8 +51,8 @@ class RunProgress:
         self.done = 0
 
     def expect(self, steps: int) -> None:
-        """Add steps that are still to come."""
-        self.steps += steps
+        """Set how many assets are still to come, as far as it is known."""
+        self.steps = self.done + steps
         self.bar.update(self.task, total=self.steps)
 
     def started(self, asset: str) -> None:

@@ -1,6 +1,7 @@
 """The materialised graph, end to end."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -151,10 +152,13 @@ def test_the_report_shows_the_selection_weights_and_which_networks_have_none(smo
         assert f"Selection weights of {title(model)}: 12 of {count} variables" in html
 
 
-def test_the_same_again_computes_nothing(smoke_graph: Graph) -> None:
+def test_the_same_again_computes_nothing(smoke_graph: Graph, capfd: pytest.CaptureFixture[str]) -> None:
     before = smoke_graph.ids()
     assert smoke_graph.run().failures == []
     assert smoke_graph.ids() == before
+    counted = re.findall(r"\[ *(\d+)/(\d+)\]", capfd.readouterr().err)
+    assert [int(done) for done, _ in counted] == list(range(1, len(counted) + 1))
+    assert {int(all_of_them) for _, all_of_them in counted} == {len(counted)}  # from the first line on
 
 
 def test_a_setting_recomputes_only_what_reads_it_and_the_ui_shows_it(
