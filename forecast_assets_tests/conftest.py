@@ -28,13 +28,19 @@ os.environ |= {"FORECAST_WORKERS": "1", "WANDB_MODE": "offline"}
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the user's own settings, and train in the tests' own process, which is quicker for their small fits."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Remove the user's own settings, and train in the tests' own process, which is quicker for their small fits.
+
+    What a command exports in this process is gone before the next module's fixtures.
+    """
     for name in list(os.environ):
         if name.startswith("FORECAST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("FORECAST_WORKERS", "1")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    yield
+    for name in [name for name in os.environ if name.startswith("FORECAST_")]:
+        del os.environ[name]
 
 
 @pytest.fixture(scope="module")

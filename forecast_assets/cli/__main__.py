@@ -1,5 +1,5 @@
 """``python -m forecast_assets.cli`` is the command ``forecast-assets``."""
 
-from forecast_assets.cli.app import main
+from forecast_assets.cli import main
 
 main()

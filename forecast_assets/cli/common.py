@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forecast_assets.cli.interrupts import INTERRUPTED, SENTENCE
 from forecast_assets.core.errors import Stopped, UserError
 
 if TYPE_CHECKING:
     from forecast_assets.store.store import Store
-
-INTERRUPTED = 128 + signal.SIGINT  # exit code, as of a program that the signal itself ended
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -59,7 +58,7 @@ def user_command(function: Callable[..., Any], *, exit_code: int = 1) -> Callabl
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed once more: it is ending already
             if debug or context.obj["debug"]:
                 traceback.print_exc()
-            said = str(error) or "stopped by a signal; run it again to continue"  # outside a step
+            said = str(error) or SENTENCE
             click.echo(f"forecast-assets: {said}", err=True)
             sys.exit(INTERRUPTED if stopped else exit_code)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from forecast_assets.cli.interrupts import ends_at_once
+
 
 def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list[str]) -> None:
     """Run ``select`` with a line of progress per asset; exit code 1 where one failed."""
@@ -22,10 +24,11 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
     environment.as_of()  # an unreadable date, an unknown profile or setting ends it before anything starts
     compose_settings(profile, overrides)
 
-    import dagster as dg
+    with ends_at_once():
+        import dagster as dg
 
-    from forecast_assets.automation.pipeline import Plan, run_pipeline
-    from forecast_assets.definitions import defs, store
+        from forecast_assets.automation.pipeline import Plan, run_pipeline
+        from forecast_assets.definitions import defs, store
 
     plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
     with dg.DagsterInstance.get() as instance:

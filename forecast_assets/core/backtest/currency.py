@@ -79,7 +79,7 @@ class Conversion:
     def first_gap(self, quotes: pl.DataFrame) -> str | None:
         """Return the first rate that the opens of ``quotes`` (date, ticker) lack, in a sentence; None where all have one."""
         codes = pl.col("ticker").replace_strict(self.currency, return_dtype=pl.String)
-        for (code,), part in quotes.group_by(codes.alias("currency")):
+        for (code,), part in quotes.sort(codes, "date").group_by(codes.alias("currency"), maintain_order=True):
             dates = part["date"].unique().sort().to_numpy().astype("datetime64[D]")
             if code != self.base and (gap := self._gap(str(code), dates, known="before")):
                 return gap
