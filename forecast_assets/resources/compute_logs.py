@@ -1,4 +1,4 @@
-"""Dagster's capture of a step's stdout and stderr, whose helper processes do not hear Ctrl-C.
+"""Dagster's capture of a step's stdout and stderr, whose helper processes Ctrl-C does not reach.
 
 Dagster mirrors the captured files to the terminal by a ``tail`` and a Python process that watches over it, in the terminal's
 own process group: Ctrl-C would end both, the second with a traceback, before the run itself has said that it stopped.
