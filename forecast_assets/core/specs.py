@@ -506,7 +506,7 @@ class DriftSpec(Spec):
         0.05,
         gt=0,
         lt=1,
-        description="expected share of false ones among the features told as moved (Benjamini-Hochberg)",
+        description="expected share of false ones among the features reported as moved (Benjamini-Hochberg)",
     )
     bootstrap_samples: int = Field(
         200, ge=20, description="resamples behind each feature's p-value and the alarm's limits"
