@@ -26,11 +26,12 @@ from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.settings import (
-    CONF,
     add_spec_defaults,
+    check_group,
     check_setting,
     describe,
     no_such_setting,
+    require_plain,
     validated,
 )
 
@@ -148,11 +149,9 @@ def checked(arguments: list[str]) -> list[str]:
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         given[key] = value
+        require_plain(key, value)  # arguments may come from a W&B server
         if key in GROUPS:
-            options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
-            for option in value.split(","):
-                if option not in options:
-                    raise BadSetting(f"{key}: there is no {option!r}; the nearest is {nearest_name(option, options)}")
+            check_group(key, value)
         elif key not in OWN and not key.startswith(("fit.", "hydra.")):
             check_setting(key, also=(*GROUPS, "exp_id", "year"))
     missing = [name for name in ("exp_id", "year") if name not in given]

@@ -26,7 +26,7 @@ from forecast_assets.assets.panel.raw_checks import (
     require_same_panel,
 )
 from forecast_assets.core.specs import FoldSpec, PanelSpec
-from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.resources.store_io import store_below
 from forecast_assets.store.artefact_files import (
     FLAGS,
     PARTITIONS,
@@ -49,7 +49,7 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, data_roo
     An earlier release registered sessions before the first night too: they are taken back.
     """
     contents, name = version.json(PARTITIONS), days.name or ""
-    nights = StoreResource(data_dir=data_root).store().partitions(NIGHTLY_FORECAST)
+    nights = store_below(data_root).partitions(NIGHTLY_FORECAST)
     due = due_days(contents.get("sessions", contents["days"]), nights=nights)
     instance.add_dynamic_partitions(years.name or "", contents["years"])
     instance.add_dynamic_partitions(name, due)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from forecast_assets.cli.common import set_option, user_command
+from forecast_assets.cli.common import declare_root, set_option, user_command
 from forecast_assets.cli.materialise import materialise
 
 
@@ -23,6 +23,8 @@ def command(
     trials: int | None, workers: int | None, storage: str | None, wandb_yaml: Path | None, overrides: tuple[str, ...]
 ) -> None:
     """Search settings on the years before the first test year. A search that was killed is resumed."""
+    if storage and (storage.startswith("sqlite") or "://" not in storage):
+        declare_root(Path(storage.partition("///")[2] or storage).parent)
     given = {"trials": trials, "workers": workers, "storage": storage}
     settings = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
     if wandb_yaml is None:

@@ -115,15 +115,21 @@ class CovariateFiles:
 class PanelSource(dg.ConfigurableResource):
     """Location of the raw panel."""
 
-    panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
+    panel: str = Field(
+        default="", description="a file or folder in the data root or beside FORECAST_PANEL; empty: that"
+    )
 
     def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
         """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first,
         with the file of its rival.
 
-        Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file.
+        Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file, and
+        BadSetting for a ``panel`` outside of what was declared where the process was started.
         """
+        environment.refuse_secret(self.panel, setting="source.panel")
         given = environment.checked_path(self.panel, variable="FORECAST_PANEL")
+        if given:
+            environment.require_inside(given, setting="source.panel")
         path = Path(given or environment.panel_path())
         declared = environment.arrived()
         if not self.panel and environment.uses_demo_panel():

@@ -54,13 +54,28 @@ class StoreResource(dg.ConfigurableResource):
 
     data_dir: str = Field(default="", description="root of raw/, store/ and reports/; empty: FORECAST_DATA_DIR")
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Raise BadSetting where a run's configuration names a root outside of what was declared where it was started."""
+        declared = environment.data_dir()
+        if not self.data_dir or self.data_dir == declared:
+            return
+        environment.refuse_secret(self.data_dir, setting="store.data_dir")
+        is_below_url = self.data_dir.startswith(f"{declared}/") and "/../" not in f"{self.data_dir}/"
+        if not ("://" in declared and is_below_url):
+            environment.require_inside(self.root(), setting="store.data_dir")
+
     def root(self) -> str:
         """Return the data root, a local path or an fsspec URL."""
         return environment.checked_root(self.data_dir) if self.data_dir else environment.data_dir()
 
     def store(self) -> Store:
         """Return the store below the data root."""
-        return Store(f"{self.root().rstrip('/')}/store")
+        return store_below(self.root())
+
+
+def store_below(root: str) -> Store:
+    """Return the store below a data root."""
+    return Store(f"{root.rstrip('/')}/store")
 
 
 class StoreIOManager(dg.ConfigurableIOManager):

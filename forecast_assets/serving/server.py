@@ -6,9 +6,10 @@ import uvicorn
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.serving.app import create_app
-from forecast_assets.serving.limits import LOOPBACK, Limits
+from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.protocol import BoundedProtocol
+from forecast_assets.serving.same_site import LOOPBACK
 
 CONNECTIONS = 1024
 IDLE_SECONDS = 30
