@@ -25,6 +25,7 @@ from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
+from forecast_assets.resources.machine_errors import machine_error
 from forecast_assets.resources.settings import (
     add_spec_defaults,
     check_group,
@@ -169,11 +170,14 @@ def checked(arguments: list[str]) -> list[str]:
 
 
 def _task(config: DictConfig) -> float:
-    """One job: a user's mistake is one sentence."""
+    """One job: a user's mistake and an error of the machine are one sentence."""
     try:
         return train(config)
-    except UserError as error:
-        click.echo(f"forecast-assets: {error}", err=True)
+    except Exception as error:
+        said = error if isinstance(error, UserError) else machine_error(error)
+        if said is None:
+            raise  # a bug keeps its traceback
+        click.echo(f"forecast-assets: {said}", err=True)
         sys.exit(1)
 
 

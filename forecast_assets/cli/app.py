@@ -3,6 +3,8 @@
 A command's module is imported when it is used, so that no command waits for another one's libraries.
 """
 
+import os
+import resource
 from importlib import import_module
 
 import click
@@ -59,4 +61,7 @@ def cli(context: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Console entry point."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        # Polars' allocator would start threads of its own, and report at each allocation that it could not.
+        os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:false")
     cli(prog_name="forecast-assets")

@@ -35,7 +35,8 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
         outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
     for failure in outcome.failures:
         where = f"{failure.asset} {failure.part}".strip()
-        click.echo(f"forecast-assets: {where}: {failure.message}", err=True)
+        message = failure.message.removeprefix(f"{failure.asset}: ")
+        click.echo(f"forecast-assets: {where}: {message}", err=True)
         if not failure.user_mistake:
             click.echo(failure.trace, err=True)
     if outcome.failures:

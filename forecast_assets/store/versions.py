@@ -101,9 +101,12 @@ class Version:
                 yield name, f"has {sizes[name]} bytes where its manifest says {entry.bytes}"
             else:
                 identity = self.place.identity(key)
-                if identity not in digests:
-                    digests[identity] = self.place.sha256(key)
-                if digests[identity] != entry.sha256:
+                try:
+                    digest = digests.get(identity) or digests.setdefault(identity, self.place.sha256(key))
+                except PermissionError:
+                    yield name, "can't be read by this user"
+                    continue
+                if digest != entry.sha256:
                     yield name, "differs from its manifest"
             self.place.forget_stale_copy(key, entry=entry)
         for name in sorted(sizes.keys() - self.manifest.files.keys() - {MANIFEST}):

@@ -22,7 +22,8 @@ from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED, report_v
 from forecast_assets.core.errors import UserError
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
-from forecast_assets.resources.store_io import After, disk_errors_as_user_errors
+from forecast_assets.resources.machine_errors import machine_errors_as_user_errors
+from forecast_assets.resources.store_io import After
 from forecast_assets.store.keys import input_key
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -83,7 +84,7 @@ def stage(
         def without_settings(context: dg.AssetExecutionContext, **parents: Any) -> Any:
             try:
                 config = parents.pop("config", None)
-                with disk_errors_as_user_errors(asset):
+                with machine_errors_as_user_errors(asset):
                     return made.materialise(context, config, parents)
             except UserError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
