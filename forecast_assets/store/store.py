@@ -2,9 +2,13 @@
 
     <root>/<asset>/<partition or all>/<version>/files + manifest.json
     <root>/<asset>/<partition or all>/CURRENT
+    <root>/.changed
 
 A version exists once its manifest does, which is written last; readers get it once ``CURRENT`` names it. What a killed
 writer leaves is therefore invisible, and `Store.sweep` removes it. No file of a version is ever rewritten.
+
+``.changed`` gets a new text once a ``CURRENT`` has moved: where it is the same as before, so is what the store serves, but
+for a writer that was killed in between.
 """
 
 import datetime as dt
@@ -21,7 +25,7 @@ from forecast_assets.store.disk import LocalDisk
 from forecast_assets.store.keys import plain
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import Manifest, ManifestFields, content_digest
-from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, checked_name, folder, label
+from forecast_assets.store.names import CHANGED, CURRENT, MANIFEST, VERSION_ID, WHOLE, checked_name, folder, label
 from forecast_assets.store.objects import ObjectStore
 from forecast_assets.store.place import Place, read_pointer
 from forecast_assets.store.staging import Staging
@@ -98,8 +102,23 @@ class Store:
 
     def partitions(self, asset: str) -> list[str]:
         """Return the published partitions of an asset, sorted; none for an asset without partitions."""
+        return [name for name in self.partition_folders(asset) if self.has(asset, name)]
+
+    def partition_folders(self, asset: str) -> list[str]:
+        """Return the partitions that anything was begun for, published or not, sorted, by one listing."""
         checked_name(asset, what="asset")
-        return [name for name in self._place.folders(asset) if name != WHOLE and self.has(asset, name)]
+        return [name for name in self._place.folders(asset) if name != WHOLE]
+
+    def current_id(self, asset: str, partition: str | None = None) -> str | None:
+        """Return the id that ``CURRENT`` holds, whatever becomes of that version; None where nothing was published."""
+        return self._pointer(asset, partition)
+
+    def change_mark(self) -> str | None:
+        """Return a text that is another one after each publication and promotion; None for a store of an earlier release."""
+        try:
+            return self._place.read(CHANGED).decode(errors="replace")
+        except FileNotFoundError:
+            return None
 
     def slots(self, asset: str) -> list[str | None]:
         """Return the published partitions of an asset, or None alone for an asset without partitions."""
@@ -264,6 +283,7 @@ class Store:
 
     def _point(self, asset: str, partition: str | None, version: str) -> None:
         self._place.replace(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode())
+        self._place.replace(CHANGED, secrets.token_hex(16).encode())
 
     def _load(self, asset: str, partition: str | None, version: str) -> Version:
         advice = "run verify, then materialise it again or promote another version."

@@ -25,7 +25,7 @@ def test_a_url_and_the_usual_environment_are_all_it_takes(s3_bucket: str, tmp_pa
     listed = boto3.client("s3").list_objects_v2(Bucket=s3_bucket.removeprefix("s3://"))["Contents"]
     folder = "data/store/panel/2019"
     assert sorted(entry["Key"] for entry in listed) == sorted(
-        [f"{folder}/CURRENT", f"{folder}/{version.id}/f", f"{folder}/{version.id}/manifest.json"]
+        [f"{folder}/CURRENT", f"{folder}/{version.id}/f", f"{folder}/{version.id}/manifest.json", "data/store/.changed"]
     )
 
 
