@@ -5,6 +5,7 @@ import sys
 import click
 
 from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.store.asset_keys import BACKTEST_REPORT
 
 
 @click.command("verify")
@@ -19,7 +20,7 @@ def command() -> None:
         sys.exit(1)
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
     click.echo(f"{root}/store: {artefacts} artefacts, all as published")
-    if not store.has("backtest_report"):
+    if not store.has(BACKTEST_REPORT):
         return
     from forecast_assets.cli.report_problems import report_problems
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from forecast_assets.cli.app import COMMANDS, cli
 from forecast_assets.cli.report_problems import loss_problems
+from forecast_assets.cli.run_summary import closing_lines
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.builders import panel_spec
 from forecast_assets_tests.helpers.graph import Graph
@@ -297,3 +298,18 @@ def test_the_demo_panel_is_the_same_every_time(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         assert invoke("demo-panel", tmp_path / name, "--profile", "smoke").exit_code == 0
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_a_run_closes_with_what_came_out_and_what_comes_next(
+    smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORECAST_DATA_DIR", raising=False)
+    monkeypatch.setenv("FORECAST_PROFILE", "smoke")
+    lines = list(closing_lines(str(smoke_graph.root), seconds=75.4))
+    report = json.loads((smoke_graph.root / "reports" / "latest" / "metrics.json").read_text())
+    assert lines[1] == report["headline"]
+    heads = [line.partition(":")[0] for line in lines[2:]]
+    assert heads == ["planted", "calibration", "best model", "report", "took", "next"]
+    assert lines[-2].split() == ["took:", "1", "min", "15", "s"]
+    assert lines[-1].endswith("forecast-assets serve --profile smoke")
+    assert list(closing_lines(str(smoke_graph.root / "store"), seconds=1.0)) == []
