@@ -11,18 +11,24 @@ from rich.table import Table
 from forecast_assets.automation.nights import due_nights, listed
 from forecast_assets.cli.common import open_store, user_command
 from forecast_assets.core.errors import MissingArtefact
-from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST, RAW_PANEL, SERVING_MODEL
+from forecast_assets.store.asset_keys import (
+    BACKTEST_REPORT,
+    DRIFT_CHECKS,
+    ENSEMBLE,
+    NIGHTLY_FORECAST,
+    RAW_PANEL,
+    SERVING_MODEL,
+)
 from forecast_assets.store.panel_in_use import days_in_panel, untrained_sentence, untrained_years
 from forecast_assets.store.store import Store
 
-REPORT, DRIFT = "backtest_report", "drift_checks"
 PAGE = "reports/latest/backtest.html"
 
 
 def overview(store: Store, root: str) -> dict[str, str]:
     """Return a sentence about each thing that an operator asks for first; what is not there yet is left out."""
     panel, night, champion = (_facts(store, asset) for asset in (RAW_PANEL, NIGHTLY_FORECAST, SERVING_MODEL))
-    drift, report, years = _facts(store, DRIFT), _facts(store, REPORT), store.partitions(ENSEMBLE)
+    drift, report, years = _facts(store, DRIFT_CHECKS), _facts(store, BACKTEST_REPORT), store.partitions(ENSEMBLE)
     said = {}
     if panel:
         read, rejected = panel["rows_read"], panel["rows_rejected"]
@@ -42,7 +48,7 @@ def overview(store: Store, root: str) -> dict[str, str]:
     if drift:
         said["drift"] = str(drift["verdict"])
     if report:
-        verdict = store.current(REPORT).json("metrics.json")["verdicts"]
+        verdict = store.current(BACKTEST_REPORT).json("metrics.json")["verdicts"]
         said |= {"verdict": f"{verdict[0]['claim']}: {verdict[0]['verdict']}"} if verdict else {}
         said["report"] = f"{root.rstrip('/')}/{PAGE}"
     return said
