@@ -179,6 +179,17 @@ def publish_report(store: Store, html: str) -> Version:
     return publish(store, "backtest_report", None, {"backtest.html": html})
 
 
+def wide_store(store: Store, *, tickers: int) -> Loader:
+    """Many tickers, a fold on sessions 100-298, a model, a night and a book on session 300."""
+    tensors = panel(tickers)
+    publish_panel(store, tensors)
+    publish_model(store, tensors)
+    publish_fold(store, tensors.tickers, DAYS[100:299], mean=0.002)
+    publish_night(store, tensors.tickers, DAYS[-1], mean=0.01)
+    publish_book(store, DAYS[-1], dict.fromkeys(tensors.tickers, (0.001, 0.002)))
+    return Loader(store, open_stub)
+
+
 def small_store(store: Store) -> Loader:
     """Four tickers, a fold on sessions 100-109, a model out of sample from session 201 on, a night on session 300."""
     tensors = panel()
