@@ -28,6 +28,7 @@ def docs_page(document: dict[str, Any], *, address: str) -> tuple[str, str]:
     return html, _policy(html, "img-src data:")
 
 
+@functools.lru_cache(maxsize=2)
 def report_policy(html: bytes) -> str:
     """Return the policy of a published report: its own script, in an origin of its own, and no request at all."""
     return _policy(html.decode(), "sandbox allow-scripts allow-modals")

@@ -39,35 +39,34 @@ class Watch:
 
     async def poll(self) -> None:
         """Check the store once, in a thread of its own so that requests go on."""
+        loop = asyncio.get_running_loop()
         try:
-            made, stale = await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
+            made = await loop.run_in_executor(self._thread, self.loader.refresh)
+            self.problems = self.loader.problems  # of the same poll as the snapshot
+            self._metrics.refused.set(len(self.problems))
+            if made is not None:
+                self.current = made
+                self._metrics.swaps.inc()
+                log.info("serving snapshot %s (night %s)", made.id, made.night)
+            self.stale = await loop.run_in_executor(self._thread, self._staleness)
         except Exception:
             # A boundary: an unreachable store, or a bug. The snapshot stays valid, the failure is counted and logged, and
             # polling goes on: if it stopped here, old forecasts would be served for ever.
             self._metrics.failures.inc()
             log.exception("the store could not be read")
-            return
-        self.problems, self.stale = self.loader.problems, stale  # of the same poll as the snapshot
-        self._metrics.refused.set(len(self.problems))
-        if made is not None:
-            self.current = made
-            self._metrics.swaps.inc()
-            log.info("serving snapshot %s (night %s)", made.id, made.night)
 
-    def _look(self) -> tuple[Snapshot | None, str | None]:
-        """Return the new snapshot, if there is one, and what is late about the one to serve."""
-        made = self.loader.refresh()
-        snapshot = made or self.current
+    def _staleness(self) -> str | None:
+        """Return what is late about the snapshot that is served."""
+        snapshot = self.current
         if snapshot is None:
-            return made, None
+            return None
         newest = snapshot.newest_issued_day
-        sentence = staleness(
+        return staleness(
             night=None if snapshot.night is None else dt.date.fromisoformat(snapshot.night),
             newest=None if newest is None else to_date(newest),
             panel_end=self.loader.panel_end,
             due=self._deadline.session(snapshot.exchanges),
         )
-        return made, sentence
 
     async def run(self) -> None:
         """Poll until cancelled."""

@@ -175,6 +175,17 @@ def test_a_change_whose_model_is_gone_is_a_sentence(tmp_path: Path) -> None:
         assert service.client.get("/forecasts").json()["report"] is False
 
 
+def test_a_change_from_a_session_that_left_the_panel_is_a_sentence(tmp_path: Path) -> None:
+    loader = small_store(store := Store(tmp_path))
+    model, gone = publish_model(store, panel()), NEW + dt.timedelta(days=1)
+    for day in (NEW, gone):
+        publish_night(store, ("T00",), day, mean=0.0, serving_model=model.id)
+    with LiveService(loader) as service:
+        answer = service.client.get("/changed?ticker=T00")
+        assert (answer.status_code, answer.json()["reason"]) == (404, "no_change")
+        assert f"the panel has no row of {NEW} or {gone} any more" in answer.json()["detail"]
+
+
 def test_the_book_is_the_last_nights(service: LiveService) -> None:
     book = service.client.get("/book").json()
     sums = {name: book[name] for name in ("gross", "net", "turnover", "expected_cost")}

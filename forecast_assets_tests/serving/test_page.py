@@ -94,6 +94,11 @@ def test_a_ticker_is_found_and_its_fan_drawn_without_foreign_requests(
         assert page.locator("#chart svg").bounding_box()["height"] > 200  # type: ignore[index]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert noticed == []
+        page.fill("#ticker", "")
+        page.locator("#table a[tabindex='0']").press("ArrowDown")
+        assert page.evaluate("document.activeElement.textContent") == "T03"
+        page.keyboard.press("Enter")
+        page.locator("#title:has-text('T03')").wait_for()
         page.fill("#ticker", "T0X")
         page.keyboard.press("Enter")
         page.locator("#message:has-text('no such ticker')").wait_for()
