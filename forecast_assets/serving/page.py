@@ -11,13 +11,15 @@ from urllib.parse import urlencode
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from forecast_assets.core.spreadsheet import FORMULA
+
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 @functools.cache
 def desk_page() -> tuple[str, str]:
     """Return the page at / and its policy: its own script, requests to this service alone, nothing else."""
-    html = _environment().get_template("desk.html.j2").render()
+    html = _environment().get_template("desk.html.j2").render(formula=FORMULA)
     return html, _policy(html, "connect-src 'self'", "img-src data:")
 
 

@@ -5,21 +5,25 @@ import datetime as dt
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from forecast_assets.serving.freshness import Deadline
+from forecast_assets.serving.loading import Loader
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.browser import needs_chromium
 from forecast_assets_tests.helpers.live_service import LiveService
 from forecast_assets_tests.helpers.service import (
     DAYS,
+    open_stub,
     panel,
     publish_book,
     publish_model,
     publish_night,
+    publish_panel,
     publish_report,
     small_store,
 )
@@ -30,6 +34,7 @@ needs_axe = pytest.mark.skipif(
     reason="axe-playwright-python is not installed; the extra dev has it",
 )
 TOKEN = "a-token-of-some-length"
+ODD = "=1+1<b>"
 NEW, LATE = DAYS[-1], dt.datetime(2018, 4, 1, tzinfo=dt.UTC)
 REPORT = """<!doctype html><title>Backtest</title><p id="seen"></p>
 <script>document.getElementById("seen").textContent = "its script ran";</script>"""
@@ -37,8 +42,9 @@ REPORT = """<!doctype html><title>Backtest</title><p id="seen"></p>
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The small store with a night before the last, a book and a report."""
+    """The small store with a sector that a spreadsheet would evaluate, a night before the last, a book and a report."""
     small_store(store := Store(tmp_path_factory.mktemp("page")))
+    publish_panel(store, replace(panel(), sectors=("Even", ODD)))
     model = publish_model(store, panel(), shift=0.001)
     for day, mean in ((DAYS[-2], 0.02), (NEW, 0.01)):
         publish_night(store, ("T00", "T01", "T02"), day, mean=mean, serving_model=model.id)
@@ -49,9 +55,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def service(store: Store) -> Iterator[LiveService]:
-    from forecast_assets.serving.loading import Loader
-    from forecast_assets_tests.helpers.service import open_stub
-
     with LiveService(Loader(store, open_stub), deadline=Deadline(12.0, lambda: LATE)) as live:
         yield live
 
@@ -115,14 +118,15 @@ def test_the_table_sorts_filters_and_is_downloaded_as_shown(browser: Browser, se
             head.get_by_role("button").press("Enter")
             assert head.get_attribute("aria-sort") == order
             assert lines(page, "#table")[0][0] == first
-        page.select_option("#sector", "Odd")
+        page.select_option("#sector", ODD)
         assert [line[0] for line in lines(page, "#table")] == ["T01", "T03"]
         page.select_option("#session", str(NEW))
         assert page.locator("#count").inner_text().startswith("1 ticker of 4.")
         with page.expect_download() as download:
             page.get_by_role("button", name="Download CSV").first.click()
         rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
-        assert [(row["ticker"], row["exchange"], row["session"]) for row in rows] == [("T01", "XNYS", str(NEW))]
+        shown = [(row["ticker"], row["exchange"], row["sector"], row["session"]) for row in rows]
+        assert shown == [("T01", "XNYS", f"'{ODD}", str(NEW))]
         assert float(rows[0]["median_5"]) == 0.01
         page.locator("label", has_text="20").get_by_role("radio").check()
         assert len(lines(page, "#table")) == 1
@@ -165,9 +169,6 @@ def test_an_old_night_the_book_and_the_report_are_there(browser: Browser, servic
 
 
 def test_the_page_asks_for_the_token_and_saves_the_report_with_it(browser: Browser, store: Store) -> None:
-    from forecast_assets.serving.loading import Loader
-    from forecast_assets_tests.helpers.service import open_stub
-
     with LiveService(Loader(store, open_stub), token=TOKEN) as locked:
         page = browser.new_page()
         page.goto(locked.url)
