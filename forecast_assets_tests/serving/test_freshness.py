@@ -76,3 +76,15 @@ def test_health_says_that_the_night_is_stale(tmp_path: Path) -> None:
             stale = service.client.get("/health/ready").json()["stale"]
         assert stale.startswith(f"The last night is of {last}, and that of")
         assert stale.endswith(f"is due: no prices after {last} have been read.")
+
+
+def test_a_failure_in_the_calendars_takes_no_forecast_away(tmp_path: Path) -> None:
+    def broken() -> dt.datetime:
+        raise RuntimeError("no time")
+
+    with LiveService(small_store(Store(tmp_path)), deadline=Deadline(2.0, broken)) as service:
+        health = service.client.get("/health/ready").json()
+        assert (health["ready"], health["night"], health["stale"]) == (True, str(DAYS[-1]), None)
+        lines = service.client.get("/metrics").text.splitlines()
+        (failures,) = [line for line in lines if line.startswith("forecast_watch_failures_total ")]
+        assert float(failures.split()[1]) >= 1

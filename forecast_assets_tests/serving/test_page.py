@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -157,9 +158,7 @@ def test_a_past_fan_is_compared_with_what_happened_and_explained(browser: Browse
 
 def test_an_old_night_the_book_and_the_report_are_there(browser: Browser, service: LiveService) -> None:
     with opened(browser, service, width=390) as (page, noticed):
-        assert (
-            page.locator("#stale").inner_text().startswith(f"STALE The last night is of {NEW}, and that of 2018-03-29")
-        )
+        page.locator("#stale", has_text=f"Stale The last night is of {NEW}, and that of 2018-03-29 is due").wait_for()
         assert lines(page, "#positions")[0][:3] == ["T00", "+3.000 %", "+5.000 %"]
         sums = " ".join(page.locator("#sums").inner_text().split())
         assert sums == "Gross 8.0 % Net +2.0 % Turnover 5.0 % Expected cost 0.25 bp"
@@ -181,6 +180,22 @@ def test_the_page_asks_for_the_token_and_saves_the_report_with_it(browser: Brows
         with page.expect_download() as download:
             page.click("#report")
         assert download.value.path().read_text() == REPORT
+        page.close()
+
+
+def test_an_open_page_follows_a_new_night(browser: Browser, tmp_path: Path) -> None:
+    with LiveService(small_store(store := Store(tmp_path))) as service:
+        page = browser.new_page()
+        page.clock.install()
+        page.goto(service.url)
+        page.locator("#about", has_text=f"Last night: {NEW}, 4 tickers").wait_for()
+        following = NEW + dt.timedelta(days=1)
+        publish_night(store, ("T00", "NEW"), following, mean=0.01)
+        while service.client.get("/health/ready").json()["night"] != str(following):
+            pass
+        page.clock.run_for(31_000)
+        page.locator("#about", has_text=f"Last night: {following}, 5 tickers").wait_for()
+        assert lines(page, "#table")[0][0] == "NEW"
         page.close()
 
 
