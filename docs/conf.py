@@ -29,7 +29,6 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 
 
-
 def setup(app: Sphinx) -> None:
     """Show diagrams, which a forge draws, as their text: drawing them here would take scripts from elsewhere."""
     app.add_lexer("mermaid", TextLexer)

@@ -31,7 +31,7 @@ Written from the code. The options of `forecast-assets` itself stand before the 
 """
 TABLE_COLUMNS = """# The tables' columns
 
-Written from the code. Each is `table.parquet` in the asset's folder, and `forecast-assets export ASSET out.csv` writes it as CSV.
+Written from the code. Each table is a Parquet file of its asset; `forecast-assets export ASSET out.csv` writes it as CSV.
 """
 PYTHON = """# The Python interface
 

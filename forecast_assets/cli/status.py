@@ -1,7 +1,6 @@
 """``status``: what the store holds: panel, last night, champion, verdict and report, then every artefact."""
 
 import datetime as dt
-import json
 from typing import Any
 
 import click
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_assets.automation.nights import due_nights, listed
-from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.cli.common import json_option, open_store, print_json, user_command
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.store.asset_keys import (
     BACKTEST_REPORT,
@@ -74,14 +73,14 @@ def artefacts(store: Store) -> list[dict[str, Any]]:
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option
 @user_command
 def command(as_json: bool) -> None:
     """Show panel, last night, champion, report and each artefact."""
     store, root = open_store()
     said, rows = overview(store, root), artefacts(store)
     if as_json:
-        click.echo(json.dumps({"overview": said, "artefacts": rows}, indent=1))
+        print_json({"overview": said, "artefacts": rows})
         return
     console = Console(highlight=False)
     if not rows:

@@ -4,10 +4,10 @@ Returns of ticker i: r = gap + intraday, and intraday(t+1) = shock + strength x 
 
     signal(t) = tanh(return_20(t) / 0.09) - tanh(return_5(t) / 0.045)
 
-so a pull-back in a rising ticker is followed by a rise. It is a non-linear function of two feature columns, known at the
-close of t; it acts between the next open and the next close, and its rank correlation with one-session returns is about
-0.05 at the default strength, and 0.2 at the demo profile's. Shocks are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and
-Student-t(5) draws.
+so a pull-back in a rising ticker is followed by a rise; with a strength below zero by a fall, and no ticker trends. It is
+a non-linear function of two feature columns, known at the close of t; it acts between the next open and the next close, and
+its rank correlation with one-session returns is about 0.05 at the default strength, and 0.2 at the demo profile's. Shocks
+are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and Student-t(5) draws.
 
 A file of a rival's forecasts comes with it, so that the demo's report has a card of one.
 """

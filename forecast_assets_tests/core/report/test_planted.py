@@ -10,7 +10,7 @@ from forecast_assets.core.panel.demo import demo_panel, planted_signal
 from forecast_assets.core.report.planted import planted_section
 from forecast_assets.core.specs import BacktestSpec, DemoSpec
 
-STRENGTH = 0.006
+STRENGTH = -0.006
 SPEC = BacktestSpec(bootstrap_samples=100)
 
 
@@ -37,10 +37,10 @@ def test_the_signal_is_the_one_that_moved_the_prices(panel: pl.DataFrame) -> Non
     signal, day = following["signal"].to_numpy(), following["day"].to_numpy()
     slope, error = np.polyfit(signal, day, 1), day.std() / signal.std() / len(day) ** 0.5
     assert abs(slope[0] - STRENGTH) < 3 * error
-    assert error < STRENGTH / 10
+    assert error < abs(STRENGTH) / 10
 
 
-@pytest.mark.parametrize(("median", "share"), [(pl.col("signal") * 0.003, 1.0), (-pl.col("signal"), -1.0)])
+@pytest.mark.parametrize(("median", "share"), [(-pl.col("signal") * 0.003, 1.0), (pl.col("signal"), -1.0)])
 def test_whoever_knows_the_rule_has_found_all_of_it(panel: pl.DataFrame, median: pl.Expr, share: float) -> None:
     section = planted_section(forecasts(panel, median), panel, strength=STRENGTH, spec=SPEC)
     assert section["share"] == pytest.approx(dict.fromkeys(("estimate", "low", "high"), share))
