@@ -215,7 +215,7 @@ class MovedHorizon(_Exact):
 class Cause(_Exact):
     """One cause of a change, and what it moved."""
 
-    cause: str = Field(description="data, model, calibration, or rows revised since")
+    cause: str = Field(description="data, model, calibration, or revised since: rows that were corrected")
     horizons: list[MovedHorizon]
 
 
