@@ -274,10 +274,6 @@ def report_content(
         trades=joined.trades,
         liquid=in_base_money(liquid, "traded_value", currencies, conversion),
     )
-    weights: dict[str, dict[int, Any]] = {}
-    for fold in trained(of[year] for of in inputs.networks for year in years):
-        selection_weights = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
-        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = selection_weights
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     summary = summarise(
         losses=losses,
@@ -289,7 +285,6 @@ def report_content(
         baseline=YARDSTICK,
         compared=COMPARED,
         rules=rules,
-        caveats=[],
         evidence=evidence(
             losses=calibrated_only(losses),
             books=books,
@@ -300,7 +295,7 @@ def report_content(
             rules=rules,
         ),
         contract=CoverageContract(coverage_cells(with_deciles(cells), spec=coverage), coverage),
-        importance=importance(weights),
+        importance=importance(_selection_weights(inputs)),
         neighbours=_neighbours(inputs),
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
         rivals=rival_cards(
@@ -308,8 +303,18 @@ def report_content(
         ),
         factor=_factor(inputs, horizon=spec.horizon_sessions),
         currency=_currency(joined, conversion),
+        planted=_planted(inputs, own, spec=spec),
     )
     return ReportContent(summary, own, joined, rivals.books)
+
+
+def _selection_weights(inputs: BacktestInputs) -> dict[str, dict[int, Any]]:
+    """Return the networks' weights of their variables, by network and year; None where it selects none."""
+    weights: dict[str, dict[int, Any]] = {}
+    for fold in trained(of[year] for of in inputs.networks for year in inputs.years):
+        found = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
+        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = found
+    return weights
 
 
 def _factor(inputs: BacktestInputs, *, horizon: int) -> dict[str, Any]:
@@ -331,6 +336,17 @@ def _test_medians(versions: Sequence[Version]) -> pl.DataFrame:
     """Return model, date, ticker, horizon, q50, y of the versions' calibrated test forecasts."""
     tables = [pl.scan_parquet(version.path(TABLE)).filter(pl.col("split") == "test") for version in versions]
     return pl.concat(table.select("model", "date", "ticker", "horizon", "q50", "y") for table in tables).collect()
+
+
+def _planted(inputs: BacktestInputs, own: pl.DataFrame, *, spec: BacktestSpec) -> dict[str, Any] | None:
+    """Return how much of the signal of the synthetic panel was found; None where nothing was planted."""
+    from forecast_assets.core.report.planted import planted_section
+
+    strength = inputs.raw_panel.manifest.facts.get("planted_signal")
+    if not strength:
+        return None
+    panel = pl.read_parquet(inputs.calendar_panel.path(TABLE), columns=["date", "ticker", "segment", "close"])
+    return planted_section(own.filter(pl.col("split") == "test"), panel, strength=strength, spec=spec)
 
 
 def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str, Any] | None:

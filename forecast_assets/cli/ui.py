@@ -9,9 +9,10 @@ from forecast_assets.cli.common import user_command
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF dagster dev]")
 @user_command
 def command(options: tuple[str, ...]) -> None:
-    """Start `dagster dev` behind a guard: requests from other sites' pages are rejected.
+    """Start the Dagster UI and its daemon.
 
-    It answers loopback names, and those of FORECAST_UI_HOSTS (separated by commas).
+    It is `dagster dev`, with its options, behind a guard that rejects requests of other sites' pages: it answers loopback
+    names, and those of FORECAST_UI_HOSTS (separated by commas).
     """
     from forecast_assets.resources import environment
     from forecast_assets.webserver.launch import dev

@@ -18,7 +18,8 @@ from forecast_assets.serving.same_site import LOOPBACK, refusal
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 """Paths that need no token, since they show no forecast: the page prompts for it, and a health check has none."""
 
-PAGES = frozenset({"/", "/docs"})
+PAGES = frozenset({"/", "/docs", "/report"})
+"""Pages that a link on another site may lead to."""
 
 REMEMBERED_CLIENTS = 10_000
 

@@ -1,27 +1,49 @@
 """Loading a snapshot from the store: new versions are checked and read, damaged ones rejected, the rest reused."""
 
+import datetime as dt
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from forecast_assets.champion.forecast_change import ForecastChange, forecast_change
 from forecast_assets.champion.issued import issued_table
 from forecast_assets.champion.promotion import current_champion
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, Unreachable, UserError
+from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import Closes, History
+from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.issued import ForecastTable, Provenance
+from forecast_assets.serving.schemas import Book, Position
 from forecast_assets.serving.snapshot import Model, Snapshot
-from forecast_assets.store.artefact_files import CALIBRATION_EFFECT, CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
-from forecast_assets.store.asset_keys import CALENDAR_PANEL, ENSEMBLE, NIGHTLY_FORECAST, SERVING_MODEL, WINDOWED_TENSORS
+from forecast_assets.store.artefact_files import (
+    BACKTEST_PAGE,
+    CALIBRATION_EFFECT,
+    CALIBRATION_STATE,
+    NIGHT_RECORD,
+    TABLE,
+    TENSORS,
+)
+from forecast_assets.store.asset_keys import (
+    BACKTEST_REPORT,
+    CALENDAR_PANEL,
+    ENSEMBLE,
+    NIGHTLY_FORECAST,
+    RAW_PANEL,
+    SERVING_MODEL,
+    TARGET_POSITIONS,
+    WINDOWED_TENSORS,
+)
 from forecast_assets.store.names import CURRENT
-from forecast_assets.store.panel_in_use import declared_renames
+from forecast_assets.store.panel_in_use import declared_renames, panel_sessions
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -31,10 +53,13 @@ WATCHED_NIGHTS = 5  # so many of the newest are looked at again in a full check;
 FULL_CHECK_SECONDS = 60.0
 """Between looks at every pointer where the store's mark of changes stays the same: a writer may die before it moves that."""
 
+SHOWN_BOOKS = 2  # the newest one is shown, and where it is damaged the one before
+
 Slot = tuple[str, str | None]  # asset and partition
 DATA: Slot = (WINDOWED_TENSORS, None)
 MODEL: Slot = (SERVING_MODEL, None)
 PAIR = (DATA, MODEL)
+NO_FORECASTS = (BACKTEST_REPORT, TARGET_POSITIONS)  # shown beside them: a new report changes no answer's snapshot
 
 
 def open_model(version: Version) -> Model:
@@ -68,9 +93,11 @@ class Loader:
     _parts: dict[Slot, Part] = field(default_factory=dict)
     _pair: dict[Slot, Part] = field(default_factory=dict)  # the last model and data that could be served together
     _checked_pair: tuple[str, str] = ("", "")  # versions that ``mismatch`` is about
+    panel_end: dt.date | None = None  # last session of the current raw panel
     _identity: str = ""
     _mark: str | None = None  # the store's, as of the last full check
     _full_check_due: float = 0.0  # on the monotonic clock
+    _panel_version: str = ""  # that ``panel_end`` is of
     _renames: dict[str, str] = field(default_factory=dict)  # old ticker -> new one
 
     def refresh(self) -> Snapshot | None:
@@ -97,13 +124,30 @@ class Loader:
                 self._load(slot)
         self._parts = {slot: part for slot, part in self._parts.items() if slot in slots}
         self.rejected = {slot: why for slot, why in self.rejected.items() if slot in slots}
+        self._read_panel_end()
         parts = self._compatible_parts()
+        forecasts = {slot: part for slot, part in parts.items() if slot[0] not in NO_FORECASTS}
         identity = _identity(parts)
-        if identity == self._identity or not parts:
+        if identity == self._identity or not forecasts:
             return None
-        snapshot = self._snapshot(identity, parts)
+        snapshot = self._snapshot(_identity(forecasts), parts)
         self._identity = identity
         return snapshot
+
+    def change(self, snapshot: Snapshot, ticker: str, day: dt.date) -> ForecastChange:
+        """Return why the forecast of ``ticker`` changed between the last two nights up to ``day``; from any thread.
+
+        Raises HttpError where it can't be known.
+        """
+        snapshot.check_known(ticker)
+        if snapshot.history is None:
+            raise HttpError(404, "no_change", "There is no feature data to compute the earlier forecast from again.")
+        try:
+            return forecast_change(
+                self.store, ticker=ticker, day=day, panel=snapshot.history.panel, open_model=self.open_model
+            )
+        except UserError as error:
+            raise HttpError(404, "no_change", str(error)) from error
 
     @property
     def problems(self) -> list[str]:
@@ -113,15 +157,19 @@ class Loader:
     def _slots(self) -> list[Slot]:
         """Return everything to serve; nights last, in order."""
         return [
-            *((asset, None) for asset in (WINDOWED_TENSORS, CALENDAR_PANEL, SERVING_MODEL)),
+            *((asset, None) for asset in (WINDOWED_TENSORS, CALENDAR_PANEL, SERVING_MODEL, BACKTEST_REPORT)),
             *((ENSEMBLE, year) for year in self._published(ENSEMBLE)),
+            *((TARGET_POSITIONS, day) for day in self._published(TARGET_POSITIONS, newest=SHOWN_BOOKS)),
             *((NIGHTLY_FORECAST, day) for day in self._published(NIGHTLY_FORECAST)),
         ]
 
-    def _published(self, asset: str) -> list[str]:
-        """Return the published partitions; those that were read before are not asked for again."""
-        names = self.store.partition_folders(asset)
-        return [name for name in names if (asset, name) in self._parts or self.store.has(asset, name)]
+    def _published(self, asset: str, *, newest: int | None = None) -> list[str]:
+        """Return the published partitions, or the last so many; those that were read before are not asked for again."""
+        names = reversed(self.store.partition_folders(asset))
+        return [*islice((name for name in names if self._is_published((asset, name))), newest)][::-1]
+
+    def _is_published(self, slot: Slot) -> bool:
+        return slot in self._parts or self.store.has(*slot)
 
     def _load(self, slot: Slot) -> None:
         """Read the slot's current version if it is new; where it is damaged, keep the last good one."""
@@ -167,6 +215,8 @@ class Loader:
             SERVING_MODEL: self._open_model,
             ENSEMBLE: lambda v: _fold(v, self._renames),
             NIGHTLY_FORECAST: lambda v: _night(v, self._renames),
+            TARGET_POSITIONS: lambda v: _book(v, self._renames),
+            BACKTEST_REPORT: lambda v: v.path(BACKTEST_PAGE).read_bytes(),
         }
         return readers[version.asset](version)
 
@@ -183,6 +233,18 @@ class Loader:
         except CorruptArtefact as error:
             log.error("renames are those of the last panel: %s", error)
             return self._renames
+
+    def _read_panel_end(self) -> None:
+        """Note the last session of the current raw panel; it stays that of the last one where its manifest is damaged."""
+        try:
+            version = self.store.current(RAW_PANEL)
+            if version.id != self._panel_version:
+                self.panel_end = dt.date.fromisoformat(panel_sessions(self.store)[-1])
+                self._panel_version = version.id
+        except MissingArtefact:
+            self.panel_end, self._panel_version = None, ""
+        except CorruptArtefact as error:
+            log.error("the last session is that of the last panel: %s", error)
 
     def _compatible_parts(self) -> dict[Slot, Part]:
         """Return the parts to serve. Where the current model fails on the current data, the last good pair stays."""
@@ -209,6 +271,7 @@ class Loader:
             ((slot[1], part) for slot, part in parts.items() if slot[0] == NIGHTLY_FORECAST and slot[1]),
             key=lambda night: (night[1].version.manifest.created, night[0]),
         )
+        books = [part.content for slot, part in parts.items() if slot[0] == TARGET_POSITIONS]
         return Snapshot.of(
             identity,
             nights={day: part.content[0] for day, part in nights},
@@ -216,7 +279,9 @@ class Loader:
             folds={slot[1]: part.content for slot, part in parts.items() if slot[0] == ENSEMBLE and slot[1]},
             history=content(WINDOWED_TENSORS),
             model=content(SERVING_MODEL),
-            closes=content(CALENDAR_PANEL) or Closes({}),
+            closes=content(CALENDAR_PANEL) or Closes.none(),
+            book=max(books, key=lambda book: book.night, default=None),
+            report=content(BACKTEST_REPORT),
         )
 
 
@@ -247,6 +312,18 @@ def _night(version: Version, renames: Mapping[str, str]) -> tuple[ForecastTable,
     made_by = Provenance("ledger", night["calibrated"], night["model_version"], night["data_version"])
     table = ForecastTable.of(issued_table(version, renames), made_by)
     return table, CalibrationState.from_json(version.json(CALIBRATION_STATE))
+
+
+def _book(version: Version, renames: Mapping[str, str]) -> Book:
+    table = rename(pl.read_parquet(version.path(TABLE)), renames).sort("ticker")
+    return Book(
+        night=str(version.partition),
+        gross=float(table["weight_target"].abs().sum()),
+        net=float(table["weight_target"].sum()),
+        turnover=float(table["trade"].abs().sum()),
+        expected_cost=float(table["expected_cost"].sum()),
+        positions=[Position(**row) for row in table.iter_rows(named=True)],
+    )
 
 
 def _fold(version: Version, renames: Mapping[str, str]) -> ForecastTable:

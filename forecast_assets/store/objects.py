@@ -61,6 +61,8 @@ class ObjectStore:
     def __init__(self, root: "UPath", *, cache: Path | None) -> None:
         # No cached listings: another machine may have published since.
         self._root = type(root)(str(root), **{**root.storage_options, "use_listings_cache": False})
+        # One request: s3fs asks for the size of a file first, to fetch a large one in pieces.
+        self._small: dict[str, Any] = {"max_concurrency": 1} if root.protocol in ("s3", "s3a") else {}
         self._cache = (cache or _user_cache() / "forecast-assets").absolute()
 
     def __str__(self) -> str:
@@ -68,7 +70,7 @@ class ObjectStore:
 
     @_raises_unreachable
     def read(self, key: str) -> bytes:
-        return bytes(self._fs.cat_file(self._path(key)))
+        return bytes(self._fs.cat_file(self._path(key), **self._small))
 
     @_raises_unreachable
     def replace(self, key: str, data: bytes) -> None:
