@@ -1,8 +1,12 @@
 """``ui``: the Dagster UI with its daemon."""
 
+import os
+
 import click
 
-from forecast_assets.cli.common import user_command
+from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.cli.materialise import dagster_home
+from forecast_assets.store.asset_keys import RAW_PANEL
 
 
 @click.command("ui", context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
@@ -18,4 +22,23 @@ def command(options: tuple[str, ...]) -> None:
     from forecast_assets.webserver.launch import dev
 
     environment.ui_hosts()  # a name that is none ends it before anything starts
+    if os.environ.get("DAGSTER_HOME"):
+        refill_home()
     dev(options)
+
+
+def refill_home() -> None:
+    """Report what the store holds where Dagster, whose home was wiped, knows nothing of it."""
+    store, root = open_store()
+    if not store.has(RAW_PANEL):
+        return  # nothing to load the definitions for
+    dagster_home()
+    import dagster as dg
+
+    from forecast_assets.automation.rebuild import is_forgotten, rebuild
+
+    with dg.DagsterInstance.get() as instance:
+        if is_forgotten(instance, store):
+            from forecast_assets import definitions  # noqa: F401 - makes the stages known
+
+            click.echo(f"{rebuild(instance, store, data_root=root)} materialisations reported to Dagster again")
