@@ -29,6 +29,7 @@ from forecast_assets.assets.serving_model import serving_model
 from forecast_assets.assets.sweep import sweep
 from forecast_assets.assets.target_positions import target_positions
 from forecast_assets.assets.windowed_tensors import windowed_tensors
+from forecast_assets.automation.conditions import new_years_and_reports, with_conditions
 from forecast_assets.automation.jobs import JOBS
 from forecast_assets.automation.progress import console
 from forecast_assets.automation.schedules import next_night, next_night_after_a_failure, nightly_schedule
@@ -42,14 +43,16 @@ from forecast_assets.resources.tracking import TrackingResource
 
 store = StoreResource()
 
-ASSETS = [
-    *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
-    *(macro_series, covariates, feature_panel, windowed_tensors),
-    *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
-    *(backtest_report, ablation_report),
-    *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
-    *VIEWS,
-]
+ASSETS = with_conditions(
+    [
+        *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
+        *(macro_series, covariates, feature_panel, windowed_tensors),
+        *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
+        *(backtest_report, ablation_report),
+        *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
+        *VIEWS,
+    ]
+)
 
 NOT_MADE = [panel_files, latest_night()]  # observed, and reported by what completes it
 
@@ -60,7 +63,7 @@ defs = dg.Definitions(
     ],
     jobs=JOBS,
     schedules=[nightly_schedule],
-    sensors=[next_night, next_night_after_a_failure, *SENSORS],
+    sensors=[next_night, next_night_after_a_failure, *SENSORS, new_years_and_reports],
     resources={
         "store": store,
         "io_manager": StoreIOManager(store=store),

@@ -8,6 +8,8 @@ PANEL_ASSETS = (
     *("raw_panel", "rejected_rows", "flags", "calendar_panel"),
     *("announcements", "macro_series", "covariates", "feature_panel", "windowed_tensors"),
 )
+YEAR_ASSETS = ("baselines", *NETWORKS, "f0_chronos", "ensemble", "backtest", "rivals")
+REPORT_ASSETS = ("backtest_report", "ablation_report")
 NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 
 NIGHT_RUN = "forecast_assets/night"
@@ -22,12 +24,10 @@ SWEEP = dg.define_asset_job(
 )
 WALK_FORWARD = dg.define_asset_job(
     "walk_forward",
-    selection=["baselines", *NETWORKS, "f0_chronos", "ensemble", "backtest", "rivals"],
+    selection=YEAR_ASSETS,
     description="One test year: train, forecast, combine, trade, score rivals.",
 )
-REPORT = dg.define_asset_job(
-    "report", selection=["backtest_report", "ablation_report"], description="The verdict over all years at hand."
-)
+REPORT = dg.define_asset_job("report", selection=REPORT_ASSETS, description="The verdict over all years at hand.")
 NIGHTLY = dg.define_asset_job(
     "nightly",
     selection=NIGHT_ASSETS,
