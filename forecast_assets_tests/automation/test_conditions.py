@@ -4,8 +4,9 @@ import datetime as dt
 
 import dagster as dg
 
-from forecast_assets.automation.conditions import CONDITIONS, new_years_and_reports
+from forecast_assets.automation.conditions import CONDITIONED, new_years_and_reports
 from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS
+from forecast_assets.resources.panel_names import FIRST
 from forecast_assets_tests.helpers.month import CHANGED, NEW_YEAR, Month, wrong
 
 
@@ -18,9 +19,10 @@ def test_at_the_years_turn_the_new_year_is_requested_once_and_reports_follow_cha
 
 
 def test_the_automation_is_off_until_it_is_switched_on_and_says_what_it_costs() -> None:
-    assert new_years_and_reports.default_status is dg.DefaultSensorStatus.STOPPED
-    assert "takes hours" in (new_years_and_reports.description or "")
+    sensor = new_years_and_reports(FIRST)
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    assert "takes hours" in (sensor.description or "")
 
 
 def test_nothing_of_a_night_is_requested_by_a_condition() -> None:
-    assert not {*PANEL_ASSETS, *NIGHT_ASSETS} & set(CONDITIONS)
+    assert not {*PANEL_ASSETS, *NIGHT_ASSETS} & set(CONDITIONED)

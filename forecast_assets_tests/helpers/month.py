@@ -16,7 +16,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.assets.framework.year_views import SUFFIX
-from forecast_assets.automation.conditions import CONDITIONS
+from forecast_assets.automation.conditions import CONDITIONED
 from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS, REPORT_ASSETS, YEAR_ASSETS
 from forecast_assets.definitions import defs
 
@@ -116,7 +116,7 @@ class Month:
         found = dg.evaluate_automation_conditions(
             defs,
             self.instance,
-            asset_selection=dg.AssetSelection.assets(*CONDITIONS),
+            asset_selection=dg.AssetSelection.assets(*CONDITIONED),
             cursor=self.cursor,
             evaluation_time=dt.datetime.now(dt.UTC),
         )

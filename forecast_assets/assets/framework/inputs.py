@@ -16,9 +16,13 @@ from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.chronos_weights import ChronosWeights
+from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.file_stamp import require_unchanged
-from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, RivalFiles
+from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, PanelSource, RivalFiles
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.resources.tracking import TrackingResource
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -30,9 +34,19 @@ from forecast_assets.store.versions import Version
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.trials import TrialLog
     from forecast_assets.core.training.fit import Hardware
-    from forecast_assets.resources.tracking import TrackingResource
 
 EARLIER_NIGHTS = 60  # a quarter of a year of an asset's own nights: what a plot over time shows
+
+
+@dataclass(frozen=True)
+class StageResources:
+    """The Dagster resources of a stage's panel."""
+
+    store: StoreResource
+    settings: SettingsResource
+    compute: ComputeResource
+    source: PanelSource
+    tracking: TrackingResource
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,16 @@ class StageContext:
     asset: str
     partition: str | None
     dagster: dg.AssetExecutionContext
+    resources: StageResources
     settings: Settings
 
     @property
     def store(self) -> Store:
-        store: Store = self.dagster.resources.store.store()
-        return store
+        return self.resources.store.store()
 
     @property
     def data_root(self) -> str:
-        return str(self.dagster.resources.store.root())
+        return self.resources.store.root()
 
 
 @dataclass(frozen=True)
@@ -159,7 +173,7 @@ def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
 
 
 YEAR = Injected(lambda context: int(context.partition or 0))
-HARDWARE = Injected(lambda context: context.dagster.resources.compute.hardware())
+HARDWARE = Injected(lambda context: context.resources.compute.hardware())
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
 
@@ -172,13 +186,13 @@ Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
 TrainingHardware = Annotated["Hardware", HARDWARE]
 """Device, precision and threads of fits and forecasts; one process at a time uses a device."""
 
-FitEngine = Annotated[Engine, Injected(lambda context: context.dagster.resources.compute.engine())]
+FitEngine = Annotated[Engine, Injected(lambda context: context.resources.compute.engine())]
 """Where fits and trials run: here, or on a Ray cluster."""
 
 RawFiles = Annotated[
     InputFiles,
     Injected(
-        lambda context: context.dagster.resources.source.input_files(
+        lambda context: context.resources.source.input_files(
             context.settings.demo, context.settings.panel, data_root=context.data_root
         ),
         seen=lambda files: {"drops": files.digest()},
@@ -190,7 +204,7 @@ RawFiles = Annotated[
 RawMacro = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.macro(),
+        lambda context: context.resources.source.macro(),
         seen=lambda file: {"macro": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -200,7 +214,7 @@ RawMacro = Annotated[
 RawCovariates = Annotated[
     CovariateFiles,
     Injected(
-        lambda context: context.dagster.resources.source.covariates(),
+        lambda context: context.resources.source.covariates(),
         seen=lambda files: {"covariates": files.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -233,7 +247,7 @@ RenamesNow = Annotated[dict[str, str], InjectedLate(lambda context, _: declared_
 RawUniverse = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.universe(),
+        lambda context: context.resources.source.universe(),
         seen=lambda file: {"universe": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -243,7 +257,7 @@ RawUniverse = Annotated[
 RawSectors = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.sectors(),
+        lambda context: context.resources.source.sectors(),
         seen=lambda file: {"sectors": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -253,7 +267,7 @@ RawSectors = Annotated[
 RawFx = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.fx(),
+        lambda context: context.resources.source.fx(),
         seen=lambda file: {"fx": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -263,7 +277,7 @@ RawFx = Annotated[
 RawRivals = Annotated[
     RivalFiles,
     Injected(
-        lambda context: context.dagster.resources.source.rivals(),
+        lambda context: context.resources.source.rivals(),
         seen=lambda files: {"rivals": files.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -273,16 +287,16 @@ RawRivals = Annotated[
 RawChronos = Annotated[
     ChronosWeights,
     Injected(
-        lambda context: context.dagster.resources.source.chronos(),
+        lambda context: context.resources.source.chronos(),
         seen=lambda weights: {"chronos": weights.digest()},
         require_unchanged=_require_unchanged,
     ),
 ]
 """The weights of a Chronos model, which may be none."""
 
-ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
+ProfileName = Annotated[str, Injected(lambda context: context.resources.settings.profile_name())]
 
-Tracking = Annotated["TrackingResource", Injected(lambda context: context.dagster.resources.tracking)]
+Tracking = Annotated[TrackingResource, Injected(lambda context: context.resources.tracking)]
 """Experiment tracking (W&B)."""
 
 DataRoot = Annotated[str, Injected(lambda context: context.data_root)]
