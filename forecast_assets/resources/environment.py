@@ -31,9 +31,7 @@ profile_name = _variable("FORECAST_PROFILE", "demo")  # a file in conf/profile
 nightly_cron = _variable("FORECAST_NIGHTLY_CRON", "0 22 * * 1-5")  # after the last exchange's close and the day's VIX
 nightly_timezone = _variable("FORECAST_NIGHTLY_TIMEZONE", "America/New_York")  # of the cron; New York closes last
 owner = _variable("FORECAST_OWNER", "team:forecasting")  # in the Dagster UI: ``team:<name>`` or an e-mail address
-code_location = _variable(
-    "FORECAST_CODE_LOCATION", "forecast_assets"
-)  # as the UI calls it: where commands' runs appear
+code_location = _variable("FORECAST_CODE_LOCATION", "forecast_assets")  # in the UI: where commands' runs appear
 ray_address = _variable("RAY_ADDRESS", None)  # host:port of the cluster's head; None: a cluster on this machine alone
 api_token = _variable("FORECAST_API_TOKEN", None)  # the service's bearer token; None for a service on loopback only
 dagster_postgres_url = _variable("FORECAST_DAGSTER_POSTGRES_URL", None)  # Dagster's runs; None for SQLite in its home

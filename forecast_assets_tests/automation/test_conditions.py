@@ -10,7 +10,7 @@ from forecast_assets.resources.panel_names import FIRST
 from forecast_assets_tests.helpers.month import CHANGED, NEW_YEAR, Month, wrong
 
 
-def test_at_the_years_turn_the_new_year_is_requested_once_and_reports_follow_changed_results() -> None:
+def test_a_new_year_is_requested_once_and_reports_follow_changed_results() -> None:
     """Some of its days; ``benchmarks.dagster_ui`` lives through all of them."""
     days = [CHANGED - dt.timedelta(days=1), CHANGED, NEW_YEAR, NEW_YEAR + dt.timedelta(days=1)]
     with dg.DagsterInstance.ephemeral() as instance:

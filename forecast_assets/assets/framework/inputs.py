@@ -173,7 +173,7 @@ def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
 
 
 YEAR = Injected(lambda context: int(context.partition or 0))
-HARDWARE = Injected(lambda context: context.resources.compute.hardware())
+HARDWARE = InjectedLate(lambda context, _: context.resources.compute.hardware())
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
 
@@ -186,7 +186,7 @@ Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
 TrainingHardware = Annotated["Hardware", HARDWARE]
 """Device, precision and threads of fits and forecasts; one process at a time uses a device."""
 
-FitEngine = Annotated[Engine, Injected(lambda context: context.resources.compute.engine())]
+FitEngine = Annotated[Engine, InjectedLate(lambda context, _: context.resources.compute.engine())]
 """Where fits and trials run: here, or on a Ray cluster."""
 
 RawFiles = Annotated[
