@@ -18,6 +18,7 @@ from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.f0_chronos import f0_chronos
 from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.framework.freshness import latest_night
+from forecast_assets.assets.framework.records import records
 from forecast_assets.assets.framework.stage import OF_PANEL, STAGES
 from forecast_assets.assets.framework.staleness import loads_for_the_ui, with_code_versions
 from forecast_assets.assets.framework.year_views import VIEWED, year_view
@@ -65,8 +66,8 @@ def assets_of(names: PanelNames) -> list[dg.AssetsDefinition]:
 
 
 def not_made(names: PanelNames) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """Return what is observed of a panel, or reported by what completes it."""
-    return [panel_files(names), latest_night(names)]
+    """Return what is observed of a panel, reported by what completes it, or read beside the graph."""
+    return [panel_files(names), latest_night(names), *records(names)]
 
 
 def resources_of(

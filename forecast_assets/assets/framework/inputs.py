@@ -95,6 +95,8 @@ class Injected:
     """What enters the input key and the manifest as parents do: label -> data version."""
     require_unchanged: Callable[[Any], None] = lambda _: None
     """Called when the stage has read it: raises ChangedMeanwhile where that may not be what entered the key."""
+    record: str | None = None
+    """What stands for it in the UI, where it comes from beside the graph; see ``records``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,7 @@ class InjectedLate:
     """Marks an input that is made only where a version has to be computed."""
 
     make: Callable[[StageContext, NewVersion], Any]
+    record: str | None = None
 
 
 def _issued_nights(context: StageContext) -> dict[str, Version]:
@@ -197,6 +200,7 @@ RawFiles = Annotated[
         ),
         seen=lambda files: {"drops": files.digest()},
         require_unchanged=_require_unchanged,
+        record="arrival_log",
     ),
 ]
 """The files of the raw panel."""
@@ -221,10 +225,14 @@ RawCovariates = Annotated[
 ]
 """The user's own series as declared, and their files; there may be none."""
 
-EarlierPanels = Annotated[list[Version], InjectedLate(lambda context, _: earlier_panels(context.store))]
+EarlierPanels = Annotated[
+    list[Version], InjectedLate(lambda context, _: earlier_panels(context.store), record="earlier_panels")
+]
 """Whole versions of the calendar panel, newest first."""
 
-PanelInUse = Annotated[Version | None, InjectedLate(lambda context, _: panel_in_use(context.store))]
+PanelInUse = Annotated[
+    Version | None, InjectedLate(lambda context, _: panel_in_use(context.store), record="earlier_panels")
+]
 """The raw panel that the store's years and nights were made from; None where there are none."""
 
 FirstTestYear = Annotated[
@@ -304,22 +312,33 @@ DataRoot = Annotated[str, Injected(lambda context: context.data_root)]
 
 Trials = Annotated[
     "TrialLog",
-    Injected(_trials, seen=lambda log: {"trials": sha256_text(canonical_json([trial.id for trial in log.trials]))}),
+    Injected(
+        _trials,
+        seen=lambda log: {"trials": sha256_text(canonical_json([trial.id for trial in log.trials]))},
+        record="trial_log",
+    ),
 ]
 """The trial log as it is now: a new trial makes a new report."""
 
-IssuedNights = Annotated[dict[str, Version], Injected(_issued_nights, seen=_versions_seen)]
+IssuedNights = Annotated[dict[str, Version], Injected(_issued_nights, seen=_versions_seen, record="issued_nights")]
 """Forecasts issued by the nights up to the stage's own, by day."""
 
-EarlierNights = Annotated[dict[str, Version], Injected(_earlier_nights, seen=_versions_seen)]
+EarlierNights = Annotated[dict[str, Version], Injected(_earlier_nights, seen=_versions_seen, record="earlier_nights")]
 """This asset's own last nights before this one, by day."""
 
-Champion = Annotated[Version | None, Injected(lambda context: current_champion(context.store, context.data_root))]
+Champion = Annotated[
+    Version | None,
+    Injected(lambda context: current_champion(context.store, context.data_root), record="champion_record"),
+]
 """The bundle that serves now; None before the first."""
 
 Successor = Annotated[
     NextChampion,
-    Injected(lambda context: find_next_champion(context.store, context.data_root), seen=lambda champion: champion.seen),
+    Injected(
+        lambda context: find_next_champion(context.store, context.data_root),
+        seen=lambda champion: champion.seen,
+        record="champion_record",
+    ),
 ]
 """The champion to serve next."""
 

@@ -96,7 +96,9 @@ def stage(
                     )
                     for key, annotation in made.needs.parents.items()
                 },
-                deps=list(map(names.key, (*follows, *(observed or {}), *([SWEEP] if tuned else [])))),
+                deps=list(
+                    map(names.key, (*follows, *(observed or {}), *([SWEEP] if tuned else []), *made.needs.records))
+                ),
                 partitions_def=of_day_or_year,
                 group_name=names.name(group),
                 kinds=kinds,
