@@ -1,8 +1,12 @@
 """A further panel as a component: two of them in a deployment, with names, years and data of their own."""
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -14,7 +18,9 @@ from forecast_assets.component import ForecastPanel
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.resources.settings import compose_settings
+from forecast_assets.resources.source import PanelSource
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.paths import PROJECT
 
 PANELS = {"us": 2019, "nifty": 2018}  # prefix -> last year of its file
 EARLY = ("raw_panel", "calendar_panel")
@@ -32,22 +38,29 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def documented() -> dict[str, Any]:
+    """The defs.yaml of the page."""
+    text = (PROJECT / "docs" / "dagster.md").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
+    return content
+
+
+def write_defs_file(folder: Path, root: Path, prefix: str) -> None:
+    """Write the page's defs.yaml with the values of a panel here."""
+    here = {"key_prefix": prefix, "panel": str(root / f"{prefix}.csv"), "data_dir": str(root / prefix)}
+    folder.mkdir(parents=True)
+    attributes = here | {"profile": "smoke"}
+    assert set(attributes) <= set(documented()["attributes"])
+    (folder / "defs.yaml").write_text(yaml.safe_dump(documented() | {"attributes": attributes}))
+
+
 @pytest.fixture(scope="module")
 def defs(root: Path) -> Iterator[dg.Definitions]:
     """What ``dg`` loads from a defs.yaml per panel."""
     with warnings.catch_warnings(), create_defs_folder_sandbox() as sandbox:
         warnings.simplefilter("ignore", DeprecationWarning)  # Dagster's own reader of a defs.yaml
         for prefix in PANELS:
-            attributes = {
-                "key_prefix": prefix,
-                "panel": str(root / f"{prefix}.csv"),
-                "profile": "smoke",
-                "data_dir": str(root / prefix),
-            }
-            folder = sandbox.defs_folder_path / prefix
-            folder.mkdir(parents=True)
-            content = {"type": "forecast_assets.component.ForecastPanel", "attributes": attributes}
-            (folder / "defs.yaml").write_text(yaml.safe_dump(content))
+            write_defs_file(sandbox.defs_folder_path / prefix, root, prefix)
         with sandbox.build_all_defs() as built:
             yield built
 
@@ -82,6 +95,45 @@ def test_each_panel_is_read_from_its_file_into_its_data_root_with_its_own_years(
             assert len(instance.fetch_materializations(view, limit=9).records) == len(years)
         assert instance.get_dynamic_partitions("year") == []
         assert {key.path[0] for key in instance.all_asset_keys()} == set(PANELS)
+
+
+def test_the_pages_file_is_one_that_the_component_takes(tmp_path: Path) -> None:
+    component = ForecastPanel(**documented()["attributes"] | {"data_dir": str(tmp_path)})
+    resources = component.build_defs(dg.ComponentTree.for_test().load_context).resources or {}
+    assert resources["nifty_settings"].settings().folds.first_test_year == 2018
+    assert resources["nifty_source"].fx_file == "/data/nifty/usdinr.csv"
+
+
+def test_files_beside_a_named_panel_are_those_named_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "macro.csv"
+    file.write_text("Date,VIX,US10Y,US2Y\n")
+    for variable in ("FORECAST_MACRO", "FORECAST_UNIVERSE"):
+        monkeypatch.setenv(variable, str(file))
+    assert PanelSource().universe().path == file
+    source = PanelSource(panel="files", macro_file=str(file))
+    assert (source.macro().path, source.universe().path) == (file, None)
+    assert source.rivals().files == ()
+    assert not source.covariates().specs
+
+
+def test_dg_takes_a_project_of_two_panels(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("dagster_dg_cli", reason="dg is not installed; pip install -e '.[dev]' brings it")
+    package = tmp_path / "two_panels"
+    for prefix in PANELS:
+        write_defs_file(package / "defs" / prefix, root, prefix)
+    for file in (package / "__init__.py", package / "defs" / "__init__.py"):
+        file.write_text("")
+    (package / "definitions.py").write_text(
+        "from pathlib import Path\nimport dagster as dg\n\n@dg.definitions\ndef defs():\n"
+        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    )
+    (tmp_path / "dg.toml").write_text('directory_type = "project"\n\n[project]\nroot_module = "two_panels"\n')
+    check = [sys.executable, "-c", "from dagster_dg_cli.cli import main; main()", "check", "defs"]
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths, "DAGSTER_HOME": str(tmp_path)}
+    done = subprocess.run(check, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "All definitions loaded successfully" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,17 @@ webhook_url = _variable("FORECAST_WEBHOOK_URL", "")  # takes alerts as JSON
 webhook_secret = _variable("FORECAST_WEBHOOK_SECRET", "")  # with which they are signed; empty: they are not
 
 
+def reports_url() -> str:
+    """``FORECAST_REPORTS_URL``: where ``reports/latest`` of the data root is served; empty: nowhere.
+
+    Raises BadSetting, without quoting it, for a URL with credentials: it stands on pages.
+    """
+    named = os.environ.get("FORECAST_REPORTS_URL") or ""
+    if has_credentials(named):
+        raise BadSetting("FORECAST_REPORTS_URL: the URL holds credentials, and it would stand on the report's page.")
+    return named.rstrip("/")
+
+
 def data_dir() -> str:
     """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL. Raises as `checked_root`."""
     if named := os.environ.get("FORECAST_DATA_DIR"):

@@ -11,6 +11,7 @@ import polars as pl
 
 from forecast_assets.assets.framework.output import Check, Column
 from forecast_assets.assets.framework.table_columns import described
+from forecast_assets.resources import environment
 from forecast_assets.resources.panel_names import FIRST, PanelNames
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
@@ -60,7 +61,7 @@ def version_metadata(
         )
     for metrics, page in REPORTS.items():
         if metrics in paths:
-            shown["report"] = dg.MetadataValue.path(f"{data_root.rstrip('/')}/{LATEST_REPORTS}/{page}")
+            shown["report"] = _report(page, data_root=data_root, names=names)
             shown["verdicts"] = _verdicts(json.loads(paths[metrics].read_text(encoding="utf-8"))["verdicts"])
     if READING in paths:
         from forecast_assets.core.panel.summary import summary_rows
@@ -97,6 +98,13 @@ def _table_metadata(
             {k: [dg.TableColumnDep(names.key(asset), of) for asset, of in read] for k, read in reads.items()}
         )
     return {**shown, "preview": dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))}
+
+
+def _report(page: str, *, data_root: str, names: PanelNames) -> dg.UrlMetadataValue | dg.PathMetadataValue:
+    """Return the link to a report where its folder is served, else where it lies: no browser opens a file from a page."""
+    if served := environment.reports_url():
+        return dg.MetadataValue.url("/".join(part for part in (served, names.prefix, page) if part))
+    return dg.MetadataValue.path(f"{data_root.rstrip('/')}/{LATEST_REPORTS}/{page}")
 
 
 def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
