@@ -13,6 +13,7 @@ import polars as pl
 
 from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.nights import due_nights
+from forecast_assets.automation.own_runs import execute
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
@@ -188,13 +189,13 @@ def _run_job(
     plan: Plan,
     here: str,
 ) -> list[Failed]:
-    result = defs.resolve_job_def(name).execute_in_process(
+    result = execute(
+        defs.resolve_job_def(name),
         instance=instance,
-        partition_key=partition,
-        asset_selection=[dg.AssetKey(asset) for asset in assets],
+        partition=partition,
+        assets=assets,
         run_config={"loggers": {"console": {"config": {}}}, "resources": {"settings": {"config": dict(plan.settings)}}},
         tags={PROCESS: here},
-        raise_on_error=False,
     )
     failures = []
     for event in result.all_events:
