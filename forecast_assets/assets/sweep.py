@@ -93,7 +93,7 @@ def sweep(
         fit_specs=specs,
         budget=Budget(years, folds, calibration, sweep_spec.seed),
         hardware=hardware,
-        tracking={"mode": tracking.mode, "project": tracking.project},
+        tracking={"mode": tracking.mode, "project": tracking.project, "folder": tracking.folder},
         data_root=data_root,
     )
     study = carry_out(search, engine=engine, log=log)

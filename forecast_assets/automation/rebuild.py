@@ -14,19 +14,20 @@ from forecast_assets.assets.framework.metadata import check_results, version_met
 from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.stage import CHECKS_HAVE_PARTITIONS, STAGES
 from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.asset_keys import RAW_PANEL
-from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
 
-def is_forgotten(instance: dg.DagsterInstance, store: Store) -> bool:
+def is_forgotten(instance: dg.DagsterInstance, where: StoreResource) -> bool:
     """Return whether there is a panel in the store and Dagster knows of none."""
-    return store.has(RAW_PANEL) and instance.get_latest_materialization_event(dg.AssetKey(RAW_PANEL)) is None
+    key = where.names.key(RAW_PANEL)
+    return where.store().has(RAW_PANEL) and instance.get_latest_materialization_event(key) is None
 
 
-def rebuild(instance: dg.DagsterInstance, store: Store, *, data_root: str) -> int:
+def rebuild(instance: dg.DagsterInstance, where: StoreResource) -> int:
     """Report every current version that Dagster has no materialisation of, with its checks; return how many there were.
 
     The years and nights of the panel become partitions again. A damaged version is left out with a warning. The events say
@@ -35,15 +36,13 @@ def rebuild(instance: dg.DagsterInstance, store: Store, *, data_root: str) -> in
     """
     order = sorted(STAGES, key=lambda asset: asset != RAW_PANEL)  # it registers the partitions of the others
     return sum(
-        _report(STAGES[asset], version, instance, data_root)
-        for asset in order
-        for version in _lost(asset, instance, store)
+        _report(STAGES[asset], version, instance, where) for asset in order for version in _lost(asset, instance, where)
     )
 
 
-def _lost(asset: str, instance: dg.DagsterInstance, store: Store) -> Iterator[Version]:
+def _lost(asset: str, instance: dg.DagsterInstance, where: StoreResource) -> Iterator[Version]:
     """Yield the current versions of an asset without a materialisation."""
-    key = dg.AssetKey(asset)
+    key, store = where.names.key(asset), where.store()
     if STAGES[asset].partitioned:
         known = instance.event_log_storage.get_materialized_partitions(key)
         slots: list[str | None] = [partition for partition in store.partitions(asset) if partition not in known]
@@ -59,11 +58,13 @@ def _lost(asset: str, instance: dg.DagsterInstance, store: Store) -> Iterator[Ve
             yield version
 
 
-def _report(stage: Stage, version: Version, instance: dg.DagsterInstance, data_root: str) -> int:
+def _report(stage: Stage, version: Version, instance: dg.DagsterInstance, where: StoreResource) -> int:
     """Report one version; 0 where a file of it is damaged."""
-    key, alone = dg.AssetKey(version.asset), stage.read_by_others
+    key, alone = where.names.key(version.asset), stage.read_by_others
     try:
-        metadata = version_metadata(version.asset, version, data_root=data_root) | {"computed": False}
+        metadata = version_metadata(version.asset, version, data_root=where.root(), names=where.names) | {
+            "computed": False
+        }
     except CorruptArtefact as error:
         log.warning("not reported: %s", error)
         return 0
@@ -85,5 +86,5 @@ def _report(stage: Stage, version: Version, instance: dg.DagsterInstance, data_r
             )
         )
     if stage.after:
-        stage.after(version, instance, data_root)
+        stage.after(version, instance, where)
     return 1

@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,12 +95,6 @@ def open_store() -> "tuple[Store, str]":
 
     root = environment.data_dir()
     return Store(f"{root.rstrip('/')}/store"), root
-
-
-def declare_root(folder: Path) -> None:
-    """Let the runs of this process use ``folder``, which its user has named at the command line."""
-    named = os.environ.get("FORECAST_ROOTS")
-    os.environ["FORECAST_ROOTS"] = os.pathsep.join([*([named] if named else []), str(folder.absolute())])
 
 
 def listed(text: str | None) -> tuple[str, ...]:

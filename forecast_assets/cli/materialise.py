@@ -27,11 +27,12 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
         from forecast_assets.automation.pipeline import Plan, run_pipeline
         from forecast_assets.automation.rebuild import is_forgotten, rebuild
         from forecast_assets.definitions import defs, store
+        from forecast_assets.resources.signals import RECORD
 
     plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
-    with dg.DagsterInstance.get() as instance:
-        if is_forgotten(instance, store.store()):
-            rebuild(instance, store.store(), data_root=store.root())
+    with RECORD.watched(), dg.DagsterInstance.get() as instance:
+        if is_forgotten(instance, store):
+            rebuild(instance, store)
         outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
     for failure in outcome.failures:
         where = f"{failure.asset} {failure.part}".strip()

@@ -20,5 +20,5 @@ def command() -> None:
     from forecast_assets.definitions import store
 
     with dg.DagsterInstance.get() as instance:
-        reported = rebuild(instance, store.store(), data_root=store.root())
+        reported = rebuild(instance, store)
     click.echo(f"{reported} materialisations reported to Dagster")

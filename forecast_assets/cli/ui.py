@@ -29,16 +29,16 @@ def command(options: tuple[str, ...]) -> None:
 
 def refill_home() -> None:
     """Report what the store holds where Dagster, whose home was wiped, knows nothing of it."""
-    store, root = open_store()
-    if not store.has(RAW_PANEL):
-        return  # nothing to load the definitions for
+    if not open_store()[0].has(RAW_PANEL):
+        return
     dagster_home()
     import dagster as dg
 
     from forecast_assets.automation.rebuild import is_forgotten, rebuild
+    from forecast_assets.resources.store_io import StoreResource
 
     with dg.DagsterInstance.get() as instance:
-        if is_forgotten(instance, store):
+        if is_forgotten(instance, where := StoreResource()):
             from forecast_assets import definitions  # noqa: F401 - makes the stages known
 
-            click.echo(f"{rebuild(instance, store, data_root=root)} materialisations reported to Dagster again")
+            click.echo(f"{rebuild(instance, where)} materialisations reported to Dagster again")

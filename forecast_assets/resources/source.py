@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,11 +114,30 @@ class CovariateFiles:
 
 
 class PanelSource(dg.ConfigurableResource):
-    """Location of the raw panel."""
+    """Where the input files are: the raw panel, and what may stand beside it.
+
+    A panel that is named here reads what is named here alone. Otherwise both come from the environment.
+    """
 
     panel: str = Field(
         default="", description="a file or folder in the data root or beside FORECAST_PANEL; empty: that"
     )
+    macro_file: str = Field(
+        default="", description="VIX and yields; empty: FORECAST_MACRO, or none beside a named panel"
+    )
+    covariates_file: str = Field(default="", description="own series; likewise FORECAST_COVARIATES")
+    universe_file: str = Field(default="", description="members by day; likewise FORECAST_UNIVERSE")
+    sectors_file: str = Field(default="", description="sectors by day; likewise FORECAST_SECTORS")
+    fx_file: str = Field(default="", description="exchange rates; likewise FORECAST_FX")
+    rivals_folder: str = Field(default="", description="rivals' forecasts; likewise FORECAST_RIVALS")
+
+    def is_demo(self) -> bool:
+        """Return whether the synthetic panel is read."""
+        return not self.panel and environment.uses_demo_panel()
+
+    def _named(self, own: str, from_environment: Callable[[], str], *, variable: str) -> str:
+        """Return the path of a file beside the panel. Raises as ``environment.checked_path`` and ``require_inside``."""
+        return _own(own, variable=variable) if self.panel else from_environment()
 
     def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
         """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first,
@@ -127,13 +146,10 @@ class PanelSource(dg.ConfigurableResource):
         Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file, and
         BadSetting for a ``panel`` outside of what was declared where the process was started.
         """
-        environment.refuse_secret(self.panel, setting="source.panel")
-        given = environment.checked_path(self.panel, variable="FORECAST_PANEL")
-        if given:
-            environment.require_inside(given, setting="source.panel")
+        given = _own(self.panel, variable="source.panel")
         path = Path(given or environment.panel_path())
         declared, planted = environment.arrived(), 0.0
-        if not self.panel and environment.uses_demo_panel():
+        if self.is_demo():
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
@@ -146,14 +162,20 @@ class PanelSource(dg.ConfigurableResource):
 
     def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
-        return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
+        return _optional(
+            self._named(self.macro_file, environment.macro_path, variable="macro"),
+            what="macro series",
+            variable="FORECAST_MACRO",
+        )
 
     def covariates(self) -> CovariateFiles:
         """Return what FORECAST_COVARIATES, or ``covariates.yaml`` in the data root, declares.
 
         Raises BadInput where the file that is named, or one that is declared, does not exist, or the YAML can't be used.
         """
-        named = environment.covariates_path()
+        named = self._named(self.covariates_file, environment.covariates_path, variable="covariates")
+        if self.panel and not named:
+            return CovariateFiles({}, {})
         path = Path(named) if named else environment.local_root() / COVARIATES_FILE
         if named and not path.is_file():
             raise BadInput(f"{path}: no such file; name the declarations with FORECAST_COVARIATES, or leave it unset")
@@ -172,19 +194,31 @@ class PanelSource(dg.ConfigurableResource):
 
     def universe(self) -> OptionalFile:
         """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
-        return _optional(environment.universe_path(), what="universe", variable="FORECAST_UNIVERSE")
+        return _optional(
+            self._named(self.universe_file, environment.universe_path, variable="universe"),
+            what="universe",
+            variable="FORECAST_UNIVERSE",
+        )
 
     def sectors(self) -> OptionalFile:
         """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
-        return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+        return _optional(
+            self._named(self.sectors_file, environment.sectors_path, variable="sectors"),
+            what="sectors",
+            variable="FORECAST_SECTORS",
+        )
 
     def fx(self) -> OptionalFile:
         """Return the file that FORECAST_FX names. Raises BadInput where it does not exist."""
-        return _optional(environment.fx_path(), what="exchange rates", variable="FORECAST_FX")
+        return _optional(
+            self._named(self.fx_file, environment.fx_path, variable="fx"), what="exchange rates", variable="FORECAST_FX"
+        )
 
     def rivals(self) -> RivalFiles:
         """Return the files in the folder of rivals' forecasts. Raises BadInput where FORECAST_RIVALS names no folder."""
-        named = environment.rivals_path()
+        named = self._named(self.rivals_folder, environment.rivals_path, variable="rivals")
+        if self.panel and not named:
+            return RivalFiles()
         folder = Path(named) if named else environment.local_root() / "rivals"
         if named and not folder.is_dir():
             raise BadInput(
@@ -207,6 +241,15 @@ def _demo_rival() -> Path | None:
     folder = environment.local_root() / "rivals"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / DEMO_RIVAL
+
+
+def _own(path: str, *, variable: str) -> str:
+    """Return a path of a run's configuration, which lies in a folder that whoever started the process has declared."""
+    environment.refuse_secret(path, setting=variable)
+    given = environment.checked_path(path, variable=variable)
+    if given:
+        environment.require_inside(given, setting=variable)
+    return given
 
 
 def _optional(named: str, *, what: str, variable: str) -> OptionalFile:

@@ -9,14 +9,15 @@ from pydantic import Field
 from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.resources import environment
 from forecast_assets.resources.machine_errors import machine_errors_as_user_errors
+from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import ManifestFields
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-# Called once a version is current, new or found: ``after(version, instance, data_root)``.
-After = Callable[[Version, dg.DagsterInstance, str], None]
+# Called once a version is current, new or found: ``after(version, instance, where)``, with the panel's store resource.
+After = Callable[[Version, dg.DagsterInstance, "StoreResource"], None]
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class StoreResource(dg.ConfigurableResource):
     """The data root and the artefact store below it."""
 
     data_dir: str = Field(default="", description="root of raw/, store/ and reports/; empty: FORECAST_DATA_DIR")
+    key_prefix: str = Field(default="", description="of the panel's asset keys, where a deployment has several panels")
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Raise BadSetting where a run's configuration names a root outside of what was declared where it was started."""
         declared = environment.data_dir()
-        if not self.data_dir or self.data_dir == declared:
+        if not self.data_dir or environment.is_declared_root(self.data_dir):
             return
         environment.refuse_secret(self.data_dir, setting="store.data_dir")
         is_below_url = self.data_dir.startswith(f"{declared}/") and "/../" not in f"{self.data_dir}/"
@@ -49,14 +51,14 @@ class StoreResource(dg.ConfigurableResource):
         """Return the data root, a local path or an fsspec URL."""
         return environment.checked_root(self.data_dir) if self.data_dir else environment.data_dir()
 
+    @property
+    def names(self) -> PanelNames:
+        """What the panel's assets and partitions are called."""
+        return PanelNames(self.key_prefix)
+
     def store(self) -> Store:
         """Return the store below the data root."""
-        return store_below(self.root())
-
-
-def store_below(root: str) -> Store:
-    """Return the store below a data root."""
-    return Store(f"{root.rstrip('/')}/store")
+        return Store(f"{self.root().rstrip('/')}/store")
 
 
 class StoreIOManager(dg.ConfigurableIOManager):
@@ -70,7 +72,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
             version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
             context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
             if obj.after:
-                obj.after(version, context.step_context.instance, self.store.root())
+                obj.after(version, context.step_context.instance, self.store)
 
     def load_input(self, context: dg.InputContext) -> Version | dict[str, Version]:
         """Return the parent's current version; for an input of many partitions, the published ones by key.

@@ -23,10 +23,11 @@ INIT_SECONDS = 15  # how long an unreachable server may delay the first fit; W&B
 
 
 class TrackingResource(dg.ConfigurableResource):
-    """Mode and project of the tracked runs; ``WANDB_DIR``, or the data root, has the offline ones."""
+    """Mode, project and folder of the tracked runs."""
 
     mode: Literal["", "offline", "online", "disabled"] = Field(default="", description="empty: WANDB_MODE, or offline")
     project: str = "forecast_assets"
+    folder: str = Field(default="", description="of offline runs; empty: WANDB_DIR, or the data root where it is local")
 
     _given_up: bool = PrivateAttr(default=False)  # after a failure online, later fits do not wait again
     _warned: bool = PrivateAttr(default=False)
@@ -63,7 +64,9 @@ class TrackingResource(dg.ConfigurableResource):
     def _init(self, mode: str, name: str, group: str, config: Mapping[str, Any]) -> Any:
         import wandb
 
-        folder = Path(environment.wandb_dir() or Path(tempfile.gettempdir(), "forecast_assets"))
+        if self.folder:
+            environment.require_inside(self.folder, setting="tracking.folder")
+        folder = Path(self.folder or environment.wandb_dir() or Path(tempfile.gettempdir(), "forecast_assets"))
         folder.mkdir(parents=True, exist_ok=True)
         return wandb.init(
             project=self.project,

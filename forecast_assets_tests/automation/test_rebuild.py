@@ -11,6 +11,7 @@ from forecast_assets.assets.framework.partitions import days, years
 from forecast_assets.automation.rebuild import is_forgotten, rebuild
 from forecast_assets.cli.app import cli
 from forecast_assets.definitions import defs
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.service import DAYS, publish, publish_night, small_store
 
@@ -35,15 +36,19 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
+def where(root: Path) -> StoreResource:
+    return StoreResource(data_dir=str(root))
+
+
 def materialised(instance: dg.DagsterInstance, asset: str) -> set[str]:
     return instance.event_log_storage.get_materialized_partitions(dg.AssetKey(asset))
 
 
 def test_every_current_version_is_reported_all_nights_of_them(root: Path, instance: dg.DagsterInstance) -> None:
     store = Store(root / "store")
-    assert is_forgotten(instance, store)
+    assert is_forgotten(instance, where(root))
     held = {(asset, slot) for asset in store.assets() for slot in store.slots(asset)}
-    assert rebuild(instance, store, data_root=str(root)) == len(held)
+    assert rebuild(instance, where(root)) == len(held)
     assert materialised(instance, "nightly_forecast") == set(NIGHTS)
     assert materialised(instance, "ensemble") == {"2017"}
     for asset, slot in held:
@@ -56,10 +61,9 @@ def test_every_current_version_is_reported_all_nights_of_them(root: Path, instan
 
 
 def test_what_dagster_knows_is_not_reported_twice(root: Path, instance: dg.DagsterInstance) -> None:
-    store = Store(root / "store")
-    rebuild(instance, store, data_root=str(root))
-    assert not is_forgotten(instance, store)
-    assert rebuild(instance, store, data_root=str(root)) == 0
+    rebuild(instance, where(root))
+    assert not is_forgotten(instance, where(root))
+    assert rebuild(instance, where(root)) == 0
 
 
 def test_a_damaged_version_is_left_out_and_the_rest_is_reported(
@@ -69,7 +73,7 @@ def test_a_damaged_version_is_left_out_and_the_rest_is_reported(
     publish(store, "raw_panel", None, {"partitions.json": {"years": ["2017"], "days": [str(DAYS[-1])]}})
     table = store.current("nightly_forecast", str(DAYS[-1])).path("table.parquet")
     table.write_bytes(table.read_bytes()[:-9])
-    rebuild(instance, store, data_root=str(tmp_path))
+    rebuild(instance, where(tmp_path))
     assert materialised(instance, "nightly_forecast") == set()
     assert materialised(instance, "ensemble") == {"2017"}
     assert any("table.parquet" in record.getMessage() for record in caplog.records)
