@@ -1,5 +1,6 @@
 """What a run's configuration may not do: refer to the environment, name a secret, leave the declared folders."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,14 @@ def test_a_data_root_is_the_declared_one_or_lies_below_it(declared: Path, monkey
 def test_a_setting_that_only_looks_like_a_secret_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "5")
     assert compose_settings("smoke", ["backtest.cost_bps=5"]).backtest.cost_bps == 5
+
+
+def test_what_a_component_names_is_declared_for_its_runs_and_their_processes(declared: Path) -> None:
+    outside = declared / "outside" / "p.csv"
+    for root in (str(outside), "s3://bucket/nifty", "", str(outside)):
+        environment.declare_root(root)
+    assert os.environ["FORECAST_ROOTS"] == str(outside)  # a process that is started inherits it
+    environment.require_inside(str(outside), setting="source.panel")
+    assert environment.is_declared_root("s3://bucket/nifty")
+    with pytest.raises(BadSetting, match="lies outside"):
+        environment.require_inside(str(declared / "outside" / "q.csv"), setting="source.panel")
