@@ -150,6 +150,21 @@ def test_the_charts_webserver_is_the_one_behind_the_guard() -> None:
     assert "svc/dagster-webserver 3000" in GUIDE
 
 
+def test_the_workflow_runs_what_ci_runs_and_may_write_nothing() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    commands = [[step["run"] for step in job["steps"] if "run" in step] for job in workflow["jobs"].values()]
+    assert [each[-1] for each in commands] == [".ci/run", "make audit"]
+    used = {
+        step["uses"].partition("@")[0] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step
+    }
+    assert used == {"actions/checkout"}
+    assert "secrets." not in json.dumps(workflow)
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o100
+    interpreters = {job["container"] for job in workflow["jobs"].values()}
+    assert interpreters == {"python:3.11-bookworm"}  # as the image's
+
+
 def test_the_image_is_built_from_files_that_are_there_and_not_ignored() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
