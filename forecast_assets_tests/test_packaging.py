@@ -66,7 +66,8 @@ def service(python: Path, smoke_graph: Graph, tmp_path: Path) -> Iterator[str]:
     """The URL of a service that the installed command has started."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [python.with_name("forecast-assets"), "serve", "--port", str(port), "--data-dir", smoke_graph.root]
+    program = str(python.with_name("forecast-assets"))
+    command = [program, "serve", "--port", str(port), "--data-dir", str(smoke_graph.root)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield f"http://127.0.0.1:{port}"

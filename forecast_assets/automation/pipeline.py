@@ -19,6 +19,7 @@ from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.core.nearest import nearest_names
 from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
@@ -203,18 +204,23 @@ def _run_job(
         if (event.is_step_failure and _is_interrupted(event.step_failure_data.error)) or (
             event.is_job_failure and _is_interrupted(event.job_failure_data.error)
         ):
-            where = f"{event.step_key or name} {partition or ''}".strip()
-            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to continue")
+            raise _stopped(f"{event.step_key or name} {partition or ''}")
         if event.is_step_failure:
             described = event.step_failure_data.user_failure_data
             failed = _failed(event.step_failure_data.error, partition, str(event.step_key), described)
             if why := _failed_checks(result.all_events, failed.asset):
                 failed = replace(failed, message=why, user_mistake=True)
             failures.append(failed)
+    if RECORD.stopped():  # between the last step and the end, where Dagster forgets it
+        raise _stopped(f"{name} {partition or ''}")
     if not result.success and not failures:  # before any step, as where a resource can't be had
         last = [event for event in result.all_events if event.is_job_failure][-1]
         failures.append(_failed(last.job_failure_data.error, partition, name, None))
     return failures
+
+
+def _stopped(where: str) -> Stopped:
+    return Stopped(f"stopped by a signal in {where.strip()}; what was published stays, run it again to continue")
 
 
 def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:

@@ -12,15 +12,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from forecast_assets.automation.alerts import (
     deadline_observation,
     drift_observations,
-    due_session,
     messages_for,
-    recent_closes,
     run_observation,
     year_observation,
 )
 from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.nights import Nights
 from forecast_assets.automation.outbox import Outbox
+from forecast_assets.core.panel.due_sessions import due_session, recent_closes
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.channels.channel import Channel

@@ -40,6 +40,7 @@ from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources.settings import describe
+from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.store.artefact_files import TUNED_SETTINGS
 from forecast_assets.store.keys import input_key
@@ -107,6 +108,8 @@ class Stage:
         self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any], resources: StageResources
     ) -> Any:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
+        if RECORD.stopped():  # by a signal that nobody passed on
+            raise dg.DagsterExecutionInterruptedError
         partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
         store = resources.store.store()
         require_own_root(store, resources.store.root())
