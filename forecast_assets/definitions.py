@@ -30,6 +30,7 @@ from forecast_assets.assets.sweep import sweep
 from forecast_assets.assets.target_positions import target_positions
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.jobs import JOBS
+from forecast_assets.automation.late_prices import late_prices
 from forecast_assets.automation.progress import console
 from forecast_assets.automation.schedules import next_night, next_night_after_a_failure, nightly_schedule
 from forecast_assets.automation.sensors import SENSORS
@@ -60,7 +61,7 @@ defs = dg.Definitions(
     ],
     jobs=JOBS,
     schedules=[nightly_schedule],
-    sensors=[next_night, next_night_after_a_failure, *SENSORS],
+    sensors=[next_night, next_night_after_a_failure, late_prices, *SENSORS],
     resources={
         "store": store,
         "io_manager": StoreIOManager(store=store),

@@ -14,7 +14,9 @@ def observe(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
     """Record the digest of the files, which is what the input key of the raw panel has of them."""
     settings = context.resources.settings.settings()
     root = context.resources.store.root()
-    files = context.resources.source.input_files(settings.demo, settings.panel, data_root=root)
+    files = context.resources.source.input_files(
+        settings.demo, settings.panel, data_root=root, quiet_seconds=settings.arrival.quiet_seconds
+    )
     yield dg.ObserveResult(
         asset_key=PANEL_FILES, data_version=dg.DataVersion(files.digest()), metadata={"files": len(files.files)}
     )
