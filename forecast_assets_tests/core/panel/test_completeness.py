@@ -31,7 +31,7 @@ def quotes(**days: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=QUOTES, orient="row")
 
 
-def test_a_ticker_of_the_last_three_sessions_of_its_exchange_is_expected_and_no_other() -> None:
+def test_a_ticker_of_the_last_three_sessions_of_its_exchange_is_expected() -> None:
     found = prices_of(quotes(XETR_A="mtwtf", XETR_B="mt...", XETR_C="m....", XETR_D="mtwt.", XETR_E="....f"), FRIDAY)
     assert found == [ExchangePrices("XETR", 3, ("B", "D"))]
     assert in_words(found) == "1 of 3 tickers of XETR, without B, D"
