@@ -2,6 +2,7 @@
 # make test    set up, lint, check import contracts and types, run the test suite    [WORKERS=2]
 # make dev     set up, open the Dagster UI with its daemon              [PANEL=p.csv PROFILE=demo]
 # make lint    the checks of `make test` without the tests
+# make docs    the documentation as a site, build/docs/index.html
 # make bench   the benchmarks; results go to benchmarks/results/
 # make audit   look the locked packages up in the advisory database (needs the internet)
 # make lock    rewrite requirements.lock and requirements-chronos.lock from pyproject.toml
@@ -26,7 +27,7 @@ NO_PYTHON := No usable Python 3.11 or 3.12 with the venv module found on PATH: i
 # A shell without job control starts background children with SIGINT ignored; Dagster's processes need it to stop.
 SIGNALS := $(shell env --default-signal=INT,TERM true 2>/dev/null && echo env --default-signal=INT,TERM)
 
-.PHONY: all test dev serve lint bench audit lock clean
+.PHONY: all test dev serve lint docs bench audit lock clean
 .DELETE_ON_ERROR:
 
 all dev: export DAGSTER_HOME := $(CURDIR)/dagster_home
@@ -50,6 +51,10 @@ dev: $(STAMP)
 serve: export FORECAST_PROFILE := $(PROFILE)
 serve: $(STAMP)
 	$(SIGNALS) $(BIN)/forecast-assets serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
 
 bench: $(STAMP)
 	for name in pipeline ingest mutants panel_features panel; do $(BIN)/python -m benchmarks.$$name || exit; done

@@ -308,6 +308,7 @@ def report_content(
         ),
         factor=_factor(inputs, horizon=spec.horizon_sessions),
         currency=_currency(joined, conversion),
+        planted=_planted(inputs, own, spec=spec),
     )
     return ReportContent(summary, own, joined, rivals.books)
 
@@ -331,6 +332,17 @@ def _test_medians(versions: Sequence[Version]) -> pl.DataFrame:
     """Return model, date, ticker, horizon, q50, y of the versions' calibrated test forecasts."""
     tables = [pl.scan_parquet(version.path(TABLE)).filter(pl.col("split") == "test") for version in versions]
     return pl.concat(table.select("model", "date", "ticker", "horizon", "q50", "y") for table in tables).collect()
+
+
+def _planted(inputs: BacktestInputs, own: pl.DataFrame, *, spec: BacktestSpec) -> dict[str, Any] | None:
+    """Return how much of the signal of the synthetic panel was found; None where nothing was planted."""
+    from forecast_assets.core.report.planted import planted_section
+
+    strength = inputs.raw_panel.manifest.facts.get("planted_signal")
+    if not strength:
+        return None
+    panel = pl.read_parquet(inputs.calendar_panel.path(TABLE), columns=["date", "ticker", "segment", "close"])
+    return planted_section(own.filter(pl.col("split") == "test"), panel, strength=strength, spec=spec)
 
 
 def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str, Any] | None:

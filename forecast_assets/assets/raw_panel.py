@@ -144,6 +144,7 @@ def raw_panel(
             "first_session": str(found["first"]),
             "last_session": str(found["last"]),
             "first_test_year": first_test or "none",
+            **({"planted_signal": files.planted_signal} if files.planted_signal else {}),
             "history_sessions": history,
             "min_history_sessions": folds.min_history_sessions,
         },

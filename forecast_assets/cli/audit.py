@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import click
 
-from forecast_assets.cli.common import listed, set_option, user_command
+from forecast_assets.cli.common import json_option, listed, set_option, user_command
 from forecast_assets.core.errors import BadInput
 
 UNUSABLE = 2
@@ -41,7 +41,7 @@ PATIENCE = 5.0  # seconds between lines of progress
     type=click.Choice(["polars", "polars lazy", "pandas"]),
     help="Frame to hand over; else found.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything that was found as JSON.")
+@json_option
 @set_option
 @partial(user_command, exit_code=UNUSABLE)
 def command(

@@ -1,5 +1,6 @@
 """What all commands share: common options, the store, one sentence instead of a traceback for a user's mistake."""
 
+import json
 import os
 import signal
 import sys
@@ -91,3 +92,15 @@ def open_store() -> "tuple[Store, str]":
 def listed(text: str | None) -> tuple[str, ...]:
     """Return the parts of a list that is separated by commas or spaces."""
     return tuple(part for part in (text or "").replace(" ", ",").split(",") if part)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+
+
+def print_json(value: Any) -> None:
+    """Print what a command found as JSON: arrays as lists, dates as ISO strings."""
+    click.echo(json.dumps(value, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)

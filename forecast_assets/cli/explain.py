@@ -1,12 +1,13 @@
 """``explain``: variable selection, attention and neighbour attribution of one forecast, from the published weights."""
 
 import datetime as dt
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from forecast_assets.cli.common import open_store, user_command
-from forecast_assets.forecaster.explain import explain_forecast
+from forecast_assets.cli.common import json_option, open_store, print_json, user_command
+from forecast_assets.forecaster.explain import ForecastExplanation, explain_forecast
 
 
 @click.command("explain")
@@ -14,8 +15,9 @@ from forecast_assets.forecaster.explain import explain_forecast
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE")
 @click.option("--model", default="b2_tft_ticker", show_default=True, help="The network that is explained.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it as a PNG.")
+@json_option
 @user_command
-def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None:
+def command(ticker: str, day: dt.datetime, model: str, out: Path | None, as_json: bool) -> None:
     """Explain a network's forecast of TICKER on DATE.
 
     Prints how likely the ticker is to report within a week, the variables the network selected, its attention over past
@@ -25,6 +27,11 @@ def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
 
     store, _ = open_store()
     why = explain_forecast(store, model=model, ticker=ticker, day=day.date())
+    if out is not None:
+        draw(why, out, title=f"{ticker} on {day.date()}: explanation of {model}")
+    if as_json:
+        print_json({"ticker": ticker, "date": day.date(), **asdict(why)})
+        return
     click.echo(f"{ticker} {day.date()}: {why.fit}")
     if why.announcement is not None:
         click.echo(f"  {announcement_sentence(why.announcement)}")
@@ -42,10 +49,13 @@ def command(ticker: str, day: dt.datetime, model: str, out: Path | None) -> None
         now = "earlier only" if one.correlation is None else f"{one.correlation:+.2f}"
         click.echo(f"    {1e4 * one.added:+9.2g}  {one.ticker} ({now})")
     if out is not None:
-        from forecast_assets.core.report.diagnostic_figures import explanation_figure, ranked
-        from forecast_assets.core.report.figure_style import to_png
-
-        variables = ranked(list(why.variables.values()), list(why.variables))
-        title = f"{ticker} on {day.date()}: explanation of {model}"
-        out.write_bytes(to_png(explanation_figure(title, variables=variables, attention=why.attention)))
         click.echo(f"{out}: drawn")
+
+
+def draw(why: ForecastExplanation, out: Path, *, title: str) -> None:
+    """Draw selected variables and attention as a PNG."""
+    from forecast_assets.core.report.diagnostic_figures import explanation_figure, ranked
+    from forecast_assets.core.report.figure_style import to_png
+
+    variables = ranked(list(why.variables.values()), list(why.variables))
+    out.write_bytes(to_png(explanation_figure(title, variables=variables, attention=why.attention)))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from forecast_assets.cli.common import listed, open_store, user_command
+from forecast_assets.cli.common import json_option, listed, open_store, user_command
 from forecast_assets.cli.export import chosen_slots
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, TARGETS, horizons_text
@@ -129,7 +129,7 @@ def feature_names(store: Store) -> list[str]:
     "--horizon", type=int, metavar="SESSIONS", help="Horizon of a model's median; default: the shortest it has."
 )
 @click.option("--years", metavar="YEARS", help="Years, comma-separated; default: all test years of the panel.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything that was computed as JSON.")
+@json_option
 @user_command
 def command(name: str, horizon: int | None, years: str | None, as_json: bool) -> None:
     """Show how a model or a feature ranks returns.

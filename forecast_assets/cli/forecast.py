@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.cli.common import json_option, open_store, user_command
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.nearest import nearest_name
@@ -37,7 +37,7 @@ SOURCES = {"ledger": "issued by", "walk_forward": "out of sample, by"}
 )
 @click.option("--horizon", type=int, default=HORIZONS[1], show_default=True, help="Sessions ahead that --top ranks by.")
 @click.option("--csv", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the table to a file.")
-@click.option("--json", "as_json", is_flag=True, help="Print rows as JSON.")
+@json_option
 @user_command
 def command(
     tickers: tuple[str, ...],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forecast_assets.cli.common import arrived_option, set_option, user_command
+from forecast_assets.cli.common import arrived_option, json_option, print_json, set_option, user_command
 
 
 @click.command("inspect")
@@ -16,8 +16,11 @@ from forecast_assets.cli.common import arrived_option, set_option, user_command
 @click.option("--flags", "flags_csv", type=click.Path(path_type=Path), help="Write the flags to this CSV.")
 @arrived_option
 @set_option
+@json_option
 @user_command
-def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overrides: tuple[str, ...]) -> None:
+def command(
+    path: Path, rejected_csv: Path | None, flags_csv: Path | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Print what a file or folder would be read as."""
     from forecast_assets.cli.export import require_folder
     from forecast_assets.core.panel.adapters.folders import find_files
@@ -39,10 +42,12 @@ def command(path: Path, rejected_csv: Path | None, flags_csv: Path | None, overr
         for _ in reading.parts():
             pass
     fewest = settings.windows.lookback + longest_window(settings.features)
-    lines = [*summary_lines(reading.summary(files.left_out)), *too_short(reading.tickers, fewest_rows=fewest)]
-    for line in lines:
+    summary, short = reading.summary(files.left_out), too_short(reading.tickers, fewest_rows=fewest)
+    if as_json:
+        print_json({**summary, "too_short": short})
+    for line in [] if as_json else [*summary_lines(summary), *short]:
         click.echo(line)
     for table, where in ((reading.rejected, rejected_csv), (reading.flags, flags_csv)):
         if where is not None:
             guarded(table).write_csv(where)
-            click.echo(f"{table.height:,} rows written to {where}")
+            click.echo(f"{table.height:,} rows written to {where}", err=as_json)

@@ -25,6 +25,7 @@ from forecast_assets.store.artefact_files import (
     TABLE,
     TRIALS,
 )
+from forecast_assets.store.asset_keys import BACKTEST_REPORT
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -40,7 +41,7 @@ def report_problems(store: Store, root: str) -> list[str]:
     them: all from the very versions that a report read, not from newer ones. Raises MissingArtefact where there is no
     backtest report, or one of those versions is gone.
     """
-    report = store.current("backtest_report")
+    report = store.current(BACKTEST_REPORT)
     reports = [report] + ([store.current("ablation_report")] if store.has("ablation_report") else [])
     years = {
         year.path(TABLE): year for made in reports for year in _opened(ReportInputs, store, made).backtest.values()

@@ -1,9 +1,12 @@
 """``run``: materialise the graph, or a selection of it."""
 
+import time
+
 import click
 
 from forecast_assets.cli.common import arrived_option, listed, panel_option, set_option, user_command
 from forecast_assets.cli.materialise import materialise
+from forecast_assets.store.asset_keys import BACKTEST_REPORT
 
 
 @click.command("run")
@@ -15,9 +18,14 @@ from forecast_assets.cli.materialise import materialise
 @user_command
 def command(select: tuple[str, ...], years: str | None, overrides: tuple[str, ...]) -> None:
     """Materialise the graph. What has not changed is not computed again."""
-    materialise(listed(",".join(select)), listed(years), list(overrides))
+    started = time.monotonic()
+    selected = listed(",".join(select))
+    materialise(selected, listed(years), list(overrides))
+    if selected and BACKTEST_REPORT not in selected:
+        return
 
-    from forecast_assets.cli.run_summary import print_summary
+    from forecast_assets.cli.run_summary import closing_lines
     from forecast_assets.resources import environment
 
-    print_summary(environment.data_dir())
+    for line in closing_lines(environment.data_dir(), seconds=time.monotonic() - started):
+        click.echo(line)

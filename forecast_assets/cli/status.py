@@ -1,7 +1,6 @@
 """``status``: what the store holds: panel, last night, champion, verdict and report, then every artefact."""
 
 import datetime as dt
-import json
 from typing import Any
 
 import click
@@ -9,20 +8,26 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_assets.automation.nights import due_nights, listed
-from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.cli.common import json_option, open_store, print_json, user_command
 from forecast_assets.core.errors import MissingArtefact
-from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST, RAW_PANEL, SERVING_MODEL
+from forecast_assets.store.asset_keys import (
+    BACKTEST_REPORT,
+    DRIFT_CHECKS,
+    ENSEMBLE,
+    NIGHTLY_FORECAST,
+    RAW_PANEL,
+    SERVING_MODEL,
+)
 from forecast_assets.store.panel_in_use import days_in_panel, untrained_sentence, untrained_years
 from forecast_assets.store.store import Store
 
-REPORT, DRIFT = "backtest_report", "drift_checks"
 PAGE = "reports/latest/backtest.html"
 
 
 def overview(store: Store, root: str) -> dict[str, str]:
     """Return a sentence about each thing that an operator asks for first; what is not there yet is left out."""
     panel, night, champion = (_facts(store, asset) for asset in (RAW_PANEL, NIGHTLY_FORECAST, SERVING_MODEL))
-    drift, report, years = _facts(store, DRIFT), _facts(store, REPORT), store.partitions(ENSEMBLE)
+    drift, report, years = _facts(store, DRIFT_CHECKS), _facts(store, BACKTEST_REPORT), store.partitions(ENSEMBLE)
     said = {}
     if panel:
         read, rejected = panel["rows_read"], panel["rows_rejected"]
@@ -46,7 +51,7 @@ def overview(store: Store, root: str) -> dict[str, str]:
     if drift:
         said["drift"] = str(drift["verdict"])
     if report:
-        verdict = store.current(REPORT).json("metrics.json")["verdicts"]
+        verdict = store.current(BACKTEST_REPORT).json("metrics.json")["verdicts"]
         said |= {"verdict": f"{verdict[0]['claim']}: {verdict[0]['verdict']}"} if verdict else {}
         said["report"] = f"{root.rstrip('/')}/{PAGE}"
     return said
@@ -72,14 +77,14 @@ def artefacts(store: Store) -> list[dict[str, Any]]:
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option
 @user_command
 def command(as_json: bool) -> None:
     """Show panel, last night, champion, report and each artefact."""
     store, root = open_store()
     said, rows = overview(store, root), artefacts(store)
     if as_json:
-        click.echo(json.dumps({"overview": said, "artefacts": rows}, indent=1))
+        print_json({"overview": said, "artefacts": rows})
         return
     console = Console(highlight=False)
     if not rows:

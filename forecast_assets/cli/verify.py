@@ -1,30 +1,70 @@
 """``verify``: check the store's hashes and derive the reports' numbers again."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
-from forecast_assets.cli.common import open_store, user_command
+from forecast_assets.cli.common import json_option, open_store, print_json, user_command
+from forecast_assets.store.asset_keys import BACKTEST_REPORT
+from forecast_assets.store.store import Store
 
 
 @click.command("verify")
+@json_option
 @user_command
-def command() -> None:
+def command(as_json: bool) -> None:
     """Check all hashes and derive the reports' numbers again."""
     store, root = open_store()
-    problems = store.verify()
-    if problems:
-        click.echo("\n".join(map(str, problems)))
-        click.echo(f"forecast-assets: {len(problems)} problems; run the graph again to repair them", err=True)
-        sys.exit(1)
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
-    click.echo(f"{root}/store: {artefacts} artefacts, all as published")
-    if not store.has("backtest_report"):
-        return
-    from forecast_assets.cli.report_problems import report_problems
+    with _bar(store) as bar:
+        damaged = list(map(str, store.verify(on_asset=bar.begin)))
+        wrong: list[str] | None = None
+        if not damaged and store.has(BACKTEST_REPORT):
+            from forecast_assets.cli.report_problems import report_problems
 
-    if wrong := report_problems(store, root):
-        click.echo("\n".join(wrong))
-        click.echo("forecast-assets: the report is not what its artefacts give; run the graph again", err=True)
+            bar.begin("the reports' numbers")
+            wrong = report_problems(store, root)
+    if as_json:
+        print_json({"artefacts": artefacts, "damaged": damaged, "reports": wrong})
+    else:
+        _say(root, artefacts, damaged, wrong)
+    if damaged or wrong:
+        what = f"{len(damaged)} problems" if damaged else "the report is not what its artefacts give"
+        repair = "to repair them" if damaged else ""
+        click.echo(f"forecast-assets: {what}; run the graph again {repair}".rstrip(), err=True)
         sys.exit(1)
-    click.echo(f"{root}/reports/latest: every number derived again")
+
+
+def _say(root: str, artefacts: int, damaged: list[str], wrong: list[str] | None) -> None:
+    if damaged:
+        click.echo("\n".join(damaged))
+        return
+    click.echo(f"{root}/store: {artefacts} artefacts, all as published")
+    if wrong:
+        click.echo("\n".join(wrong))
+    elif wrong is not None:
+        click.echo(f"{root}/reports/latest: every number derived again")
+
+
+class _Steps:
+    """A bar in a terminal: one step per asset, and one for the reports."""
+
+    def __init__(self, bar: Progress, count: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("verify", total=count)
+        self._begun = 0
+
+    def begin(self, what: str) -> None:
+        self._bar.update(self._task, description=what, completed=self._begun)
+        self._begun += 1
+
+
+@contextmanager
+def _bar(store: Store) -> Iterator[_Steps]:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield _Steps(bar, len(store.assets()) + 1)

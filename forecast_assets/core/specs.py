@@ -622,7 +622,8 @@ class DemoSpec(Spec):
     start: dt.date = Field(dt.date(2015, 1, 2), description="first day of the panel")
     end: dt.date = Field(dt.date(2021, 12, 31), description="last day of the panel")
     signal: float = Field(
-        0.0016, ge=0, description="strength of the planted signal: log return of the next session and unit of it"
+        0.0016,
+        description="strength of the planted signal: log return of the next session and unit of it; below 0: reversed",
     )
     seed: int = Field(7, ge=0, description="seed of its random numbers")
     rival: bool = Field(

@@ -15,7 +15,7 @@ from forecast_assets.core.errors import BadInput, UserError
 from forecast_assets.forecaster.explain import ForecastExplanation, explain_forecast
 from forecast_assets.forecaster.issued import forecasts_of, latest_forecasts
 from forecast_assets.store.artefact_files import BACKTEST_METRICS, TABLE
-from forecast_assets.store.asset_keys import BACKTEST, CALENDAR_PANEL
+from forecast_assets.store.asset_keys import BACKTEST, BACKTEST_REPORT, CALENDAR_PANEL
 from forecast_assets.store.durable import replace_bytes
 from forecast_assets.store.store import Store
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_SESSIONS = 60  # of the closes before a forecast, in its picture
-REPORT = "backtest_report"
 
 
 class RunFailed(UserError):
@@ -172,7 +171,7 @@ class Forecaster:
         return mine.select("date", "ticker", "close").sort("date").collect()
 
     def _report(self) -> dict[str, Any]:
-        content: dict[str, Any] = self.store.current(REPORT).json(BACKTEST_METRICS)
+        content: dict[str, Any] = self.store.current(BACKTEST_REPORT).json(BACKTEST_METRICS)
         return content
 
 

@@ -4,6 +4,7 @@ Named in dagster.yaml, so that all processes of an instance use the same: comman
 The URL stays in the environment: Dagster passes an instance on by command line, which the process list shows.
 """
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from dagster._core.storage.runs.base import RunStorage
 from dagster._core.storage.schedules.base import ScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources import environment
@@ -71,8 +73,20 @@ class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):
 
 def sqlite_storage(home: Path) -> DagsterStorage[dg.DagsterInstance]:
     """Open SQLite in ``home``, one process at a time: where several create the tables at once, runs get lost."""
+    if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", flush_at_checkpoints):
+        sqlalchemy.event.listen(sqlalchemy.Engine, "connect", flush_at_checkpoints)
     with exclusive(home / ".sqlite.lock", what="Dagster's SQLite tables"):
         return DagsterSqliteStorage.from_local(str(home))
+
+
+def flush_at_checkpoints(connection: DBAPIConnection, _record: object) -> None:
+    """Let a SQLite database with a write-ahead log be flushed to disk at its checkpoints, not after each event.
+
+    A run writes hundreds of events. A process that is killed loses none; a power cut may take the last ones, which are
+    Dagster's history: what a run makes has its own durable steps in the store.
+    """
+    if isinstance(connection, sqlite3.Connection) and connection.execute("pragma journal_mode").fetchone() == ("wal",):
+        connection.execute("pragma synchronous=normal")
 
 
 def postgres_storage(url: str) -> DagsterStorage[dg.DagsterInstance]:

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class InputFiles:
     later: tuple[InputFile, ...] = ()  # files that had not arrived by then
     new: tuple[Arrival, ...] = ()  # what the log of arrivals lacks
     stamps: tuple[FileStamp, ...] = ()  # of the files, taken before their contents were digested
+    planted_signal: float = 0.0  # its strength, where they are the synthetic panel
 
     @property
     def until(self) -> dt.date | None:
@@ -141,7 +142,7 @@ class PanelSource(dg.ConfigurableResource):
         before is being written.
         """
         path = self.path()
-        declared = environment.arrived()
+        declared, planted = environment.arrived(), 0.0
         unfinished: list[str] = []
         if self.panel or not environment.uses_demo_panel():
             unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
@@ -150,10 +151,11 @@ class PanelSource(dg.ConfigurableResource):
 
             path.mkdir(parents=True, exist_ok=True)
             write_demo_csv(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
-            declared = HISTORY
+            declared, planted = HISTORY, demo.signal
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
-        return as_arrived(find_files(path, panel, unfinished=unfinished), declared=declared, data_root=data_root)
+        files = as_arrived(find_files(path, panel, unfinished=unfinished), declared=declared, data_root=data_root)
+        return replace(files, planted_signal=planted)
 
     def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""

@@ -227,9 +227,16 @@ class Store:
                 raise ValueError(f"{version.label}: version {version.id} is the current one; it can't be removed")
             self._place.remove(f"{key}/{version.id}")
 
-    def verify(self) -> list[Problem]:
-        """Hash every file of every version again, and follow every ``CURRENT``. An empty list means an intact store."""
-        return [problem for asset in self._place.folders("") for problem in self._verify_asset(asset)]
+    def verify(self, *, on_asset: Callable[[str], object] = lambda _: None) -> list[Problem]:
+        """Hash every file of every version again, and follow every ``CURRENT``. An empty list means an intact store.
+
+        ``on_asset`` is called with each asset's name before it is read.
+        """
+        problems = []
+        for asset in self._place.folders(""):
+            on_asset(asset)
+            problems += self._verify_asset(asset)
+        return problems
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         """Remove what crashed writers left: versions without manifest and temporary files, untouched for that long.

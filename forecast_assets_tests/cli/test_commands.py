@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from forecast_assets.cli.app import COMMANDS, cli
 from forecast_assets.cli.report_problems import loss_problems
+from forecast_assets.cli.run_summary import closing_lines
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.builders import panel_spec
 from forecast_assets_tests.helpers.graph import Graph
@@ -220,19 +222,15 @@ def test_status_of_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
     )
 
 
-def test_verify_finds_every_artefact_as_published(smoke_graph: Graph) -> None:
-    done = invoke("verify", "--data-dir", smoke_graph.root)
-    assert done.exit_code == 0, done.output
-    assert "artefacts, all as published" in done.output
-
-
 def test_verify_names_an_altered_file(smoke_graph: Graph, tmp_path: Path) -> None:
     shutil.copytree(smoke_graph.root / "store" / "ensemble", tmp_path / "store" / "ensemble")
     victim = next(path for path in (tmp_path / "store").rglob("table.parquet"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
-    done = invoke("verify", "--data-dir", tmp_path)
+    done = invoke("verify", "--data-dir", tmp_path, "--json")
     assert done.exit_code == 1
-    assert "table.parquet" in done.output
+    found = json.loads(done.stdout)
+    assert (found["artefacts"], found["reports"], len(found["damaged"])) == (2, None, 1)
+    assert "table.parquet" in found["damaged"][0]
 
 
 def test_verify_derives_the_report_again_and_names_a_number_that_somebody_changed(
@@ -242,6 +240,7 @@ def test_verify_derives_the_report_again_and_names_a_number_that_somebody_change
     shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
     done = invoke("verify", "--data-dir", tmp_path)
     assert done.exit_code == 0, done.output
+    assert "artefacts, all as published" in done.output
     assert "every number derived again" in done.output
 
     metrics = tmp_path / "reports" / "latest" / "metrics.json"
@@ -282,6 +281,21 @@ def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: G
     assert "metrics.json: is gone" in done.output
 
 
+def test_what_the_reading_commands_show_can_be_read_by_programs(smoke_graph: Graph) -> None:
+    def read(*arguments: object) -> dict[str, Any]:
+        done = invoke(*arguments, "--data-dir", smoke_graph.root, "--json")
+        assert done.exit_code == 0, done.output
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    assert read("knobs", "--profile", "smoke")["windows.lookback"]["value"] == 20
+    assert read("inspect", smoke_graph.root / "raw", "--profile", "smoke")["too_short"] == []
+    row = smoke_graph.table("b1_tft", "2019").filter(split="test").row(0, named=True)
+    why = read("explain", row["ticker"], row["date"], "--model", "b1_tft")
+    assert sum(why["variables"].values()) == pytest.approx(1.0)
+    assert why["date"] == str(row["date"])
+
+
 def test_every_setting_has_a_meaning() -> None:
     lines = invoke("knobs", "--profile", "full").output.splitlines()
     assert [line for line in lines if "   # " not in line] == []
@@ -297,3 +311,18 @@ def test_the_demo_panel_is_the_same_every_time(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         assert invoke("demo-panel", tmp_path / name, "--profile", "smoke").exit_code == 0
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_a_run_closes_with_what_came_out_and_what_comes_next(
+    smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORECAST_DATA_DIR", raising=False)
+    monkeypatch.setenv("FORECAST_PROFILE", "smoke")
+    lines = list(closing_lines(str(smoke_graph.root), seconds=75.4))
+    report = json.loads((smoke_graph.root / "reports" / "latest" / "metrics.json").read_text())
+    assert lines[1] == report["headline"]
+    heads = [line.partition(":")[0] for line in lines[2:]]
+    assert heads == ["planted", "calibration", "best model", "report", "took", "next"]
+    assert lines[-2].split() == ["took:", "1", "min", "15", "s"]
+    assert lines[-1].endswith("forecast-assets serve --profile smoke")
+    assert list(closing_lines(str(smoke_graph.root / "store"), seconds=1.0)) == []

@@ -169,7 +169,7 @@ def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
 
 
 YEAR = Injected(lambda context: int(context.partition or 0))
-HARDWARE = Injected(lambda context: context.dagster.resources.compute.hardware())
+HARDWARE = InjectedLate(lambda context, _: context.dagster.resources.compute.hardware())
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
 COMMITTED = InjectedLate(_committed)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
@@ -183,7 +183,7 @@ Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
 TrainingHardware = Annotated["Hardware", HARDWARE]
 """Device, precision and threads of fits and forecasts; one process at a time uses a device."""
 
-FitEngine = Annotated[Engine, Injected(lambda context: context.dagster.resources.compute.engine())]
+FitEngine = Annotated[Engine, InjectedLate(lambda context, _: context.dagster.resources.compute.engine())]
 """Where fits and trials run: here, or on a Ray cluster."""
 
 RawFiles = Annotated[

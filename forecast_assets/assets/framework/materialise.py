@@ -230,7 +230,7 @@ class _Materialisation:
         late: dict[Any, Any] = {marker: marker.make(self.context, new) for marker in stage.needs.late}
         values = replace(values, injected={**values.injected, **late})
         device: AbstractContextManager[Any] = nullcontext()
-        if HARDWARE in stage.needs.early:  # one process at a time, whatever is left of an earlier run
+        if HARDWARE in stage.needs.late:  # one process at a time, whatever is left of an earlier run
             dagster = self.context.dagster
             device = dagster.resources.compute.device_lock(on_wait=dagster.log.info)
         with device:

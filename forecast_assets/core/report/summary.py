@@ -66,6 +66,7 @@ def summarise(
     rivals: Sequence[Mapping[str, Any]] = (),
     factor: Mapping[str, Any] | None = None,
     currency: Mapping[str, Any] | None = None,
+    planted: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
@@ -76,7 +77,8 @@ def summarise(
     smallest difference that matters; ``caveats``: sentences beside the general ones; ``evidence``, ``importance``,
     ``rivals``, ``factor``: from the modules of these names, None or empty without; ``contract``: coverage by cell, or None;
     ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``;
-    ``currency``: from ``currency_section``, None where each return counts in its own currency.
+    ``currency``: from ``currency_section``, None where each return counts in its own currency; ``planted``: from
+    ``planted_section``, None where the panel is real.
     Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
     book or its matured forecasts are missing.
     """
@@ -122,6 +124,7 @@ def summarise(
         "rivals": [dict(card) for card in rivals],
         "factor": factor,
         "currency": currency,
+        "planted": planted,
         "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
         "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts, base=base)],
     }
