@@ -103,8 +103,12 @@ def test_the_others_book_goes_on_as_it_was_when_a_ticker_is_gone(graph: Graph) -
 
 
 def test_a_ticker_that_comes_back_is_traded_again(graph: Graph) -> None:
+    """Meanwhile the old rows of another one were taken back: no night fails for it."""
     ticker = most_held(graph)
     without = rewritten(graph, "dropped", ticker, None)
+    lines = without.read_text().splitlines(keepends=True)
+    last = sorted({line.split(",")[1] for line in lines[1:]})[-1]
+    without.write_text("".join(line for line in lines if f",{last}," not in line or line >= "2019-03-12"))
     assert graph.run(*NIGHT, panel=without, as_of=NIGHTS[1], arrived="history").failures == []
     assert graph.run(*NIGHT, panel=graph.root / "raw", as_of=NIGHTS[2], arrived="history").failures == []
     assert ticker in graph.table("nightly_forecast", NIGHTS[2])["ticker"]
