@@ -1,11 +1,12 @@
-"""What a user waits for and reads: seconds of the reading commands, words of the README, dead links, the report's size and
-what an accessibility checker (axe-core) finds on it.
+"""What a user waits for and reads: seconds of the reading commands and of the service's page, words of the README, dead
+links, the report's size, and what an accessibility checker (axe-core) finds on the report and on the service's pages.
 
     python -m benchmarks.desk --data-dir data/demo --profile demo    a finished run; each command five times, the median
     python -m benchmarks.desk ... --only status_seconds              one figure, merged into the file
 
 Seconds are from the start of a process to its end, imports included. ``unchanged_run_seconds`` runs the whole graph of that
-data root again, which has to find everything as it was.
+data root again, which has to find everything as it was. ``desk_seconds`` is from an empty tab to all of ``TICKERS`` rows and
+the first fan, on a store of that many tickers.
 """
 
 import argparse
@@ -15,15 +16,22 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from forecast_assets.serving.loading import Loader, open_model
+from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.browser import CHROMIUM, FLAGS
+from forecast_assets_tests.helpers.live_service import LiveService
+from forecast_assets_tests.helpers.service import wide_store
+from forecast_assets_tests.helpers.service_process import TICKERS
 from tools.pages import DOCS, dead_links
 from tools.results import ROOT, record
 
@@ -71,27 +79,65 @@ def meanings(_options: argparse.Namespace) -> dict[str, Any]:
     return {"value": len(without), "which": without, "settings": len(lines)}
 
 
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 def violations(options: argparse.Namespace) -> dict[str, Any]:
-    """Count what axe-core finds on the report, all of it opened, on a phone and a desktop, in light and dark."""
+    """Count what axe-core finds on the report and the service's pages, all of it opened, on a phone and a desktop, in light
+    and dark.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     report = Path(options.data_dir, "reports", "latest", "backtest.html").resolve()
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     found: dict[str, list[str]] = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-        for width, scheme in itertools.product((390, 1280), schemes):
+    with chromium() as browser, LiveService(Loader(Store(f"{options.data_dir}/store"), open_model)) as service:
+        pages = {"report": report.as_uri(), "desk": service.url, "endpoints": f"{service.url}/docs"}
+        for (name, address), width, scheme in itertools.product(pages.items(), (390, 1280), schemes):
             page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            page.goto(report.as_uri())
+            page.goto(address)
+            if name == "desk":
+                until_drawn(page)
             page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+            page.wait_for_load_state("networkidle")
             broken = Axe().run(page).response["violations"]
-            found[f"report, {width} px, {scheme}"] = [
+            found[f"{name}, {width} px, {scheme}"] = [
                 f"{rule['id']}: {node['html']}" for rule in broken for node in rule["nodes"]
             ]
             page.close()
-        browser.close()
     which = [f"{page}: {one}" for page, broken in found.items() for one in broken]
     return {"value": len(which), "pages": list(found), "which": which}
+
+
+def until_drawn(page: Page) -> None:
+    """Wait until the desk shows its table and a ticker's fan."""
+    page.locator("#table tbody tr").first.wait_for()
+    page.locator("#chart svg").wait_for()
+
+
+def desk_seconds(_options: argparse.Namespace) -> dict[str, Any]:
+    """Return the median time that the service's page of ``TICKERS`` tickers takes to be drawn."""
+    took = []
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        loader = wide_store(Store(folder), tickers=TICKERS)
+        with LiveService(loader) as service:
+            listed = len(service.client.get("/forecasts").content)
+            for _ in range(TIMES):
+                page = browser.new_page(viewport={"width": 1280, "height": 900})
+                started = time.perf_counter()
+                page.goto(service.url)
+                until_drawn(page)
+                took.append(time.perf_counter() - started)
+                assert page.locator("#table tbody tr").count() == TICKERS
+                page.close()
+    each = [round(one, 2) for one in took]
+    return {"value": round(median(took), 2), "unit": "s", "each": each, "tickers": TICKERS, "json_bytes": listed}
 
 
 FIGURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -103,6 +149,7 @@ FIGURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
         "profile": o.profile,
     },
     "accessibility_violations": violations,
+    "desk_seconds": desk_seconds,
     "status_seconds": lambda o: seconds(*program(o), "status"),
     "forecast_seconds": lambda o: seconds(*program(o), "forecast", TICKER),
     "changed_seconds": lambda o: seconds(*program(o), "changed", TICKER, last_day(o)),

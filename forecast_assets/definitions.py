@@ -1,5 +1,6 @@
-"""The Dagster definitions: wiring, nothing else."""
+"""The Dagster definitions of the panel that the environment names; further panels are components (``component``)."""
 
+<<<<<<< HEAD
 import dagster as dg
 
 from forecast_assets.assets.ablation_report import ablation_report
@@ -36,24 +37,20 @@ from forecast_assets.automation.schedules import next_night, next_night_after_a_
 from forecast_assets.automation.sensors import SENSORS
 from forecast_assets.resources.channels.table import open_channels
 from forecast_assets.resources.compute import ComputeResource, step_executor
+=======
+from forecast_assets.panel_definitions import assets_of, not_made, panel_definitions, resources_of
+from forecast_assets.resources.panel_names import FIRST
+>>>>>>> main
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.source import PanelSource
-from forecast_assets.resources.store_io import StoreIOManager, StoreResource
-from forecast_assets.resources.tracking import TrackingResource
 
-store = StoreResource()
+ASSETS = assets_of(FIRST)
 
-ASSETS = [
-    *(raw_panel, rejected_rows, flags, calendar_panel, announcements),
-    *(macro_series, covariates, feature_panel, windowed_tensors),
-    *(fx_rates, sweep, baselines, *NETWORK_ASSETS, f0_chronos, ensemble, backtest, rivals),
-    *(backtest_report, ablation_report),
-    *(challenger, serving_model, nightly_forecast, target_positions, drift_checks),
-    *VIEWS,
-]
+NOT_MADE = not_made(FIRST)
 
-NOT_MADE = [panel_files, latest_night()]  # observed, and reported by what completes it
+RESOURCES = resources_of(FIRST, settings=SettingsResource(), source=PanelSource())
 
+<<<<<<< HEAD
 defs = dg.Definitions(
     assets=[
         *(with_code_versions(ASSETS, STAGES, SettingsResource().settings()) if loads_for_the_ui() else ASSETS),
@@ -74,3 +71,8 @@ defs = dg.Definitions(
     executor=step_executor(),
     loggers={"console": console},
 )
+=======
+store = RESOURCES["store"]
+
+defs = panel_definitions(FIRST, ASSETS, RESOURCES)
+>>>>>>> main

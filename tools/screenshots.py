@@ -97,9 +97,9 @@ def picture_report(browser: Browser, report: Path) -> None:
 
 
 def picture_service(browser: Browser, url: str) -> None:
-    """Take the service's page for a ticker."""
-    with opened(browser, url, width=900, height=850) as page:
-        page.locator("svg").wait_for()
+    """Take the desk with a past fan of a ticker and what happened."""
+    with opened(browser, f"{url}/?ticker=SYN01.DE&date=2019-07-03", width=1280, height=900) as page:
+        page.locator("polyline.after").wait_for()
         save(page, "fan")
 
 

@@ -25,6 +25,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import BESIDE_BASELINE, MLP_BASELINE
 from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
 from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
     BACKTEST_PAGE,
@@ -65,9 +66,9 @@ def reports_folder(data_root: str) -> UPath:
     return UPath(data_root) / LATEST_REPORTS
 
 
-def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
+def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, where: StoreResource) -> None:
     """Copy a version's files to the folder of the latest reports, each whole or not at all; the store keeps the original."""
-    folder = reports_folder(data_root)
+    folder = reports_folder(where.root())
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         content = version.path(name).read_bytes()
@@ -274,10 +275,6 @@ def report_content(
         trades=joined.trades,
         liquid=in_base_money(liquid, "traded_value", currencies, conversion),
     )
-    weights: dict[str, dict[int, Any]] = {}
-    for fold in trained(of[year] for of in inputs.networks for year in years):
-        selection_weights = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
-        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = selection_weights
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     summary = summarise(
         losses=losses,
@@ -289,7 +286,6 @@ def report_content(
         baseline=YARDSTICK,
         compared=COMPARED,
         rules=rules,
-        caveats=[],
         evidence=evidence(
             losses=calibrated_only(losses),
             books=books,
@@ -300,7 +296,7 @@ def report_content(
             rules=rules,
         ),
         contract=CoverageContract(coverage_cells(with_deciles(cells), spec=coverage), coverage),
-        importance=importance(weights),
+        importance=importance(_selection_weights(inputs)),
         neighbours=_neighbours(inputs),
         reading=_reading(inputs.raw_panel, forecast=own["ticker"].unique()),
         rivals=rival_cards(
@@ -311,6 +307,15 @@ def report_content(
         planted=_planted(inputs, own, spec=spec),
     )
     return ReportContent(summary, own, joined, rivals.books)
+
+
+def _selection_weights(inputs: BacktestInputs) -> dict[str, dict[int, Any]]:
+    """Return the networks' weights of their variables, by network and year; None where it selects none."""
+    weights: dict[str, dict[int, Any]] = {}
+    for fold in trained(of[year] for of in inputs.networks for year in inputs.years):
+        found = fold.json(IMPORTANCE) if IMPORTANCE in fold.manifest.files else None
+        weights.setdefault(fold.asset, {})[int(fold.partition or 0)] = found
+    return weights
 
 
 def _factor(inputs: BacktestInputs, *, horizon: int) -> dict[str, Any]:

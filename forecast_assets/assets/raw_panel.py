@@ -46,15 +46,15 @@ from forecast_assets.store.versions import Version
 RECENT_SESSIONS = 30  # sessions whose nights can be asked for before there is any
 
 
-def register_partitions(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
+def register_partitions(version: Version, instance: dg.DagsterInstance, where: StoreResource) -> None:
     """Make the panel's own years and its sessions whose nights are due partitions of the graph.
 
     An earlier release registered sessions before the first night too: they are taken back.
     """
-    contents, name = version.json(PARTITIONS), days.name or ""
-    nights = StoreResource(data_dir=data_root).store().partitions(NIGHTLY_FORECAST)
+    contents, name = version.json(PARTITIONS), where.names.name(days.name or "")
+    nights = where.store().partitions(NIGHTLY_FORECAST)
     due = due_days(contents.get("sessions", contents["days"]), nights=nights)
-    instance.add_dynamic_partitions(years.name or "", contents["years"])
+    instance.add_dynamic_partitions(where.names.name(years.name or ""), contents["years"])
     instance.add_dynamic_partitions(name, due)
     for day in instance.get_dynamic_partitions(name):
         if day < min([due[0], *nights]):

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from forecast_assets.automation.nights import Nights, listed
 from forecast_assets.core.monitoring.persistence import stays_on
 from forecast_assets.core.panel.completeness import ExchangePrices, in_words
@@ -30,7 +28,6 @@ TEXTS: dict[str, tuple[Level, str, str]] = {
 """Level of an episode, and the titles of its two messages: when it begins, when it is over."""
 DEADLINE = "deadline"
 MONITORS = ("features", "coverage_rule", "coverage_alarm")
-LOOKBACK = dt.timedelta(days=21)  # longer than any exchange stays shut
 
 
 @dataclass(frozen=True)
@@ -166,26 +163,6 @@ def run_observation(key: str, run_id: str, *, failed: bool, alerts: AlertSpec) -
     """Return whether the last run of its kind that ended has failed."""
     sentence = f"Run {run_id[:8]} {'failed; its page shows the step and the error' if failed else 'succeeded'}."
     return Observation(key, failed, run_id, sentence, f"{alerts.ui_url.rstrip('/')}/runs/{run_id}")
-
-
-def due_session(closes: pl.DataFrame, *, now: dt.datetime, deadline_hours: float) -> dt.date | None:
-    """Return the last session whose last exchange closed at least ``deadline_hours`` before ``now``.
-
-    ``closes``: date and close (UTC, without zone), a row per exchange and session.
-    """
-    limit = now.astimezone(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=deadline_hours)
-    by_session = closes.group_by("date").agg(pl.col("close").max())
-    due = by_session.filter(pl.col("close") <= limit)["date"].max()
-    return due if isinstance(due, dt.date) else None
-
-
-def recent_closes(exchanges: Sequence[str], *, now: dt.datetime) -> pl.DataFrame:
-    """Return the closes of the last weeks' sessions, up to today, of each exchange."""
-    from forecast_assets.core.panel.sessions import closes
-
-    today = now.astimezone(dt.UTC).date()
-    parts = [closes(exchange, today - LOOKBACK, today) for exchange in exchanges]
-    return pl.concat(parts) if parts else pl.DataFrame(schema={"date": pl.Date, "close": pl.Datetime("us")})
 
 
 def asset_link(asset: str, day: str | None, alerts: AlertSpec) -> str:

@@ -14,12 +14,14 @@ import polars as pl
 
 from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.nights import due_nights
+from forecast_assets.automation.own_runs import execute
 from forecast_assets.automation.progress import RunProgress, show_progress
 from forecast_assets.automation.waiting import nights_to_make, waiting_nights, waiting_sentence
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.core.nearest import nearest_names
 from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
@@ -193,13 +195,13 @@ def _run_job(
     plan: Plan,
     here: str,
 ) -> list[Failed]:
-    result = defs.resolve_job_def(name).execute_in_process(
+    result = execute(
+        defs.resolve_job_def(name),
         instance=instance,
-        partition_key=partition,
-        asset_selection=[dg.AssetKey(asset) for asset in assets],
+        partition=partition,
+        assets=assets,
         run_config={"loggers": {"console": {"config": {}}}, "resources": {"settings": {"config": dict(plan.settings)}}},
         tags={PROCESS: here},
-        raise_on_error=False,
     )
     failures = []
     for event in result.all_events:
@@ -207,18 +209,23 @@ def _run_job(
         if (event.is_step_failure and _is_interrupted(event.step_failure_data.error)) or (
             event.is_job_failure and _is_interrupted(event.job_failure_data.error)
         ):
-            where = f"{event.step_key or name} {partition or ''}".strip()
-            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to continue")
+            raise _stopped(f"{event.step_key or name} {partition or ''}")
         if event.is_step_failure:
             described = event.step_failure_data.user_failure_data
             failed = _failed(event.step_failure_data.error, partition, str(event.step_key), described)
             if why := _failed_checks(result.all_events, failed.asset):
                 failed = replace(failed, message=why, user_mistake=True)
             failures.append(failed)
+    if RECORD.stopped():  # between the last step and the end, where Dagster forgets it
+        raise _stopped(f"{name} {partition or ''}")
     if not result.success and not failures:  # before any step, as where a resource can't be had
         last = [event for event in result.all_events if event.is_job_failure][-1]
         failures.append(_failed(last.job_failure_data.error, partition, name, None))
     return failures
+
+
+def _stopped(where: str) -> Stopped:
+    return Stopped(f"stopped by a signal in {where.strip()}; what was published stays, run it again to continue")
 
 
 def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:

@@ -10,28 +10,24 @@ for the sensor ``late_prices``, which has the panel read again.
 import datetime as dt
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
-from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
+from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.nights import due_nights, listed
 from forecast_assets.automation.waiting import nights_to_make, waiting_nights, waiting_sentence
 from forecast_assets.resources import environment
+<<<<<<< HEAD
 from forecast_assets.resources.settings import SettingsResource
+=======
+from forecast_assets.resources.panel_names import FIRST, PanelNames
+>>>>>>> main
 from forecast_assets.resources.store_io import StoreResource
 
-
-@dg.schedule(
-    job=PANEL,
-    cron_schedule=environment.nightly_cron(),
-    execution_timezone=environment.nightly_timezone(),
-    description="Reads the panel after the last exchange's close; the nights that are due follow.",
-)
-def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """One run per tick, however often the tick is evaluated."""
-    tick = context.scheduled_execution_time.isoformat()
-    return dg.RunRequest(run_key=f"night/{tick}", tags={NIGHT_RUN: tick})
+Jobs = dict[str, UnresolvedAssetJobDefinition]
 
 
+<<<<<<< HEAD
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[PANEL, NIGHTLY],
@@ -88,3 +84,83 @@ def _request_next(
     said = [f"tried and still due: {listed(due)}"] if due else []
     said += [waiting_sentence(waiting)] if waiting else []
     return dg.SkipReason("; ".join(said) or "no night is due")
+=======
+def nightly_schedule_of(names: PanelNames, jobs: Jobs) -> dg.ScheduleDefinition:
+    """Return the schedule of a panel."""
+
+    @dg.schedule(
+        name=names.name("nightly_schedule"),
+        job=jobs["panel"],
+        cron_schedule=environment.nightly_cron(),
+        execution_timezone=environment.nightly_timezone(),
+        description="Reads the panel after the last exchange's close; the nights that are due follow.",
+    )
+    def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """One run per tick, however often the tick is evaluated."""
+        tick = context.scheduled_execution_time.isoformat()
+        return dg.RunRequest(run_key=f"night/{tick}", tags={NIGHT_RUN: tick})
+
+    return nightly_schedule
+
+
+def night_sensors(names: PanelNames, jobs: Jobs) -> list[dg.SensorDefinition]:
+    """Return the sensors that start a panel's nights: after one that succeeded, and after one that failed for good."""
+    panel, nightly = jobs["panel"], jobs["nightly"]
+
+    def next_night(context: dg.RunStatusSensorContext, store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+        """Starts the first night that is due, after the panel has been read or another night has succeeded."""
+        run = context.dagster_run
+        if NIGHT_RUN not in run.tags:
+            return dg.SkipReason(f"{run.job_name} was not started by the night")
+        return _request_next(context, store, nightly.name)
+
+    def next_night_after_a_failure(
+        context: dg.RunStatusSensorContext, store: StoreResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        """Starts the next night due where one has failed for good; the failed one is tried again by the next tick."""
+        run = context.dagster_run
+        if NIGHT_RUN not in run.tags:
+            return dg.SkipReason(f"{run.job_name} was not started by the night")
+        if run.tags.get(WILL_RETRY_TAG) == "true":
+            return dg.SkipReason("the run is started again first")
+        return _request_next(context, store, nightly.name)
+
+    return [
+        dg.run_status_sensor(
+            name=names.name(function.__name__),
+            description=function.__doc__,
+            run_status=status,
+            monitored_jobs=monitored,
+            request_jobs=[nightly],
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            minimum_interval_seconds=10,
+        )(names.renamed(function))
+        for function, status, monitored in (
+            (next_night, dg.DagsterRunStatus.SUCCESS, [panel, nightly]),
+            (next_night_after_a_failure, dg.DagsterRunStatus.FAILURE, [nightly]),
+        )
+    ]
+
+
+def _request_next(
+    context: dg.RunStatusSensorContext, store: StoreResource, nightly: str
+) -> dg.RunRequest | dg.SkipReason:
+    """Request the first night due that the same tick has not tried yet."""
+    run = context.dagster_run
+    of_tick = dg.RunsFilter(job_name=nightly, tags={NIGHT_RUN: run.tags[NIGHT_RUN]})
+    tried = {each.tags.get(PARTITION_NAME_TAG) for each in context.instance.get_runs(filters=of_tick)}
+    due = due_nights(store.store(), store.root())
+    left = [day for day in due if day not in tried]
+    if not left:
+        return dg.SkipReason(f"tried and still due: {listed(due)}" if due else "no night is due")
+    return dg.RunRequest(
+        job_name=nightly,
+        partition_key=left[0],
+        run_key=f"night/{left[0]}/after/{run.run_id}",
+        tags={NIGHT_RUN: run.tags[NIGHT_RUN]},
+    )
+
+
+nightly_schedule = nightly_schedule_of(FIRST, JOBS)
+next_night, next_night_after_a_failure = night_sensors(FIRST, JOBS)
+>>>>>>> main

@@ -1,9 +1,10 @@
 """Why a ticker's forecast changed from one night to the next: by new data, another model or the calibration."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,8 +21,8 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
-    from forecast_assets.champion.bundle import Bundle
     from forecast_assets.core.training.calibrate import CalibrationState
+    from forecast_assets.core.windows.tensors import PanelTensors
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class ForecastChange:
 
 @dataclass(frozen=True)
 class _IssuedForecast:
-    bundle: "Bundle"
+    bundle: Any  # as ``open_model`` opens it
     state: "CalibrationState"
     issued: Floats  # (3, 7) as published
     date: dt.date
@@ -57,16 +58,27 @@ def explain_change(store: Store, *, ticker: str, day: dt.date) -> ForecastChange
 
     Raises BadInput where the ticker has no forecast in both nights, MissingArtefact where a night's model is gone.
     """
+    from forecast_assets.champion.bundle import Bundle
     from forecast_assets.core.windows.tensors import PanelTensors
 
+    panel = PanelTensors.load(store.current(WINDOWED_TENSORS).path(TENSORS))
+    return forecast_change(store, ticker=ticker, day=day, panel=panel, open_model=Bundle.open)
+
+
+def forecast_change(
+    store: Store, *, ticker: str, day: dt.date, panel: "PanelTensors", open_model: Callable[[Version], Any]
+) -> ForecastChange:
+    """Do what ``explain_change`` does, with a panel that is loaded already and bundles opened by ``open_model``."""
     ticker = latest_names(declared_renames(store)).get(ticker, ticker)
     nights = [night for night in store.partitions(NIGHTLY_FORECAST) if night <= str(day)][-2:]
-    found = [_issued(store, store.current(NIGHTLY_FORECAST, night), ticker) for night in nights]
+    opened: dict[str, Any] = {}  # two nights mostly have one model
+    found = [_issued(store, store.current(NIGHTLY_FORECAST, night), ticker, open_model, opened) for night in nights]
     if len(found) < 2 or found[0] is None or found[1] is None:
         raise BadInput(f"{ticker}: there are no two consecutive nights up to {day} that forecast it")
     old, new = found[0], found[1]
-    panel = PanelTensors.load(store.current(WINDOWED_TENSORS).path(TENSORS))
-    rows = panel.rows_of([ticker, ticker], np.array([old.date, new.date], dtype="datetime64[D]"))
+    rows = panel.find([ticker, ticker], np.array([old.date, new.date], dtype="datetime64[D]"))
+    if bool((rows < 0).any()):
+        raise BadInput(f"{ticker}: the panel has no row of {old.date} or {new.date} any more, to forecast from again")
     steps = [
         old.issued,
         old.bundle.forecast(panel, rows[1:], state=old.state).quantiles[0],
@@ -97,8 +109,9 @@ def change_lines(found: ForecastChange) -> list[str]:
     return lines
 
 
-def _issued(store: Store, version: Version, ticker: str) -> _IssuedForecast | None:
-    from forecast_assets.champion.bundle import Bundle
+def _issued(
+    store: Store, version: Version, ticker: str, open_model: Callable[[Version], Any], opened: dict[str, Any]
+) -> _IssuedForecast | None:
     from forecast_assets.core.training.calibrate import CalibrationState
 
     renames = declared_renames(store)
@@ -110,10 +123,11 @@ def _issued(store: Store, version: Version, ticker: str) -> _IssuedForecast | No
     bundles = [bundle for bundle in store.versions(SERVING_MODEL) if bundle.id == made_by]
     if not bundles:
         raise MissingArtefact(f"{version.label}: its model, version {made_by} of {SERVING_MODEL}, is gone")
-    bundle = Bundle.open(bundles[0])
-    bundle.rename(renames)
+    if made_by not in opened:
+        opened[made_by] = open_model(bundles[0])
+        opened[made_by].rename(renames)
     return _IssuedForecast(
-        bundle=bundle,
+        bundle=opened[made_by],
         state=CalibrationState.from_json(version.json(CALIBRATION_STATE)),
         issued=rows.select(QUANTILE_COLUMNS).to_numpy(),
         date=rows["date"][0],

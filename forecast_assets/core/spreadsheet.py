@@ -2,7 +2,7 @@
 
 import polars as pl
 
-_FORMULA = r"^(\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|[\t\r\n]|')"
+FORMULA = r"^(\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|[\t\r\n]|')"
 """Beginning of a cell that some spreadsheet evaluates, full-width signs and white space before them included. An
 apostrophe counts too, so that removing one leading apostrophe always gives the original text."""
 
@@ -13,7 +13,7 @@ def guarded(table: pl.DataFrame) -> pl.DataFrame:
     To restore it, remove one leading apostrophe from every text that has one. Column names are never a user's text.
     """
     return table.with_columns(
-        pl.when(text.str.contains(_FORMULA)).then(pl.lit("'") + text).otherwise(text).alias(name)
+        pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).alias(name)
         for name, kind in table.schema.items()
         if kind in (pl.String, pl.Categorical, pl.Enum)
         for text in [pl.col(name).cast(pl.String)]

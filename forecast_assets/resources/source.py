@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,9 +114,28 @@ class CovariateFiles:
 
 
 class PanelSource(dg.ConfigurableResource):
-    """Location of the raw panel."""
+    """Where the input files are: the raw panel, and what may stand beside it.
+
+    A panel that is named here reads what is named here alone. Otherwise both come from the environment.
+    """
 
     panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
+    macro_file: str = Field(
+        default="", description="VIX and yields; empty: FORECAST_MACRO, or none beside a named panel"
+    )
+    covariates_file: str = Field(default="", description="own series; likewise FORECAST_COVARIATES")
+    universe_file: str = Field(default="", description="members by day; likewise FORECAST_UNIVERSE")
+    sectors_file: str = Field(default="", description="sectors by day; likewise FORECAST_SECTORS")
+    fx_file: str = Field(default="", description="exchange rates; likewise FORECAST_FX")
+    rivals_folder: str = Field(default="", description="rivals' forecasts; likewise FORECAST_RIVALS")
+
+    def is_demo(self) -> bool:
+        """Return whether the synthetic panel is read."""
+        return not self.panel and environment.uses_demo_panel()
+
+    def _named(self, own: str, from_environment: Callable[[], str], *, variable: str) -> str:
+        """Return the path of a file beside the panel. Raises as ``environment.checked_path``."""
+        return environment.checked_path(own, variable=variable) if self.panel else from_environment()
 
     def path(self) -> Path:
         """Return where the raw panel is, whether there is anything or not."""
@@ -143,10 +162,14 @@ class PanelSource(dg.ConfigurableResource):
         """
         path = self.path()
         declared, planted = environment.arrived(), 0.0
+<<<<<<< HEAD
         unfinished: list[str] = []
         if self.panel or not environment.uses_demo_panel():
             unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
         else:
+=======
+        if self.is_demo():
+>>>>>>> main
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
@@ -159,14 +182,20 @@ class PanelSource(dg.ConfigurableResource):
 
     def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
-        return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
+        return _optional(
+            self._named(self.macro_file, environment.macro_path, variable="macro"),
+            what="macro series",
+            variable="FORECAST_MACRO",
+        )
 
     def covariates(self) -> CovariateFiles:
         """Return what FORECAST_COVARIATES, or ``covariates.yaml`` in the data root, declares.
 
         Raises BadInput where the file that is named, or one that is declared, does not exist, or the YAML can't be used.
         """
-        named = environment.covariates_path()
+        named = self._named(self.covariates_file, environment.covariates_path, variable="covariates")
+        if self.panel and not named:
+            return CovariateFiles({}, {})
         path = Path(named) if named else environment.local_root() / COVARIATES_FILE
         if named and not path.is_file():
             raise BadInput(f"{path}: no such file; name the declarations with FORECAST_COVARIATES, or leave it unset")
@@ -185,19 +214,31 @@ class PanelSource(dg.ConfigurableResource):
 
     def universe(self) -> OptionalFile:
         """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
-        return _optional(environment.universe_path(), what="universe", variable="FORECAST_UNIVERSE")
+        return _optional(
+            self._named(self.universe_file, environment.universe_path, variable="universe"),
+            what="universe",
+            variable="FORECAST_UNIVERSE",
+        )
 
     def sectors(self) -> OptionalFile:
         """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
-        return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+        return _optional(
+            self._named(self.sectors_file, environment.sectors_path, variable="sectors"),
+            what="sectors",
+            variable="FORECAST_SECTORS",
+        )
 
     def fx(self) -> OptionalFile:
         """Return the file that FORECAST_FX names. Raises BadInput where it does not exist."""
-        return _optional(environment.fx_path(), what="exchange rates", variable="FORECAST_FX")
+        return _optional(
+            self._named(self.fx_file, environment.fx_path, variable="fx"), what="exchange rates", variable="FORECAST_FX"
+        )
 
     def rivals(self) -> RivalFiles:
         """Return the files in the folder of rivals' forecasts. Raises BadInput where FORECAST_RIVALS names no folder."""
-        named = environment.rivals_path()
+        named = self._named(self.rivals_folder, environment.rivals_path, variable="rivals")
+        if self.panel and not named:
+            return RivalFiles()
         folder = Path(named) if named else environment.local_root() / "rivals"
         if named and not folder.is_dir():
             raise BadInput(

@@ -1,29 +1,27 @@
-"""The HTTP application and every one of its endpoints."""
+"""The HTTP application, and the endpoints of its API; those that the desk adds are in ``desk``."""
 
 import asyncio
 import contextlib
-import datetime as dt
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 
 from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.models.attribution import attributions
 from forecast_assets.core.report.titles import title
-from forecast_assets.core.windows.announced import WITHIN, announcement_chance
 from forecast_assets.core.windows.days import to_date, to_day
-from forecast_assets.serving import schemas
+from forecast_assets.serving import desk, schemas
 from forecast_assets.serving.batching import Batcher
+from forecast_assets.serving.desk import announcement
+from forecast_assets.serving.freshness import Deadline
 from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.limits import Limits, RequestLimiter
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
-from forecast_assets.serving.page import CSP, docs_page, forecast_page
+from forecast_assets.serving.service import HTTP_ERRORS, DateParameter, Service, TickerParameter, service_of
 from forecast_assets.serving.snapshot import PendingForecast, Snapshot
 from forecast_assets.serving.watch import Watch
 
@@ -31,47 +29,23 @@ log = logging.getLogger(__name__)
 
 SHOWN_NEIGHBOURS = 8
 
-_HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schemas.ErrorAnswer, "description": meaning}
-    for status, meaning in {
-        400: "the body can't be read",
-        401: "no or a wrong token",
-        403: "not a loopback name, and no token is set",
-        404: "unknown ticker, with the nearest ones; or no forecast",
-        408: "the body did not arrive in time",
-        413: "the body is too large",
-        422: "a date that has no out-of-sample forecast, or parameters of the wrong type",
-        429: "too many requests from one client",
-        503: "overloaded, timed out or not ready",
-    }.items()
-}
-
-_Ticker = Annotated[schemas.Ticker, Query()]
-_Date = Annotated[dt.date | None, Query(description="session of the forecast; default: the ticker's latest")]
-
 router = APIRouter()
 
 
-@dataclass(frozen=True)
-class Service:
-    """What the endpoints share."""
-
-    watch: Watch
-    batcher: Batcher
-    metrics: Metrics
-
-    async def answer(self, snapshot: Snapshot, ticker: str, date: dt.date | None) -> schemas.Answer:
-        """Find or compute one forecast. Raises HttpError."""
-        found = snapshot.find(ticker, date)
-        return found if isinstance(found, schemas.Answer) else (await self.batcher.answers(snapshot, [found]))[0]
-
-
 def create_app(
-    loader: Loader, *, token: str | None = None, limits: Limits | None = None, poll_seconds: float = 1.0
+    loader: Loader,
+    *,
+    token: str | None = None,
+    limits: Limits | None = None,
+    deadline: Deadline | None = None,
+    poll_seconds: float = 1.0,
 ) -> FastAPI:
-    """Build the service on the store of ``loader``. With a ``token``, every path that shows a forecast requires it."""
+    """Build the service on the store of ``loader``. With a ``token``, every path that shows a forecast requires it.
+
+    Without a ``deadline`` no session is ever due.
+    """
     limits, metrics = limits or Limits(), Metrics()
-    watch = Watch(loader, metrics=metrics, every_seconds=poll_seconds)
+    watch = Watch(loader, metrics=metrics, every_seconds=poll_seconds, deadline=deadline or Deadline(None))
     batcher = Batcher(batch_size=limits.batch, queue_size=limits.waiting)
 
     @contextlib.asynccontextmanager
@@ -87,7 +61,10 @@ def create_app(
         title="forecast_assets",
         version="1",
         description=f"Calibrated {horizons_text(mark='-')}session log-return forecasts, out of sample only.",
-        routes=[*router.routes],  # not include_router, which hides the paths that requests are counted by
+        routes=[
+            *router.routes,
+            *desk.router.routes,
+        ],  # not include_router, which hides the paths that requests are counted by
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere; /docs below needs no network
         redoc_url=None,
@@ -101,15 +78,10 @@ def create_app(
     return app
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-@router.get("/predict", response_model=schemas.Answer, responses=_HTTP_ERRORS)
-async def predict(request: Request, ticker: _Ticker, date: _Date = None) -> Response:
+@router.get("/predict", response_model=schemas.Answer, responses=HTTP_ERRORS)
+async def predict(request: Request, ticker: TickerParameter, date: DateParameter = None) -> Response:
     """The forecast for one ticker, as of a session's close."""
-    service = _service(request)
+    service = service_of(request)
     snapshot = service.watch.snapshot
     if date is None and (ready := snapshot.latest.get(ticker)) is not None:
         return Response(ready, media_type="application/json")
@@ -117,10 +89,10 @@ async def predict(request: Request, ticker: _Ticker, date: _Date = None) -> Resp
     return Response(made.model_dump_json(), media_type="application/json")
 
 
-@router.post("/predict", response_model=schemas.BatchAnswer, responses=_HTTP_ERRORS)
+@router.post("/predict", response_model=schemas.BatchAnswer, responses=HTTP_ERRORS)
 async def predict_batch(request: Request, batch: schemas.BatchRequest) -> schemas.BatchAnswer:
     """Several forecasts from one snapshot; an item without a forecast has its error, and the others are answered."""
-    service = _service(request)
+    service = service_of(request)
     snapshot = service.watch.snapshot
     items: list[schemas.BatchItem | None] = []
     pending: list[tuple[int, PendingForecast]] = []
@@ -141,32 +113,20 @@ async def predict_batch(request: Request, batch: schemas.BatchRequest) -> schema
     return schemas.BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
 
 
-@router.get("/explain", response_model=schemas.ExplainAnswer, responses=_HTTP_ERRORS)
-async def explain(request: Request, ticker: _Ticker, date: _Date = None) -> schemas.ExplainAnswer:
+@router.get("/explain", response_model=schemas.ExplainAnswer, responses=HTTP_ERRORS)
+async def explain(request: Request, ticker: TickerParameter, date: DateParameter = None) -> schemas.ExplainAnswer:
     """What the current model's forecast rests on: attention, selected variables, neighbours; out of sample only."""
-    service = _service(request)
+    service = service_of(request)
     snapshot = service.watch.snapshot
     day = snapshot.latest_day(ticker) if date is None else to_day(date)
     one = snapshot.pending(ticker, day)
     return await service.batcher.call(lambda: explanation(snapshot, one))
 
 
-@router.get("/chart", response_model=schemas.Chart, responses=_HTTP_ERRORS)
-async def chart(request: Request, ticker: _Ticker) -> schemas.Chart:
-    """The latest forecast and the closes before it, as the page shows them."""
-    service = _service(request)
-    snapshot = service.watch.snapshot
-    made = await service.answer(snapshot, ticker, None)
-    day = to_day(made.session)
-    closes = [schemas.Close(date=date, close=close) for date, close in snapshot.closes.up_to(ticker, day)]
-    row = None if snapshot.history is None else snapshot.history.find(ticker, day)
-    return schemas.Chart(answer=made, closes=closes, announcement=None if row is None else announcement(snapshot, row))
-
-
-@router.get("/tickers", response_model=list[str], responses=_HTTP_ERRORS)
+@router.get("/tickers", response_model=list[str], responses=HTTP_ERRORS)
 async def tickers(request: Request) -> list[str]:
     """Every ticker of the panel or of a forecast."""
-    return list(_service(request).watch.snapshot.tickers)
+    return list(service_of(request).watch.snapshot.tickers)
 
 
 @router.get("/health/live")
@@ -178,28 +138,18 @@ async def live() -> dict[str, bool]:
 @router.get("/health/ready", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
 async def ready(request: Request, response: Response) -> schemas.Health:
     """What is served; 503 while there is nothing."""
-    watch = _service(request).watch
+    watch = service_of(request).watch
     response.status_code = 200 if watch.current is not None else 503
-    return health(watch.current, watch.problems)
+    return health(watch)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def prometheus(request: Request) -> Response:
     """Metrics in Prometheus' exposition format."""
-    service = _service(request)
+    service = service_of(request)
     service.metrics.runs.set(service.batcher.runs)
     service.metrics.computed.set(service.batcher.forecasts)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-
-@router.get("/", include_in_schema=False)
-async def page() -> HTMLResponse:
-    return HTMLResponse(forecast_page(), headers={"content-security-policy": CSP})
-
-
-@router.get("/docs", include_in_schema=False)
-async def docs(request: Request) -> HTMLResponse:
-    return HTMLResponse(docs_page(request.app.openapi()), headers={"content-security-policy": CSP})
 
 
 def explanation(snapshot: Snapshot, one: PendingForecast) -> schemas.ExplainAnswer:
@@ -228,18 +178,18 @@ def explanation(snapshot: Snapshot, one: PendingForecast) -> schemas.ExplainAnsw
     )
 
 
-def announcement(snapshot: Snapshot, row: int) -> schemas.Announcement | None:
-    """Return the announcement that is expected at a row of the panel; None for a panel without them."""
-    assert snapshot.history is not None
-    chance = announcement_chance(snapshot.history.panel, row)
-    return None if chance is None else schemas.Announcement(sessions=WITHIN, probability=chance)
-
-
-def health(snapshot: Snapshot | None, problems: list[str]) -> schemas.Health:
+def health(watch: Watch) -> schemas.Health:
     """Return the answer of /health/ready."""
+    snapshot = watch.current
     if snapshot is None:
         return schemas.Health(
-            ready=False, snapshot=None, model_version=None, data_version=None, night=None, refused=problems
+            ready=False,
+            snapshot=None,
+            model_version=None,
+            data_version=None,
+            night=None,
+            stale=None,
+            refused=watch.problems,
         )
     return schemas.Health(
         ready=True,
@@ -247,7 +197,8 @@ def health(snapshot: Snapshot | None, problems: list[str]) -> schemas.Health:
         model_version=snapshot.model.card.model_version if snapshot.model is not None else None,
         data_version=snapshot.history.data_version if snapshot.history is not None else None,
         night=snapshot.night,
-        refused=problems,
+        stale=watch.stale,
+        refused=watch.problems,
     )
 
 

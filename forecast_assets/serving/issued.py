@@ -68,6 +68,10 @@ class ForecastTable:
             span=dict(zip(tickers.tolist(), zip(first.tolist(), stops, strict=True), strict=True)),
         )
 
+    def rows(self, ticker: str) -> slice:
+        """Return the rows of ``ticker``; none for one that is not forecast."""
+        return slice(*self.span.get(ticker, (0, 0)))
+
     def at(self, ticker: str, day: int) -> Forecast | None:
         """Return the forecast for ``ticker`` made on ``day``, if there is one."""
         start, stop = self.span.get(ticker, (0, 0))

@@ -1,5 +1,6 @@
 """Loading a snapshot from the store: new versions are checked and read, damaged ones rejected, the rest reused."""
 
+import datetime as dt
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
@@ -9,17 +10,37 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from forecast_assets.champion.forecast_change import ForecastChange, forecast_change
 from forecast_assets.champion.issued import issued_table
 from forecast_assets.champion.promotion import current_champion
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, UserError
+from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import Closes, History
+from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.issued import ForecastTable, Provenance
+from forecast_assets.serving.schemas import Book, Position
 from forecast_assets.serving.snapshot import Model, Snapshot
-from forecast_assets.store.artefact_files import CALIBRATION_EFFECT, CALIBRATION_STATE, NIGHT_RECORD, TABLE, TENSORS
-from forecast_assets.store.asset_keys import CALENDAR_PANEL, ENSEMBLE, NIGHTLY_FORECAST, SERVING_MODEL, WINDOWED_TENSORS
-from forecast_assets.store.panel_in_use import declared_renames
+from forecast_assets.store.artefact_files import (
+    BACKTEST_PAGE,
+    CALIBRATION_EFFECT,
+    CALIBRATION_STATE,
+    NIGHT_RECORD,
+    TABLE,
+    TENSORS,
+)
+from forecast_assets.store.asset_keys import (
+    BACKTEST_REPORT,
+    CALENDAR_PANEL,
+    ENSEMBLE,
+    NIGHTLY_FORECAST,
+    RAW_PANEL,
+    SERVING_MODEL,
+    TARGET_POSITIONS,
+    WINDOWED_TENSORS,
+)
+from forecast_assets.store.panel_in_use import declared_renames, panel_sessions
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -27,10 +48,13 @@ log = logging.getLogger(__name__)
 
 WATCHED_NIGHTS = 5  # so many of the newest are checked again at every poll; a committed night should never change
 
+SHOWN_BOOKS = 2  # the newest one is shown, and where it is damaged the one before
+
 Slot = tuple[str, str | None]  # asset and partition
 DATA: Slot = (WINDOWED_TENSORS, None)
 MODEL: Slot = (SERVING_MODEL, None)
 PAIR = (DATA, MODEL)
+NO_FORECASTS = (BACKTEST_REPORT, TARGET_POSITIONS)  # shown beside them: a new report changes no answer's snapshot
 
 
 def open_model(version: Version) -> Model:
@@ -64,7 +88,9 @@ class Loader:
     _parts: dict[Slot, Part] = field(default_factory=dict)
     _pair: dict[Slot, Part] = field(default_factory=dict)  # the last model and data that could be served together
     _checked_pair: tuple[str, str] = ("", "")  # versions that ``mismatch`` is about
+    panel_end: dt.date | None = None  # last session of the current raw panel
     _identity: str = ""
+    _panel_version: str = ""  # that ``panel_end`` is of
     _renames: dict[str, str] = field(default_factory=dict)  # old ticker -> new one
 
     def refresh(self) -> Snapshot | None:
@@ -78,13 +104,30 @@ class Loader:
                 self._load(slot)
         self._parts = {slot: part for slot, part in self._parts.items() if slot in slots}
         self.rejected = {slot: why for slot, why in self.rejected.items() if slot in slots}
+        self._read_panel_end()
         parts = self._compatible_parts()
+        forecasts = {slot: part for slot, part in parts.items() if slot[0] not in NO_FORECASTS}
         identity = _identity(parts)
-        if identity == self._identity or not parts:
+        if identity == self._identity or not forecasts:
             return None
-        snapshot = self._snapshot(identity, parts)
+        snapshot = self._snapshot(_identity(forecasts), parts)
         self._identity = identity
         return snapshot
+
+    def change(self, snapshot: Snapshot, ticker: str, day: dt.date) -> ForecastChange:
+        """Return why the forecast of ``ticker`` changed between the last two nights up to ``day``; from any thread.
+
+        Raises HttpError where it can't be known.
+        """
+        snapshot.check_known(ticker)
+        if snapshot.history is None:
+            raise HttpError(404, "no_change", "There is no feature data to compute the earlier forecast from again.")
+        try:
+            return forecast_change(
+                self.store, ticker=ticker, day=day, panel=snapshot.history.panel, open_model=self.open_model
+            )
+        except UserError as error:
+            raise HttpError(404, "no_change", str(error)) from error
 
     @property
     def problems(self) -> list[str]:
@@ -94,8 +137,9 @@ class Loader:
     def _slots(self) -> list[Slot]:
         """Return everything to serve; nights last, in order."""
         return [
-            *((asset, None) for asset in (WINDOWED_TENSORS, CALENDAR_PANEL, SERVING_MODEL)),
+            *((asset, None) for asset in (WINDOWED_TENSORS, CALENDAR_PANEL, SERVING_MODEL, BACKTEST_REPORT)),
             *((ENSEMBLE, year) for year in self.store.partitions(ENSEMBLE)),
+            *((TARGET_POSITIONS, day) for day in self.store.partitions(TARGET_POSITIONS)[-SHOWN_BOOKS:]),
             *((NIGHTLY_FORECAST, day) for day in self.store.partitions(NIGHTLY_FORECAST)),
         ]
 
@@ -141,6 +185,8 @@ class Loader:
             SERVING_MODEL: self._open_model,
             ENSEMBLE: lambda v: _fold(v, self._renames),
             NIGHTLY_FORECAST: lambda v: _night(v, self._renames),
+            TARGET_POSITIONS: lambda v: _book(v, self._renames),
+            BACKTEST_REPORT: lambda v: v.path(BACKTEST_PAGE).read_bytes(),
         }
         return readers[version.asset](version)
 
@@ -157,6 +203,18 @@ class Loader:
         except CorruptArtefact as error:
             log.error("renames are those of the last panel: %s", error)
             return self._renames
+
+    def _read_panel_end(self) -> None:
+        """Note the last session of the current raw panel; it stays that of the last one where its manifest is damaged."""
+        try:
+            version = self.store.current(RAW_PANEL)
+            if version.id != self._panel_version:
+                self.panel_end = dt.date.fromisoformat(panel_sessions(self.store)[-1])
+                self._panel_version = version.id
+        except MissingArtefact:
+            self.panel_end, self._panel_version = None, ""
+        except CorruptArtefact as error:
+            log.error("the last session is that of the last panel: %s", error)
 
     def _compatible_parts(self) -> dict[Slot, Part]:
         """Return the parts to serve. Where the current model fails on the current data, the last good pair stays."""
@@ -183,6 +241,7 @@ class Loader:
             ((slot[1], part) for slot, part in parts.items() if slot[0] == NIGHTLY_FORECAST and slot[1]),
             key=lambda night: (night[1].version.manifest.created, night[0]),
         )
+        books = [part.content for slot, part in parts.items() if slot[0] == TARGET_POSITIONS]
         return Snapshot.of(
             identity,
             nights={day: part.content[0] for day, part in nights},
@@ -190,7 +249,9 @@ class Loader:
             folds={slot[1]: part.content for slot, part in parts.items() if slot[0] == ENSEMBLE and slot[1]},
             history=content(WINDOWED_TENSORS),
             model=content(SERVING_MODEL),
-            closes=content(CALENDAR_PANEL) or Closes({}),
+            closes=content(CALENDAR_PANEL) or Closes.none(),
+            book=max(books, key=lambda book: book.night, default=None),
+            report=content(BACKTEST_REPORT),
         )
 
 
@@ -221,6 +282,18 @@ def _night(version: Version, renames: Mapping[str, str]) -> tuple[ForecastTable,
     made_by = Provenance("ledger", night["calibrated"], night["model_version"], night["data_version"])
     table = ForecastTable.of(issued_table(version, renames), made_by)
     return table, CalibrationState.from_json(version.json(CALIBRATION_STATE))
+
+
+def _book(version: Version, renames: Mapping[str, str]) -> Book:
+    table = rename(pl.read_parquet(version.path(TABLE)), renames).sort("ticker")
+    return Book(
+        night=str(version.partition),
+        gross=float(table["weight_target"].abs().sum()),
+        net=float(table["weight_target"].sum()),
+        turnover=float(table["trade"].abs().sum()),
+        expected_cost=float(table["expected_cost"].sum()),
+        positions=[Position(**row) for row in table.iter_rows(named=True)],
+    )
 
 
 def _fold(version: Version, renames: Mapping[str, str]) -> ForecastTable:

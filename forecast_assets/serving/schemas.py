@@ -7,7 +7,13 @@ from pydantic import BaseModel, Field
 
 MAX_BATCH = 100
 
-Ticker = Annotated[str, Field(min_length=1, max_length=40, description="as in the panel, such as BMW.DE")]
+EXAMPLE_TICKER, EXAMPLE_DATE = "BMW.DE", "2025-05-26"
+"""What the examples in /docs ask for."""
+
+Ticker = Annotated[str, Field(min_length=1, max_length=40, description="as in the panel", examples=[EXAMPLE_TICKER])]
+Date = Annotated[
+    dt.date | None, Field(description="session of the forecast; default: the ticker's latest", examples=[EXAMPLE_DATE])
+]
 Source = Literal["ledger", "walk_forward", "computed"]
 
 
@@ -64,7 +70,7 @@ class Query(_Exact):
     """One forecast to return."""
 
     ticker: Ticker
-    date: dt.date | None = Field(default=None, description="session of the forecast; default: the ticker's latest")
+    date: Date = None
 
 
 class BatchRequest(_Exact):
@@ -128,12 +134,123 @@ class Close(_Exact):
     close: float
 
 
+class LaterClose(Close):
+    """The close of a session after the forecast's."""
+
+    sessions: int = Field(description="sessions after that of the forecast")
+
+
 class Chart(_Exact):
-    """The latest forecast and the closes up to its session."""
+    """A forecast, the closes up to its session, and what happened."""
 
     answer: Answer
     closes: list[Close]
+    after: list[LaterClose] = Field(description="up to the longest horizon, as far as known")
+    outcomes: list[float | None] = Field(description="realised log return of each horizon; null where not known yet")
     announcement: Announcement | None = Field(description="null for a panel without announcements, or without the day")
+
+
+class NewestHorizon(_Exact):
+    """The forecast for one horizon, rounded to six decimals."""
+
+    sessions: int
+    low: float = Field(description="2.5 % quantile: the 95 % band's lower end")
+    median: float
+    high: float = Field(description="97.5 % quantile: the 95 % band's upper end")
+    p_up: float = Field(description="probability of a positive return")
+    sigma: float
+
+
+class NewestForecast(_Exact):
+    """The newest forecast that was issued for a ticker."""
+
+    ticker: str
+    sector: str | None
+    exchange: str | None = Field(description="MIC")
+    session: dt.date
+    source: Source
+    horizons: list[NewestHorizon]
+
+
+class NewestForecasts(_Exact):
+    """The newest issued forecast of each ticker, by a night or else by the walk-forward; none is computed on request."""
+
+    snapshot: str
+    night: str | None = Field(description="day of the last night; null where none has been run")
+    report: bool = Field(description="whether there is a backtest report at /report")
+    forecasts: list[NewestForecast] = Field(description="by ticker")
+
+
+class HorizonRecord(_Exact):
+    """How often the outcomes of one horizon lay inside its bands."""
+
+    sessions: int
+    matured: int = Field(description="forecasts whose outcome is known")
+    inside: dict[str, float | None] = Field(
+        description="level of a band in % -> share of the matured outcomes inside it; null without any"
+    )
+    band: list[int | None] = Field(
+        description="for each session, the narrowest band (level in %) that holds the outcome; 100 outside all of them, "
+        "null where it is not known yet"
+    )
+
+
+class TrackRecord(_Exact):
+    """The forecasts issued for a ticker, by nights and by the walk-forward, against what happened."""
+
+    ticker: str
+    snapshot: str
+    sessions: list[dt.date] = Field(description="of the issued forecasts, ascending")
+    horizons: list[HorizonRecord]
+
+
+class MovedHorizon(_Exact):
+    """By how much one cause moved the forecast of one horizon, log return."""
+
+    sessions: int
+    median: float
+    width: float = Field(description="of the 95 % band")
+
+
+class Cause(_Exact):
+    """One cause of a change, and what it moved."""
+
+    cause: str = Field(description="data, model, calibration, or revised since: rows that were corrected")
+    horizons: list[MovedHorizon]
+
+
+class ChangeAnswer(_Exact):
+    """Why a ticker's forecast changed from one night to the next; the causes add up to the whole change."""
+
+    ticker: str
+    before: dt.date = Field(description="session of the earlier night's forecast")
+    after: dt.date
+    main_cause: str = Field(description="which moved the 95 % bands most, summed over horizons")
+    causes: list[Cause]
+
+
+class Position(_Exact):
+    """One ticker of the book. Weights, trade and cost are fractions of equity."""
+
+    ticker: str
+    region: str | None
+    weight_now: float = Field(description="held at the last close")
+    weight_target: float = Field(description="after the next open")
+    trade: float = Field(description="the difference of both")
+    price: float | None = Field(description="last close, in the ticker's currency")
+    expected_cost: float
+    note: str | None = Field(description="why a ticker that has left the panel is closed")
+
+
+class Book(_Exact):
+    """The target positions of the last night that has any."""
+
+    night: str
+    gross: float = Field(description="sum of the absolute target weights")
+    net: float
+    turnover: float = Field(description="sum of the absolute trades")
+    expected_cost: float
+    positions: list[Position] = Field(description="held or traded, by ticker")
 
 
 class Health(_Exact):
@@ -144,6 +261,9 @@ class Health(_Exact):
     model_version: str | None
     data_version: str | None
     night: str | None
+    stale: str | None = Field(
+        description="a sentence where the last night is older than the newest session that is due, else null"
+    )
     refused: list[str] = Field(
         description="versions that are damaged or incompatible; the last good ones are served instead"
     )

@@ -6,6 +6,7 @@ import uvicorn
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.serving.app import create_app
+from forecast_assets.serving.freshness import Deadline
 from forecast_assets.serving.limits import LOOPBACK, Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.protocol import BoundedProtocol
@@ -16,12 +17,19 @@ GRACE_SECONDS = 15
 
 
 def serve(
-    loader: Loader, *, host: str, port: int, token: str | None, limits: Limits, poll_seconds: float = 1.0
+    loader: Loader,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    limits: Limits,
+    deadline_hours: float | None,
+    poll_seconds: float = 1.0,
 ) -> None:
     """Serve until stopped. Raises BadSetting for an address beyond this machine without a token."""
     checked_host(host, token=token)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = create_app(loader, token=token, limits=limits, poll_seconds=poll_seconds)
+    app = create_app(loader, token=token, limits=limits, deadline=Deadline(deadline_hours), poll_seconds=poll_seconds)
     uvicorn.run(
         app,
         host=host,

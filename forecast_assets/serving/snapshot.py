@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +20,17 @@ from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import Closes, History
 from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.issued import Floats, Forecast, ForecastTable, IssuedForecasts, Provenance
-from forecast_assets.serving.schemas import Answer, Horizon, Quantiles
+from forecast_assets.serving.schemas import (
+    Answer,
+    Book,
+    Horizon,
+    NewestForecast,
+    NewestForecasts,
+    NewestHorizon,
+    Quantiles,
+)
+
+DECIMALS = 6  # of the newest forecasts: a ten-thousandth of a percent
 
 
 class Card(Protocol):
@@ -73,8 +84,15 @@ class Snapshot:
     history: History | None
     model: Model | None
     closes: Closes
+    book: Book | None
+    report: bytes | None  # the backtest report's page
     tickers: tuple[str, ...]
     latest: dict[str, bytes] = field(default_factory=dict)  # ticker -> its latest night's answer as JSON
+
+    @cached_property
+    def newest(self) -> bytes:
+        """The answer of /forecasts as JSON."""
+        return self.newest_forecasts().model_dump_json().encode()
 
     @classmethod
     def of(
@@ -87,17 +105,20 @@ class Snapshot:
         history: History | None,
         model: Model | None,
         closes: Closes,
+        book: Book | None,
+        report: bytes | None,
     ) -> "Snapshot":
         """Assemble a snapshot, and prepare the latest night's answers as JSON."""
         issued = IssuedForecasts(nights)
         tickers = set(issued.latest) | (set(history.span) if history is not None else set())
         for fold in folds.values():
             tickers |= set(fold.span)
-        snapshot = cls(identity, issued, folds, states, history, model, closes, tuple(sorted(tickers)))
+        snapshot = cls(identity, issued, folds, states, history, model, closes, book, report, tuple(sorted(tickers)))
         for ticker in issued.latest:
             answer = snapshot.find(ticker, None)
             assert isinstance(answer, Answer)  # the latest issued forecast was issued
             snapshot.latest[ticker] = answer.model_dump_json().encode()
+        assert snapshot.newest  # made here, in the watch's thread, and not by the first request
         return snapshot
 
     @property
@@ -105,20 +126,69 @@ class Snapshot:
         """The latest night's day."""
         return max(self.issued.nights, default=None)
 
+    @property
+    def exchanges(self) -> tuple[str, ...]:
+        """The MICs of the panel; none without one."""
+        return () if self.history is None else self.history.panel.exchanges
+
+    @property
+    def newest_issued_day(self) -> int | None:
+        """The day of the newest issued forecast of all, None without any."""
+        tables = (*self.issued.nights.values(), *self.folds.values())
+        return max((int(table.date.max()) for table in tables if len(table.date)), default=None)
+
     def find(self, ticker: str, date: dt.date | None) -> Answer | PendingForecast:
         """Return the issued forecast, or the one that the model has to compute. Raises HttpError."""
-        self._check_known(ticker)
+        self.check_known(ticker)
         day = to_day(date) if date is not None else self.latest_day(ticker)
+        found = self.issued_at(ticker, day)
+        return self.pending(ticker, day) if found is None else self._answer(ticker, day, *found)
+
+    def issued_at(self, ticker: str, day: int) -> tuple[Forecast, Provenance] | None:
+        """Return the forecast that a night, or else the walk-forward, issued for ``ticker`` on ``day``."""
         if (found := self.issued.at(ticker, day)) is not None:
-            return self._answer(ticker, day, *found)
+            return found
         for fold in self.folds.values():
             if (forecast := fold.at(ticker, day)) is not None:
-                return self._answer(ticker, day, forecast, fold.provenance)
-        return self.pending(ticker, day)
+                return forecast, fold.provenance
+        return None
+
+    def newest_day_of(self, ticker: str) -> int | None:
+        """Return the day of the ticker's newest night or else of its newest walk-forward forecast, None without any."""
+        if (day := self.issued.latest.get(ticker)) is not None:
+            return day
+        days = [int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span]
+        return max(days, default=None)
+
+    def newest_forecasts(self) -> NewestForecasts:
+        """Return the newest issued forecast of every ticker that has one."""
+        days = ((ticker, self.newest_day_of(ticker)) for ticker in self.tickers)
+        rows = [self._newest(ticker, day) for ticker, day in days if day is not None]
+        return NewestForecasts(snapshot=self.id, night=self.night, report=self.report is not None, forecasts=rows)
+
+    def _newest(self, ticker: str, day: int) -> NewestForecast:
+        found = self.issued_at(ticker, day)
+        assert found is not None  # the newest issued forecast was issued
+        (q, _, sigma, p_up), made_by = found
+        sector, exchange = (None, None) if self.history is None else self.history.labels(ticker)
+        shown = np.round(np.column_stack([q[:, [0, 3, 6]], p_up, sigma]), DECIMALS).tolist()  # (3, 5)
+        names = ("low", "median", "high", "p_up", "sigma")
+        horizons = [
+            NewestHorizon(sessions=sessions, **dict(zip(names, row, strict=True)))
+            for sessions, row in zip(HORIZONS, shown, strict=True)
+        ]
+        return NewestForecast(
+            ticker=ticker,
+            sector=sector,
+            exchange=exchange,
+            session=to_date(day),
+            source=made_by.source,
+            horizons=horizons,
+        )
 
     def pending(self, ticker: str, day: int) -> PendingForecast:
         """Return a forecast that the model may compute. Raises HttpError where it is in sample or has too little history."""
-        self._check_known(ticker)
+        self.check_known(ticker)
         date = to_date(day)
         if self.history is None or ticker not in self.history.span:
             raise HttpError(404, "no_forecast", f"{ticker}: no forecast for {date}, and no feature data to make one.")
@@ -158,12 +228,12 @@ class Snapshot:
 
     def latest_day(self, ticker: str) -> int:
         """Return the day of the ticker's latest forecast. Raises HttpError for an unknown ticker."""
-        self._check_known(ticker)
-        if (day := self.issued.latest.get(ticker)) is not None:
-            return day
-        if self.history is not None and ticker in self.history.span:
+        self.check_known(ticker)
+        if self.history is not None and ticker in self.history.span and ticker not in self.issued.latest:
             return self.history.latest(ticker)
-        return max(int(fold.date[fold.span[ticker][1] - 1]) for fold in self.folds.values() if ticker in fold.span)
+        day = self.newest_day_of(ticker)
+        assert day is not None  # a known ticker is in the panel, or was forecast
+        return day
 
     def _computed(
         self, one: PendingForecast, raw: Floats, groups: Membership, state: CalibrationState | None
@@ -193,7 +263,8 @@ class Snapshot:
             return self.states[max(nights)][1]
         return self.model.state if day >= int(self.history.date.max()) else None
 
-    def _check_known(self, ticker: str) -> None:
+    def check_known(self, ticker: str) -> None:
+        """Raise HttpError, with the nearest tickers, for one that is neither in the panel nor in a forecast."""
         if ticker in self.issued.latest or (self.history is not None and ticker in self.history.span):
             return
         if any(ticker in fold.span for fold in self.folds.values()):

@@ -232,7 +232,7 @@ class Store:
 
         ``on_asset`` is called with each asset's name before it is read.
         """
-        problems = []
+        problems: list[Problem] = []
         for asset in self._place.folders(""):
             on_asset(asset)
             problems += self._verify_asset(asset)

@@ -2,7 +2,6 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
 import pytest
 
 from forecast_assets.automation.alerts import (
@@ -10,9 +9,7 @@ from forecast_assets.automation.alerts import (
     calendar_observation,
     deadline_observation,
     drift_observations,
-    due_session,
     messages_for,
-    recent_closes,
     year_observation,
 )
 from forecast_assets.automation.nights import Nights
@@ -89,24 +86,6 @@ def test_each_episode_has_its_titles_in_slack(key: str, titles: tuple[str, str])
         seen = Observation(key, on, "1", "Sentence.", "http://ui.test/x")
         (message,) = messages_for([seen], open_episodes={} if on else {key: "1"})
         assert render(message).startswith(f"*{title}*\nSentence.")
-
-
-def test_a_session_is_due_once_its_last_exchange_has_been_closed_for_long_enough() -> None:
-    closes = pl.DataFrame(
-        {
-            "date": [DAY - dt.timedelta(days=1), DAY, DAY],
-            "close": [dt.datetime(2025, 7, 2, 20), dt.datetime(2025, 7, 3, 15, 30), dt.datetime(2025, 7, 3, 17)],
-        }
-    )
-    minute = dt.timedelta(minutes=1)
-    limit = dt.datetime(2025, 7, 4, 5, tzinfo=dt.UTC)
-    assert due_session(closes, now=limit - minute, deadline_hours=12) == DAY - dt.timedelta(days=1)
-    assert due_session(closes, now=limit, deadline_hours=12) == DAY
-
-
-def test_closes_are_those_of_the_calendars_half_days_too() -> None:
-    closes = recent_closes(["XNYS", "XETR"], now=dt.datetime(2025, 7, 4, 12, tzinfo=dt.UTC))
-    assert closes.filter(pl.col("date") == DAY)["close"].max() == dt.datetime(2025, 7, 3, 17)  # 13:00 in New York
 
 
 SESSIONS = ["2025-06-30", "2025-07-01", "2025-07-02", "2025-07-03"]

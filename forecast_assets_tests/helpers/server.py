@@ -42,20 +42,13 @@ class DagsterServer:
         self.home.mkdir(exist_ok=True)  # exists where a killed server is started again
         shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", self.home / "dagster.yaml")
         self.port = free_port()
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(self.home),
-            "FORECAST_DATA_DIR": str(self.root / "data"),
-            "FORECAST_PROFILE": "smoke",
-            **self.variables,
-        }
         self.processes: list[subprocess.Popen[bytes]] = []
         with self.log.open("ab") as log:
             for program, *arguments in self.commands():
                 process = subprocess.Popen(
                     [str(Path(sys.executable).parent / program), *arguments],
                     cwd=PROJECT,
-                    env=environment,
+                    env=self.environment,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     process_group=self.processes[0].pid if self.processes else 0,
@@ -64,6 +57,23 @@ class DagsterServer:
                 self.started(len(self.processes))
         self.wait("the webserver", self._answers, seconds=90)
         return self
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its programs."""
+        return {
+            **os.environ,
+            "DAGSTER_HOME": str(self.home),
+            "FORECAST_DATA_DIR": str(self.root / "data"),
+            "FORECAST_PROFILE": "smoke",
+            **self.variables,
+        }
+
+    def command(self, *arguments: str) -> None:
+        """Type a forecast-assets command beside it, on its data and Dagster home."""
+        program = [sys.executable, "-m", "forecast_assets.cli", *arguments]
+        done = subprocess.run(program, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
     def commands(self) -> list[list[str]]:
         """Return the programs to start, with arguments; all of them end together."""
@@ -107,6 +117,13 @@ class DagsterServer:
         """Return the runs, newest first."""
         query = "{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}"
         return self.ask(query)["runsOrError"]["results"]
+
+    def runs_of_jobs(self) -> set[str]:
+        """Return the runs that the pages of the jobs list, and Overview has: those of the code location, once begun."""
+        query = """{repositoryOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName:
+            "forecast_assets"}){... on Repository{jobs{runs{runId startTime repositoryOrigin{id}}}}}}"""
+        listed = [run for job in self.ask(query)["repositoryOrError"]["jobs"] for run in job["runs"]]
+        return {run["runId"] for run in listed if run["startTime"] is not None and run["repositoryOrigin"] is not None}
 
     def switch_on(self, schedule: str) -> None:
         """Start a schedule, as its switch in the UI does."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.models.explanation import Explanation
 from forecast_assets.core.panel.sessions import sessions
@@ -86,7 +87,7 @@ def panel(tickers: int = 4) -> PanelTensors:
 def publish(
     store: Store, asset: str, partition: str | None, files: dict[str, Any], parents: dict[str, str] | None = None
 ) -> Version:
-    """Write a version out of tables, tensors and JSON values."""
+    """Write a version out of tables, tensors, texts and JSON values."""
     staging = store.stage(asset, partition, input_key=sha256_text(f"{asset} {partition} {sorted(files)}"))
     for name, content in files.items():
         path = staging.path / name
@@ -94,9 +95,11 @@ def publish(
             content.write_parquet(path)
         elif isinstance(content, PanelTensors):
             content.save(path)
+        elif isinstance(content, str):
+            path.write_text(content)
         else:
             path.write_text(json.dumps(content))
-    return store.commit(staging, {"parents": parents or {}, "config": {}, "code_version": "test"})
+    return store.commit(staging, {"parents": parents or {}, "config": {"panel": {}}, "code_version": "test"})
 
 
 def publish_panel(store: Store, tensors: PanelTensors) -> Version:
@@ -108,6 +111,7 @@ def publish_panel(store: Store, tensors: PanelTensors) -> Version:
             "close": np.exp(np.cumsum(tensors.features[:, 0].numpy().astype(np.float64))) * 100,
             "is_missing": [False] * tensors.rows,
             "is_member": [True] * tensors.rows,
+            "segment": [0] * tensors.rows,
         }
     )
     publish(store, "calendar_panel", None, {"table.parquet": closes})
@@ -140,10 +144,12 @@ def publish_night(
     *,
     mean: float,
     model: str = "m1",
+    serving_model: str = "s",
     partition: str | None = None,
 ) -> Version:
-    """The night of ``day``."""
-    night = {"day": str(day), "model_version": model, "serving_model": "s", "data_version": "d1", "calibrated": True}
+    """The night of ``day``; ``serving_model`` is the version of the model that made it."""
+    night = {"day": str(day), "model_version": model, "data_version": "d1", "calibrated": True}
+    night["serving_model"] = serving_model
     files = {
         "table.parquet": table(tickers, [day], mean=mean),
         "night.json": night,
@@ -156,6 +162,32 @@ def publish_fold(store: Store, tickers: tuple[str, ...], days: list[dt.date], *,
     """The ensemble's year."""
     files = {"table.parquet": table(tickers, days, mean=mean)}
     return publish(store, "ensemble", str(days[0].year), files, parents={"windowed_tensors": "d0"})
+
+
+def publish_book(store: Store, day: dt.date, weights: Mapping[str, tuple[float, float]]) -> Version:
+    """``target_positions``: ticker -> weight held and weight aimed at; a trade costs 5 bp of it."""
+    rows = [
+        {"ticker": ticker, "region": "Americas", "weight_now": now, "weight_target": target, "trade": target - now}
+        | {"price": 10.0, "expected_cost": 0.0005 * abs(target - now), "note": None}
+        for ticker, (now, target) in weights.items()
+    ]
+    return publish(store, "target_positions", str(day), {"table.parquet": pl.DataFrame(rows, schema=POSITIONS_SCHEMA)})
+
+
+def publish_report(store: Store, html: str) -> Version:
+    """``backtest_report``: its page alone."""
+    return publish(store, "backtest_report", None, {"backtest.html": html})
+
+
+def wide_store(store: Store, *, tickers: int) -> Loader:
+    """Many tickers, a fold on sessions 100-298, a model, a night and a book on session 300."""
+    tensors = panel(tickers)
+    publish_panel(store, tensors)
+    publish_model(store, tensors)
+    publish_fold(store, tensors.tickers, DAYS[100:299], mean=0.002)
+    publish_night(store, tensors.tickers, DAYS[-1], mean=0.01)
+    publish_book(store, DAYS[-1], dict.fromkeys(tensors.tickers, (0.001, 0.002)))
+    return Loader(store, open_stub)
 
 
 def small_store(store: Store) -> Loader:

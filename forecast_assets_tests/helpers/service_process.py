@@ -67,7 +67,7 @@ def post(body: bytes) -> bytes:
 def run_service(root: str, port: int, opened_by: Callable[[Version], Model], limits: Limits) -> None:
     """Serve until stopped; the main function of the service's process."""
     loader = Loader(Store(root), opened_by)
-    serve(loader, host="127.0.0.1", port=port, token=None, limits=limits, poll_seconds=0.05)
+    serve(loader, host="127.0.0.1", port=port, token=None, limits=limits, deadline_hours=None, poll_seconds=0.05)
 
 
 def start_service(

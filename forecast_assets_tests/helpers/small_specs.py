@@ -1,4 +1,4 @@
-"""Settings of every model, so small that a fit takes a second, for ``helpers.tensors.random_panel``."""
+"""Settings of every model, so small that a fit takes a second, and a fold, for ``helpers.tensors.random_panel``."""
 
 from forecast_assets.core.models.catalogue import (
     BoostedSpec,
@@ -11,6 +11,9 @@ from forecast_assets.core.models.catalogue import (
     TftSpec,
 )
 from forecast_assets.core.models.entry import ModelSpec
+from forecast_assets.core.specs import FoldSpec
+from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.tensors import PanelTensors
 
 TFT = TftSpec(
     epochs=2,
@@ -48,3 +51,9 @@ SPECS: dict[str, ModelSpec] = {
     "b8_summary": SummarySpec(epochs=2, samples_per_epoch=512, summary_hidden=8),
     "g0_lightgbm": BoostedSpec(rounds=3),
 }
+
+
+def small_fold(panel: PanelTensors, *, lookback: int) -> Fold:
+    """The fold that tests 2019, with 40 sessions of validation."""
+    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
+    return make_fold(panel, year=2019, spec=spec, lookback=lookback)

@@ -246,6 +246,11 @@ def test_a_token_is_required_wherever_a_forecast_is_shown(tmp_path: Path) -> Non
             "/tickers",
             "/metrics",
             "/explain?ticker=T00",
+            "/forecasts",
+            "/record?ticker=T00",
+            "/changed?ticker=T00",
+            "/book",
+            "/report",
             "/nothing",
         ):
             assert service.client.get(path).status_code == 401

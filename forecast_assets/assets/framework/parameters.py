@@ -49,6 +49,11 @@ class Needs:
     early: list[Injected] = field(default_factory=list)
     late: list[InjectedLate] = field(default_factory=list)
 
+    @property
+    def records(self) -> list[str]:
+        """The records that injected inputs come from."""
+        return sorted({marker.record for marker in (*self.early, *self.late) if marker.record})
+
 
 @dataclass(frozen=True)
 class Values:

@@ -57,7 +57,6 @@ def summarise(
     baseline: str,
     compared: Sequence[str],
     rules: VerdictSpec,
-    caveats: Sequence[str],
     evidence: Mapping[str, Any] | None = None,
     contract: CoverageContract | None = None,
     importance: Mapping[str, Any] | None = None,
@@ -74,13 +73,10 @@ def summarise(
     ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then labelled partial);
     ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to; ``compared``: models that
     ``model`` is compared with, in this order (without those that are absent or whose losses are another's); ``rules``: the
-    smallest difference that matters; ``caveats``: sentences beside the general ones; ``evidence``, ``importance``,
-    ``rivals``, ``factor``: from the modules of these names, None or empty without; ``contract``: coverage by cell, or None;
-    ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the panel's ``summary``;
-    ``currency``: from ``currency_section``, None where each return counts in its own currency; ``planted``: from
-    ``planted_section``, None where the panel is real.
-    Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput where a fact, the model's
-    book or its matured forecasts are missing.
+    smallest difference that matters; ``evidence``, ``importance``, ``rivals``, ``factor``, ``currency``, ``planted``: from
+    the modules of these names, None or empty without; ``contract``: coverage by cell, or None; ``neighbours``: from
+    ``neighbours.most_moved``; ``reading``: from the panel's ``summary``. Shares and returns are fractions (0.05 is 5 %),
+    losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts are missing.
     """
     metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     _require_inputs(facts, daily, metrics, model=model)
@@ -100,35 +96,40 @@ def summarise(
     verdicts = [*found.forecasts, *returns, *of_rivals, found.trading, *found.calibration, *found.selection]
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     base = currency["base"] if currency else None
-    summary = {
-        "facts": dict(facts),
-        "model": model,
-        "baseline": baseline,
-        "over_baseline": _over_baseline(losses, noise, model=model, baseline=baseline, spec=spec)._asdict(),
-        "years": years,
-        "missing_years": sorted(missing_years),
-        "partial": bool(missing_years),
-        **_decision_days(losses, model=model),
-        "headline": headline(found),
-        "tiles": tiles(found, coverage=pooled_coverage(losses, model=model, spec=spec), subject=model),
-        "verdicts": verdicts,
-        **_books(daily, strategies, model=model, spec=spec),
-        "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
-        "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
-        "smallest_difference": rules.smallest_difference,
-        "evidence": {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None,
-        **_coverage(contract),
-        "importance": importance,
-        "neighbours": list(neighbours),
-        "reading": [list(line) for line in reading],
-        "rivals": [dict(card) for card in rivals],
-        "factor": factor,
-        "currency": currency,
-        "planted": planted,
-        "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
-        "caveats": [*caveats, *general_caveats(years=years, trials=trials, facts=facts, base=base)],
-    }
-    return plain(summary)
+    return plain(
+        {
+            "facts": dict(facts),
+            "model": model,
+            "baseline": baseline,
+            "over_baseline": _over_baseline(losses, noise, model=model, baseline=baseline, spec=spec)._asdict(),
+            "years": years,
+            "missing_years": sorted(missing_years),
+            "partial": bool(missing_years),
+            **_decision_days(losses, model=model),
+            "headline": headline(found),
+            "tiles": tiles(found, coverage=pooled_coverage(losses, model=model, spec=spec), subject=model),
+            "verdicts": verdicts,
+            **_books(daily, strategies, model=model, spec=spec),
+            "forecasts": _first(_with_intervals(metrics, losses, noise, baseline=baseline, spec=spec), "model", model),
+            "forecasts_by_year": metrics.filter(pl.col("year").is_not_null()).to_dicts(),
+            "smallest_difference": rules.smallest_difference,
+            "evidence": _without_verdicts(evidence),
+            **_coverage(contract),
+            "importance": importance,
+            "neighbours": list(neighbours),
+            "reading": [list(line) for line in reading],
+            "rivals": [dict(card) for card in rivals],
+            "factor": factor,
+            "currency": currency,
+            "planted": planted,
+            "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
+            "caveats": general_caveats(years=years, trials=trials, facts=facts, base=base),
+        }
+    )
+
+
+def _without_verdicts(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return {key: value for key, value in evidence.items() if key != "verdicts"} if evidence else None
 
 
 def _calibration(metrics: pl.DataFrame, contract: CoverageContract | None, *, model: str) -> list[dict[str, Any]]:

@@ -9,12 +9,12 @@ import torch
 from forecast_assets.core.models.boosted import SMALLEST_LEAF, BoostedTrees, FittedTrees, TreeNetwork, empty_trees
 from forecast_assets.core.models.catalogue import BoostedSpec
 from forecast_assets.core.models.protocol import Origins, Training
-from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware
-from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.labels import training_labels
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.helpers.small_specs import small_fold
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10
@@ -36,8 +36,7 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 @pytest.fixture(scope="module")

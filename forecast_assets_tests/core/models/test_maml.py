@@ -12,15 +12,15 @@ from forecast_assets.core.models.catalogue import FitSpec, MamlSpec, TftSpec
 from forecast_assets.core.models.maml import AdaptedHead, Maml, inner_loss, shortened, squared_errors
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
-from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.explain import explain_forecasts
 from forecast_assets.core.training.fit import FoldTrainer, Hardware, forecast
-from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, single_windows
 from forecast_assets_tests.helpers.coefficients import CALENDAR, OWN, Planted, coefficient_panel
 from forecast_assets_tests.helpers.fits import predict
+from forecast_assets_tests.helpers.small_specs import small_fold
 from forecast_assets_tests.helpers.tensors import VOLATILITY
 
 LOOKBACK, SUPPORT, LISTING = 5, 30, 100
@@ -41,8 +41,7 @@ def panel(planted: Planted) -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 @pytest.fixture(scope="module")

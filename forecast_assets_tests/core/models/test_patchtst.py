@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from forecast_assets.core.models.base import Batch, QuantileHead, make_batch, standardised_pinball
 from forecast_assets.core.models.catalogue import PatchTstSpec
 from forecast_assets.core.models.patchtst import EncoderSizes, PatchTst
-from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import FoldTrainer, Hardware
-from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout, single_windows
 from forecast_assets_tests.helpers.fits import predict
 from forecast_assets_tests.helpers.patchtst_forecaster import PatchTstForecaster
+from forecast_assets_tests.helpers.small_specs import small_fold
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 14
@@ -51,8 +51,7 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 @pytest.fixture(scope="module")

@@ -127,15 +127,14 @@ def summary(**changes: Any) -> dict[str, Any]:
         "baseline": "ewma_raw",
         "compared": ["b0_mlp", "ewma", "har"],
         "rules": VerdictSpec(),
-        "caveats": [],
     }
     return summarise(**(arguments | changes))
 
 
 @pytest.fixture(scope="module")
 def whole() -> dict[str, Any]:
-    facts, caveats = FACT_VALUES | {"note": EVIL}, [f"{EVIL} ended in 2024."]
-    return summary(facts=facts, caveats=caveats, factor=factor())
+    made = summary(facts=FACT_VALUES | {"note": EVIL}, factor=factor())
+    return made | {"caveats": [f"{EVIL} ended in 2024.", *made["caveats"]]}
 
 
 def factor() -> dict[str, Any]:

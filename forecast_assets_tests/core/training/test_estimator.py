@@ -15,13 +15,13 @@ from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.models.protocol import Origins, Training, checked_quantiles
 from forecast_assets.core.models.summary import SummaryMlp
 from forecast_assets.core.reads import Reads
-from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.estimator import fit_estimator
 from forecast_assets.core.training.fit import START, FoldTrainer, Hardware
-from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.labels import training_labels
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets_tests.helpers.small_specs import small_fold
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10
@@ -56,8 +56,7 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,15 @@ from forecast_assets.core.models.base import QuantileHead, make_batch, single_ba
 from forecast_assets.core.models.catalogue import MODELS, TftSpec
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
-from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, trained_model, with_slope
-from forecast_assets.core.windows.folds import Fold, make_fold
+from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.sampler import WindowSampler
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.core.windows.window_batches import Layout
 from forecast_assets_tests.helpers.fits import predict
-from forecast_assets_tests.helpers.small_specs import GRAPH, SPECS, TFT
+from forecast_assets_tests.helpers.small_specs import GRAPH, SPECS, TFT, small_fold
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10
@@ -33,8 +32,7 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
-from forecast_assets_tests.helpers.small_specs import GRAPH, SPECS
+from forecast_assets_tests.helpers.small_specs import GRAPH, SPECS, small_fold
 from forecast_assets_tests.helpers.tensors import random_panel
 
 LOOKBACK = 10
@@ -38,8 +38,7 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from forecast_assets.core.errors import BadInput
+from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.fit import Fit, FoldTrainer, Resumable
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
-from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS, FoldSpec
+from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK, SPECS
 from forecast_assets_tests.helpers.tensors import random_panel
 
 EPOCHS, KILLED_AFTER = 5, 2

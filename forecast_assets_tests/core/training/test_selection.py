@@ -16,6 +16,7 @@ from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets_tests.core.training.test_fit import CPU, LOOKBACK
 from forecast_assets_tests.helpers.fits import predict
+from forecast_assets_tests.helpers.small_specs import small_fold
 from forecast_assets_tests.helpers.tensors import panel_of, random_panel, weekdays
 
 SPEC = MlpSpec(epochs=4, samples_per_epoch=256, hidden=8, learning_rate=0.05)
@@ -28,8 +29,7 @@ def panel() -> PanelTensors:
 
 @pytest.fixture(scope="module")
 def fold(panel: PanelTensors) -> Fold:
-    spec = FoldSpec(first_test_year=2019, validation_sessions=40, purge_sessions=21)
-    return make_fold(panel, year=2019, spec=spec, lookback=LOOKBACK)
+    return small_fold(panel, lookback=LOOKBACK)
 
 
 def test_the_score_of_a_fit_is_its_pinball_on_the_validation_rows(panel: PanelTensors, fold: Fold) -> None:

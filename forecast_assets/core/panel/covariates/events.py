@@ -57,9 +57,9 @@ def _ahead(places: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     joined = pl.concat([places[origin], known[event]], how="horizontal").with_columns(
         sessions=pl.Series(session[event] - here[origin] + 1, dtype=pl.Int64)
     )
-    told = joined.filter(pl.col("known_from") <= pl.col("close")).sort("known_from")
+    by_then = joined.filter(pl.col("known_from") <= pl.col("close")).sort("known_from")
     keys = [each for each in places.columns if each != "close"]
-    latest = told.group_by(*keys, "column", "event_date", maintain_order=True).last()
+    latest = by_then.group_by(*keys, "column", "event_date", maintain_order=True).last()
     holds = pl.col("withdrawn").is_null() | (pl.col("withdrawn") > pl.col("close"))
     return latest.filter(holds).select(*keys, "column", "value", "sessions")
 

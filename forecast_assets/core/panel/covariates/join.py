@@ -43,8 +43,8 @@ def add_covariates(panel: pl.DataFrame, covariates: Covariates) -> pl.DataFrame:
 def _joined(rows: pl.DataFrame, values: pl.DataFrame, column: CovariateColumn, spec: CovariateSpec) -> pl.Series:
     """Return one column for ``rows`` (ticker, exchange, date, close), (N,)."""
     if spec.kind == "static":
-        told = values.select("ticker", found=transformed(column))
-        return rows.join(told, on="ticker", how="left", maintain_order="left")["found"]
+        seen = values.select("ticker", found=transformed(column))
+        return rows.join(seen, on="ticker", how="left", maintain_order="left")["found"]
     by = ["ticker"] if spec.is_of_tickers else []
     known = newest_known(values, column, by=by).rename({"date": "day"})
     # A series by date is the same for all tickers of an exchange: it is looked up once for each.
@@ -69,21 +69,21 @@ def newest_known(values: pl.DataFrame, column: CovariateColumn, *, by: list[str]
     late = marked.filter("comes_late")
     parts = [marked.filter(~pl.col("comes_late"))]
     parts += [_in_versions(part, over=column.over) for part in (late.partition_by(by) if by else [late])]
-    told = pl.concat(parts).select(*by, "known_from", "date", found=transformed(column, base=pl.col("base")))
-    return told.sort("known_from", "date", maintain_order=True)
+    seen = pl.concat(parts).select(*by, "known_from", "date", found=transformed(column, base=pl.col("base")))
+    return seen.sort("known_from", "date", maintain_order=True)
 
 
 def _in_versions(series: pl.DataFrame, *, over: int) -> pl.DataFrame:
     """Return a series with revisions, or whose dates did not arrive in order, as it was known with each row's arrival."""
     dates: list[int] = []  # that have arrived, ascending
     newest: dict[int, float] = {}
-    told: list[tuple[int, float, float | None]] = []
+    seen: list[tuple[int, float, float | None]] = []
     for date, value in zip(series["date"].to_physical(), series["value"], strict=True):
         if date not in newest:
             insort(dates, date)
         newest[date] = value
-        told.append((dates[-1], newest[dates[-1]], newest[dates[-1 - over]] if len(dates) > over else None))
-    date, value, base = zip(*told, strict=True) if told else ((), (), ())
+        seen.append((dates[-1], newest[dates[-1]], newest[dates[-1 - over]] if len(dates) > over else None))
+    date, value, base = zip(*seen, strict=True) if seen else ((), (), ())
     return series.with_columns(
         date=pl.Series(date, dtype=pl.Int32).cast(pl.Date),
         value=pl.Series(value, dtype=pl.Float64),
