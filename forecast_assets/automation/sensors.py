@@ -14,25 +14,18 @@ from forecast_assets.automation.alerts import (
     deadline_observation,
     drift_observations,
     messages_for,
-<<<<<<< HEAD
     prices_observation,
-    recent_closes,
-=======
->>>>>>> main
     run_observation,
     year_observation,
 )
 from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.nights import Nights
 from forecast_assets.automation.outbox import Outbox
-<<<<<<< HEAD
 from forecast_assets.automation.waiting import lacking_prices, waiting_nights
 from forecast_assets.champion.late_tickers import recent_quotes
 from forecast_assets.core.panel.completeness import ExchangePrices
-from forecast_assets.core.panel.sessions import ending_calendars
-=======
 from forecast_assets.core.panel.due_sessions import due_session, recent_closes
->>>>>>> main
+from forecast_assets.core.panel.sessions import ending_calendars
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.channels.channel import Channel
@@ -120,11 +113,10 @@ def queue_operations(
         closes = recent_closes(exchanges, now=now)
         due = due_session(closes, now=now, deadline_hours=settings.alerts.deadline_hours)
         sessions = {*panel_sessions(store), *closes["date"].cast(pl.String)} if store.has(RAW_PANEL) else set()
-<<<<<<< HEAD
-        nights = Nights.of(store, root)
+        nights = Nights.of(store, resource.root())
         lacking, waiting = prices_lacking(store, due, settings), {}
         if nights.begun and store.has(RAW_PANEL):
-            waiting = waiting_nights(store, root, spec=settings.arrival, now=now)
+            waiting = waiting_nights(store, resource.root(), spec=settings.arrival, now=now)
         seen = (
             deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts, waiting=waiting),
             prices_observation(due=due, nights=nights, lacking=lacking, alerts=settings.alerts),
@@ -143,18 +135,8 @@ def prices_lacking(store: Store, due: dt.date | None, settings: Settings) -> lis
     return [] if due is None or quotes is None else lacking_prices(quotes, due.isoformat(), spec=settings.arrival)
 
 
-def last_runs(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
-    """Return the last nightly run that ended, and the last panel run that a night began with.
-=======
-        nights = Nights.of(store, resource.root())
-        deadline = deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts)
-        observed += [deadline] if deadline else []
-    outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
-
-
 def last_runs(instance: dg.DagsterInstance, watched: Mapping[str, str]) -> dict[str, dg.DagsterRun]:
     """Return the last nightly run that ended, and the last panel run that a night began with; ``watched``: key -> job.
->>>>>>> main
 
     A panel run that somebody started by hand is theirs to watch.
     """

@@ -162,14 +162,10 @@ class PanelSource(dg.ConfigurableResource):
         """
         path = self.path()
         declared, planted = environment.arrived(), 0.0
-<<<<<<< HEAD
         unfinished: list[str] = []
-        if self.panel or not environment.uses_demo_panel():
+        if not self.is_demo():
             unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
         else:
-=======
-        if self.is_demo():
->>>>>>> main
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)

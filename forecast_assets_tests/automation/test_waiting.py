@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from forecast_assets.automation.alerts import deadline_observation, messages_for, prices_observation
-from forecast_assets.automation.jobs import NIGHT_RUN, PANEL
+from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.late_prices import late_prices
 from forecast_assets.automation.nights import NIGHT, Nights, due_nights
 from forecast_assets.automation.waiting import awaited_prices, lacking_prices, nights_to_make, waiting_nights
@@ -171,7 +171,7 @@ def test_a_panel_is_read_again_where_prices_are_awaited_and_a_file_is_new(
     assert isinstance(quiet, dg.SkipReason)
     assert quiet.skip_message == "the schedule has begun no night of late"
 
-    @dg.job(name=PANEL.name)
+    @dg.job(name=JOBS["panel"].name)
     def panel_job() -> None:
         pass
 

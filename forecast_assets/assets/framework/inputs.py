@@ -206,16 +206,11 @@ FitEngine = Annotated[Engine, InjectedLate(lambda context, _: context.resources.
 RawFiles = Annotated[
     InputFiles,
     Injected(
-<<<<<<< HEAD
-        lambda context: context.dagster.resources.source.input_files(
+        lambda context: context.resources.source.input_files(
             context.settings.demo,
             context.settings.panel,
             data_root=context.data_root,
             quiet_seconds=context.settings.arrival.quiet_seconds,
-=======
-        lambda context: context.resources.source.input_files(
-            context.settings.demo, context.settings.panel, data_root=context.data_root
->>>>>>> main
         ),
         seen=lambda files: {"drops": files.digest()},
         require_unchanged=_require_unchanged,

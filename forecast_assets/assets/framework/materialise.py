@@ -22,18 +22,15 @@ import dagster as dg
 from pydantic import ValidationError
 
 from forecast_assets.assets.framework.code_version import code_version, require_unedited
-<<<<<<< HEAD
-from forecast_assets.assets.framework.inputs import CHECKPOINTS, COMMITTED, HARDWARE, YEAR, NewVersion, StageContext
-=======
 from forecast_assets.assets.framework.inputs import (
     CHECKPOINTS,
+    COMMITTED,
     HARDWARE,
     YEAR,
     NewVersion,
     StageContext,
     StageResources,
 )
->>>>>>> main
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
 from forecast_assets.assets.framework.output import SKIPPED, StageOutput

@@ -80,13 +80,8 @@ def stage(
     def decorate(function: Callable[..., StageOutput]) -> dg.AssetsDefinition:
         asset = name or function.__name__
         made = STAGES[asset] = Stage(
-<<<<<<< HEAD
-            function, asset, parameters_of(function), checks, _reported(asset, after), tuned, once, partitioned, models,
-            read_by_others, observed or {}, adds,
-=======
             function, asset, parameters_of(function), checks, _reported(asset, after), tuned, once,
-            partitions is not None, models, read_by_others, observed or {},
->>>>>>> main
+            partitions is not None, models, read_by_others, observed or {}, adds,
         )  # fmt: skip
 
         def of_panel(names: PanelNames) -> dg.AssetsDefinition:

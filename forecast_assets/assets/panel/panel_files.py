@@ -18,16 +18,10 @@ def observe(
     context: dg.AssetExecutionContext, store: StoreResource, settings: SettingsResource, source: PanelSource
 ) -> Iterator[dg.ObserveResult]:
     """Record the digest of the files, which is what the input key of the raw panel has of them."""
-<<<<<<< HEAD
-    settings = context.resources.settings.settings()
-    root = context.resources.store.root()
-    files = context.resources.source.input_files(
-        settings.demo, settings.panel, data_root=root, quiet_seconds=settings.arrival.quiet_seconds
-    )
-=======
     current = settings.settings()
-    files = source.input_files(current.demo, current.panel, data_root=store.root())
->>>>>>> main
+    files = source.input_files(
+        current.demo, current.panel, data_root=store.root(), quiet_seconds=current.arrival.quiet_seconds
+    )
     yield dg.ObserveResult(
         asset_key=store.names.key(PANEL_FILES),
         data_version=dg.DataVersion(files.digest()),
