@@ -9,9 +9,10 @@ from forecast_assets.cli.materialise import dagster_home
 @click.command("rebuild-home")
 @user_command
 def command() -> None:
-    """Report to Dagster what the store holds and it has no record of.
+    """Report the store to a wiped Dagster home.
 
-    ``run``, ``nightly`` and ``ui`` do so by themselves where Dagster knows of no panel and the store has one.
+    Each current version that Dagster has no record of becomes a materialisation. ``run``, ``nightly`` and ``ui`` do so by
+    themselves where Dagster knows of no panel and the store has one.
     """
     dagster_home()
     import dagster as dg
