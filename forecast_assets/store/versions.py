@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.manifest import Manifest
 from forecast_assets.store.names import MANIFEST, folder, label
@@ -103,6 +103,13 @@ class Version:
                 identity = self.place.identity(key)
                 if identity not in digests:
                     digests[identity] = self.place.sha256(key)
+                if digests[identity] != entry.sha256:  # read again: one bad read decides nothing
+                    first, digests[identity] = digests[identity], self.place.sha256(key)
+                    if digests[identity] not in (first, entry.sha256):
+                        raise Unreachable(
+                            f"{self.label}: file {name} of version {self.id} in {self.place} reads differently each time; "
+                            "the storage or the line to it errs: run it again"
+                        )
                 if digests[identity] != entry.sha256:
                     yield name, "differs from its manifest"
             self.place.forget_stale_copy(key, entry=entry)
