@@ -4,9 +4,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,53 +13,17 @@ from forecast_assets.automation.outbox import Outbox
 from forecast_assets.resources.channels.channel import NotDelivered
 from forecast_assets.resources.channels.webhook import AlertWebhook
 from forecast_assets_tests.automation.test_outbox import NOW, message
+from forecast_assets_tests.helpers.webhook import Receivers
 
 LATER = NOW + dt.timedelta(hours=2)
 TOKEN = "token-of-the-test"
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """Keeps what it is sent; each document takes the next of ``answers``: a status, or 0 for a cut connection."""
-
-    server: "Receivers"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.received.append((dict(self.headers), body))
-        status = self.server.answers.pop(0) if self.server.answers else 204
-        if not status:
-            self.close_connection = True
-            return
-        self.send_response(status)
-        if status in (429, 503):
-            self.send_header("Retry-After", "7")
-        if status == 302:
-            self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_POST  # noqa: N815 - likewise
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Print nothing."""
-
-
-class Receivers(ThreadingHTTPServer):
-    """The server, with what it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Receiver)
-        self.received: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[int] = []
-
-
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receivers]:
     with Receivers() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        monkeypatch.setenv("FORECAST_WEBHOOK_URL", f"http://127.0.0.1:{running.server_port}/{TOKEN}")
+        monkeypatch.setenv("FORECAST_WEBHOOK_URL", f"{running.url}{TOKEN}")
         yield running
-        running.shutdown()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import time_machine
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 from dagster._core.events import DagsterEventType, StepMaterializationData
 from dagster._core.storage.tags import PARTITION_NAME_TAG
@@ -54,7 +55,7 @@ class Month:
         # Dagster asks for them a thousand times a tick, which took most of the month.
         setattr(self.instance, "get_dynamic_partitions", remembered)  # noqa: B010 - a method, to mypy
         self.results = "first"  # data version of what a year gives
-        self.cursor = None
+        self.cursor: AssetDaemonCursor | None = None
         self.running: list[tuple[dg.DagsterRun, list[str]]] = []  # with what each has still to make, one per tick
 
     def pass_by(self) -> list[Request]:
@@ -193,9 +194,8 @@ def wrong(requests: Sequence[Request]) -> dict[str, list[str]]:
 
     The new year is requested once, on its first evening, and the reports after it and after the results that have changed.
     """
-    expected = Counter({(asset, "2020"): 1 for asset in YEAR_ASSETS}) + Counter(
-        {(asset, None): 2 for asset in REPORT_ASSETS}
-    )
+    expected = Counter[tuple[str, str | None]]({(asset, "2020"): 1 for asset in YEAR_ASSETS})
+    expected.update({(asset, None): 2 for asset in REPORT_ASSETS})
     made = Counter((asset, partition) for _, asset, partition in requests)
     early = [
         f"{asset} on {day}"

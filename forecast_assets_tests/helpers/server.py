@@ -30,9 +30,13 @@ class DagsterServer:
     """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own.
 
     A second one on the same ``root`` continues with the first one's files. ``variables`` are added to the environment.
+    ``workspace``: the code locations.
     """
 
-    def __init__(self, root: Path, *, home: str = "dagster_home", **variables: str) -> None:
+    def __init__(
+        self, root: Path, *, home: str = "dagster_home", workspace: Path = PROJECT / "workspace.yaml", **variables: str
+    ) -> None:
+        self.workspace = workspace
         self.root = root
         self.home = root / home
         self.variables = variables
@@ -77,7 +81,7 @@ class DagsterServer:
 
     def commands(self) -> list[list[str]]:
         """Return the programs to start, with arguments; all of them end together."""
-        return [["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]]
+        return [["dagster", "dev", "-w", str(self.workspace), "-h", "127.0.0.1", "-p", str(self.port)]]
 
     def started(self, count: int) -> None:
         """Wait for what the next program needs, once ``count`` programs were started."""
@@ -125,11 +129,11 @@ class DagsterServer:
         listed = [run for job in self.ask(query)["repositoryOrError"]["jobs"] for run in job["runs"]]
         return {run["runId"] for run in listed if run["startTime"] is not None and run["repositoryOrigin"] is not None}
 
-    def switch_on(self, schedule: str) -> None:
+    def switch_on(self, schedule: str, *, location: str = "forecast_assets") -> None:
         """Start a schedule, as its switch in the UI does."""
         query = """mutation($s: ScheduleSelector!){startSchedule(scheduleSelector: $s){__typename
             ... on ScheduleStateResult{scheduleState{status}} ... on PythonError{message}}}"""
-        code = {"repositoryName": "__repository__", "repositoryLocationName": "forecast_assets"}
+        code = {"repositoryName": "__repository__", "repositoryLocationName": location}
         answer = self.ask(query, {"s": {**code, "scheduleName": schedule}})["startSchedule"]
         assert answer.get("scheduleState") == {"status": "RUNNING"}, answer
 

@@ -52,7 +52,8 @@ class Needs:
     @property
     def records(self) -> list[str]:
         """The records that injected inputs come from."""
-        return sorted({marker.record for marker in (*self.early, *self.late) if marker.record})
+        markers: list[Injected | InjectedLate] = [*self.early, *self.late]
+        return sorted({marker.record for marker in markers if marker.record})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ days = dg.DynamicPartitionsDefinition(name="day")
 """Nights: the panel's sessions from the first night on, ISO dates; ``raw_panel`` registers them, see ``due_days``."""
 
 
-def of_panel(partitions: dg.PartitionsDefinition[str] | None, names: PanelNames) -> dg.PartitionsDefinition[str] | None:
+def of_panel(
+    partitions: dg.DynamicPartitionsDefinition | None, names: PanelNames
+) -> dg.DynamicPartitionsDefinition | None:
     """Return the partitions of a panel's own; each panel has its own years and nights."""
     if partitions is None or not names.prefix:
         return partitions

@@ -53,7 +53,7 @@ def stage(
     kinds: set[str],
     name: str | None = None,
     description: str | None = None,
-    partitions: dg.PartitionsDefinition[str] | None = None,
+    partitions: dg.DynamicPartitionsDefinition | None = None,
     mappings: Mapping[str, dg.PartitionMapping] | None = None,
     checks: Sequence[CheckSpec] = (),
     pool: str | None = None,
