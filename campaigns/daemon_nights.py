@@ -166,7 +166,9 @@ class Nights:
         self._log("the tick")
         server.wait("the tick", lambda: self._count(server, PANEL.name) > before[PANEL.name], seconds=TIMEOUT_SECONDS)
         if day == MISSING:
-            self.clock.move_to(at(day + dt.timedelta(days=1), 1, 5))  # nine hours after New York's close it waits no more
+            self.clock.move_to(
+                at(day + dt.timedelta(days=1), 1, 5)
+            )  # nine hours after New York's close it waits no more
         self.settle(server, until=None if late else day)
 
     def settle(self, server: DagsterServer, *, until: dt.date | None) -> None:
