@@ -18,7 +18,7 @@ from forecast_assets.store.store import Store
 @json_option
 @user_command
 def command(as_json: bool) -> None:
-    """Check all hashes, that nothing is missing, and derive the reports' numbers again."""
+    """Check all hashes, what is missing, and the reports' numbers."""
     store, root = open_store()
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
     with _bar(store) as bar:
