@@ -278,9 +278,8 @@ class _Materialisation:
             },
         }
         over = late.get(COMMITTED)
-        prepared = Prepared(
-            new.staging, fields, stage.after, self.lock, first=stage.once, over=over.id if over else None
-        )  # type: ignore[arg-type]
+        over_id = over.id if over else None
+        prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once, over=over_id)  # type: ignore[arg-type]
         data_version = self._data_version(new.staging.seal(), new.staging.files)
         if CHECKPOINTS in late:
             shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed
