@@ -35,6 +35,7 @@ from forecast_assets.assets.target_positions import target_positions
 from forecast_assets.assets.windowed_tensors import windowed_tensors
 from forecast_assets.automation.conditions import new_years_and_reports, with_conditions
 from forecast_assets.automation.jobs import jobs
+from forecast_assets.automation.late_prices import late_prices_of
 from forecast_assets.automation.progress import console
 from forecast_assets.automation.schedules import night_sensors, nightly_schedule_of
 from forecast_assets.automation.sensors import alerts_of
@@ -98,7 +99,12 @@ def panel_definitions(
         ],
         jobs=list(of_panel.values()),
         schedules=[nightly_schedule_of(names, of_panel)],
-        sensors=[*night_sensors(names, of_panel), alerts_of(names, of_panel), new_years_and_reports(names)],
+        sensors=[
+            *night_sensors(names, of_panel),
+            late_prices_of(names, of_panel),
+            alerts_of(names, of_panel),
+            new_years_and_reports(names),
+        ],
         resources={names.name(name): resource for name, resource in resources.items()},
         executor=step_executor(),
         loggers={"console": console},

@@ -1,5 +1,6 @@
 """The whole graph in order, in one process: panel, settings, each year, the report, the night's checks."""
 
+import datetime as dt
 import inspect
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.own_runs import execute
 from forecast_assets.automation.progress import RunProgress, show_progress
+from forecast_assets.automation.waiting import nights_to_make, waiting_nights, waiting_sentence
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.core.nearest import nearest_names
@@ -109,8 +111,9 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
             if name == "walk_forward":
                 failed = {failure.part for failure in outcome.failures}
                 outcome.years = [year for year in map(str, partitions) if year not in failed]
-            if name == "nightly" and (untrained := untrained_years(store)):
-                progress.note(untrained_sentence(untrained))
+            if name == "nightly":
+                for line in night_lines(store, root, plan):
+                    progress.note(line)
             if outcome.failures and not outcome.years:
                 break  # nothing downstream has anything to read
     return outcome
@@ -165,7 +168,9 @@ def _partitions(job: str, store: Store, root: str, plan: Plan) -> list[str | Non
         return [None]
     at_hand = store.current(RAW_PANEL).json(PARTITIONS)
     if job == "nightly":
-        return [*due_nights(store, root)] or [at_hand["days"][-1]]
+        spec, now = SettingsResource(**plan.settings).settings().arrival, dt.datetime.now(dt.UTC)
+        nights = nights_to_make(store, root, spec=spec, now=now)
+        return [*nights] or ([] if due_nights(store, root) else [at_hand["days"][-1]])
     if at_hand["years"] and (unknown := sorted(set(plan.years) - set(at_hand["years"]))):
         raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]
@@ -234,6 +239,14 @@ def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:
     fewest = settings.windows.lookback + longest_window(settings.features)
     tickers = pl.read_parquet(raw_panel.path(TICKERS))
     return [*summary_lines(raw_panel.json(READING)), *too_short(tickers, fewest_rows=fewest)]
+
+
+def night_lines(store: Store, root: str, plan: Plan) -> list[str]:
+    """Return what there is to say after the nights: prices that are waited for, a year without a model."""
+    spec, now = SettingsResource(**plan.settings).settings().arrival, dt.datetime.now(dt.UTC)
+    waiting, untrained = waiting_nights(store, root, spec=spec, now=now), untrained_years(store)
+    lines = [f"{waiting_sentence(waiting)}; at once: --set arrival.grace_hours=0"] if waiting else []
+    return [*lines, *([untrained_sentence(untrained)] if untrained else [])]
 
 
 def _failed_checks(events: Sequence[dg.DagsterEvent], asset: str) -> str:

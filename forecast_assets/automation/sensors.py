@@ -10,16 +10,22 @@ import polars as pl
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from forecast_assets.automation.alerts import (
+    calendar_observation,
     deadline_observation,
     drift_observations,
     messages_for,
+    prices_observation,
     run_observation,
     year_observation,
 )
 from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.nights import Nights
 from forecast_assets.automation.outbox import Outbox
+from forecast_assets.automation.waiting import lacking_prices, waiting_nights
+from forecast_assets.champion.late_tickers import recent_quotes
+from forecast_assets.core.panel.completeness import ExchangePrices
 from forecast_assets.core.panel.due_sessions import due_session, recent_closes
+from forecast_assets.core.panel.sessions import ending_calendars
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.channels.channel import Channel
@@ -94,7 +100,7 @@ def queue_operations(
 ) -> None:
     """Queue how the night's last runs ended, the nights that are missing after their deadline and a year to be trained.
 
-    The demo panel and a replay have no deadline.
+    The demo panel and a replay have no deadline, and wait for no prices.
     """
     store = resource.store()
     observed = [
@@ -108,9 +114,25 @@ def queue_operations(
         due = due_session(closes, now=now, deadline_hours=settings.alerts.deadline_hours)
         sessions = {*panel_sessions(store), *closes["date"].cast(pl.String)} if store.has(RAW_PANEL) else set()
         nights = Nights.of(store, resource.root())
-        deadline = deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts)
-        observed += [deadline] if deadline else []
+        lacking, waiting = prices_lacking(store, due, settings), {}
+        if nights.begun and store.has(RAW_PANEL):
+            waiting = waiting_nights(store, resource.root(), spec=settings.arrival, now=now)
+        seen = (
+            deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts, waiting=waiting),
+            prices_observation(due=due, nights=nights, lacking=lacking, alerts=settings.alerts),
+            calendar_observation(
+                ending_calendars(exchanges, by=now.date() + dt.timedelta(days=settings.panel.calendar_days)),
+                alerts=settings.alerts,
+            ),
+        )
+        observed += [each for each in seen if each is not None]
     outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
+
+
+def prices_lacking(store: Store, due: dt.date | None, settings: Settings) -> list[ExchangePrices]:
+    """Return the exchanges that lack prices of the last session that is ``due``."""
+    quotes = recent_quotes(store)
+    return [] if due is None or quotes is None else lacking_prices(quotes, due.isoformat(), spec=settings.arrival)
 
 
 def last_runs(instance: dg.DagsterInstance, watched: Mapping[str, str]) -> dict[str, dg.DagsterRun]:

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from forecast_assets.core.as_of import AsOf
-from forecast_assets.core.errors import BadInput
+from forecast_assets.core.errors import BadInput, ChangedMeanwhile
 from forecast_assets.core.panel.arrivals import HISTORY, Arrival, arrived_by, new_arrivals
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import CovariateSpec, DemoSpec, PanelSpec
@@ -137,16 +137,35 @@ class PanelSource(dg.ConfigurableResource):
         """Return the path of a file beside the panel. Raises as ``environment.checked_path``."""
         return environment.checked_path(own, variable=variable) if self.panel else from_environment()
 
-    def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
+    def path(self) -> Path:
+        """Return where the raw panel is, whether there is anything or not."""
+        return Path(environment.checked_path(self.panel, variable="FORECAST_PANEL") or environment.panel_path())
+
+    def state(self) -> str:
+        """Return names, sizes and times of writing of the panel's files in one line, without reading any."""
+        from forecast_assets.core.panel.adapters.folders import files_below  # the definitions load without it
+
+        path = self.path()
+        files = [file for file in files_below(path) if file.is_file()] if path.is_dir() else [path]
+        found = {str(file): file.stat() for file in files if file.exists()}
+        return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()])
+
+    def input_files(
+        self, demo: DemoSpec, panel: PanelSpec, *, data_root: str, quiet_seconds: float = 0.0
+    ) -> InputFiles:
         """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first,
         with the file of its rival.
 
-        Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file.
+        Arrivals are looked up in the data root's log, which is left as it is. A new file that is written to all the time
+        is left out, see ``quiet_files``. Raises BadInput where there is no file, ChangedMeanwhile where one that was read
+        before is being written.
         """
-        given = environment.checked_path(self.panel, variable="FORECAST_PANEL")
-        path = Path(given or environment.panel_path())
+        path = self.path()
         declared, planted = environment.arrived(), 0.0
-        if self.is_demo():
+        unfinished: list[str] = []
+        if not self.is_demo():
+            unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
+        else:
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
@@ -154,7 +173,7 @@ class PanelSource(dg.ConfigurableResource):
             declared, planted = HISTORY, demo.signal
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
-        files = as_arrived(find_files(path, panel), declared=declared, data_root=data_root)
+        files = as_arrived(find_files(path, panel, unfinished=unfinished), declared=declared, data_root=data_root)
         return replace(files, planted_signal=planted)
 
     def macro(self) -> OptionalFile:
@@ -229,6 +248,27 @@ class PanelSource(dg.ConfigurableResource):
     def chronos(self) -> ChronosWeights:
         """Return the weights that FORECAST_CHRONOS names, or why there are none."""
         return find_weights(environment.chronos_weights())
+
+
+def _still_being_written(path: Path, quiet_seconds: float, *, data_root: str) -> list[str]:
+    """Return the names of new files that are still being written after a while.
+
+    Raises ChangedMeanwhile for one that was read before: without it the panel would be another one.
+    """
+    from forecast_assets.resources.quiet_files import wait_until_quiet  # the definitions load without it
+
+    unfinished = wait_until_quiet(path, seconds=quiet_seconds)
+    if not unfinished:
+        return []
+    known = {entry.file.name for entry in read_arrivals(data_root)}
+    for name in unfinished:
+        if path.is_file() or name in known:
+            raise ChangedMeanwhile(
+                f"{path if path.is_file() else path / name}: the file is still being written, and is read once it was quiet "
+                f"for {quiet_seconds:g} s (arrival.quiet_seconds); run it again then, or write new prices under another "
+                "name and rename the file when it is complete"
+            )
+    return unfinished
 
 
 def _demo_rival() -> Path | None:

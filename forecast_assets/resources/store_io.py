@@ -48,6 +48,7 @@ class Prepared:
     after: After | None
     lock: Lock  # held until the version is published
     first: bool = False  # whether a version that another process published in the meantime is kept instead
+    over: str | None = None  # but for the one with this id, to which this one adds
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -78,7 +79,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
         with obj.lock, disk_errors_as_user_errors(obj.staging.asset):
-            version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
+            version = self.store.store().commit(obj.staging, obj.fields, first=obj.first, over=obj.over)
             context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
             if obj.after:
                 obj.after(version, context.step_context.instance, self.store)

@@ -20,6 +20,7 @@ from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
 from forecast_assets.resources.panel_names import FIRST
+from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.fork import fork
 from forecast_assets.store.versions import Version
@@ -156,7 +157,7 @@ def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(
 
     def evaluate(of: dg.DagsterRun) -> object:
         context = dg.build_run_status_sensor_context("next_night", _success(of), replay.instance, of)
-        return next_night(context, store=store)
+        return next_night(context, store=store, settings=SettingsResource(profile="smoke"))
 
     due = evaluate(run)
     assert isinstance(due, dg.RunRequest)

@@ -167,6 +167,16 @@ def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
     return PreviousVersion(current, parents)
 
 
+def _committed(context: StageContext, new: NewVersion) -> Version | None:
+    """Return what was committed for the stage's partition; None where nothing was, or it is damaged."""
+    try:
+        current = context.store.current(context.asset, context.partition)
+        current.check()
+    except (MissingArtefact, CorruptArtefact):
+        return None
+    return current
+
+
 def _require_unchanged(files: InputFiles | OptionalFile | RivalFiles | CovariateFiles | ChronosWeights) -> None:
     require_unchanged(files.stamps)
 
@@ -178,6 +188,7 @@ def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
 YEAR = Injected(lambda context: int(context.partition or 0))
 HARDWARE = InjectedLate(lambda context, _: context.resources.compute.hardware())
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
+COMMITTED = InjectedLate(_committed)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
 
 Year = Annotated[int, YEAR]  # the test year of a fold
@@ -196,7 +207,10 @@ RawFiles = Annotated[
     InputFiles,
     Injected(
         lambda context: context.resources.source.input_files(
-            context.settings.demo, context.settings.panel, data_root=context.data_root
+            context.settings.demo,
+            context.settings.panel,
+            data_root=context.data_root,
+            quiet_seconds=context.settings.arrival.quiet_seconds,
         ),
         seen=lambda files: {"drops": files.digest()},
         require_unchanged=_require_unchanged,
@@ -341,6 +355,9 @@ Successor = Annotated[
     ),
 ]
 """The champion to serve next."""
+
+Committed = Annotated[Version | None, COMMITTED]
+"""What was committed first, for a stage that adds to it; None where there is nothing yet."""
 
 OutputFolder = Annotated[Path, OUTPUT_FOLDER]
 """Where the new version is being written, for files too large to be held in memory."""

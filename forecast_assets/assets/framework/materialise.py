@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from forecast_assets.assets.framework.code_version import code_version, require_unedited
 from forecast_assets.assets.framework.inputs import (
     CHECKPOINTS,
+    COMMITTED,
     HARDWARE,
     YEAR,
     NewVersion,
@@ -50,6 +51,9 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 SWEEP = "sweep"
+
+Adds = Callable[[Version, Mapping[str, Any], StageContext], bool]
+"""Whether there is something to add to what was committed once: ``adds(committed, parents, context)``."""
 
 
 def tuned_overrides(store: Store) -> list[str]:
@@ -83,6 +87,7 @@ class Stage:
     models: Sequence[str] | None
     read_by_others: str | None = None
     observed: Mapping[str, str] = field(default_factory=dict)  # asset that is observed -> what the input key calls it
+    adds: Adds | None = None
 
     @cached_property
     def needs(self) -> Needs:
@@ -185,6 +190,8 @@ class _Materialisation:
         except CorruptArtefact as error:
             self.context.dagster.log.warning(f"{error} It is computed again.")
             return None
+        if committed and self.stage.adds and self.stage.adds(found, self.parents, self.context):
+            return None
         return found
 
     def _as_found(self, found: Version, seen: Mapping[str, str]) -> Any:
@@ -270,7 +277,10 @@ class _Materialisation:
                 "columns": {name: vars(column) for name, column in output.columns.items()},
             },
         }
-        prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once)  # type: ignore[arg-type]
+        over = late.get(COMMITTED)
+        prepared = Prepared(
+            new.staging, fields, stage.after, self.lock, first=stage.once, over=over.id if over else None
+        )  # type: ignore[arg-type]
         data_version = self._data_version(new.staging.seal(), new.staging.files)
         if CHECKPOINTS in late:
             shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed

@@ -17,7 +17,7 @@ from forecast_assets.assets.framework.code_version import code_version
 from forecast_assets.assets.framework.freshness import EVERY_NIGHT, PARTS, every_night, report_latest_night
 from forecast_assets.assets.framework.inputs import StageResources
 from forecast_assets.assets.framework.launchpad import launchpad_config
-from forecast_assets.assets.framework.materialise import SWEEP, CheckSpec, Stage
+from forecast_assets.assets.framework.materialise import SWEEP, Adds, CheckSpec, Stage
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import is_by_partition, parameters_of
 from forecast_assets.assets.framework.partitions import of_panel as partitions_of_panel
@@ -64,11 +64,12 @@ def stage(
     models: Sequence[str] | None = None,
     read_by_others: str | None = None,
     observed: Mapping[str, str] | None = None,
+    adds: Adds | None = None,
 ) -> Callable[[Callable[..., StageOutput]], dg.AssetsDefinition]:
     """Make a Dagster asset of a stage function; its name is the asset key and its docstring the description, unless given.
 
     ``tuned``: the settings that the current sweep found come over the profile's; they enter the input key by value.
-    ``once``: what was committed first for a partition is kept, whatever has changed since.
+    ``once``: what was committed first for a partition is kept; ``adds`` says whether the stage adds to it (``Committed``).
     ``follows``: assets that come before this one and are read through an injected input.
     ``after``: runs once the version is known, new or found, such as to register partitions.
     ``models``: networks of the catalogue whose code the stage runs; None: all, where it reaches the catalogue.
@@ -80,7 +81,7 @@ def stage(
         asset = name or function.__name__
         made = STAGES[asset] = Stage(
             function, asset, parameters_of(function), checks, _reported(asset, after), tuned, once,
-            partitions is not None, models, read_by_others, observed or {},
+            partitions is not None, models, read_by_others, observed or {}, adds,
         )  # fmt: skip
 
         def of_panel(names: PanelNames) -> dg.AssetsDefinition:

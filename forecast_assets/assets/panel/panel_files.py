@@ -19,7 +19,9 @@ def observe(
 ) -> Iterator[dg.ObserveResult]:
     """Record the digest of the files, which is what the input key of the raw panel has of them."""
     current = settings.settings()
-    files = source.input_files(current.demo, current.panel, data_root=store.root())
+    files = source.input_files(
+        current.demo, current.panel, data_root=store.root(), quiet_seconds=current.arrival.quiet_seconds
+    )
     yield dg.ObserveResult(
         asset_key=store.names.key(PANEL_FILES),
         data_version=dg.DataVersion(files.digest()),
