@@ -9,7 +9,7 @@ from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store.keys import canonical_json, sha256_text
-from forecast_assets.store.manifest import Manifest
+from forecast_assets.store.manifest import Entry, Manifest
 from forecast_assets.store.names import MANIFEST, folder, label
 from forecast_assets.store.place import Place
 
