@@ -5,7 +5,7 @@ import hashlib
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
@@ -38,7 +38,8 @@ WEIGHTS = {
 """Kinds of events, and how often they come; "work" is the daemon's."""
 MEANWHILE = ("rollback", "retrain", "skip", "deliver", "rename_ticker", "commit_too", "commit_too")
 """What others may do while an asset is being made."""
-FAULT_SHARE, MEANWHILE_SHARE = 0.12, 0.05
+FAULT_SHARE, MEANWHILE_SHARE = {"work": 0.1}, 0.05
+ELSE = 0.3  # share of the other kinds' events at which a fault strikes: they are rarer
 FARTHEST = 45  # a fault strikes at one of so many calls of a step; most steps make fewer
 CALM_TICKS, MOST_CALM_STEPS = 2, 600
 MEMORY = Path("/dev/shm")  # where there is one: a disk that costs nothing
@@ -74,7 +75,7 @@ def events_of(seed: int, *, steps: int = STEPS) -> list[Event]:
 
 def _event(kind: str, rng: random.Random) -> Event:
     fault = None
-    if rng.random() < FAULT_SHARE:
+    if rng.random() < FAULT_SHARE.get(kind, ELSE):
         fault = Fault(rng.choice(KINDS), int(FARTHEST * rng.random() ** 2), rng.random() < 0.5, rng.getrandbits(32))
     meanwhile = rng.choice(MEANWHILE) if rng.random() < MEANWHILE_SHARE else ""
     return Event(kind, rng.getrandbits(32), fault, meanwhile)
@@ -198,27 +199,40 @@ class _History:
 
 
 def shrunk(events: Sequence[Event], invariant: str) -> list[Event]:
-    """Return a short part of a history that still breaks an invariant, by leaving out ever smaller pieces (ddmin)."""
-    kept, pieces = list(events), 2
+    """Return a short part of a history that still breaks an invariant: none of its events, and no fault, can be left out."""
+    calm = not _breaks(events, invariant, calm=False)
 
     def breaks(candidate: Sequence[Event]) -> bool:
-        return any(broken.invariant == invariant for broken in run(candidate).broken)
+        return _breaks(candidate, invariant, calm=calm)
 
-    while len(kept) > 1:
-        size = max(1, len(kept) // pieces)
-        for start in range(0, len(kept), size):
-            candidate = [*kept[:start], *kept[start + size :]]
-            if candidate and breaks(candidate):
-                kept, pieces = candidate, max(2, pieces - 1)
-                break
-        else:
-            if size == 1:
-                break
-            pieces = min(len(kept), pieces * 2)
-    for place, event in enumerate(kept):
-        for plainer in (replace(event, fault=None), replace(event, meanwhile="")):
+    kept = _without_pieces(list(events), breaks)
+    for place in range(len(kept)):
+        for plainer in (replace(kept[place], fault=None), replace(kept[place], meanwhile="")):
             candidate = [*kept[:place], plainer, *kept[place + 1 :]]
-            if plainer != event and breaks(candidate):
+            if plainer != kept[place] and breaks(candidate):
                 kept = candidate
-                event = plainer
+    return _without_pieces(kept, breaks)
+
+
+def _breaks(events: Sequence[Event], invariant: str, *, calm: bool) -> bool:
+    return any(broken.invariant == invariant for broken in run(events, calm=calm).broken)
+
+
+def _without_pieces(kept: list[Event], breaks: Callable[[Sequence[Event]], bool]) -> list[Event]:
+    """Leave out ever smaller pieces for as long as the rest still breaks (ddmin)."""
+    size = max(1, len(kept) // 2)
+    while kept:
+        shorter = next((rest for rest in _rests(kept, size) if breaks(rest)), None)
+        if shorter is not None:
+            kept, size = shorter, min(size, max(1, len(shorter) // 2))
+        elif size == 1:
+            break
+        else:
+            size //= 2
     return kept
+
+
+def _rests(events: list[Event], size: int) -> Iterator[list[Event]]:
+    """Yield the events without each piece of a size in turn, the last piece first."""
+    for start in reversed(range(0, len(events), size)):
+        yield events[:start] + events[start + size :]

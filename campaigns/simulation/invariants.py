@@ -182,7 +182,7 @@ class Observer:
     def _gaps(self) -> Iterator[Broken]:
         """Each session since the first night is done, due or given up, and the deadline alert names what is not done."""
         sessions = self._panel()
-        if sessions is None or not self.done[NIGHTLY_FORECAST]:
+        if not sessions or not self.done[NIGHTLY_FORECAST]:
             return
         due, missing = {*due_nights(self.store, str(self.root))}, self.missing()
         for day in sorted(missing - due):

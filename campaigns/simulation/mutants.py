@@ -90,8 +90,8 @@ MUTANTS = (
         "makes_a_revoked_champion_again_where_no_other_is_sound",
         "a night goes on with a revoked champion rather than fail",
         promotion.find_next_champion,
-        "if champion is None:",
-        "if False:",
+        "if revocation(seen) in _revoked(data_root):",
+        "if champion is not None and revocation(seen) in _revoked(data_root):",
     ),
     Mutant(
         "rolls_back_to_a_damaged_champion",
