@@ -4,8 +4,8 @@
     python -m campaigns.simulation --replay 17                    one history, and the shortest part that still breaks
 
 A step is an asset made, a delivery, a rollback, a death and so on; the invariants are checked after each. Histories are
-numbered, and a number is all that one is made from: ``--replay`` runs a broken one again to the last byte. Each becomes a line
-of ``journal.jsonl`` in the folder. The figures are recorded after the last step.
+numbered, and a number is all that one is made from: ``--replay`` runs a broken one again to the last byte. Each becomes a
+line of ``journal.jsonl`` in the folder. The figures are recorded after the last step.
 """
 
 import argparse
