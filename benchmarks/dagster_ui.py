@@ -4,7 +4,8 @@
     python -m benchmarks.dagster_ui --record    also writes them to benchmarks/results/dagster_ui.json
 
 The smoke graph is run after each of a set of changes: none, a setting, the setting back, code, rows of one year, new
-sessions. Before each step the UI is asked whether it is stale, after it the store whether another version is current.
+sessions. Before each step the UI is asked whether it is stale, after it the store whether another version is current. A
+server is asked which runs its pages list, after commands and clicks; and the automation lives through a month of nights.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -26,6 +28,8 @@ from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store import keys
 from forecast_assets.store.artefact_files import TABLE
 from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.month import Month, wrong
+from forecast_assets_tests.helpers.server import DagsterServer
 from forecast_assets_tests.helpers.staleness import Step, disagreements, observe_files, watched
 from tools.results import ROOT, record
 
@@ -43,6 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Graph(Path(folder)) as graph:
         steps = changes(graph)
         figures = {"assets_incomplete": incomplete(graph), "staleness_disagreements": staleness(steps)}
+    figures |= {"runs_missing_from_overview": missing_runs(), "wrong_ticks": month()}
     print(json.dumps(figures, indent=2))
     if arguments.record:
         path = record("dagster_ui", figures, command="python -m benchmarks.dagster_ui --record")
@@ -78,6 +83,30 @@ def changes(graph: Graph) -> dict[str, list[Step]]:
     change("new sessions")
     patch.undo()
     return steps
+
+
+def missing_runs() -> dict[str, Any]:
+    """Return how many runs the UI does not list: of commands, and of a button."""
+    with tempfile.TemporaryDirectory() as folder, DagsterServer(Path(folder)) as server:
+        server.command("run", "--select", "raw_panel")
+        server.command("run", "--select", "flags,calendar_panel")
+        server.backfill(["baselines"], ["2019"])
+        runs = server.wait_for_runs(3, seconds=240)
+        listed = server.runs_of_jobs()
+    missing = [run for run in runs if run["runId"] not in listed]
+    return {"value": len(missing), "runs": dict(Counter(run["jobName"] for run in runs))}
+
+
+def month() -> dict[str, Any]:
+    """Return how many requests of a month's ticks were wrong, came twice or are missing."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        lived = Month(instance)
+        found = wrong(lived.pass_by())
+    return {
+        "value": len(found["extra"]) + len(found["missing"]),
+        "ticks": lived.ticks,
+        "requests": dict(Counter(f"{day}, {partition or 'reports'}" for day, _, partition in lived.requests)),
+    } | found
 
 
 def ran(graph: Graph, *, panel: Path, overrides: tuple[str, ...] = ()) -> None:

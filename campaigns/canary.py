@@ -37,6 +37,9 @@ NOWHERE = "127.0.0.1:9"
 SECRETS = {
     "SLACK_BOT_TOKEN": TOKEN,
     "FORECAST_API_TOKEN": "canary-api+token/9fJ2=xYp0",
+    "FORECAST_SMTP_URL": "smtp://alerts:canary-smtp+pass-Vt71mE@127.0.0.1:9",
+    "FORECAST_WEBHOOK_URL": "http://127.0.0.1:9/canary-webhook-path-Zp44sD",
+    "FORECAST_WEBHOOK_SECRET": "canary-webhook+secret/Qe93uK",
     "WANDB_API_KEY": "ca9a41e5" * 5,
     "AWS_SECRET_ACCESS_KEY": "canary/Aws+Secret/wJalr8XUtnFEMI",
     "AWS_SESSION_TOKEN": "canary//session+IQoJb3JpZ2luX2Vj",
@@ -47,12 +50,15 @@ SECRETS = {
 }
 LOGIN = f"user:{SECRETS['url password']}"
 ALERT = """
-import datetime as dt, logging, sys
+import datetime as dt, logging, os, sys
 logging.basicConfig(level=logging.DEBUG)
 from forecast_assets.automation.outbox import Outbox
 from forecast_assets.resources.channels.channel import Message
+from forecast_assets.resources.channels.mail import AlertMail
 from forecast_assets.resources.channels.slack import AlertSlack
-outbox = Outbox(sys.argv[1], [AlertSlack(timeout_seconds=1)])
+from forecast_assets.resources.channels.webhook import AlertWebhook
+os.environ |= {"FORECAST_MAIL_FROM": "alerts@forecasts.test", "FORECAST_MAIL_TO": "desk@forecasts.test"}
+outbox = Outbox(sys.argv[1], [of(timeout_seconds=1) for of in (AlertSlack, AlertMail, AlertWebhook)])
 message = Message("a.b.opened", "a", "b", "opened", "warning", "title", "text", "http://ui.test/")
 outbox.enqueue([message], now=dt.datetime.now(dt.UTC))
 for hour in range(4):

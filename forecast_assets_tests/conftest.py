@@ -82,7 +82,8 @@ def materialise(root: Path) -> None:
 
     root.mkdir()
     with Graph(root) as graph:
-        graph.run()
+        failures = graph.run().failures
+    assert failures == []
 
 
 @pytest.fixture

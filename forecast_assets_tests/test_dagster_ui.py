@@ -4,6 +4,7 @@ All tests share a server. Its store has what the smoke graph made, but for the p
 by clicking.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,13 +12,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page
 
 from forecast_assets.automation.jobs import PANEL_ASSETS
+from forecast_assets.core.panel.demo import write_demo_csv
+from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.browser import needs_chromium
 from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.helpers.server import DagsterServer
+from forecast_assets_tests.helpers.webhook import Receivers
 
 pytestmark = needs_chromium
 
@@ -36,10 +42,30 @@ def root(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+def with_second_panel(folder: Path) -> Path:
+    """Write a workspace of the project and of a second panel, whose file and data lie in ``folder``; return its path."""
+    named = {
+        "key_prefix": "nifty",
+        "panel": str(folder / "nifty.csv"),
+        "profile": "smoke",
+        "data_dir": str(folder / "nifty"),
+    }
+    (folder / "second.py").write_text(
+        "import dagster as dg\nfrom forecast_assets.component import ForecastPanel\n\n"
+        f"defs = dg.build_defs_for_component(ForecastPanel(**{named!r}))\n"
+    )
+    locations = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"]
+    locations.append({"python_file": {"relative_path": str(folder / "second.py"), "location_name": "second"}})
+    workspace = folder / "workspace.yaml"
+    workspace.write_text(yaml.safe_dump({"load_from": locations}))
+    return workspace
+
+
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[DagsterServer]:
-    """``dagster dev``, nothing materialised yet."""
-    with DagsterServer(root) as started:
+    """``dagster dev`` with a second panel, nothing materialised yet."""
+    write_demo_csv(root / "nifty.csv", compose_settings("smoke", []).demo)
+    with DagsterServer(root, workspace=with_second_panel(root)) as started:
         yield started
 
 
@@ -149,6 +175,47 @@ def test_the_reports_plots_are_a_click_away(page: Page, server: DagsterServer, p
     plot = page.locator("img[src^='data:image/png']")
     plot.wait_for()
     assert plot.evaluate("image => image.complete && image.naturalWidth") > 400
+
+
+def test_what_a_command_ran_is_listed_beside_what_was_clicked(
+    page: Page, server: DagsterServer, panel: dict[str, str]
+) -> None:
+    before = len(server.runs())
+    server.command("run", "--select", "flags")
+    assert len(server.runs()) == before + 1
+    assert {run["runId"] for run in server.runs()} <= server.runs_of_jobs()
+    page.goto(f"{server.url}/locations/forecast_assets/jobs/panel/runs")
+    for run in (panel["runId"], server.runs()[0]["runId"]):
+        page.get_by_text(run[:8], exact=True).first.wait_for()
+
+
+def test_a_second_panel_has_assets_and_a_schedule_of_its_own(page: Page, server: DagsterServer, root: Path) -> None:
+    before = len(server.runs())
+    page.goto(f"{server.url}/assets/nifty/raw_panel")
+    materialise(page)
+    assert server.wait_for_runs(before + 1, seconds=120)[0]["status"] == "SUCCESS"
+    assert Store(root / "nifty" / "store").partitions("raw_panel") == []
+    assert Store(root / "nifty" / "store").has("raw_panel")
+    page.goto(f"{server.url}/automation")
+    for name in ("nightly_schedule", "nifty_nightly_schedule", "new_years_and_reports"):
+        page.get_by_text(name, exact=True).first.wait_for()
+
+
+@pytest.mark.real_panel
+def test_a_schedule_that_is_switched_on_ticks_and_a_failed_night_is_reported(page: Page, tmp_path: Path) -> None:
+    """Waits for the clock: the schedule's tick, then the sensor's. The panel's file is not there."""
+    workspace = with_second_panel(tmp_path)
+    with (
+        Receivers() as receiver,
+        DagsterServer(
+            tmp_path, workspace=workspace, FORECAST_WEBHOOK_URL=receiver.url, FORECAST_NIGHTLY_CRON="* * * * *"
+        ) as server,
+    ):
+        page.goto(f"{server.url}/locations/second/schedules/nifty_nightly_schedule")
+        page.locator("label:has(input[type=checkbox])").first.click()
+        server.wait("the message", lambda: bool(receiver.received), seconds=240)
+        sent = json.loads(receiver.received[0][1])
+        assert (sent["key"], sent["title"]) == ("panel_run", "nifty: The night's panel was not read")
 
 
 def materialise(page: Page) -> None:

@@ -191,6 +191,12 @@ flowchart LR
   serving_model & windowed_tensors & ensemble --> nightly_forecast
   nightly_forecast & serving_model & ensemble & calendar_panel & sweep --> target_positions
   feature_panel & ensemble & nightly_forecast --> drift_checks
+  arrival_log & earlier_panels --> raw_panel
+  issued_nights --> nightly_forecast & target_positions & drift_checks
+  earlier_nights --> target_positions & drift_checks
+  earlier_panels --> target_positions
+  champion_record --> challenger & serving_model
+  trial_log --> backtest_report
 ```"""
 
 

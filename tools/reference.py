@@ -21,7 +21,14 @@ Written from the code, with the values of the profile `{PROFILE}`; `forecast-ass
 """
 COMMAND_LINE = """# All commands
 
-Written from the code. The options of `forecast-assets` itself stand before the command.
+Written from the code. The common options (`--data-dir`, `--profile`, `--as-of`, `--debug`) may stand before or
+after a command's name. Every command that reads takes `--json`.
+
+Completion with the tab key, for bash (`~/.bashrc`), zsh (`~/.zshrc`) and fish (`~/.config/fish/config.fish`):
+
+    eval "$(_FORECAST_ASSETS_COMPLETE=bash_source forecast-assets)"
+    eval "$(_FORECAST_ASSETS_COMPLETE=zsh_source forecast-assets)"
+    _FORECAST_ASSETS_COMPLETE=fish_source forecast-assets | source
 
 ```{eval-rst}
 .. click:: forecast_assets.cli.app:cli

@@ -25,6 +25,7 @@ from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import BESIDE_BASELINE, MLP_BASELINE
 from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
 from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
     BACKTEST_PAGE,
@@ -65,9 +66,9 @@ def reports_folder(data_root: str) -> UPath:
     return UPath(data_root) / LATEST_REPORTS
 
 
-def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, data_root: str) -> None:
+def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, where: StoreResource) -> None:
     """Copy a version's files to the folder of the latest reports, each whole or not at all; the store keeps the original."""
-    folder = reports_folder(data_root)
+    folder = reports_folder(where.root())
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         content = version.path(name).read_bytes()

@@ -18,7 +18,9 @@ from forecast_assets.assets.framework.replays import as_of_fact
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.panel.panel_files import PANEL_FILES
 from forecast_assets.assets.panel.raw_checks import (
+    CALENDARS_GO_ON,
     FEW_INVALID_ROWS,
+    calendars_go_on,
     exchanges_published,
     few_invalid_rows,
     has_a_test_year,
@@ -30,6 +32,7 @@ from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     FLAGS,
     PARTITIONS,
+    QUOTED,
     READING,
     REJECTED_ROWS,
     REVISION_WORTH,
@@ -43,15 +46,15 @@ from forecast_assets.store.versions import Version
 RECENT_SESSIONS = 30  # sessions whose nights can be asked for before there is any
 
 
-def register_partitions(version: Version, instance: dg.DagsterInstance, data_root: str) -> None:
+def register_partitions(version: Version, instance: dg.DagsterInstance, where: StoreResource) -> None:
     """Make the panel's own years and its sessions whose nights are due partitions of the graph.
 
     An earlier release registered sessions before the first night too: they are taken back.
     """
-    contents, name = version.json(PARTITIONS), days.name or ""
-    nights = StoreResource(data_dir=data_root).store().partitions(NIGHTLY_FORECAST)
+    contents, name = version.json(PARTITIONS), where.names.name(days.name or "")
+    nights = where.store().partitions(NIGHTLY_FORECAST)
     due = due_days(contents.get("sessions", contents["days"]), nights=nights)
-    instance.add_dynamic_partitions(years.name or "", contents["years"])
+    instance.add_dynamic_partitions(where.names.name(years.name or ""), contents["years"])
     instance.add_dynamic_partitions(name, due)
     for day in instance.get_dynamic_partitions(name):
         if day < min([due[0], *nights]):
@@ -71,6 +74,7 @@ def register_partitions(version: Version, instance: dg.DagsterInstance, data_roo
             blocking=False,
         ),
         CheckSpec("has_a_test_year", "the history suffices for a first test year", blocking=False),
+        CheckSpec(CALENDARS_GO_ON, "no exchange's calendar ends within panel.calendar_days", blocking=False),
     ),
     after=register_partitions,
     observed={PANEL_FILES: "drops"},
@@ -83,6 +87,7 @@ def raw_panel(
     Raises BadInput for another panel than the one that the store's years and nights were made from.
     """
     from forecast_assets.core.evaluation.revision_losses import used_before_revised
+    from forecast_assets.core.panel.completeness import recent_quotes
     from forecast_assets.core.panel.ingest import Reading
     from forecast_assets.core.windows.folds import first_test_year
     from forecast_assets.resources.arrival_log import record_arrivals
@@ -122,6 +127,7 @@ def raw_panel(
             REVISIONS: revisions,
             REVISION_WORTH: worth,
             PARTITIONS: partitions_of(found["days"], first_test),
+            QUOTED: recent_quotes(table, last=found["last"]),
         },
         facts={
             "rows_read": reading.rows_read,
@@ -150,6 +156,7 @@ def raw_panel(
             ),
             FEW_INVALID_ROWS: few_invalid,
             "revisions_cost_little": cost_of(worth, limit=panel.max_revision_cost),
+            CALENDARS_GO_ON: calendars_go_on(reading.tickers["exchange"], found["last"], days=panel.calendar_days),
             "has_a_test_year": has_a_test_year(found["first"], found["last"], first_test, history, folds),
         },
     )

@@ -84,11 +84,11 @@ def target_positions(
     quoted = pl.concat([panel, gone.select(COLUMNS)])
     lost = sorted(set(decisions["ticker"]) - set(quoted["ticker"]))
     since = dict(gone.select("ticker", "gone_since").unique().iter_rows())
-    here = ~pl.col("ticker").is_in([*since, *lost])
-    # A decision of a ticker that has left is traded where its rows are still known.
-    known = decisions.filter(~here).join(gone.filter(~pl.col("is_missing")), on=["date", "ticker"], how="semi")
-    decided = pl.concat([decisions.filter(here), known])
+    # A decision is traded where the row that it was made at is still known: of a ticker that has left, or of a day whose
+    # row was taken back since, it may not be.
+    decided = decisions.join(quoted.filter(~pl.col("is_missing")), on=["date", "ticker"], how="semi")
     book = next_book(decided, quoted, until=until, spec=backtest_spec, gone=since)
+    withdrawn = decisions.join(decided, on=["date", "ticker"], how="anti").filter(pl.col("date") <= until)
     closed = book.filter(pl.col("note").is_not_null())["ticker"].to_list()
     return StageOutput(
         files={TABLE: book, **({GONE_TICKERS: gone} if gone.height else {})},
@@ -100,6 +100,7 @@ def target_positions(
             "turnover": float(book["trade"].abs().sum()),
             "expected_cost": float(book["expected_cost"].sum()),
             "gone_from_panel": ", ".join(sorted([*since, *lost])) or "none",
+            "decisions_without_row": withdrawn.filter(~pl.col("ticker").is_in([*since, *lost])).height,
             "currency": "each ticker's own: weights move with prices, not with exchange rates",
             "closed_as_gone": ", ".join(closed) or "none",
         },

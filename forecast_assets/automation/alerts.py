@@ -7,9 +7,11 @@ from typing import Any
 
 from forecast_assets.automation.nights import Nights, listed
 from forecast_assets.core.monitoring.persistence import stays_on
+from forecast_assets.core.panel.completeness import ExchangePrices, in_words
+from forecast_assets.core.panel.sessions import ending_sentence
 from forecast_assets.core.specs import AlertSpec, DriftSpec
 from forecast_assets.resources.channels.channel import Level, Message
-from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST
+from forecast_assets.store.asset_keys import ENSEMBLE, NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.panel_in_use import untrained_sentence
 
 TEXTS: dict[str, tuple[Level, str, str]] = {
@@ -19,6 +21,8 @@ TEXTS: dict[str, tuple[Level, str, str]] = {
     "nightly_run": ("error", "The nightly run failed", "The nightly run succeeded again"),
     "panel_run": ("error", "The night's panel was not read", "The night's panel was read again"),
     "deadline": ("overdue", "The night is late", "The night is done"),
+    "prices": ("warning", "The night lacks prices", "The night has its prices"),
+    "calendars": ("warning", "A trading calendar ends", "The trading calendars go on"),
     "new_year": ("warning", "A new year is not trained yet", "The new year is trained"),
 }
 """Level of an episode, and the titles of its two messages: when it begins, when it is over."""
@@ -80,11 +84,17 @@ def drift_observations(
 
 
 def deadline_observation(
-    *, due: dt.date | None, nights: Nights, sessions: Iterable[str], alerts: AlertSpec
+    *,
+    due: dt.date | None,
+    nights: Nights,
+    sessions: Iterable[str],
+    alerts: AlertSpec,
+    waiting: Mapping[str, str] | None = None,
 ) -> Observation | None:
     """Return whether a night is missing up to the last session that is ``due``; None before the first night of all.
 
-    ``sessions``: ISO dates of those to look for. The stamp is the newest session without its night.
+    ``sessions``: ISO dates of those to look for. The stamp is the newest session without its night. ``waiting``: nights
+    that wait for prices, and what for.
     """
     if due is None or not nights.begun:
         return None
@@ -98,6 +108,7 @@ def deadline_observation(
         f"{alerts.deadline_hours:g} hours after the close of {due} {_nights_in_words(missing)}. Check the nightly runs, "
         f"then materialise {asset} for {newest}, or type: forecast-assets nightly. A night that can't be made any more is "
         f"given up with: forecast-assets nightly --skip {min(missing)}"
+        + "".join(f". The night of {day} waits for prices: {what}" for day, what in (waiting or {}).items())
     )
     return Observation(DEADLINE, True, newest, sentence, asset_link(asset, None, alerts))
 
@@ -111,6 +122,26 @@ def _nights_in_words(missing: Mapping[str, Sequence[str]]) -> str:
     return f"{len(missing)} {'night is' if len(missing) == 1 else 'nights are'} missing: {parts}"
 
 
+def prices_observation(
+    *, due: dt.date | None, nights: Nights, lacking: Sequence[ExchangePrices], alerts: AlertSpec
+) -> Observation | None:
+    """Return whether the night of the last session that is ``due`` was made without prices of an exchange.
+
+    None before the first night of all, and where that night is missing: that is for ``deadline_observation``.
+    """
+    if due is None or due.isoformat() not in nights.done.get(NIGHTLY_FORECAST, ()):
+        return None
+    day = due.isoformat()
+    link = asset_link(NIGHTLY_FORECAST, day, alerts)
+    if not lacking:
+        return Observation("prices", False, day, f"The panel has the prices of {day}.", link)
+    sentence = (
+        f"{alerts.deadline_hours:g} hours after the close of {day} the panel has {in_words(lacking)}. The night was made "
+        "without them: see whether a file is missing, or cut short"
+    )
+    return Observation("prices", True, day, sentence, link)
+
+
 def year_observation(untrained: Sequence[str], *, alerts: AlertSpec) -> Observation:
     """Return whether the panel has a test year that no ensemble was trained for; see ``untrained_years``."""
     if not untrained:
@@ -118,6 +149,14 @@ def year_observation(untrained: Sequence[str], *, alerts: AlertSpec) -> Observat
         return Observation("new_year", False, "none", "Every year of the panel is trained.", link)
     year = untrained[-1]
     return Observation("new_year", True, year, untrained_sentence(untrained), asset_link(ENSEMBLE, year, alerts))
+
+
+def calendar_observation(ending: Mapping[str, dt.date], *, alerts: AlertSpec) -> Observation:
+    """Return whether the calendar of an exchange of the panel ends soon, or has ended; see ``ending_calendars``."""
+    link = asset_link(RAW_PANEL, None, alerts)
+    if not ending:
+        return Observation("calendars", False, "none", "No calendar of the panel ends soon.", link)
+    return Observation("calendars", True, str(min(ending.values())), ending_sentence(ending), link)
 
 
 def run_observation(key: str, run_id: str, *, failed: bool, alerts: AlertSpec) -> Observation:

@@ -12,6 +12,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,13 @@ FIRST_CHANNEL = AlertSlack.name
 
 
 class Outbox:
-    """The journal ``<data root>/alerts`` and the channels that its messages go to."""
+    """The journal ``<data root>/alerts`` and the channels that its messages go to.
 
-    def __init__(self, root: str, channels: Sequence[Channel]) -> None:
+    ``panel``: the prefix of the asset keys that the messages are about, where a deployment has several panels.
+    """
+
+    def __init__(self, root: str, channels: Sequence[Channel], *, panel: str = "") -> None:
+        self._panel = panel
         self._journal = Journal(root, NAME)
         self._lock = None if "://" in root else Path(root) / f"{NAME}.lock"
         self._channels = {channel.name: channel for channel in channels}
@@ -48,11 +53,11 @@ class Outbox:
         """Queue the messages not queued yet, and then note that day ``seen`` is dealt with. Returns how many are new.
 
         A message goes to the channels that are set up now, so that one set up later gets no old alerts; where none is, it
-        waits for all of them.
+        waits for the first ones that are.
         """
-        names = [name for name, channel in self._channels.items() if not channel.missing()] or list(self._channels)
-        queued = {"what": "queued", "at": now.timestamp(), "channels": names}
-        records = [queued | {"id": f"queued.{m.id}", "order": k, "message": vars(m)} for k, m in enumerate(messages)]
+        queued = {"what": "queued", "at": now.timestamp(), "channels": self._set_up()}
+        marked = [_of_panel(message, self._panel) for message in messages]
+        records = [queued | {"id": f"queued.{m.id}", "order": k, "message": vars(m)} for k, m in enumerate(marked)]
         noted = [] if seen is None else [{"id": f"seen.{seen}", "what": "seen", "day": seen}]
         # One append: a crash cuts off the end, so a day is noted only once all of its messages are.
         return self._journal.append([*records, *noted]) - len(noted)
@@ -77,14 +82,25 @@ class Outbox:
 
         No channel waits for another one: what one raises is raised when all have been served.
         """
-        outcomes, errors = {}, []
+        outcomes, errors, set_up = {}, [], self._set_up()
+        unsent = [message for message, names in self._queued() if not names]
+        if unsent and not set_up:
+            lacking = ", or ".join(" and ".join(channel.missing()) for channel in self._channels.values())
+            return f"{len(unsent)} messages wait: {lacking} not set."
+        if unsent:
+            assigned = {"what": "for", "channels": set_up}
+            self._journal.append([assigned | {"id": f"for.{m.id}", "of": m.id} for m in unsent])
         for name, channel in self._channels.items():
+            if name not in set_up and not self.waiting(name):
+                continue
             try:
                 outcomes[name] = self._deliver(channel, now=now.timestamp())
             except Exception as error:
                 errors.append(error)
         if errors:
             raise errors[0]
+        if not outcomes:
+            return "No message waits."
         return " ".join(f"{name}: {text}" if len(outcomes) > 1 else text for name, text in outcomes.items())
 
     def _deliver(self, channel: Channel, *, now: float) -> str:
@@ -147,10 +163,24 @@ class Outbox:
 
     def _queued(self) -> list[tuple[Message, list[str]]]:
         """Return each queued message and the channels that it goes to."""
-        queued = [r for r in self._journal.read() if r["what"] == "queued"]
+        records = self._journal.read()
+        queued = [r for r in records if r["what"] == "queued"]
         queued.sort(key=lambda r: (r["at"], r["order"]))  # an object store lists by id
-        made = (parse(**r["message"]) if "text" in r["message"] else Message(**r["message"]) for r in queued)
-        return list(zip(made, (r.get("channels", [FIRST_CHANNEL]) for r in queued), strict=True))
+        made = [parse(**r["message"]) if "text" in r["message"] else Message(**r["message"]) for r in queued]
+        later = {r["of"]: r["channels"] for r in records if r["what"] == "for"}
+        names = (r.get("channels", [FIRST_CHANNEL]) or later.get(m.id, []) for r, m in zip(queued, made, strict=True))
+        return list(zip(made, names, strict=True))
+
+    def _set_up(self) -> list[str]:
+        return [name for name, channel in self._channels.items() if not channel.missing()]
+
+
+def _of_panel(message: Message, panel: str) -> Message:
+    """Return the message with the panel in its title and in the link to an asset."""
+    if not panel:
+        return message
+    link = message.link.replace("/assets/", f"/assets/{panel}/", 1)
+    return replace(message, title=f"{panel}: {message.title}", link=link)
 
 
 def _search_from(attempt: float, *, now: float) -> float:

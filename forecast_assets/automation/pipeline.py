@@ -1,5 +1,6 @@
 """The whole graph in order, in one process: panel, settings, each year, the report, the night's checks."""
 
+import datetime as dt
 import inspect
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +14,14 @@ import polars as pl
 
 from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.nights import due_nights
+from forecast_assets.automation.own_runs import execute
 from forecast_assets.automation.progress import RunProgress, show_progress
+from forecast_assets.automation.waiting import nights_to_make, waiting_nights, waiting_sentence
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.core.nearest import nearest_names
 from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
@@ -107,8 +111,9 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
             if name == "walk_forward":
                 failed = {failure.part for failure in outcome.failures}
                 outcome.years = [year for year in map(str, partitions) if year not in failed]
-            if name == "nightly" and (untrained := untrained_years(store)):
-                progress.note(untrained_sentence(untrained))
+            if name == "nightly":
+                for line in night_lines(store, root, plan):
+                    progress.note(line)
             if outcome.failures and not outcome.years:
                 break  # nothing downstream has anything to read
     return outcome
@@ -163,7 +168,9 @@ def _partitions(job: str, store: Store, root: str, plan: Plan) -> list[str | Non
         return [None]
     at_hand = store.current(RAW_PANEL).json(PARTITIONS)
     if job == "nightly":
-        return [*due_nights(store, root)] or [at_hand["days"][-1]]
+        spec, now = SettingsResource(**plan.settings).settings().arrival, dt.datetime.now(dt.UTC)
+        nights = nights_to_make(store, root, spec=spec, now=now)
+        return [*nights] or ([] if due_nights(store, root) else [at_hand["days"][-1]])
     if at_hand["years"] and (unknown := sorted(set(plan.years) - set(at_hand["years"]))):
         raise BadSetting(f"--years: the panel has no test year {unknown[0]}; it has {', '.join(at_hand['years'])}")
     return [year for year in at_hand["years"] if not plan.years or year in plan.years]
@@ -188,13 +195,13 @@ def _run_job(
     plan: Plan,
     here: str,
 ) -> list[Failed]:
-    result = defs.resolve_job_def(name).execute_in_process(
+    result = execute(
+        defs.resolve_job_def(name),
         instance=instance,
-        partition_key=partition,
-        asset_selection=[dg.AssetKey(asset) for asset in assets],
+        partition=partition,
+        assets=assets,
         run_config={"loggers": {"console": {"config": {}}}, "resources": {"settings": {"config": dict(plan.settings)}}},
         tags={PROCESS: here},
-        raise_on_error=False,
     )
     failures = []
     for event in result.all_events:
@@ -202,18 +209,23 @@ def _run_job(
         if (event.is_step_failure and _is_interrupted(event.step_failure_data.error)) or (
             event.is_job_failure and _is_interrupted(event.job_failure_data.error)
         ):
-            where = f"{event.step_key or name} {partition or ''}".strip()
-            raise Stopped(f"stopped by a signal in {where}; what was published stays, run it again to continue")
+            raise _stopped(f"{event.step_key or name} {partition or ''}")
         if event.is_step_failure:
             described = event.step_failure_data.user_failure_data
             failed = _failed(event.step_failure_data.error, partition, str(event.step_key), described)
             if why := _failed_checks(result.all_events, failed.asset):
                 failed = replace(failed, message=why, user_mistake=True)
             failures.append(failed)
+    if RECORD.stopped():  # between the last step and the end, where Dagster forgets it
+        raise _stopped(f"{name} {partition or ''}")
     if not result.success and not failures:  # before any step, as where a resource can't be had
         last = [event for event in result.all_events if event.is_job_failure][-1]
         failures.append(_failed(last.job_failure_data.error, partition, name, None))
     return failures
+
+
+def _stopped(where: str) -> Stopped:
+    return Stopped(f"stopped by a signal in {where.strip()}; what was published stays, run it again to continue")
 
 
 def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:
@@ -227,6 +239,14 @@ def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:
     fewest = settings.windows.lookback + longest_window(settings.features)
     tickers = pl.read_parquet(raw_panel.path(TICKERS))
     return [*summary_lines(raw_panel.json(READING)), *too_short(tickers, fewest_rows=fewest)]
+
+
+def night_lines(store: Store, root: str, plan: Plan) -> list[str]:
+    """Return what there is to say after the nights: prices that are waited for, a year without a model."""
+    spec, now = SettingsResource(**plan.settings).settings().arrival, dt.datetime.now(dt.UTC)
+    waiting, untrained = waiting_nights(store, root, spec=spec, now=now), untrained_years(store)
+    lines = [f"{waiting_sentence(waiting)}; at once: --set arrival.grace_hours=0"] if waiting else []
+    return [*lines, *([untrained_sentence(untrained)] if untrained else [])]
 
 
 def _failed_checks(events: Sequence[dg.DagsterEvent], asset: str) -> str:

@@ -2,26 +2,36 @@
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from forecast_assets.automation.alerts import (
+    calendar_observation,
     deadline_observation,
     drift_observations,
     messages_for,
+    prices_observation,
     run_observation,
     year_observation,
 )
-from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY, PANEL
+from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.nights import Nights
 from forecast_assets.automation.outbox import Outbox
+from forecast_assets.automation.waiting import lacking_prices, waiting_nights
+from forecast_assets.champion.late_tickers import recent_quotes
+from forecast_assets.core.panel.completeness import ExchangePrices
 from forecast_assets.core.panel.due_sessions import due_session, recent_closes
+from forecast_assets.core.panel.sessions import ending_calendars
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.channels.channel import Channel
+from forecast_assets.resources.panel_names import FIRST, PanelNames
 from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.source import PanelSource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
 from forecast_assets.store.asset_keys import CALENDAR_PANEL, DRIFT_CHECKS, RAW_PANEL
@@ -33,29 +43,36 @@ RUNS_SEARCHED = 50  # ended runs of a job among which the night's last one is se
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
 
-@dg.sensor(
-    name="alerts",
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="One message per alert channel when drift, a failed or a missed night begins, another when it is over.",
-)
-def alerts(
-    context: dg.SensorEvaluationContext,
-    store: StoreResource,
-    settings: SettingsResource,
-    alert_channels: dg.ResourceParam[list[Channel]],
-) -> dg.SkipReason:
-    """Queue what is new, then send what waits."""
-    now, current = dt.datetime.now(dt.UTC), settings.settings()
-    outbox = Outbox(store.root(), alert_channels)
-    with outbox.alone():
-        try:
-            queue_drift(outbox, store.store(), current, now=now)
-            queue_operations(outbox, store.store(), store.root(), context.instance, current, now=now)
-        finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
-            outcome = outbox.deliver(now=now)
-            context.log.info(outcome)
-    return dg.SkipReason(outcome)
+def alerts_of(names: PanelNames, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    """Return the sensor that watches a panel's nights."""
+    watched = {"nightly_run": jobs["nightly"].name, "panel_run": jobs["panel"].name}
+
+    def alerts(
+        context: dg.SensorEvaluationContext,
+        store: StoreResource,
+        settings: SettingsResource,
+        source: PanelSource,
+        alert_channels: dg.ResourceParam[list[Channel]],
+    ) -> dg.SkipReason:
+        """Queue what is new, then send what waits."""
+        now, current = dt.datetime.now(dt.UTC), settings.settings()
+        outbox = Outbox(store.root(), alert_channels, panel=names.prefix)
+        runs = last_runs(context.instance, watched)
+        with outbox.alone():
+            try:
+                queue_drift(outbox, store.store(), current, now=now)
+                queue_operations(outbox, store, source, runs, current, now=now)
+            finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
+                outcome = outbox.deliver(now=now)
+                context.log.info(outcome)
+        return dg.SkipReason(outcome)
+
+    return dg.sensor(
+        name=names.name("alerts"),
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="One message per alert channel when drift, a failed or a missed night begins, another when it is over.",
+    )(names.renamed(alerts))
 
 
 def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.datetime) -> None:
@@ -73,37 +90,60 @@ def queue_drift(outbox: Outbox, store: Store, settings: Settings, *, now: dt.dat
 
 
 def queue_operations(
-    outbox: Outbox, store: Store, root: str, instance: dg.DagsterInstance, settings: Settings, *, now: dt.datetime
+    outbox: Outbox,
+    resource: StoreResource,
+    source: PanelSource,
+    runs: Mapping[str, dg.DagsterRun],
+    settings: Settings,
+    *,
+    now: dt.datetime,
 ) -> None:
     """Queue how the night's last runs ended, the nights that are missing after their deadline and a year to be trained.
 
-    The demo panel and a replay have no deadline.
+    The demo panel and a replay have no deadline, and wait for no prices.
     """
+    store = resource.store()
     observed = [
         run_observation(key, run.run_id, failed=run.status == dg.DagsterRunStatus.FAILURE, alerts=settings.alerts)
-        for key, run in last_runs(instance).items()
+        for key, run in runs.items()
     ]
     observed.append(year_observation(untrained_years(store), alerts=settings.alerts))
-    if not environment.uses_demo_panel() and environment.as_of() is None and store.has(CALENDAR_PANEL):
+    if not source.is_demo() and environment.as_of() is None and store.has(CALENDAR_PANEL):
         exchanges = _exchanges_in(str(store.current(CALENDAR_PANEL).path(TABLE)))
         closes = recent_closes(exchanges, now=now)
         due = due_session(closes, now=now, deadline_hours=settings.alerts.deadline_hours)
         sessions = {*panel_sessions(store), *closes["date"].cast(pl.String)} if store.has(RAW_PANEL) else set()
-        nights = Nights.of(store, root)
-        deadline = deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts)
-        observed += [deadline] if deadline else []
+        nights = Nights.of(store, resource.root())
+        lacking, waiting = prices_lacking(store, due, settings), {}
+        if nights.begun and store.has(RAW_PANEL):
+            waiting = waiting_nights(store, resource.root(), spec=settings.arrival, now=now)
+        seen = (
+            deadline_observation(due=due, nights=nights, sessions=sessions, alerts=settings.alerts, waiting=waiting),
+            prices_observation(due=due, nights=nights, lacking=lacking, alerts=settings.alerts),
+            calendar_observation(
+                ending_calendars(exchanges, by=now.date() + dt.timedelta(days=settings.panel.calendar_days)),
+                alerts=settings.alerts,
+            ),
+        )
+        observed += [each for each in seen if each is not None]
     outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
 
 
-def last_runs(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
-    """Return the last nightly run that ended, and the last panel run that a night began with.
+def prices_lacking(store: Store, due: dt.date | None, settings: Settings) -> list[ExchangePrices]:
+    """Return the exchanges that lack prices of the last session that is ``due``."""
+    quotes = recent_quotes(store)
+    return [] if due is None or quotes is None else lacking_prices(quotes, due.isoformat(), spec=settings.arrival)
+
+
+def last_runs(instance: dg.DagsterInstance, watched: Mapping[str, str]) -> dict[str, dg.DagsterRun]:
+    """Return the last nightly run that ended, and the last panel run that a night began with; ``watched``: key -> job.
 
     A panel run that somebody started by hand is theirs to watch.
     """
     found = {}
-    for key, job in (("nightly_run", NIGHTLY), ("panel_run", PANEL)):
-        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job.name, statuses=list(ENDED)), limit=RUNS_SEARCHED)
-        own = [run for run in runs if job is NIGHTLY or NIGHT_RUN in run.tags]
+    for key, job in watched.items():
+        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=list(ENDED)), limit=RUNS_SEARCHED)
+        own = [run for run in runs if key != "panel_run" or NIGHT_RUN in run.tags]
         if own:
             found[key] = own[0]
     return found
@@ -115,4 +155,4 @@ def _exchanges_in(path: str) -> tuple[str, ...]:
     return tuple(pl.scan_parquet(path).select(pl.col("exchange").unique().sort()).collect().to_series().to_list())
 
 
-SENSORS = [alerts]
+alerts = alerts_of(FIRST, JOBS)

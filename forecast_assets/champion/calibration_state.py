@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -52,10 +53,14 @@ def update_calibration(
 
 
 def issued_with_outcomes(table: pl.DataFrame, panel: PanelTensors, bundle: Bundle) -> Issued:
-    """Join issued forecasts with their outcomes in the panel; those of tickers that have left it are dropped."""
+    """Join issued forecasts with their outcomes in the panel.
+
+    Dropped are those of tickers that have left it, and of rows whose history was taken back since: what groups a forecast
+    is calibrated in can't be told without it.
+    """
     arrays = quantile_array(table)
     rows = panel.find(arrays.ticker.tolist(), arrays.date).numpy()
-    listed = rows >= 0
+    listed = (rows >= 0) & (panel.run_length.numpy()[np.maximum(rows, 0)] > 0)
     return Issued(
         quantiles=arrays.quantiles[listed],
         y=panel.targets[rows[listed]].double().numpy(),

@@ -118,6 +118,7 @@ def _issued(
     rows = issued_table(version, renames).filter(pl.col("ticker") == ticker).sort("horizon")
     if rows.is_empty():
         return None
+    rows = rows.filter(pl.col("date") == pl.col("date").max())  # one that came late has that of its session before too
     made_by = version.json(NIGHT_RECORD)["serving_model"]
     bundles = [bundle for bundle in store.versions(SERVING_MODEL) if bundle.id == made_by]
     if not bundles:

@@ -29,9 +29,10 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
 
         from forecast_assets.automation.pipeline import Plan, run_pipeline
         from forecast_assets.definitions import defs, store
+        from forecast_assets.resources.signals import RECORD
 
     plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
-    with dg.DagsterInstance.get() as instance:
+    with RECORD.watched(), dg.DagsterInstance.get() as instance:
         outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
     for failure in outcome.failures:
         where = f"{failure.asset} {failure.part}".strip()

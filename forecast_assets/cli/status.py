@@ -40,6 +40,10 @@ def overview(store: Store, root: str) -> dict[str, str]:
         said["last night"] = f"{last}, {night['tickers']} tickers, {_age(store, NIGHTLY_FORECAST)} ago"
     if night and panel and (due := due_nights(store, root)):
         said["nights due"] = listed(due)
+    if night and panel:
+        said |= _awaited(store, root)
+    if panel and not (check := panel["checks"].get("calendars_go_on", {"passed": True}))["passed"]:
+        said["calendars"] = check["description"]
     if untrained := untrained_years(store):
         said["new year"] = untrained_sentence(untrained)
     if champion:
@@ -98,6 +102,15 @@ def command(as_json: bool) -> None:
         cells = [row["asset"], row["partition"] or "", _since(row["created"]), f"{row['bytes'] / 2**20:.1f}", took]
         table.add_row(*cells, row["data_version"][:12])
     console.print(table)
+
+
+def _awaited(store: Store, root: str) -> dict[str, str]:
+    """Return which prices are waited for; the settings are asked only where some are missing."""
+    from forecast_assets.automation.waiting import awaited_prices  # as the settings, these import Dagster
+    from forecast_assets.resources.settings import SettingsResource
+
+    awaited = awaited_prices(store, root, spec=SettingsResource().settings().arrival, now=dt.datetime.now(dt.UTC))
+    return {"prices awaited": "; ".join(f"{day}: {what}" for day, what in awaited.items())} if awaited else {}
 
 
 def _facts(store: Store, asset: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class _Sections(specs.Spec):
     serving: specs.ServingSpec = specs.ServingSpec()
     drift: specs.DriftSpec = specs.DriftSpec()
     nightly: specs.NightlySpec = specs.NightlySpec()
+    arrival: specs.ArrivalSpec = specs.ArrivalSpec()
     alerts: specs.AlertSpec = specs.AlertSpec()
     audit: specs.AuditSpec = specs.AuditSpec()
     own_models: specs.OwnModelsSpec = specs.OwnModelsSpec()

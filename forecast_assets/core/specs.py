@@ -94,6 +94,7 @@ class PanelSpec(ReadSpec):
     calendar: Literal["exchange", "union"] = Field("exchange", description="sessions a ticker is reindexed to")
     max_fill_sessions: int = Field(5, ge=0, description="longest hole that is forward-filled")
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
+    calendar_days: int = Field(60, ge=0, description="days before an exchange's calendar ends from which it is told")
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
     large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
     max_revision_cost: float = Field(
@@ -553,6 +554,35 @@ class AlertSpec(Spec):
         12.0, gt=0, description="hours after a session's last close by which its night must be done"
     )
     ui_url: str = Field("http://127.0.0.1:3000", description="Dagster UI that messages link to")
+
+
+class ArrivalSpec(Spec):
+    """When a file is read, when a night begins, and until when a ticker whose prices come late is forecast."""
+
+    quiet_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="seconds for which a file's size and time of writing must not have moved before it is read; a file with "
+        "a marker beside it, such as prices.csv.done, is read at once",
+    )
+    complete_share: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="share of an exchange's tickers, those of its last three sessions, whose prices a night waits for",
+    )
+    grace_hours: float = Field(
+        9.0,
+        ge=0,
+        description="hours after a session's last close for which its night waits for an exchange that lacks prices; then "
+        "it is made from what is there",
+    )
+    late_hours: float = Field(
+        12.0,
+        ge=0,
+        description="hours after a session's last close up to which a ticker whose prices come after its night is forecast "
+        "for it, under its own time of issue; never after its exchange's next close",
+    )
 
 
 class AuditSpec(Spec):

@@ -31,6 +31,8 @@ def latest_forecasts(store: Store) -> pl.DataFrame:
     newest = next(_tables(store, declared_renames(store)))
     if (newest["source"] == WALK_FORWARD).all():
         newest = newest.filter(pl.col("date") == pl.col("date").max())
+    # A ticker that came late to the night was forecast at its session before first.
+    newest = newest.filter(pl.col("date") == pl.col("date").max().over("ticker"))
     return newest.sort(KEYS[1], KEYS[0], KEYS[2])
 
 

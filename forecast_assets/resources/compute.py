@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,7 +84,12 @@ def step_executor() -> dg.ExecutorDefinition | None:
     """Return dagster-ray's executor, each step a Ray job, or None for Dagster's own, as ``FORECAST_ENGINE`` says."""
     if environment.engine_name() == "local":
         return None
+    return _ray_executor(tuple(environment.shared_settings()))
+
+
+@lru_cache(maxsize=1)  # the panels of a deployment share one
+def _ray_executor(variables: tuple[str, ...]) -> dg.ExecutorDefinition:
     from dagster_ray import ray_executor
 
-    reserved = {"num_cpus": STEP_CPUS, "env_vars": environment.shared_settings()}
+    reserved = {"num_cpus": STEP_CPUS, "env_vars": list(variables)}
     return ray_executor.configured({"ray": reserved}, name="ray")

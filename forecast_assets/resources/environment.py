@@ -11,7 +11,12 @@ from forecast_assets.core.credentials import has_credentials
 from forecast_assets.core.errors import BadInput, BadSetting
 
 DEMO_PROFILES = ("demo", "smoke")  # they use the synthetic panel and a data root of their own by default
-SECRET_SETTINGS = frozenset({"FORECAST_API_TOKEN", "FORECAST_DAGSTER_POSTGRES_URL"})
+SECRET_SETTINGS = frozenset(
+    (
+        *("FORECAST_API_TOKEN", "FORECAST_DAGSTER_POSTGRES_URL"),
+        *("FORECAST_SMTP_URL", "FORECAST_WEBHOOK_URL", "FORECAST_WEBHOOK_SECRET"),
+    )
+)
 ENGINES = ("local", "ray")
 
 Default = TypeVar("Default", str, None)
@@ -26,6 +31,7 @@ profile_name = _variable("FORECAST_PROFILE", "demo")  # a file in conf/profile
 nightly_cron = _variable("FORECAST_NIGHTLY_CRON", "0 22 * * 1-5")  # after the last exchange's close and the day's VIX
 nightly_timezone = _variable("FORECAST_NIGHTLY_TIMEZONE", "America/New_York")  # of the cron; New York closes last
 owner = _variable("FORECAST_OWNER", "team:forecasting")  # in the Dagster UI: ``team:<name>`` or an e-mail address
+code_location = _variable("FORECAST_CODE_LOCATION", "forecast_assets")  # in the UI: where commands' runs appear
 ray_address = _variable("RAY_ADDRESS", None)  # host:port of the cluster's head; None: a cluster on this machine alone
 api_token = _variable("FORECAST_API_TOKEN", None)  # the service's bearer token; None for a service on loopback only
 dagster_postgres_url = _variable("FORECAST_DAGSTER_POSTGRES_URL", None)  # Dagster's runs; None for SQLite in its home
@@ -34,6 +40,25 @@ arrived = _variable("FORECAST_ARRIVED", "")  # when the files arrived: history, 
 slack_token = _variable("SLACK_BOT_TOKEN", "")  # the bot's; empty where alerts are only logged and queued
 slack_channel = _variable("SLACK_CHANNEL", "")  # with an id like C0123456789, lost answers can be looked up
 slack_base_url = _variable("SLACK_BASE_URL", "https://slack.com/api/")  # Slack's Web API, a proxy's or a test's
+
+smtp_url = _variable(
+    "FORECAST_SMTP_URL", ""
+)  # smtps://user:password@host:port, or smtp:// for STARTTLS; of alerts by e-mail
+mail_from = _variable("FORECAST_MAIL_FROM", "")  # sender of alerts
+mail_to = _variable("FORECAST_MAIL_TO", "")  # their recipients, separated by commas
+webhook_url = _variable("FORECAST_WEBHOOK_URL", "")  # takes alerts as JSON
+webhook_secret = _variable("FORECAST_WEBHOOK_SECRET", "")  # with which they are signed; empty: they are not
+
+
+def reports_url() -> str:
+    """``FORECAST_REPORTS_URL``: where ``reports/latest`` of the data root is served; empty: nowhere.
+
+    Raises BadSetting, without quoting it, for a URL with credentials: it stands on pages.
+    """
+    named = os.environ.get("FORECAST_REPORTS_URL") or ""
+    if has_credentials(named):
+        raise BadSetting("FORECAST_REPORTS_URL: the URL holds credentials, and it would stand on the report's page.")
+    return named.rstrip("/")
 
 
 def data_dir() -> str:

@@ -24,6 +24,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources import environment
+from forecast_assets.resources.event_log import OpenEventLog
 from forecast_assets.store.locks import exclusive
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
@@ -71,12 +72,20 @@ class EnvironmentStorage(DagsterStorage[dg.DagsterInstance], ConfigurableClass):
         return self._storage.schedule_storage
 
 
+class SqliteStorage(DagsterSqliteStorage):
+    """Dagster's SQLite storage with an event log that stays open."""
+
+    def __init__(self, base_dir: str) -> None:
+        super().__init__(base_dir)
+        self._event_log_storage = OpenEventLog(str(Path(base_dir, "history", "runs")))
+
+
 def sqlite_storage(home: Path) -> DagsterStorage[dg.DagsterInstance]:
     """Open SQLite in ``home``, one process at a time: where several create the tables at once, runs get lost."""
     if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", flush_at_checkpoints):
         sqlalchemy.event.listen(sqlalchemy.Engine, "connect", flush_at_checkpoints)
     with exclusive(home / ".sqlite.lock", what="Dagster's SQLite tables"):
-        return DagsterSqliteStorage.from_local(str(home))
+        return SqliteStorage(str(home))
 
 
 def flush_at_checkpoints(connection: DBAPIConnection, _record: object) -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from forecast_assets.core.as_of import AsOf
-from forecast_assets.core.errors import BadInput
+from forecast_assets.core.errors import BadInput, ChangedMeanwhile
 from forecast_assets.core.panel.arrivals import HISTORY, Arrival, arrived_by, new_arrivals
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import CovariateSpec, DemoSpec, PanelSpec
@@ -114,20 +114,58 @@ class CovariateFiles:
 
 
 class PanelSource(dg.ConfigurableResource):
-    """Location of the raw panel."""
+    """Where the input files are: the raw panel, and what may stand beside it.
+
+    A panel that is named here reads what is named here alone. Otherwise both come from the environment.
+    """
 
     panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
+    macro_file: str = Field(
+        default="", description="VIX and yields; empty: FORECAST_MACRO, or none beside a named panel"
+    )
+    covariates_file: str = Field(default="", description="own series; likewise FORECAST_COVARIATES")
+    universe_file: str = Field(default="", description="members by day; likewise FORECAST_UNIVERSE")
+    sectors_file: str = Field(default="", description="sectors by day; likewise FORECAST_SECTORS")
+    fx_file: str = Field(default="", description="exchange rates; likewise FORECAST_FX")
+    rivals_folder: str = Field(default="", description="rivals' forecasts; likewise FORECAST_RIVALS")
 
-    def input_files(self, demo: DemoSpec, panel: PanelSpec, *, data_root: str) -> InputFiles:
+    def is_demo(self) -> bool:
+        """Return whether the synthetic panel is read."""
+        return not self.panel and environment.uses_demo_panel()
+
+    def _named(self, own: str, from_environment: Callable[[], str], *, variable: str) -> str:
+        """Return the path of a file beside the panel. Raises as ``environment.checked_path``."""
+        return environment.checked_path(own, variable=variable) if self.panel else from_environment()
+
+    def path(self) -> Path:
+        """Return where the raw panel is, whether there is anything or not."""
+        return Path(environment.checked_path(self.panel, variable="FORECAST_PANEL") or environment.panel_path())
+
+    def state(self) -> str:
+        """Return names, sizes and times of writing of the panel's files in one line, without reading any."""
+        from forecast_assets.core.panel.adapters.folders import files_below  # the definitions load without it
+
+        path = self.path()
+        files = [file for file in files_below(path) if file.is_file()] if path.is_dir() else [path]
+        found = {str(file): file.stat() for file in files if file.exists()}
+        return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()])
+
+    def input_files(
+        self, demo: DemoSpec, panel: PanelSpec, *, data_root: str, quiet_seconds: float = 0.0
+    ) -> InputFiles:
         """Return the panel's files that had arrived; a demo profile without one of its own writes the synthetic one first,
         with the file of its rival.
 
-        Arrivals are looked up in the data root's log, which is left as it is. Raises BadInput where there is no file.
+        Arrivals are looked up in the data root's log, which is left as it is. A new file that is written to all the time
+        is left out, see ``quiet_files``. Raises BadInput where there is no file, ChangedMeanwhile where one that was read
+        before is being written.
         """
-        given = environment.checked_path(self.panel, variable="FORECAST_PANEL")
-        path = Path(given or environment.panel_path())
+        path = self.path()
         declared, planted = environment.arrived(), 0.0
-        if not self.panel and environment.uses_demo_panel():
+        unfinished: list[str] = []
+        if not self.is_demo():
+            unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
+        else:
             from forecast_assets.core.panel.demo import write_demo_csv
 
             path.mkdir(parents=True, exist_ok=True)
@@ -135,19 +173,25 @@ class PanelSource(dg.ConfigurableResource):
             declared, planted = HISTORY, demo.signal
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
-        files = as_arrived(find_files(path, panel), declared=declared, data_root=data_root)
+        files = as_arrived(find_files(path, panel, unfinished=unfinished), declared=declared, data_root=data_root)
         return replace(files, planted_signal=planted)
 
     def macro(self) -> OptionalFile:
         """Return the file that FORECAST_MACRO names. Raises BadInput where it does not exist."""
-        return _optional(environment.macro_path(), what="macro series", variable="FORECAST_MACRO")
+        return _optional(
+            self._named(self.macro_file, environment.macro_path, variable="macro"),
+            what="macro series",
+            variable="FORECAST_MACRO",
+        )
 
     def covariates(self) -> CovariateFiles:
         """Return what FORECAST_COVARIATES, or ``covariates.yaml`` in the data root, declares.
 
         Raises BadInput where the file that is named, or one that is declared, does not exist, or the YAML can't be used.
         """
-        named = environment.covariates_path()
+        named = self._named(self.covariates_file, environment.covariates_path, variable="covariates")
+        if self.panel and not named:
+            return CovariateFiles({}, {})
         path = Path(named) if named else environment.local_root() / COVARIATES_FILE
         if named and not path.is_file():
             raise BadInput(f"{path}: no such file; name the declarations with FORECAST_COVARIATES, or leave it unset")
@@ -166,19 +210,31 @@ class PanelSource(dg.ConfigurableResource):
 
     def universe(self) -> OptionalFile:
         """Return the file that FORECAST_UNIVERSE names. Raises BadInput where it does not exist."""
-        return _optional(environment.universe_path(), what="universe", variable="FORECAST_UNIVERSE")
+        return _optional(
+            self._named(self.universe_file, environment.universe_path, variable="universe"),
+            what="universe",
+            variable="FORECAST_UNIVERSE",
+        )
 
     def sectors(self) -> OptionalFile:
         """Return the file that FORECAST_SECTORS names. Raises BadInput where it does not exist."""
-        return _optional(environment.sectors_path(), what="sectors", variable="FORECAST_SECTORS")
+        return _optional(
+            self._named(self.sectors_file, environment.sectors_path, variable="sectors"),
+            what="sectors",
+            variable="FORECAST_SECTORS",
+        )
 
     def fx(self) -> OptionalFile:
         """Return the file that FORECAST_FX names. Raises BadInput where it does not exist."""
-        return _optional(environment.fx_path(), what="exchange rates", variable="FORECAST_FX")
+        return _optional(
+            self._named(self.fx_file, environment.fx_path, variable="fx"), what="exchange rates", variable="FORECAST_FX"
+        )
 
     def rivals(self) -> RivalFiles:
         """Return the files in the folder of rivals' forecasts. Raises BadInput where FORECAST_RIVALS names no folder."""
-        named = environment.rivals_path()
+        named = self._named(self.rivals_folder, environment.rivals_path, variable="rivals")
+        if self.panel and not named:
+            return RivalFiles()
         folder = Path(named) if named else environment.local_root() / "rivals"
         if named and not folder.is_dir():
             raise BadInput(
@@ -192,6 +248,27 @@ class PanelSource(dg.ConfigurableResource):
     def chronos(self) -> ChronosWeights:
         """Return the weights that FORECAST_CHRONOS names, or why there are none."""
         return find_weights(environment.chronos_weights())
+
+
+def _still_being_written(path: Path, quiet_seconds: float, *, data_root: str) -> list[str]:
+    """Return the names of new files that are still being written after a while.
+
+    Raises ChangedMeanwhile for one that was read before: without it the panel would be another one.
+    """
+    from forecast_assets.resources.quiet_files import wait_until_quiet  # the definitions load without it
+
+    unfinished = wait_until_quiet(path, seconds=quiet_seconds)
+    if not unfinished:
+        return []
+    known = {entry.file.name for entry in read_arrivals(data_root)}
+    for name in unfinished:
+        if path.is_file() or name in known:
+            raise ChangedMeanwhile(
+                f"{path if path.is_file() else path / name}: the file is still being written, and is read once it was quiet "
+                f"for {quiet_seconds:g} s (arrival.quiet_seconds); run it again then, or write new prices under another "
+                "name and rename the file when it is complete"
+            )
+    return unfinished
 
 
 def _demo_rival() -> Path | None:

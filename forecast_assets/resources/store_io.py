@@ -11,14 +11,15 @@ from pydantic import Field
 
 from forecast_assets.core.errors import MissingArtefact, Unwritable
 from forecast_assets.resources import environment
+from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import ManifestFields
 from forecast_assets.store.staging import Staging
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
-# Called once a version is current, new or found: ``after(version, instance, data_root)``.
-After = Callable[[Version, dg.DagsterInstance, str], None]
+# Called once a version is current, new or found: ``after(version, instance, where)``, with the panel's store resource.
+After = Callable[[Version, dg.DagsterInstance, "StoreResource"], None]
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
@@ -47,16 +48,23 @@ class Prepared:
     after: After | None
     lock: Lock  # held until the version is published
     first: bool = False  # whether a version that another process published in the meantime is kept instead
+    over: str | None = None  # but for the one with this id, to which this one adds
 
 
 class StoreResource(dg.ConfigurableResource):
     """The data root and the artefact store below it."""
 
     data_dir: str = Field(default="", description="root of raw/, store/ and reports/; empty: FORECAST_DATA_DIR")
+    key_prefix: str = Field(default="", description="of the panel's asset keys, where a deployment has several panels")
 
     def root(self) -> str:
         """Return the data root, a local path or an fsspec URL."""
         return environment.checked_root(self.data_dir) if self.data_dir else environment.data_dir()
+
+    @property
+    def names(self) -> PanelNames:
+        """What the panel's assets and partitions are called."""
+        return PanelNames(self.key_prefix)
 
     def store(self) -> Store:
         """Return the store below the data root."""
@@ -71,10 +79,10 @@ class StoreIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
         with obj.lock, disk_errors_as_user_errors(obj.staging.asset):
-            version = self.store.store().commit(obj.staging, obj.fields, first=obj.first)
+            version = self.store.store().commit(obj.staging, obj.fields, first=obj.first, over=obj.over)
             context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
             if obj.after:
-                obj.after(version, context.step_context.instance, self.store.root())
+                obj.after(version, context.step_context.instance, self.store)
 
     def load_input(self, context: dg.InputContext) -> Version | dict[str, Version]:
         """Return the parent's current version; for an input of many partitions, the published ones by key.

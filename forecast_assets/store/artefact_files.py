@@ -13,6 +13,7 @@ TICKERS = "tickers.parquet"  # rows, days and holes of each ticker
 REVISIONS = "revisions.parquet"
 REVISION_WORTH = "revision_worth.parquet"  # losses of a plain forecast as known then and as known now, by horizon
 PARTITIONS = "partitions.json"  # test years and sessions of the panel, and which of them are partitions of the graph
+QUOTED = "quoted.parquet"  # exchange, ticker and date of the rows of the last sessions: is a session complete
 CORRECTIONS = "corrections.parquet"
 
 # covariates

@@ -168,14 +168,17 @@ class Store:
             path = self._place.workspace(f"{key}/{version}")
             return Staging(path, asset=asset, partition=partition, input_key=input_key, version=version)
 
-    def commit(self, staging: Staging, manifest_fields: ManifestFields, *, first: bool = False) -> Version:
+    def commit(
+        self, staging: Staging, manifest_fields: ManifestFields, *, first: bool = False, over: str | None = None
+    ) -> Version:
         """Publish what was staged: hash, make durable, write the manifest, move ``CURRENT``, in this order.
 
         On any exception readers see a complete version, the old one unless the very last flush failed; the caller tries
         again, discards the staging or leaves it to `sweep`. A second writer of the same partition waits (on an object
         store the last one wins). With ``first``, an intact version published before is returned, and the staging is
-        discarded. Damaged versions that this one replaces are set aside. Raises as `Staging.seal`, and ValueError for
-        fields that a manifest can't hold and for a staging that was published already.
+        discarded, unless it is the one with the id ``over``, to which this one adds. Damaged versions that this one replaces
+        are set aside. Raises as `Staging.seal`, and ValueError for fields that a manifest can't hold and for a staging that
+        was published already.
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
@@ -195,7 +198,7 @@ class Store:
         self._place.settle(staging.path, own_key, files=staging.files, twins=self._twins(asset, partition))
         with self._place.exclusive(key, what=label(asset, partition)):
             before = self._intact_current(asset, partition) if first else None
-            if before is not None:
+            if before is not None and before.id != over:
                 staging.discard()
                 return before
             pointed = self._pointer(asset, partition)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import time_machine
 
 from forecast_assets.assets.framework import code_version
 from forecast_assets.assets.framework.running_code import RunningCode
+from forecast_assets.cli.status import overview
 from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.store.artefact_files import REJECTED_ROWS, REVISIONS
 from forecast_assets.store.panel_in_use import panel_sessions
 from forecast_assets_tests.helpers.arriving import arrive
@@ -132,3 +135,19 @@ def test_a_row_dated_ahead_makes_no_session_of_the_panel(empty_graph: Graph, tmp
     assert panel_sessions(empty_graph.store) == DAYS[:2]
     (reason,) = pl.read_parquet(made.path(REJECTED_ROWS))["reason"]
     assert reason.startswith("2062-05-01 had not begun when the file was first read, at 20")
+
+
+def test_a_ticker_beyond_the_end_of_its_calendar_fails_the_panel_for_none(empty_graph: Graph, tmp_path: Path) -> None:
+    """In January 2027 the calendar of India is one that has ended; it is told."""
+    day = dt.date(2027, 1, 19)
+    panel = csv(
+        tmp_path / "panel.csv",
+        *(f"{date},{ticker},T,100,{100 + date.day},1000" for ticker, mic in (("AAPL", "XNYS"), ("TCS.NS", "XBOM"))
+          for date in sessions(mic, dt.date(2026, 3, 2), day).to_list()),
+    )  # fmt: skip
+    with time_machine.travel(dt.datetime(2027, 1, 20, 3, tzinfo=dt.UTC)):
+        assert empty_graph.run("raw_panel", "calendar_panel", panel=panel, arrived="history").failures == []
+        said = overview(empty_graph.store, empty_graph.data)
+    last = empty_graph.table("calendar_panel").group_by("ticker").agg(pl.col("date").max()).sort("ticker")
+    assert last["date"].to_list() == [day, day]
+    assert said["calendars"].startswith("the trading calendar of XBOM (on 2026-12-31) ends: sessions after that")

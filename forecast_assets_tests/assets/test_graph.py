@@ -21,6 +21,7 @@ from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.report.titles import title
+from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.store import keys
 from forecast_assets.store.artefact_files import MEMBERS, TABLE, TENSORS, TRAINING
 from forecast_assets_tests.helpers.graph import PANEL, Graph
@@ -74,7 +75,9 @@ def test_every_column_of_every_table_has_a_description_in_the_ui(smoke_graph: Gr
     assert without == set()
 
 
-def test_the_page_of_a_report_has_its_verdicts_as_a_table_and_where_it_lies(smoke_graph: Graph) -> None:
+def test_the_page_of_a_report_has_its_verdicts_as_a_table_and_where_it_lies(
+    smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = smoke_graph.version("backtest_report")
     shown = version_metadata("backtest_report", version, data_root=smoke_graph.data)
     assert Path(shown["report"].value).read_text() == version.path("backtest.html").read_text()
@@ -82,6 +85,13 @@ def test_the_page_of_a_report_has_its_verdicts_as_a_table_and_where_it_lies(smok
     published = version.json("metrics.json")["verdicts"]
     assert [(row["claim"], row["verdict"]) for row in rows] == [(v["claim"], v["verdict"]) for v in published]
     assert rows
+    monkeypatch.setenv("FORECAST_REPORTS_URL", "http://reports.test/")
+    for prefix, link in (
+        ("", "http://reports.test/backtest.html"),
+        ("nifty", "http://reports.test/nifty/backtest.html"),
+    ):
+        shown = version_metadata("backtest_report", version, data_root=smoke_graph.data, names=PanelNames(prefix))
+        assert shown["report"] == dg.MetadataValue.url(link)
 
 
 def test_every_input_row_is_in_raw_panel_or_in_rejected_rows(smoke_graph: Graph) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from forecast_assets.automation.alerts import (
     Observation,
+    calendar_observation,
     deadline_observation,
     drift_observations,
     messages_for,
@@ -75,6 +76,8 @@ def test_slack_gets_the_day_a_link_to_it_and_no_markup_of_others() -> None:
         ("nightly_run", (":x: The nightly run failed", ":white_check_mark: The nightly run succeeded again")),
         ("panel_run", (":x: The night's panel was not read", ":white_check_mark: The night's panel was read again")),
         ("deadline", (":alarm_clock: The night is late", ":white_check_mark: The night is done")),
+        ("prices", (":warning: The night lacks prices", ":white_check_mark: The night has its prices")),
+        ("calendars", (":warning: A trading calendar ends", ":white_check_mark: The trading calendars go on")),
         ("new_year", (":warning: A new year is not trained yet", ":white_check_mark: The new year is trained")),
     ],
 )
@@ -143,3 +146,11 @@ def test_a_year_without_a_model_says_what_to_click_until_it_has_one() -> None:
     assert opened.title == "A new year is not trained yet"
     (over,) = messages_for([year_observation([], alerts=ALERTS)], open_episodes={"new_year": "2027"})
     assert over.title == "The new year is trained"
+
+
+def test_a_calendar_that_ends_is_reported_until_a_newer_release_goes_on() -> None:
+    ending = calendar_observation({"XBOM": dt.date(2026, 12, 31)}, alerts=ALERTS)
+    assert (ending.on, ending.stamp, ending.link) == (True, "2026-12-31", "http://ui.test/assets/raw_panel")
+    assert "pip install --upgrade exchange_calendars" in ending.sentence
+    (over,) = messages_for([calendar_observation({}, alerts=ALERTS)], open_episodes={"calendars": "2026-12-31"})
+    assert over.title == "The trading calendars go on"

@@ -1,6 +1,7 @@
 """A second alert channel: the class below and its line in the table, and nothing else."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -100,13 +101,26 @@ def test_a_channel_that_is_set_up_later_gets_no_old_messages(
     assert [id for id, _ in toy.posted] == ["b.1.opened"]
 
 
-def test_where_no_channel_is_set_up_messages_wait_for_all(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, toy: type[ToyChannel]
+def test_where_no_channel_is_set_up_messages_wait_for_the_first_that_is(
+    outbox: Outbox, api: SlackApi, monkeypatch: pytest.MonkeyPatch, toy: type[ToyChannel]
 ) -> None:
     toy.variables.append("TOY_TOKEN")
     with monkeypatch.context() as without:
         without.delenv("SLACK_CHANNEL")
         outbox.enqueue([message("a")], now=NOW)
-        waits = "slack: 1 messages wait: SLACK_CHANNEL not set. toy: 1 messages wait: TOY_TOKEN not set."
-        assert outbox.deliver(now=NOW) == waits
-    assert outbox.deliver(now=NOW) == "slack: 1 messages sent. toy: 1 messages wait: TOY_TOKEN not set."
+        waits = outbox.deliver(now=NOW)
+        assert waits.startswith("1 messages wait: SLACK_CHANNEL, or FORECAST_SMTP_URL and ")
+        assert waits.endswith(", or TOY_TOKEN not set.")
+    assert outbox.deliver(now=NOW) == "1 messages sent."
+    toy.variables.clear()
+    assert outbox.deliver(now=NOW) == "slack: No message waits. toy: No message waits."
+    assert (len(api.posted), toy.posted) == (1, [])
+
+
+def test_a_message_of_a_further_panel_says_which_and_links_to_its_asset(tmp_path: Path, toy: type[ToyChannel]) -> None:
+    outbox = Outbox(str(tmp_path), [ToyChannel()], panel="nifty")
+    link = "http://ui.test/assets/drift_checks?partition=2025-07-01"
+    outbox.enqueue([replace(message("a"), link=link)], now=NOW)
+    assert outbox.deliver(now=NOW) == "1 messages sent."
+    said = "warning: nifty: Title. text of a http://ui.test/assets/nifty/drift_checks?partition=2025-07-01"
+    assert toy.posted == [("a.1.opened", said)]

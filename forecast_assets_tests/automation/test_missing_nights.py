@@ -10,6 +10,7 @@ from forecast_assets.automation.jobs import NIGHT_RUN, NIGHTLY
 from forecast_assets.automation.nights import NIGHT, due_nights, skip_nights
 from forecast_assets.automation.schedules import next_night, next_night_after_a_failure
 from forecast_assets.core.errors import BadSetting
+from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import RAW_PANEL
@@ -100,7 +101,8 @@ def test_a_failed_night_is_passed_over_once_per_tick_and_holds_up_no_later_one(t
             kind = "PIPELINE_SUCCESS" if well else "PIPELINE_FAILURE"
             event = dg.DagsterEvent(event_type_value=kind, job_name=NIGHTLY.name, message="")
             context = dg.build_run_status_sensor_context(sensor.name, event, instance, run)
-            return sensor(context, store=StoreResource(data_dir=str(tmp_path)))
+            resources = {"store": StoreResource(data_dir=str(tmp_path)), "settings": SettingsResource(profile="smoke")}
+            return sensor(context, **resources)
 
         retried = ended(SESSIONS[1], well=False, **{"dagster/will_retry": "true"})
         assert isinstance(retried, dg.SkipReason)

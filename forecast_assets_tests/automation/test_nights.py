@@ -19,6 +19,8 @@ from forecast_assets.champion.forecast_change import change_lines, explain_chang
 from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.resources.panel_names import FIRST
+from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.fork import fork
 from forecast_assets.store.versions import Version
@@ -126,7 +128,7 @@ def test_only_the_newest_night_once_complete_is_fresh(smoke_graph: Graph) -> Non
         for part in PARTS[:2]:
             version = smoke_graph.version(part, LAST)
             manifest = version.manifest.model_copy(update={"partition": day})
-            report_latest_night(Version(manifest, version.place), smoke_graph.instance, smoke_graph.store)
+            report_latest_night(Version(manifest, version.place), smoke_graph.instance, smoke_graph.store, FIRST)
 
     before, _ = latest()
     report("2019-12-30")  # an older one
@@ -155,7 +157,7 @@ def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(
 
     def evaluate(of: dg.DagsterRun) -> object:
         context = dg.build_run_status_sensor_context("next_night", _success(of), replay.instance, of)
-        return next_night(context, store=store)
+        return next_night(context, store=store, settings=SettingsResource(profile="smoke"))
 
     due = evaluate(run)
     assert isinstance(due, dg.RunRequest)

@@ -15,6 +15,7 @@ from forecast_assets.automation.sensors import alerts
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.resources.channels.table import open_channels
 from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.source import PanelSource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
@@ -52,6 +53,7 @@ def tick(root: Path, instance: dg.DagsterInstance) -> str:
     resources = {
         "store": StoreResource(data_dir=str(root)),
         "settings": SettingsResource(profile="smoke"),
+        "source": PanelSource(),
         "alert_channels": open_channels(),
     }
     with dg.build_sensor_context(instance=instance, resources=resources) as context:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import time_machine
 from polars.testing import assert_frame_equal
 
 from forecast_assets.assets.target_positions import NONE_GONE
@@ -16,6 +17,7 @@ from forecast_assets_tests.helpers.graph import Graph
 
 NIGHTS = ("2019-03-14", "2019-03-15", "2019-03-18", "2019-03-19")
 NIGHT = (*PANEL_ASSETS, *NIGHT_ASSETS)
+KEYS = ["date", "ticker", "horizon"]
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +103,12 @@ def test_the_others_book_goes_on_as_it_was_when_a_ticker_is_gone(graph: Graph) -
 
 
 def test_a_ticker_that_comes_back_is_traded_again(graph: Graph) -> None:
+    """Meanwhile the old rows of another one were taken back: no night fails for it."""
     ticker = most_held(graph)
     without = rewritten(graph, "dropped", ticker, None)
+    lines = without.read_text().splitlines(keepends=True)
+    last = sorted({line.split(",")[1] for line in lines[1:]})[-1]
+    without.write_text("".join(line for line in lines if f",{last}," not in line or line >= "2019-03-12"))
     assert graph.run(*NIGHT, panel=without, as_of=NIGHTS[1], arrived="history").failures == []
     assert graph.run(*NIGHT, panel=graph.root / "raw", as_of=NIGHTS[2], arrived="history").failures == []
     assert ticker in graph.table("nightly_forecast", NIGHTS[2])["ticker"]
@@ -141,3 +147,56 @@ def test_a_rename_declared_after_its_first_night_heals_that_night(graph: Graph) 
     assert book[new_name(ticker)]["weight_now"] == pytest.approx(
         held(graph, NIGHTS[0])[ticker]["weight_target"], rel=0.2
     )
+
+
+def up_to(graph: Graph, folder: str, day: str, *, without: tuple[str, ...] = ()) -> Path:
+    """Return the panel as it was after the sessions up to ``day``, of which these tickers' rows have not come."""
+    header, *lines = (graph.root / "raw" / "demo_panel.csv").read_text().splitlines(keepends=True)
+    late = tuple(f",{ticker}," for ticker in without)
+    kept = [line for line in lines if (date := line.split(",")[0]) < day or (date == day and not _has(line, late))]
+    out = graph.root / folder / "demo_panel.csv"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text("".join([header, *kept]))
+    return out
+
+
+def _has(line: str, parts: tuple[str, ...]) -> bool:
+    return any(part in line for part in parts)
+
+
+def test_tickers_that_come_late_are_added_as_if_in_time_and_the_rest_stays(graph: Graph) -> None:
+    """Positions take them in; one that comes after its first outcome is left out."""
+    night, select = NIGHTS[1], (*PANEL_ASSETS, "nightly_forecast", "target_positions")
+    *late, never = graph.table("nightly_forecast", NIGHTS[0])["ticker"].unique().sort().to_list()[:3]
+    shutil.copytree(graph.root, graph.root.with_name("in_time"), copy_function=shutil.copy2)
+    with Graph(graph.root.with_name("in_time")) as other, time_machine.travel(f"{night}T23:00+00:00"):
+        panel = up_to(other, "whole", night, without=(never,))
+        now = ["arrival.grace_hours=0"]
+        assert other.run(*select[:-1], panel=panel, arrived="history", overrides=now).failures == []
+    in_time = other.table("nightly_forecast", night)
+
+    part = up_to(graph, "part", night, without=(*late, never))
+    with time_machine.travel(f"{night}T23:00+00:00"):
+        assert graph.run(*select, panel=part, arrived="history").failures == []
+        assert graph.store.partitions("nightly_forecast") == [NIGHTS[0]]  # it waits
+        assert graph.run(*select, panel=part, arrived="history", overrides=now).failures == []
+    first, book = graph.table("nightly_forecast", night), held(graph, night)
+    with time_machine.travel(f"{night}T23:30+00:00"):
+        panel = up_to(graph, "part", night, without=(never,))
+        assert graph.run(*select, panel=panel, arrived="history").failures == []
+    second = graph.table("nightly_forecast", night)
+    assert_frame_equal(second.join(first, on=KEYS, how="semi"), first)
+    added = second.join(first, on=KEYS, how="anti")
+    assert added["ticker"].unique().sort().to_list() == late
+    assert_frame_equal(added, in_time.join(added, on=KEYS, how="semi"), abs_tol=1e-6, rel_tol=0)
+    record = graph.version("nightly_forecast", night).json("night.json")
+    (issue,) = record["late"]
+    assert issue["tickers"] == late
+    assert issue["issued"] > record["issued"]
+    weights = [{ticker: row["weight_target"] for ticker, row in each.items()} for each in (book, held(graph, night))]
+    assert weights[0] != weights[1]
+
+    committed = graph.version("nightly_forecast", night).id
+    with time_machine.travel("2019-03-18T23:00+00:00"):  # each exchange has closed since
+        assert graph.run(*select, panel=up_to(graph, "part", night), arrived="history").failures == []
+    assert graph.version("nightly_forecast", night).id == committed

@@ -168,9 +168,9 @@ assert "quarter_end_60d" in settings.network("b2_tft_ticker").known
 
 ALERT_CHANNEL = Change(
     "alert_channel",
-    "alerts to a webhook, beside those to Slack",
+    "alerts to a pager, beside those to Slack",
     added={
-        "resources/channels/webhook.py": '''"""The webhook channel: posts a message as JSON to a URL."""
+        "resources/channels/pager.py": '''"""The pager channel: posts a message as JSON to a URL."""
 
 import json
 import os
@@ -180,13 +180,13 @@ from urllib.error import HTTPError
 
 from forecast_assets.resources.channels.channel import Message, NotDelivered
 
-VARIABLE = "FORECAST_ALERT_WEBHOOK"
+VARIABLE = "FORECAST_PAGER"
 
 
-class Webhook:
+class Pager:
     """A URL that takes messages by POST."""
 
-    name: ClassVar[str] = "webhook"
+    name: ClassVar[str] = "pager"
 
     def missing(self) -> list[str]:
         """Return the environment variable, where it is not set."""
@@ -199,12 +199,12 @@ class Webhook:
         try:
             urllib.request.urlopen(request, timeout=10).close()
         except HTTPError as error:
-            raise NotDelivered(f"the webhook answered {error.code}", certain=error.code < 500) from None
+            raise NotDelivered(f"the pager answered {error.code}", certain=error.code < 500) from None
         except OSError as error:
             raise NotDelivered(f"no answer ({type(error).__name__})", certain=False) from None
 
     def was_posted(self, message: Message, *, since: float) -> bool | None:
-        """Return None: a webhook can't be asked."""
+        """Return None: a pager can't be asked."""
         return None
 '''
     },
@@ -212,10 +212,10 @@ class Webhook:
         "resources/channels/table.py": (
             (
                 "from forecast_assets.resources.channels.slack import AlertSlack\n",
-                "from forecast_assets.resources.channels.slack import AlertSlack\n"
-                "from forecast_assets.resources.channels.webhook import Webhook\n",
+                "from forecast_assets.resources.channels.pager import Pager\n"
+                "from forecast_assets.resources.channels.slack import AlertSlack\n",
             ),
-            ("= (AlertSlack,)", "= (AlertSlack, Webhook)"),
+            ("= (AlertSlack, ", "= (AlertSlack, Pager, "),
         )
     },
     check="""
@@ -227,8 +227,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from forecast_assets.automation.outbox import Outbox
-from forecast_assets.definitions import defs
 from forecast_assets.resources.channels.channel import Message
+from forecast_assets.resources.channels.table import open_channels
 
 received = []
 
@@ -242,11 +242,11 @@ class Handler(BaseHTTPRequestHandler):
 
 server = HTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-os.environ["FORECAST_ALERT_WEBHOOK"] = f"http://127.0.0.1:{server.server_port}/"
+os.environ["FORECAST_PAGER"] = f"http://127.0.0.1:{server.server_port}/"
 os.environ["no_proxy"] = "127.0.0.1"
 for name in ("SLACK_BOT_TOKEN", "SLACK_CHANNEL"):
     os.environ.pop(name, None)
-channels = defs.resources["alert_channels"]
+channels = open_channels()
 now = dt.datetime.now(dt.UTC)
 with tempfile.TemporaryDirectory() as folder:
     outbox = Outbox(folder, channels)

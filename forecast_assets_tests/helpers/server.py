@@ -30,9 +30,13 @@ class DagsterServer:
     """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own.
 
     A second one on the same ``root`` continues with the first one's files. ``variables`` are added to the environment.
+    ``workspace``: the code locations.
     """
 
-    def __init__(self, root: Path, *, home: str = "dagster_home", **variables: str) -> None:
+    def __init__(
+        self, root: Path, *, home: str = "dagster_home", workspace: Path = PROJECT / "workspace.yaml", **variables: str
+    ) -> None:
+        self.workspace = workspace
         self.root = root
         self.home = root / home
         self.variables = variables
@@ -42,20 +46,13 @@ class DagsterServer:
         self.home.mkdir(exist_ok=True)  # exists where a killed server is started again
         shutil.copyfile(PROJECT / "dagster_home" / "dagster.yaml", self.home / "dagster.yaml")
         self.port = free_port()
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(self.home),
-            "FORECAST_DATA_DIR": str(self.root / "data"),
-            "FORECAST_PROFILE": "smoke",
-            **self.variables,
-        }
         self.processes: list[subprocess.Popen[bytes]] = []
         with self.log.open("ab") as log:
             for program, *arguments in self.commands():
                 process = subprocess.Popen(
                     [str(Path(sys.executable).parent / program), *arguments],
                     cwd=PROJECT,
-                    env=environment,
+                    env=self.environment,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     process_group=self.processes[0].pid if self.processes else 0,
@@ -65,9 +62,26 @@ class DagsterServer:
         self.wait("the webserver", self._answers, seconds=90)
         return self
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its programs."""
+        return {
+            **os.environ,
+            "DAGSTER_HOME": str(self.home),
+            "FORECAST_DATA_DIR": str(self.root / "data"),
+            "FORECAST_PROFILE": "smoke",
+            **self.variables,
+        }
+
+    def command(self, *arguments: str) -> None:
+        """Type a forecast-assets command beside it, on its data and Dagster home."""
+        program = [sys.executable, "-m", "forecast_assets.cli", *arguments]
+        done = subprocess.run(program, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
     def commands(self) -> list[list[str]]:
         """Return the programs to start, with arguments; all of them end together."""
-        return [["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]]
+        return [["dagster", "dev", "-w", str(self.workspace), "-h", "127.0.0.1", "-p", str(self.port)]]
 
     def started(self, count: int) -> None:
         """Wait for what the next program needs, once ``count`` programs were started."""
@@ -108,11 +122,18 @@ class DagsterServer:
         query = "{runsOrError{... on Runs{results{runId status jobName tags{key value}}}}}"
         return self.ask(query)["runsOrError"]["results"]
 
-    def switch_on(self, schedule: str) -> None:
+    def runs_of_jobs(self) -> set[str]:
+        """Return the runs that the pages of the jobs list, and Overview has: those of the code location, once begun."""
+        query = """{repositoryOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName:
+            "forecast_assets"}){... on Repository{jobs{runs{runId startTime repositoryOrigin{id}}}}}}"""
+        listed = [run for job in self.ask(query)["repositoryOrError"]["jobs"] for run in job["runs"]]
+        return {run["runId"] for run in listed if run["startTime"] is not None and run["repositoryOrigin"] is not None}
+
+    def switch_on(self, schedule: str, *, location: str = "forecast_assets") -> None:
         """Start a schedule, as its switch in the UI does."""
         query = """mutation($s: ScheduleSelector!){startSchedule(scheduleSelector: $s){__typename
             ... on ScheduleStateResult{scheduleState{status}} ... on PythonError{message}}}"""
-        code = {"repositoryName": "__repository__", "repositoryLocationName": "forecast_assets"}
+        code = {"repositoryName": "__repository__", "repositoryLocationName": location}
         answer = self.ask(query, {"s": {**code, "scheduleName": schedule}})["startSchedule"]
         assert answer.get("scheduleState") == {"status": "RUNNING"}, answer
 

@@ -12,10 +12,12 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.definitions.observe import observe
 from dagster._core.loader import LoadingContextForTest
 
+from forecast_assets.assets.framework.inputs import StageResources
 from forecast_assets.assets.framework.materialise import Stage
 from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.stage import STAGES
 from forecast_assets.assets.framework.staleness import with_code_versions
+from forecast_assets.resources.panel_names import FIRST
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.resources.store_io import Prepared
 from forecast_assets_tests.helpers.graph import Graph, environment
@@ -51,11 +53,17 @@ def watched(graph: Graph, monkeypatch: pytest.MonkeyPatch, overrides: Sequence[s
     """Collect the steps that ``graph`` runs inside; the UI is one that was loaded with ``overrides``."""
     ui, steps, materialise = Ui(graph, overrides), list[Step](), Stage.materialise
 
-    def watch(self: Stage, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any]) -> Any:
+    def watch(
+        self: Stage,
+        dagster: dg.AssetExecutionContext,
+        config: Any,
+        parents: Mapping[str, Any],
+        resources: StageResources,
+    ) -> Any:
         slot = self.asset, dagster.partition_key if self.partitioned else None
         before = graph.version(*slot) if graph.store.has(*slot) else None
         status = ui.status(*slot)
-        result = materialise(self, dagster, config, parents)
+        result = materialise(self, dagster, config, parents, resources)
         if before is not None and SKIPPED in before.manifest.facts:
             assert status is StaleStatus.MISSING  # whatever a run does: it made nothing before
             return result
@@ -76,7 +84,7 @@ def observe_files(graph: Graph, *, panel: Path) -> None:
     settings = {"config": {"profile": graph.profile}}
     with environment(FORECAST_DATA_DIR=graph.data, FORECAST_PROFILE=graph.profile, FORECAST_PANEL=panel):
         observe(
-            [panel_files],
+            [panel_files(FIRST)],
             instance=graph.instance,
             resources=defs.resources,
             run_config={"resources": {"settings": settings}},

@@ -12,6 +12,7 @@ from functools import lru_cache
 import dagster as dg
 
 from forecast_assets.resources import environment
+from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.store import Store
@@ -43,14 +44,14 @@ def every_night() -> dg.FreshnessPolicy | None:
     )
 
 
-def latest_night() -> dg.AssetSpec:
-    """Return the asset that is late where the newest night is."""
+def latest_night(names: PanelNames) -> dg.AssetSpec:
+    """Return the asset that is late where a panel's newest night is."""
     return dg.AssetSpec(
-        LATEST_NIGHT,
+        names.key(LATEST_NIGHT),
         description="The newest session of the panel whose night is complete: forecasts, positions, drift checks and the "
         "challenger. It carries the night's deadline: replaying an older night does not make it fresh.",
-        deps=list(PARTS),
-        group_name="night",
+        deps=list(map(names.key, PARTS)),
+        group_name=names.name("night"),
         kinds={"deadline"},
         tags={"domain": "operations", "tier": "production"},
         owners=[environment.owner()],
@@ -58,12 +59,12 @@ def latest_night() -> dg.AssetSpec:
     )
 
 
-def report_latest_night(version: Version, instance: dg.DagsterInstance, store: Store) -> None:
-    """Record that the newest night is complete, once, where ``version`` is what completed it."""
+def report_latest_night(version: Version, instance: dg.DagsterInstance, store: Store, names: PanelNames) -> None:
+    """Record that a panel's newest night is complete, once, where ``version`` is what completed it."""
     day = version.partition
     if day != store.current(RAW_PANEL).json(PARTITIONS)["days"][-1] or not all(store.has(part, day) for part in PARTS):
         return
-    key = dg.AssetKey(LATEST_NIGHT)
+    key = names.key(LATEST_NIGHT)
     last = instance.get_latest_materialization_event(key)
     if last is None or last.asset_materialization is None or last.asset_materialization.metadata["day"].value != day:
         instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={"day": day}))

@@ -16,9 +16,13 @@ from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
 from forecast_assets.resources.chronos_weights import ChronosWeights
+from forecast_assets.resources.compute import ComputeResource
 from forecast_assets.resources.engine import Engine
 from forecast_assets.resources.file_stamp import require_unchanged
-from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, RivalFiles
+from forecast_assets.resources.settings import SettingsResource
+from forecast_assets.resources.source import CovariateFiles, InputFiles, OptionalFile, PanelSource, RivalFiles
+from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.resources.tracking import TrackingResource
 from forecast_assets.store.artefact_files import PARTITIONS
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.keys import canonical_json, sha256_text
@@ -30,9 +34,19 @@ from forecast_assets.store.versions import Version
 if TYPE_CHECKING:
     from forecast_assets.core.evaluation.trials import TrialLog
     from forecast_assets.core.training.fit import Hardware
-    from forecast_assets.resources.tracking import TrackingResource
 
 EARLIER_NIGHTS = 60  # a quarter of a year of an asset's own nights: what a plot over time shows
+
+
+@dataclass(frozen=True)
+class StageResources:
+    """The Dagster resources of a stage's panel."""
+
+    store: StoreResource
+    settings: SettingsResource
+    compute: ComputeResource
+    source: PanelSource
+    tracking: TrackingResource
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,16 @@ class StageContext:
     asset: str
     partition: str | None
     dagster: dg.AssetExecutionContext
+    resources: StageResources
     settings: Settings
 
     @property
     def store(self) -> Store:
-        store: Store = self.dagster.resources.store.store()
-        return store
+        return self.resources.store.store()
 
     @property
     def data_root(self) -> str:
-        return str(self.dagster.resources.store.root())
+        return self.resources.store.root()
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,8 @@ class Injected:
     """What enters the input key and the manifest as parents do: label -> data version."""
     require_unchanged: Callable[[Any], None] = lambda _: None
     """Called when the stage has read it: raises ChangedMeanwhile where that may not be what entered the key."""
+    record: str | None = None
+    """What stands for it in the UI, where it comes from beside the graph; see ``records``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +104,7 @@ class InjectedLate:
     """Marks an input that is made only where a version has to be computed."""
 
     make: Callable[[StageContext, NewVersion], Any]
+    record: str | None = None
 
 
 def _issued_nights(context: StageContext) -> dict[str, Version]:
@@ -150,6 +167,16 @@ def _previous(context: StageContext, new: NewVersion) -> PreviousVersion | None:
     return PreviousVersion(current, parents)
 
 
+def _committed(context: StageContext, new: NewVersion) -> Version | None:
+    """Return what was committed for the stage's partition; None where nothing was, or it is damaged."""
+    try:
+        current = context.store.current(context.asset, context.partition)
+        current.check()
+    except (MissingArtefact, CorruptArtefact):
+        return None
+    return current
+
+
 def _require_unchanged(files: InputFiles | OptionalFile | RivalFiles | CovariateFiles | ChronosWeights) -> None:
     require_unchanged(files.stamps)
 
@@ -159,8 +186,9 @@ def _versions_seen(versions: Mapping[str, Version]) -> dict[str, str]:
 
 
 YEAR = Injected(lambda context: int(context.partition or 0))
-HARDWARE = InjectedLate(lambda context, _: context.dagster.resources.compute.hardware())
+HARDWARE = InjectedLate(lambda context, _: context.resources.compute.hardware())
 CHECKPOINTS = InjectedLate(_checkpoint_folder)
+COMMITTED = InjectedLate(_committed)
 OUTPUT_FOLDER = InjectedLate(lambda _, new: new.staging.path)
 
 Year = Annotated[int, YEAR]  # the test year of a fold
@@ -172,17 +200,21 @@ Log = Annotated[logging.Logger, Injected(lambda context: context.dagster.log)]
 TrainingHardware = Annotated["Hardware", HARDWARE]
 """Device, precision and threads of fits and forecasts; one process at a time uses a device."""
 
-FitEngine = Annotated[Engine, InjectedLate(lambda context, _: context.dagster.resources.compute.engine())]
+FitEngine = Annotated[Engine, InjectedLate(lambda context, _: context.resources.compute.engine())]
 """Where fits and trials run: here, or on a Ray cluster."""
 
 RawFiles = Annotated[
     InputFiles,
     Injected(
-        lambda context: context.dagster.resources.source.input_files(
-            context.settings.demo, context.settings.panel, data_root=context.data_root
+        lambda context: context.resources.source.input_files(
+            context.settings.demo,
+            context.settings.panel,
+            data_root=context.data_root,
+            quiet_seconds=context.settings.arrival.quiet_seconds,
         ),
         seen=lambda files: {"drops": files.digest()},
         require_unchanged=_require_unchanged,
+        record="arrival_log",
     ),
 ]
 """The files of the raw panel."""
@@ -190,7 +222,7 @@ RawFiles = Annotated[
 RawMacro = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.macro(),
+        lambda context: context.resources.source.macro(),
         seen=lambda file: {"macro": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -200,17 +232,21 @@ RawMacro = Annotated[
 RawCovariates = Annotated[
     CovariateFiles,
     Injected(
-        lambda context: context.dagster.resources.source.covariates(),
+        lambda context: context.resources.source.covariates(),
         seen=lambda files: {"covariates": files.digest()},
         require_unchanged=_require_unchanged,
     ),
 ]
 """The user's own series as declared, and their files; there may be none."""
 
-EarlierPanels = Annotated[list[Version], InjectedLate(lambda context, _: earlier_panels(context.store))]
+EarlierPanels = Annotated[
+    list[Version], InjectedLate(lambda context, _: earlier_panels(context.store), record="earlier_panels")
+]
 """Whole versions of the calendar panel, newest first."""
 
-PanelInUse = Annotated[Version | None, InjectedLate(lambda context, _: panel_in_use(context.store))]
+PanelInUse = Annotated[
+    Version | None, InjectedLate(lambda context, _: panel_in_use(context.store), record="earlier_panels")
+]
 """The raw panel that the store's years and nights were made from; None where there are none."""
 
 FirstTestYear = Annotated[
@@ -233,7 +269,7 @@ RenamesNow = Annotated[dict[str, str], InjectedLate(lambda context, _: declared_
 RawUniverse = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.universe(),
+        lambda context: context.resources.source.universe(),
         seen=lambda file: {"universe": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -243,7 +279,7 @@ RawUniverse = Annotated[
 RawSectors = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.sectors(),
+        lambda context: context.resources.source.sectors(),
         seen=lambda file: {"sectors": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -253,7 +289,7 @@ RawSectors = Annotated[
 RawFx = Annotated[
     OptionalFile,
     Injected(
-        lambda context: context.dagster.resources.source.fx(),
+        lambda context: context.resources.source.fx(),
         seen=lambda file: {"fx": file.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -263,7 +299,7 @@ RawFx = Annotated[
 RawRivals = Annotated[
     RivalFiles,
     Injected(
-        lambda context: context.dagster.resources.source.rivals(),
+        lambda context: context.resources.source.rivals(),
         seen=lambda files: {"rivals": files.digest()},
         require_unchanged=_require_unchanged,
     ),
@@ -273,16 +309,16 @@ RawRivals = Annotated[
 RawChronos = Annotated[
     ChronosWeights,
     Injected(
-        lambda context: context.dagster.resources.source.chronos(),
+        lambda context: context.resources.source.chronos(),
         seen=lambda weights: {"chronos": weights.digest()},
         require_unchanged=_require_unchanged,
     ),
 ]
 """The weights of a Chronos model, which may be none."""
 
-ProfileName = Annotated[str, Injected(lambda context: context.dagster.resources.settings.profile_name())]
+ProfileName = Annotated[str, Injected(lambda context: context.resources.settings.profile_name())]
 
-Tracking = Annotated["TrackingResource", Injected(lambda context: context.dagster.resources.tracking)]
+Tracking = Annotated[TrackingResource, Injected(lambda context: context.resources.tracking)]
 """Experiment tracking (W&B)."""
 
 DataRoot = Annotated[str, Injected(lambda context: context.data_root)]
@@ -290,24 +326,38 @@ DataRoot = Annotated[str, Injected(lambda context: context.data_root)]
 
 Trials = Annotated[
     "TrialLog",
-    Injected(_trials, seen=lambda log: {"trials": sha256_text(canonical_json([trial.id for trial in log.trials]))}),
+    Injected(
+        _trials,
+        seen=lambda log: {"trials": sha256_text(canonical_json([trial.id for trial in log.trials]))},
+        record="trial_log",
+    ),
 ]
 """The trial log as it is now: a new trial makes a new report."""
 
-IssuedNights = Annotated[dict[str, Version], Injected(_issued_nights, seen=_versions_seen)]
+IssuedNights = Annotated[dict[str, Version], Injected(_issued_nights, seen=_versions_seen, record="issued_nights")]
 """Forecasts issued by the nights up to the stage's own, by day."""
 
-EarlierNights = Annotated[dict[str, Version], Injected(_earlier_nights, seen=_versions_seen)]
+EarlierNights = Annotated[dict[str, Version], Injected(_earlier_nights, seen=_versions_seen, record="earlier_nights")]
 """This asset's own last nights before this one, by day."""
 
-Champion = Annotated[Version | None, Injected(lambda context: current_champion(context.store, context.data_root))]
+Champion = Annotated[
+    Version | None,
+    Injected(lambda context: current_champion(context.store, context.data_root), record="champion_record"),
+]
 """The bundle that serves now; None before the first."""
 
 Successor = Annotated[
     NextChampion,
-    Injected(lambda context: find_next_champion(context.store, context.data_root), seen=lambda champion: champion.seen),
+    Injected(
+        lambda context: find_next_champion(context.store, context.data_root),
+        seen=lambda champion: champion.seen,
+        record="champion_record",
+    ),
 ]
 """The champion to serve next."""
+
+Committed = Annotated[Version | None, COMMITTED]
+"""What was committed first, for a stage that adds to it; None where there is nothing yet."""
 
 OutputFolder = Annotated[Path, OUTPUT_FOLDER]
 """Where the new version is being written, for files too large to be held in memory."""

@@ -22,7 +22,15 @@ import dagster as dg
 from pydantic import ValidationError
 
 from forecast_assets.assets.framework.code_version import code_version, require_unedited
-from forecast_assets.assets.framework.inputs import CHECKPOINTS, HARDWARE, YEAR, NewVersion, StageContext
+from forecast_assets.assets.framework.inputs import (
+    CHECKPOINTS,
+    COMMITTED,
+    HARDWARE,
+    YEAR,
+    NewVersion,
+    StageContext,
+    StageResources,
+)
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
 from forecast_assets.assets.framework.output import SKIPPED, StageOutput
@@ -33,6 +41,7 @@ from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources.settings import describe
+from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.store.artefact_files import TUNED_SETTINGS
 from forecast_assets.store.keys import input_key
@@ -42,6 +51,9 @@ from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 SWEEP = "sweep"
+
+Adds = Callable[[Version, Mapping[str, Any], StageContext], bool]
+"""Whether there is something to add to what was committed once: ``adds(committed, parents, context)``."""
 
 
 def tuned_overrides(store: Store) -> list[str]:
@@ -75,6 +87,7 @@ class Stage:
     models: Sequence[str] | None
     read_by_others: str | None = None
     observed: Mapping[str, str] = field(default_factory=dict)  # asset that is observed -> what the input key calls it
+    adds: Adds | None = None
 
     @cached_property
     def needs(self) -> Needs:
@@ -96,15 +109,19 @@ class Stage:
         """
         return {} if self.once else shown_tags(self.code_version, _sections(self.needs, settings, launchpad))
 
-    def materialise(self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any]) -> Any:
+    def materialise(
+        self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any], resources: StageResources
+    ) -> Any:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
+        if RECORD.stopped():  # by a signal that nobody passed on
+            raise dg.DagsterExecutionInterruptedError
         partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
-        store = dagster.resources.store.store()
-        require_own_root(store, str(dagster.resources.store.root()))
+        store = resources.store.store()
+        require_own_root(store, resources.store.root())
         lock = store.lock(self.asset, partition, on_wait=dagster.log.info)
         try:
-            settings = dagster.resources.settings.settings(tuned_overrides(store) if self.tuned else ())
-            context = StageContext(self.asset, partition, dagster, settings)
+            settings = resources.settings.settings(tuned_overrides(store) if self.tuned else ())
+            context = StageContext(self.asset, partition, dagster, resources, settings)
             result = _Materialisation(self, context, config, lock, _current(context, parents)).result()
         except BaseException:
             lock.release()
@@ -173,6 +190,8 @@ class _Materialisation:
         except CorruptArtefact as error:
             self.context.dagster.log.warning(f"{error} It is computed again.")
             return None
+        if committed and self.stage.adds and self.stage.adds(found, self.parents, self.context):
+            return None
         return found
 
     def _as_found(self, found: Version, seen: Mapping[str, str]) -> Any:
@@ -180,7 +199,7 @@ class _Materialisation:
         context.store.promote(found)
         context.dagster.log.debug(f"{self.stage.asset} {context.partition or ''}: unchanged, version {found.id}")
         if self.stage.after:
-            self.stage.after(found, context.dagster.instance, context.data_root)
+            self.stage.after(found, context.dagster.instance, context.resources.store)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(self._data_version(found.data_version, found.manifest.files)),
             metadata=self._recorded(self._metadata(found) | {"computed": False}),
@@ -194,18 +213,20 @@ class _Materialisation:
         return files[alone].sha256 if alone else whole
 
     def _metadata(self, source: Version | Path, **own: Any) -> dict[str, Any]:
-        return version_metadata(self.stage.asset, source, data_root=self.context.data_root, **own)
+        names = self.context.resources.store.names
+        return version_metadata(self.stage.asset, source, data_root=self.context.data_root, names=names, **own)
 
     def _tags(self, seen: Mapping[str, str]) -> dict[str, str]:
         """Return the tags of the materialisation, and record what was observed to make it."""
         observed: dict[str, str] = {}
+        names = self.context.resources.store.names
         for asset, label in self.stage.observed.items():
-            event, made_from = observation(asset, seen[label])
+            event, made_from = observation(asset, seen[label], names)
             self.context.dagster.log_event(event)
             observed |= made_from
         dagster, parents = self.context.dagster, (v for v in self.parents.values() if isinstance(v, Version))
-        skipped = pointers_to_skipped((v for v in parents if SKIPPED in v.manifest.facts), dagster.instance)
-        return self.stage.shown_tags(dagster.resources.settings.settings(), self.launchpad) | skipped | observed
+        skipped = pointers_to_skipped((v for v in parents if SKIPPED in v.manifest.facts), dagster.instance, names)
+        return self.stage.shown_tags(self.context.resources.settings.settings(), self.launchpad) | skipped | observed
 
     def _recorded(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a result; of one that was skipped Dagster records an observation and nothing more."""
@@ -214,7 +235,10 @@ class _Materialisation:
         context = self.context
         shown = {name: metadata[name] for name in (SKIPPED, "computed")}
         observed = dg.AssetObservation(
-            context.asset, description=metadata[SKIPPED], partition=context.partition, metadata=shown
+            context.resources.store.names.key(context.asset),
+            description=metadata[SKIPPED],
+            partition=context.partition,
+            metadata=shown,
         )
         context.dagster.log_event(observed)
         return {**metadata, **NO_MATERIALISATION}
@@ -225,8 +249,8 @@ class _Materialisation:
         values = replace(values, injected={**values.injected, **late})
         device: AbstractContextManager[Any] = nullcontext()
         if HARDWARE in stage.needs.late:  # one process at a time, whatever is left of an earlier run
-            dagster = self.context.dagster
-            device = dagster.resources.compute.device_lock(on_wait=dagster.log.info)
+            compute = self.context.resources.compute
+            device = compute.device_lock(on_wait=self.context.dagster.log.info)
         with device:
             output = stage.function(**arguments(stage.parameters, values))
         if undeclared := set(output.checks) ^ {check.name for check in stage.checks}:
@@ -253,7 +277,10 @@ class _Materialisation:
                 "columns": {name: vars(column) for name, column in output.columns.items()},
             },
         }
-        prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once)  # type: ignore[arg-type]
+        over = late.get(COMMITTED)
+        prepared = Prepared(
+            new.staging, fields, stage.after, self.lock, first=stage.once, over=over.id if over else None
+        )  # type: ignore[arg-type]
         data_version = self._data_version(new.staging.seal(), new.staging.files)
         if CHECKPOINTS in late:
             shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed

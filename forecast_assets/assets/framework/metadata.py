@@ -11,6 +11,8 @@ import polars as pl
 
 from forecast_assets.assets.framework.output import Check, Column
 from forecast_assets.assets.framework.table_columns import described
+from forecast_assets.resources import environment
+from forecast_assets.resources.panel_names import FIRST, PanelNames
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -38,6 +40,7 @@ def version_metadata(
     data_root: str,
     facts: Mapping[str, Any] | None = None,
     columns: Mapping[str, Column] | None = None,
+    names: PanelNames = FIRST,
 ) -> dict[str, Any]:
     """Metadata of a version, or of a folder about to become one (then with its ``facts`` and ``columns``).
 
@@ -53,10 +56,12 @@ def version_metadata(
         paths = {path.name: path for path in sorted(source.iterdir())}
     shown: dict[str, Any] = dict(facts or {})
     if TABLE in paths:
-        shown |= _table_metadata(asset, [paths[name] for name in (TABLE, LATEST) if name in paths], columns or {})
+        shown |= _table_metadata(
+            asset, [paths[name] for name in (TABLE, LATEST) if name in paths], columns or {}, names
+        )
     for metrics, page in REPORTS.items():
         if metrics in paths:
-            shown["report"] = dg.MetadataValue.path(f"{data_root.rstrip('/')}/{LATEST_REPORTS}/{page}")
+            shown["report"] = _report(page, data_root=data_root, names=names)
             shown["verdicts"] = _verdicts(json.loads(paths[metrics].read_text(encoding="utf-8"))["verdicts"])
     if READING in paths:
         from forecast_assets.core.panel.summary import summary_rows
@@ -71,7 +76,9 @@ def version_metadata(
     return shown
 
 
-def _table_metadata(asset: str, files: list[Path], published: Mapping[str, Column]) -> dict[str, Any]:
+def _table_metadata(
+    asset: str, files: list[Path], published: Mapping[str, Column], names: PanelNames
+) -> dict[str, Any]:
     """Return rows, columns with their descriptions and lineage, and a preview of a table in one or two files."""
     table = pl.scan_parquet(files)
     schema = table.collect_schema()
@@ -88,9 +95,16 @@ def _table_metadata(asset: str, files: list[Path], published: Mapping[str, Colum
     if published:
         reads = {name: columns[name].reads for name in schema if name in columns}
         shown["dagster/column_lineage"] = dg.TableColumnLineage(
-            {k: [dg.TableColumnDep(dg.AssetKey(asset), of) for asset, of in read] for k, read in reads.items()}
+            {k: [dg.TableColumnDep(names.key(asset), of) for asset, of in read] for k, read in reads.items()}
         )
     return {**shown, "preview": dg.MetadataValue.md(_markdown(table.head(PREVIEW_ROWS).collect()))}
+
+
+def _report(page: str, *, data_root: str, names: PanelNames) -> dg.UrlMetadataValue | dg.PathMetadataValue:
+    """Return the link to a report where its folder is served, else where it lies: no browser opens a file from a page."""
+    if served := environment.reports_url():
+        return dg.MetadataValue.url("/".join(part for part in (served, names.prefix, page) if part))
+    return dg.MetadataValue.path(f"{data_root.rstrip('/')}/{LATEST_REPORTS}/{page}")
 
 
 def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:

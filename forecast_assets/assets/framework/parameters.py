@@ -49,6 +49,12 @@ class Needs:
     early: list[Injected] = field(default_factory=list)
     late: list[InjectedLate] = field(default_factory=list)
 
+    @property
+    def records(self) -> list[str]:
+        """The records that injected inputs come from."""
+        markers: list[Injected | InjectedLate] = [*self.early, *self.late]
+        return sorted({marker.record for marker in markers if marker.record})
+
 
 @dataclass(frozen=True)
 class Values:

@@ -4,11 +4,22 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from forecast_assets.resources.panel_names import PanelNames
+
 years = dg.DynamicPartitionsDefinition(name="year")
 """Test years. ``raw_panel`` registers the panel's own, since yearly time windows would follow the wall clock."""
 
 days = dg.DynamicPartitionsDefinition(name="day")
 """Nights: the panel's sessions from the first night on, ISO dates; ``raw_panel`` registers them, see ``due_days``."""
+
+
+def of_panel(
+    partitions: dg.DynamicPartitionsDefinition | None, names: PanelNames
+) -> dg.DynamicPartitionsDefinition | None:
+    """Return the partitions of a panel's own; each panel has its own years and nights."""
+    if partitions is None or not names.prefix:
+        return partitions
+    return dg.DynamicPartitionsDefinition(name=names.name(partitions.name or ""))
 
 
 def due_days(sessions: Sequence[str], *, nights: Sequence[str]) -> list[str]:

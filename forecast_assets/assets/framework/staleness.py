@@ -22,6 +22,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
+from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -47,21 +48,21 @@ after an output that is left out. Dagster itself marks results with it that were
 BEFORE_ALL_EVENTS = 1  # a storage id that comes before any materialisation
 
 
-def pointers_to_skipped(skipped: Iterable[Version], instance: dg.DagsterInstance) -> dict[str, str]:
+def pointers_to_skipped(skipped: Iterable[Version], instance: dg.DagsterInstance, names: PanelNames) -> dict[str, str]:
     """Return tags by which a first materialisation of what was skipped counts as new."""
     tags = {}
     for version in skipped:
-        key, partitions = dg.AssetKey(version.asset), [version.partition or ""]
+        key, partitions = names.key(version.asset), [version.partition or ""]
         made = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=partitions), limit=1)
         if not made.records:
             tags[get_input_event_pointer_tag(key)] = str(BEFORE_ALL_EVENTS)
     return tags
 
 
-def observation(asset: str, data_version: str) -> tuple[dg.AssetObservation, dict[str, str]]:
+def observation(asset: str, data_version: str, names: PanelNames) -> tuple[dg.AssetObservation, dict[str, str]]:
     """Return the observation of an asset, and the tags of a materialisation that was made from it as it is."""
     tags = {DATA_VERSION_TAG: data_version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
-    key = dg.AssetKey(asset)
+    key = names.key(asset)
     made_from = {get_input_data_version_tag(key): data_version, get_input_event_pointer_tag(key): NULL_EVENT_POINTER}
     return dg.AssetObservation(key, tags=tags), made_from
 
@@ -81,7 +82,7 @@ def with_code_versions(
     """Declare the code version of every asset in ``stages``, as a run with ``settings`` would record it."""
 
     def declared(spec: dg.AssetSpec) -> dg.AssetSpec:
-        stage = stages.get(spec.key.to_user_string())
+        stage = stages.get(spec.key.path[-1])
         version = stage.shown_tags(settings).get(CODE_VERSION_TAG) if stage else None
         return spec.replace_attributes(code_version=version) if version else spec
 

@@ -14,8 +14,10 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
-from forecast_assets.assets.framework.partitions import years
+from forecast_assets.assets.framework.partitions import of_panel, years
 from forecast_assets.resources import environment
+from forecast_assets.resources.panel_names import PanelNames
+from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.versions import Version
 
 VIEWED = {"calendar_panel": "panel", "windowed_tensors": "panel", "fx_rates": "verdict"}
@@ -25,39 +27,37 @@ SUFFIX = "_by_year"
 CODE = "rows up to the end of the year"
 
 
-def year_view(asset: str) -> dg.AssetsDefinition:
-    """Make the view of a table by year. Its input of the same name reads the table."""
+def year_view(asset: str, names: PanelNames) -> dg.AssetsDefinition:
+    """Make the view of a panel's table by year. An input of the same name reads the table."""
 
-    @dg.asset(
-        name=f"{asset}{SUFFIX}",
-        description=f"The rows of `{asset}` up to the end of each test year: all that the folds of that year read of it. "
-        "Nothing is copied; it changes when one of those rows does.",
-        deps=[asset],
-        partitions_def=years,
-        group_name=VIEWED[asset],
-        kinds={"view"},
-        owners=[environment.owner()],
-        tags={"domain": "data", "tier": "research"},
-        code_version=CODE,
-        io_manager_key="io_manager",
-        required_resource_keys={"store"},
-    )
-    def view(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        version = context.resources.store.store().current(asset)
+    def view(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        version = store.store().current(asset)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(version.seen_by(int(context.partition_key))),
             metadata={"version": version.id},
         )
 
-    return view
+    return dg.asset(
+        key=names.key(f"{asset}{SUFFIX}"),
+        description=f"The rows of `{asset}` up to the end of each test year: all that the folds of that year read of it. "
+        "Nothing is copied; it changes when one of those rows does.",
+        deps=[names.key(asset)],
+        partitions_def=of_panel(years, names),
+        group_name=names.name(VIEWED[asset]),
+        kinds={"view"},
+        owners=[environment.owner()],
+        tags={"domain": "data", "tier": "research"},
+        code_version=CODE,
+        io_manager_key=names.name("io_manager"),
+    )(names.renamed(view))
 
 
-def report_views(version: Version, instance: dg.DagsterInstance) -> None:
-    """Record the views of a table that has become current, those whose record is up to date excepted."""
+def report_views(version: Version, instance: dg.DagsterInstance, names: PanelNames) -> None:
+    """Record the views of a panel's table that has become current, those whose record is up to date excepted."""
     if version.asset not in VIEWED:
         return
-    table, key = dg.AssetKey(version.asset), dg.AssetKey(f"{version.asset}{SUFFIX}")
-    for year in instance.get_dynamic_partitions(years.name or ""):
+    table, key = names.key(version.asset), names.key(f"{version.asset}{SUFFIX}")
+    for year in instance.get_dynamic_partitions(names.name(years.name or "")):
         tags = {
             CODE_VERSION_TAG: CODE,
             DATA_VERSION_TAG: version.seen_by(int(year)),
@@ -72,6 +72,3 @@ def report_views(version: Version, instance: dg.DagsterInstance) -> None:
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(key, partition=year, tags=tags, metadata=metadata)
             )
-
-
-VIEWS = [year_view(asset) for asset in VIEWED]

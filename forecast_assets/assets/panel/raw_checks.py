@@ -10,10 +10,13 @@ from forecast_assets.assets.framework.output import Check
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel.lineage import SAME_PANEL_SHARE, rename, rows_kept
 from forecast_assets.core.panel.reasons import frequent_reasons
+from forecast_assets.core.panel.sessions import ending_calendars, ending_sentence
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.resources.source import InputFiles
 from forecast_assets.store.artefact_files import PARTITIONS, TABLE
 from forecast_assets.store.versions import Version
+
+CALENDARS_GO_ON = "calendars_go_on"
 
 FEW_INVALID_ROWS = "few_invalid_rows"
 """The check of the raw panel that nothing is made from where it fails; its rows and flags can be looked at all the same."""
@@ -75,6 +78,12 @@ def few_invalid_rows(rejected: pl.DataFrame, invalid: int, read: int, *, limit: 
         "See all with `forecast-assets export rejected_rows rejected.csv` (same --profile and --data-dir); correct the "
         f"file, or accept them with --set panel.max_invalid_share={allowed}",
     )
+
+
+def calendars_go_on(exchanges: pl.Series, last: dt.date, *, days: int) -> Check:
+    """Return whether the calendars of the panel's exchanges go on for so many days after its last one."""
+    ending = ending_calendars(exchanges.drop_nulls().unique(), by=last + dt.timedelta(days=days))
+    return Check(not ending, ending_sentence(ending) if ending else "every calendar goes on", warns=True)
 
 
 def has_a_test_year(first: dt.date, last: dt.date, first_test: int | None, history: int, folds: FoldSpec) -> Check:

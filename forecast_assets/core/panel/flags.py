@@ -7,7 +7,13 @@ import polars as pl
 from forecast_assets.core.horizons import HORIZONS, LOOK_AHEAD
 from forecast_assets.core.panel.indicators import is_misprinted
 from forecast_assets.core.panel.rows import PRICES
-from forecast_assets.core.panel.sessions import calendar_bounds, closed_days, sessions
+from forecast_assets.core.panel.sessions import (
+    calendar_bounds,
+    closed_days,
+    ending_calendars,
+    ending_sentence,
+    sessions,
+)
 from forecast_assets.core.specs import PanelSpec
 
 SPLITS = (*((n, 1) for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)), (3, 2), (5, 2))
@@ -59,13 +65,15 @@ def _rescaled_detail() -> pl.Expr:
     )
 
 
-def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl.DataFrame) -> pl.DataFrame:
+def flags_of_exchanges(
+    spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl.DataFrame, calendar_days: int
+) -> pl.DataFrame:
     """Return (ticker, date, flag, detail) of what was decided for whole tickers and exchanges.
 
     ``spans``: exchange, ticker, first and last date of the accepted rows; ``placed``: see ``place_tickers``; ``special``:
     see ``special_sessions``. Flags: exchange_by_dates (the name does not say the exchange), exchange_in_doubt (nothing
-    bears out the default), lone_ticker, and without a ticker confirmed_session (one per day) and projected_sessions (one
-    per exchange).
+    bears out the default), lone_ticker, and without a ticker confirmed_session (one per day) and, one per exchange,
+    projected_sessions or calendar_ends (within ``calendar_days`` of its last row).
     """
     what = pl.when(pl.col("assigned_by") == "dates").then(pl.lit("by_dates")).otherwise(pl.lit("in_doubt"))
     shown = placed.filter(pl.col("evidence").is_not_null()).join(spans, on="ticker", how="semi")
@@ -82,13 +90,13 @@ def flags_of_exchanges(spans: pl.DataFrame, *, placed: pl.DataFrame, special: pl
         special.filter(pl.col("live") > 1)
         .join(spans, on="exchange", how="semi")
         .select(_no_ticker(), "date", flag=pl.lit("confirmed_session"), detail=confirmed),
-        _projected_sessions(spans),
+        _ending_calendars(spans, days=calendar_days),
     ]
     return pl.concat(found)
 
 
-def _projected_sessions(spans: pl.DataFrame) -> pl.DataFrame:
-    """Flag exchanges whose calendar ends before the longest horizon of their last row does."""
+def _ending_calendars(spans: pl.DataFrame, *, days: int) -> pl.DataFrame:
+    """Flag exchanges whose calendar ends before the longest horizon of their last row does, or some days after it."""
     found = []
     for exchange, last in spans.group_by("exchange").agg(pl.max("last")).sort("exchange").iter_rows():
         ends = calendar_bounds(exchange)[1]
@@ -99,6 +107,8 @@ def _projected_sessions(spans: pl.DataFrame) -> pl.DataFrame:
                 "holidays that recur each year: a newer exchange_calendars knows them"
             )
             found.append((None, last, "projected_sessions", detail))
+        elif ending := ending_calendars([exchange], by=last + dt.timedelta(days=days)):
+            found.append((None, last, "calendar_ends", ending_sentence(ending)))
     return pl.DataFrame(found, schema=FLAG, orient="row")
 
 

@@ -110,7 +110,9 @@ class Reading:
             why = pl.concat(rejected)["reason"].unique(maintain_order=True)
             others = f"; reasons beside it: {len(why) - 1}" if len(why) > 1 else ""
             raise BadInput(f"{', '.join(names)}: no row is usable; {why[0]}{others}")
-        self._flags.append(flags_of_exchanges(pl.concat(spans), placed=placed, special=special))
+        self._flags.append(
+            flags_of_exchanges(pl.concat(spans), placed=placed, special=special, calendar_days=self.spec.calendar_days)
+        )
         self._rejected += self._verbatim(pl.concat(rejected), ordered)
 
     @property

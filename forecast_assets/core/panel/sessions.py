@@ -1,7 +1,7 @@
 """Sessions of each exchange and their closing times, from exchange_calendars; projected where a calendar has ended."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -84,6 +84,22 @@ def calendar_bounds(exchange: str) -> tuple[dt.date, dt.date]:
     return (
         lower.date() if lower is not None else dt.date(1950, 1, 1),
         upper.date() if upper is not None else dt.date(2100, 12, 31),
+    )
+
+
+def ending_calendars(exchanges: Iterable[str], *, by: dt.date) -> dict[str, dt.date]:
+    """Return exchange -> last day of its calendar, of those whose calendar ends before ``by``, sorted by both."""
+    ends = {exchange: calendar_bounds(exchange)[1] for exchange in exchanges}
+    return dict(sorted(((mic, end) for mic, end in ends.items() if end < by), key=lambda each: (each[1], each[0])))
+
+
+def ending_sentence(ending: Mapping[str, dt.date]) -> str:
+    """Return which calendars end when, what happens then and what to type."""
+    named = ", ".join(f"{exchange} (on {end})" for exchange, end in ending.items())
+    return (
+        f"the trading calendar of {named} ends: sessions after that are projected from weekdays and yearly holidays, and "
+        "nights wait in vain for those on lunar ones; a newer release knows them: pip install --upgrade exchange_calendars, "
+        "then read the panel again"
     )
 
 

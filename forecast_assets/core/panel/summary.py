@@ -144,6 +144,7 @@ def without_forecast(tickers: pl.DataFrame, *, forecast: pl.Series) -> list[tupl
 
 
 FLAG_TITLES = {
+    "calendar_ends": "the calendar of an exchange ends soon",
     "confirmed_session": "closed day on which its exchange's tickers traded",
     "ended_ticker": "ended, or its feed stopped",
     "exchange_by_dates": "exchange assigned by the dates",
@@ -163,6 +164,7 @@ FLAG_TITLES = {
 """What a flag means, for people; its key stands in the table."""
 LOUD = (
     *("likely_split", "mixed_basis", "rescaled_drop", "special_session", "projected_sessions"),
+    "calendar_ends",
     *("lone_ticker", "exchange_by_dates", "exchange_in_doubt"),
 )
 """Flags whose first examples are shown in full."""

@@ -44,3 +44,10 @@ class Channel(Protocol):
 
     def was_posted(self, message: Message, *, since: float) -> bool | None:
         """Return whether the message has arrived since a Unix time; None where that can't be found out."""
+
+
+def plain_text(message: Message, *, titled: bool = True) -> str:
+    """Return the message without markup, a line per part."""
+    title = message.title if titled else ""
+    link = f"Open in Dagster: {message.link}" if message.link else ""
+    return "\n".join(part for part in (title, message.sentence, link) if part)

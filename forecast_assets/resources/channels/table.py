@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 from forecast_assets.resources.channels.channel import Channel
+from forecast_assets.resources.channels.mail import AlertMail
 from forecast_assets.resources.channels.slack import AlertSlack
+from forecast_assets.resources.channels.webhook import AlertWebhook
 
-CHANNELS: tuple[Callable[[], Channel], ...] = (AlertSlack,)  # a channel reads its environment when it is used
+CHANNELS: tuple[Callable[[], Channel], ...] = (AlertSlack, AlertMail, AlertWebhook)
+"""A channel reads its environment when it is used."""
 
 
 def open_channels() -> list[Channel]:

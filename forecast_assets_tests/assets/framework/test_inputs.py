@@ -15,10 +15,10 @@ def test_earlier_nights_leave_out_later_ones_and_damaged_ones_with_a_warning(tmp
     for day in ("2025-07-01", "2025-07-02", "2025-07-03", "2025-07-04"):
         publish(store, {"table": day}, partition=day)
     store.current("panel", "2025-07-02").path("table").write_text("2025-07-03")
-    resources = SimpleNamespace(store=SimpleNamespace(store=lambda: store))
-    dagster: Any = SimpleNamespace(resources=resources, log=log)
+    resources: Any = SimpleNamespace(store=SimpleNamespace(store=lambda: store))
+    dagster: Any = SimpleNamespace(log=log)
     nothing: Any = None
-    found = _earlier_nights(StageContext("panel", "2025-07-04", dagster, nothing))
+    found = _earlier_nights(StageContext("panel", "2025-07-04", dagster, resources, nothing))
     assert list(found) == ["2025-07-01", "2025-07-03"]
     (warning,) = log.warning.call_args.args
     assert "panel/2025-07-02" in warning

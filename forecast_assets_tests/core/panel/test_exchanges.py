@@ -178,6 +178,18 @@ def test_a_calendar_that_ends_is_projected_and_flagged_once(tmp_path: Path) -> N
     assert detail.startswith("the calendar of XBOM ends on 2026-12-31; sessions to 2027-02-")
 
 
+def test_the_end_of_a_calendar_is_told_sixty_days_ahead_and_no_earlier(tmp_path: Path) -> None:
+    for name, start, found in (("early", dt.date(2026, 9, 21), 0), ("late", dt.date(2026, 10, 19), 1)):
+        folder = tmp_path / name
+        folder.mkdir()
+        _, reading = read(folder, quotes("TCS.NS", "XBOM", 20, start=start), quotes("AAPL", "XNYS", 20, start=start))
+        flags = flagged(reading, "calendar_ends")
+        assert len(flags) == found
+    assert flags[0][1].startswith(
+        "the trading calendar of XBOM (on 2026-12-31) ends: sessions after that are projected"
+    )
+
+
 def test_the_only_ticker_of_its_exchange_is_told_what_it_gets(tmp_path: Path) -> None:
     _, reading = read(tmp_path, quotes("AAPL", "XNYS", 5), quotes("MSFT", "XNYS", 5), quotes("7203.T", "XTKS", 5))
     ((ticker, detail),) = flagged(reading, "lone_ticker")

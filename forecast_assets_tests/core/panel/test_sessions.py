@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.panel.sessions import closed_days, closes, project, sessions, time_zone
+from forecast_assets.core.panel.sessions import (
+    closed_days,
+    closes,
+    ending_calendars,
+    ending_sentence,
+    project,
+    sessions,
+    time_zone,
+)
 
 
 def days(exchange: str, first: str, last: str) -> np.ndarray:
@@ -34,6 +42,13 @@ def test_projected_sessions_close_at_the_usual_time() -> None:
     beyond = closes("XBOM", dt.date(2027, 1, 1), dt.date(2027, 1, 4))
     assert beyond.rows()[-1] == (dt.date(2027, 1, 4), dt.datetime(2027, 1, 4, 10, 0))
     assert dt.date(2027, 1, 26) not in sessions("XBOM", dt.date(2027, 1, 1), dt.date(2027, 2, 1)).to_list()
+
+
+def test_calendars_that_end_are_known_ahead_by_name_and_day() -> None:
+    year_end = dt.date(2026, 12, 31)
+    assert ending_calendars(["XNYS", "XBOM"], by=year_end) == {}
+    assert ending_calendars(["XSHG", "XNYS", "XBOM"], by=dt.date(2027, 1, 1)) == {"XBOM": year_end, "XSHG": year_end}
+    assert "trading calendar of XBOM (on 2026-12-31) ends" in ending_sentence({"XBOM": year_end})
 
 
 def test_there_is_no_session_before_a_calendar_begins() -> None:

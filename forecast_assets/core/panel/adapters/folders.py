@@ -2,7 +2,7 @@
 
 import datetime as dt
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,6 +29,7 @@ from forecast_assets.core.panel.input_file import SUFFIXES, InputFile
 from forecast_assets.core.specs import PanelSpec, ReadSpec, Spec, text_keys
 
 OPTIONS_FILE = "panel.yaml"
+DONE = ".done"  # of a marker beside a file: prices.csv.done says that prices.csv is complete
 UNFINISHED = (
     ".part",
     ".partial",
@@ -56,6 +57,7 @@ class FileOptions(ReadSpec):
     exchanges: dict[str, str] = Field({}, description="exchange (MIC) of a word or a suffix")
     arrived: str | None = Field(None, description="when it arrived: a date or time, history, or name (the date in it)")
     skip: bool = Field(False, description="leave the files out")
+    done: bool = Field(False, description="read a file only once its marker, such as prices.csv.done, lies beside it")
 
     @field_validator("tickers", "exchanges", mode="before")
     @classmethod
@@ -82,10 +84,11 @@ class FoundFiles:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
+def find_files(path: Path, spec: PanelSpec, *, unfinished: Collection[str] = ()) -> FoundFiles:
     """Return the files of a panel: ``path`` itself, or what a folder and the folders in it hold.
 
-    Raises BadInput where there is none, and for a ``panel.yaml`` that can't be read.
+    ``unfinished``: names of files in the folder that are still being written, and are left out. Raises BadInput where there
+    is none, and for a ``panel.yaml`` that can't be read.
     """
     if path.is_file():
         options = _read_options(path.parent / OPTIONS_FILE)
@@ -100,19 +103,20 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
     options = _read_options(path / OPTIONS_FILE)
     _refuse_unknown_fields(path / OPTIONS_FILE, options, spec)
     files, left_out, unread = [], [], []
-    for found in _walk(path):
+    for found in files_below(path):
         name = found.relative_to(path).as_posix()
         if name == OPTIONS_FILE:
             continue
         file = _with_options(InputFile(found, name, constants=_from_folders(found.relative_to(path), spec)), options)
-        reason = "skip: true" if _options_of(name, options).skip else _why_not(file, spec)
+        own = _options_of(name, options)
+        reason = "skip: true" if own.skip else _not_yet(file, own, unfinished) or _why_not(file, spec)
         if reason:
             left_out.append((name, reason))
             if reason == NO_PRICES and not is_parquet(found):
                 unread.append(file)
         else:
             files.append(file)
-    names = [found.relative_to(path).as_posix() for found in _walk(path)]
+    names = [found.relative_to(path).as_posix() for found in files_below(path)]
     left_out += [
         (pattern, f"no file fits this name of {OPTIONS_FILE}")
         for pattern in options.files
@@ -126,12 +130,12 @@ def find_files(path: Path, spec: PanelSpec) -> FoundFiles:
     return FoundFiles(tuple(files), tuple(left_out))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Yield files, and folders that are not entered: hidden ones, and links to a folder that they stand in."""
     here = folder.resolve()
     for entry in sorted(folder.iterdir(), key=lambda entry: natural_order(entry.name)):
         if entry.is_dir() and not entry.name.startswith((".", *NOT_DATA)) and not here.is_relative_to(entry.resolve()):
-            yield from _walk(entry)
+            yield from files_below(entry)
         else:
             yield entry
 
@@ -143,6 +147,15 @@ def _from_folders(path: Path, spec: PanelSpec) -> dict[str, str]:
     return {field: value for field, value in found.items() if field in ("ticker", "exchange", "sector", "date")}
 
 
+def _not_yet(file: InputFile, options: FileOptions, unfinished: Collection[str]) -> str | None:
+    """Return why a file of a folder is not complete yet, or None."""
+    if file.name in unfinished:
+        return "still being written"
+    if options.done and not file.path.name.endswith(DONE) and not file.path.with_name(file.path.name + DONE).exists():
+        return f"not complete: there is no {file.path.name}{DONE} beside it yet"
+    return None
+
+
 def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
     """Return why a file of a folder is no part of the panel, or None."""
     path, name = file.path, file.path.name.lower()
@@ -150,6 +163,8 @@ def _why_not(file: InputFile, spec: PanelSpec) -> str | None:
         return "hidden"
     if path.is_dir():
         return "a folder that is not entered"
+    if name.endswith(DONE):
+        return "the marker of a complete file"
     if name.endswith(UNFINISHED):
         return "an unfinished or temporary file"
     if not path.exists():
@@ -218,5 +233,5 @@ def _options_of(name: str, options: FolderOptions) -> FileOptions:
 def _with_options(file: InputFile, options: FolderOptions) -> InputFile:
     own = _options_of(file.name, options)
     constants = dict(file.constants) | ({"ticker": own.ticker} if own.ticker else {})
-    said = own.model_dump(exclude_unset=True, exclude={"ticker", "arrived", "skip"})
+    said = own.model_dump(exclude_unset=True, exclude={"ticker", "arrived", "skip", "done"})
     return InputFile(file.path, file.name, constants=constants, options=said, declared_arrival=own.arrived)
