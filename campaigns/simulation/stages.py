@@ -150,7 +150,7 @@ def materialise(stage: Stage, day: str | None, *, resources: SimpleNamespace) ->
         for asset, kind in stage.needs.parents.items()
     }
     dagster: Any = SimpleNamespace(partition_key=partition, resources=resources, log=_SILENT, instance=None)
-    result = stage.materialise(dagster, None, parents)
+    result = stage.materialise(dagster, None, parents, resources)
     if isinstance(result.value, Prepared):
         context: Any = SimpleNamespace(log=_SILENT, step_context=dagster)
         manager.handle_output(context, result.value)
