@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import polars as pl
 import pytest
@@ -63,7 +64,7 @@ def with_second_panel(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[DagsterServer]:
-    """``dagster dev`` with a second panel, nothing materialised yet."""
+    """What ``make dev`` starts, with a second panel, nothing materialised yet."""
     write_demo_csv(root / "nifty.csv", compose_settings("smoke", []).demo)
     with DagsterServer(root, workspace=with_second_panel(root)) as started:
         yield started
@@ -175,6 +176,25 @@ def test_the_reports_plots_are_a_click_away(page: Page, server: DagsterServer, p
     plot = page.locator("img[src^='data:image/png']")
     plot.wait_for()
     assert plot.evaluate("image => image.complete && image.naturalWidth") > 400
+
+
+def test_another_sites_page_launches_no_run(page: Page, server: DagsterServer, panel: dict[str, str]) -> None:
+    before = len(server.runs())
+    selector = '{repositoryLocationName:"forecast_assets",repositoryName:"__repository__",jobName:"panel"}'
+    launch = f"mutation{{launchRun(executionParams:{{selector:{selector}}}){{__typename}}}}"
+    url = f"{server.url}/graphql?query={quote(launch)}"
+    answers: list[int] = []
+    page.on("response", lambda response: answers.append(response.status))
+    page.goto("about:blank")
+    with page.expect_response("**/graphql?*"):
+        page.set_content(f"<img src='{url}'>")
+    with page.expect_response("**/graphql?*"):
+        page.set_content(f"<form method=post enctype=text/plain action='{url}'><button>x</button></form>")
+        page.locator("button").click()
+    assert answers == [403, 403]
+    assert len(server.runs()) == before
+    assert server.ask(launch)["launchRun"]["__typename"] == "LaunchRunSuccess"  # what a page of its own may do
+    server.wait_for_runs(before + 1, seconds=120)
 
 
 def test_what_a_command_ran_is_listed_as_a_run_of_its_job(page: Page, server: DagsterServer) -> None:

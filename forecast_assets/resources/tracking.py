@@ -64,6 +64,8 @@ class TrackingResource(dg.ConfigurableResource):
     def _init(self, mode: str, name: str, group: str, config: Mapping[str, Any]) -> Any:
         import wandb
 
+        if self.folder:
+            environment.require_inside(self.folder, setting="tracking.folder")
         folder = Path(self.folder or environment.wandb_dir() or Path(tempfile.gettempdir(), "forecast_assets"))
         folder.mkdir(parents=True, exist_ok=True)
         return wandb.init(

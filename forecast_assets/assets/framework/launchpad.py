@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from forecast_assets.core.specs import Spec
+from forecast_assets.resources.settings import require_plain
 
 _PLAIN = (int, float, str, bool)
 S = TypeVar("S", bound=Spec)
@@ -23,8 +24,12 @@ def launchpad_config(stage: str, specs: Mapping[str, type[Spec]]) -> type[dg.Con
 
 
 def with_overrides(spec: S, section: dg.Config | None) -> S:
-    """``spec`` with the launchpad's non-empty fields put over it; raises pydantic's ValidationError."""
+    """``spec`` with the launchpad's non-empty fields put over it; raises pydantic's ValidationError, and BadSetting for one
+    that holds a secret or a reference.
+    """
     given = {} if section is None else {k: v for k, v in section.model_dump().items() if v is not None}
+    for name, value in given.items():
+        require_plain(name, str(value))
     return type(spec).model_validate(dict(spec) | given) if given else spec
 
 
