@@ -43,7 +43,7 @@ def root(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def with_second_panel(folder: Path) -> Path:
+def with_second_panel(folder: Path) -> str:
     """Write a workspace of the project and of a second panel, whose file and data lie in ``folder``; return its path."""
     named = {
         "key_prefix": "nifty",
@@ -59,7 +59,7 @@ def with_second_panel(folder: Path) -> Path:
     locations.append({"python_file": {"relative_path": str(folder / "second.py"), "location_name": "second"}})
     workspace = folder / "workspace.yaml"
     workspace.write_text(yaml.safe_dump({"load_from": locations}))
-    return workspace
+    return str(workspace)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_what_a_command_ran_is_listed_beside_what_was_clicked(
 def test_a_second_panel_has_assets_and_a_schedule_of_its_own(page: Page, server: DagsterServer, root: Path) -> None:
     before = len(server.runs())
     page.goto(f"{server.url}/assets/nifty/raw_panel")
-    materialise(page)
+    page.locator("button:has-text('Materialize')").first.click()
     assert server.wait_for_runs(before + 1, seconds=120)[0]["status"] == "SUCCESS"
     assert Store(root / "nifty" / "store").partitions("raw_panel") == []
     assert Store(root / "nifty" / "store").has("raw_panel")

@@ -56,9 +56,12 @@ def due_nights(store: Store, data_root: str) -> list[str]:
 
 
 def skip_nights(store: Store, data_root: str, days: Iterable[str]) -> None:
-    """Give up missing nights: they are due no more, and no alert names them. Raises BadSetting for one not missing."""
-    nights, chosen = Nights.of(store, data_root), sorted(set(days))
-    if odd := [day for day in chosen if not is_date(day) or day not in nights.missing([day])]:
+    """Give up missing nights: they are due no more, and no alert names them.
+
+    Raises BadSetting for one not missing; one to come is not, and would be a silent gap when it does.
+    """
+    nights, chosen, today = Nights.of(store, data_root), sorted(set(days)), str(dt.datetime.now(dt.UTC).date())
+    if odd := [day for day in chosen if not is_date(day) or day > today or day not in nights.missing([day])]:
         due = listed(due_nights(store, data_root)) or "none"
         raise BadSetting(f"--skip: the night of {odd[0]!r} is not missing; due are {due}")
     Journal(data_root, SKIPPED).append([{"id": day} for day in chosen])

@@ -80,14 +80,19 @@ def _revoked(data_root: str) -> set[str]:
 def find_next_champion(store: Store, data_root: str) -> NextChampion:
     """Decide who serves next.
 
-    Raises MissingArtefact where nobody serves yet, and no fold has an ensemble or its fits have been made again since.
+    Raises MissingArtefact where nobody serves yet, and no fold has an ensemble, its fits have been made again since, or it
+    is revoked and no other champion is sound.
     """
     years = store.partitions(ENSEMBLE)
     if not years:
         raise MissingArtefact("ensemble: no year is materialised yet; run the walk-forward for at least the last year")
     base, champion = store.current(ENSEMBLE, years[-1]), current_champion(store, data_root)
     seen = _next_parents(store, base, champion)
-    if champion is not None and revocation(seen) in _revoked(data_root):
+    if revocation(seen) in _revoked(data_root):
+        if champion is None:
+            raise MissingArtefact(
+                f"serving_model: what {base.label} makes is revoked, and no other one is sound; run the walk-forward again"
+            )
         seen = champion.manifest.parents
     return NextChampion(store, base, _challenger(store, seen), champion, seen)
 

@@ -26,7 +26,7 @@ class TrackingResource(dg.ConfigurableResource):
     """Mode, project and folder of the tracked runs."""
 
     mode: Literal["", "offline", "online", "disabled"] = Field(default="", description="empty: WANDB_MODE, or offline")
-    project: str = "forecast_assets"
+    project: str = Field(default="forecast_assets", description="project of W&B that fits are tracked in")
     folder: str = Field(default="", description="of offline runs; empty: WANDB_DIR, or the data root where it is local")
 
     _given_up: bool = PrivateAttr(default=False)  # after a failure online, later fits do not wait again

@@ -32,6 +32,12 @@ class LocalDisk:
     def replace(self, key: str, data: bytes) -> None:
         replace_bytes(self._path(key), data)
 
+    def create(self, key: str, data: bytes) -> bool:
+        if self._path(key).exists():  # the caller holds the lock of the folder
+            return False
+        self.replace(key, data)
+        return True
+
     def folders(self, key: str) -> list[str]:
         return sorted(entry.name for entry in self._entries(key) if entry.is_dir() and is_name(entry.name))
 

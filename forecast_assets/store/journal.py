@@ -63,6 +63,7 @@ class Journal:
         finally:
             os.close(descriptor)
         fsync(path.parent)
+        fsync(path.parent.parent)  # a first journal's folder is new, and would be lost with it
         return len(new)
 
     def _new(self, records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -194,10 +194,10 @@ class Store:
 
         On any exception readers see a complete version, the old one unless the very last flush failed; the caller tries
         again, discards the staging or leaves it to `sweep`. A second writer of the same partition waits (on an object
-        store the last one wins). With ``first``, an intact version published before is returned, and the staging is
-        discarded, unless it is the one with the id ``over``, to which this one adds. Damaged versions that this one replaces
-        are set aside. Raises as `Staging.seal`, and ValueError for fields that a manifest can't hold and for a staging that
-        was published already.
+        store the last one wins, and of first commits the first one). With ``first``, an intact version published before is
+        returned, and the staging is discarded, unless it is the one with the id ``over``, to which this one adds. Damaged
+        versions that this one replaces are set aside. Raises as `Staging.seal`, and ValueError for fields that a manifest
+        can't hold and for a staging that was published already.
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
@@ -216,14 +216,21 @@ class Store:
         Manifest(**own, **fields, created=_now())  # raises for unknown fields before anything is made durable
         self._place.settle(staging.path, own_key, files=staging.files, twins=self._twins(asset, partition))
         with self._place.exclusive(key, what=label(asset, partition)):
+            pointed = self._pointer(
+                asset, partition
+            )  # before it is looked at: on an object store it may move meanwhile
             before = self._intact_current(asset, partition) if first else None
             if before is not None and before.id != over:
                 staging.discard()
                 return before
-            pointed = self._pointer(asset, partition)
             manifest = Manifest(**own, **fields, created=self._after(asset, partition, pointed))
             self._place.replace(f"{own_key}/{MANIFEST}", manifest.to_bytes())
-            self._point(asset, partition, staging.version)
+            if not (first and pointed is None):
+                self._point(asset, partition, staging.version)
+            elif (winner := self._point_first(asset, partition, staging.version)) is not None:
+                self._place.remove(own_key)
+                staging.discard()
+                return winner
             self._set_aside_damaged(asset, partition, manifest, before=pointed, thorough=first)
         staging.discard()  # keeps a version whose manifest is in this folder; behind a URL, removes the local originals
         return Version(manifest, self._place)
@@ -295,13 +302,24 @@ class Store:
         self._place.replace(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode())
         self._place.replace(CHANGED, secrets.token_hex(16).encode())
 
+    def _point_first(self, asset: str, partition: str | None, version: str) -> Version | None:
+        """Point to a version where nothing is pointed to yet; else return the intact one that came in between, and where it
+        is damaged replace it.
+        """
+        if self._place.create(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode()):
+            return None
+        before = self._intact_current(asset, partition)
+        if before is None:
+            self._point(asset, partition, version)
+        return before
+
     def _load(self, asset: str, partition: str | None, version: str) -> Version:
         advice = "run verify, then materialise it again or promote another version."
         where = f"{label(asset, partition)} in {self._place}"
         if VERSION_ID.fullmatch(version) is None:
             raise CorruptArtefact(f"{where}: {CURRENT} holds {version[:60]!r}, which is no version; {advice}")
         try:
-            manifest = Manifest.from_bytes(self._place.read(f"{folder(asset, partition)}/{version}/{MANIFEST}"))
+            manifest = self._manifest(f"{folder(asset, partition)}/{version}/{MANIFEST}")
             if (manifest.asset, manifest.partition, manifest.version) != (asset, partition, version):
                 raise ValueError("belongs to another version")
             if content_digest(manifest.files) != manifest.data_version or version[:16] != manifest.input_key[:16]:
@@ -311,6 +329,17 @@ class Store:
         except ValueError as error:
             raise CorruptArtefact(f"{where}: the manifest of version {version} {error}; {advice}") from error
         return Version(manifest, self._place)
+
+    def _manifest(self, key: str) -> Manifest:
+        """Read a manifest, again where it can't be parsed: one bad read decides nothing. Raises ValueError."""
+        data = self._place.read(key)
+        try:
+            return Manifest.from_bytes(data)
+        except ValueError:
+            again = self._place.read(key)
+            if again == data:
+                raise
+            return Manifest.from_bytes(again)
 
     def _intact_current(self, asset: str, partition: str | None) -> Version | None:
         try:
@@ -333,18 +362,28 @@ class Store:
         self, asset: str, partition: str | None, manifest: Manifest, *, before: str | None, thorough: bool
     ) -> None:
         """Set aside damaged versions that were made from the same inputs as the new one, or were current until now; of
-        the latter only the manifest is checked unless ``thorough``.
+        the latter only the manifest is checked unless ``thorough``. One that is found sound when it is read again stays.
         """
         for name in self._ids(asset, partition):
             if name == manifest.version or not (name == before or name.startswith(manifest.input_key[:16])):
                 continue
-            try:
-                version = self._load(asset, partition, name)
-                if thorough or version.input_key == manifest.input_key:
-                    version.check()
-            except CorruptArtefact as error:
-                log.warning("set aside: %s", error)
+            checked = thorough or manifest.input_key
+            damage = self._damage(asset, partition, name, checked)
+            if damage and self._damage(asset, partition, name, checked):
+                log.warning("set aside: %s", damage)
                 self._place.set_aside(folder(asset, partition), name)
+
+    def _damage(self, asset: str, partition: str | None, name: str, checked: bool | str) -> str:
+        """Return what is wrong with a version, empty where it is sound. ``checked``: whether its files are read, or the
+        input key of those whose are.
+        """
+        try:
+            version = self._load(asset, partition, name)
+            if checked is True or version.input_key == checked:
+                version.check()
+        except CorruptArtefact as error:
+            return str(error)
+        return ""
 
     def _twins(self, asset: str, partition: str | None) -> dict[str, str]:
         """Return the key of the current version's file by sha256; empty where there is no intact version to share with."""

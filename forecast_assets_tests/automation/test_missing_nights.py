@@ -63,7 +63,7 @@ def test_a_missing_night_can_be_given_up_by_name_and_no_other(tmp_path: Path) ->
     store, root = panel(tmp_path, SESSIONS[:4]), str(tmp_path)
     night(store, SESSIONS[0])
     night(store, SESSIONS[3])
-    for odd in (SESSIONS[0], SESSIONS[3], "yesterday"):
+    for odd in (SESSIONS[0], SESSIONS[3], "yesterday", "2062-05-01"):
         with pytest.raises(BadSetting, match=f"'{odd}' is not missing; due are {SESSIONS[1]}, {SESSIONS[2]}"):
             skip_nights(store, root, [SESSIONS[1], odd])
     assert due_nights(store, root) == SESSIONS[1:3]

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.champion.promotion import REVOKED, _promoted, current_champion, revocation, roll_back
-from forecast_assets.core.errors import BadInput
-from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, PARTITIONS
-from forecast_assets.store.asset_keys import SERVING_MODEL
+from forecast_assets.champion.promotion import (
+    REVOKED,
+    _promoted,
+    current_champion,
+    find_next_champion,
+    revocation,
+    roll_back,
+)
+from forecast_assets.core.errors import BadInput, MissingArtefact
+from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, MEMBERS, PARTITIONS, weights_file
+from forecast_assets.store.asset_keys import ENSEMBLE, SERVING_MODEL
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
@@ -118,6 +125,21 @@ def test_a_revoked_champion_that_is_current_still_does_not_go_on(tmp_path: Path)
     made = succession(store, "ab")
     Journal(root, REVOKED).append([{"id": revocation(made["b"].manifest.parents), "version": made["b"].id}])
     assert current_champion(store, root) == made["a"]
+
+
+def test_a_revoked_champion_is_not_made_again_where_no_other_is_sound(tmp_path: Path) -> None:
+    store, root = Store(tmp_path / "store"), str(tmp_path)
+    fit = publish(store, {weights_file(0): "w"}, asset="mlp", partition="2025")
+    members = {MEMBERS: json.dumps({"members": [{"fit": "mlp/0"}]})}
+    publish(store, members, asset=ENSEMBLE, partition="2025", parents={fit.label: fit.data_version})
+    before = succession(store, "a")["a"]
+    seen = dict(find_next_champion(store, root).seen)
+    publish(store, {"model.pt": "b"}, asset=SERVING_MODEL, key=KEY_B, parents=seen)
+    assert roll_back(store, root)[1] == before
+    assert find_next_champion(store, root).seen == before.manifest.parents
+    damage(before)
+    with pytest.raises(MissingArtefact, match="is revoked, and no other one is sound; run the walk-forward again"):
+        find_next_champion(store, root)
 
 
 def test_a_challenger_dated_ahead_keeps_no_later_one_from_promotion(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class DagsterServer:
     """
 
     def __init__(
-        self, root: Path, *, home: str = "dagster_home", workspace: Path = PROJECT / "workspace.yaml", **variables: str
+        self, root: Path, *, home: str = "dagster_home", workspace: str = "workspace.yaml", **variables: str
     ) -> None:
         self.workspace = workspace
         self.root = root
@@ -81,7 +81,7 @@ class DagsterServer:
 
     def commands(self) -> list[list[str]]:
         """Return the programs to start, with arguments; all of them end together."""
-        return [["forecast-assets", "ui", "-w", str(self.workspace), "-h", "127.0.0.1", "-p", str(self.port)]]
+        return [["forecast-assets", "ui", "-w", self.workspace, "-h", "127.0.0.1", "-p", str(self.port)]]
 
     def started(self, count: int) -> None:
         """Wait for what the next program needs, once ``count`` programs were started."""

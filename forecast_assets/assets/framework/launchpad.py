@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, Optional, TypeVar, Union, get_args, get_origin
 
 import dagster as dg
@@ -17,8 +18,7 @@ S = TypeVar("S", bound=Spec)
 def launchpad_config(stage: str, specs: Mapping[str, type[Spec]]) -> type[dg.Config]:
     """A config class with one optional section per spec; every field left empty keeps the profile's value."""
     sections: dict[str, Any] = {
-        name: (_section(f"{stage}_{name}", spec), Field(default_factory=_section(f"{stage}_{name}", spec)))
-        for name, spec in specs.items()
+        name: (_section(name, spec), Field(default_factory=_section(name, spec))) for name, spec in specs.items()
     }
     return create_model(f"{stage}_config", __base__=dg.Config, **sections)
 
@@ -33,6 +33,7 @@ def with_overrides(spec: S, section: dg.Config | None) -> S:
     return type(spec).model_validate(dict(spec) | given) if given else spec
 
 
+@cache  # to make them took most of the time that the definitions load in
 def _section(name: str, spec: type[Spec]) -> type[dg.Config]:
     fields: dict[str, Any] = {}
     for key, field in spec.model_fields.items():
