@@ -57,10 +57,10 @@ def normalised(name: str) -> str:
 def licence_of(package: Distribution) -> str:
     """Return what a package's metadata says, empty where that is nothing; alternatives and parts as it joins them."""
     of = package.metadata
-    if expression := of.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in of:
+        return of["License-Expression"]
     kinds = [text.rpartition(" :: ")[2] for text in of.get_all("Classifier") or () if text.startswith("License ::")]
-    text = (of.get("License") or "").strip().split("\n")[0][:80]
+    text = of["License"].strip().split("\n")[0][:80] if "License" in of else ""
     return "; ".join(kind for kind in kinds if kind != "OSI Approved") or text
 
 

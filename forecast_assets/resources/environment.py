@@ -20,7 +20,7 @@ SECRET_SETTINGS = frozenset(
 )
 ENGINES = ("local", "ray")
 SHORTEST_SECRET = 6  # characters; a shorter value stands in many texts by chance
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|KEY|POSTGRES_URL|DSN", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|_PWD|CREDENTIAL|KEY|POSTGRES_URL|DSN", re.IGNORECASE)  # not PWD
 
 Default = TypeVar("Default", str, None)
 

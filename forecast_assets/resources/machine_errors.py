@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from forecast_assets.core.errors import OutOfMemory, Unwritable, UserError
 
 FREE_SPACE = "free space or make the data folder writable, then run it again"
+ANOTHER_PATH = "name another path, then run it again"
 FREE_MEMORY = (
     "close other programs, take FORECAST_WORKERS=1, a smaller panel or profile, or raise the limit, then run it again"
 )
-_NUMBERS = {
+_PATHS = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
+_NUMBERS = _PATHS | {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
-    *(errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENXIO),
+    *(errno.EMFILE, errno.ENFILE),
 }
 _NUMBER = re.compile(r"\[Errno (\d+)\]|\bos error (\d+)\b")
 _TEXTS = {
@@ -70,7 +72,8 @@ def described(kind: str, message: str, *, number: int | None = None, where: obje
     if number not in _NUMBERS:
         return None
     place = f" ({os.fsdecode(where)})" if isinstance(where, str | bytes | os.PathLike) else ""
-    return Unwritable(f"the disk says: {os.strerror(number)}{place}; {FREE_SPACE}")
+    advice = ANOTHER_PATH if number in _PATHS else FREE_SPACE
+    return Unwritable(f"the disk says: {os.strerror(number)}{place}; {advice}")
 
 
 @contextmanager

@@ -31,8 +31,9 @@ def main() -> None:
     """Run ``dagster-webserver`` with the arguments of this process."""
     from dagster_webserver import cli
 
-    assert hasattr(cli, "create_app_from_workspace_process_context")  # else the guard would be passed by
-    cli.create_app_from_workspace_process_context = guarded_app
+    name = "create_app_from_workspace_process_context"
+    assert hasattr(cli, name)  # else the guard would be passed by
+    setattr(cli, name, guarded_app)
     sys.argv[0] = "dagster-webserver"
     cli.main()
 

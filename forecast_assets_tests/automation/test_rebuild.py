@@ -55,7 +55,8 @@ def test_every_current_version_is_reported_all_nights_of_them(root: Path, instan
         event = instance.get_latest_data_version_record(dg.AssetKey(asset), partition_key=slot)
         assert event is not None
         assert event.asset_materialization is not None
-        assert event.asset_materialization.tags["dagster/data_version"] == store.current(asset, slot).data_version
+        tags = event.asset_materialization.tags or {}
+        assert tags["dagster/data_version"] == store.current(asset, slot).data_version
     assert set(instance.get_dynamic_partitions(days.name or "")) == set(NIGHTS)
     assert set(instance.get_dynamic_partitions(years.name or "")) == {"2017", "2018"}
 

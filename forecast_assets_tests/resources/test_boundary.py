@@ -132,6 +132,8 @@ def test_a_data_root_is_the_declared_one_or_lies_below_it(declared: Path, monkey
 
 def test_a_setting_that_only_looks_like_a_secret_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "5")
+    monkeypatch.setenv("PWD", "/srv/forecasts")
+    environment.refuse_secret("/srv/forecasts/data/raw", setting="source.panel")
     assert compose_settings("smoke", ["backtest.cost_bps=5"]).backtest.cost_bps == 5
 
 

@@ -170,7 +170,7 @@ def counted(root: Path, *, nights: int) -> tuple[Loader, CountedPlace]:
     for day in DAYS[-nights:-1]:
         publish_night(store, ("T00",), day, mean=0.01)
     place = CountedPlace(store._place)
-    store._place = place  # type: ignore[assignment]
+    store._place = place
     assert loader.refresh() is not None
     place.asked.clear()
     return loader, place
