@@ -155,7 +155,7 @@ class Nights:
 
     def machine(self) -> DagsterServer:
         """Return Dagster's services on the machine."""
-        return DagsterDeployment(self.root, **self.variables)  # type: ignore[arg-type]  # none of them is a parameter
+        return DagsterDeployment(self.root, **self.variables)
 
     def pass_day(self, server: DagsterServer, day: dt.date, *, late: bool = False) -> None:
         """Live from just before the tick of a session's evening to the end of what it started."""
