@@ -46,7 +46,7 @@ lint: $(STAMP)
 
 dev: export FORECAST_PROFILE := $(PROFILE)
 dev: $(STAMP)
-	$(if $(PANEL),FORECAST_PANEL="$(PANEL)") $(SIGNALS) $(BIN)/dg dev --host 127.0.0.1
+	$(if $(PANEL),FORECAST_PANEL="$(PANEL)") $(SIGNALS) $(BIN)/forecast-assets ui -w workspace.yaml -h 127.0.0.1
 
 serve: export FORECAST_PROFILE := $(PROFILE)
 serve: $(STAMP)

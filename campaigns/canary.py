@@ -49,6 +49,18 @@ SECRETS = {
     "proxy password": "canary-proxy-pa55-Lw20tB",
 }
 LOGIN = f"user:{SECRETS['url password']}"
+FROM_ENVIRONMENT = {"env": "SLACK_BOT_TOKEN"}
+LAUNCHED: list[dict[str, Any]] = [
+    {},
+    {"source": {"config": {"panel": "/proc/self/environ"}}},
+    {"source": {"config": {"panel": FROM_ENVIRONMENT}}},
+    {"settings": {"config": {"profile": FROM_ENVIRONMENT}}},
+    {"settings": {"config": {"overrides": [FROM_ENVIRONMENT]}}},
+    {"settings": {"config": {"overrides": ["+x=${oc.env:SLACK_BOT_TOKEN}"]}}},
+    {"store": {"config": {"data_dir": FROM_ENVIRONMENT}}},
+    {"compute": {"config": {"threads": FROM_ENVIRONMENT}}},
+]
+"""Resources of runs that are launched; all but the first ask for a secret."""
 ALERT = """
 import datetime as dt, logging, os, sys
 logging.basicConfig(level=logging.DEBUG)
@@ -211,6 +223,23 @@ class Canary:
             self.command(name, "run", "--select", "raw_panel", FORECAST_DAGSTER_POSTGRES_URL=wrong)
         self.run("train", "-m", "forecast_assets.train", "model=tft", "exp_id=B3", "year=2019", f"sweep.storage={url}")
 
+    def overrides(self) -> None:
+        """Ask for secrets by settings that refer to the environment or hold one, and by paths."""
+        token = SECRETS["SLACK_BOT_TOKEN"]
+        for number, override in enumerate(
+            (
+                "+x=${oc.env:SLACK_BOT_TOKEN}",
+                "backtest.cost_bps=${oc.env:AWS_SECRET_ACCESS_KEY}",
+                "panel.columns={date: [${oc.env:FORECAST_API_TOKEN}]}",
+                "${oc.env:SLACK_BOT_TOKEN}=1",
+                "hydra.run.dir=${oc.env:SLACK_BOT_TOKEN}",
+                f"backtest.cost_bps={token}",
+            )
+        ):
+            self.command(f"override {number}", "run", "--select", "raw_panel", "--set", override)
+        argument = "fit.hidden=${oc.env:SLACK_BOT_TOKEN}"
+        self.run("train override", "-m", "forecast_assets.train", "model=tft", "exp_id=B3", "year=2019", argument)
+
     def unreachable(self) -> None:
         """Use servers that refuse connections."""
         self.command("s3", "run", "--select", "raw_panel", FORECAST_DATA_DIR="s3://bucket/root")
@@ -269,7 +298,7 @@ class Canary:
             process.wait(60)
 
     def dagster(self) -> None:
-        """Fail a run under ``dagster dev``; keep its events, configuration, compute logs and pages."""
+        """Fail runs under the Dagster UI, some of which ask for secrets; keep events, configuration, logs and pages."""
         from forecast_assets_tests.helpers.server import DagsterServer
 
         with _environment(self.environment | {"FORECAST_PANEL": str(self.root / "bad.csv")}):
@@ -283,20 +312,25 @@ class Canary:
                     "repositoryName": "__repository__",
                     "jobName": "panel",
                 }
-                server.ask(query, {"p": {"selector": selector, "runConfigData": {}}})
-                (run,) = server.wait_for_runs(1, seconds=240)
-                self.codes["dagster run"] = {"FAILURE": 1}.get(run["status"], 0)
+                for resources in LAUNCHED:
+                    asked = {"selector": selector, "runConfigData": {"resources": resources}}
+                    server.ask(query, {"p": asked})
+                runs = server.wait_for_runs(len(LAUNCHED), seconds=240 * len(LAUNCHED))
+                self.codes["dagster run"] = int({run["status"] for run in runs} == {"FAILURE"})
                 pages = [
                     server.ask(
                         """query($id: ID!){runOrError(runId: $id){... on Run{status runConfigYaml tags{key value}
                         eventConnection{events{__typename ... on MessageEvent{message}
                         ... on ExecutionStepFailureEvent{error{message stack causes{message stack}}}}}}}}""",
                         {"id": run["runId"]},
-                    ),
+                    )
+                    for run in runs
+                ]
+                pages += [
                     server.ask("{instance{info daemonHealth{allDaemonStatuses{daemonType}}}}"),
                     server.ask("{workspaceOrError{__typename ... on Workspace{locationEntries{name}}}}"),
                 ]
-                with urllib.request.urlopen(f"{server.url}/runs/{run['runId']}", timeout=60) as page:
+                with urllib.request.urlopen(f"{server.url}/runs/{runs[0]['runId']}", timeout=60) as page:
                     (self.logs / "run page.html").write_bytes(page.read())
                 (self.logs / "graphql.txt").write_text(json.dumps(pages))
 
@@ -339,6 +373,7 @@ def main() -> None:
         canary = Canary(root)
         for failures in (
             canary.urls_with_credentials,
+            canary.overrides,
             canary.unreachable,
             canary.stages,
             canary.slack,

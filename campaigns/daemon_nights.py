@@ -11,7 +11,7 @@ started by hand. Alerts go to a Slack server on loopback.
     Tue 29 - Thu 31   off; the files arrive all the same
     Fri  1 Nov        on again at 08:00: three nights to catch up with. A half-day in Stockholm. New York's clocks change
     Mon  4            a holiday in Tokyo. The file is late and comes after the night's tick
-    Tue  5            Stockholm's rows are missing
+    Tue  5            Stockholm's rows are missing: the night waits for them until 01:00
     Wed  6            they arrive, with a revised close of Monday
     Thu  7            an ordinary night
 
@@ -165,6 +165,10 @@ class Nights:
         self.clock.move_to(at(day, 21, 59) + dt.timedelta(seconds=50))
         self._log("the tick")
         server.wait("the tick", lambda: self._count(server, PANEL.name) > before[PANEL.name], seconds=TIMEOUT_SECONDS)
+        if day == MISSING:
+            self.clock.move_to(
+                at(day + dt.timedelta(days=1), 1, 5)
+            )  # nine hours after New York's close it waits no more
         self.settle(server, until=None if late else day)
 
     def settle(self, server: DagsterServer, *, until: dt.date | None) -> None:

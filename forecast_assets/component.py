@@ -58,6 +58,8 @@ class ForecastPanel(dg.Component, dg.Model, dg.Resolvable):
             rivals_folder=self.rivals,
         )
         root = environment.checked_root(self.data_dir)
+        for named in (root, self.panel, self.macro, self.covariates, self.universe, self.sectors, self.fx, self.rivals):
+            environment.declare_root(named)
         return panel_definitions(
             names, assets_of(names), resources_of(names, data_dir=root, settings=settings, source=source)
         )

@@ -25,12 +25,14 @@ from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.nearest import nearest_name
 from forecast_assets.core.settings import Settings
 from forecast_assets.resources import environment
+from forecast_assets.resources.machine_errors import machine_error
 from forecast_assets.resources.settings import (
-    CONF,
     add_spec_defaults,
+    check_group,
     check_setting,
     describe,
     no_such_setting,
+    require_plain,
     validated,
 )
 
@@ -148,11 +150,9 @@ def checked(arguments: list[str]) -> list[str]:
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         given[key] = value
+        require_plain(key, value)  # arguments may come from a W&B server
         if key in GROUPS:
-            options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
-            for option in value.split(","):
-                if option not in options:
-                    raise BadSetting(f"{key}: there is no {option!r}; the nearest is {nearest_name(option, options)}")
+            check_group(key, value)
         elif key not in OWN and not key.startswith(("fit.", "hydra.")):
             check_setting(key, also=(*GROUPS, "exp_id", "year"))
     missing = [name for name in ("exp_id", "year") if name not in given]
@@ -170,11 +170,14 @@ def checked(arguments: list[str]) -> list[str]:
 
 
 def _task(config: DictConfig) -> float:
-    """One job: a user's mistake is one sentence."""
+    """One job: a user's mistake and an error of the machine are one sentence."""
     try:
         return train(config)
-    except UserError as error:
-        click.echo(f"forecast-assets: {error}", err=True)
+    except Exception as error:
+        said = error if isinstance(error, UserError) else machine_error(error)
+        if said is None:
+            raise  # a bug keeps its traceback
+        click.echo(f"forecast-assets: {said}", err=True)
         sys.exit(1)
 
 

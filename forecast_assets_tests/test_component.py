@@ -38,6 +38,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def declared(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A component declares its folders when it is loaded; here that was in another test's environment."""
+    monkeypatch.setenv("FORECAST_ROOTS", os.pathsep.join([str(root), str(tmp_path)]))
+
+
 def documented() -> dict[str, Any]:
     """The defs.yaml of the page."""
     text = (PROJECT / "docs" / "dagster.md").read_text(encoding="utf-8")

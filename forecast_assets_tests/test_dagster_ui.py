@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import polars as pl
 import pytest
@@ -42,7 +43,7 @@ def root(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def with_second_panel(folder: Path) -> Path:
+def with_second_panel(folder: Path) -> str:
     """Write a workspace of the project and of a second panel, whose file and data lie in ``folder``; return its path."""
     named = {
         "key_prefix": "nifty",
@@ -58,12 +59,12 @@ def with_second_panel(folder: Path) -> Path:
     locations.append({"python_file": {"relative_path": str(folder / "second.py"), "location_name": "second"}})
     workspace = folder / "workspace.yaml"
     workspace.write_text(yaml.safe_dump({"load_from": locations}))
-    return workspace
+    return str(workspace)
 
 
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[DagsterServer]:
-    """``dagster dev`` with a second panel, nothing materialised yet."""
+    """What ``make dev`` starts, with a second panel, nothing materialised yet."""
     write_demo_csv(root / "nifty.csv", compose_settings("smoke", []).demo)
     with DagsterServer(root, workspace=with_second_panel(root)) as started:
         yield started
@@ -177,22 +178,38 @@ def test_the_reports_plots_are_a_click_away(page: Page, server: DagsterServer, p
     assert plot.evaluate("image => image.complete && image.naturalWidth") > 400
 
 
-def test_what_a_command_ran_is_listed_beside_what_was_clicked(
-    page: Page, server: DagsterServer, panel: dict[str, str]
-) -> None:
+def test_another_sites_page_launches_no_run(page: Page, server: DagsterServer, panel: dict[str, str]) -> None:
     before = len(server.runs())
-    server.command("run", "--select", "flags")
-    assert len(server.runs()) == before + 1
-    assert {run["runId"] for run in server.runs()} <= server.runs_of_jobs()
+    selector = '{repositoryLocationName:"forecast_assets",repositoryName:"__repository__",jobName:"panel"}'
+    launch = f"mutation{{launchRun(executionParams:{{selector:{selector}}}){{__typename}}}}"
+    url = f"{server.url}/graphql?query={quote(launch)}"
+    answers: list[int] = []
+    page.on("response", lambda response: answers.append(response.status))
+    page.goto("about:blank")
+    with page.expect_response("**/graphql?*"):
+        page.set_content(f"<img src='{url}'>")
+    with page.expect_response("**/graphql?*"):
+        page.set_content(f"<form method=post enctype=text/plain action='{url}'><button>x</button></form>")
+        page.locator("button").click()
+    assert answers == [403, 403]
+    assert len(server.runs()) == before
+    assert server.ask(launch)["launchRun"]["__typename"] == "LaunchRunSuccess"  # what a page of its own may do
+    server.wait_for_runs(before + 1, seconds=120)
+
+
+def test_what_a_command_ran_is_listed_as_a_run_of_its_job(page: Page, server: DagsterServer) -> None:
+    before = {run["runId"] for run in server.runs()}
+    server.command("run", "--select", "raw_panel")
+    [made] = {run["runId"] for run in server.runs()} - before
+    assert made in server.runs_of_jobs()
     page.goto(f"{server.url}/locations/forecast_assets/jobs/panel/runs")
-    for run in (panel["runId"], server.runs()[0]["runId"]):
-        page.get_by_text(run[:8], exact=True).first.wait_for()
+    page.get_by_text(made[:8], exact=True).first.wait_for()
 
 
 def test_a_second_panel_has_assets_and_a_schedule_of_its_own(page: Page, server: DagsterServer, root: Path) -> None:
     before = len(server.runs())
     page.goto(f"{server.url}/assets/nifty/raw_panel")
-    materialise(page)
+    page.locator("button:has-text('Materialize')").first.click()
     assert server.wait_for_runs(before + 1, seconds=120)[0]["status"] == "SUCCESS"
     assert Store(root / "nifty" / "store").partitions("raw_panel") == []
     assert Store(root / "nifty" / "store").has("raw_panel")

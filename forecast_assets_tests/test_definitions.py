@@ -92,3 +92,15 @@ def test_every_stage_has_a_description_an_owner_a_kind_tags_and_a_check() -> Non
         assert {"domain", "tier"} <= set(spec.tags), spec.key
     with_checks = {asset.key.to_user_string() for asset in ASSETS if list(asset.check_specs)}
     assert with_checks == {asset.key.to_user_string() for asset in ASSETS} & set(STAGES)
+
+
+def test_every_resource_says_what_it_is_and_each_of_its_fields_too() -> None:
+    from forecast_assets.definitions import RESOURCES, defs
+
+    described = {name: each.description for name, each in defs.get_repository_def().get_top_level_resources().items()}
+    assert set(described) == set(RESOURCES)
+    assert all(described.values()), described
+    settings = [each for each in RESOURCES.values() if isinstance(each, dg.ConfigurableResource)]
+    assert len(settings) == 5
+    without = [name for each in settings for name, field in type(each).model_fields.items() if not field.description]
+    assert without == []

@@ -15,6 +15,7 @@ import yaml
 
 from forecast_assets.cli.app import cli
 from forecast_assets.serving.limits import OPEN_PATHS
+from forecast_assets.webserver.launch import main
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((Path(__file__).parent / "data" / "deploy_schema.json").read_text())
@@ -28,6 +29,7 @@ BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS}
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text().replace("\\\n", " ")
 GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
 [USER_CODE] = VALUES["dagster-user-deployments"]["deployments"]
+UI = VALUES["dagsterWebserver"]
 POD = BY_KIND["Deployment"]["spec"]["template"]["spec"]
 [CONTAINER] = POD["containers"]
 AWS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
@@ -76,7 +78,7 @@ def test_every_variable_is_one_that_the_package_reads() -> None:
 
 def test_what_a_pod_refers_to_is_there() -> None:
     maps = {entry["configMapRef"]["name"] for entry in CONTAINER["envFrom"]}
-    maps |= {entry["name"] for entry in USER_CODE["envConfigMaps"]}
+    maps |= {entry["name"] for entry in (*USER_CODE["envConfigMaps"], *UI["envConfigMaps"])}
     assert maps == {BY_KIND["ConfigMap"]["metadata"]["name"]}
     claims = {volume["persistentVolumeClaim"]["claimName"] for volume in USER_CODE["volumes"]}
     assert claims == {BY_KIND["PersistentVolumeClaim"]["metadata"]["name"]}
@@ -130,10 +132,37 @@ def test_user_code_and_service_run_the_image_that_the_guide_builds_as_its_own_us
     assert f"docker build -f deploy/Dockerfile -t {CONTAINER['image']} ." in GUIDE
     [user] = instructions("USER")
     assert int(user) == POD["securityContext"]["runAsUser"] == USER_CODE["podSecurityContext"]["runAsUser"] > 0
+    assert UI["podSecurityContext"]["runAsUser"] == int(user)
     assert f"--uid {user} " in instructions("RUN")[0]
     assert instructions("FROM") == ["python:3.11-slim"]
     assert not instructions("ENTRYPOINT")  # the chart gives arguments and no command
     assert not instructions("ADD")
+
+
+def test_the_charts_webserver_is_the_one_behind_the_guard() -> None:
+    program = "forecast-assets-webserver"
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts[program] == f"{main.__module__}:{main.__name__}"
+    replaced = f"ln -sf /usr/local/bin/{program} /usr/local/bin/dagster-webserver"
+    assert instructions("RUN")[-1] == replaced  # after pip, which brings Dagster's own
+    assert UI["image"] == USER_CODE["image"]
+    assert UI["service"]["port"] > 1024  # the image's user may bind no lower one
+    assert "svc/dagster-webserver 3000" in GUIDE
+
+
+def test_the_workflow_runs_what_ci_runs_and_may_write_nothing() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    commands = [[step["run"] for step in job["steps"] if "run" in step] for job in workflow["jobs"].values()]
+    assert [each[-1] for each in commands] == [".ci/run", "make audit"]
+    used = {
+        step["uses"].partition("@")[0] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step
+    }
+    assert used == {"actions/checkout"}
+    assert "secrets." not in json.dumps(workflow)
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o100
+    interpreters = {job["container"] for job in workflow["jobs"].values()}
+    assert interpreters == {"python:3.11-bookworm"}  # as the image's
 
 
 def test_the_image_is_built_from_files_that_are_there_and_not_ignored() -> None:

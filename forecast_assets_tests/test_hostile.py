@@ -170,7 +170,7 @@ def test_webserver_and_service_are_on_loopback_by_default() -> None:
         (host,) = (parameter for parameter in command.params if parameter.name == "host")
         assert host.default == "127.0.0.1"
     makefile = (PACKAGE.parent / "Makefile").read_text()
-    assert "dagster dev -w workspace.yaml -h 127.0.0.1\n" in makefile
+    assert "forecast-assets ui -w workspace.yaml -h 127.0.0.1\n" in makefile
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ class ServerUnderTest:
         commands = {pid: _command(pid) for pid in tree}
         match target:
             case "webserver":
-                return [pid for pid, command in commands.items() if "dagster_webserver" in command]
+                return [pid for pid, command in commands.items() if "forecast_assets.webserver" in command]
             case "daemon":
                 return [pid for pid, command in commands.items() if "dagster._daemon" in command]
             case "code server":

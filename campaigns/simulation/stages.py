@@ -55,11 +55,8 @@ class StandIns:
             days.update(day for day in accepted if files.until is None or day <= files.until)
         self.meanwhile()
         record_arrivals(data_root, files.new)
-        facts: dict[str, int | float | str] = {
-            "as_of": as_of_fact(),
-            "rows_after_as_of": 0,
-            "files_after_as_of": len(files.later),
-        }
+        facts: dict[str, int | float | str] = {"as_of": as_of_fact()}
+        facts |= {"rows_after_as_of": 0, "files_after_as_of": len(files.later)}
         return StageOutput({PARTITIONS: partitions_of(sorted(days), None)}, facts)
 
     def challenger(self, raw_panel: Version, champion: Champion, day: Day) -> StageOutput:

@@ -99,7 +99,7 @@ def nightly_forecast(
         state = update_calibration(
             today, bundle, panel, folds=ensemble, nights=earlier, spec=calibration, renames=renames
         )
-        record = {
+        record: dict[str, Any] = {
             "day": day,
             "model_version": bundle.card.model_version,
             "serving_model": serving_model.id,

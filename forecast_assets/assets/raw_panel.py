@@ -27,6 +27,7 @@ from forecast_assets.assets.panel.raw_checks import (
     kept_test_year,
     require_same_panel,
 )
+from forecast_assets.core.panel.completeness import recent_quotes
 from forecast_assets.core.specs import FoldSpec, PanelSpec
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
@@ -87,7 +88,6 @@ def raw_panel(
     Raises BadInput for another panel than the one that the store's years and nights were made from.
     """
     from forecast_assets.core.evaluation.revision_losses import used_before_revised
-    from forecast_assets.core.panel.completeness import recent_quotes
     from forecast_assets.core.panel.ingest import Reading
     from forecast_assets.core.windows.folds import first_test_year
     from forecast_assets.resources.arrival_log import record_arrivals

@@ -20,9 +20,10 @@ from forecast_assets.automation.waiting import nights_to_make, waiting_nights, w
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.core.nearest import nearest_names
+from forecast_assets.resources.machine_errors import described as machine_error_of
+from forecast_assets.resources.machine_errors import machine_errors_as_user_errors
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.signals import RECORD
-from forecast_assets.resources.store_io import disk_errors_as_user_errors
 from forecast_assets.store.artefact_files import PARTITIONS, READING, TICKERS
 from forecast_assets.store.asset_keys import RAW_PANEL
 from forecast_assets.store.locks import hold, is_held
@@ -86,7 +87,7 @@ def run_pipeline(defs: dg.Definitions, *, instance: dg.DagsterInstance, store: S
     outcome, progress = Outcome(), RunProgress(steps=0)
     with (
         show_progress(progress),
-        disk_errors_as_user_errors(str(store)),
+        machine_errors_as_user_errors(str(store)),
         store.run_lock(on_wait=progress.note),
         alive(instance) as here,
     ):
@@ -268,10 +269,14 @@ def _is_interrupted(error: Any) -> bool:
 
 
 def _failed(error: Any, partition: str | None, asset: str, described: Any) -> Failed:
-    cause = error
-    while cause.cause is not None:
-        cause = cause.cause
     if described is not None and described.description:
         return Failed(partition or "", asset, described.description, error.to_string(), user_mistake=True)
+    cause = error
+    while True:
+        if (found := machine_error_of(cause.cls_name or "", cause.message)) is not None:
+            return Failed(partition or "", asset, str(found), error.to_string(), user_mistake=True)
+        if cause.cause is None:
+            break
+        cause = cause.cause
     message = cause.message.strip().removeprefix(f"{ERRORS}.{cause.cls_name}: ").split("\n")[0]
     return Failed(partition or "", asset, message, error.to_string(), user_mistake=cause.cls_name in USER_ERRORS)

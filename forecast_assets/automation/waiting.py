@@ -54,7 +54,8 @@ def awaited_prices(store: Store, data_root: str, *, spec: ArrivalSpec, now: dt.d
         lacking = [prices for prices in prices_of(quotes, dt.date.fromisoformat(nights[-1])) if prices.missing]
         if lacking:
             found[nights[-1]] = f"{in_words(lacking)}; the night is made, and adds those that come"
-    if (day := _last_session(quotes, now=now)) and day > panel_sessions(store)[-1]:
+    day = _last_session(quotes, now=now)
+    if day > panel_sessions(store)[-1] and prices_of(quotes, dt.date.fromisoformat(day)):  # a feed that still runs
         found[day] = "no row of it has come"
     return dict(sorted(found.items()))
 

@@ -3,6 +3,8 @@
 A command's module is imported when it is used, so that no command waits for another one's libraries.
 """
 
+import os
+import resource
 from importlib import import_module
 
 import click
@@ -12,8 +14,8 @@ from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.nearest import nearest_names
 
 COMMANDS = (
-    *("run", "inspect", "sweep", "nightly", "fork", "rollback", "demo-panel", "verify", "prune"),
-    *("forecast", "status", "export", "export-model", "explain", "factor", "serve", "changed", "audit", "knobs"),
+    *("run", "inspect", "sweep", "nightly", "fork", "rollback", "demo-panel", "verify", "prune", "rebuild-home"),
+    *("forecast", "status", "export", "export-model", "explain", "factor", "serve", "ui", "changed", "audit", "knobs"),
 )
 """In the order of the help; each is the function ``command`` of the module of its name in this package."""
 
@@ -59,4 +61,7 @@ def cli(context: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Console entry point."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        # Polars' allocator would start threads of its own, and report at each allocation that it could not.
+        os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:false")
     cli(prog_name="forecast-assets")

@@ -13,6 +13,7 @@ import click
 
 from forecast_assets.cli.interrupts import INTERRUPTED, SENTENCE
 from forecast_assets.core.errors import Stopped, UserError
+from forecast_assets.resources.machine_errors import machine_error
 
 if TYPE_CHECKING:
     from forecast_assets.store.store import Store
@@ -45,7 +46,9 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def user_command(function: Callable[..., Any], *, exit_code: int = 1) -> Callable[..., Any]:
-    """Accept the common options after the command's name too; print a ``UserError`` as a sentence and exit with a code."""
+    """Accept the common options after the command's name too; print a ``UserError``, or an error of the machine, as a
+    sentence and exit with a code.
+    """
 
     @common_options
     @click.pass_context
@@ -53,14 +56,19 @@ def user_command(function: Callable[..., Any], *, exit_code: int = 1) -> Callabl
     def run(context: click.Context, debug: bool, **options: Any) -> None:
         try:
             function(**options)
-        except (UserError, KeyboardInterrupt) as error:
+        except click.ClickException:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            expected = isinstance(error, UserError | KeyboardInterrupt)
+            said = str(error) if expected else str(machine_error(error) or "")
+            if not (expected or said):
+                raise  # a bug keeps its traceback
             stopped = isinstance(error, Stopped | KeyboardInterrupt)
             if stopped:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed once more: it is ending already
             if debug or context.obj["debug"]:
                 traceback.print_exc()
-            said = str(error) or SENTENCE
-            click.echo(f"forecast-assets: {said}", err=True)
+            click.echo(f"forecast-assets: {said or SENTENCE}", err=True)
             sys.exit(INTERRUPTED if stopped else exit_code)
 
     return run

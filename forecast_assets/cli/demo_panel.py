@@ -16,10 +16,13 @@ def command(out: Path, rival: Path | None) -> None:
 
     The rival's forecasts go to a Parquet file: a Normal by the last 60 returns of each ticker.
     """
+    from forecast_assets.cli.export import require_folder
     from forecast_assets.core.panel.demo import write_demo_csv
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
+    for path in filter(None, (out, rival)):
+        require_folder(path)
     write_demo_csv(out, compose_settings(environment.profile_name(), []).demo, rival=rival)
     for path in (out, *([rival] if rival else [])):
         click.echo(f"{path}: written")

@@ -23,8 +23,11 @@ def command(ticker: str, day: dt.datetime, model: str, out: Path | None, as_json
     Prints how likely the ticker is to report within a week, the variables the network selected, its attention over past
     sessions and, where it reads correlated tickers, how much each of them moved the forecast.
     """
+    from forecast_assets.cli.export import require_folder
     from forecast_assets.core.windows.announced import announcement_sentence
 
+    if out is not None:
+        require_folder(out)
     store, _ = open_store()
     why = explain_forecast(store, model=model, ticker=ticker, day=day.date())
     if out is not None:

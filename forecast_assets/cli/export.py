@@ -47,11 +47,13 @@ def _table(version: Version) -> pl.DataFrame:
 
 
 def require_folder(out: Path) -> None:
-    """Raise BadInput where a file can't be written to because its folder is not there, or it is one."""
+    """Raise BadInput where a file can't be written to because its folder is not there, or it is one, or a pipe."""
     if not out.parent.is_dir():
         raise BadInput(f"{out}: its folder does not exist; create it, or export to another place")
     if out.is_dir():
         raise BadInput(f"{out}: this is a folder; name a file in it")
+    if out.is_fifo():  # nobody may ever read from it
+        raise BadInput(f"{out}: this is a pipe; name a file")
 
 
 def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:

@@ -13,10 +13,7 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
     """Run ``select`` with a line of progress per asset; exit code 1 where one failed."""
     from forecast_assets.resources import environment
 
-    named = os.environ.get("DAGSTER_HOME") or "dagster_home"
-    home = Path(environment.expanded(named, variable="DAGSTER_HOME")).absolute()
-    os.environ["DAGSTER_HOME"] = str(home)  # Dagster takes an absolute path alone
-    prepare_home(home)
+    dagster_home()
 
     from forecast_assets.resources.settings import compose_settings
 
@@ -28,19 +25,33 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
         import dagster as dg
 
         from forecast_assets.automation.pipeline import Plan, run_pipeline
+        from forecast_assets.automation.rebuild import is_forgotten, rebuild
         from forecast_assets.definitions import defs, store
         from forecast_assets.resources.signals import RECORD
 
     plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
     with RECORD.watched(), dg.DagsterInstance.get() as instance:
+        if is_forgotten(instance, store):
+            rebuild(instance, store)
         outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
     for failure in outcome.failures:
         where = f"{failure.asset} {failure.part}".strip()
-        click.echo(f"forecast-assets: {where}: {failure.message}", err=True)
+        message = failure.message.removeprefix(f"{failure.asset}: ")
+        click.echo(f"forecast-assets: {where}: {message}", err=True)
         if not failure.user_mistake:
             click.echo(failure.trace, err=True)
     if outcome.failures:
         sys.exit(1)
+
+
+def dagster_home() -> None:
+    """Make the folder of ``DAGSTER_HOME`` (default: ``dagster_home``) a Dagster home, and name it by its whole path."""
+    from forecast_assets.resources import environment
+
+    named = os.environ.get("DAGSTER_HOME") or "dagster_home"
+    home = Path(environment.expanded(named, variable="DAGSTER_HOME")).absolute()
+    os.environ["DAGSTER_HOME"] = str(home)  # Dagster takes an absolute path alone
+    prepare_home(home)
 
 
 def prepare_home(home: Path) -> None:

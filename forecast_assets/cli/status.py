@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_assets.automation.nights import due_nights, listed
+from forecast_assets.automation.waiting import awaited_prices
 from forecast_assets.cli.common import json_option, open_store, print_json, user_command
 from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.core.specs import ArrivalSpec
 from forecast_assets.store.asset_keys import (
     BACKTEST_REPORT,
     DRIFT_CHECKS,
@@ -105,11 +107,13 @@ def command(as_json: bool) -> None:
 
 
 def _awaited(store: Store, root: str) -> dict[str, str]:
-    """Return which prices are waited for; the settings are asked only where some are missing."""
-    from forecast_assets.automation.waiting import awaited_prices  # as the settings, these import Dagster
+    """Return which prices are awaited. The settings, for which Dagster is loaded, are asked only where any may be."""
+    now, longest = dt.datetime.now(dt.UTC), ArrivalSpec(complete_share=1.0, grace_hours=1000.0, late_hours=1000.0)
+    if not awaited_prices(store, root, spec=longest, now=now):
+        return {}
     from forecast_assets.resources.settings import SettingsResource
 
-    awaited = awaited_prices(store, root, spec=SettingsResource().settings().arrival, now=dt.datetime.now(dt.UTC))
+    awaited = awaited_prices(store, root, spec=SettingsResource().settings().arrival, now=now)
     return {"prices awaited": "; ".join(f"{day}: {what}" for day, what in awaited.items())} if awaited else {}
 
 

@@ -23,13 +23,16 @@ def command(
     trials: int | None, workers: int | None, storage: str | None, wandb_yaml: Path | None, overrides: tuple[str, ...]
 ) -> None:
     """Search settings on the years before the first test year. A search that was killed is resumed."""
+    from forecast_assets.resources import environment
+
+    if storage and (storage.startswith("sqlite") or "://" not in storage):
+        environment.declare_root(str(Path(storage.partition("///")[2] or storage).parent))
     given = {"trials": trials, "workers": workers, "storage": storage}
     settings = [f"sweep.{name}={value}" for name, value in given.items() if value is not None] + list(overrides)
     if wandb_yaml is None:
         materialise(("sweep",), (), settings)
         return
     from forecast_assets.assets.tuning.wandb_sweep import wandb_sweep
-    from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
     profile = environment.profile_name()

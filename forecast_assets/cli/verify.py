@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from forecast_assets.cli.common import json_option, open_store, print_json, user_command
 from forecast_assets.store.asset_keys import BACKTEST_REPORT
+from forecast_assets.store.chain import broken_links
 from forecast_assets.store.store import Store
 
 
@@ -17,17 +18,19 @@ from forecast_assets.store.store import Store
 @json_option
 @user_command
 def command(as_json: bool) -> None:
-    """Check all hashes and derive the reports' numbers again."""
+    """Check all hashes, what is missing, and the reports' numbers."""
     store, root = open_store()
     artefacts = sum(len(store.slots(asset)) for asset in store.assets())
     with _bar(store) as bar:
-        damaged = list(map(str, store.verify(on_asset=bar.begin)))
+        damaged = [*map(str, store.verify(on_asset=bar.begin)), *broken_links(store)]
         wrong: list[str] | None = None
         if not damaged and store.has(BACKTEST_REPORT):
             from forecast_assets.cli.report_problems import report_problems
+            from forecast_assets.resources.trial_log import lost_trials
 
             bar.begin("the reports' numbers")
-            wrong = report_problems(store, root)
+            damaged = lost_trials(store, root)
+            wrong = None if damaged else report_problems(store, root)
     if as_json:
         print_json({"artefacts": artefacts, "damaged": damaged, "reports": wrong})
     else:

@@ -26,7 +26,11 @@ class ChangedMeanwhile(UserError):
 
 
 class Unwritable(UserError):
-    """A disk that is full, or a folder that can't be written."""
+    """A disk that is full, or a file or folder that can't be read or written."""
+
+
+class OutOfMemory(UserError):
+    """More memory than the machine, or its limit, has."""
 
 
 class Unreachable(UserError):

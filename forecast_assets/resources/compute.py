@@ -30,7 +30,7 @@ of them while their fits wait.
 class ComputeResource(dg.ConfigurableResource):
     """Device, precision and threads of training and inference."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is one")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(default="auto", description="auto: bf16 on CUDA only")
     threads: int = Field(default=1, ge=0, description="CPU threads of torch; 0 leaves torch's own choice")
 

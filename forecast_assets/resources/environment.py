@@ -1,6 +1,7 @@
 """Every environment variable that the project reads, in one place; but for FORECAST_MODELS (``model_files``)."""
 
 import os
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ SECRET_SETTINGS = frozenset(
     )
 )
 ENGINES = ("local", "ray")
+SHORTEST_SECRET = 6  # characters; a shorter value stands in many texts by chance
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|_PWD|CREDENTIAL|KEY|POSTGRES_URL|DSN", re.IGNORECASE)  # not PWD
 
 Default = TypeVar("Default", str, None)
 
@@ -101,6 +104,59 @@ def checked_path(text: str, *, variable: str) -> str:
     return expanded(text, variable=variable)
 
 
+def declared_roots() -> list[Path]:
+    """Return the folders that whoever started this process has declared, links followed: the data root, the folder of
+    FORECAST_PANEL, and those of ``FORECAST_ROOTS``, which separates them as PATH does.
+    """
+    panel = Path(panel_path())
+    named = (os.environ.get("FORECAST_ROOTS") or "").split(os.pathsep)
+    more = [Path(expanded(folder, variable="FORECAST_ROOTS")) for folder in named if folder]
+    return [root.resolve() for root in (local_root(), panel.parent if panel.is_file() else panel, *more)]
+
+
+_declared_urls: set[str] = set()
+
+
+def declare_root(root: str) -> None:
+    """Let the runs of this process, and of those that it starts, use a file, a folder or a URL that its user has named."""
+    if "://" in root:
+        _declared_urls.add(root)
+    elif root:
+        path, named = os.path.abspath(root), os.environ.get("FORECAST_ROOTS")
+        if path not in (named or "").split(os.pathsep):
+            os.environ["FORECAST_ROOTS"] = os.pathsep.join([*([named] if named else []), path])
+
+
+def is_declared_root(root: str) -> bool:
+    """Return whether this is the data root of the process, or a URL that was declared."""
+    return root == data_dir() or root in _declared_urls
+
+
+def require_inside(path: str, *, setting: str) -> None:
+    """Raise BadSetting for a path of the launchpad or an override that leads out of ``declared_roots``; nothing is opened.
+
+    Who may launch a run may not thereby read or write any file of the account that it runs under.
+    """
+    found = Path(path).resolve()
+    if not any(found.is_relative_to(root) for root in declared_roots()):
+        raise BadSetting(
+            f"{setting}: {path[:200]!r} lies outside the folders that runs may use (the data root, the panel's folder); "
+            "put it there, or name its folder in FORECAST_ROOTS where the UI is started"
+        )
+
+
+def refuse_secret(text: str, *, setting: str) -> None:
+    """Raise BadSetting, without quoting it, for a setting that holds the value of a secret environment variable.
+
+    Dagster replaces ``{env: NAME}`` in a run's configuration, and settings are shown on run pages and in messages.
+    """
+    for name, secret in os.environ.items():
+        if len(secret) >= SHORTEST_SECRET and secret in text and _SECRET_NAME.search(name):
+            raise BadSetting(
+                f"{setting}: it holds the value of {name}, a secret, and settings are shown; write another value"
+            )
+
+
 def panel_path() -> str:
     """``FORECAST_PANEL``: a CSV or Parquet file, or a folder of them read as one panel. Raises BadInput for a URL."""
     named = os.environ.get("FORECAST_PANEL")
@@ -149,6 +205,20 @@ def chronos_weights() -> str:
 def fx_path() -> str:
     """``FORECAST_FX``: a file of exchange rates, pairs such as EURUSD; empty: none. Raises as `checked_path`."""
     return checked_path(os.environ.get("FORECAST_FX") or "", variable="FORECAST_FX")
+
+
+def ui_hosts() -> frozenset[str]:
+    """``FORECAST_UI_HOSTS``: names of the Dagster UI's server beyond loopback, separated by commas, without ports.
+
+    Raises BadSetting for what is no host name.
+    """
+    named = [host for part in (os.environ.get("FORECAST_UI_HOSTS") or "").split(",") if (host := part.strip().lower())]
+    for host in named:
+        if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
+            raise BadSetting(
+                f"FORECAST_UI_HOSTS: {host!r} is no host name; write dagster.example.org, without https:// and a port"
+            )
+    return frozenset(named)
 
 
 def uses_demo_panel() -> bool:

@@ -30,9 +30,13 @@ def profiles() -> list[str]:
 def compose_settings(profile: str, overrides: list[str]) -> Settings:
     """The settings of ``profile`` with Hydra ``overrides`` such as ``b2_tft_ticker.epochs=5``.
 
-    Raises BadSetting, with the accepted names, for an unknown profile, key or value. Every stage of a run asks for the same
-    ones, and Hydra takes as long to compose them as the rest of a stage that computes nothing.
+    Raises BadSetting, with the accepted names, for an unknown profile, key or value, and for an override that would read
+    something else than itself. Every stage of a run asks for the same ones, and Hydra takes as long to compose them as the
+    rest of a stage that computes nothing.
     """
+    environment.refuse_secret(profile, setting="profile")
+    for override in overrides:
+        check_override(override)
     return _composed(profile, tuple(overrides))
 
 
@@ -46,10 +50,6 @@ def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
     if profile not in profiles():
         raise BadSetting(f"FORECAST_PROFILE: there is no profile {profile!r}; choose one of {', '.join(profiles())}")
     add_spec_defaults()
-    for override in overrides:
-        setting, _, value = override.lstrip("+~").partition("=")
-        check_setting(setting)
-        refuse_password(value, setting=setting)  # before Hydra, whose errors quote what they can't read
     try:
         with initialize_config_dir(str(CONF)):
             composed = compose("config", overrides=[f"profile={profile}", *overrides])
@@ -81,13 +81,53 @@ def add_spec_defaults() -> None:
     ConfigStore.instance().store("specs", _spec_defaults(), replace=True)
 
 
+def check_override(override: str) -> None:
+    """Raise BadSetting for an override that is more than a setting and its value, or a group and one of its files.
+
+    Hydra would resolve ``${oc.env:NAME}`` to a secret, and read YAML from where ``hydra.searchpath`` or ``profile=../..``
+    lead; its errors quote what they can't use, so this comes before.
+    """
+    setting, _, value = override.lstrip("+~").partition("=")
+    require_plain(setting, value)
+    if setting.partition(".")[0] == "hydra":
+        raise BadSetting(f"settings: there is no setting {setting!r}; Hydra itself is not configured here")
+    group = setting.partition("@")[0]
+    if (CONF / group).is_dir() and group in groups():
+        check_group(group, value)
+    elif "." in setting or setting not in (*Settings.model_fields, *FAMILIES, SECTION):
+        check_setting(setting, also=(*groups(), SECTION))
+
+
+def require_plain(setting: str, value: str) -> None:
+    """Raise BadSetting, without the value, for one that refers to something else (``${...}``) or holds a secret."""
+    if "${" in f"{setting}{value}":
+        raise BadSetting(
+            f"settings: {setting.partition('$')[0]}: a value can't refer to anything by ${{...}}; write the value itself"
+        )
+    environment.refuse_secret(setting, setting="settings")
+    environment.refuse_secret(value, setting=f"settings: {setting}")
+    refuse_password(value, setting=setting)
+
+
+def groups() -> list[str]:
+    """Return the config groups of conf/, such as ``profile`` and ``model/tft``."""
+    return sorted({path.parent.relative_to(CONF).as_posix() for path in CONF.glob("*/**/*.yaml")})
+
+
+def check_group(group: str, value: str) -> None:
+    """Raise BadSetting, with the nearest, for a file that ``group`` does not have."""
+    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for option in value.split(","):
+        if option not in options:
+            raise BadSetting(f"{group}: there is no {option!r}; the nearest is {nearest_name(option, options)}")
+
+
 def check_setting(key: str, *, also: Sequence[str] = ()) -> None:
     """Raise BadSetting, with the nearest name, for a setting that does not exist.
 
-    Hydra's groups are its own to check, unless ``also`` says which top-level keys there are.
+    ``also``: further keys that are accepted.
     """
-    section, dot, _ = key.partition(".")
-    if section == "hydra" or (not dot and not also):
+    if key.partition(".")[0] == "hydra":
         return
     known = [f"{name}.{setting}" for name in Settings.model_fields for setting in section_type(name).model_fields]
     known += [f"{family}.{setting}" for family, spec in _families().items() for setting in spec.model_fields]

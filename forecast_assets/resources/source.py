@@ -119,7 +119,9 @@ class PanelSource(dg.ConfigurableResource):
     A panel that is named here reads what is named here alone. Otherwise both come from the environment.
     """
 
-    panel: str = Field(default="", description="a CSV or Parquet file, or a folder of them; empty: FORECAST_PANEL")
+    panel: str = Field(
+        default="", description="a file or folder in the data root or beside FORECAST_PANEL; empty: that"
+    )
     macro_file: str = Field(
         default="", description="VIX and yields; empty: FORECAST_MACRO, or none beside a named panel"
     )
@@ -134,12 +136,15 @@ class PanelSource(dg.ConfigurableResource):
         return not self.panel and environment.uses_demo_panel()
 
     def _named(self, own: str, from_environment: Callable[[], str], *, variable: str) -> str:
-        """Return the path of a file beside the panel. Raises as ``environment.checked_path``."""
-        return environment.checked_path(own, variable=variable) if self.panel else from_environment()
+        """Return the path of a file beside the panel. Raises as ``environment.checked_path`` and ``require_inside``."""
+        return _own(own, variable=variable) if self.panel else from_environment()
 
     def path(self) -> Path:
-        """Return where the raw panel is, whether there is anything or not."""
-        return Path(environment.checked_path(self.panel, variable="FORECAST_PANEL") or environment.panel_path())
+        """Return where the raw panel is, whether there is anything or not.
+
+        Raises BadSetting for a ``panel`` outside of what was declared where the process was started.
+        """
+        return Path(_own(self.panel, variable="source.panel") or environment.panel_path())
 
     def state(self) -> str:
         """Return names, sizes and times of writing of the panel's files in one line, without reading any."""
@@ -157,8 +162,8 @@ class PanelSource(dg.ConfigurableResource):
         with the file of its rival.
 
         Arrivals are looked up in the data root's log, which is left as it is. A new file that is written to all the time
-        is left out, see ``quiet_files``. Raises BadInput where there is no file, ChangedMeanwhile where one that was read
-        before is being written.
+        is left out, see ``quiet_files``. Raises BadInput where there is no file, BadSetting as ``path``, ChangedMeanwhile
+        where one that was read before is being written.
         """
         path = self.path()
         declared, planted = environment.arrived(), 0.0
@@ -278,6 +283,15 @@ def _demo_rival() -> Path | None:
     folder = environment.local_root() / "rivals"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / DEMO_RIVAL
+
+
+def _own(path: str, *, variable: str) -> str:
+    """Return a path of a run's configuration, which lies in a folder that whoever started the process has declared."""
+    environment.refuse_secret(path, setting=variable)
+    given = environment.checked_path(path, variable=variable)
+    if given:
+        environment.require_inside(given, setting=variable)
+    return given
 
 
 def _optional(named: str, *, what: str, variable: str) -> OptionalFile:

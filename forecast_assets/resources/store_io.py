@@ -1,16 +1,14 @@
 """The store as a Dagster resource, and the IO manager that publishes to it and reads from it."""
 
-import errno
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import dagster as dg
 from pydantic import Field
 
-from forecast_assets.core.errors import MissingArtefact, Unwritable
+from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.resources import environment
+from forecast_assets.resources.machine_errors import machine_errors_as_user_errors
 from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import ManifestFields
@@ -20,23 +18,6 @@ from forecast_assets.store.versions import Version
 
 # Called once a version is current, new or found: ``after(version, instance, where)``, with the panel's store resource.
 After = Callable[[Version, dg.DagsterInstance, "StoreResource"], None]
-
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
-
-
-@contextmanager
-def disk_errors_as_user_errors(what: str) -> Iterator[None]:
-    """Raise Unwritable, one sentence, for a full or read-only disk; other errors pass unchanged."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        raise Unwritable(
-            f"{what}: nothing was published, the disk says: {os.strerror(error.errno)}{where}; "
-            "free space or make the data folder writable, then run it again"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -56,6 +37,16 @@ class StoreResource(dg.ConfigurableResource):
 
     data_dir: str = Field(default="", description="root of raw/, store/ and reports/; empty: FORECAST_DATA_DIR")
     key_prefix: str = Field(default="", description="of the panel's asset keys, where a deployment has several panels")
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Raise BadSetting where a run's configuration names a root outside of what was declared where it was started."""
+        declared = environment.data_dir()
+        if not self.data_dir or environment.is_declared_root(self.data_dir):
+            return
+        environment.refuse_secret(self.data_dir, setting="store.data_dir")
+        is_below_url = self.data_dir.startswith(f"{declared}/") and "/../" not in f"{self.data_dir}/"
+        if not ("://" in declared and is_below_url):
+            environment.require_inside(self.root(), setting="store.data_dir")
 
     def root(self) -> str:
         """Return the data root, a local path or an fsspec URL."""
@@ -78,7 +69,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Prepared) -> None:
         """Write the manifest and move CURRENT."""
-        with obj.lock, disk_errors_as_user_errors(obj.staging.asset):
+        with obj.lock, machine_errors_as_user_errors(obj.staging.asset):
             version = self.store.store().commit(obj.staging, obj.fields, first=obj.first, over=obj.over)
             context.log.debug(f"{version.asset} {version.partition or ''}: published version {version.id}")
             if obj.after:

@@ -26,7 +26,7 @@ class TrackingResource(dg.ConfigurableResource):
     """Mode, project and folder of the tracked runs."""
 
     mode: Literal["", "offline", "online", "disabled"] = Field(default="", description="empty: WANDB_MODE, or offline")
-    project: str = "forecast_assets"
+    project: str = Field(default="forecast_assets", description="project of W&B that fits are tracked in")
     folder: str = Field(default="", description="of offline runs; empty: WANDB_DIR, or the data root where it is local")
 
     _given_up: bool = PrivateAttr(default=False)  # after a failure online, later fits do not wait again
@@ -64,6 +64,8 @@ class TrackingResource(dg.ConfigurableResource):
     def _init(self, mode: str, name: str, group: str, config: Mapping[str, Any]) -> Any:
         import wandb
 
+        if self.folder:
+            environment.require_inside(self.folder, setting="tracking.folder")
         folder = Path(self.folder or environment.wandb_dir() or Path(tempfile.gettempdir(), "forecast_assets"))
         folder.mkdir(parents=True, exist_ok=True)
         return wandb.init(

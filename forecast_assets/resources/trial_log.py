@@ -7,8 +7,8 @@ from typing import Any
 
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.evaluation.trials import Kind, Trial, TrialLog
-from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
-from forecast_assets.store.asset_keys import BACKTEST, CHALLENGER
+from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING, TRIALS
+from forecast_assets.store.asset_keys import BACKTEST, BACKTEST_REPORT, CHALLENGER
 from forecast_assets.store.journal import Journal
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.store import Store
@@ -29,6 +29,13 @@ def collect_trials(store: Store, data_root: str) -> TrialLog:
     journal = trial_journal(data_root)
     journal.append(trial.as_record() for trial in published_trials(store))
     return TrialLog.of(Trial.from_record(record) for record in journal.read())
+
+
+def lost_trials(store: Store, data_root: str) -> list[str]:
+    """Return a sentence where the current report read trials that the log lacks now; the log only ever grows."""
+    read = {trial["id"] for trial in store.current(BACKTEST_REPORT).json(TRIALS)["trials"]}
+    lost = len(read - {record["id"] for record in trial_journal(data_root).read()})
+    return [f"the trial log lacks {lost} of the {len(read)} trials that the report counted"] if lost else []
 
 
 def published_trials(store: Store) -> Iterator[Trial]:

@@ -13,11 +13,13 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forecast_assets.serving.metrics import Metrics
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+from forecast_assets.serving.same_site import LOOPBACK, refusal
 
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 """Paths that need no token, since they show no forecast: the page prompts for it, and a health check has none."""
+
+PAGES = frozenset({"/", "/docs", "/report"})
+"""Pages that a link on another site may lead to."""
 
 REMEMBERED_CLIENTS = 10_000
 
@@ -104,9 +106,8 @@ class RequestLimiter:
         if self._in_flight > self._limits.in_flight:
             return 503, "overloaded", "Too many requests are being answered; try again soon."
         if self._token is None:
-            if _host(headers) not in LOOPBACK:
-                # Else any web page could make its reader's browser send requests, under a name that resolves to loopback.
-                return 403, "host", "Without a token the service answers loopback names only."
+            if why := refusal(scope["headers"], hosts=LOOPBACK, is_page=path in PAGES):
+                return 403, "host", f"Without a token the service answers loopback names and its own pages only. {why}"
         elif path not in OPEN_PATHS and not self._authorised(headers):
             return 401, "token", "Send the service's token as Authorization: Bearer ...."
         if not self._within_rate(scope["client"][0] if scope["client"] else ""):
@@ -162,14 +163,6 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-def _host(headers: dict[bytes, bytes]) -> str:
-    """Return the Host header without its port."""
-    host = headers.get(b"host", b"").decode("latin-1")
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if ":" in host else host
 
 
 async def _send_error(send: Send, status: int, reason: str, sentence: str, *, close: bool = False) -> None:

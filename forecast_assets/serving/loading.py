@@ -3,8 +3,10 @@
 import datetime as dt
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import polars as pl
 from forecast_assets.champion.forecast_change import ForecastChange, forecast_change
 from forecast_assets.champion.issued import issued_table
 from forecast_assets.champion.promotion import current_champion
-from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, UserError
+from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, Unreachable, UserError
 from forecast_assets.core.panel.lineage import rename
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
@@ -40,13 +42,16 @@ from forecast_assets.store.asset_keys import (
     TARGET_POSITIONS,
     WINDOWED_TENSORS,
 )
+from forecast_assets.store.names import CURRENT
 from forecast_assets.store.panel_in_use import declared_renames, panel_sessions
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
 log = logging.getLogger(__name__)
 
-WATCHED_NIGHTS = 5  # so many of the newest are checked again at every poll; a committed night should never change
+WATCHED_NIGHTS = 5  # so many of the newest are looked at again in a full check; a committed night should never change
+FULL_CHECK_SECONDS = 60.0
+"""Between looks at every pointer where the store's mark of changes stays the same: a writer may die before it moves that."""
 
 SHOWN_BOOKS = 2  # the newest one is shown, and where it is damaged the one before
 
@@ -90,11 +95,26 @@ class Loader:
     _checked_pair: tuple[str, str] = ("", "")  # versions that ``mismatch`` is about
     panel_end: dt.date | None = None  # last session of the current raw panel
     _identity: str = ""
+    _mark: str | None = None  # the store's, as of the last full check
+    _full_check_due: float = 0.0  # on the monotonic clock
     _panel_version: str = ""  # that ``panel_end`` is of
     _renames: dict[str, str] = field(default_factory=dict)  # old ticker -> new one
 
     def refresh(self) -> Snapshot | None:
-        """Return the snapshot of what the store holds now, or None where nothing has changed since the last call."""
+        """Return the snapshot of what the store holds now, or None where nothing has changed since the last call.
+
+        Where nothing was published since, that costs one small read, however many nights there are.
+        """
+        mark = self.store.change_mark()  # before all else: what is published from here on moves it again
+        unread = any(version == CURRENT for version, _ in self.rejected.values())
+        if mark is not None and mark == self._mark and not unread and time.monotonic() < self._full_check_due:
+            return None
+        snapshot = self._full_check()
+        self._mark, self._full_check_due = mark, time.monotonic() + FULL_CHECK_SECONDS
+        return snapshot
+
+    def _full_check(self) -> Snapshot | None:
+        """Follow every pointer that may have moved; return the snapshot of what is new, None where nothing is."""
         if (renames := self._current_renames()) != self._renames:
             self._parts, self._pair, self._renames = {}, {}, renames  # all of it is read again under the new names
         slots = self._slots()
@@ -138,21 +158,29 @@ class Loader:
         """Return everything to serve; nights last, in order."""
         return [
             *((asset, None) for asset in (WINDOWED_TENSORS, CALENDAR_PANEL, SERVING_MODEL, BACKTEST_REPORT)),
-            *((ENSEMBLE, year) for year in self.store.partitions(ENSEMBLE)),
-            *((TARGET_POSITIONS, day) for day in self.store.partitions(TARGET_POSITIONS)[-SHOWN_BOOKS:]),
-            *((NIGHTLY_FORECAST, day) for day in self.store.partitions(NIGHTLY_FORECAST)),
+            *((ENSEMBLE, year) for year in self._published(ENSEMBLE)),
+            *((TARGET_POSITIONS, day) for day in self._published(TARGET_POSITIONS, newest=SHOWN_BOOKS)),
+            *((NIGHTLY_FORECAST, day) for day in self._published(NIGHTLY_FORECAST)),
         ]
+
+    def _published(self, asset: str, *, newest: int | None = None) -> list[str]:
+        """Return the published partitions, or the last so many; those that were read before are not asked for again."""
+        names = reversed(self.store.partition_folders(asset))
+        return [*islice((name for name in names if self._is_published((asset, name))), newest)][::-1]
+
+    def _is_published(self, slot: Slot) -> bool:
+        return slot in self._parts or self.store.has(*slot)
 
     def _load(self, slot: Slot) -> None:
         """Read the slot's current version if it is new; where it is damaged, keep the last good one."""
-        found = "CURRENT"
+        found = CURRENT
         try:
-            version = self.store.current(*slot)
-            found = version.id
             have = self._parts.get(slot)
-            if have is not None and have.version.id == version.id:
+            if have is not None and have.version.id == self.store.current_id(*slot):
                 self.rejected.pop(slot, None)
                 return
+            version = self.store.current(*slot)
+            found = version.id
             if self.rejected.get(slot, ("", ""))[0] == version.id:
                 return  # it was hashed and found damaged before
             version.check()
@@ -162,6 +190,8 @@ class Loader:
             return
         except (UserError, KeyError, ValueError, OSError, pl.exceptions.PolarsError) as error:
             # Each of them means a version that can't be served: it is reported, and the last good one stays.
+            if isinstance(error, Unreachable):
+                found = CURRENT  # nothing is known of the version: it is read again
             if self.rejected.get(slot) != (found, str(error)):
                 log.error("not served: %s", error)
             self.rejected[slot] = (found, str(error))

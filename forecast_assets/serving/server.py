@@ -6,12 +6,13 @@ import uvicorn
 
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.serving.app import create_app
+from forecast_assets.serving.connections import IN_ALL
 from forecast_assets.serving.freshness import Deadline
-from forecast_assets.serving.limits import LOOPBACK, Limits
+from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
-from forecast_assets.serving.protocol import BoundedProtocol
+from forecast_assets.serving.protocol import bounded_protocol
+from forecast_assets.serving.same_site import LOOPBACK
 
-CONNECTIONS = 1024
 IDLE_SECONDS = 30
 GRACE_SECONDS = 15
 
@@ -34,11 +35,10 @@ def serve(
         app,
         host=host,
         port=port,
-        http=BoundedProtocol,
+        http=bounded_protocol(connections=IN_ALL),  # in place of uvicorn's limit, over which it turns all away
         log_level="error",  # warnings about malformed or rejected requests would let clients fill the log
         access_log=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -32,6 +32,12 @@ class LocalDisk:
     def replace(self, key: str, data: bytes) -> None:
         replace_bytes(self._path(key), data)
 
+    def create(self, key: str, data: bytes) -> bool:
+        if self._path(key).exists():  # the caller holds the lock of the folder
+            return False
+        self.replace(key, data)
+        return True
+
     def folders(self, key: str) -> list[str]:
         return sorted(entry.name for entry in self._entries(key) if entry.is_dir() and is_name(entry.name))
 
@@ -93,7 +99,7 @@ class LocalDisk:
 
     def sweep(self, *, older_than_seconds: float) -> list[str]:
         before = time.time() - older_than_seconds
-        removed = []
+        removed = self._sweep_temporaries("", before=before)
         for asset in self.folders(""):
             for partition in self.folders(asset):
                 key = f"{asset}/{partition}"
@@ -113,10 +119,14 @@ class LocalDisk:
             if last_touched <= before and not locks.is_held(path):
                 shutil.rmtree(path)
                 removed.append(f"{key}/{name}")
+        return removed + self._sweep_temporaries(key, before=before)
+
+    def _sweep_temporaries(self, key: str, *, before: float) -> list[str]:
+        removed = []
         for entry in self._entries(key):
             if is_temporary(entry.name) and entry.stat().st_mtime <= before:
                 os.unlink(entry.path)
-                removed.append(f"{key}/{entry.name}")
+                removed.append(f"{key}/{entry.name}".lstrip("/"))
         return removed
 
     def _share(self, path: Path, twin: Path, *, sha256: str) -> bool:

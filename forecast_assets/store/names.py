@@ -11,6 +11,7 @@ from forecast_assets.core.errors import BadInput
 WHOLE = "all"  # folder of an asset without partitions, hence no partition name
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+CHANGED = ".changed"  # at the root of the store: a new random text after each move of a ``CURRENT``
 DAMAGED = ".damaged-"  # prefix of the folder of a version that was set aside
 
 VERSION_ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")

@@ -1,10 +1,13 @@
 """A store on an object store behind fsspec (S3, GCS, memory, ...), made safe by atomic PUTs in a fixed order.
 
 There are no locks: where two writers publish the same partition at once, both versions are kept and the last PUT of
-``CURRENT`` wins. Files are read through a local cache addressed by content, so each is downloaded once. Credentials and
+``CURRENT`` wins. The first one is a conditional PUT (If-None-Match), so that of two first commits one wins and both know
+which. What was uploaded is read back. One bad read decides nothing: a file is damaged where two downloads are wrong in the
+same way. Files are read through a local cache addressed by content, so each is downloaded once. Credentials and
 endpoint are read by the library behind the URL (``AWS_ENDPOINT_URL`` and the like).
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -27,19 +30,23 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _BLOCK = 8 * 2**20
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_DOWNLOADS = 3  # of a file, until two of them agree
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _raises_unreachable(method: Callable[P, T]) -> Callable[P, T]:
-    """Raise Unreachable for a connection error, without the library's message, which may quote a request."""
+    """Raise Unreachable for an error of the store or the line, without the library's message, which may quote a request."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except _connection_errors() as error:
+        except Exception as error:
+            if not (_is_the_stores(error) if isinstance(error, OSError) else isinstance(error, _library_errors())):
+                raise
             raise Unreachable(
                 f"{args[0]}: the object store can't be used ({type(error).__name__}); check the URL, the endpoint "
                 "(AWS_ENDPOINT_URL or the like) and the credentials, and whether it is up"
@@ -48,11 +55,25 @@ def _raises_unreachable(method: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def _connection_errors() -> tuple[type[Exception], ...]:
-    """Return the connection errors; botocore, behind s3://, has its own, and is imported already where it raised one."""
-    botocore = sys.modules.get("botocore.exceptions")
-    own = (botocore.BotoCoreError,) if botocore is not None else ()
-    return (ConnectionError, TimeoutError, PermissionError, *own)
+def _library_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of the libraries behind s3:// that are no OSError; they are imported where they raised one."""
+    names = (
+        ("botocore.exceptions", "BotoCoreError"),
+        ("botocore.exceptions", "ClientError"),
+        ("aiohttp", "ClientError"),
+    )
+    return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
+
+
+def _is_the_stores(error: OSError) -> bool:
+    """Return whether an error is the store's, such as an HTTP 500, and not one of this machine's disk.
+
+    Those of the disk name a file, or say that it is full or read-only.
+    """
+    if isinstance(error, ConnectionError | TimeoutError | PermissionError):
+        return True
+    of_files = isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError)
+    return not of_files and error.filename is None and error.errno not in _OF_THE_DISK
 
 
 class ObjectStore:
@@ -61,6 +82,8 @@ class ObjectStore:
     def __init__(self, root: "UPath", *, cache: Path | None) -> None:
         # No cached listings: another machine may have published since.
         self._root = type(root)(str(root), **{**root.storage_options, "use_listings_cache": False})
+        # One request: s3fs asks for the size of a file first, to fetch a large one in pieces.
+        self._small: dict[str, Any] = {"max_concurrency": 1} if root.protocol in ("s3", "s3a") else {}
         self._cache = (cache or _user_cache() / "forecast-assets").absolute()
 
     def __str__(self) -> str:
@@ -68,11 +91,22 @@ class ObjectStore:
 
     @_raises_unreachable
     def read(self, key: str) -> bytes:
-        return bytes(self._fs.cat_file(self._path(key)))
+        return bytes(self._fs.cat_file(self._path(key), **self._small))
 
     @_raises_unreachable
     def replace(self, key: str, data: bytes) -> None:
         self._fs.pipe_file(self._path(key), data)
+        if key.endswith(f"/{MANIFEST}"):  # a pointer may be another writer's by now
+            self._require_uploaded(key, Entry(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)))
+
+    @_raises_unreachable
+    def create(self, key: str, data: bytes) -> bool:
+        try:
+            self._fs.pipe_file(self._path(key), data, mode="create")
+        except FileExistsError:
+            # The answer to a first try of the library may have been lost: then it is this one's own that is there.
+            return self.read(key) == data
+        return True
 
     @_raises_unreachable
     def folders(self, key: str) -> list[str]:
@@ -105,15 +139,26 @@ class ObjectStore:
             return copy
         copy.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(copy)
+        wrong: set[str] = set()
         try:
-            self._fs.get_file(self._path(key), str(temporary))
-            if file_sha256(temporary) != entry.sha256:
-                raise CorruptArtefact(f"{self}/{key}: the downloaded bytes differ from the manifest; publish it again.")
-            fsync(temporary)
-            os.replace(temporary, copy)
+            for _ in range(_DOWNLOADS):
+                self._fs.get_file(self._path(key), str(temporary))
+                digest = file_sha256(temporary)
+                if digest == entry.sha256:
+                    fsync(temporary)
+                    os.replace(temporary, copy)
+                    return copy
+                if digest in wrong:
+                    raise CorruptArtefact(
+                        f"{self}/{key}: the downloaded bytes differ from the manifest; publish it again."
+                    )
+                wrong.add(digest)
         finally:
             temporary.unlink(missing_ok=True)
-        return copy
+        raise Unreachable(
+            f"{self}/{key}: {_DOWNLOADS} downloads of it differ from each other; the object store or the line to it errs: "
+            "run it again"
+        )
 
     def forget_stale_copy(self, key: str, *, entry: Entry) -> None:
         copy = self._copy(key, entry=entry)
@@ -144,8 +189,16 @@ class ObjectStore:
 
     @_raises_unreachable
     def settle(self, workspace: Path, key: str, *, files: dict[str, Entry], twins: dict[str, str]) -> None:
-        for name in files:
+        for name, entry in files.items():
             self._fs.put_file(str(workspace / name), self._path(f"{key}/{name}"))
+            self._require_uploaded(f"{key}/{name}", entry)
+
+    def _require_uploaded(self, key: str, entry: Entry) -> None:
+        """Raise Unreachable where a file, read back, is not what was uploaded."""
+        if self.size(key) != entry.bytes or self.sha256(key) != entry.sha256:
+            raise Unreachable(
+                f"{self}/{key}: what the object store holds is not what was uploaded; nothing was published, run it again"
+            )
 
     def tidy(self, key: str) -> list[str]:
         return []  # a killed writer looks like a slow one on another machine; `sweep` goes by age

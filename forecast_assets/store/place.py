@@ -25,6 +25,9 @@ class Place(Protocol):
     def replace(self, key: str, data: bytes) -> None:
         """Write a small file, all or nothing, durable on return."""
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a small file as `replace` does, unless there is one: return whether it was written."""
+
     def folders(self, key: str) -> list[str]:
         """Return the names of the folders in a folder, sorted."""
 

@@ -59,11 +59,21 @@ class Staging:
             shutil.rmtree(self.path)
         self._release()
 
+    def _readable(self, path: Path, mode: int) -> None:
+        """Give a file the mode that its folder was made with: who reads one file of a version reads them all.
+
+        Some libraries write through a temporary file, which nobody else may read.
+        """
+        wanted = stat.S_IMODE(self.path.stat().st_mode) & 0o666
+        if stat.S_IMODE(mode) != wanted:
+            path.chmod(wanted)
+
     def _entry(self, path: Path) -> tuple[Entry, int]:
         """Return digest and modification time of a file; hash it again only where time or size changed."""
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{self._label}: {path.name} is not a plain file; a version holds plain files only.")
+        self._readable(path, found.st_mode)
         sealed = (self._sealed or {}).get(checked_file(path.name))
         if sealed is not None and (sealed[0].bytes, sealed[1]) == (found.st_size, found.st_mtime_ns):
             return sealed

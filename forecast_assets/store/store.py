@@ -2,9 +2,13 @@
 
     <root>/<asset>/<partition or all>/<version>/files + manifest.json
     <root>/<asset>/<partition or all>/CURRENT
+    <root>/.changed
 
 A version exists once its manifest does, which is written last; readers get it once ``CURRENT`` names it. What a killed
 writer leaves is therefore invisible, and `Store.sweep` removes it. No file of a version is ever rewritten.
+
+``.changed`` gets a new text once a ``CURRENT`` has moved: where it is the same as before, so is what the store serves, but
+for a writer that was killed in between.
 """
 
 import datetime as dt
@@ -21,7 +25,7 @@ from forecast_assets.store.disk import LocalDisk
 from forecast_assets.store.keys import plain
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import Manifest, ManifestFields, content_digest
-from forecast_assets.store.names import CURRENT, MANIFEST, VERSION_ID, WHOLE, checked_name, folder, label
+from forecast_assets.store.names import CHANGED, CURRENT, MANIFEST, VERSION_ID, WHOLE, checked_name, folder, label
 from forecast_assets.store.objects import ObjectStore
 from forecast_assets.store.place import Place, read_pointer
 from forecast_assets.store.staging import Staging
@@ -98,8 +102,23 @@ class Store:
 
     def partitions(self, asset: str) -> list[str]:
         """Return the published partitions of an asset, sorted; none for an asset without partitions."""
+        return [name for name in self.partition_folders(asset) if self.has(asset, name)]
+
+    def partition_folders(self, asset: str) -> list[str]:
+        """Return the partitions that anything was begun for, published or not, sorted, by one listing."""
         checked_name(asset, what="asset")
-        return [name for name in self._place.folders(asset) if name != WHOLE and self.has(asset, name)]
+        return [name for name in self._place.folders(asset) if name != WHOLE]
+
+    def current_id(self, asset: str, partition: str | None = None) -> str | None:
+        """Return the id that ``CURRENT`` holds, whatever becomes of that version; None where nothing was published."""
+        return self._pointer(asset, partition)
+
+    def change_mark(self) -> str | None:
+        """Return a text that is another one after each publication and promotion; None for a store of an earlier release."""
+        try:
+            return self._place.read(CHANGED).decode(errors="replace")
+        except FileNotFoundError:
+            return None
 
     def slots(self, asset: str) -> list[str | None]:
         """Return the published partitions of an asset, or None alone for an asset without partitions."""
@@ -175,10 +194,10 @@ class Store:
 
         On any exception readers see a complete version, the old one unless the very last flush failed; the caller tries
         again, discards the staging or leaves it to `sweep`. A second writer of the same partition waits (on an object
-        store the last one wins). With ``first``, an intact version published before is returned, and the staging is
-        discarded, unless it is the one with the id ``over``, to which this one adds. Damaged versions that this one replaces
-        are set aside. Raises as `Staging.seal`, and ValueError for fields that a manifest can't hold and for a staging that
-        was published already.
+        store the last one wins, and of first commits the first one). With ``first``, an intact version published before is
+        returned, and the staging is discarded, unless it is the one with the id ``over``, to which this one adds. Damaged
+        versions that this one replaces are set aside. Raises as `Staging.seal`, and ValueError for fields that a manifest
+        can't hold and for a staging that was published already.
         """
         asset, partition = staging.asset, staging.partition
         key = folder(asset, partition)
@@ -197,14 +216,21 @@ class Store:
         Manifest(**own, **fields, created=_now())  # raises for unknown fields before anything is made durable
         self._place.settle(staging.path, own_key, files=staging.files, twins=self._twins(asset, partition))
         with self._place.exclusive(key, what=label(asset, partition)):
+            pointed = self._pointer(
+                asset, partition
+            )  # before it is looked at: on an object store it may move meanwhile
             before = self._intact_current(asset, partition) if first else None
             if before is not None and before.id != over:
                 staging.discard()
                 return before
-            pointed = self._pointer(asset, partition)
             manifest = Manifest(**own, **fields, created=self._after(asset, partition, pointed))
             self._place.replace(f"{own_key}/{MANIFEST}", manifest.to_bytes())
-            self._point(asset, partition, staging.version)
+            if not (first and pointed is None):
+                self._point(asset, partition, staging.version)
+            elif (winner := self._point_first(asset, partition, staging.version)) is not None:
+                self._place.remove(own_key)
+                staging.discard()
+                return winner
             self._set_aside_damaged(asset, partition, manifest, before=pointed, thorough=first)
         staging.discard()  # keeps a version whose manifest is in this folder; behind a URL, removes the local originals
         return Version(manifest, self._place)
@@ -274,6 +300,18 @@ class Store:
 
     def _point(self, asset: str, partition: str | None, version: str) -> None:
         self._place.replace(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode())
+        self._place.replace(CHANGED, secrets.token_hex(16).encode())
+
+    def _point_first(self, asset: str, partition: str | None, version: str) -> Version | None:
+        """Point to a version where nothing is pointed to yet; else return the intact one that came in between, and where it
+        is damaged replace it.
+        """
+        if self._place.create(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode()):
+            return None
+        before = self._intact_current(asset, partition)
+        if before is None:
+            self._point(asset, partition, version)
+        return before
 
     def _load(self, asset: str, partition: str | None, version: str) -> Version:
         advice = "run verify, then materialise it again or promote another version."
@@ -281,7 +319,7 @@ class Store:
         if VERSION_ID.fullmatch(version) is None:
             raise CorruptArtefact(f"{where}: {CURRENT} holds {version[:60]!r}, which is no version; {advice}")
         try:
-            manifest = Manifest.from_bytes(self._place.read(f"{folder(asset, partition)}/{version}/{MANIFEST}"))
+            manifest = self._manifest(f"{folder(asset, partition)}/{version}/{MANIFEST}")
             if (manifest.asset, manifest.partition, manifest.version) != (asset, partition, version):
                 raise ValueError("belongs to another version")
             if content_digest(manifest.files) != manifest.data_version or version[:16] != manifest.input_key[:16]:
@@ -291,6 +329,17 @@ class Store:
         except ValueError as error:
             raise CorruptArtefact(f"{where}: the manifest of version {version} {error}; {advice}") from error
         return Version(manifest, self._place)
+
+    def _manifest(self, key: str) -> Manifest:
+        """Read a manifest, again where it can't be parsed: one bad read decides nothing. Raises ValueError."""
+        data = self._place.read(key)
+        try:
+            return Manifest.from_bytes(data)
+        except ValueError:
+            again = self._place.read(key)
+            if again == data:
+                raise
+            return Manifest.from_bytes(again)
 
     def _intact_current(self, asset: str, partition: str | None) -> Version | None:
         try:
@@ -313,18 +362,28 @@ class Store:
         self, asset: str, partition: str | None, manifest: Manifest, *, before: str | None, thorough: bool
     ) -> None:
         """Set aside damaged versions that were made from the same inputs as the new one, or were current until now; of
-        the latter only the manifest is checked unless ``thorough``.
+        the latter only the manifest is checked unless ``thorough``. One that is found sound when it is read again stays.
         """
         for name in self._ids(asset, partition):
             if name == manifest.version or not (name == before or name.startswith(manifest.input_key[:16])):
                 continue
-            try:
-                version = self._load(asset, partition, name)
-                if thorough or version.input_key == manifest.input_key:
-                    version.check()
-            except CorruptArtefact as error:
-                log.warning("set aside: %s", error)
+            checked = thorough or manifest.input_key
+            damage = self._damage(asset, partition, name, checked)
+            if damage and self._damage(asset, partition, name, checked):
+                log.warning("set aside: %s", damage)
                 self._place.set_aside(folder(asset, partition), name)
+
+    def _damage(self, asset: str, partition: str | None, name: str, checked: bool | str) -> str:
+        """Return what is wrong with a version, empty where it is sound. ``checked``: whether its files are read, or the
+        input key of those whose are.
+        """
+        try:
+            version = self._load(asset, partition, name)
+            if checked is True or version.input_key == checked:
+                version.check()
+        except CorruptArtefact as error:
+            return str(error)
+        return ""
 
     def _twins(self, asset: str, partition: str | None) -> dict[str, str]:
         """Return the key of the current version's file by sha256; empty where there is no intact version to share with."""

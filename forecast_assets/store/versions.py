@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.core.errors import CorruptArtefact, Unreachable
 from forecast_assets.store.keys import canonical_json, sha256_text
-from forecast_assets.store.manifest import Manifest
+from forecast_assets.store.manifest import Entry, Manifest
 from forecast_assets.store.names import MANIFEST, folder, label
 from forecast_assets.store.place import Place
 
@@ -100,14 +100,34 @@ class Version:
             elif sizes[name] != entry.bytes:
                 yield name, f"has {sizes[name]} bytes where its manifest says {entry.bytes}"
             else:
-                identity = self.place.identity(key)
-                if identity not in digests:
-                    digests[identity] = self.place.sha256(key)
-                if digests[identity] != entry.sha256:
+                try:
+                    digest = self._digest(name, entry=entry, known=digests)
+                except PermissionError:
+                    yield name, "can't be read by this user"
+                    continue
+                if digest != entry.sha256:
                     yield name, "differs from its manifest"
             self.place.forget_stale_copy(key, entry=entry)
         for name in sorted(sizes.keys() - self.manifest.files.keys() - {MANIFEST}):
             yield name, "is not in the manifest"
+
+    def _digest(self, name: str, *, entry: Entry, known: dict[Hashable, str]) -> str:
+        """Return the sha256 of a file. One that is not the manifest's is read again: one bad read decides nothing.
+
+        Raises Unreachable where it reads differently each time, PermissionError where this user may not read it.
+        """
+        key = self._key(name)
+        identity = self.place.identity(key)
+        if identity not in known:
+            known[identity] = self.place.sha256(key)
+        if (first := known[identity]) != entry.sha256:
+            known[identity] = self.place.sha256(key)
+            if known[identity] not in (first, entry.sha256):
+                raise Unreachable(
+                    f"{self.label}: file {name} of version {self.id} in {self.place} reads differently each time; "
+                    "the storage or the line to it errs: run it again"
+                )
+        return known[identity]
 
     def _key(self, name: str = "") -> str:
         return f"{folder(self.asset, self.partition)}/{self.id}/{name}".rstrip("/")

@@ -16,6 +16,7 @@ from forecast_assets.core.training.fit import FoldTrainer, Hardware
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.resources.tracking import TrackingResource
+from forecast_assets_tests.helpers.graph import environment
 from forecast_assets_tests.helpers.offline_runs import offline_runs
 from forecast_assets_tests.helpers.tensors import random_panel
 
@@ -33,8 +34,8 @@ def fitted(tmp_path: Path, seed: int, *, mode: Any = "offline", batch_size: int 
     panel = random_panel(tickers=3, sessions=620)
     fold = make_fold(panel, year=2019, spec=FOLDS, lookback=LOOKBACK)
     vars(work)["data"] = FoldData(panel, fold, fit_stats(panel, fold))
-    tracking = TrackingResource(mode=mode, folder=str(tmp_path))
-    with FitMonitor(work, [seed], tracking=tracking, log=log) as monitor:
+    tracking = TrackingResource(mode=mode)
+    with environment(WANDB_DIR=tmp_path), FitMonitor(work, [seed], tracking=tracking, log=log) as monitor:
         for _ in range(times):
             done = work(seed, lambda message: monitor.on_message(0, message))
         monitor.on_fit_end(seed, done.fit)

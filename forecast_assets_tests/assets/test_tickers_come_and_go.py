@@ -1,6 +1,7 @@
 """Target positions night after night while tickers are renamed, dropped, cut, stopped and listed again: none ever fails."""
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -76,7 +77,7 @@ class Deployment:
         self.issued: dict[str, Version] = {}
         self.books: dict[str, Version] = {}
 
-    def publish(self, asset: str, partition: str | None, files: dict[str, Any]) -> Version:
+    def publish(self, asset: str, partition: str | None, files: Mapping[str, Any]) -> Version:
         with self.store.stage(asset, partition, input_key=KEY_A) as staging:
             StageOutput(files=files).write(staging.path)
             return self.store.commit(staging, fields())
@@ -129,7 +130,9 @@ class Deployment:
             day=key,
         )
         self.books = {**self.books, key: self.publish("target_positions", key, output.files)}
-        return output.files[TABLE], output, panel
+        book = output.files[TABLE]
+        assert isinstance(book, pl.DataFrame)
+        return book, output, panel
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])

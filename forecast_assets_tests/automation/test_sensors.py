@@ -20,7 +20,7 @@ from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.keys import sha256_text
 from forecast_assets.store.store import Store
 from forecast_assets_tests.automation.test_alerts import verdict
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph, environment
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
 
 
@@ -56,7 +56,10 @@ def tick(root: Path, instance: dg.DagsterInstance) -> str:
         "source": PanelSource(),
         "alert_channels": open_channels(),
     }
-    with dg.build_sensor_context(instance=instance, resources=resources) as context:
+    with (
+        environment(FORECAST_DATA_DIR=root),
+        dg.build_sensor_context(instance=instance, resources=resources) as context,
+    ):
         outcome = alerts(context)
     assert isinstance(outcome, dg.SkipReason)
     return str(outcome.skip_message)

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+import time_machine
 
 from forecast_assets.automation.alerts import deadline_observation, messages_for, prices_observation
 from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
@@ -115,6 +116,7 @@ def test_what_is_awaited_is_named_before_and_after_the_night(copied_in_part: Sto
     assert awaited(9.2)[DAYS[3]].endswith("SAP.DE and 1 more; the night is made, and adds those that come")
     assert awaited(12.1) == {}
     assert awaited(72.1) == {"2025-06-30": "no row of it has come"}
+    assert awaited(24 * 365) == {}  # a panel that nobody feeds any more
 
 
 def test_the_deadline_alert_names_the_night_that_waits_and_one_made_without_prices(
@@ -152,7 +154,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def test_a_panel_is_read_again_where_prices_are_awaited_and_a_file_is_new(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wall clock is what it is, so no row of the last session has come: that is awaited as well."""
+    """On Monday evening no row of Monday has come."""
     store, files = panel(tmp_path, *AMERICA), tmp_path / "raw"
     night(store, DAYS[3], *AMERICA)
     files.mkdir()
@@ -164,7 +166,10 @@ def test_a_panel_is_read_again_where_prices_are_awaited_and_a_file_is_new(
             "settings": SettingsResource(profile="smoke"),
             "source": PanelSource(),
         }
-        with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
+        with (
+            time_machine.travel("2025-06-30T22:00+00:00"),
+            dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context,
+        ):
             return late_prices(context), context.cursor
 
     quiet, _ = tick(None)
@@ -175,7 +180,8 @@ def test_a_panel_is_read_again_where_prices_are_awaited_and_a_file_is_new(
     def panel_job() -> None:
         pass
 
-    instance.create_run_for_job(panel_job, tags={NIGHT_RUN: "22:00"}, status=dg.DagsterRunStatus.SUCCESS)
+    with time_machine.travel("2025-06-30T21:00+00:00"):
+        instance.create_run_for_job(panel_job, tags={NIGHT_RUN: "22:00"}, status=dg.DagsterRunStatus.SUCCESS)
     first, cursor = tick(None)
     assert isinstance(first, dg.RunRequest)
     assert first.tags[NIGHT_RUN].startswith("22:00/")

@@ -9,18 +9,20 @@ import httpx2 as httpx
 import uvicorn
 
 from forecast_assets.serving.app import create_app
+from forecast_assets.serving.connections import IN_ALL
 from forecast_assets.serving.loading import Loader
-from forecast_assets.serving.protocol import BoundedProtocol
+from forecast_assets.serving.protocol import bounded_protocol
 
 
 class LiveService:
     """``with LiveService(loader) as service: service.client.get("/predict")``."""
 
-    def __init__(self, loader: Loader, **options: Any) -> None:
+    def __init__(self, loader: Loader, *, connections: int = IN_ALL, **options: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = create_app(loader, **({"poll_seconds": 0.02} | options))
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", http=BoundedProtocol))
+        protocol = bounded_protocol(connections=connections)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", http=protocol))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def __enter__(self) -> "LiveService":

@@ -27,14 +27,14 @@ def free_port() -> int:
 
 
 class DagsterServer:
-    """``dagster dev`` on the project's workspace, smoke profile, a data root and a Dagster home of its own.
+    """What ``make dev`` starts, on the project's workspace, smoke profile, a data root and a Dagster home of its own.
 
     A second one on the same ``root`` continues with the first one's files. ``variables`` are added to the environment.
     ``workspace``: the code locations.
     """
 
     def __init__(
-        self, root: Path, *, home: str = "dagster_home", workspace: Path = PROJECT / "workspace.yaml", **variables: str
+        self, root: Path, *, home: str = "dagster_home", workspace: str = "workspace.yaml", **variables: str
     ) -> None:
         self.workspace = workspace
         self.root = root
@@ -81,7 +81,7 @@ class DagsterServer:
 
     def commands(self) -> list[list[str]]:
         """Return the programs to start, with arguments; all of them end together."""
-        return [["dagster", "dev", "-w", str(self.workspace), "-h", "127.0.0.1", "-p", str(self.port)]]
+        return [["forecast-assets", "ui", "-w", self.workspace, "-h", "127.0.0.1", "-p", str(self.port)]]
 
     def started(self, count: int) -> None:
         """Wait for what the next program needs, once ``count`` programs were started."""
@@ -173,7 +173,7 @@ class DagsterServer:
 class DagsterDeployment(DagsterServer):
     """Code server, webserver and daemon as processes of their own, as a machine's service manager runs them.
 
-    Unlike those of ``dagster dev``, they survive a jump of the wall clock: no heartbeat ties one to the other.
+    Unlike those of ``make dev``, they survive a jump of the wall clock: no heartbeat ties one to the other.
     """
 
     def commands(self) -> list[list[str]]:
@@ -184,7 +184,17 @@ class DagsterDeployment(DagsterServer):
         module = ["-m", "forecast_assets.definitions", "--inject-env-vars-from-instance"]
         return [
             ["dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(self.code_port), *module],
-            ["dagster-webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(self.port)],
+            [
+                "python",
+                "-m",
+                "forecast_assets.webserver",
+                "-w",
+                str(workspace),
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(self.port),
+            ],
             ["dagster-daemon", "run", "-w", str(workspace)],
         ]
 

@@ -26,6 +26,7 @@ from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.protocol import HEAD_BYTES
 from forecast_assets.serving.server import checked_host
 from forecast_assets.store.store import Store
+from forecast_assets_tests.helpers.cross_site import HOSTS
 from forecast_assets_tests.helpers.live_service import LiveService
 from forecast_assets_tests.helpers.service import (
     CUTOFF,
@@ -40,6 +41,7 @@ from forecast_assets_tests.helpers.service import (
     small_store,
 )
 
+FOREIGN = [{"host": host} for host in HOSTS if host]
 TOKEN = "a-token-of-some-length"
 JSON = {"content-type": "application/json"}
 
@@ -275,6 +277,14 @@ def test_without_a_token_only_loopback_is_bound_and_only_its_names_are_answered(
         checked_host("0.0.0.0", token="short")
     rebound = service.client.get("/predict?ticker=T00", headers={"host": "rebound.example.org:80"})
     assert (rebound.status_code, rebound.json()["reason"]) == (403, "host")
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, *FOREIGN])
+def test_another_sites_page_is_answered_nothing(service: LiveService, headers: dict[str, str]) -> None:
+    assert service.client.get("/predict?ticker=T00", headers=headers).status_code == 403
+    assert service.client.post("/predict", json={"requests": []}, headers=headers).status_code == 403
+    own = {"origin": service.url, "sec-fetch-site": "same-origin"}
+    assert service.client.get("/predict?ticker=T00", headers=own).status_code == 200
 
 
 def test_the_rate_is_bounded_and_health_is_not(tmp_path: Path) -> None:

@@ -7,15 +7,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
 
+from forecast_assets.core.errors import Unreachable
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.serving import loading
 from forecast_assets.serving.limits import Limits
 from forecast_assets.serving.loading import Loader
 from forecast_assets.store.durable import replace_bytes
+from forecast_assets.store.names import CHANGED
+from forecast_assets.store.place import Place
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.live_service import LiveService
@@ -140,7 +145,86 @@ def publish_damaged(root: Path, elsewhere: Path) -> Version:
     slot = root / "serving_model" / "all"
     shutil.copytree(path.parent, slot / made.id)
     replace_bytes(slot / "CURRENT", f"{made.id}\n".encode())
+    shutil.copy(elsewhere / CHANGED, root / CHANGED)
     return made
+
+
+class CountedPlace:
+    """A store's place that notes what is asked of it; on an object store each is a request."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def ask(*arguments: Any, **options: Any) -> Any:
+            self.asked.append(f"{name} {arguments[0]}")
+            return getattr(self.place, name)(*arguments, **options)
+
+        return ask
+
+
+def counted(root: Path, *, nights: int) -> tuple[Loader, CountedPlace]:
+    """A loader that has served ``nights`` nights, and the place behind it."""
+    loader = small_store(store := Store(root))
+    for day in DAYS[-nights:-1]:
+        publish_night(store, ("T00",), day, mean=0.01)
+    place = CountedPlace(store._place)
+    store._place = place
+    assert loader.refresh() is not None
+    place.asked.clear()
+    return loader, place
+
+
+def test_a_poll_with_nothing_new_is_one_small_read(tmp_path: Path) -> None:
+    loader, place = counted(tmp_path, nights=12)
+    assert [loader.refresh() for _ in range(3)] == [None] * 3
+    assert place.asked == [f"read {CHANGED}"] * 3
+
+
+def test_a_full_check_costs_no_more_for_more_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "FULL_CHECK_SECONDS", 0.0)
+    costs = []
+    for nights in (6, 24):
+        loader, place = counted(tmp_path / str(nights), nights=nights)
+        assert loader.refresh() is None
+        costs.append(len(place.asked))
+    assert costs[0] == costs[1] <= 20
+
+
+def test_what_is_published_between_two_polls_is_served_by_the_second(tmp_path: Path) -> None:
+    loader, _ = counted(tmp_path, nights=3)
+    publish_night(Store(tmp_path), ("T00",), DAYS[200], mean=0.02)
+    served = loader.refresh()
+    assert served is not None
+    assert str(DAYS[200]) in served.issued.nights
+
+
+def test_a_writer_that_died_before_it_left_its_mark_is_seen_by_the_full_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, _ = counted(tmp_path, nights=3)
+    before = (tmp_path / CHANGED).read_bytes()
+    publish_night(Store(tmp_path), ("T00",), DAYS[200], mean=0.02)
+    (tmp_path / CHANGED).write_bytes(before)
+    assert loader.refresh() is None
+    monkeypatch.setattr(loader, "_full_check_due", 0.0)
+    assert loader.refresh() is not None
+
+
+def test_a_version_that_could_not_be_reached_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader, _ = counted(tmp_path, nights=3)
+    publish_night(Store(tmp_path), ("T00",), DAYS[200], mean=0.02)
+
+    def unreachable(_: Version) -> None:
+        raise Unreachable("the object store can't be used")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Version, "check", unreachable)
+        assert loader.refresh() is None
+    assert loader.problems == ["the object store can't be used"]
+    assert loader.refresh() is not None
+    assert loader.problems == []
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,15 @@ def test_the_data_version_is_this_one(staging: Staging) -> None:
     assert staging.seal() == "e58fb1125e7a4682ba1779a17573d92327194d6e13e07f86db250c7043cafeb9"
 
 
+def test_every_file_of_a_version_is_readable_by_those_who_may_read_its_folder(disk_store: Store) -> None:
+    staging = disk_store.stage("panel", input_key=KEY_A)
+    write(staging.path, {"weights": "1", "table": "2"})
+    (staging.path / "weights").chmod(0o600)  # as of a library that writes through a temporary file
+    staging.path.chmod(0o750)
+    version = disk_store.commit(staging, fields())
+    assert {oct(version.path(name).stat().st_mode & 0o777) for name in ("weights", "table")} == {"0o640"}
+
+
 def test_sealing_twice_is_harmless(staging: Staging) -> None:
     write(staging.path, {"f": "1"})
     assert staging.seal() == staging.seal()

@@ -11,6 +11,22 @@ from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, fields, publish, write
 
 
+def test_the_mark_of_changes_moves_with_each_publication_and_promotion_alone(store: Store) -> None:
+    marks = [store.change_mark()]
+    first = publish(store, {"f": "1"}, key=KEY_A)
+    marks.append(store.change_mark())
+    publish(store, {"f": "2"}, key=KEY_B)
+    marks.append(store.change_mark())
+    store.promote(first)
+    marks.append(store.change_mark())
+    assert marks[0] is None
+    assert len(set(marks)) == len(marks)
+    store.promote(first)  # it is current already
+    store.sweep(older_than_seconds=0)
+    assert store.verify() == []
+    assert store.change_mark() == marks[-1]
+
+
 def test_what_was_committed_is_what_is_read(store: Store) -> None:
     published = publish(store, {"rows.json": '{"rows": 3}', "notes.txt": "x"}, key=KEY_A)
 

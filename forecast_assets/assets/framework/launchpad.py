@@ -2,12 +2,14 @@
 
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, Optional, TypeVar, Union, get_args, get_origin
 
 import dagster as dg
 from pydantic import Field, create_model
 
 from forecast_assets.core.specs import Spec
+from forecast_assets.resources.settings import require_plain
 
 _PLAIN = (int, float, str, bool)
 S = TypeVar("S", bound=Spec)
@@ -16,18 +18,22 @@ S = TypeVar("S", bound=Spec)
 def launchpad_config(stage: str, specs: Mapping[str, type[Spec]]) -> type[dg.Config]:
     """A config class with one optional section per spec; every field left empty keeps the profile's value."""
     sections: dict[str, Any] = {
-        name: (_section(f"{stage}_{name}", spec), Field(default_factory=_section(f"{stage}_{name}", spec)))
-        for name, spec in specs.items()
+        name: (_section(name, spec), Field(default_factory=_section(name, spec))) for name, spec in specs.items()
     }
     return create_model(f"{stage}_config", __base__=dg.Config, **sections)
 
 
 def with_overrides(spec: S, section: dg.Config | None) -> S:
-    """``spec`` with the launchpad's non-empty fields put over it; raises pydantic's ValidationError."""
+    """``spec`` with the launchpad's non-empty fields put over it; raises pydantic's ValidationError, and BadSetting for one
+    that holds a secret or a reference.
+    """
     given = {} if section is None else {k: v for k, v in section.model_dump().items() if v is not None}
+    for name, value in given.items():
+        require_plain(name, str(value))
     return type(spec).model_validate(dict(spec) | given) if given else spec
 
 
+@cache  # to make them took most of the time that the definitions load in
 def _section(name: str, spec: type[Spec]) -> type[dg.Config]:
     fields: dict[str, Any] = {}
     for key, field in spec.model_fields.items():

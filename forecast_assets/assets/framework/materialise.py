@@ -277,10 +277,8 @@ class _Materialisation:
                 "columns": {name: vars(column) for name, column in output.columns.items()},
             },
         }
-        over = late.get(COMMITTED)
-        prepared = Prepared(
-            new.staging, fields, stage.after, self.lock, first=stage.once, over=over.id if over else None
-        )  # type: ignore[arg-type]
+        over = late[COMMITTED].id if late.get(COMMITTED) else None
+        prepared = Prepared(new.staging, fields, stage.after, self.lock, first=stage.once, over=over)  # type: ignore[arg-type]
         data_version = self._data_version(new.staging.seal(), new.staging.files)
         if CHECKPOINTS in late:
             shutil.rmtree(late[CHECKPOINTS], ignore_errors=True)  # no longer needed

@@ -25,8 +25,9 @@ from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED, report_v
 from forecast_assets.core.errors import UserError
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
+from forecast_assets.resources.machine_errors import machine_errors_as_user_errors
 from forecast_assets.resources.panel_names import FIRST, PanelNames
-from forecast_assets.resources.store_io import After, StoreResource, disk_errors_as_user_errors
+from forecast_assets.resources.store_io import After, StoreResource
 from forecast_assets.store.keys import input_key
 from forecast_assets.store.versions import Version
 
@@ -125,7 +126,7 @@ def _compute(stage: Stage, names: PanelNames) -> Callable[..., Any]:
         config = given.pop("config", None)
         used = StageResources(**{field: given.pop(key) for field, key in resources.items()})
         try:
-            with disk_errors_as_user_errors(stage.asset):
+            with machine_errors_as_user_errors(stage.asset):
                 return stage.materialise(context, config, given, used)
         except UserError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error

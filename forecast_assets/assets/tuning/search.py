@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.catalogue import FitSpec
 from forecast_assets.core.specs import FoldSpec, SweepSpec
+from forecast_assets.resources import environment
 from forecast_assets.resources.engine import Engine, Needs, ProgressCallback, fit_needs
 from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.study import Claim, Study, orphaned
@@ -71,11 +72,14 @@ class Search:
         return panel_to_search(whole, self.spec, folds=self.budget.folds)
 
     def study(self) -> Study:
-        """Open the study in this process."""
+        """Open the study in this process. Raises BadSetting for a file outside of what was declared where it was started."""
+        storage = self.spec.storage
+        if storage and (storage.startswith("sqlite") or "://" not in storage):
+            environment.require_inside(storage.partition("///")[2] or storage, setting="sweep.storage")
         return Study(
             self.name,
             folder=self.folder,
-            storage=self.spec.storage,
+            storage=storage,
             space=self.space,
             trials=self.spec.trials,
             seed=self.spec.seed,
