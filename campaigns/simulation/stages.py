@@ -139,7 +139,7 @@ def _stage(function: Callable[..., StageOutput], asset: str) -> Stage:
     )
 
 
-def materialise(stage: Stage, day: str | None, *, resources: SimpleNamespace) -> None:
+def materialise(stage: Stage, day: str | None, *, resources: Any) -> None:
     """Do what Dagster does with an asset: load its parents, run the stage, publish what it prepared.
 
     ``resources``: store, settings, source and io_manager, as the graph's.
