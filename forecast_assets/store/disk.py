@@ -38,6 +38,9 @@ class LocalDisk:
         self.replace(key, data)
         return True
 
+    def note(self, key: str, data: bytes) -> None:
+        self._path(key).write_bytes(data)
+
     def folders(self, key: str) -> list[str]:
         return sorted(entry.name for entry in self._entries(key) if entry.is_dir() and is_name(entry.name))
 

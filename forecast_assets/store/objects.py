@@ -109,6 +109,10 @@ class ObjectStore:
         return True
 
     @_raises_unreachable
+    def note(self, key: str, data: bytes) -> None:
+        self._fs.pipe_file(self._path(key), data)
+
+    @_raises_unreachable
     def folders(self, key: str) -> list[str]:
         names = (_base(entry) for entry in self._entries(key) if entry["type"] == "directory")
         return sorted(name for name in names if is_name(name))

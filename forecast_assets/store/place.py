@@ -28,6 +28,9 @@ class Place(Protocol):
     def create(self, key: str, data: bytes) -> bool:
         """Write a small file as `replace` does, unless there is one: return whether it was written."""
 
+    def note(self, key: str, data: bytes) -> None:
+        """Write a few bytes whose loss, or a part of which, does no harm: a reader need but see that they are others."""
+
     def folders(self, key: str) -> list[str]:
         """Return the names of the folders in a folder, sorted."""
 

@@ -302,7 +302,7 @@ class Store:
         self._mark_changed()
 
     def _mark_changed(self) -> None:
-        self._place.replace(CHANGED, secrets.token_hex(16).encode())
+        self._place.note(CHANGED, secrets.token_hex(16).encode())
 
     def _point_first(self, asset: str, partition: str | None, version: str) -> Version | None:
         """Point to a version where nothing is pointed to yet; else return the intact one that came in between, and where it
