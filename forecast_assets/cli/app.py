@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from forecast_assets.cli.common import common_options
+from forecast_assets.cli.interrupts import ends_at_once
 from forecast_assets.core.horizons import horizons_text
 from forecast_assets.core.nearest import nearest_names
 
@@ -29,7 +30,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"forecast_assets.cli.{cmd_name.replace('-', '_')}").command
+        with ends_at_once():
+            found: click.Command = import_module(f"forecast_assets.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -15,13 +15,13 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
 
     dagster_home()
 
-    from forecast_assets.resources.settings import compose_settings
-
-    profile = environment.profile_name()
-    environment.as_of()  # an unreadable date, an unknown profile or setting ends it before anything starts
-    compose_settings(profile, overrides)
-
     with ends_at_once():
+        from forecast_assets.resources.settings import compose_settings
+
+        profile = environment.profile_name()
+        environment.as_of()  # an unreadable date, an unknown profile or setting ends it before anything starts
+        compose_settings(profile, overrides)
+
         import dagster as dg
 
         from forecast_assets.automation.pipeline import Plan, run_pipeline
