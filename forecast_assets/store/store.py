@@ -216,9 +216,8 @@ class Store:
         Manifest(**own, **fields, created=_now())  # raises for unknown fields before anything is made durable
         self._place.settle(staging.path, own_key, files=staging.files, twins=self._twins(asset, partition))
         with self._place.exclusive(key, what=label(asset, partition)):
-            pointed = self._pointer(
-                asset, partition
-            )  # before it is looked at: on an object store it may move meanwhile
+            # Before it is looked at: on an object store it may move meanwhile.
+            pointed = self._pointer(asset, partition)
             before = self._intact_current(asset, partition) if first else None
             if before is not None and before.id != over:
                 staging.discard()
@@ -300,6 +299,9 @@ class Store:
 
     def _point(self, asset: str, partition: str | None, version: str) -> None:
         self._place.replace(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode())
+        self._mark_changed()
+
+    def _mark_changed(self) -> None:
         self._place.note(CHANGED, secrets.token_hex(16).encode())
 
     def _point_first(self, asset: str, partition: str | None, version: str) -> Version | None:
@@ -307,6 +309,7 @@ class Store:
         is damaged replace it.
         """
         if self._place.create(f"{folder(asset, partition)}/{CURRENT}", f"{version}\n".encode()):
+            self._mark_changed()
             return None
         before = self._intact_current(asset, partition)
         if before is None:

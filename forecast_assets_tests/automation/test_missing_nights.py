@@ -84,7 +84,10 @@ def test_a_year_of_the_panel_without_an_ensemble_is_untrained(tmp_path: Path) ->
     assert untrained_years(store) == []
 
 
-def test_a_failed_night_is_passed_over_once_per_tick_and_holds_up_no_later_one(tmp_path: Path) -> None:
+def test_a_failed_night_is_passed_over_once_per_tick_and_holds_up_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(tmp_path))
     store = panel(tmp_path, SESSIONS[:4])
     night(store, SESSIONS[0])
     with dg.DagsterInstance.ephemeral() as instance:

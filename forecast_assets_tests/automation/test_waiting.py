@@ -159,10 +159,11 @@ def test_a_panel_is_read_again_where_prices_are_awaited_and_a_file_is_new(
     night(store, DAYS[3], *AMERICA)
     files.mkdir()
     monkeypatch.setenv("FORECAST_PANEL", str(files))
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(tmp_path))
 
     def tick(cursor: str | None) -> tuple[object, str | None]:
         resources = {
-            "store": StoreResource(data_dir=str(tmp_path)),
+            "store": StoreResource(),
             "settings": SettingsResource(profile="smoke"),
             "source": PanelSource(),
         }

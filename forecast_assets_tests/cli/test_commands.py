@@ -239,6 +239,7 @@ def test_verify_derives_the_report_again_and_names_a_number_that_somebody_change
 ) -> None:
     shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
     shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
+    shutil.copytree(smoke_graph.root / "ledger", tmp_path / "ledger")
     done = invoke("verify", "--data-dir", tmp_path)
     assert done.exit_code == 0, done.output
     assert "artefacts, all as published" in done.output
@@ -274,6 +275,7 @@ def test_verify_scores_the_forecasts_again_and_names_losses_that_are_not_theirs(
 def test_verify_notices_a_report_that_is_not_the_one_in_the_store(smoke_graph: Graph, tmp_path: Path) -> None:
     shutil.copytree(smoke_graph.root / "store", tmp_path / "store")
     shutil.copytree(smoke_graph.root / "reports", tmp_path / "reports")
+    shutil.copytree(smoke_graph.root / "ledger", tmp_path / "ledger")
     html = tmp_path / "reports" / "latest" / "backtest.html"
     html.write_text(html.read_text().replace("no evidence", "beats"))
     (tmp_path / "reports" / "latest" / "metrics.json").unlink()

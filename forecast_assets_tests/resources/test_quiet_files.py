@@ -17,6 +17,7 @@ from forecast_assets.resources.quiet_files import wait_until_quiet
 from forecast_assets.resources.source import PanelSource
 from forecast_assets_tests.helpers.arriving import arrive
 from forecast_assets_tests.helpers.builders import csv, panel_spec
+from forecast_assets_tests.helpers.graph import environment
 
 OLD = time.time() - 3600
 
@@ -46,8 +47,8 @@ def being_copied(path: Path, *, seconds: float) -> Iterator[None]:
 
 
 def names(folder: Path, root: Path, *, quiet_seconds: float) -> tuple[list[str], list[tuple[str, str]]]:
-    source = PanelSource(panel=str(folder))
-    found = source.input_files(DemoSpec(), panel_spec(), data_root=str(root), quiet_seconds=quiet_seconds)
+    with environment(FORECAST_PANEL=folder):
+        found = PanelSource().input_files(DemoSpec(), panel_spec(), data_root=str(root), quiet_seconds=quiet_seconds)
     return [file.name for file in found.files], list(found.left_out)
 
 

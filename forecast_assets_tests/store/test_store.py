@@ -19,6 +19,10 @@ def test_the_mark_of_changes_moves_with_each_publication_and_promotion_alone(sto
     marks.append(store.change_mark())
     store.promote(first)
     marks.append(store.change_mark())
+    with store.stage("night", "2025-07-01", input_key=KEY_C) as staging:
+        write(staging.path, {"f": "3"})
+        store.commit(staging, fields(), first=True)
+    marks.append(store.change_mark())
     assert marks[0] is None
     assert len(set(marks)) == len(marks)
     store.promote(first)  # it is current already
