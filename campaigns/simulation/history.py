@@ -40,7 +40,7 @@ MEANWHILE = ("rollback", "retrain", "skip", "deliver", "rename_ticker", "commit_
 """What others may do while an asset is being made."""
 FAULT_SHARE, MEANWHILE_SHARE = {"work": 0.1}, 0.05
 ELSE = 0.3  # share of the other kinds' events at which a fault strikes: they are rarer
-FARTHEST = 45  # a fault strikes at one of so many calls of a step; most steps make fewer
+FARTHEST, FARTHEST_READ = 45, 200  # a fault strikes at one of so many changes, or reads; most steps make fewer
 CALM_TICKS, MOST_CALM_STEPS = 2, 600
 MEMORY = Path("/dev/shm")  # where there is one: a disk that costs nothing
 DEAD = "dead"
@@ -76,7 +76,9 @@ def events_of(seed: int, *, steps: int = STEPS) -> list[Event]:
 def _event(kind: str, rng: random.Random) -> Event:
     fault = None
     if rng.random() < FAULT_SHARE.get(kind, ELSE):
-        fault = Fault(rng.choice(KINDS), int(FARTHEST * rng.random() ** 2), rng.random() < 0.5, rng.getrandbits(32))
+        struck = rng.choice(KINDS)
+        at = int((FARTHEST_READ if struck == "unreadable" else FARTHEST) * rng.random() ** 2)
+        fault = Fault(struck, at, rng.random() < 0.5, rng.getrandbits(32))
     meanwhile = rng.choice(MEANWHILE) if rng.random() < MEANWHILE_SHARE else ""
     return Event(kind, rng.getrandbits(32), fault, meanwhile)
 

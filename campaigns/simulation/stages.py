@@ -55,7 +55,8 @@ class StandIns:
             days.update(day for day in accepted if files.until is None or day <= files.until)
         self.meanwhile()
         record_arrivals(data_root, files.new)
-        facts = {"as_of": as_of_fact(), "rows_after_as_of": 0, "files_after_as_of": len(files.later)}
+        facts: dict[str, int | float | str] = {"as_of": as_of_fact()}
+        facts |= {"rows_after_as_of": 0, "files_after_as_of": len(files.later)}
         return StageOutput({PARTITIONS: partitions_of(sorted(days), None)}, facts)
 
     def challenger(self, raw_panel: Version, champion: Champion, day: Day) -> StageOutput:
@@ -138,7 +139,7 @@ def _stage(function: Callable[..., StageOutput], asset: str) -> Stage:
     )
 
 
-def materialise(stage: Stage, day: str | None, *, resources: SimpleNamespace) -> None:
+def materialise(stage: Stage, day: str | None, *, resources: Any) -> None:
     """Do what Dagster does with an asset: load its parents, run the stage, publish what it prepared.
 
     ``resources``: store, settings, source and io_manager, as the graph's.
@@ -150,7 +151,7 @@ def materialise(stage: Stage, day: str | None, *, resources: SimpleNamespace) ->
         for asset, kind in stage.needs.parents.items()
     }
     dagster: Any = SimpleNamespace(partition_key=partition, resources=resources, log=_SILENT, instance=None)
-    result = stage.materialise(dagster, None, parents, resources)
+    result = stage.materialise(dagster, None, parents, resources)  # type: ignore[arg-type]
     if isinstance(result.value, Prepared):
         context: Any = SimpleNamespace(log=_SILENT, step_context=dagster)
         manager.handle_output(context, result.value)

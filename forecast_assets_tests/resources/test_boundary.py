@@ -101,7 +101,7 @@ def test_a_panel_in_a_declared_folder_is_read(declared: Path, path: str, monkeyp
         ({"store": {"config": {"data_dir": "/etc"}}}, "store.data_dir: '/etc' lies outside the folders"),
     ],
 )
-def test_a_run_launched_with_a_path_or_a_secret_fails_with_one_sentence_and_quotes_neither(
+def test_a_launched_path_or_secret_fails_with_one_sentence_and_is_not_quoted(
     declared: Path, config: dict[str, Any], expected: str, empty_graph: Graph
 ) -> None:
     from forecast_assets.definitions import defs
