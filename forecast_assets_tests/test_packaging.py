@@ -3,6 +3,7 @@
 The environment has the wheel alone, and finds the locked packages where this one has them.
 """
 
+import os
 import shutil
 import socket
 import subprocess
@@ -22,11 +23,14 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "forecast_assets")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 WAIT_SECONDS = 90
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def done(*command: object, folder: Path) -> str:
     """Run a command, which has to succeed, in a folder of its own; return what it printed."""
-    ran = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [str(part) for part in command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr + ran.stdout
     return ran.stdout
 
@@ -68,7 +72,9 @@ def service(python: Path, smoke_graph: Graph, tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     program = str(python.with_name("forecast-assets"))
     command = [program, "serve", "--port", str(port), "--data-dir", str(smoke_graph.root)]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -144,7 +144,10 @@ def test_a_night_that_the_champion_was_trained_on_is_rejected(replay: Graph) -> 
     assert replay.store.partitions("nightly_forecast") == []
 
 
-def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(replay: Graph) -> None:
+def test_the_schedule_reads_the_panel_and_a_night_follows_only_where_one_is_due(
+    replay: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(replay.root))
     panel_file = replay.root / "raw" / "demo_panel.csv"
     assert replay.run("raw_panel", panel=panel_file).failures == []
     tick = dg.build_schedule_context(scheduled_execution_time=dt.datetime(2019, 12, 31, 22))
