@@ -38,7 +38,6 @@ LIVE_DAYS = 10  # calendar days without a forecast origin after which a ticker i
 def has_late_tickers(committed: Version, parents: Mapping[str, Any], context: StageContext) -> bool:
     """Return whether there are tickers to add to a committed night: their prices came after it, and its champion serves."""
     from forecast_assets.champion.late_tickers import tickers_to_add
-    from forecast_assets.core.windows.tensors import PanelTensors
 
     night = committed.partition or ""
     late = tickers_to_add(context.store, spec=context.settings.arrival, now=dt.datetime.now(dt.UTC))
@@ -51,6 +50,9 @@ def has_late_tickers(committed: Version, parents: Mapping[str, Any], context: St
             "serves by now, and a night has one"
         )
         return False
+
+    from forecast_assets.core.windows.tensors import PanelTensors  # torch, which a night without late tickers needs not
+
     panel = PanelTensors.load(parents["windowed_tensors"].path(TENSORS))
     table = issued_table(committed, declared_renames(context.store))
     lookback = champion.json(CARD)["lookback"]

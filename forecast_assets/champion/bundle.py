@@ -37,7 +37,7 @@ from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.training.calibrate import CalibrationState, log_factors
 from forecast_assets.core.training.calibration_groups import Groups, Membership
 from forecast_assets.core.training.explain import explain_forecasts, neighbours_of
-from forecast_assets.core.training.fit import trained_model, with_slope
+from forecast_assets.core.training.trained import trained_model, with_slope
 from forecast_assets.core.windows.graph import Correlations
 from forecast_assets.core.windows.stats import UNKNOWN_ID, FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors

@@ -17,6 +17,8 @@ from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.panel_in_use import days_in_panel, declared_renames
 from forecast_assets.store.store import Store
 
+CLOSED_BY = dt.timedelta(days=2)  # after midnight UTC of a session's date, every exchange has closed
+
 
 @dataclass(frozen=True)
 class LateTickers:
@@ -50,5 +52,9 @@ def tickers_to_add(store: Store, *, spec: ArrivalSpec, now: dt.datetime) -> Late
 
 def is_open(quotes: pl.DataFrame, day: str, *, spec: ArrivalSpec, now: dt.datetime) -> bool:
     """Return whether tickers that come late to the night of ``day`` may still be forecast for it, by the settings."""
-    close = last_close(quotes["exchange"].unique(), dt.date.fromisoformat(day))
+    session = dt.date.fromisoformat(day)
+    latest = dt.datetime.combine(session, dt.time(), dt.UTC) + CLOSED_BY + dt.timedelta(hours=spec.late_hours)
+    if now >= latest:  # without a calendar, which takes a second to make
+        return False
+    close = last_close(quotes["exchange"].unique(), session)
     return close is not None and now < close + dt.timedelta(hours=spec.late_hours)

@@ -33,7 +33,7 @@ def best_fit(store: Store, model: str, year: int) -> PublishedFit:
 
     from forecast_assets.core.models.catalogue import MODELS
     from forecast_assets.core.specs import FoldSpec, WindowSpec
-    from forecast_assets.core.training.fit import trained_model, with_slope
+    from forecast_assets.core.training.trained import trained_model, with_slope
     from forecast_assets.core.windows.folds import make_fold
     from forecast_assets.core.windows.stats import fit_stats
     from forecast_assets.core.windows.tensors import PanelTensors

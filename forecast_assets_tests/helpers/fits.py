@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from forecast_assets.core.models.entry import ModelSpec
-from forecast_assets.core.training.fit import forecast, trained_model
+from forecast_assets.core.training.fit import forecast
+from forecast_assets.core.training.trained import trained_model
 from forecast_assets.core.windows.stats import FoldStats
 from forecast_assets.core.windows.tensors import PanelTensors
 

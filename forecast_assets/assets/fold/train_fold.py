@@ -50,7 +50,7 @@ def train_fold(
     """
     from forecast_assets.core.report.figures import training_curves
     from forecast_assets.core.training.calibrate import calibrate_fold
-    from forecast_assets.core.training.fit import trained_model
+    from forecast_assets.core.training.trained import trained_model
 
     work = FoldWork(
         name, spec, inputs.year, inputs.folds, inputs.windows.lookback, inputs.windowed_tensors, inputs.hardware,

@@ -23,13 +23,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.base import ForecastModel, make_batch, standardised_pinball
-from forecast_assets.core.models.catalogue import EARLIER_LOCATION, MODELS, FitSpec
+from forecast_assets.core.models.catalogue import MODELS, FitSpec
 from forecast_assets.core.models.entry import ModelSpec
 from forecast_assets.core.training.checkpoint import Checkpoint, Stateful, load_checkpoint, save_checkpoint
 from forecast_assets.core.training.estimator import fit_estimator
 from forecast_assets.core.training.location import EarnedLocation, earned_location
+from forecast_assets.core.training.trained import load_weights, trained_model
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.labels import training_labels
 from forecast_assets.core.windows.sampler import WindowSampler, sample_of_tickers
@@ -419,27 +419,3 @@ class FoldTrainer:
         model = trained_model(self.name, self.spec, weights, stats=self.stats, lookback=self.lookback).to(device)
         quantiles = forecast(model, ends.to(device), panel=self.panel.to(device), stats=self.stats.to(device))
         return quantiles.float().cpu().double().numpy()
-
-
-def trained_model(
-    name: str, spec: ModelSpec, weights: Mapping[str, Tensor], *, stats: FoldStats, lookback: int
-) -> ForecastModel:
-    """Return model ``name`` with the ``weights`` of a fit, in evaluation mode."""
-    model = MODELS[name].build(spec, stats=stats, lookback=lookback)
-    load_weights(model, weights)
-    return model.eval()
-
-
-def load_weights(model: ForecastModel, weights: Mapping[str, Tensor]) -> None:
-    """Load the ``weights`` of a fit. One of an earlier release has no linear location: as an untrained one, it is zero."""
-    untrained = {name: value for name, value in model.state_dict().items() if name.startswith("location.")}
-    model.load_state_dict(untrained | dict(weights))
-
-
-def with_slope(weights: Mapping[str, Tensor], settings: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the ``weights`` of a fit with the slope of its location: in earlier releases, a setting."""
-    slope = settings.get(EARLIER_LOCATION)
-    if slope is None or "head.location_slope" in weights:
-        return dict(weights)
-    every = torch.ones(len(HORIZONS))
-    return {**weights, "head.location_slope": slope * every, "head.location_error": 0 * every}

@@ -20,7 +20,8 @@ from forecast_assets.core.horizons import HORIZONS, QUANTILES
 from forecast_assets.core.models.entry import Model, ModelSpec
 from forecast_assets.core.models.protocol import Origins, Training, shaped_quantiles
 from forecast_assets.core.training.estimator import ask_estimator, fit_on, weights_of
-from forecast_assets.core.training.fit import forecast, load_weights
+from forecast_assets.core.training.fit import forecast
+from forecast_assets.core.training.trained import load_weights
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.labels import training_labels
 from forecast_assets.core.windows.stats import FoldStats

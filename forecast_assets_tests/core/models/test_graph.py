@@ -17,7 +17,8 @@ from forecast_assets.core.models.explanation import Neighbours
 from forecast_assets.core.models.graph import GraphTft, SignedMessages
 from forecast_assets.core.specs import FoldSpec
 from forecast_assets.core.training.explain import neighbours_of
-from forecast_assets.core.training.fit import FoldTrainer, Hardware, trained_model
+from forecast_assets.core.training.fit import FoldTrainer, Hardware
+from forecast_assets.core.training.trained import trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.stats import FoldStats, fit_stats

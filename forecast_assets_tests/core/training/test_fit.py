@@ -8,7 +8,8 @@ from forecast_assets.core.models.base import QuantileHead, make_batch, single_ba
 from forecast_assets.core.models.catalogue import MODELS, TftSpec
 from forecast_assets.core.models.tft.model import Tft
 from forecast_assets.core.reads import Reads
-from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, trained_model, with_slope
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware
+from forecast_assets.core.training.trained import trained_model, with_slope
 from forecast_assets.core.windows.folds import Fold
 from forecast_assets.core.windows.graph import with_graph
 from forecast_assets.core.windows.sampler import WindowSampler

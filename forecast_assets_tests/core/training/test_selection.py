@@ -9,8 +9,9 @@ import torch
 from forecast_assets.core.models.base import QuantileHead, standardised_pinball
 from forecast_assets.core.models.catalogue import MlpSpec, TftSpec
 from forecast_assets.core.specs import FoldSpec
-from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware, trained_model
+from forecast_assets.core.training.fit import Fit, FoldTrainer, Hardware
 from forecast_assets.core.training.location import earned_location
+from forecast_assets.core.training.trained import trained_model
 from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.stats import fit_stats
 from forecast_assets.core.windows.tensors import PanelTensors
