@@ -151,7 +151,7 @@ def materialise(stage: Stage, day: str | None, *, resources: Any) -> None:
         for asset, kind in stage.needs.parents.items()
     }
     dagster: Any = SimpleNamespace(partition_key=partition, resources=resources, log=_SILENT, instance=None)
-    result = stage.materialise(dagster, None, parents, resources)  # type: ignore[arg-type]
+    result = stage.materialise(dagster, None, parents, resources)
     if isinstance(result.value, Prepared):
         context: Any = SimpleNamespace(log=_SILENT, step_context=dagster)
         manager.handle_output(context, result.value)
