@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,10 @@ class Forecaster:
         root = Path(data_dir)
         path = panel if isinstance(panel, str | Path) else _written(panel, root)
         variables = {"FORECAST_DATA_DIR": root, "FORECAST_PROFILE": profile, "FORECAST_PANEL": path}
-        with _environment({name: str(value) for name, value in variables.items()}):
+        with _environment({name: str(value) for name, value in variables.items()}), warnings.catch_warnings():
+            # A notebook has an event loop of its own, beside which Dagster leaves a coroutine, and no widgets for bars.
+            warnings.filterwarnings("ignore", "coroutine .*shutdown_asyncgens")
+            warnings.filterwarnings("ignore", "IProgress not found")
             from forecast_assets.automation.pipeline import Plan, run_pipeline
             from forecast_assets.definitions import defs, store
             from forecast_assets.resources.settings import compose_settings
