@@ -27,27 +27,6 @@ for own in [name for name in os.environ if name.startswith("FORECAST_")]:
 os.environ |= {"FORECAST_WORKERS": "1", "WANDB_MODE": "offline"}
 
 
-LONGEST = (
-    "test_dagster_ui.py",
-    "test_graph.py",
-    "test_vanished_tickers.py",
-    "test_experts.py",
-    "test_ray_engine.py",
-    "test_sweep.py",
-    "test_planted_signal.py",
-    "test_horizons.py",
-    "test_universe.py",
-    "test_own_model.py",
-)
-"""Files that take most of a minute or more."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: of two processes, neither then waits for the other at the end."""
-    rank = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
-
-
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove the user's own settings, and train in the tests' own process, which is quicker for their small fits.
