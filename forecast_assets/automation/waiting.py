@@ -7,11 +7,20 @@ import polars as pl
 
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.champion.late_tickers import is_open, recent_quotes, tickers_to_add
-from forecast_assets.core.panel.completeness import ExchangePrices, in_words, incomplete, last_close, prices_of
+from forecast_assets.core.panel.completeness import (
+    DAYS_BACK,
+    ExchangePrices,
+    in_words,
+    incomplete,
+    last_close,
+    prices_of,
+)
 from forecast_assets.core.specs import ArrivalSpec
 from forecast_assets.store.asset_keys import NIGHTLY_FORECAST
 from forecast_assets.store.panel_in_use import days_in_panel, panel_sessions
 from forecast_assets.store.store import Store
+
+LOOKED_BACK = 6  # days: the longest closure of several exchanges at once is shorter
 
 
 def waiting_nights(store: Store, data_root: str, *, spec: ArrivalSpec, now: dt.datetime) -> dict[str, str]:
@@ -54,9 +63,10 @@ def awaited_prices(store: Store, data_root: str, *, spec: ArrivalSpec, now: dt.d
         lacking = [prices for prices in prices_of(quotes, dt.date.fromisoformat(nights[-1])) if prices.missing]
         if lacking:
             found[nights[-1]] = f"{in_words(lacking)}; the night is made, and adds those that come"
-    day = _last_session(quotes, now=now)
-    if day > panel_sessions(store)[-1] and prices_of(quotes, dt.date.fromisoformat(day)):  # a feed that still runs
-        found[day] = "no row of it has come"
+    if _goes_on(quotes, now=now):
+        day = _last_session(quotes, now=now)
+        if day > panel_sessions(store)[-1] and prices_of(quotes, dt.date.fromisoformat(day)):
+            found[day] = "no row of it has come"
     return dict(sorted(found.items()))
 
 
@@ -70,10 +80,16 @@ def waiting_sentence(waiting: Mapping[str, str]) -> str:
     return "; ".join(f"the night of {day} waits for prices: {what}" for day, what in waiting.items())
 
 
+def _goes_on(quotes: pl.DataFrame, *, now: dt.datetime) -> bool:
+    """Return whether ``prices_of`` may expect anything of the last sessions: said without the calendars, slow to make."""
+    newest = quotes.select(pl.col("date").max()).item()
+    return newest is not None and now.astimezone(dt.UTC).date() - newest <= dt.timedelta(days=DAYS_BACK + LOOKED_BACK)
+
+
 def _last_session(quotes: pl.DataFrame, *, now: dt.datetime) -> str:
     """Return the last session that is over at each exchange that has it, of the last days; empty where there is none."""
     exchanges = quotes["exchange"].unique()
-    for days in range(6):
+    for days in range(LOOKED_BACK):
         day = now.astimezone(dt.UTC).date() - dt.timedelta(days=days)
         close = last_close(exchanges, day)
         if close is not None and close <= now:

@@ -1,5 +1,6 @@
 """What ``run``, ``sweep`` and ``nightly`` share: materialising a selection of the graph."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
         from forecast_assets.definitions import defs, store
         from forecast_assets.resources.signals import RECORD
 
+    gc.freeze()  # what is imported stays: it need not be looked through at every collection
     plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
     with RECORD.watched(), dg.DagsterInstance.get() as instance:
         if is_forgotten(instance, store):

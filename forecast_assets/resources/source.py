@@ -2,8 +2,10 @@
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +21,14 @@ from forecast_assets.resources import environment
 from forecast_assets.resources.arrival_log import read_arrivals, seen_file, with_arrivals
 from forecast_assets.resources.chronos_weights import ChronosWeights, find_weights
 from forecast_assets.resources.file_stamp import FileStamp
+from forecast_assets.store.durable import file_sha256, replace_bytes
+from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
 
 if TYPE_CHECKING:
     from forecast_assets.core.panel.adapters.folders import FoundFiles
 
 DEMO_FILE = "demo_panel.csv"
+DEMO_NOTE = ".demo_panel.json"  # beside the folder of the panel: what wrote it
 DEMO_RIVAL = "demo_friend.parquet"
 COVARIATES_FILE = "covariates.yaml"
 
@@ -171,10 +176,7 @@ class PanelSource(dg.ConfigurableResource):
         if not self.is_demo():
             unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
         else:
-            from forecast_assets.core.panel.demo import write_demo_csv
-
-            path.mkdir(parents=True, exist_ok=True)
-            write_demo_csv(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
+            _write_demo(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
             declared, planted = HISTORY, demo.signal
         from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
@@ -274,6 +276,28 @@ def _still_being_written(path: Path, quiet_seconds: float, *, data_root: str) ->
                 "name and rename the file when it is complete"
             )
     return unfinished
+
+
+def _write_demo(path: Path, demo: DemoSpec, *, rival: Path | None) -> None:
+    """Write the demo panel, and its rival's forecasts, where they are not what the same code and settings wrote before."""
+    made_by = code_digest(*(f"forecast_assets.core.panel.{name}" for name in ("demo", "sessions")))
+    versions = [version(name) for name in ("exchange_calendars", "numpy", "polars")]
+    own_key = sha256_text(canonical_json([demo.model_dump(), made_by, versions]))
+    files = [path] if rival is None else [path, rival]
+    note = environment.local_root() / DEMO_NOTE
+    try:
+        if json.loads(note.read_text(encoding="utf-8")) == {
+            "key": own_key,
+            "files": [file_sha256(one) for one in files],
+        }:
+            return
+    except (FileNotFoundError, json.JSONDecodeError):
+        pass  # the first time, or one of them was removed
+    from forecast_assets.core.panel.demo import write_demo_csv
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_demo_csv(path, demo, rival=rival)
+    replace_bytes(note, canonical_json({"key": own_key, "files": [file_sha256(one) for one in files]}).encode())
 
 
 def _demo_rival() -> Path | None:

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import Path
@@ -97,6 +98,7 @@ def _module_files(module: str) -> list[tuple[str, Path]]:
     raise ValueError(f"module {module} has no Python source to take a digest of.")
 
 
+@lru_cache(maxsize=4096)
 def _find_without_importing(module: str) -> importlib.machinery.ModuleSpec:
     """Find a module from its top-level package down, since `importlib.util.find_spec` would import its parents."""
     top, *rest = module.split(".")
@@ -122,21 +124,46 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
     return [(file.relative_to(folder).as_posix(), file) for file in sorted(folder.rglob("*.py"))]
 
 
-@lru_cache(maxsize=4096)
 def _source_digest(path: Path, mtime_ns: int, size: int) -> str:
-    """Digest one file; the last two arguments make an edited file miss the cache."""
-    return source_digest(path.read_bytes(), path)
+    return _source(path, mtime_ns, size).digest
 
 
-def source_digest(source: bytes, path: Path) -> str:
+def imported_names(path: Path) -> frozenset[str]:
+    """Return what a Python file imports, wherever in it: modules, and ``module.name`` of ``from module import name``."""
+    stat = path.stat()
+    return _source(path, stat.st_mtime_ns, stat.st_size).imports
+
+
+def source_digest(content: bytes, path: Path) -> str:
     """Digest the content of a file as ``code_digest`` does, 64 hex digits. Raises SyntaxError for Python that is none."""
+    return _parsed(content, path).digest
+
+
+@dataclass(frozen=True)
+class _Source:
+    digest: str
+    imports: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def _source(path: Path, mtime_ns: int, size: int) -> _Source:
+    """Parse one file, once; the last two arguments make an edited file miss the cache."""
+    return _parsed(path.read_bytes(), path)
+
+
+def _parsed(content: bytes, path: Path) -> _Source:
     if path.suffix != ".py":
-        return hashlib.sha256(source).hexdigest()
-    tree = ast.parse(source, filename=str(path))
+        return _Source(hashlib.sha256(content).hexdigest(), frozenset())
+    tree = ast.parse(content, filename=str(path))
+    imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             match node.body:
                 case [ast.Expr(value=ast.Constant(value=str())), *rest]:  # the docstring
                     node.body = rest or [ast.Pass()]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imports |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
     # Unparsed rather than dumped: a tree's text varies less between Python versions than its fields.
-    return sha256_text(ast.unparse(tree))
+    return _Source(sha256_text(ast.unparse(tree)), frozenset(imports))

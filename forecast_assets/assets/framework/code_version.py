@@ -1,6 +1,5 @@
 """The code version of a stage, derived from the code it can reach rather than bumped by hand."""
 
-import ast
 import hashlib
 import importlib.util
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from forecast_assets.assets.framework.running_code import RunningCode
 from forecast_assets.core.errors import ChangedMeanwhile
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.models.entry import Model
-from forecast_assets.store.keys import canonical_json, code_digest, sha256_text
+from forecast_assets.store.keys import canonical_json, code_digest, imported_names, sha256_text
 
 CORE = "forecast_assets.core"
 CATALOGUE = f"{CORE}.models.catalogue"
@@ -87,14 +86,8 @@ def _reached(modules: set[str]) -> set[str]:
 
 @cache
 def _imported(module: str) -> frozenset[str]:
-    tree = ast.parse(_path(module).read_text(encoding="utf-8"))
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            # ``from package import module`` and ``from module import name`` read the same: keep what is a module.
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+    # ``from package import module`` and ``from module import name`` read the same: keep what is a module.
+    names = imported_names(_path(module))
     return frozenset(n for n in names if n.startswith(ROOTS) and n not in IRRELEVANT and _path(n).is_file())
 
 
