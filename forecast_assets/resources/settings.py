@@ -34,14 +34,14 @@ def compose_settings(profile: str, overrides: list[str]) -> Settings:
     something else than itself. Every stage of a run asks for the same ones, and Hydra takes as long to compose them as the
     rest of a stage that computes nothing.
     """
-    environment.refuse_secret(profile, setting="profile")
-    for override in overrides:
-        check_override(override)
     return _composed(profile, tuple(overrides))
 
 
 @functools.lru_cache(maxsize=32)
 def _composed(profile: str, overrides: tuple[str, ...]) -> Settings:
+    environment.refuse_secret(profile, setting="profile")
+    for override in overrides:
+        check_override(override)
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
