@@ -4,8 +4,9 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from forecast_assets.store import locks
@@ -15,6 +16,20 @@ from forecast_assets.store.names import DAMAGED, MANIFEST, VERSION_ID, is_name
 from forecast_assets.store.place import read_pointer
 
 _CANT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS, errno.ENOENT}
+
+CLOCK_STEP = 2.0  # seconds: the coarsest time stamps of the file systems in use
+HASHED_AGAIN = 60.0  # seconds after which every file is read again, whatever its stamp says
+
+
+@dataclass
+class _Hashed:
+    """Digests of a minute: the steps of a run check the same parents one after the other."""
+
+    since: float
+    digests: dict[Hashable, str]
+
+
+_hashed = _Hashed(time.monotonic(), {})
 
 
 class LocalDisk:
@@ -53,9 +68,16 @@ class LocalDisk:
     def sha256(self, key: str) -> str:
         return file_sha256(self._path(key))
 
-    def identity(self, key: str) -> tuple[int, int]:
+    def identity(self, key: str) -> Hashable:
         stat = self._path(key).stat()
-        return stat.st_dev, stat.st_ino
+        stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        # A clock's step may hide a second change, so a file that has just changed is like no other, even itself.
+        return stamp if time.time() - stat.st_ctime > CLOCK_STEP else (*stamp, time.monotonic_ns())
+
+    def digests(self) -> dict[Hashable, str]:
+        if time.monotonic() - _hashed.since > HASHED_AGAIN:
+            _hashed.since, _hashed.digests = time.monotonic(), {}
+        return _hashed.digests
 
     def local(self, key: str, *, entry: Entry) -> Path:
         return self._path(key)

@@ -98,7 +98,6 @@ def _module_files(module: str) -> list[tuple[str, Path]]:
     raise ValueError(f"module {module} has no Python source to take a digest of.")
 
 
-@lru_cache(maxsize=4096)
 def _find_without_importing(module: str) -> importlib.machinery.ModuleSpec:
     """Find a module from its top-level package down, since `importlib.util.find_spec` would import its parents."""
     top, *rest = module.split(".")

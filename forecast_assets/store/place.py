@@ -46,6 +46,9 @@ class Place(Protocol):
     def identity(self, key: str) -> Hashable:
         """Return a value that is equal for keys that share one file, so that it is hashed only once."""
 
+    def digests(self) -> dict[Hashable, str]:
+        """Return identity -> sha256 of files that need not be hashed again yet; those that are go in."""
+
     def local(self, key: str, *, entry: Entry) -> Path:
         """Return a local path of the file. Raises CorruptArtefact where a new copy differs from `entry`."""
 

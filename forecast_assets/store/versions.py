@@ -81,8 +81,11 @@ class Version:
         return sha256_text(canonical_json(read))
 
     def check(self) -> None:
-        """Hash every file again; raises CorruptArtefact naming the first that is gone, altered or not in the manifest."""
-        for name, what in self.flaws(digests={}):
+        """Hash every file that is not as it was a moment ago.
+
+        Raises CorruptArtefact naming the first that is gone, altered or not in the manifest.
+        """
+        for name, what in self.flaws(digests=self.place.digests()):
             raise self._corrupt(name, what)
 
     def is_whole(self) -> bool:

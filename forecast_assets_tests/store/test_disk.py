@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from forecast_assets.core.errors import CorruptArtefact
+from forecast_assets.store import disk
+from forecast_assets.store.durable import file_sha256
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, fields, publish, write
 
@@ -58,6 +60,52 @@ def test_a_damaged_file_is_not_shared(disk_store: Store) -> None:
 
     second.check()
     assert second.path("f").read_text() == "12345"
+
+
+def watched_hashes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the files that are hashed from now on, one entry each time."""
+    hashed: list[Path] = []
+
+    def watched(path: Path) -> str:
+        hashed.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr(disk, "file_sha256", watched)
+    return hashed
+
+
+def test_a_file_is_hashed_once_while_its_stamps_stay_and_damage_is_found_at_once(
+    disk_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = watched_hashes(monkeypatch)
+    monkeypatch.setattr(disk, "CLOCK_STEP", -60.0)  # seconds: as if the file were old
+    version = publish(disk_store, {"f": "12345"})
+    hashed.clear()
+    version.check()
+    version.check()
+    assert hashed == [version.path("f")]
+
+    written = version.path("f").stat().st_mtime_ns
+    version.path("f").write_text("12x45")
+    os.utime(version.path("f"), ns=(written, written))
+    with pytest.raises(CorruptArtefact, match=r"f of version .* differs from its manifest"):
+        version.check()
+
+
+def test_every_file_is_hashed_again_after_a_while_and_one_that_has_just_changed_always(
+    disk_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = watched_hashes(monkeypatch)
+    version = publish(disk_store, {"f": "12345"})
+    hashed.clear()
+    version.check()
+    version.check()
+    assert len(hashed) == 2
+    monkeypatch.setattr(disk, "CLOCK_STEP", -60.0)
+    version.check()
+    monkeypatch.setattr(disk, "HASHED_AGAIN", -1.0)
+    version.check()
+    assert len(hashed) == 4
 
 
 def test_one_damaged_file_is_found_in_every_version_that_shares_it(disk_store: Store) -> None:
