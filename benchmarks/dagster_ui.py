@@ -4,7 +4,7 @@
     python -m benchmarks.dagster_ui --record    also writes them to benchmarks/results/dagster_ui.json
 
 The smoke graph is run after each of a set of changes: none, a setting, the setting back, code, rows of one year, new
-sessions. Before each step the UI is asked whether it is stale, after it the store whether another version is current. A
+sessions; and then a night that was committed before these. Before each step the UI is asked whether it is stale, after it the store whether another version is current. A
 server is asked which runs its pages list, after commands and clicks; and the automation lives through a month of nights.
 """
 
@@ -22,12 +22,13 @@ import polars as pl
 import pytest
 
 from forecast_assets.assets.framework.metadata import version_metadata
+from forecast_assets.automation.own_runs import execute
 from forecast_assets.core.panel.demo import write_demo_csv
 from forecast_assets.definitions import ASSETS, defs
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store import keys
 from forecast_assets.store.artefact_files import TABLE
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph, environment
 from forecast_assets_tests.helpers.month import Month, wrong
 from forecast_assets_tests.helpers.server import DagsterServer
 from forecast_assets_tests.helpers.staleness import Step, disagreements, observe_files, watched
@@ -81,6 +82,8 @@ def changes(graph: Graph) -> dict[str, list[Step]]:
     change("rows of one year")
     rows.with_columns(raised.alias("Closing Price")).write_csv(panel)
     change("new sessions")
+    with watched(graph, patch) as steps["the night before them again"]:
+        night_again(graph, str(DROPPED))
     patch.undo()
     return steps
 
@@ -113,6 +116,17 @@ def ran(graph: Graph, *, panel: Path, overrides: tuple[str, ...] = ()) -> None:
     """Run the whole graph. Raises RuntimeError where an asset fails."""
     if failures := graph.run(panel=panel, overrides=overrides).failures:
         raise RuntimeError(f"{failures[0].asset}: {failures[0].message}")
+
+
+def night_again(graph: Graph, day: str) -> None:
+    """Run the job of a night that is not the newest one. Raises RuntimeError where it fails."""
+    job, settings = defs.resolve_job_def("nightly"), {"config": {"profile": graph.profile}}
+    assets = [key.to_user_string() for key in job.asset_layer.executable_asset_keys]
+    run_config = {"resources": {"settings": settings}}
+    with environment(FORECAST_DATA_DIR=graph.data, FORECAST_PROFILE=graph.profile):
+        result = execute(job, instance=graph.instance, assets=assets, partition=day, run_config=run_config, tags={})
+    if not result.success:
+        raise RuntimeError(f"the night of {day} failed")
 
 
 def staleness(steps: dict[str, list[Step]]) -> dict[str, Any]:

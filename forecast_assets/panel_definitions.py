@@ -18,6 +18,8 @@ from forecast_assets.assets.ensemble import ensemble
 from forecast_assets.assets.f0_chronos import f0_chronos
 from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.framework.freshness import latest_night
+from forecast_assets.assets.framework.next_champion import next_champion
+from forecast_assets.assets.framework.night_views import VIEWED_BY_NIGHT, night_view
 from forecast_assets.assets.framework.records import records
 from forecast_assets.assets.framework.stage import OF_PANEL, STAGES
 from forecast_assets.assets.framework.staleness import loads_for_the_ui, with_code_versions
@@ -63,12 +65,13 @@ CHANNELS = (
 def assets_of(names: PanelNames) -> list[dg.AssetsDefinition]:
     """Return what is materialised of a panel."""
     stages = [OF_PANEL[asset.key.path[-1]](names) if names != FIRST else asset for asset in STAGE_ASSETS]
-    return with_conditions([*stages, *(year_view(asset, names) for asset in VIEWED)], names)
+    views = [year_view(asset, names) for asset in VIEWED] + [night_view(asset, names) for asset in VIEWED_BY_NIGHT]
+    return with_conditions([*stages, *views], names)
 
 
 def not_made(names: PanelNames) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return what is observed of a panel, reported by what completes it, or read beside the graph."""
-    return [panel_files(names), latest_night(names), *records(names)]
+    return [panel_files(names), next_champion(names), latest_night(names), *records(names)]
 
 
 def resources_of(

@@ -196,6 +196,7 @@ flowchart LR
   earlier_nights --> target_positions & drift_checks
   earlier_panels --> target_positions
   champion_record --> challenger & serving_model
+  next_champion --> serving_model
   trial_log --> backtest_report
 ```"""
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from forecast_assets.assets.framework.inputs import RenamesNow, Successor
 from forecast_assets.assets.framework.materialise import CheckSpec
+from forecast_assets.assets.framework.next_champion import NEXT_CHAMPION
 from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.specs import FeatureSpec, ServingSpec
@@ -26,7 +27,8 @@ PARITY = "reproduces_the_walk_forward"
     group="night",
     kinds={"torch"},
     checks=(CheckSpec(PARITY, "the binary forecasts what the ensemble's own code did, within 1e-5"),),
-    follows=("ensemble", "windowed_tensors", "challenger"),
+    follows=("ensemble", "windowed_tensors_by_year", "challenger"),
+    observed={NEXT_CHAMPION: ""},
 )
 def serving_model(
     next_champion: Successor, serving: ServingSpec, features: FeatureSpec, renames: RenamesNow

@@ -16,6 +16,9 @@ YEAR_ASSETS = ("baselines", *NETWORKS, "f0_chronos", "ensemble", "backtest", "ri
 REPORT_ASSETS = ("backtest_report", "ablation_report")
 NIGHT_ASSETS = ("challenger", "serving_model", "nightly_forecast", "target_positions", "drift_checks")
 
+BETWEEN: Mapping[str, frozenset[str]] = {"serving_model_by_night": frozenset({"serving_model", "nightly_forecast"})}
+"""View -> the assets that it alone keeps in order, where a run makes both."""
+
 NIGHT_RUN = "forecast_assets/night"
 """Tag of the runs that belong to a night: a panel that somebody reads by hand starts none."""
 
@@ -25,7 +28,10 @@ SELECTED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "sweep_job": (("sweep",), "Settings, chosen on the years before the first test year."),
     "walk_forward": (YEAR_ASSETS, "One test year: train, forecast, combine, trade, score rivals."),
     "report": (REPORT_ASSETS, "The verdict over all years at hand."),
-    "nightly": (NIGHT_ASSETS, "One night: challenger, champion, forecasts, target positions, drift checks."),
+    "nightly": (
+        (*NIGHT_ASSETS, *BETWEEN),
+        "One night: challenger, champion, forecasts, target positions, drift checks.",
+    ),
 }
 """Job -> its assets and its description, in the order in which results build on each other."""
 

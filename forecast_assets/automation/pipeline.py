@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.framework.replays import require_own_root
+from forecast_assets.automation.jobs import BETWEEN
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.own_runs import execute
 from forecast_assets.automation.progress import RunProgress, show_progress
@@ -161,7 +162,8 @@ def _assets_by_job(defs: dg.Definitions, select: Sequence[str]) -> dict[str, lis
         near = nearest_names(unknown[0], known)
         advice = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
         raise BadSetting(f"--select: there is no asset {unknown[0]!r}; {advice}")
-    return {name: [a for a in assets if not select or a in select] for name, assets in members.items()}
+    chosen = {*select, *(view for view, ends in BETWEEN.items() if ends <= set(select))}
+    return {name: [a for a in assets if not select or a in chosen] for name, assets in members.items()}
 
 
 def _partitions(job: str, store: Store, root: str, plan: Plan) -> list[str | None]:

@@ -33,18 +33,23 @@ from forecast_assets.assets.framework.inputs import (
 )
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
+from forecast_assets.assets.framework.night_views import SUFFIX as BY_NIGHT
+from forecast_assets.assets.framework.night_views import VIEWED_BY_NIGHT, settled
 from forecast_assets.assets.framework.output import SKIPPED, StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
 from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.assets.framework.staleness import NO_MATERIALISATION, observation, pointers_to_skipped, shown_tags
+from forecast_assets.assets.framework.year_views import SUFFIX as BY_YEAR
+from forecast_assets.assets.framework.year_views import VIEWED
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources.settings import describe
+from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.store.artefact_files import TUNED_SETTINGS
-from forecast_assets.store.keys import input_key
+from forecast_assets.store.keys import canonical_json, input_key, sha256_text
 from forecast_assets.store.locks import Lock
 from forecast_assets.store.manifest import Entry
 from forecast_assets.store.store import Store
@@ -86,6 +91,7 @@ class Stage:
     partitioned: bool
     models: Sequence[str] | None
     read_by_others: str | None = None
+    follows: Sequence[str] = ()
     observed: Mapping[str, str] = field(default_factory=dict)  # asset that is observed -> what the input key calls it
     adds: Adds | None = None
 
@@ -97,6 +103,19 @@ class Stage:
     def by_year(self) -> bool:
         """Whether a partition is the fold of a year, which reads no row after it."""
         return YEAR in self.needs.early
+
+    def shown_parent(self, parent: str) -> str:
+        """Return the asset that Dagster has for a parent: the view of what this stage reads of it, where there is one."""
+        if self.once and parent in VIEWED_BY_NIGHT:
+            return f"{parent}{BY_NIGHT}"
+        return f"{parent}{BY_YEAR}" if self.by_year and parent in VIEWED else parent
+
+    @property
+    def settled(self) -> list[str]:
+        """What Dagster has for the parents, all with partitions, that make nothing stale, whatever becomes of them."""
+        if self.once:
+            return [self.shown_parent(parent) for parent in self.needs.parents]
+        return list(self.follows) if self.observed else []
 
     @property
     def code_version(self) -> str:
@@ -120,6 +139,7 @@ class Stage:
         require_own_root(store, resources.store.root())
         lock = store.lock(self.asset, partition, on_wait=dagster.log.info)
         try:
+            self._require_order(dagster, resources.store.names)
             settings = resources.settings.settings(tuned_overrides(store) if self.tuned else ())
             context = StageContext(self.asset, partition, dagster, resources, settings)
             result = _Materialisation(self, context, config, lock, _current(context, parents)).result()
@@ -129,6 +149,17 @@ class Stage:
         if not isinstance(result.value, Prepared):  # found, so there is nothing to publish
             lock.release()
         return result
+
+    def _require_order(self, dagster: dg.AssetExecutionContext, names: PanelNames) -> None:
+        """Raise BadInput where a run makes a parent and not the view of it, which alone keeps parent and stage in order."""
+        made = dagster.job_def.asset_layer.executable_asset_keys
+        for parent in self.needs.parents:
+            view = self.shown_parent(parent)
+            if view != parent and names.key(parent) in made and names.key(view) not in made:
+                raise BadInput(
+                    f"{self.asset}: this run makes {parent} too, and nothing keeps the two in order; select {view} as well, "
+                    "or launch them one after the other"
+                )
 
 
 @dataclass(frozen=True)
@@ -221,12 +252,15 @@ class _Materialisation:
         observed: dict[str, str] = {}
         names = self.context.resources.store.names
         for asset, label in self.stage.observed.items():
-            event, made_from = observation(asset, seen[label], names)
+            event, made_from = observation(
+                asset, seen[label] if label else sha256_text(canonical_json(dict(seen))), names
+            )
             self.context.dagster.log_event(event)
             observed |= made_from
         dagster, parents = self.context.dagster, (v for v in self.parents.values() if isinstance(v, Version))
         skipped = pointers_to_skipped((v for v in parents if SKIPPED in v.manifest.facts), dagster.instance, names)
-        return self.stage.shown_tags(self.context.resources.settings.settings(), self.launchpad) | skipped | observed
+        shown = self.stage.shown_tags(self.context.resources.settings.settings(), self.launchpad)
+        return shown | skipped | observed | settled(self.stage.settled, names)
 
     def _recorded(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a result; of one that was skipped Dagster records an observation and nothing more."""

@@ -18,10 +18,12 @@ from forecast_assets.assets.framework.freshness import EVERY_NIGHT, PARTS, every
 from forecast_assets.assets.framework.inputs import StageResources
 from forecast_assets.assets.framework.launchpad import launchpad_config
 from forecast_assets.assets.framework.materialise import SWEEP, Adds, CheckSpec, Stage
+from forecast_assets.assets.framework.next_champion import MADE_FROM, report_next_champion
+from forecast_assets.assets.framework.night_views import report_night_views
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import is_by_partition, parameters_of
 from forecast_assets.assets.framework.partitions import of_panel as partitions_of_panel
-from forecast_assets.assets.framework.year_views import SUFFIX, VIEWED, report_views
+from forecast_assets.assets.framework.year_views import VIEWED, report_views
 from forecast_assets.core.errors import UserError
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
@@ -71,18 +73,20 @@ def stage(
 
     ``tuned``: the settings that the current sweep found come over the profile's; they enter the input key by value.
     ``once``: what was committed first for a partition is kept; ``adds`` says whether the stage adds to it (``Committed``).
-    ``follows``: assets that come before this one and are read through an injected input.
+    ``follows``: assets that come before this one and are read through an injected input. Where what that reads of them is
+    ``observed``, they have partitions, and another version of one of them makes nothing stale.
     ``after``: runs once the version is known, new or found, such as to register partitions.
     ``models``: networks of the catalogue whose code the stage runs; None: all, where it reaches the catalogue.
-    ``observed``: assets that Dagster observes and does not make -> what the input key calls their content.
+    ``observed``: assets that Dagster observes and does not make -> what the input key calls their content; "": it is all
+    that the input key holds beside code and settings.
     ``read_by_others``: the one file that other assets read, if it is one alone: the rest may change without them.
     """
 
     def decorate(function: Callable[..., StageOutput]) -> dg.AssetsDefinition:
         asset = name or function.__name__
         made = STAGES[asset] = Stage(
-            function, asset, parameters_of(function), checks, _reported(asset, after), tuned, once,
-            partitions is not None, models, read_by_others, observed or {}, adds,
+            function, asset, parameters_of(function), checks, _reported(asset, after, once=once), tuned, once,
+            partitions is not None, models, read_by_others, follows, observed or {}, adds,
         )  # fmt: skip
 
         def of_panel(names: PanelNames) -> dg.AssetsDefinition:
@@ -92,7 +96,7 @@ def stage(
                 description=description or getdoc(function),
                 ins={
                     key: dg.AssetIn(
-                        key=names.key(f"{key}{SUFFIX}" if made.by_year and key in VIEWED else key),
+                        key=names.key(made.shown_parent(key)),
                         metadata={"asset": key, "many": is_by_partition(annotation)},
                         partition_mapping=(mappings or {}).get(key),
                     )
@@ -163,15 +167,19 @@ def _check_spec(
         )
 
 
-def _reported(asset: str, after: After | None) -> After | None:
+def _reported(asset: str, after: After | None, *, once: bool) -> After | None:
     """Return what runs once a version is known, the reports of what depends on it without being computed included."""
-    if asset not in VIEWED and asset not in PARTS:
+    if not {asset} & {*VIEWED, *PARTS, *MADE_FROM}:
         return after
 
     def report(version: Version, instance: dg.DagsterInstance, where: StoreResource) -> None:
         report_views(version, instance, where.names)
         if asset in PARTS:
             report_latest_night(version, instance, where.store(), where.names)
+        if once:
+            report_night_views(version, instance, where.names)
+        if asset in MADE_FROM:
+            report_next_champion(instance, where)
         if after:
             after(version, instance, where)
 
