@@ -4,8 +4,9 @@
     python -m benchmarks.dagster_ui --record    also writes them to benchmarks/results/dagster_ui.json
 
 The smoke graph is run after each of a set of changes: none, a setting, the setting back, code, rows of one year, new
-sessions; and then a night that was committed before these. Before each step the UI is asked whether it is stale, after it the store whether another version is current. A
-server is asked which runs its pages list, after commands and clicks; and the automation lives through a month of nights.
+sessions; then a night from before these is run again. Before each step the UI is asked whether it is stale, after it the
+store whether another version is current. A server is asked which runs its pages list, after commands and clicks; and the
+automation lives through a month of nights.
 """
 
 import argparse

@@ -44,8 +44,8 @@ from forecast_assets.assets.framework.year_views import VIEWED
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
-from forecast_assets.resources.settings import describe
 from forecast_assets.resources.panel_names import PanelNames
+from forecast_assets.resources.settings import describe
 from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import After, Prepared
 from forecast_assets.store.artefact_files import TUNED_SETTINGS

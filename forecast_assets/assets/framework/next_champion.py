@@ -1,4 +1,4 @@
-"""What the next champion would be made from, observed: by it the UI knows whether ``serving_model`` would become another one.
+"""What the next champion would be made from, observed: by it the UI knows whether ``serving_model`` would be another one.
 
 A bundle is made from the members and weights of the newest year's ensemble, or from the challenger promoted over it. An
 ensemble that was made again of the same weights, or a challenger that was not promoted, changes nothing.
@@ -28,8 +28,8 @@ def next_champion(names: PanelNames) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         names.key(NEXT_CHAMPION),
         description="What the next champion would be made from: the members and weights of the newest year's ensemble, or "
-        "the challenger that was promoted over them. Looked at whenever one of these is made; `serving_model` is out of date "
-        "where it has changed.",
+        "the challenger that was promoted over them. Looked at whenever one of these is made; where it has changed, "
+        "`serving_model` is out of date.",
         deps=[names.key(asset) for asset in MADE_FROM],
         group_name=names.name("night"),
         kinds={"ledger"},
