@@ -11,6 +11,10 @@ Its assets, jobs, schedule, sensors, resources, years and nights begin with the 
 lie in a data root of its own: no panel shares a key with another. Files beside the panel are those named here alone.
 """
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
 import dagster as dg
 from pydantic import Field
 
@@ -20,6 +24,18 @@ from forecast_assets.resources import environment
 from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.source import PanelSource
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A panel that this process has loaded: its prefix, and the file that declares it."""
+
+    prefix: str
+    file: Path | None
+
+
+_loaded: dict[str, Loaded] = {}
+"""Data root, links followed -> the panel that it is of."""
 
 
 class ForecastPanel(dg.Component, dg.Model, dg.Resolvable):
@@ -58,8 +74,29 @@ class ForecastPanel(dg.Component, dg.Model, dg.Resolvable):
             rivals_folder=self.rivals,
         )
         root = environment.checked_root(self.data_dir)
+        require_own_root(root, names, folder=context.path)
         for named in (root, self.panel, self.macro, self.covariates, self.universe, self.sectors, self.fx, self.rivals):
             environment.declare_root(named)
         return panel_definitions(
             names, assets_of(names), resources_of(names, data_dir=root, settings=settings, source=source)
         )
+
+
+def require_own_root(root: str, names: PanelNames, *, folder: Path) -> None:
+    """Raise BadSetting where another panel that this process has loaded has the data root ``root`` too.
+
+    ``folder``: where the panel's defs.yaml lies, if it has one.
+    """
+    file = folder / "defs.yaml"
+    panel = Loaded(names.prefix, file if file.is_file() else None)
+    place = root.rstrip("/") if "://" in root else os.path.realpath(root)
+    other = _loaded.setdefault(place, panel)
+    if other.prefix == panel.prefix:
+        return
+    files = [each.file for each in (other, panel) if each.file]
+    where = f" ({' and '.join(map(str, files))})" if files else ""
+    raise BadSetting(
+        f"{panel.prefix}: data_dir: {root} is the data root of the panel {other.prefix} too{where}, and each would put its "
+        "versions in the place of the other's; give one of them a folder of its own, such as data_dir: "
+        f"{place}-{panel.prefix}"
+    )

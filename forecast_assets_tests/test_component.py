@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
+from dagster.components.core.component_tree import ComponentTreeException
 from dagster.components.testing.utils import create_defs_folder_sandbox
 
 from forecast_assets.component import ForecastPanel
@@ -159,3 +160,28 @@ def test_what_can_not_be_used_is_one_sentence(tmp_path: Path, change: dict[str, 
     component = ForecastPanel(**(attributes | change))
     with pytest.raises(BadSetting, match=sentence):
         component.build_defs(dg.ComponentTree.for_test().load_context)
+
+
+def test_two_panels_in_one_data_root_are_refused_with_both_files_and_a_root_to_write(
+    root: Path, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings(), create_defs_folder_sandbox() as sandbox:
+        warnings.simplefilter("ignore", DeprecationWarning)  # Dagster's own reader of a defs.yaml
+        files = []
+        for prefix in PANELS:
+            write_defs_file(sandbox.defs_folder_path / prefix, root, prefix)
+            file = sandbox.defs_folder_path / prefix / "defs.yaml"
+            content = yaml.safe_load(file.read_text())
+            link = tmp_path / f"link_{prefix}"  # two names of one folder
+            link.symlink_to(tmp_path, target_is_directory=True)
+            content["attributes"]["data_dir"] = str(link)
+            file.write_text(yaml.safe_dump(content))
+            files.append(str(file))
+        with pytest.raises(ComponentTreeException) as raised, sandbox.build_all_defs():
+            pass
+    assert isinstance(raised.value.__cause__, BadSetting)
+    assert str(raised.value.__cause__) == (
+        f"us: data_dir: {tmp_path}/link_us is the data root of the panel nifty too ({files[1]} and {files[0]}), and each "
+        "would put its versions in the place of the other's; give one of them a folder of its own, such as data_dir: "
+        f"{tmp_path}-us"
+    )
