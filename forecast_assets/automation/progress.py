@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import dagster as dg
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:  # the definitions load without it
+    from rich.console import Console
 
 STARTED, SUCCEEDED, FAILED = "STEP_START", "STEP_SUCCESS", "STEP_FAILURE"
 MATERIALISED = "ASSET_MATERIALIZATION"
@@ -28,16 +29,31 @@ def _terminal() -> TextIO:
     return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
 
 
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(file=_terminal(), highlight=False)
+
+
 @dataclass
 class RunProgress:
     """Counts the assets of a whole run, over its jobs; ``part`` is the job's partition."""
 
     steps: int
-    console: Console = field(default_factory=lambda: Console(file=_terminal(), highlight=False))
+    console: "Console" = field(default_factory=_console)
     part: str = ""
     outcome: str = ""  # of the asset in progress, where it was not computed
 
     def __post_init__(self) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),

@@ -18,7 +18,7 @@ S = TypeVar("S", bound=Spec)
 def launchpad_config(stage: str, specs: Mapping[str, type[Spec]]) -> type[dg.Config]:
     """A config class with one optional section per spec; every field left empty keeps the profile's value."""
     sections: dict[str, Any] = {
-        name: (_section(name, spec), Field(default_factory=_section(name, spec))) for name, spec in specs.items()
+        name: (_section(spec), Field(default_factory=_section(spec))) for name, spec in specs.items()
     }
     return create_model(f"{stage}_config", __base__=dg.Config, **sections)
 
@@ -34,13 +34,13 @@ def with_overrides(spec: S, section: dg.Config | None) -> S:
 
 
 @cache  # to make them took most of the time that the definitions load in
-def _section(name: str, spec: type[Spec]) -> type[dg.Config]:
+def _section(spec: type[Spec]) -> type[dg.Config]:
     fields: dict[str, Any] = {}
     for key, field in spec.model_fields.items():
         kind = _launchpad_type(field.annotation)
         if kind is not None:
             fields[key] = (Optional[kind], Field(default=None, description=field.description))  # noqa: UP045
-    return create_model(name, __base__=dg.Config, **fields)
+    return create_model(f"{spec.__name__}_section", __base__=dg.Config, **fields)
 
 
 def _launchpad_type(annotation: Any) -> Any:
