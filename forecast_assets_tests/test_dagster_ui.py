@@ -5,10 +5,14 @@ by clicking.
 """
 
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import polars as pl
@@ -118,27 +122,75 @@ def test_an_asset_names_its_owner_and_its_deadline(page: Page, server: DagsterSe
     page.get_by_text(re.compile("Deadline: At 10:00 AM")).wait_for()
 
 
-def test_missing_years_are_backfilled_from_the_dialog_with_purged_splits(
+def test_a_backfill_that_is_cancelled_half_way_is_resumed_by_making_the_rest(
     page: Page, server: DagsterServer, root: Path, panel: dict[str, str]
 ) -> None:
-    before = len(server.runs())
+    before, store = len(server.runs()), Store(root / "data" / "store")
+    launch_missing(page, server, "2 partitions")
+    [backfill] = server.backfills()
+    with half_way(server, root / "data" / "store", "b0_mlp") as cancelled:
+        [done] = {*YEARS} - {cancelled}
+        server.cancel(backfill)
+    runs = {year_of(run): run["status"] for run in server.wait_for_runs(before + len(YEARS), seconds=120)[:2]}
+    assert runs == {done: "SUCCESS", cancelled: "CANCELED"}
+    assert store.partitions("b0_mlp") == [done]
+    assert not any((root / "data" / "store" / "b0_mlp" / cancelled).glob("*"))
+    version = store.current("b0_mlp", done).id
+
+    launch_missing(page, server, "1 partition")
+    runs_after = server.wait_for_runs(before + len(YEARS) + 1, seconds=120)
+    assert (len(runs_after), year_of(runs_after[0])) == (before + len(YEARS) + 1, cancelled)
+    assert runs_after[0]["status"] == "SUCCESS"
+    assert store.partitions("b0_mlp") == YEARS
+    assert store.current("b0_mlp", done).id == version
+    table = pl.read_parquet(store.current("b0_mlp", cancelled).path("table.parquet"))
+    assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [int(cancelled)]
+    page.goto(f"{server.url}/assets/b0_mlp?view=checks")
+    page.get_by_text("purged", exact=True).first.click()
+    page.get_by_text(re.compile("labels end .* days before the next split")).first.wait_for()
+    page.get_by_text("Passed", exact=True).wait_for()
+    server.wait("the end of the cancelled backfill", lambda: server.backfills()[backfill] == "CANCELED", seconds=60)
+
+
+def launch_missing(page: Page, server: DagsterServer, selected: str) -> None:
+    """Launch what is missing of B0 from its dialog, which counts what it has ``selected``."""
     page.goto(f"{server.url}/assets/b0_mlp?view=partitions")
     page.get_by_text(YEARS[0], exact=True).first.wait_for()
     materialise(page)
     page.get_by_text("Partition selection").wait_for()
     page.locator("button").get_by_text("Missing", exact=True).click()
-    page.get_by_text("2 partitions", exact=True).wait_for()
-    page.locator("button:has-text('Launch backfill')").click()
-    runs = server.wait_for_runs(before + len(YEARS), seconds=240)
-    assert {run["status"] for run in runs} == {"SUCCESS"}
-    store = Store(root / "data" / "store")
-    assert store.partitions("b0_mlp") == YEARS
-    table = pl.read_parquet(store.current("b0_mlp", "2019").path("table.parquet"))
-    assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [2019]
-    page.goto(f"{server.url}/assets/b0_mlp?view=checks")
-    page.get_by_text("purged", exact=True).first.click()
-    page.get_by_text(re.compile("labels end .* days before the next split")).first.wait_for()
-    page.get_by_text("Passed", exact=True).wait_for()
+    page.get_by_text(selected, exact=True).wait_for()
+    page.locator("button").get_by_text(re.compile("^Launch (backfill|1 run)$")).click()
+    page.get_by_text("Partition selection").wait_for(state="hidden")
+
+
+def year_of(run: dict[str, Any]) -> str:
+    return str({tag["key"]: tag["value"] for tag in run["tags"]}["dagster/partition"])
+
+
+@contextmanager
+def half_way(server: DagsterServer, store: Path, asset: str) -> Iterator[str]:
+    """Stop the step that makes a partition of ``asset`` once another one is made and its own files are being written.
+
+    Yields the partition. Afterwards the step goes on, to whatever has become of its run.
+    """
+    found: list[Path] = []
+
+    def writing() -> bool:
+        begun = [folder for folder in store.glob(f"{asset}/*/*-*") if not (folder / "manifest.json").exists()]
+        made = list(store.glob(f"{asset}/*/CURRENT"))
+        found[:] = begun if made else []
+        return bool(found)
+
+    server.wait("the second partition", writing, seconds=120, every=0.01)
+    partition = found[0].parent.name
+    step = int((store / ".work" / asset / f"{partition}.lock").read_text())
+    os.kill(step, signal.SIGSTOP)
+    assert list(found[0].parent.glob("*")) == found  # stopped in time
+    try:
+        yield partition
+    finally:
+        os.kill(step, signal.SIGCONT)
 
 
 def test_a_partition_key_that_is_a_path_fails_its_run_and_writes_nothing(

@@ -144,6 +144,26 @@ class DagsterServer:
             ... on LaunchBackfillSuccess{backfillId} ... on PythonError{message}}}"""
         assert "backfillId" in self.ask(query, {"p": parameters})["launchPartitionBackfill"]
 
+    def backfills(self) -> dict[str, str]:
+        """Return the backfills and their statuses, newest first."""
+        query = "{partitionBackfillsOrError{... on PartitionBackfills{results{id status}}}}"
+        return {each["id"]: each["status"] for each in self.ask(query)["partitionBackfillsOrError"]["results"]}
+
+    def cancel(self, backfill: str) -> None:
+        """Cancel a backfill and end its runs, as the UI's button does; return once a run has heard of it."""
+        self.ask("mutation($b: String!){cancelPartitionBackfill(backfillId: $b){__typename}}", {"b": backfill})
+        running = [run["runId"] for run in self.runs() if run["status"] not in FINISHED]
+        self.ask("mutation($r: [String!]!){terminateRuns(runIds: $r){__typename}}", {"r": running})
+        query = (
+            """query($r: ID!){logsForRun(runId: $r){... on EventConnection{events{... on MessageEvent{message}}}}}"""
+        )
+
+        def heard() -> bool:
+            events = self.ask(query, {"r": running[0]})["logsForRun"]["events"]
+            return any("termination signal" in event["message"] for event in events)
+
+        self.wait("the signal's arrival", heard, seconds=60)
+
     def wait_for_runs(self, count: int, *, seconds: float) -> list[dict[str, Any]]:
         """Wait until ``count`` runs exist and all have finished; return them."""
         done: list[dict[str, Any]] = []
@@ -155,13 +175,13 @@ class DagsterServer:
         self.wait(f"{count} runs", finished, seconds=seconds)
         return done
 
-    def wait(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
+    def wait(self, what: str, condition: Callable[[], bool], *, seconds: float, every: float = 0.5) -> None:
         until = time.monotonic() + seconds
         while not condition():
             ended = any(process.poll() is not None for process in self.processes)
             assert not ended, f"the server stopped:\n{self.log.read_text()[-2000:]}"
             assert time.monotonic() < until, f"{what}: timed out after {seconds} s\n{self.log.read_text()[-2000:]}"
-            time.sleep(0.5)
+            time.sleep(every)
 
     def _answers(self) -> bool:
         try:
