@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED
 
 from forecast_assets.assets.framework.materialise import Stage
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
+from forecast_assets.assets.framework.night_views import report_night_views
 from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.stage import CHECKS_HAVE_PARTITIONS, STAGES
 from forecast_assets.core.errors import CorruptArtefact
@@ -71,6 +72,8 @@ def _report(stage: Stage, version: Version, instance: dg.DagsterInstance, where:
     data_version = version.manifest.files[alone].sha256 if alone else version.data_version
     tags = {DATA_VERSION_TAG: data_version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     event = dg.AssetMaterialization(key, partition=version.partition, metadata=metadata, tags=tags)
+    if stage.once:
+        report_night_views(version, instance, where.names)  # later than the night, they would make it stale
     instance.report_runless_asset_event(event)
     for found in check_results(version):
         assert found.check_name is not None

@@ -12,10 +12,11 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from forecast_assets.assets.framework.staleness import observation
 from forecast_assets.champion.promotion import find_next_champion, revocation
-from forecast_assets.core.errors import MissingArtefact
+from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
 from forecast_assets.resources import environment
 from forecast_assets.resources.panel_names import PanelNames
 from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.artefact_files import MEMBERS
 from forecast_assets.store.asset_keys import CHALLENGER, ENSEMBLE
 
 NEXT_CHAMPION = "next_champion"
@@ -48,10 +49,17 @@ def observe(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator
 
 
 def report_next_champion(instance: dg.DagsterInstance, where: StoreResource) -> None:
-    """Record what the next champion would be made from, where that has changed; nothing where there can be none."""
+    """Record what the next champion would be made from, where that has changed; nothing where there can be none.
+
+    What is damaged is for ``serving_model`` to say: what has just been published is sound.
+    """
+    store = where.store()
+    years = store.partitions(ENSEMBLE)
     try:
+        if not years or MEMBERS not in store.current(ENSEMBLE, years[-1]).manifest.files:
+            return
         now = _made_from(where)
-    except MissingArtefact:
+    except (MissingArtefact, CorruptArtefact):
         return
     of_asset = dg.AssetRecordsFilter(where.names.key(NEXT_CHAMPION))
     last = instance.fetch_observations(of_asset, limit=1).records

@@ -98,8 +98,8 @@ def test_a_run_that_could_forecast_by_the_champion_before_is_refused(night: Grap
                 run_config={"resources": {"settings": {"config": {"profile": night.profile}}}},
                 tags={},
             )
-        failed = (event for event in result.all_events if event.is_step_failure)
-        return [str(event.step_failure_data.user_failure_data.description) for event in failed]
+        failed = (event.step_failure_data for event in result.all_events if event.is_step_failure)
+        return [str(why.user_failure_data.description) for why in failed if why.user_failure_data]
 
     [why] = run("serving_model", "nightly_forecast")
     assert why == (
