@@ -611,7 +611,9 @@ class ScenarioSpec(Spec):
     """Scenarios of all tickers at once: calibrated marginals, ordered as past outcomes were."""
 
     scenarios: int = Field(10_000, ge=100, description="joint outcomes that are drawn")
-    past_days: int = Field(500, ge=20, description="latest matured forecast days whose outcomes order the draws, at most")
+    past_days: int = Field(
+        500, ge=20, description="latest matured forecast days whose outcomes order the draws, at most"
+    )
     least_days: int = Field(60, ge=2, description="matured forecast days below which there are no scenarios")
     blend: float = Field(
         0.3,

@@ -58,7 +58,9 @@ def past_scores(forecasts: pl.DataFrame, *, tickers: Sequence[str]) -> PastScore
     ``forecasts``: date, ticker, horizon, the quantiles, y and ``label_end``, each key once; others than ``tickers`` and rows
     without an outcome are left out. Raises ValueError for a label that ends on or before its own date.
     """
-    column = pl.DataFrame({"ticker": list(tickers), "column": range(len(tickers))}, schema_overrides={"column": pl.Int64})
+    column = pl.DataFrame(
+        {"ticker": list(tickers), "column": range(len(tickers))}, schema_overrides={"column": pl.Int64}
+    )
     row = forecasts.drop_nulls(["y", "label_end"]).join(column, on="ticker", how="inner")
     if (early := int((row["label_end"] <= row["date"]).sum())) > 0:
         raise ValueError(f"past_scores: {early} labels end on or before the date of their own forecast")
@@ -79,4 +81,8 @@ def past_scores(forecasts: pl.DataFrame, *, tickers: Sequence[str]) -> PastScore
 def usable_days(past: PastScores) -> NDArray[np.intp]:
     """Return the rows of days on which enough tickers' shortest outcome is known, ascending; see ``LEAST_SHARE``."""
     known = np.isfinite(past.scores[:, :, 0]).sum(axis=1)
-    return np.flatnonzero(known >= max(1.0, LEAST_SHARE * known[known > 0].mean())) if known.any() else np.array([], np.intp)
+    return (
+        np.flatnonzero(known >= max(1.0, LEAST_SHARE * known[known > 0].mean()))
+        if known.any()
+        else np.array([], np.intp)
+    )

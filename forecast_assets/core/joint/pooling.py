@@ -1,9 +1,14 @@
-"""Scores of tickers on days without an outcome of theirs, drawn from what their sector and the panel did on the day.
+"""Partial pooling of past scores: what a day's factor says of a ticker, and the rest that is the ticker's own.
 
-A one-factor model with partial pooling. The factor of a day is the mean score of the ticker's sector, shrunk towards the
-panel's mean by ``prior_tickers`` of its tickers; a ticker's correlation with it is its own, shrunk towards the average
-ticker's by ``prior_days`` days. A ticker that has just listed gets the average correlation, and takes over its own with
-each day that matures.
+The factor of a day is the mean score of the ticker's sector, shrunk towards the panel's mean by ``prior_tickers`` of its
+tickers. A ticker's correlation with it is its own, shrunk towards the average ticker's by ``prior_days`` days. On a day
+without an outcome of the ticker the rest is drawn: so a ticker that has just listed moves as the average one does with the
+factor, and takes over its own ways with each day that matures.
+
+Outcomes over 20 sessions overlap: 500 days of them are worth 25. A few days make tickers seem related that are not. So a
+share of the rest, ``prior_days / (prior_days + days)`` of its variance with days counted apart, is drawn anew by each
+scenario, which shrinks the correlations that the factor does not explain as Ledoit and Wolf (2003) do towards a one-factor
+model; what all tickers of a day share, volatility and tails included, stays as it was.
 """
 
 from typing import NamedTuple
@@ -19,50 +24,68 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
 
 
-class Sums(NamedTuple):
-    """Per day and horizon: sum of the known scores and how many there are, of each ticker's sector and of the panel."""
+class Pooled(NamedTuple):
+    """Scores of S days, N tickers and H horizons in two parts, without a NaN. Their sum is the score where it is known."""
 
-    sector: Floats  # (D, N, H)
+    common: Scores  # (S, N, H) what the day's factor says of the ticker
+    own: Scores  # (S, N, H) the rest; drawn where the score is not known
+    deviation: Scores  # (N, H) standard deviation of the rest by the factor model
+    renewed: Scores  # (N, H) share of the rest's variance that each scenario draws anew
+
+    @property
+    def scores(self) -> Scores:
+        """The scores (S, N, H)."""
+        return self.common + self.own
+
+
+class Sums(NamedTuple):
+    """By day and horizon: sum of the known scores and how many there are, of each ticker's sector and of the panel."""
+
+    sector: Floats  # (S, N, H)
     sector_count: Floats
-    panel: Floats  # (D, 1, H)
+    panel: Floats  # (S, 1, H)
     panel_count: Floats
 
     def mean(self, *, prior: float) -> Floats:
-        """Return the sector's mean shrunk towards the panel's, (D, N, H); 0 on a day without any score."""
+        """Return the sector's mean shrunk towards the panel's, (S, N, H); 0 on a day without any score."""
         whole = self.panel / np.maximum(self.panel_count, 1.0)
-        return (self.sector + prior * whole) / np.maximum(self.sector_count + prior, 1.0 if prior == 0 else prior)
+        return (self.sector + prior * whole) / np.maximum(self.sector_count + prior, prior or 1.0)
+
+    def without(self, filled: Floats, known: NDArray[np.bool_]) -> "Sums":
+        """Return for each ticker the sums of the others."""
+        return Sums(self.sector - filled, self.sector_count - known, self.panel - filled, self.panel_count - known)
 
 
-def completed(scores: Scores, *, sectors: Codes, spec: ScenarioSpec, generator: np.random.Generator) -> Scores:
-    """Return scores (D, N, H) with every NaN drawn from the factor of its day; known ones are left as they are.
+def pooled(scores: Scores, *, sectors: Codes, spec: ScenarioSpec, generator: np.random.Generator) -> Pooled:
+    """Split scores (S, N, H) into what the factor of the day explains and the rest; a NaN gets a rest that is drawn.
 
-    ``sectors`` (N,) codes. A ticker's own part is a random walk: over 5 sessions it shares the first with that over 1.
+    ``sectors`` (N,) codes. A drawn rest is a random walk: over 5 sessions it shares the first with that over 1.
     """
     known = np.isfinite(scores)
     filled = np.where(known, scores, 0.0).astype(np.float64)
     sums = _sums(filled, known, sectors)
-    factor = sums.mean(prior=spec.prior_tickers)  # of a missing ticker it is that of the others
-    deviation = np.sqrt((factor**2).mean(axis=0, keepdims=True))
-    correlation = factor_correlations(filled, known, sums, spec=spec)  # (N, H)
-    own = _random_walks(generator, scores.shape)
-    common = factor / np.where(deviation > 0, deviation, 1.0)
-    drawn = correlation * common + np.sqrt(1.0 - correlation**2) * own
-    return np.where(known, scores, drawn.astype(np.float32))
+    factor = sums.mean(prior=spec.prior_tickers)  # where a ticker has no score it is that of the others
+    scale = np.sqrt((factor**2).mean(axis=0))
+    days = known.sum(axis=0) / np.array(HORIZONS)  # (N, H) days that do not overlap
+    correlation = factor_correlations(filled, known, sums, days=days, spec=spec)
+    common = factor * (correlation / np.where(scale > 0, scale, 1.0))
+    deviation = np.sqrt(1.0 - correlation**2)
+    own = np.where(known, filled - common, deviation * _random_walks(generator, scores.shape))
+    renewed = spec.prior_days / np.maximum(spec.prior_days + days, 1e-9)
+    return Pooled(*(part.astype(np.float32) for part in (common, own, deviation, renewed)))
 
 
-def factor_correlations(filled: Floats, known: NDArray[np.bool_], sums: Sums, *, spec: ScenarioSpec) -> Floats:
+def factor_correlations(
+    filled: Floats, known: NDArray[np.bool_], sums: Sums, *, days: Floats, spec: ScenarioSpec
+) -> Floats:
     """Return each ticker's correlation with the factor that the others of its sector make, (N, H), in [0, .99].
 
-    ``filled`` (D, N, H) scores with 0 where not ``known``.
+    ``filled`` (S, N, H) scores with 0 where not ``known``; ``days`` (N, H) by which a ticker's own counts.
     """
-    others = Sums(
-        sums.sector - filled, sums.sector_count - known, sums.panel - filled, sums.panel_count - known
-    )  # the factor without the ticker itself
-    factor = np.where(known, others.mean(prior=spec.prior_tickers), 0.0)
-    days = known.sum(axis=0)  # (N, H)
+    factor = np.where(known, sums.without(filled, known).mean(prior=spec.prior_tickers), 0.0)
     product, square = (factor * filled).sum(axis=0), (factor**2).sum(axis=0) * (filled**2).sum(axis=0)
     own = np.where(square > 0, product / np.sqrt(np.where(square > 0, square, 1.0)), 0.0)
-    average = (own * days).sum(axis=0) / np.maximum(days.sum(axis=0), 1)  # (H,)
+    average = (own * days).sum(axis=0) / np.maximum(days.sum(axis=0), 1e-9)  # (H,)
     shrunk = (own * days + average * spec.prior_days) / np.maximum(days + spec.prior_days, 1e-9)
     return np.clip(shrunk, 0.0, 0.99)
 
@@ -75,7 +98,7 @@ def _sums(filled: Floats, known: NDArray[np.bool_], sectors: Codes) -> Sums:
 
 
 def _random_walks(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Return standard Normal sums over each of ``HORIZONS``, (D, N, H), each continuing the one before."""
+    """Return standard Normal sums over each of ``HORIZONS``, (S, N, H), each continuing the one before."""
     shocks = generator.standard_normal(shape)
     steps = np.sqrt(np.diff(HORIZONS, prepend=0))  # (H,)
     walks: Floats = np.cumsum(shocks * steps, axis=-1) / np.sqrt(HORIZONS)

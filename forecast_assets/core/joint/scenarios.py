@@ -5,9 +5,9 @@ The Schaake shuffle (Clark et al. 2004), which is sampling from the empirical co
 the outcomes of its own forecasts on those days. So every marginal is the published one, and what moves together, tails
 included, is what moved together. The past days are the latest whose outcomes over every horizon had ended.
 
-With more scenarios than past days each day is followed several times. The score of a scenario is then a blend of two days,
-``sqrt(1 - b^2)`` of its own and ``b`` of another one drawn at random, which leaves correlations as they are and lets
-scenarios of one day differ. Scores are ranked again after it.
+With more scenarios than past days each day is followed several times. The score of a scenario is a blend of two days,
+``sqrt(1 - b^2)`` of its own and ``b`` of another one drawn at random, which leaves correlations as they are; and a share of
+what is a ticker's own is drawn anew, see `pooling`. Scores are ranked after it, so marginals stay exact.
 
 A scenario is a path of sessions: at each of ``HORIZONS`` its return is the ranked draw. Between two of them it moves as the
 ticker did on the past day, session by session: the scores of the one-session outcomes less their straight line, at the
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.joint.past import PastScores, Scores, usable_days
-from forecast_assets.core.joint.pooling import Codes, completed
+from forecast_assets.core.joint.pooling import Codes, Pooled, pooled
 from forecast_assets.core.scores.normal_scores import interpolation_weights
 from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles
 from forecast_assets.core.specs import ScenarioSpec
@@ -32,10 +32,16 @@ LARGEST_SHOCK = 4.0  # of one session between two horizons
 
 
 class Template(NamedTuple):
-    """What past days were like: S days, N tickers, H horizons. Complete: no NaN."""
+    """What S past days were like for N tickers."""
 
-    scores: Scores  # (S, N, H)
+    past: Pooled  # of S days
     shocks: Scores  # (S, N, LONGEST) one-session scores from the day on
+
+    def of(self, columns: NDArray[np.integer]) -> "Template":
+        """Return it for the tickers of ``columns``, in their order."""
+        common, own, deviation, renewed = self.past
+        part = Pooled(common[:, columns], own[:, columns], deviation[columns], renewed[columns])
+        return Template(part, self.shocks[:, columns])
 
 
 def template(past: PastScores, *, sectors: Codes, spec: ScenarioSpec) -> Template:
@@ -56,29 +62,30 @@ def template(past: PastScores, *, sectors: Codes, spec: ScenarioSpec) -> Templat
     first = max(0, days - spec.past_days)
     taken = rows[first : days + LONGEST - 1]
     generator = np.random.default_rng([spec.seed, 1])
-    scores = completed(past.scores[taken], sectors=sectors, spec=spec, generator=generator)
-    one = np.clip(scores[:, :, 0], -LARGEST_SHOCK, LARGEST_SHOCK)
+    found = pooled(past.scores[taken], sectors=sectors, spec=spec, generator=generator)
+    one = np.clip(found.scores[:, :, 0], -LARGEST_SHOCK, LARGEST_SHOCK)
     shocks = np.lib.stride_tricks.sliding_window_view(one, LONGEST, axis=0)  # (S, N, LONGEST)
-    return Template(scores[: days - first], shocks)
+    kept = days - first
+    return Template(found._replace(common=found.common[:kept], own=found.own[:kept]), shocks)
 
 
-def scenario_returns(quantiles: Floats, past: Template, *, spec: ScenarioSpec) -> NDArray[np.float32]:
+def scenario_returns(quantiles: Floats, model: Template, *, spec: ScenarioSpec) -> NDArray[np.float32]:
     """Return joint log returns over each horizon, (N, H, scenarios), of forecasts (N, H, L)."""
-    draw = _Draw.of(len(past.scores), spec)
+    draw = _Draw(len(model.past.own), spec)
     weights = interpolation_weights(_levels(spec.scenarios)).T
     made = np.empty((*quantiles.shape[:2], spec.scenarios), dtype=np.float32)
     for ticker in range(len(made)):
-        made[ticker] = ordered(quantiles[ticker] @ weights, draw.scores(past.scores[:, ticker]))
+        made[ticker] = ordered(quantiles[ticker] @ weights, draw.scores(model.past, ticker))
     return made
 
 
-def scenario_paths(quantiles: Floats, past: Template, *, spec: ScenarioSpec) -> NDArray[np.float32]:
+def scenario_paths(quantiles: Floats, model: Template, *, spec: ScenarioSpec) -> NDArray[np.float32]:
     """Return joint paths of cumulative log returns, (N, LONGEST, scenarios), of forecasts (N, H, L).
 
-    At the sessions of ``HORIZONS`` they are ``scenario_returns``. Ticker by ticker, so that hardly more memory is needed than
-    the paths take: 10,000 of 557 tickers over 20 sessions are 425 MiB.
+    At the sessions of ``HORIZONS`` they are ``scenario_returns``. Made ticker by ticker, so that little more memory is
+    needed than the paths take: 10,000 of 557 tickers over 20 sessions are 425 MiB.
     """
-    draw = _Draw.of(len(past.scores), spec)
+    draw = _Draw(len(model.past.own), spec)
     weights = interpolation_weights(_levels(spec.scenarios)).T
     _, sigma = mean_sigma_from_quantiles(quantiles)  # (N, H)
     variance = np.diff(sigma**2, axis=1, prepend=0.0) / np.diff(HORIZONS, prepend=0)
@@ -87,8 +94,8 @@ def scenario_paths(quantiles: Floats, past: Template, *, spec: ScenarioSpec) -> 
     stretch = np.searchsorted(HORIZONS, np.arange(1, LONGEST + 1))
     made = np.empty((len(quantiles), LONGEST, spec.scenarios), dtype=np.float32)
     for ticker in range(len(made)):
-        ends = ordered(quantiles[ticker] @ weights, draw.scores(past.scores[:, ticker]))  # (H, n)
-        bridge = _bridges(past.shocks[:, ticker]) * steps[ticker, stretch].astype(np.float32)[:, None]  # (LONGEST, S)
+        ends = ordered(quantiles[ticker] @ weights, draw.scores(model.past, ticker))  # (H, n)
+        bridge = _bridges(model.shocks[:, ticker]) * steps[ticker, stretch].astype(np.float32)[:, None]  # (LONGEST, S)
         np.matmul(line, ends, out=made[ticker])
         made[ticker] += bridge[:, draw.day]
     return made
@@ -106,28 +113,27 @@ def marginal_draws(quantiles: Floats, *, count: int) -> Floats:
     return quantiles @ interpolation_weights(_levels(count)).T
 
 
-class _Draw(NamedTuple):
-    """Which past days the scenarios follow, the same for all tickers."""
+class _Draw:
+    """The past days that the scenarios follow, the same for all tickers, and what is drawn anew of each."""
 
-    day: NDArray[np.intp]  # (n,)
-    other: NDArray[np.intp]  # (n,)
-    blend: float
+    def __init__(self, days: int, spec: ScenarioSpec) -> None:
+        """Take every day as often as any other, to one, in random order, and another one beside each."""
+        self._generator = np.random.default_rng([spec.seed, 2])
+        rounds = [self._generator.permutation(days) for _ in range(-(-spec.scenarios // days))]
+        self.day = np.concatenate(rounds)[: spec.scenarios]
+        self._other = (self.day + self._generator.integers(1, days, size=len(self.day))) % days
+        self._weights = np.float32(np.sqrt(1.0 - spec.blend**2)), np.float32(spec.blend)
 
-    @classmethod
-    def of(cls, days: int, spec: ScenarioSpec) -> "_Draw":
-        """Return every day as often as any other, to one, in random order, with another one beside each."""
-        generator = np.random.default_rng([spec.seed, 2])
-        rounds = [generator.permutation(days) for _ in range(-(-spec.scenarios // days))]
-        day = np.concatenate(rounds)[: spec.scenarios]
-        other = (day + generator.integers(1, days, size=len(day))) % days
-        return cls(day, other, spec.blend)
-
-    def scores(self, past: Scores) -> NDArray[np.float32]:
-        """Return the blended scores of one ticker's days (S, H): (H, n)."""
-        own, other = np.float32(np.sqrt(1.0 - self.blend**2)), np.float32(self.blend)
-        of_day = np.ascontiguousarray(past.T)  # (H, S)
-        blended: NDArray[np.float32] = own * of_day[:, self.day] + other * of_day[:, self.other]
-        return blended
+    def scores(self, past: Pooled, ticker: int) -> NDArray[np.float32]:
+        """Return the scores of the next ticker, (H, n); tickers have to be asked for in order, since each draws anew."""
+        renewed = past.renewed[ticker][:, None]  # (H, 1)
+        kept = past.common[:, ticker].T + np.sqrt(1.0 - renewed) * past.own[:, ticker].T  # (H, S)
+        mine, other = self._weights
+        drawn = self._generator.standard_normal((len(renewed), len(self.day)), dtype=np.float32)
+        drawn *= np.sqrt(renewed) * past.deviation[ticker][:, None]
+        drawn += mine * kept[:, self.day]
+        drawn += other * kept[:, self._other]
+        return drawn
 
 
 def _levels(count: int) -> Floats:
