@@ -16,7 +16,20 @@ from forecast_assets.core.nearest import nearest_names
 
 COMMANDS = (
     *("run", "inspect", "sweep", "nightly", "fork", "rollback", "demo-panel", "verify", "prune", "rebuild-home"),
-    *("forecast", "status", "export", "export-model", "explain", "factor", "serve", "ui", "changed", "audit", "knobs"),
+    *(
+        "forecast",
+        "status",
+        "export",
+        "export-model",
+        "explain",
+        "factor",
+        "risk",
+        "serve",
+        "ui",
+        "changed",
+        "audit",
+        "knobs",
+    ),
 )
 """In the order of the help; each is the function ``command`` of the module of its name in this package."""
 

@@ -1,13 +1,14 @@
 """Past outcomes as scores of the forecasts made of them: what is known before a day, and what may order scenarios."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
+from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
+from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS, TARGETS
 from forecast_assets.core.scores.normal_scores import normal_score
 
 Scores = NDArray[np.float32]
@@ -50,6 +51,25 @@ def label_ends(rows: pl.DataFrame) -> pl.DataFrame:
         ).drop_nulls("label_end")
         for h in HORIZONS
     )
+
+
+def with_outcomes(tables: Iterable[pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
+    """Return forecasts of several tables, each key once, with ``y`` and ``label_end`` where the outcome is known.
+
+    ``tables``: forecast tables; of a date, ticker and horizon the first counts, and test forecasts before those that a fold
+    was validated on. ``rows``: date, ticker, is_missing and the targets, of the feature panel.
+    """
+    key = ["date", "ticker", "horizon"]
+    forecasts = pl.concat(table.select(list(FORECAST_SCHEMA)) for table in tables)
+    forecasts = forecasts.sort(pl.col("split") != "test", maintain_order=True).unique(
+        key, keep="first", maintain_order=True
+    )
+    targets = pl.concat(
+        rows.select("date", "ticker", horizon=pl.lit(h, dtype=pl.Int32), target=pl.col(name).cast(pl.Float64))
+        for h, name in zip(HORIZONS, TARGETS, strict=True)
+    )
+    ended = forecasts.join(label_ends(rows), on=key, how="left").join(targets, on=key, how="left")
+    return ended.with_columns(y=pl.coalesce("y", "target")).drop("target").sort(key)
 
 
 def past_scores(forecasts: pl.DataFrame, *, tickers: Sequence[str]) -> PastScores:

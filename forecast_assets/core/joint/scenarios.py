@@ -44,6 +44,11 @@ class Template(NamedTuple):
         return Template(part, self.shocks[:, columns])
 
 
+def matured_days(past: PastScores) -> int:
+    """Return how many days scenarios could follow: outcomes over every horizon and each session on the way had ended."""
+    return len(_followed(past, usable_days(past)))
+
+
 def template(past: PastScores, *, sectors: Codes, spec: ScenarioSpec) -> Template:
     """Return the latest ``spec.past_days`` days whose outcomes had all ended, with tickers pooled where they have none.
 
@@ -51,13 +56,11 @@ def template(past: PastScores, *, sectors: Codes, spec: ScenarioSpec) -> Templat
     ``spec.least_days`` days.
     """
     rows = usable_days(past)
-    ended = np.isfinite(past.scores[rows, :, -1]).any(axis=1)
-    last = int(np.flatnonzero(ended)[-1]) + 1 if ended.any() else 0
-    days = min(last, len(rows) - LONGEST + 1)
-    if days < max(spec.least_days, 2):
+    days = len(_followed(past, rows))
+    if days < spec.least_days:
         raise BadInput(
-            f"scenarios: outcomes over {LONGEST} sessions have matured of {max(days, 0)} forecast days, at least "
-            f"{spec.least_days} are needed; wait for more nights, forecast more test years or lower scenarios.least_days"
+            f"scenarios: outcomes over {LONGEST} sessions have matured of {days} forecast days, at least {spec.least_days} "
+            "are needed; wait for more nights, forecast more test years or lower scenarios.least_days"
         )
     first = max(0, days - spec.past_days)
     taken = rows[first : days + LONGEST - 1]
@@ -67,6 +70,13 @@ def template(past: PastScores, *, sectors: Codes, spec: ScenarioSpec) -> Templat
     shocks = np.lib.stride_tricks.sliding_window_view(one, LONGEST, axis=0)  # (S, N, LONGEST)
     kept = days - first
     return Template(found._replace(common=found.common[:kept], own=found.own[:kept]), shocks)
+
+
+def _followed(past: PastScores, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return ``rows``, ascending, up to the last with an outcome over the longest horizon and all sessions to it."""
+    ended = np.flatnonzero(np.isfinite(past.scores[rows, :, -1]).any(axis=1))
+    last = int(ended[-1]) + 1 if len(ended) else 0
+    return rows[: max(0, min(last, len(rows) - LONGEST + 1))]
 
 
 def scenario_returns(quantiles: Floats, model: Template, *, spec: ScenarioSpec) -> NDArray[np.float32]:
@@ -97,14 +107,15 @@ def scenario_paths(quantiles: Floats, model: Template, *, spec: ScenarioSpec) ->
         ends = ordered(quantiles[ticker] @ weights, draw.scores(model.past, ticker))  # (H, n)
         bridge = _bridges(model.shocks[:, ticker]) * steps[ticker, stretch].astype(np.float32)[:, None]  # (LONGEST, S)
         np.matmul(line, ends, out=made[ticker])
-        made[ticker] += bridge[:, draw.day]
+        draw.add(bridge, to=made[ticker])
     return made
 
 
 def ordered(values: Floats, scores: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return values (..., n), ascending, in the order of scores (..., n): the smallest goes where the score is smallest."""
+    """Return values (M, n), ascending, in the order of scores (M, n): the smallest goes where the score is smallest."""
     made = np.empty(scores.shape, dtype=np.float32)
-    np.put_along_axis(made, np.argsort(scores, axis=-1), values.astype(np.float32), axis=-1)
+    for row, order, value in zip(made, np.argsort(scores, axis=-1), values, strict=True):
+        row[order] = value
     return made
 
 
@@ -114,14 +125,18 @@ def marginal_draws(quantiles: Floats, *, count: int) -> Floats:
 
 
 class _Draw:
-    """The past days that the scenarios follow, the same for all tickers, and what is drawn anew of each."""
+    """The past days that the scenarios follow, the same for all tickers, and what is drawn anew of each.
+
+    Each day is followed as often as any other, to one; where there are fewer scenarios than days, the latest ones are.
+    """
 
     def __init__(self, days: int, spec: ScenarioSpec) -> None:
-        """Take every day as often as any other, to one, in random order, and another one beside each."""
+        """Set another day beside each scenario's own."""
+        self.count, self._days = spec.scenarios, min(days, spec.scenarios)
         self._generator = np.random.default_rng([spec.seed, 2])
-        rounds = [self._generator.permutation(days) for _ in range(-(-spec.scenarios // days))]
-        self.day = np.concatenate(rounds)[: spec.scenarios]
-        self._other = (self.day + self._generator.integers(1, days, size=len(self.day))) % days
+        shift = self._generator.integers(1, days, size=self.count) if days > 1 else np.zeros(self.count, np.intp)
+        own = days - self._days + np.arange(self.count) % self._days
+        self._other = (own + shift) % days
         self._weights = np.float32(np.sqrt(1.0 - spec.blend**2)), np.float32(spec.blend)
 
     def scores(self, past: Pooled, ticker: int) -> NDArray[np.float32]:
@@ -129,11 +144,17 @@ class _Draw:
         renewed = past.renewed[ticker][:, None]  # (H, 1)
         kept = past.common[:, ticker].T + np.sqrt(1.0 - renewed) * past.own[:, ticker].T  # (H, S)
         mine, other = self._weights
-        drawn = self._generator.standard_normal((len(renewed), len(self.day)), dtype=np.float32)
+        drawn = self._generator.standard_normal((len(renewed), self.count), dtype=np.float32)
         drawn *= np.sqrt(renewed) * past.deviation[ticker][:, None]
-        drawn += mine * kept[:, self.day]
         drawn += other * kept[:, self._other]
+        self.add(mine * kept, to=drawn)
         return drawn
+
+    def add(self, of_days: NDArray[np.float32], *, to: NDArray[np.float32]) -> None:
+        """Add the values of days (M, S) to those of the scenarios (M, n) that follow them."""
+        for start in range(0, self.count, self._days):
+            part = to[:, start : start + self._days]
+            part += of_days[:, -self._days :][:, : part.shape[1]]
 
 
 def _levels(count: int) -> Floats:

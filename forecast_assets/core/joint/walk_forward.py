@@ -12,7 +12,14 @@ from forecast_assets.core.joint.copulas import gaussian, independent
 from forecast_assets.core.joint.multivariate_scores import energy_score, some_pairs, variogram_score
 from forecast_assets.core.joint.past import past_scores
 from forecast_assets.core.joint.portfolio import LEVELS, portfolio_pit, portfolio_returns, risk
-from forecast_assets.core.joint.scenarios import Template, marginal_draws, ordered, scenario_returns, template
+from forecast_assets.core.joint.scenarios import (
+    Template,
+    marginal_draws,
+    matured_days,
+    ordered,
+    scenario_returns,
+    template,
+)
 from forecast_assets.core.joint.var_tests import apart, christoffersen, christoffersen_independence, holm, kupiec
 from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles
 from forecast_assets.core.specs import ScenarioSpec
@@ -34,12 +41,17 @@ class ScenarioDay(NamedTuple):
 
 
 def scenario_days(
-    forecasts: pl.DataFrame, *, days: Sequence[np.datetime64], sectors: Mapping[str, str | None], spec: ScenarioSpec
+    forecasts: pl.DataFrame,
+    *,
+    days: Sequence[np.datetime64] | NDArray[np.datetime64],
+    sectors: Mapping[str, str | None],
+    spec: ScenarioSpec,
+    skip_early: bool = False,
 ) -> Iterator[ScenarioDay]:
     """Yield each of ``days`` on which a ticker has forecasts over every horizon.
 
     ``forecasts``: date, ticker, horizon, the quantiles, y, label_end, each key once: of the days and of what came before.
-    Raises BadInput where too little has matured before a day.
+    ``skip_early``: leave out the first days, before which too little had matured; else they raise BadInput.
     """
     tickers = forecasts["ticker"].unique().sort().to_list()
     past = past_scores(forecasts, tickers=tickers)
@@ -52,13 +64,16 @@ def scenario_days(
         names = whole["ticker"].unique(maintain_order=True).to_list()
         column, shape = np.searchsorted(tickers, names), (len(names), len(HORIZONS))
         on = np.datetime64(str(day), "D")
+        known = past.known_before(on)
+        if skip_early and matured_days(known) < spec.least_days:
+            continue
         yield ScenarioDay(
             day=on,
             tickers=tuple(names),
             quantiles=whole.select(QUANTILE_COLUMNS).to_numpy().reshape(*shape, -1),
             y=whole["y"].fill_null(float("nan")).to_numpy().reshape(shape),
             label_end=whole["label_end"].to_numpy().astype("datetime64[D]").reshape(shape),
-            model=template(past.known_before(on), sectors=code, spec=spec).of(column),
+            model=template(known, sectors=code, spec=spec).of(column),
         )
 
 
@@ -79,6 +94,11 @@ Weights = Callable[[ScenarioDay], Floats]
 def equal_weights(day: ScenarioDay) -> Floats:
     """Return the same weight of every ticker that is forecast on the day, one in all."""
     return np.full(len(day.tickers), 1.0 / len(day.tickers))
+
+
+def same_weights(weights: Mapping[str, float]) -> Weights:
+    """Return the same weights on every day, of tickers that are forecast on it."""
+    return lambda day: np.array([weights.get(ticker, 0.0) for ticker in day.tickers])
 
 
 def held_weights(positions: pl.DataFrame) -> Weights:

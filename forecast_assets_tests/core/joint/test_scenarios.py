@@ -118,6 +118,15 @@ def test_only_the_latest_days_are_followed(panel: JointPanel) -> None:
     assert few.shocks[:, :, 0] == pytest.approx(few.past.scores[:, :, 0], abs=1e-5)
 
 
+def test_fewer_scenarios_than_days_follow_the_latest_of_them(panel: JointPanel, quantiles: np.ndarray) -> None:
+    few, followed = SPEC.model_copy(update={"scenarios": 100, "blend": 1e-3}), model(panel)
+    latest = followed.past.scores[-100:, :, 0]
+    kept = followed.past._replace(renewed=0 * followed.past.renewed)  # nothing drawn anew
+    found = scenario_returns(quantiles, followed._replace(past=kept), spec=few)
+    ranks = [np.argsort(np.argsort(of)) for of in (latest[:, 0], found[0, 0])]
+    assert np.corrcoef(ranks)[0, 1] > 0.999
+
+
 def test_too_few_matured_days_are_an_error_that_says_how_many(panel: JointPanel) -> None:
     with pytest.raises(BadInput, match="have matured of 30 forecast days, at least 60 are needed"):
         model(panel, spec=ScenarioSpec(), day=50)
@@ -126,4 +135,4 @@ def test_too_few_matured_days_are_an_error_that_says_how_many(panel: JointPanel)
 
 
 def test_the_smallest_value_goes_where_the_score_is_smallest() -> None:
-    assert ordered(np.array([1.0, 2.0, 3.0]), np.array([0.5, -9.0, 4.0])).tolist() == [2.0, 1.0, 3.0]
+    assert ordered(np.array([[1.0, 2.0, 3.0]]), np.array([[0.5, -9.0, 4.0]])).tolist() == [[2.0, 1.0, 3.0]]
