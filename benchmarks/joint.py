@@ -40,6 +40,7 @@ from forecast_assets.core.joint.walk_forward import (
     SCENARIOS,
     ScenarioDay,
     Weights,
+    apart_outcomes,
     copula_scores,
     coverage_tests,
     equal_weights,
@@ -189,9 +190,12 @@ def figures(panel: Panel, outcomes: pl.DataFrame, scores: pl.DataFrame, *, prefi
     """Return what is recorded."""
     tests = coverage_tests(outcomes)
     smallest = tests.select(pl.min_horizontal("kupiec_holm", "christoffersen_holm").min()).item()
-    uniform = {
-        f"{name}, 1 session": round(float(kstest(rows["pit"].to_numpy(), "uniform").pvalue), 4)
-        for (name,), rows in outcomes.filter(horizon=1).group_by("portfolio", maintain_order=True)
+    pit = {
+        f"{name}, {horizon}": {
+            "mean": round(float(rows["pit"].mean()), 4),
+            "uniform_p": round(float(kstest(rows["pit"].to_numpy(), "uniform").pvalue), 4),
+        }
+        for (name, horizon), rows in apart_outcomes(outcomes).group_by("portfolio", "horizon", maintain_order=True)
     }
     energy = against(scores, INDEPENDENCE, "energy")
     return {
@@ -201,7 +205,7 @@ def figures(panel: Panel, outcomes: pl.DataFrame, scores: pl.DataFrame, *, prefi
             "tests": [
                 {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in tests.to_dicts()
             ],
-            "pit_uniform_p": uniform,
+            "pit": pit,
         },
         f"{prefix}energy_vs_independence": {
             "value": round(energy["high"], 5),

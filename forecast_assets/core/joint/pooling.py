@@ -93,7 +93,7 @@ def factor_correlations(
 def _sums(filled: Floats, known: NDArray[np.bool_], sectors: Codes) -> Sums:
     code = np.unique(sectors, return_inverse=True)[1]
     member = (code[:, None] == np.arange(code.max(initial=0) + 1)).astype(np.float64)  # (N, G)
-    total, count = (np.einsum("dnh,ng->dgh", part, member)[:, code] for part in (filled, known.astype(np.float64)))
+    total, count = ((member.T @ part)[:, code] for part in (filled, known.astype(np.float64)))  # (S, N, H)
     return Sums(total, count, filled.sum(axis=1, keepdims=True), known.sum(axis=1, keepdims=True).astype(np.float64))
 
 

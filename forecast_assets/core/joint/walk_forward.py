@@ -183,19 +183,31 @@ def copula_scores(day: ScenarioDay, *, spec: ScenarioSpec, draws: int = SCORED_D
     return rows
 
 
-def coverage_tests(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Test the value at risk of each portfolio and horizon, on days whose outcomes do not overlap.
+def apart_outcomes(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of ``portfolio_outcomes`` whose outcomes do not overlap, by horizon, portfolio and date.
 
-    Over one session all days count. ``outcomes``: from ``portfolio_outcomes``. A row per portfolio, horizon and level: days,
-    exceedances, expected, the p values ``kupiec``, ``independence`` and ``christoffersen`` (conditional coverage), and
-    ``kupiec_holm`` and ``christoffersen_holm``, adjusted among those two of all portfolios and levels of a horizon.
+    Over one session every day counts: only where exchanges close on different days do two of them share a session.
+    """
+    parts = []
+    for (horizon, _), table in outcomes.sort("horizon", "portfolio", "date").group_by(
+        "horizon", "portfolio", maintain_order=True
+    ):
+        day, end = (table[name].to_numpy().astype("datetime64[D]") for name in ("date", "label_end"))
+        parts.append(table if horizon == HORIZONS[0] else table[apart(day, end)])
+    return pl.concat(parts)
+
+
+def coverage_tests(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Test the value at risk of each portfolio and horizon, on days whose outcomes do not overlap: ``apart_outcomes``.
+
+    ``outcomes``: from ``portfolio_outcomes``. A row per portfolio, horizon and level: days, exceedances, expected, the p
+    values ``kupiec``, ``independence`` and ``christoffersen`` (conditional coverage), and ``kupiec_holm`` and
+    ``christoffersen_holm``, adjusted among those two of all portfolios and levels of a horizon.
     """
     rows = []
-    for (horizon, portfolio), table in outcomes.sort("date").group_by("horizon", "portfolio", maintain_order=True):
-        day, end = (table[name].to_numpy().astype("datetime64[D]") for name in ("date", "label_end"))
-        kept = table if horizon == 1 else table[apart(day, end)]
+    for (horizon, portfolio), table in apart_outcomes(outcomes).group_by("horizon", "portfolio", maintain_order=True):
         for level in LEVELS:
-            exceeded = (-kept["realised"] > kept[var_column(level)]).to_numpy()
+            exceeded = (-table["realised"] > table[var_column(level)]).to_numpy()
             rows.append(
                 {
                     "portfolio": portfolio,
@@ -209,14 +221,9 @@ def coverage_tests(outcomes: pl.DataFrame) -> pl.DataFrame:
                     "christoffersen": christoffersen(exceeded, level=level).p_value,
                 }
             )
-    tested = pl.DataFrame(rows).sort("horizon", "portfolio", "level")
     parts = []
-    for _, family in tested.group_by("horizon", maintain_order=True):
+    for _, family in pl.DataFrame(rows).group_by("horizon", maintain_order=True):
         adjusted = holm([*family["kupiec"], *family["christoffersen"]])
-        parts.append(
-            family.with_columns(
-                kupiec_holm=pl.Series(adjusted[: family.height]),
-                christoffersen_holm=pl.Series(adjusted[family.height :]),
-            )
-        )
+        by_holm = {"kupiec_holm": adjusted[: family.height], "christoffersen_holm": adjusted[family.height :]}
+        parts.append(family.with_columns(**{name: pl.Series(values) for name, values in by_holm.items()}))
     return pl.concat(parts)
