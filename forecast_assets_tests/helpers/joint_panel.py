@@ -1,6 +1,7 @@
 """A panel of calibrated Normal forecasts whose outcomes share a factor: what is true of it is known."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,26 +26,34 @@ class JointPanel(NamedTuple):
     days: NDArray[np.datetime64]  # of the forecasts
 
 
-def joint_panel(*, tickers: int = 6, sessions: int = 160, correlation: float = 0.6, seed: int = 0) -> JointPanel:
-    """Return Normal one-session returns of equal pairwise correlation, every day a session."""
+def joint_panel(
+    *,
+    tickers: int = 6,
+    sessions: int = 160,
+    correlation: float = 0.6,
+    seed: int = 0,
+    first: dt.date = FIRST,
+    names: Sequence[str] = (),
+) -> JointPanel:
+    """Return Normal one-session returns of equal pairwise correlation, every day a session; ``names`` of the tickers."""
     rng = np.random.default_rng(seed)
     total = sessions + HORIZONS[-1]
     common, own = rng.normal(size=(total, 1)), rng.normal(size=(total, tickers))
     returns = SIGMA * (np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own)
-    names = tuple(f"T{k:02d}" for k in range(tickers))
-    dates = np.datetime64(FIRST) + np.arange(total)
+    called = tuple(names) or tuple(f"T{k:02d}" for k in range(tickers))
+    dates = np.datetime64(first) + np.arange(total)
     level = np.concatenate([np.zeros((1, tickers)), np.cumsum(returns, axis=0)])
     y = np.stack([level[h : h + sessions] - level[:sessions] for h in HORIZONS], axis=-1)  # (sessions, N, H)
     sigma = np.broadcast_to(SIGMA * np.sqrt(HORIZONS), (sessions * tickers, len(HORIZONS)))
     forecasts = forecast_table(
         date=np.repeat(dates[:sessions], tickers),
-        ticker=list(names) * sessions,
+        ticker=list(called) * sessions,
         quantiles=normal_quantiles(np.zeros_like(sigma), sigma),
         y=y.reshape(-1, len(HORIZONS)),
         split="test",
         model="ensemble",
     )
-    rows = pl.DataFrame({"date": np.repeat(dates, tickers), "ticker": list(names) * total, "is_missing": False})
+    rows = pl.DataFrame({"date": np.repeat(dates, tickers), "ticker": list(called) * total, "is_missing": False})
     rows = rows.with_columns(pl.col("date").cast(pl.Date))
     ended = forecasts.join(label_ends(rows), on=["date", "ticker", "horizon"], how="left")
-    return JointPanel(ended, rows, names, dates[:sessions])
+    return JointPanel(ended, rows, called, dates[:sessions])

@@ -56,7 +56,7 @@ def scenario_days(
     tickers = forecasts["ticker"].unique().sort().to_list()
     past = past_scores(forecasts, tickers=tickers)
     code = np.unique([sectors.get(ticker) or "" for ticker in tickers], return_inverse=True)[1]
-    wanted = forecasts.filter(pl.col("date").is_in(pl.Series(np.asarray(days)).cast(pl.Date)))
+    wanted = forecasts.filter(pl.col("date").is_in(np.asarray(days).astype("datetime64[D]").tolist()))
     for (day,), rows in wanted.sort("date", "ticker", "horizon").group_by("date", maintain_order=True):
         whole = rows.filter(pl.len().over("ticker") == len(HORIZONS))
         if whole.is_empty():
