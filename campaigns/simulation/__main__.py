@@ -25,7 +25,7 @@ from campaigns.simulation.mutants import MUTANTS, Found, find
 from tools.results import commit, record
 
 STEPS_WANTED = 1_000_000
-MUTANT_SEEDS = range(10**6, 10**6 + 400)
+MUTANT_SEEDS = range(10**6, 10**6 + 2500)
 """Histories of which one has to break under a mutant; none of them is among the first million steps."""
 
 
