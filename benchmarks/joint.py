@@ -192,7 +192,7 @@ def figures(panel: Panel, outcomes: pl.DataFrame, scores: pl.DataFrame, *, prefi
     smallest = tests.select(pl.min_horizontal("kupiec_holm", "christoffersen_holm").min()).item()
     pit = {
         f"{name}, {horizon}": {
-            "mean": round(float(rows["pit"].mean()), 4),
+            "mean": round(float(rows["pit"].to_numpy().mean()), 4),
             "uniform_p": round(float(kstest(rows["pit"].to_numpy(), "uniform").pvalue), 4),
         }
         for (name, horizon), rows in apart_outcomes(outcomes).group_by("portfolio", "horizon", maintain_order=True)

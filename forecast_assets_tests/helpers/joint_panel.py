@@ -57,3 +57,10 @@ def joint_panel(
     rows = rows.with_columns(pl.col("date").cast(pl.Date))
     ended = forecasts.join(label_ends(rows), on=["date", "ticker", "horizon"], how="left")
     return JointPanel(ended, rows, called, dates[:sessions])
+
+
+def correlations(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the correlation of each pair of rows (N, n), (N (N - 1) / 2,)."""
+    matrix = np.asarray(np.corrcoef(values))
+    pairs: NDArray[np.float64] = matrix[np.triu_indices(len(values), k=1)]
+    return pairs
