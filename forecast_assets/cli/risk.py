@@ -193,9 +193,10 @@ def check_of_past(
 def command(
     weights: Path | None, night: dt.datetime | None, check: bool, as_json: bool, overrides: tuple[str, ...]
 ) -> None:
-    """Show what a portfolio may lose: value at risk and expected shortfall, by horizon.
+    """Show what a portfolio may lose, by joint scenarios.
 
-    By joint scenarios of all tickers: the night's calibrated forecasts, ordered as past outcomes were.
+    Value at risk and expected shortfall over each horizon. A scenario is of all tickers: the night's calibrated forecasts,
+    ordered as past outcomes were.
     """
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
