@@ -16,6 +16,7 @@ from forecast_assets.resources.seal_places import GitTags, SealFile, seal_places
 from forecast_assets.store.seals import read_seals
 from forecast_assets.store.store import Store
 from forecast_assets_tests.automation.test_sensors import tick
+from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.helpers.published import publish
 from forecast_assets_tests.helpers.slack_api import CHANNEL, TOKEN, SlackApi
 
@@ -187,3 +188,34 @@ def test_the_daemon_seals_a_night_and_sends_the_seal_once(
     ]
     assert head in texts[2]
     assert (tmp_path / "nowhere/seals.txt").read_text().split()[1] == head
+
+
+def test_the_file_of_seals_can_be_timestamped_as_the_documentation_says(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECAST_SEALS", str(tmp_path / "seals.txt"))
+    seal(root)
+    documented = (PROJECT / "docs" / "record.md").read_text()
+    query, _, check = [line.strip() for line in documented.splitlines() if line.startswith(("    openssl", "    curl"))]
+    service = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out SERVICE.pem -days 2 -subj /CN=test "
+        "-addext extendedKeyUsage=critical,timeStamping",
+        "openssl ts -reply -config tsa.cnf -section tsa -queryfile seals.tsq -out seals-2026-11-27.tsr",
+    )
+    (tmp_path / "tsa.cnf").write_text(TSA)
+    for command in (query, *service, check):
+        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    kept = tmp_path / "seals.txt"
+    kept.write_text(kept.read_text().replace("07-01", "06-30"))
+    assert subprocess.run(check.split(), cwd=tmp_path, check=False, capture_output=True).returncode != 0
+
+
+TSA = """[tsa]
+serial = serial
+signer_cert = SERVICE.pem
+certs = SERVICE.pem
+signer_key = key.pem
+signer_digest = sha256
+default_policy = 1.2.3.4
+digests = sha256
+"""
