@@ -68,18 +68,32 @@ def record_scores(forecasts: pl.DataFrame, *, sessions: Days, one_close: bool) -
     ``label_end`` (both null where not matured). ``sessions``: those of the panel, ascending, up to the last one known.
     ``one_close``: whether all tickers' exchanges close at the same time.
     """
+    longest = HORIZONS[-1] if _ends_are_shared(forecasts) else 0
     return [
-        _scores(h, by_session(forecasts, horizon=h, sessions=sessions), one_close=one_close) for h in sorted(HORIZONS)
+        _scores(h, by_session(forecasts, horizon=h, sessions=sessions, due=max(h, longest)), one_close=one_close)
+        for h in HORIZONS
     ]
 
 
-def by_session(forecasts: pl.DataFrame, *, horizon: int, sessions: Days) -> pl.DataFrame:
-    """Return one row per session whose score stands: date, last_end (of its outcomes), n, n_both, covered_95 and
-    covered_90 (shares), loss and loss_harx (sums of pinball where both have a forecast), expected (sum of what HAR-X
-    expects), sorted.
+def _ends_are_shared(forecasts: pl.DataFrame) -> bool:
+    """Return whether all outcomes of a forecast origin count as known with the longest, as on a union calendar."""
+    ends = (
+        forecasts.drop_nulls("label_end")
+        .group_by("date", "ticker")
+        .agg(pl.len().alias("n"), pl.col("label_end").n_unique())
+    )
+    several = ends.filter(pl.col("n") > 1)
+    return bool(several.height) and several["label_end"].max() == 1
+
+
+def by_session(forecasts: pl.DataFrame, *, horizon: int, sessions: Days, due: int) -> pl.DataFrame:
+    """Return one row per session whose score stands, of a horizon whose outcomes are ``due`` sessions after a forecast.
+
+    Sorted: date, last_end (of its outcomes), n, n_both, covered_95 and covered_90 (shares), loss and loss_harx (sums of
+    pinball where both have a forecast), expected (sum of what HAR-X expects).
     """
     mine = forecasts.filter(pl.col("horizon") == horizon)
-    place = np.searchsorted(sessions, mine["date"].to_numpy(), side="right") - 1 + horizon + GRACE_SESSIONS
+    place = np.searchsorted(sessions, mine["date"].to_numpy(), side="right") - 1 + due + GRACE_SESSIONS
     passed = place < len(sessions)
     deadline = np.where(passed, sessions[np.minimum(place, len(sessions) - 1)], np.datetime64("NaT"))
     mine = mine.with_columns(deadline=pl.Series(deadline.astype("datetime64[D]")))

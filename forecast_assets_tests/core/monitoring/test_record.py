@@ -70,7 +70,7 @@ def test_sessions_are_far_enough_apart_for_outcomes_to_be_known() -> None:
 
 def test_shares_and_losses_of_a_session_are_those_of_a_literal_table() -> None:
     y = np.array([[0.0, 1.8, 2.5, -3.0]])
-    daily = by_session(issued(y, wider=2.0), horizon=1, sessions=SESSIONS[:2])
+    daily = by_session(issued(y, wider=2.0), horizon=1, sessions=SESSIONS[:2], due=1)
     assert daily.select("n", "n_both", "covered_95", "covered_90").row(0) == (4, 4, 1.0, 1.0)
 
     def loss(scale: float) -> float:
@@ -130,11 +130,19 @@ def test_a_session_waits_for_its_outcomes_and_those_after_it_wait_too() -> None:
     assert scores(gone, until=waits + 1).forecasts == 59
 
 
+def test_outcomes_that_count_as_known_with_the_longest_are_waited_for() -> None:
+    y = outcomes(60, tickers=2)
+    end = (pl.col("date").dt.offset_by(f"{HORIZONS[-1]}d")).alias("label_end")
+    shared = pl.concat([issued(y, horizon=h) for h in HORIZONS]).with_columns(end)
+    found = record_scores(shared, sessions=SESSIONS[:100], one_close=True)
+    assert [(each.sessions, each.scored_sessions) for each in found] == [(60, 3)] * len(HORIZONS)
+
+
 def test_what_stands_is_the_same_on_every_later_day() -> None:
     y = outcomes(80, tickers=3)
-    whole = by_session(issued(y, horizon=5), horizon=5, sessions=SESSIONS[:90])
+    whole = by_session(issued(y, horizon=5), horizon=5, sessions=SESSIONS[:90], due=5)
     for day in (20, 41, 80):
-        seen = by_session(issued(y, horizon=5, known=day - 5), horizon=5, sessions=SESSIONS[:day])
+        seen = by_session(issued(y, horizon=5, known=day - 5), horizon=5, sessions=SESSIONS[:day], due=5)
         assert seen.height == day - 5
         assert seen.equals(whole.head(seen.height))
 
