@@ -39,7 +39,7 @@ def test_forecasts_sealed_after_their_outcome_are_counted_and_not_scored(root: P
     assert "nothing to score yet" in done.output
 
 
-def test_forecasts_sealed_before_their_outcome_are_scored_and_a_missing_champion_is_said(root: Path) -> None:
+def test_forecasts_sealed_in_time_are_scored_and_a_missing_champion_is_said(root: Path) -> None:
     seal_nights(Store(root / "store"), str(root), now=dt.datetime.combine(NIGHTS[0], dt.time(12), tzinfo=dt.UTC))
     done = record(root)
     assert done.exit_code == 0, done.output

@@ -43,7 +43,7 @@ def confidence_sequence(outcomes: Floats, *, level: float = 0.95) -> ConfidenceS
     if not 0 < level < 1:
         raise ValueError(f"confidence sequence: a level lies between 0 and 1, got {level}")
     wealth = _log_wealth(outcomes)
-    count = np.arange(1, len(outcomes) + 1)
+    count = np.arange(1.0, len(outcomes) + 1)
     mean = np.cumsum(outcomes) / count if len(outcomes) else np.empty(0)
     limit = -np.log(1.0 - level)
     bounds = []
@@ -65,7 +65,7 @@ def log_e_values(outcomes: Floats, *, mean: float) -> Floats:
     ``outcomes`` (T,) in [0, 1]. Where that is true, an e-value of 20 is ever reached with a probability of at most 1 / 20.
     Raises ValueError for an outcome outside [0, 1].
     """
-    count = np.arange(1, len(outcomes) + 1)
+    count = np.arange(1.0, len(outcomes) + 1)
     return _two_sided(_log_wealth(outcomes), np.full(len(outcomes), mean), count)
 
 
@@ -75,7 +75,7 @@ def log_e_values_above(outcomes: Floats, *, mean: float) -> Floats:
     As ``log_e_values``, of one side: evidence that they are larger.
     """
     above, _ = _log_wealth(outcomes)
-    count = np.arange(1, len(outcomes) + 1)
+    count = np.arange(1.0, len(outcomes) + 1)
     return _mixed(above - count[:, None] * np.log1p(BETS * mean))
 
 

@@ -18,7 +18,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forecast_assets.core.evaluation.anytime import confidence_sequence, log_e_values, log_e_values_above
+from forecast_assets.core.evaluation.anytime import (
+    ConfidenceSequence,
+    confidence_sequence,
+    log_e_values,
+    log_e_values_above,
+)
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS, QUANTILES
 from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles, pinball
 
@@ -30,6 +35,7 @@ LARGEST_GAIN = 0.05
 the difference between two plain volatility forecasts, measured on 2014 to 2018."""
 BANDS = {"95": (0.95, "q025", "q975"), "90": (0.90, "q05", "q95")}
 REFERENCE_COLUMNS = tuple(f"harx_{name}" for name in QUANTILE_COLUMNS)
+NAN = float("nan")
 _EXPECTED = float(np.mean([NormalDist().pdf(NormalDist().inv_cdf(level)) for level in QUANTILES]))
 """Mean pinball loss of a Normal with standard deviation 1 under its own quantiles."""
 
@@ -156,28 +162,28 @@ def _scores(horizon: int, daily: pl.DataFrame, *, one_close: bool) -> HorizonSco
             name: _evidence(scored[f"covered_{name}"].to_numpy(), against=level)
             for name, (level, _, _) in BANDS.items()
         },
-        loss_ratio=float(daily["loss"].sum()) / reference if reference > 0 else float("nan"),
+        loss_ratio=float(daily["loss"].sum()) / reference if reference > 0 else NAN,
         gain=_gain(cut),
         cut_sessions=int((np.abs(gain) > LARGEST_GAIN).sum()),
     )
 
 
 def _evidence(shares: Floats, *, against: float) -> Evidence:
-    if not len(shares):
-        return Evidence(*[float("nan")] * 3, 1.0, 1.0)
-    found, logs = confidence_sequence(shares), log_e_values(shares, mean=against)
-    return Evidence(*(float(each[-1]) for each in found), *_e_values(logs))
+    return _last(confidence_sequence(shares), log_e_values(shares, mean=against))
 
 
 def _gain(gain: Floats) -> Evidence:
     """Return the evidence on gains (S,) within LARGEST_GAIN, as outcomes between 0 and 1."""
-    if not len(gain):
-        return Evidence(*[float("nan")] * 3, 1.0, 1.0)
     outcomes = (1.0 + gain / LARGEST_GAIN) / 2.0
-    found = (LARGEST_GAIN * (2.0 * each[-1] - 1.0) for each in confidence_sequence(outcomes))
-    return Evidence(*map(float, found), *_e_values(log_e_values_above(outcomes, mean=0.5)))
+    found = confidence_sequence(outcomes)
+    bounds = (LARGEST_GAIN * (2.0 * each - 1.0) for each in found)
+    return _last(ConfidenceSequence(*bounds), log_e_values_above(outcomes, mean=0.5))
 
 
-def _e_values(logs: Floats) -> tuple[float, float]:
-    """Return the last e-value and the largest so far, from their logarithms (S,)."""
-    return float(np.exp(np.minimum(logs[-1], 700.0))), float(np.exp(np.minimum(logs.max(), 700.0)))
+def _last(found: ConfidenceSequence, logs: Floats) -> Evidence:
+    """Return what stands after the last session, from the logarithms (S,) of the e-values."""
+    if not len(logs):
+        return Evidence(mean=NAN, low=NAN, high=NAN, e_value=1.0, largest_e_value=1.0)
+    now, largest = (float(np.exp(min(log, 700.0))) for log in (logs[-1], logs.max()))  # e^710 is too large for a float
+    mean, low, high = (float(each[-1]) for each in found)
+    return Evidence(mean=mean, low=low, high=high, e_value=now, largest_e_value=largest)
