@@ -53,6 +53,8 @@ def _without_nan(value: Any) -> Any:
 
 def record_lines(found: "IssuedRecord", *, replays: bool) -> list[str]:
     """Format the record as text."""
+    from forecast_assets.core.monitoring.record import LARGEST_GAIN
+
     seal = found.newest_seal
     lines = [
         f"{found.nights} nights, {found.sealed_nights} sealed" + (f"; the newest seal: {seal.line}" if seal else ""),
@@ -84,6 +86,10 @@ def record_lines(found: "IssuedRecord", *, replays: bool) -> list[str]:
         "Intervals are 95 % confidence sequences: they hold at all looks together. An e-value of 20 is ever reached with a",
         "probability of at most 1 in 20 where the band covers what it says, or where nothing is saved.",
     ]
+    if cut := sum(each.cut_sessions for each in found.scores):
+        lines.append(
+            f"{cut} scored sessions saved or lost more than {LARGEST_GAIN:.0%} against HAR-X: counted as that."
+        )
     return [*lines, f"no comparison with HAR-X: {found.no_reference}"] if found.no_reference else lines
 
 
