@@ -33,8 +33,11 @@ class Sealing:
         return [f"sealed {seal.day}: {seal.head}" for seal in self.made] + [f"seals: {what}" for what in self.problems]
 
 
-def keep_sealed(store: Store, root: str, *, now: dt.datetime) -> Sealing:
-    """Seal what is not sealed yet below a data root, and add to each place of FORECAST_SEALS what it lacks."""
+def keep_sealed(store: Store, root: str, *, now: dt.datetime, panel: str = "") -> Sealing:
+    """Seal what is not sealed yet below a data root, and add to each place of FORECAST_SEALS what it lacks.
+
+    ``panel``: its name, where a deployment has several.
+    """
     try:
         made = seal_nights(store, root, now=now)
         seals = read_seals(root)
@@ -43,7 +46,7 @@ def keep_sealed(store: Store, root: str, *, now: dt.datetime) -> Sealing:
         return Sealing([], None, [f"no night is sealed: {why}"])
     problems = []
     try:
-        places = seal_places(environment.seals()) if seals else []
+        places = seal_places(environment.seals(), panel=panel) if seals else []
     except BadSetting as error:
         places, problems = [], [str(error)]
     for place in places:

@@ -66,7 +66,7 @@ def alerts_of(names: PanelNames, jobs: Mapping[str, UnresolvedAssetJobDefinition
             try:
                 queue_drift(outbox, store.store(), current, now=now)
                 queue_operations(outbox, store, source, runs, current, now=now)
-                queue_seals(outbox, store, current, now=now)
+                queue_seals(outbox, store, current, panel=names.prefix, now=now)
             finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
                 outcome = outbox.deliver(now=now)
                 context.log.info(outcome)
@@ -134,7 +134,7 @@ def queue_operations(
     outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
 
 
-def queue_seals(outbox: Outbox, resource: StoreResource, settings: Settings, *, now: dt.datetime) -> None:
+def queue_seals(outbox: Outbox, resource: StoreResource, settings: Settings, *, panel: str, now: dt.datetime) -> None:
     """Seal the nights that were made since, and queue the newest seal and whether one could not be kept.
 
     The head of a night fixes those before it, so a later one makes theirs superfluous. A replay is not sealed. While the
@@ -149,7 +149,7 @@ def queue_seals(outbox: Outbox, resource: StoreResource, settings: Settings, *, 
         or not store.partitions(NIGHTLY_FORECAST)
     ):
         return
-    sealing = keep_sealed(store, root, now=now)
+    sealing = keep_sealed(store, root, now=now, panel=panel)
     messages = messages_for([seals_observation(sealing, alerts=settings.alerts)], open_episodes=episodes)
     if sealing.newest is not None and outbox.has_channel():
         messages.append(seal_message(sealing.newest, alerts=settings.alerts))

@@ -16,7 +16,7 @@ from forecast_assets.resources import environment
 from forecast_assets.store.seals import Seal, SealLine
 
 VARIABLE = "FORECAST_SEALS"
-GIT, TAGS = "git:", "seal/"
+GIT, TAGS = "git:", "seal"
 WAIT_SECONDS = 60  # for git, which may ask another machine
 _SIGNER = ("-c", "user.name=forecast-assets", "-c", "user.email=forecast-assets@localhost")
 
@@ -88,20 +88,24 @@ def _append(descriptor: int, data: bytes) -> None:
 
 
 class GitTags:
-    """Annotated tags ``seal/<day>/<head>`` on what is checked out in a git repository; pushing them is its owner's."""
+    """Annotated tags ``seal/<day>/<head>`` on what is checked out in a git repository; pushing them is its owner's.
+
+    With the name of a panel ``seal-<panel>/<day>/<head>``.
+    """
 
     ordered = False
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, panel: str = "") -> None:
+        self.folder, self.panel = folder, panel
+        self._tags = f"{TAGS}-{panel}/" if panel else f"{TAGS}/"
 
     def __str__(self) -> str:
-        return f"{GIT}{self.folder}"
+        return f"{GIT}{self.folder}" + (f"#{self.panel}" if self.panel else "")
 
     def read(self) -> list[str]:
         """Return the messages of the tags. Raises BadInput where git or the repository is missing."""
         try:
-            return self._git("for-each-ref", f"refs/tags/{TAGS}", "--format=%(contents:subject)").splitlines()
+            return self._git("for-each-ref", f"refs/tags/{self._tags}", "--format=%(contents:subject)").splitlines()
         except NotSealed as error:
             raise BadInput(f"{VARIABLE}: {error}") from error
 
@@ -114,7 +118,7 @@ class GitTags:
         except BadInput as error:
             raise NotSealed(_plain(error)) from error
         for seal in _lacking(seals, lines, where=str(self)):
-            tag = f"{TAGS}{seal.day}/{seal.head[:16]}"
+            tag = f"{self._tags}{seal.day}/{seal.head[:16]}"
             self._git(*_SIGNER, "tag", "--annotate", "--message", str(seal.line), tag)
 
     def _git(self, *arguments: str) -> str:
@@ -147,10 +151,11 @@ def _plain(error: BadInput) -> str:
     return str(error).removeprefix(f"{VARIABLE}: ")
 
 
-def seal_places(named: str) -> list[SealPlace]:
+def seal_places(named: str, *, panel: str = "") -> list[SealPlace]:
     """Return the places that a value of FORECAST_SEALS names: files, and ``git:`` with the folder of a repository.
 
-    Raises BadSetting for a URL.
+    A named ``panel`` of a deployment with several has places of its own: ``seals-<panel>.txt`` for ``seals.txt``, and tags
+    that ``git:FOLDER#<panel>`` names. Raises BadSetting for a URL.
     """
     found: list[SealPlace] = []
     for text in filter(None, (part.strip() for part in named.split(","))):
@@ -158,6 +163,10 @@ def seal_places(named: str) -> list[SealPlace]:
             raise BadSetting(
                 f"{VARIABLE}: a URL is not a place for seals; name a file, and have it timestamped as docs/record.md says"
             )
-        path = Path(environment.expanded(text.removeprefix(GIT), variable=VARIABLE)).absolute()
-        found.append(GitTags(path) if text.startswith(GIT) else SealFile(path))
+        folder, _, own = text.removeprefix(GIT).partition("#") if text.startswith(GIT) else (text, "", "")
+        path = Path(environment.expanded(folder, variable=VARIABLE)).absolute()
+        if text.startswith(GIT):
+            found.append(GitTags(path, panel=panel or own))
+        else:
+            found.append(SealFile(path.with_name(f"{path.stem}-{panel}{path.suffix}") if panel else path))
     return found

@@ -92,6 +92,11 @@ def test_a_repository_gets_a_tag_per_night(root: Path, repository: Path, monkeyp
     monkeypatch.delenv("FORECAST_SEALS")
     seal(root)
     assert verify(root)[0] == 0
+    other = GitTags(repository, panel="nifty")
+    assert other.read() == []  # another panel's tags are its own
+    other.keep(read_seals(str(root)))
+    assert str(seal_places(f"git:{repository}#nifty")[0]) == str(other)
+    assert verify(root, "--seals", str(other))[0] == 0
     code, output = verify(root, "--seals", f"git:{repository}")
     assert code == 1
     assert f"git:{repository}: the seal of 2025-07-02, {tags[1].split('/')[2]}" in output
@@ -142,6 +147,10 @@ def test_a_value_names_several_places() -> None:
     assert isinstance(two, GitTags)
     assert [str(one), str(two)] == ["/a/seals.txt", "git:/b"]
     assert seal_places("") == []
+    assert [str(each) for each in seal_places("/a/seals.txt,git:/b", panel="nifty")] == [
+        "/a/seals-nifty.txt",
+        "git:/b#nifty",
+    ]
     with pytest.raises(BadSetting, match="name a file, and have it timestamped"):
         seal_places("http://example.org")
 
