@@ -121,8 +121,8 @@ def test_fewer_scenarios_than_days_follow_the_latest_of_them(panel: JointPanel, 
     latest = followed.past.scores[-100:, :, 0]
     kept = followed.past._replace(renewed=0 * followed.past.renewed)  # nothing drawn anew
     found = scenario_returns(quantiles, followed._replace(past=kept), spec=few)
-    ranks = [np.argsort(np.argsort(of)) for of in (latest[:, 0], found[0, 0])]
-    assert np.corrcoef(ranks)[0, 1] > 0.999
+    ranks = np.array([np.argsort(np.argsort(of)) for of in (latest[:, 0], found[0, 0])])
+    assert correlations(ranks)[0] > 0.999
 
 
 def test_too_few_matured_days_are_an_error_that_says_how_many(panel: JointPanel) -> None:
