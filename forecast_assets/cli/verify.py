@@ -24,7 +24,7 @@ from forecast_assets.store.store import Store
 )
 @user_command
 def command(as_json: bool) -> None:
-    """Check all hashes, what is missing, the seals of the nights, and the reports' numbers.
+    """Check all hashes, what is missing, seals and reports.
 
     What was dropped, altered or dated otherwise since it was sealed is named. That the newest nights were dropped shows
     only against seals that are kept elsewhere.
