@@ -31,8 +31,10 @@ def prunable(store: Store, *, keep: int) -> Iterator[Version]:
     bundles = store.versions(SERVING_MODEL)
     needed = {(label, seen) for bundle in bundles for label, seen in bundle.manifest.parents.items()}
     for asset in store.assets():
-        if asset in (SERVING_MODEL, NIGHTLY_FORECAST):
+        if asset == SERVING_MODEL:
             continue
+        if asset == NIGHTLY_FORECAST:
+            continue  # each of its versions is sealed
         for partition in store.slots(asset):
             try:
                 current = store.current(asset, partition).id
