@@ -36,7 +36,7 @@ all: $(STAMP)
 	$(BIN)/forecast-assets run --profile "$(PROFILE)" $(if $(PANEL),--panel "$(PANEL)") $(if $(YEARS),--years "$(YEARS)")
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check

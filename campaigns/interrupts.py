@@ -102,7 +102,7 @@ def main() -> None:
     command = [sys.executable, "-m", "forecast_assets.cli", "run", "--profile", "smoke", "--data-dir", str(data)]
     tries: list[Try] = []
     while len([one for one in tries if one.pressed]) < options.tries:
-        at = rng.uniform(0, 30)
+        at = rng.uniform(0.1, 30)  # not before the child is another program: until then it is this one
         one = interrupt(command, when=partial(_is_time, at), twice=len(tries) % 3 == 2)
         tries.append(one)
         print(

@@ -27,6 +27,12 @@ for own in [name for name in os.environ if name.startswith("FORECAST_")]:
 os.environ |= {"FORECAST_WORKERS": "1", "WANDB_MODE": "offline"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what drives the whole system, which takes longest: at the end neither of two processes waits for it."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent != here)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove the user's own settings, and train in the tests' own process, which is quicker for their small fits.

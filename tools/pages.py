@@ -15,10 +15,17 @@ from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.summary import general_caveats, trials_in_words
 from forecast_assets.core.report.titles import NOTE, TITLES, title
 from forecast_assets.core.report.verdicts import return_difference_claim
+from tools.publish import current_stages, published_stages, sentence
 from tools.results import RESULTS, ROOT
 
 DOCS = ROOT / "docs"
-PAGES = {"graph": "graph.md", "networks": "graph.md", "results": "results.md", "powerups": "settings.md"}
+PAGES = {
+    "graph": "graph.md",
+    "networks": "graph.md",
+    "results": "results.md",
+    "powerups": "settings.md",
+    "changed": "../README.md",
+}
 """Section -> the page in docs/ that it stands in."""
 
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
@@ -229,7 +236,8 @@ def committed() -> dict[str, str]:
         for name in ("powerups", "powerups_panel")
     )
     results = {"results": section(summary, ablation), "powerups": power_ups(planted, panel)}
-    return {"graph": graph(), "networks": networks(), **results}
+    changed = sentence(published_stages(), current_stages())
+    return {"graph": graph(), "networks": networks(), "changed": changed, **results}
 
 
 def dead_links(reached: set[Path] | None = None) -> list[str]:

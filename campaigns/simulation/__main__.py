@@ -10,10 +10,8 @@ line of ``journal.jsonl`` in the folder. The figures are recorded after the last
 
 import argparse
 import json
-import logging
 import multiprocessing
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
@@ -21,30 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.simulation.history import STEPS, Event, events_of, run, shrunk
-from campaigns.simulation.mutants import MUTANTS, Found, find
+from campaigns.simulation.mutants import MUTANTS, Found
+from campaigns.simulation.workers import be_quiet, find_mutant, simulate
 from tools.results import commit, record
 
 STEPS_WANTED = 1_000_000
-MUTANT_SEEDS = range(10**6, 10**6 + 400)
-"""Histories of which one has to break under a mutant; none of them is among the first million steps."""
-
-
-def simulate(seed: int) -> dict[str, Any]:
-    """Run a history; return its line of the journal."""
-    started = time.perf_counter()
-    outcome = run(events_of(seed))
-    return {
-        "seed": seed,
-        "steps": outcome.steps,
-        "broken": [f"{broken.invariant}: {broken.what}" for broken in outcome.broken],
-        "counts": dict(sorted(outcome.counts.items())),
-        "seconds": round(time.perf_counter() - started, 2),
-    }
-
-
-def be_quiet() -> None:
-    """Log nothing: what goes wrong here is meant to."""
-    logging.disable(logging.CRITICAL)
 
 
 def run_histories(folder: Path, *, steps: int, processes: int) -> list[dict[str, Any]]:
@@ -100,13 +79,9 @@ def _described(found: Found) -> str:
 def find_all(processes: int) -> Iterator[tuple[str, Found | None]]:
     """Seed each mutant, and yield how it was found."""
     with multiprocessing.get_context("spawn").Pool(processes, be_quiet) as pool:
-        for mutant, found in zip(MUTANTS, pool.imap(_find, range(len(MUTANTS))), strict=True):
+        for mutant, found in zip(MUTANTS, pool.imap(find_mutant, range(len(MUTANTS))), strict=True):
             print(f"{mutant.name}: {'MISSED' if found is None else _described(found)}", flush=True)
             yield mutant.name, found
-
-
-def _find(place: int) -> Found | None:
-    return find(MUTANTS[place], seeds=MUTANT_SEEDS)
 
 
 def replay(seed: int, *, steps: int) -> bool:

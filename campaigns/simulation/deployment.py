@@ -148,6 +148,7 @@ class Deployment:
         if action is not None:
             with suppress(*REFUSED):
                 action()
+            self.disk.count_again()
 
     def reboot(self) -> None:
         """Start again after the process was killed; the scheduler notices, and goes on with the next night."""

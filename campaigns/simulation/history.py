@@ -38,9 +38,11 @@ WEIGHTS = {
 """Kinds of events, and how often they come; "work" is the daemon's."""
 MEANWHILE = ("rollback", "retrain", "skip", "deliver", "rename_ticker", "commit_too", "commit_too")
 """What others may do while an asset is being made."""
-FAULT_SHARE, MEANWHILE_SHARE = {"work": 0.1}, 0.05
+FAULT_SHARE, MEANWHILE_SHARE = {"work": 0.1}, 0.1
 ELSE = 0.3  # share of the other kinds' events at which a fault strikes: they are rarer
+IN_A_RACE = 0.5  # share of faults where somebody else acts meanwhile; they strike after that
 FARTHEST, FARTHEST_READ = 45, 200  # a fault strikes at one of so many changes, or reads; most steps make fewer
+FARTHEST_IN_A_RACE = 60
 CALM_TICKS, MOST_CALM_STEPS = 2, 600
 MEMORY = Path("/dev/shm")  # where there is one: a disk that costs nothing
 DEAD = "dead"
@@ -75,11 +77,12 @@ def events_of(seed: int, *, steps: int = STEPS) -> list[Event]:
 
 def _event(kind: str, rng: random.Random) -> Event:
     fault = None
-    if rng.random() < FAULT_SHARE.get(kind, ELSE):
-        struck = rng.choice(KINDS)
-        at = int((FARTHEST_READ if struck == "unreadable" else FARTHEST) * rng.random() ** 2)
-        fault = Fault(struck, at, rng.random() < 0.5, rng.getrandbits(32))
     meanwhile = rng.choice(MEANWHILE) if rng.random() < MEANWHILE_SHARE else ""
+    if rng.random() < (IN_A_RACE if meanwhile else FAULT_SHARE.get(kind, ELSE)):
+        struck = rng.choice(KINDS)
+        read = FARTHEST_IN_A_RACE if meanwhile else FARTHEST_READ
+        at = int((read if struck == "unreadable" else FARTHEST) * rng.random() ** 2)
+        fault = Fault(struck, at, rng.random() < 0.5, rng.getrandbits(32))
     return Event(kind, rng.getrandbits(32), fault, meanwhile)
 
 

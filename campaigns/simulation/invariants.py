@@ -174,10 +174,27 @@ class Observer:
             yield Broken("no journal loses a line", f"{path.name} lost what it had")
         self.lines[str(path)] = now
         whole = [json.loads(line) for line in now.splitlines() if _is_json(line)]
+        if (
+            before
+            and not before.endswith(b"\n")
+            and len(now) > len(before)
+            and now[len(before) : len(before) + 1] != b"\n"
+        ):
+            yield Broken(
+                "no journal loses a line", f"{path.name}: a record was written into a torn line, and is lost with it"
+            )
         if path.stem == Path(REVOKED).name:
             self.revoked = {record["id"] for record in whole}
+            yield from self._promoted_first()
         if path.stem == Path(SKIPPED).name:
             self.skipped = {record["id"] for record in whole}
+
+    def _promoted_first(self) -> Iterator[Broken]:
+        """What is revoked is not current any more when the journal says so."""
+        pointer = self.root / "store" / SERVING_MODEL / WHOLE / CURRENT
+        current = pointer.read_text().strip() if pointer.exists() else ""
+        if current in self.champions and self.champions[current].revocation in self.revoked:
+            yield Broken("nothing revoked serves", f"{current} is revoked before another is current")
 
     def _gaps(self) -> Iterator[Broken]:
         """Each session since the first night is done, due or given up, and the deadline alert names what is not done."""

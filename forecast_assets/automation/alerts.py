@@ -23,6 +23,7 @@ TEXTS: dict[str, tuple[Level, str, str]] = {
     "deadline": ("overdue", "The night is late", "The night is done"),
     "prices": ("warning", "The night lacks prices", "The night has its prices"),
     "calendars": ("warning", "A trading calendar ends", "The trading calendars go on"),
+    "seals": ("warning", "Seals are not kept", "Seals are kept again"),
     "new_year": ("warning", "A new year is not trained yet", "The new year is trained"),
 }
 """Level of an episode, and the titles of its two messages: when it begins, when it is over."""

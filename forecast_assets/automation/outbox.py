@@ -72,6 +72,10 @@ class Outbox:
         over = {(m.key, m.stamp) for m in messages if m.kind == "recovered"}
         return {m.key: m.stamp for m in messages if m.kind == "opened" and (m.key, m.stamp) not in over}
 
+    def has_channel(self) -> bool:
+        """Return whether any channel is set up."""
+        return bool(self._set_up())
+
     def waiting(self, channel: str) -> list[Message]:
         """Return the messages for ``channel`` that are not delivered there yet, oldest first."""
         done = {r["message_id"] for r in self._records(channel) if r["what"] == "delivered"}

@@ -17,10 +17,12 @@ from forecast_assets.automation.jobs import BETWEEN
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.own_runs import execute
 from forecast_assets.automation.progress import RunProgress, show_progress
+from forecast_assets.automation.sealing import keep_sealed
 from forecast_assets.automation.waiting import nights_to_make, waiting_nights, waiting_sentence
 from forecast_assets.core import errors
 from forecast_assets.core.errors import BadSetting, Stopped
 from forecast_assets.core.nearest import nearest_names
+from forecast_assets.resources import environment
 from forecast_assets.resources.machine_errors import described as machine_error_of
 from forecast_assets.resources.machine_errors import machine_errors_as_user_errors
 from forecast_assets.resources.settings import SettingsResource
@@ -245,11 +247,14 @@ def reading_lines(raw_panel: Version, plan: Plan) -> list[str]:
 
 
 def night_lines(store: Store, root: str, plan: Plan) -> list[str]:
-    """Return what there is to say after the nights: prices that are waited for, a year without a model."""
+    """Seal the nights, a replay's excepted, and return what there is to say after them: prices that are waited for, a
+    year without a model, the seals.
+    """
     spec, now = SettingsResource(**plan.settings).settings().arrival, dt.datetime.now(dt.UTC)
     waiting, untrained = waiting_nights(store, root, spec=spec, now=now), untrained_years(store)
     lines = [f"{waiting_sentence(waiting)}; at once: --set arrival.grace_hours=0"] if waiting else []
-    return [*lines, *([untrained_sentence(untrained)] if untrained else [])]
+    sealed = keep_sealed(store, root, now=now).lines() if environment.as_of() is None else []
+    return [*lines, *([untrained_sentence(untrained)] if untrained else []), *sealed]
 
 
 def _failed_checks(events: Sequence[dg.DagsterEvent], asset: str) -> str:

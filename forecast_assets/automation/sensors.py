@@ -21,6 +21,7 @@ from forecast_assets.automation.alerts import (
 from forecast_assets.automation.jobs import JOBS, NIGHT_RUN
 from forecast_assets.automation.nights import Nights
 from forecast_assets.automation.outbox import Outbox
+from forecast_assets.automation.sealing import SEALS, keep_sealed, seal_message, seals_observation
 from forecast_assets.automation.waiting import lacking_prices, waiting_nights
 from forecast_assets.champion.late_tickers import recent_quotes
 from forecast_assets.core.panel.completeness import ExchangePrices
@@ -34,11 +35,14 @@ from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import DRIFT_VERDICT, TABLE
-from forecast_assets.store.asset_keys import CALENDAR_PANEL, DRIFT_CHECKS, RAW_PANEL
+from forecast_assets.store.asset_keys import CALENDAR_PANEL, DRIFT_CHECKS, NIGHTLY_FORECAST, RAW_PANEL
 from forecast_assets.store.panel_in_use import days_in_panel, panel_sessions, untrained_years
 from forecast_assets.store.store import Store
 
 RUNS_SEARCHED = 50  # ended runs of a job among which the night's last one is searched for
+
+_sealed_at: dict[str, str] = {}
+"""Data root -> the store's mark of changes when its nights were sealed last, by this process."""
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
@@ -62,6 +66,7 @@ def alerts_of(names: PanelNames, jobs: Mapping[str, UnresolvedAssetJobDefinition
             try:
                 queue_drift(outbox, store.store(), current, now=now)
                 queue_operations(outbox, store, source, runs, current, now=now)
+                queue_seals(outbox, store, current, panel=names.prefix, now=now)
             finally:  # a damaged artefact fails this tick, visibly; what is already queued goes out all the same
                 outcome = outbox.deliver(now=now)
                 context.log.info(outcome)
@@ -127,6 +132,30 @@ def queue_operations(
         )
         observed += [each for each in seen if each is not None]
     outbox.enqueue(messages_for(observed, open_episodes=outbox.open_episodes()), now=now)
+
+
+def queue_seals(outbox: Outbox, resource: StoreResource, settings: Settings, *, panel: str, now: dt.datetime) -> None:
+    """Seal the nights that were made since, and queue the newest seal and whether one could not be kept.
+
+    The head of a night fixes those before it, so a later one makes theirs superfluous. A replay is not sealed. While the
+    store has not changed, nothing is read but its mark of changes.
+    """
+    store, root, episodes = resource.store(), resource.root(), outbox.open_episodes()
+    mark = store.change_mark()
+    unchanged = mark is not None and _sealed_at.get(root) == mark
+    if (
+        environment.as_of() is not None
+        or (unchanged and SEALS not in episodes)
+        or not store.partitions(NIGHTLY_FORECAST)
+    ):
+        return
+    sealing = keep_sealed(store, root, now=now, panel=panel)
+    messages = messages_for([seals_observation(sealing, alerts=settings.alerts)], open_episodes=episodes)
+    if sealing.newest is not None and outbox.has_channel():
+        messages.append(seal_message(sealing.newest, alerts=settings.alerts))
+    outbox.enqueue(messages, now=now)
+    if mark is not None:
+        _sealed_at[root] = mark
 
 
 def prices_lacking(store: Store, due: dt.date | None, settings: Settings) -> list[ExchangePrices]:

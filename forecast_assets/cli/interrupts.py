@@ -24,6 +24,12 @@ def ends_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    os.write(2, f"forecast-assets: {SENTENCE}\n".encode())
+def end_now() -> None:
+    """End the process with the sentence, and with the cursor that a progress bar has hidden."""
+    cursor = "\x1b[?25h" if os.isatty(2) else ""
+    os.write(2, f"{cursor}forecast-assets: {SENTENCE}\n".encode())
     os._exit(INTERRUPTED)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    end_now()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from forecast_assets.cli.interrupts import ends_at_once
+from forecast_assets.cli.interrupts import end_now
 
 
 def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list[str]) -> None:
@@ -16,7 +16,9 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
 
     dagster_home()
 
-    with ends_at_once():
+    from forecast_assets.resources.signals import RECORD
+
+    with RECORD.watched(end=end_now):
         from forecast_assets.resources.settings import compose_settings
 
         profile = environment.profile_name()
@@ -28,14 +30,14 @@ def materialise(select: tuple[str, ...], years: tuple[str, ...], overrides: list
         from forecast_assets.automation.pipeline import Plan, run_pipeline
         from forecast_assets.automation.rebuild import is_forgotten, rebuild
         from forecast_assets.definitions import defs, store
-        from forecast_assets.resources.signals import RECORD
 
-    gc.freeze()  # what is imported stays: it need not be looked through at every collection
-    plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
-    with RECORD.watched(), dg.DagsterInstance.get() as instance:
-        if is_forgotten(instance, store):
-            rebuild(instance, store)
-        outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
+        gc.freeze()  # what is imported stays: it need not be looked through at every collection
+        plan = Plan(select=select, years=years, settings={"profile": profile, "overrides": overrides})
+        RECORD.be_patient()
+        with dg.DagsterInstance.get() as instance:
+            if is_forgotten(instance, store):
+                rebuild(instance, store)
+            outcome = run_pipeline(defs, instance=instance, store=store.store(), root=store.root(), plan=plan)
     for failure in outcome.failures:
         where = f"{failure.asset} {failure.part}".strip()
         message = failure.message.removeprefix(f"{failure.asset}: ")

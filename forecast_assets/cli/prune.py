@@ -7,7 +7,7 @@ import click
 from forecast_assets.cli.common import open_store, user_command
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.resources.trial_log import collect_trials
-from forecast_assets.store.asset_keys import SERVING_MODEL
+from forecast_assets.store.asset_keys import NIGHTLY_FORECAST, SERVING_MODEL
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -25,13 +25,16 @@ def prune(store: Store, data_root: str, *, keep: int, dry_run: bool = False) -> 
 def prunable(store: Store, *, keep: int) -> Iterator[Version]:
     """Yield the versions that are neither current nor among the ``keep`` latest of their asset and partition.
 
-    All that have ever served stay, for a rollback, and the challengers whose weights they hold.
+    All that have ever served stay, for a rollback, and the challengers whose weights they hold; and each night as it was
+    committed first, which is sealed.
     """
     bundles = store.versions(SERVING_MODEL)
     needed = {(label, seen) for bundle in bundles for label, seen in bundle.manifest.parents.items()}
     for asset in store.assets():
         if asset == SERVING_MODEL:
             continue
+        if asset == NIGHTLY_FORECAST:
+            continue  # each of its versions is sealed
         for partition in store.slots(asset):
             try:
                 current = store.current(asset, partition).id
@@ -49,8 +52,8 @@ def prunable(store: Store, *, keep: int) -> Iterator[Version]:
 def command(keep: int, dry_run: bool) -> None:
     """Remove old versions.
 
-    Of each asset and partition the current and the latest ones stay, and all that have ever served. Trials stay counted:
-    each is in the trial log before its version is removed.
+    Of each asset and partition the current and the latest ones stay, all that have ever served, and the nights. Trials
+    stay counted: each is in the trial log before its version is removed.
     """
     store, root = open_store()
     with store.run_lock(on_wait=lambda text: click.echo(text, err=True)):

@@ -32,6 +32,7 @@ class _Sections(specs.Spec):
     arrival: specs.ArrivalSpec = specs.ArrivalSpec()
     alerts: specs.AlertSpec = specs.AlertSpec()
     audit: specs.AuditSpec = specs.AuditSpec()
+    scenarios: specs.ScenarioSpec = specs.ScenarioSpec()
     own_models: specs.OwnModelsSpec = specs.OwnModelsSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 

@@ -607,6 +607,31 @@ class AuditSpec(Spec):
     )
 
 
+class ScenarioSpec(Spec):
+    """Scenarios of all tickers at once: calibrated marginals, ordered as past outcomes were."""
+
+    scenarios: int = Field(10_000, ge=100, description="joint outcomes that are drawn")
+    past_days: int = Field(
+        500, ge=20, description="latest matured forecast days whose outcomes order the draws, at most"
+    )
+    least_days: int = Field(60, ge=2, description="matured forecast days below which there are no scenarios")
+    blend: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="weight of a second past day beside each scenario's own, so that days that are used again differ",
+    )
+    prior_days: float = Field(
+        60.0,
+        ge=0,
+        description="days of the average ticker's that a ticker's own correlation with its sector is shrunk by",
+    )
+    prior_tickers: float = Field(
+        4.0, ge=0, description="tickers of the whole panel that the mean of a sector's tickers is shrunk by"
+    )
+    seed: int = Field(0, ge=0, description="seed of the draws")
+
+
 class OwnModelsSpec(Spec):
     """Limits of models of one's own, from files and packages."""
 

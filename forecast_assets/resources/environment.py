@@ -49,6 +49,7 @@ smtp_url = _variable(
 )  # smtps://user:password@host:port, or smtp:// for STARTTLS; of alerts by e-mail
 mail_from = _variable("FORECAST_MAIL_FROM", "")  # sender of alerts
 mail_to = _variable("FORECAST_MAIL_TO", "")  # their recipients, separated by commas
+seals = _variable("FORECAST_SEALS", "")  # where seals of the nights are kept: files and git:FOLDER, separated by commas
 webhook_url = _variable("FORECAST_WEBHOOK_URL", "")  # takes alerts as JSON
 webhook_secret = _variable("FORECAST_WEBHOOK_SECRET", "")  # with which they are signed; empty: they are not
 

@@ -1,43 +1,79 @@
-"""Whether Ctrl-C or SIGTERM has come, whoever handled it.
+"""Whether Ctrl-C or SIGTERM has come, whoever handled it, and that a run ends then.
 
-A handler can lose a signal: Dagster forgets one that comes between the last step of a job and its end, and Python drops an
-exception that is raised while an object is finalised. So the interpreter itself keeps a record beside the handlers.
+A handler raises wherever the main thread happens to be, and others lose what it raises: Dagster forgets a signal that comes
+between the last step of a job and its end, Python drops an exception in a finaliser, SQLAlchemy prints one that comes while
+a connection is closed. So Ctrl-C is taken by a thread that waits for it. The main thread is interrupted while a stage
+computes, and asks in between; where neither ends the run, the thread does.
 """
 
+import _thread
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
+PATIENCE = 5.0  # seconds from Ctrl-C until the process is ended, wherever it is
+TICK = 0.1  # seconds
 
 
 class SignalRecord:
     """The signals that have come since ``watched`` began; nothing where it did not."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._reader: int | None = None
-        self._stopped = False
+        self._stopped = self._interruptible = False
+        self._patience = 0.0
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Record signals inside; on another thread than the main one, which gets none, there is nothing to record."""
+    def watched(self, *, end: Callable[[], object]) -> Iterator[None]:
+        """Record signals inside, and call ``end``, which ends the process, at the first Ctrl-C, or later: ``be_patient``.
+
+        Raises KeyboardInterrupt at the end for a Ctrl-C that nobody asked about. On another thread than the main one, which
+        gets no signals, there is nothing to record.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         reader, writer = os.pipe()
-        for end in (reader, writer):
-            os.set_blocking(end, False)
-        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        self._reader, self._stopped = reader, False
+        for one in (reader, writer):
+            os.set_blocking(one, False)
+        closing = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(closing, end), daemon=True)
+        self._reader, self._stopped, self._patience = reader, False, 0.0
+        mask = signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT}
+        )  # threads and processes made from here on inherit it
+        fd, hook = signal.set_wakeup_fd(writer, warn_on_full_buffer=False), sys.unraisablehook
+        sys.unraisablehook = self._without_interrupts(hook)
+        watch.start()
         try:
             yield
+            if self.stopped():
+                raise KeyboardInterrupt
         finally:
-            signal.set_wakeup_fd(before)
+            closing.set()
+            watch.join()
+            while signal.sigtimedwait({signal.SIGINT}, 0) is not None:
+                pass  # pressed again: it is ending already
+            sys.unraisablehook = hook
+            signal.set_wakeup_fd(fd)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._reader, self._stopped = None, False
             os.close(reader)
             os.close(writer)
+
+    def be_patient(self, seconds: float = PATIENCE) -> None:
+        """Leave it to the main thread to end, from here on, and end the process only where it has not after that long."""
+        self._patience = seconds
 
     def stopped(self) -> bool:
         """Return whether a signal to stop has come. Stays true until ``watched`` ends."""
@@ -48,6 +84,53 @@ class SignalRecord:
                 break
             self._stopped = not STOPPING.isdisjoint(numbers)
         return self._stopped
+
+    @contextmanager
+    def interruptible(self, error: type[BaseException]) -> Iterator[None]:
+        """Let Ctrl-C interrupt the main thread inside, by the handler of the moment.
+
+        Raises ``error`` where it came before.
+        """
+        with self._lock:
+            self._interruptible = self._reader is not None and threading.current_thread() is threading.main_thread()
+        try:
+            if self.stopped():
+                raise error
+            yield
+        finally:
+            with self._lock:
+                self._interruptible = False
+
+    def _watch(self, closing: threading.Event, end: Callable[[], object]) -> None:
+        """Wait for Ctrl-C, and see to it that the process ends."""
+        pressed: float | None = None
+        while not closing.is_set():
+            if signal.sigtimedwait({signal.SIGINT}, TICK) is not None and pressed is None:
+                pressed = time.monotonic()
+                with self._lock:
+                    self._stopped = True
+                    if self._interruptible:
+                        _thread.interrupt_main(signal.SIGINT)
+            if pressed is not None and time.monotonic() - pressed >= self._patience and not closing.is_set():
+                end()
+
+    def _without_interrupts(
+        self, hook: "Callable[[UnraisableHookArgs], object]"
+    ) -> "Callable[[UnraisableHookArgs], None]":
+        """Return a hook that does not print what a signal raised in a finaliser: that it came is on record."""
+
+        def quiet(dropped: "UnraisableHookArgs") -> None:
+            if not (self.stopped() and issubclass(dropped.exc_type, BaseException) and _is_interrupt(dropped.exc_type)):
+                hook(dropped)
+
+        return quiet
+
+
+def _is_interrupt(kind: type[BaseException]) -> bool:
+    return not issubclass(kind, Exception) and kind.__name__ in (
+        "KeyboardInterrupt",
+        "DagsterExecutionInterruptedError",
+    )
 
 
 RECORD = SignalRecord()

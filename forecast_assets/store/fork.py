@@ -7,6 +7,7 @@ from pathlib import Path
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.store.asset_keys import CHALLENGER, DRIFT_CHECKS, NIGHTLY_FORECAST, RAW_PANEL, TARGET_POSITIONS
 from forecast_assets.store.names import CURRENT
+from forecast_assets.store.seals import OWN
 
 BY_NIGHT = (CHALLENGER, NIGHTLY_FORECAST, TARGET_POSITIONS, DRIFT_CHECKS)
 STORE, LEDGER = "store", "ledger"
@@ -16,8 +17,9 @@ def fork(root: str, target: Path, *, before: str) -> int:
     """Make ``target`` a data root with the versions of ``root``, and return how many.
 
     Left out are the raw panel, which a replay reads again, and nights from the day ``before`` (ISO) on. Files of versions
-    are never written again, so both roots share them where the disk can (hard links); journals are copied. Raises
-    BadSetting for a root that is no local folder with a store, and for a target that is not empty.
+    are never written again, so both roots share them where the disk can (hard links); journals are copied, but for the
+    seals: those are of the nights of ``root``. Raises BadSetting for a root that is no local folder with a store, and for
+    a target that is not empty.
     """
     source = Path(root)
     if "://" in root or not (source / STORE).is_dir():
@@ -35,7 +37,7 @@ def fork(root: str, target: Path, *, before: str) -> int:
             copied += 1
         shutil.copy2(slot / CURRENT, own / CURRENT)
     if (source / LEDGER).is_dir():
-        shutil.copytree(source / LEDGER, target / LEDGER)
+        shutil.copytree(source / LEDGER, target / LEDGER, ignore=shutil.ignore_patterns(f"{OWN}.jsonl"))
     return copied
 
 

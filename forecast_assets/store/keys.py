@@ -27,10 +27,23 @@ def canonical_json(value: object) -> str:
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+_PLAIN = frozenset((type(None), bool, int, str))
+"""Exact types that need no look: nearly all of a manifest, which is read often."""
+
+
 def plain(value: object, *, where: str = "value") -> Any:
     """Convert `value` to JSON's own types: NumPy scalars to numbers, dates to ISO text. Raises as `canonical_json`."""
-    if value is None or isinstance(value, str | bool):
+    if type(value) in _PLAIN or isinstance(value, str):
         return value
+    if isinstance(value, list | tuple):
+        return [item if type(item) in _PLAIN else plain(item, where=f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        if odd := [key for key in value if not isinstance(key, str)]:
+            raise ValueError(f"{where} has the key {odd[0]!r}; keys must be text, or 1 and '1' would be the same.")
+        return {
+            str(key): item if type(item) in _PLAIN else plain(item, where=f"{where}.{key}")
+            for key, item in value.items()
+        }
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
@@ -40,12 +53,6 @@ def plain(value: object, *, where: str = "value") -> Any:
         return number
     if isinstance(value, dt.date | dt.time):  # a datetime is a date
         return value.isoformat()
-    if isinstance(value, list | tuple):
-        return [plain(item, where=f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        if odd := [key for key in value if not isinstance(key, str)]:
-            raise ValueError(f"{where} has the key {odd[0]!r}; keys must be text, or 1 and '1' would be the same.")
-        return {str(key): plain(item, where=f"{where}.{key}") for key, item in value.items()}
     raise ValueError(f"{where} is a {type(value).__name__}, which has no JSON form; convert it first.")
 
 

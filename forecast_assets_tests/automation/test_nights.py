@@ -17,12 +17,16 @@ from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_schedule
 from forecast_assets.champion.forecast_change import change_lines, explain_change
 from forecast_assets.champion.promotion import find_next_champion, roll_back
+from forecast_assets.champion.record import issued_forecasts, issued_record, outcomes, sealed_in_time, with_harx
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.panel_names import FIRST
 from forecast_assets.resources.settings import SettingsResource
 from forecast_assets.resources.store_io import StoreResource
+from forecast_assets.store.artefact_files import TENSORS
 from forecast_assets.store.fork import fork
+from forecast_assets.store.seals import read_seals, seal_nights
 from forecast_assets.store.versions import Version
 from forecast_assets_tests.helpers.graph import PANEL, Graph
 
@@ -82,12 +86,40 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     moved = [band_width(replay, night, "SYN00") for night in nights[:2]]
     np.testing.assert_allclose(sum(found.width.values()), moved[1] - moved[0], atol=1e-12)
     assert change_lines(found)[0].startswith("from the forecast of 2019-03-14 to that of 2019-03-15; mostly ")
+    is_scored_against_harx(replay)
     before = replay.ids()
     other = ["calibration.rate=0.1"]
     assert replay.run("nightly_forecast", panel=panel_file, as_of=nights[-1], overrides=other).failures == []
     assert {slot: v for slot, v in replay.ids().items() if slot[0] == "nightly_forecast"} == {
         slot: v for slot, v in before.items() if slot[0] == "nightly_forecast"
     }
+
+
+def is_scored_against_harx(replay: Graph) -> None:
+    """The first two nights have matured over one session; HAR-X's bands beside them are nearly its walk-forward's."""
+    assert read_seals(replay.data) == []  # replays are not sealed
+    assert not any(each.sessions for each in issued_record(replay.store, replay.data).scores)
+    seal_nights(
+        replay.store, replay.data, now=dt.datetime(2019, 3, 15, 15, tzinfo=dt.UTC)
+    )  # before one exchange closed
+    found, everything = (issued_record(replay.store, replay.data, replays=replays) for replays in (False, True))
+    assert (found.nights, found.sealed_nights, found.no_reference) == (3, 3, "")
+    issued = issued_forecasts(replay.store, read_seals(replay.data))
+    panel = PanelTensors.load(replay.version("windowed_tensors").path(TENSORS))
+    own = outcomes(panel, issued)
+    timed = issued.with_columns(exchange=own.exchange, label_end=own.label_end, y=own.y)
+    in_time = timed.filter(sealed_in_time(timed) & pl.col("y").is_not_null())
+    late = timed.filter(~sealed_in_time(timed))
+    assert found.sealed_in_time == in_time.height > 0
+    assert late.height > 0
+    assert (late["label_end"] <= dt.date(2019, 3, 15)).all()
+    assert everything.scores[0].forecasts == found.scores[0].forecasts + late.height == found.matured
+    walk_forward = replay.table("baselines", "2019").filter(pl.col("model") == "harx")
+    both = with_harx(replay.store, panel, timed).join(walk_forward, on=KEYS, suffix="_walk_forward")
+    assert both.height == issued.height
+    wide, reference = both["harx_q975"] - both["harx_q025"], both["q975_walk_forward"] - both["q025_walk_forward"]
+    np.testing.assert_allclose(wide / reference, 1.0, atol=0.3)
+    (replay.root / "ledger" / "seals.jsonl").unlink()
 
 
 def band_width(graph: Graph, night: str, ticker: str) -> np.ndarray:

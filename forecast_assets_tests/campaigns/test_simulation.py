@@ -13,10 +13,11 @@ QUICKLY_FOUND = {
     "skips_the_night_behind_a_later_one": 0,
     "counts_the_forecast_alone": 0,
     "gives_up_any_night": 0,
-    "rolls_back_to_a_damaged_champion": 0,
+    "rolls_back_to_a_damaged_champion": 2,
+    "revokes_before_it_promotes": 13,
     "sweeps_published_versions": 0,
     "rewrites_a_journal": 0,
-    "forecasts_a_night_in_sample": 0,
+    "forecasts_a_night_in_sample": 6,
 }
 """Mutants, each with a seed whose history finds it; the campaign finds the others too, in more steps."""
 
@@ -51,8 +52,8 @@ def test_the_simulator_finds_a_mutant_of_the_orchestration(name: str) -> None:
 
 def test_a_broken_history_is_shrunk_to_the_events_that_break_it() -> None:
     with seeded(by_name("rolls_back_to_a_damaged_champion")):
-        broken = run(events_of(0)).broken[0]
-        short = shrunk(events_of(0), broken.invariant)
+        broken = run(events_of(2)).broken[0]
+        short = shrunk(events_of(2), broken.invariant)
         assert run(short).broken[0].invariant == broken.invariant
         assert all(not run(short[:place] + short[place + 1 :], calm=False).broken for place in range(len(short)))
     assert 0 < len(short) < 8

@@ -297,6 +297,13 @@ def test_what_the_reading_commands_show_can_be_read_by_programs(smoke_graph: Gra
     why = read("explain", row["ticker"], row["date"], "--model", "b1_tft")
     assert sum(why["variables"].values()) == pytest.approx(1.0)
     assert why["date"] == str(row["date"])
+    issued = read("record")
+    assert (issued["nights"], issued["sealed_nights"], issued["matured"]) == (1, 1, 0)
+    assert issued["newest_seal"]["day"] == "2019-12-31"
+    assert issued["scores"][0]["coverage"]["95"] == {**dict.fromkeys(["mean", "low", "high"]), **EVEN}
+
+
+EVEN = {"e_value": 1.0, "largest_e_value": 1.0}  # no evidence either way
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 
 from forecast_assets.core.errors import BadInput, BadSetting, OutOfTime
 from forecast_assets.resources.engine import Engine, Needs, in_order
@@ -16,6 +15,7 @@ from forecast_assets.resources.local_engine import LocalEngine
 from forecast_assets.resources.ray_engine import RayEngine
 from forecast_assets_tests.helpers.cluster import TwoNodes
 from forecast_assets_tests.helpers.graph import PANEL, Graph, environment
+from forecast_assets_tests.helpers.s3 import local_s3
 from forecast_assets_tests.resources.tasks import failing, hangs_if_odd, slow_first, squared, until_stopped
 
 ONE_CORE = Needs(cpus=1)
@@ -25,17 +25,8 @@ WIDE = ["sweep.coverage_low=0.0", "sweep.coverage_high=1.0"]
 @pytest.fixture(scope="module")
 def s3() -> Iterator[None]:
     """A local S3, in the environment that the nodes are started with, as a cluster's machines have theirs."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with environment(
-        AWS_ENDPOINT_URL=f"http://{host}:{port}",
-        AWS_ACCESS_KEY_ID="testing",
-        AWS_SECRET_ACCESS_KEY="testing",
-        AWS_DEFAULT_REGION="us-east-1",
-    ):
+    with local_s3() as found, environment(**found):
         yield
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -74,9 +74,7 @@ def watched_hashes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return hashed
 
 
-def test_a_file_is_hashed_once_while_its_stamps_stay_and_damage_is_found_at_once(
-    disk_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_hashed_once_and_damage_is_found_at_once(disk_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = watched_hashes(monkeypatch)
     monkeypatch.setattr(disk, "CLOCK_STEP", -60.0)  # seconds: as if the file were old
     version = publish(disk_store, {"f": "12345"})
@@ -92,7 +90,7 @@ def test_a_file_is_hashed_once_while_its_stamps_stay_and_damage_is_found_at_once
         version.check()
 
 
-def test_every_file_is_hashed_again_after_a_while_and_one_that_has_just_changed_always(
+def test_a_file_is_hashed_again_after_a_while_and_while_it_is_new(
     disk_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed = watched_hashes(monkeypatch)

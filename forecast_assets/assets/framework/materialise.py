@@ -132,8 +132,12 @@ class Stage:
         self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any], resources: StageResources
     ) -> Any:
         """Return the found version's result, or a new version prepared for the IO manager, which then holds the lock."""
-        if RECORD.stopped():  # by a signal that nobody passed on
-            raise dg.DagsterExecutionInterruptedError
+        with RECORD.interruptible(dg.DagsterExecutionInterruptedError):
+            return self._materialised(dagster, config, parents, resources)
+
+    def _materialised(
+        self, dagster: dg.AssetExecutionContext, config: Any, parents: Mapping[str, Any], resources: StageResources
+    ) -> Any:
         partition = dagster.partition_key if self.partitioned else None  # a night's run has one for all of its assets
         store = resources.store.store()
         require_own_root(store, resources.store.root())

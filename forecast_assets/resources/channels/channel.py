@@ -13,7 +13,7 @@ class Message:
     id: str
     key: str  # what is watched
     stamp: str  # the episode: the day or run that it began with
-    kind: str  # "opened", "continued" or "recovered"
+    kind: str  # "opened", "continued" or "recovered"; "sealed" of a night, which is no episode
     level: Level
     title: str
     sentence: str
