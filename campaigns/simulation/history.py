@@ -77,7 +77,8 @@ def events_of(seed: int, *, steps: int = STEPS) -> list[Event]:
 
 def _event(kind: str, rng: random.Random) -> Event:
     fault = None
-    meanwhile = rng.choice(MEANWHILE) if rng.random() < MEANWHILE_SHARE else ""
+    alone = kind == "replay"  # what others change meanwhile is no part of it
+    meanwhile = rng.choice(MEANWHILE) if rng.random() < MEANWHILE_SHARE and not alone else ""
     if rng.random() < (IN_A_RACE if meanwhile else FAULT_SHARE.get(kind, ELSE)):
         struck = rng.choice(KINDS)
         read = FARTHEST_IN_A_RACE if meanwhile else FARTHEST_READ

@@ -150,7 +150,9 @@ def materialise(stage: Stage, day: str | None, *, resources: Any) -> None:
         asset: manager.load_input(_input(asset, day, many=is_by_partition(kind)))  # type: ignore[arg-type]
         for asset, kind in stage.needs.parents.items()
     }
-    dagster: Any = SimpleNamespace(partition_key=partition, resources=resources, log=_SILENT, instance=None)
+    dagster: Any = SimpleNamespace(
+        partition_key=partition, resources=resources, log=_SILENT, instance=None, job_def=_OF_ONE_ASSET
+    )
     result = stage.materialise(dagster, None, parents, resources)
     if isinstance(result.value, Prepared):
         context: Any = SimpleNamespace(log=_SILENT, step_context=dagster)
@@ -170,6 +172,7 @@ def _say_nothing(*_: object) -> None:
     pass
 
 
+_OF_ONE_ASSET = SimpleNamespace(asset_layer=SimpleNamespace(executable_asset_keys=frozenset()))
 _SILENT = SimpleNamespace(debug=_say_nothing, info=_say_nothing, warning=_say_nothing)
 
 

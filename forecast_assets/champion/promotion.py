@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forecast_assets.core.errors import BadInput, CorruptArtefact, MissingArtefact
+from forecast_assets.core.errors import BadInput, ChangedMeanwhile, CorruptArtefact, MissingArtefact
 from forecast_assets.store.artefact_files import CARD, CHALLENGER_VERDICT, MEMBERS, weights_file
 from forecast_assets.store.asset_keys import CHALLENGER, ENSEMBLE, SERVING_MODEL, WINDOWED_TENSORS
 from forecast_assets.store.journal import Journal
@@ -29,6 +29,7 @@ class NextChampion:
     """What the next bundle is made from."""
 
     store: Store
+    data_root: str
     base: Version  # ``ensemble`` of the newest fold
     challenger: Version | None  # whose weights serve; None: the fold's own
     champion: Version | None  # the bundle that serves now and is replaced
@@ -43,6 +44,13 @@ class NextChampion:
     def tensors(self) -> Version:
         """The current panel."""
         return self.store.current(WINDOWED_TENSORS)
+
+    def require_unrevoked(self) -> None:
+        """Raise ChangedMeanwhile where a rollback has revoked it since it was chosen."""
+        if revocation(self.seen) in _revoked(self.data_root):
+            raise ChangedMeanwhile(
+                f"{SERVING_MODEL}: a rollback revoked this champion while it was made, so it is not published; run it again"
+            )
 
 
 def current_champion(store: Store, data_root: str) -> Version | None:
@@ -94,7 +102,7 @@ def find_next_champion(store: Store, data_root: str) -> NextChampion:
                 f"serving_model: what {base.label} makes is revoked, and no other one is sound; run the walk-forward again"
             )
         seen = champion.manifest.parents
-    return NextChampion(store, base, _challenger(store, seen), champion, seen)
+    return NextChampion(store, data_root, base, _challenger(store, seen), champion, seen)
 
 
 def _next_parents(store: Store, base: Version, champion: Version | None) -> Mapping[str, str]:

@@ -353,12 +353,15 @@ class Store:
         return current
 
     def _after(self, asset: str, partition: str | None, pointed: str | None) -> str:
-        """Return the time now, or just after the replaced version's: a clock set back does not change which is newer."""
+        """Return the time now, or just after the replaced version's: a clock set back does not change which is newer.
+
+        Where the replaced one can't be read, just after the newest of the others.
+        """
         now = _now()
         try:
             before = self._load(asset, partition, pointed).manifest.created if pointed else ""
         except CorruptArtefact:
-            return now
+            before = max((version.manifest.created for version in self.versions(asset, partition)), default="")
         return now if now > before else _stamp(dt.datetime.fromisoformat(before) + dt.timedelta(microseconds=1))
 
     def _set_aside_damaged(

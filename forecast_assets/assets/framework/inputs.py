@@ -94,7 +94,8 @@ class Injected:
     seen: Callable[[Any], Mapping[str, str]] = lambda _: {}
     """What enters the input key and the manifest as parents do: label -> data version."""
     require_unchanged: Callable[[Any], None] = lambda _: None
-    """Called when the stage has read it: raises ChangedMeanwhile where that may not be what entered the key."""
+    """Called before what the stage made is published: raises ChangedMeanwhile where it may not be what entered the key, or
+    counts no longer."""
     record: str | None = None
     """What stands for it in the UI, where it comes from beside the graph; see ``records``."""
 
@@ -351,6 +352,7 @@ Successor = Annotated[
     Injected(
         lambda context: find_next_champion(context.store, context.data_root),
         seen=lambda champion: champion.seen,
+        require_unchanged=lambda champion: champion.require_unrevoked(),
         record="champion_record",
     ),
 ]
