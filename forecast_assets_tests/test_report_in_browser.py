@@ -67,6 +67,19 @@ def test_the_first_screen_holds_the_headline_its_tiles_and_a_plot(browser: Brows
         assert page.locator("figure svg").first.bounding_box()["y"] < 500  # type: ignore[index]
 
 
+def test_fans_are_shown_by_ticker(browser: Browser, smoke_graph: Graph) -> None:
+    with opened(browser, smoke_graph, width=1200) as (page, _):
+        fans = page.locator("details.fans figure")
+        assert not fans.first.is_visible()
+        page.locator("details.fans summary").click()
+        assert all(fan.is_visible() for fan in fans.all())
+        wanted = fans.last.get_attribute("data-ticker")
+        assert wanted is not None
+        page.get_by_label("Ticker").fill(wanted.lower())
+        assert [fan.get_attribute("data-ticker") for fan in fans.all() if fan.is_visible()] == [wanted]
+        assert page.locator("details.fans figure:visible svg").inner_html().count(wanted) > 0
+
+
 def test_a_click_sorts_the_leaderboard_and_a_second_one_turns_it_round(browser: Browser, smoke_graph: Graph) -> None:
     with opened(browser, smoke_graph, width=1200) as (page, _):
         cells = page.locator(LEADERBOARD.format(column=2))

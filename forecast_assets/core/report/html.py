@@ -1,7 +1,7 @@
 """HTML of the two reports: one file each, without network access, readable on a phone, on paper and in the dark.
 
-The backtest report has one script, which sorts tables and reads plots off under the pointer. The page's policy names it by
-its digest, and all can be read without.
+The backtest report has one script, which sorts tables, filters plots by ticker and reads them off. The page's policy names
+it by its digest, and all can be read without.
 """
 
 import base64
@@ -29,6 +29,7 @@ SECTIONS = (
     "coverage",
     "pit",
     "fan",
+    "fans",
     "factor",
     "cells",
     "importance",
@@ -94,15 +95,19 @@ def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str
     environment.filters |= FILTERS
     environment.globals["MONTHS"] = MONTHS
     placed: dict[str, list[Markup]] = {section: [] for section in sections}
+    subjects: dict[str, list[str]] = {section: [] for section in sections}
     for name, svg in figures.items():
-        section = name.split(":", maxsplit=1)[0]
+        section, _, subject = name.partition(":")
         if section not in placed or not svg.startswith("<svg"):
             raise ValueError(f"figure {name!r}: must be an <svg> element named after one of {list(sections)}")
         placed[section].append(Markup(themed(svg)))  # to_svg has escaped its texts
+        subjects[section].append(subject)
     text = environment.get_template("report.js.j2").render()
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     script = {"text": Markup(text), "digest": f"sha256-{digest}"}
-    return environment.get_template(template).render(summary=summary, figures=placed, title_note=NOTE, script=script)
+    return environment.get_template(template).render(
+        summary=summary, figures=placed, subjects=subjects, title_note=NOTE, script=script
+    )
 
 
 def themed(svg: str) -> str:

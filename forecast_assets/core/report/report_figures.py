@@ -24,6 +24,7 @@ from forecast_assets.core.report.titles import title
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FANS = 24  # charts that a report holds: some 10 kB each
 PREFERRED_TICKER = "BMW.DE"
 DRAWN = (MLP_BASELINE, f"{EQUAL_RISK}_{MODEL}", VOLATILITY_SORT, MOMENTUM, EQUAL_WEIGHT)
 """Strategies that are drawn beside the report's subject; the others stand in its tables."""
@@ -67,8 +68,10 @@ def backtest_figures(
         figures["rolling"] = draw.rolling_sharpe(daily, strategies=strategies, sessions=ROLLING_YEAR)
     if models:
         figures["pinball"] = draw.pinball_ratios(total, models=models, baseline=summary["baseline"])
-    ticker, date = fan_subject(forecasts, model=model)
-    figures[f"fan:{ticker}"] = draw.fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
+    quoted = forecasts.join(prices.select("date", "ticker"), on=["date", "ticker"], how="semi")
+    for place, (ticker, date) in enumerate(fan_subjects(quoted, model=model)):
+        section = "fans" if place else "fan"
+        figures[f"{section}:{ticker}"] = draw.fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
     if summary.get("factor"):
         figures |= factor_figures(summary["factor"])
     figures |= coverage_figures(summary["coverage_cells"], model=model)
@@ -95,11 +98,11 @@ def ablation_figures(summary: dict[str, Any]) -> "dict[str, Figure]":
     return figures
 
 
-def fan_subject(forecasts: pl.DataFrame, *, model: str) -> tuple[str, dt.date]:
-    """Return ticker and day of the fan chart, chosen whatever the outcome.
+def fan_subjects(forecasts: pl.DataFrame, *, model: str, most: int = FANS) -> list[tuple[str, dt.date]]:
+    """Return ticker and day of each fan chart, at most ``most``, chosen whatever the outcome.
 
-    BMW.DE, else the ticker with the most matured forecasts (ties: alphabetical), on the last forecast whose every horizon
-    has matured. Raises BadInput where there is none.
+    First BMW.DE, else the ticker with the most matured forecasts (ties: alphabetical), then others, evenly spaced in the
+    alphabet. The day is that of the last forecast whose every horizon has matured. Raises BadInput where there is none.
     """
     matured = (
         forecasts.filter((pl.col("model") == model) & (pl.col("split") == "test"))
@@ -110,5 +113,8 @@ def fan_subject(forecasts: pl.DataFrame, *, model: str) -> tuple[str, dt.date]:
     if not matured.height:
         raise BadInput(f"fan chart: no forecast of {title(model)} has matured; forecast an earlier year")
     subjects = matured.group_by("ticker").agg(decisions=pl.len(), last=pl.col("date").max())
-    chosen = subjects.sort(pl.col("ticker") != PREFERRED_TICKER, -pl.col("decisions").cast(pl.Int64), "ticker")
-    return chosen["ticker"][0], chosen["last"][0]
+    first = subjects.sort(pl.col("ticker") != PREFERRED_TICKER, -pl.col("decisions").cast(pl.Int64), "ticker").head(1)
+    others = subjects.join(first, on="ticker", how="anti").sort("ticker")
+    shown = min(most - 1, others.height)
+    spaced = others[[k * others.height // shown for k in range(shown)]]
+    return pl.concat([first, spaced]).select("ticker", "last").rows()

@@ -22,7 +22,7 @@ from forecast_assets.core.report.factor import factor_view
 from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent, points
 from forecast_assets.core.report.html import render_backtest_report
-from forecast_assets.core.report.report_figures import backtest_figures, fan_subject
+from forecast_assets.core.report.report_figures import backtest_figures, fan_subjects
 from forecast_assets.core.report.summary import FACTS, plain, summarise, survivorship
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
@@ -455,11 +455,21 @@ def test_a_figure_without_a_section_is_an_error(whole: dict[str, Any]) -> None:
 
 def test_the_fan_shows_bmw_or_else_the_ticker_with_most_forecasts_when_last_matured() -> None:
     last = DAYS[len(DAYS) - 21]  # the 20-session label of the next decision has not matured
-    assert fan_subject(TABLE, model="ensemble") == ("BMW.DE", last)
+    assert fan_subjects(TABLE, model="ensemble")[0] == ("BMW.DE", last)
     others = TABLE.filter(pl.col("ticker") != "BMW.DE")
-    assert fan_subject(others, model="ensemble")[0] == EVIL  # "<" sorts before "A"
+    assert fan_subjects(others, model="ensemble")[0][0] == EVIL  # "<" sorts before "A"
     fewer = others.filter((pl.col("ticker") != EVIL) | (pl.col("date") > DAYS[9]))
-    assert fan_subject(fewer, model="ensemble") == ("AAA", last)
+    assert fan_subjects(fewer, model="ensemble")[0] == ("AAA", last)
+
+
+def test_other_fans_are_spread_over_the_alphabet() -> None:
+    tickers = sorted(TABLE["ticker"].unique())
+    shown = [ticker for ticker, _ in fan_subjects(TABLE, model="ensemble")]
+    assert shown[0] == "BMW.DE"
+    assert sorted(shown) == tickers
+    wide = pl.concat(TABLE.filter(ticker="AAA").with_columns(ticker=pl.lit(f"T{k:02d}")) for k in range(31))
+    assert [ticker for ticker, _ in fan_subjects(wide, model="ensemble", most=4)] == ["T00", "T01", "T11", "T21"]
+    assert fan_subjects(wide, model="ensemble", most=1)[0][0] == "T00"
 
 
 def test_numbers_print_as_people_write_them() -> None:
