@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -16,7 +17,7 @@ from forecast_assets.cli.app import cli
 from forecast_assets.core.errors import BadSetting
 from forecast_assets.resources.trial_log import collect_trials
 from forecast_assets.train import checked, experiment_of
-from forecast_assets_tests.helpers.graph import Graph
+from forecast_assets_tests.helpers.graph import Graph, copied
 
 SCHEMA = Path(__file__).parent / "data" / "wandb_sweep_schema.json"
 """From W&B's ``sweeps`` 0.3.0 (MIT licence); the package itself can't be installed beside numpy 2."""
@@ -61,12 +62,19 @@ def test_without_macro_series_the_mixture_of_experts_is_an_error_with_the_reason
     assert "Traceback" not in done.stderr
 
 
-def test_several_settings_at_once_are_as_many_trials(smoke_graph: Graph) -> None:
-    before = len(collect_trials(smoke_graph.store, str(smoke_graph.root)).trials)
-    done = train(smoke_graph, "exp_id=B4", "year=2019", "fit.hidden=2,6", "fit.fits=1", "--multirun")
+@pytest.fixture
+def own_graph(smoke_graph: Graph, tmp_path: Path) -> Iterator[Graph]:
+    """A copy, for tests that add trials."""
+    with copied(smoke_graph.root, tmp_path / "graph") as graph:
+        yield graph
+
+
+def test_several_settings_at_once_are_as_many_trials(own_graph: Graph) -> None:
+    before = len(collect_trials(own_graph.store, str(own_graph.root)).trials)
+    done = train(own_graph, "exp_id=B4", "year=2019", "fit.hidden=2,6", "fit.fits=1", "--multirun")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("validation pinball") == 2
-    assert len(collect_trials(smoke_graph.store, str(smoke_graph.root)).trials) == before + 2
+    assert len(collect_trials(own_graph.store, str(own_graph.root)).trials) == before + 2
 
 
 @pytest.mark.parametrize(
@@ -103,9 +111,9 @@ def test_an_unknown_setting_of_the_network_is_one_sentence_and_no_traceback(smok
 
 
 def test_the_wandb_sweep_is_valid_and_its_command_runs(
-    smoke_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORECAST_DATA_DIR", str(smoke_graph.root))
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(own_graph.root))
     out = tmp_path / "sweep.yaml"
     result = CliRunner().invoke(cli, ["sweep", "--profile=smoke", "--wandb-yaml", str(out)])
     assert result.exit_code == 0, result.output
@@ -114,6 +122,6 @@ def test_the_wandb_sweep_is_valid_and_its_command_runs(
     values = [f"{name}={choice['values'][0]}" for name, choice in sweep["parameters"].items()]
     filled = {"${env}": ["env"], "${interpreter}": [sys.executable], "${args_no_hyphens}": values}
     command = [part for word in sweep["command"] for part in filled.get(word, [word])]
-    done = subprocess.run(command, env=environment(smoke_graph), capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment(own_graph), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "validation pinball" in done.stdout
