@@ -75,7 +75,7 @@ def test_fans_are_shown_by_ticker(browser: Browser, smoke_graph: Graph) -> None:
         assert all(fan.is_visible() for fan in fans.all())
         wanted = fans.last.get_attribute("data-ticker")
         assert wanted is not None
-        page.get_by_label("Ticker").fill(wanted.lower())
+        page.locator("details.fans").get_by_label("Ticker", exact=True).fill(wanted.lower())
         assert [fan.get_attribute("data-ticker") for fan in fans.all() if fan.is_visible()] == [wanted]
         assert page.locator("details.fans figure:visible svg").inner_html().count(wanted) > 0
 
