@@ -27,7 +27,7 @@ from tools.results import record
 CTRL_C = b"\x03"
 CODE = 130
 SENTENCE = re.compile(r"forecast-assets: stopped by a signal[^\n]*\n?\Z")
-BETWEEN = 0.3  # seconds from the first press to the second
+BETWEEN = 0.1  # seconds from the first press to the second
 
 
 @dataclass(frozen=True)
