@@ -14,6 +14,7 @@ from pydantic import Field
 
 from forecast_assets.core.as_of import AsOf
 from forecast_assets.core.errors import BadInput, ChangedMeanwhile
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.panel.arrivals import HISTORY, Arrival, arrived_by, new_arrivals
 from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import CovariateSpec, DemoSpec, PanelSpec
@@ -280,9 +281,9 @@ def _still_being_written(path: Path, quiet_seconds: float, *, data_root: str) ->
 
 def _write_demo(path: Path, demo: DemoSpec, *, rival: Path | None) -> None:
     """Write the demo panel, and its rival's forecasts, where they are not what the same code and settings wrote before."""
-    made_by = code_digest(*(f"forecast_assets.core.panel.{name}" for name in ("demo", "sessions")))
+    made_by = code_digest(*(f"forecast_assets.core.panel.{name}" for name in ("demo", "sessions", "closures")))
     versions = [version(name) for name in ("exchange_calendars", "numpy", "polars")]
-    own_key = sha256_text(canonical_json([demo.model_dump(), made_by, versions]))
+    own_key = sha256_text(canonical_json([demo.model_dump(), list(HORIZONS), made_by, versions]))
     files = [path] if rival is None else [path, rival]
     note = environment.local_root() / DEMO_NOTE
     try:

@@ -1,0 +1,36 @@
+"""The demo panel is written where it is not what the same code and settings wrote before."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forecast_assets.core.panel import demo
+from forecast_assets.core.specs import DemoSpec
+from forecast_assets.resources import source
+
+SPEC = DemoSpec(tickers=6, start=dt.date(2019, 1, 2), end=dt.date(2019, 6, 28))
+
+
+def test_the_demo_panel_is_written_again_only_where_it_would_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(tmp_path))
+    panel, rival = tmp_path / "raw" / "demo.csv", tmp_path / "rival.parquet"
+    source._write_demo(panel, SPEC, rival=rival)
+    written, first = panel.stat().st_mtime_ns, panel.read_bytes()
+    source._write_demo(panel, SPEC, rival=rival)
+    assert panel.stat().st_mtime_ns == written
+
+    panel.write_bytes(first[:-20])  # cut off
+    source._write_demo(panel, SPEC, rival=rival)
+    assert panel.read_bytes() == first
+
+    source._write_demo(panel, SPEC.model_copy(update={"seed": 8}), rival=rival)
+    assert panel.read_bytes() != first
+
+    for module in (source, demo):
+        monkeypatch.setattr(module, "HORIZONS", (1, 3))
+    source._write_demo(panel, SPEC, rival=rival)
+    assert set(pl.read_parquet(rival)["horizon"]) == {1, 3}
