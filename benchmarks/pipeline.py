@@ -83,7 +83,10 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
 
 def _import_seconds(module: str) -> float:
     code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    compiled = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # an installed package is
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=compiled, capture_output=True, text=True, check=True
+    )
     return float(done.stdout.splitlines()[-1])
 
 

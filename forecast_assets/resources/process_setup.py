@@ -1,7 +1,10 @@
-"""What a process that trains or forecasts sets for itself."""
+"""What a process sets for itself: while it loads its definitions, and before it trains or forecasts."""
 
 import ctypes
+import gc
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 28), (-3, 1 << 25)
 """Parameters of glibc's ``mallopt`` and their values in bytes; the second is the largest that it takes."""
@@ -21,3 +24,16 @@ def set_up(*, threads: int) -> None:
         allocator = ctypes.CDLL(None)
         for parameter, value in (TRIM_THRESHOLD, MMAP_THRESHOLD):
             allocator.mallopt(parameter, value)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Do without Python's search for unreachable cycles inside, and leave out later what was made: it stays, all of it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()

@@ -12,9 +12,6 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.error import URLError
 
-from dagster_slack import SlackResource
-from pydantic import Field
-
 from forecast_assets.resources import environment
 from forecast_assets.resources.channels.channel import Level, Message, NotDelivered
 
@@ -38,29 +35,40 @@ LEVELS = {icon: level for level, icon in ICONS.items()}
 RENDERED = re.compile(rf"\*({'|'.join(LEVELS)}) ([^*]*)\*\n(.*)\n<([^|]*)\|Open in Dagster>", re.DOTALL)
 
 
-class AlertSlack(SlackResource):
-    """Slack as an alert channel. The token is read from the environment when used, so no page or log shows it."""
+class AlertSlack:
+    """Slack as an alert channel. What is not given here is read from the environment when a message is sent.
+
+    ``base_url``: of a server that is not Slack's own. ``timeout_seconds``: longest wait for an answer.
+    """
 
     name: ClassVar[str] = "slack"
-    token: str = Field(default="", description="leave empty: SLACK_BOT_TOKEN is read when a message is sent")
-    channel: str = Field(default="", description="empty: SLACK_CHANNEL")
-    base_url: str = Field(default="", description="empty: SLACK_BASE_URL, else Slack itself")
-    timeout_seconds: int = Field(default=TIMEOUT_SECONDS, ge=1, description="longest wait for an answer")
+
+    def __init__(
+        self, *, token: str = "", channel: str = "", base_url: str = "", timeout_seconds: int = TIMEOUT_SECONDS
+    ) -> None:
+        self._token, self._channel, self._base_url = token, channel, base_url
+        self._timeout = timeout_seconds
 
     def missing(self) -> list[str]:
         """Return the environment variables without which nothing can be sent."""
-        needed = {"SLACK_BOT_TOKEN": self._token(), "SLACK_CHANNEL": self._channel()}
+        needed = {
+            "SLACK_BOT_TOKEN": self._token or environment.slack_token(),
+            "SLACK_CHANNEL": self._channel or environment.slack_channel(),
+        }
         return [name for name, value in needed.items() if not value]
 
-    def get_client(self) -> "WebClient":
+    def client(self) -> "WebClient":
         """Return a client that never repeats a request by itself and never logs one."""
         from slack_sdk.web.client import WebClient
 
         quiet = logging.getLogger(f"{__name__}.client")
         quiet.setLevel(logging.WARNING)  # its debug level shows bodies of requests and answers
-        base_url = self.base_url or environment.slack_base_url()
         return WebClient(
-            self._token(), base_url=base_url, timeout=self.timeout_seconds, retry_handlers=[], logger=quiet
+            self._token or environment.slack_token(),
+            base_url=self._base_url or environment.slack_base_url(),
+            timeout=self._timeout,
+            retry_handlers=[],
+            logger=quiet,
         )
 
     def post(self, message: Message) -> None:
@@ -97,7 +105,7 @@ class AlertSlack(SlackResource):
         from slack_sdk.errors import SlackApiError, SlackClientError
 
         try:
-            answer = getattr(self.get_client(), method)(channel=self._channel(), **arguments)
+            answer = getattr(self.client(), method)(channel=self._channel or environment.slack_channel(), **arguments)
         except SlackApiError as error:
             # From here on "from None": the cause may quote the request, which carries the token.
             raise _not_delivered(error) from None
@@ -107,12 +115,6 @@ class AlertSlack(SlackResource):
         except (OSError, HTTPException, SlackClientError) as error:
             raise NotDelivered(f"no answer ({type(error).__name__})", certain=False) from None
         return dict(answer.data)
-
-    def _token(self) -> str:
-        return self.token or environment.slack_token()
-
-    def _channel(self) -> str:
-        return self.channel or environment.slack_channel()
 
 
 def render(message: Message) -> str:
