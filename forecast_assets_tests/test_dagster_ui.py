@@ -1,7 +1,7 @@
 """The Dagster UI as users operate it: clicked in a real Chromium on a real server.
 
-All tests share a server. Its store has what the smoke graph made, but for the panel and one model, which are materialised
-by clicking.
+All tests share a server. Its store has what the smoke graph made, but for the panel, which is materialised by clicking; that
+of a second panel has the same but for its first asset and one model, and three test years.
 """
 
 import json
@@ -32,7 +32,7 @@ from forecast_assets_tests.helpers.webhook import Receivers
 
 pytestmark = needs_chromium
 
-YEARS = ["2018", "2019"]
+YEARS = ["2017", "2018", "2019"]  # of the second panel
 WIDE = 2400  # pixels: the lineage does not draw what is outside of the view
 
 
@@ -40,10 +40,9 @@ WIDE = 2400  # pixels: the lineage does not draw what is outside of the view
 def root(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The server's folder."""
     made = tmp_path_factory.mktemp("ui")
-    for part in ("store", "raw"):
-        shutil.copytree(smoke_graph.root / part, made / "data" / part)
-    for asset in (*PANEL_ASSETS, "b0_mlp"):
-        shutil.rmtree(made / "data" / "store" / asset)
+    shutil.copytree(smoke_graph.root / "raw", made / "data" / "raw")
+    for root, left_out in (("data", PANEL_ASSETS), ("nifty", ("raw_panel", "b0_mlp"))):
+        shutil.copytree(smoke_graph.root / "store", made / root / "store", ignore=shutil.ignore_patterns(*left_out))
     return made
 
 
@@ -54,6 +53,7 @@ def with_second_panel(folder: Path) -> str:
         "panel": str(folder / "nifty.csv"),
         "profile": "smoke",
         "data_dir": str(folder / "nifty"),
+        "overrides": [f"folds.first_test_year={YEARS[0]}"],
     }
     (folder / "second.py").write_text(
         "import dagster as dg\nfrom forecast_assets.component import ForecastPanel\n\n"
@@ -94,6 +94,17 @@ def panel(browser: Browser, server: DagsterServer) -> dict[str, str]:
     return run
 
 
+@pytest.fixture(scope="module")
+def second_panel(browser: Browser, server: DagsterServer) -> dict[str, str]:
+    """The run that the button of the second panel's first asset starts."""
+    opened, before = browser.new_page(), len(server.runs())
+    opened.goto(f"{server.url}/assets/nifty/raw_panel", timeout=60_000)
+    opened.locator("button:has-text('Materialize')").first.click(timeout=60_000)
+    run = server.wait_for_runs(before + 1, seconds=120)[0]
+    opened.close()
+    return run
+
+
 def test_the_lineage_shows_the_groups_and_their_assets(page: Page, server: DagsterServer) -> None:
     page.set_viewport_size({"width": WIDE, "height": 1500})
     page.goto(f"{server.url}/asset-groups")
@@ -123,43 +134,44 @@ def test_an_asset_names_its_owner_and_its_deadline(page: Page, server: DagsterSe
 
 
 def test_a_backfill_that_is_cancelled_half_way_is_resumed_by_making_the_rest(
-    page: Page, server: DagsterServer, root: Path, panel: dict[str, str]
+    page: Page, server: DagsterServer, root: Path, second_panel: dict[str, str]
 ) -> None:
-    before, store = len(server.runs()), Store(root / "data" / "store")
-    launch_missing(page, server, "2 partitions")
+    before, store = len(server.runs()), Store(root / "nifty" / "store")
+    launch_missing(page, server, YEARS)
     [backfill] = server.backfills()
-    with half_way(server, root / "data" / "store", "b0_mlp") as cancelled:
-        [done] = {*YEARS} - {cancelled}
+    with half_way(server, root / "nifty" / "store", "b0_mlp") as cancelled:
+        done = store.partitions("b0_mlp")
         server.cancel(backfill)
-    runs = {year_of(run): run["status"] for run in server.wait_for_runs(before + len(YEARS), seconds=120)[:2]}
-    assert runs == {done: "SUCCESS", cancelled: "CANCELED"}
-    assert store.partitions("b0_mlp") == [done]
-    assert not any((root / "data" / "store" / "b0_mlp" / cancelled).glob("*"))
-    version = store.current("b0_mlp", done).id
+    server.wait("the end of the backfill", lambda: server.backfills()[backfill] == "CANCELED", seconds=120)
+    ended = server.runs()[: -before or None]
+    missing = [year for year in YEARS if year not in done]
+    assert store.partitions("b0_mlp") == done
+    assert {year_of(run) for run in ended if run["status"] == "SUCCESS"} == {*done}
+    assert {cancelled} <= {year_of(run) for run in ended if run["status"] == "CANCELED"} <= {*missing}
+    assert not any((root / "nifty" / "store" / "b0_mlp" / cancelled).glob("*"))
+    versions = {year: store.current("b0_mlp", year).id for year in done}
 
-    launch_missing(page, server, "1 partition")
-    runs_after = server.wait_for_runs(before + len(YEARS) + 1, seconds=120)
-    assert (len(runs_after), year_of(runs_after[0])) == (before + len(YEARS) + 1, cancelled)
-    assert runs_after[0]["status"] == "SUCCESS"
+    launch_missing(page, server, missing)
+    made_after = server.wait_for_runs(before + len(ended) + len(missing), seconds=180)[: len(missing)]
+    assert {(year_of(run), run["status"]) for run in made_after} == {(year, "SUCCESS") for year in missing}
     assert store.partitions("b0_mlp") == YEARS
-    assert store.current("b0_mlp", done).id == version
+    assert {year: store.current("b0_mlp", year).id for year in done} == versions
     table = pl.read_parquet(store.current("b0_mlp", cancelled).path("table.parquet"))
     assert table.filter(pl.col("split") == "test")["date"].dt.year().unique().to_list() == [int(cancelled)]
-    page.goto(f"{server.url}/assets/b0_mlp?view=checks")
+    page.goto(f"{server.url}/assets/nifty/b0_mlp?view=checks")
     page.get_by_text("purged", exact=True).first.click()
     page.get_by_text(re.compile("labels end .* days before the next split")).first.wait_for()
     page.get_by_text("Passed", exact=True).wait_for()
-    server.wait("the end of the cancelled backfill", lambda: server.backfills()[backfill] == "CANCELED", seconds=60)
 
 
-def launch_missing(page: Page, server: DagsterServer, selected: str) -> None:
-    """Launch what is missing of B0 from its dialog, which counts what it has ``selected``."""
-    page.goto(f"{server.url}/assets/b0_mlp?view=partitions")
+def launch_missing(page: Page, server: DagsterServer, years: list[str]) -> None:
+    """Launch what is missing of the second panel's B0 from its dialog, which counts the ``years`` that it selects."""
+    page.goto(f"{server.url}/assets/nifty/b0_mlp?view=partitions")
     page.get_by_text(YEARS[0], exact=True).first.wait_for()
     materialise(page)
     page.get_by_text("Partition selection").wait_for()
     page.locator("button").get_by_text("Missing", exact=True).click()
-    page.get_by_text(selected, exact=True).wait_for()
+    page.get_by_text(f"{len(years)} partition{'s' * (len(years) > 1)}", exact=True).wait_for()
     page.locator("button").get_by_text(re.compile("^Launch (backfill|1 run)$")).click()
     page.get_by_text("Partition selection").wait_for(state="hidden")
 
@@ -232,7 +244,9 @@ def test_the_reports_plots_are_a_click_away(page: Page, server: DagsterServer, p
 
 def test_another_sites_page_launches_no_run(page: Page, server: DagsterServer, panel: dict[str, str]) -> None:
     before = len(server.runs())
-    selector = '{repositoryLocationName:"forecast_assets",repositoryName:"__repository__",jobName:"panel"}'
+    asset = '[{path:["flags"]}]'
+    location = 'repositoryLocationName:"forecast_assets",repositoryName:"__repository__"'
+    selector = f'{{{location},jobName:"panel",assetSelection:{asset}}}'
     launch = f"mutation{{launchRun(executionParams:{{selector:{selector}}}){{__typename}}}}"
     url = f"{server.url}/graphql?query={quote(launch)}"
     page.goto("about:blank")
@@ -259,13 +273,12 @@ def test_what_a_command_ran_is_listed_as_a_run_of_its_job(page: Page, server: Da
     page.get_by_text(made[:8], exact=True).first.wait_for()
 
 
-def test_a_second_panel_has_assets_and_a_schedule_of_its_own(page: Page, server: DagsterServer, root: Path) -> None:
-    before = len(server.runs())
-    page.goto(f"{server.url}/assets/nifty/raw_panel")
-    page.locator("button:has-text('Materialize')").first.click()
-    assert server.wait_for_runs(before + 1, seconds=120)[0]["status"] == "SUCCESS"
-    assert Store(root / "nifty" / "store").partitions("raw_panel") == []
-    assert Store(root / "nifty" / "store").has("raw_panel")
+def test_a_second_panel_has_assets_and_a_schedule_of_its_own(
+    page: Page, server: DagsterServer, root: Path, second_panel: dict[str, str]
+) -> None:
+    assert second_panel["status"] == "SUCCESS"
+    assert (root / "nifty" / "store" / "raw_panel").is_dir()
+    assert not any(path.name.startswith("nifty") for path in (root / "data" / "store").iterdir())
     page.goto(f"{server.url}/automation")
     for name in ("nightly_schedule", "nifty_nightly_schedule", "new_years_and_reports"):
         page.get_by_text(name, exact=True).first.wait_for()
