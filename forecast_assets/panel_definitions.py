@@ -19,11 +19,10 @@ from forecast_assets.assets.f0_chronos import f0_chronos
 from forecast_assets.assets.feature_panel import feature_panel
 from forecast_assets.assets.framework.freshness import latest_night
 from forecast_assets.assets.framework.next_champion import next_champion
-from forecast_assets.assets.framework.night_views import VIEWED_BY_NIGHT, night_view
 from forecast_assets.assets.framework.records import records
 from forecast_assets.assets.framework.stage import OF_PANEL, STAGES
 from forecast_assets.assets.framework.staleness import loads_for_the_ui, with_code_versions
-from forecast_assets.assets.framework.year_views import VIEWED, year_view
+from forecast_assets.assets.framework.views import views_of
 from forecast_assets.assets.fx_rates import fx_rates
 from forecast_assets.assets.macro_series import macro_series
 from forecast_assets.assets.networks import NETWORK_ASSETS
@@ -65,8 +64,7 @@ CHANNELS = (
 def assets_of(names: PanelNames) -> list[dg.AssetsDefinition]:
     """Return what is materialised of a panel."""
     stages = [OF_PANEL[asset.key.path[-1]](names) if names != FIRST else asset for asset in STAGE_ASSETS]
-    views = [year_view(asset, names) for asset in VIEWED] + [night_view(asset, names) for asset in VIEWED_BY_NIGHT]
-    return with_conditions([*stages, *views], names)
+    return with_conditions([*stages, *views_of(names)], names)
 
 
 def not_made(names: PanelNames) -> list[dg.AssetsDefinition | dg.AssetSpec]:

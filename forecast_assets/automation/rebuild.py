@@ -11,9 +11,9 @@ from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED
 
 from forecast_assets.assets.framework.materialise import Stage
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
-from forecast_assets.assets.framework.night_views import report_night_views
 from forecast_assets.assets.framework.output import SKIPPED
 from forecast_assets.assets.framework.stage import CHECKS_HAVE_PARTITIONS, STAGES
+from forecast_assets.assets.framework.views import report_night_views
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.asset_keys import RAW_PANEL

@@ -16,11 +16,8 @@ from upath import UPath
 from forecast_assets.assets.fold.losses import read_daily
 from forecast_assets.assets.fold.train_fold import FORECASTS
 from forecast_assets.assets.framework.metadata import version_metadata
-from forecast_assets.assets.framework.night_views import SUFFIX as BY_NIGHT
-from forecast_assets.assets.framework.night_views import VIEWED_BY_NIGHT
 from forecast_assets.assets.framework.output import SKIPPED
-from forecast_assets.assets.framework.year_views import SUFFIX as BY_YEAR
-from forecast_assets.assets.framework.year_views import VIEWED
+from forecast_assets.assets.framework.views import BY_NIGHT, BY_YEAR
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 from forecast_assets.core.models.catalogue import NETWORKS
 from forecast_assets.core.report.titles import title
@@ -42,7 +39,7 @@ def test_every_asset_of_the_graph_is_published(smoke_graph: Graph) -> None:
     from forecast_assets.definitions import defs
 
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
-    views = {f"{asset}{BY_YEAR}" for asset in VIEWED} | {f"{asset}{BY_NIGHT}" for asset in VIEWED_BY_NIGHT}
+    views = {*BY_YEAR.names(), *BY_NIGHT.names()}
     assert set(smoke_graph.store.assets()) == keys - views  # which show what is published
     assert all(smoke_graph.store.partitions(asset) == YEARS for asset in YEARLY)
     assert smoke_graph.store.verify() == []

@@ -16,7 +16,7 @@ from dagster._core.events import DagsterEventType, StepMaterializationData
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from forecast_assets.assets.framework.partitions import days, years
-from forecast_assets.assets.framework.year_views import SUFFIX
+from forecast_assets.assets.framework.views import BY_YEAR
 from forecast_assets.automation.conditions import CONDITIONED
 from forecast_assets.automation.jobs import NIGHT_ASSETS, PANEL_ASSETS, REPORT_ASSETS, YEAR_ASSETS
 from forecast_assets.definitions import defs
@@ -181,7 +181,7 @@ class Month:
 
     def views(self, year: str, version: str, *, of: Iterable[str] = VIEWED) -> None:
         for asset in of:
-            self.report(f"{asset}{SUFFIX}", version, year)
+            self.report(f"{asset}{BY_YEAR.suffix}", version, year)
 
 
 def materialisation(asset: str, version: str, partition: str | None) -> dg.AssetMaterialization:

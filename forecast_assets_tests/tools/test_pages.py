@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from forecast_assets.assets.framework.night_views import SUFFIX as BY_NIGHT
-from forecast_assets.assets.framework.year_views import SUFFIX as BY_YEAR
+from forecast_assets.assets.framework.views import BY_NIGHT, BY_YEAR
 from forecast_assets.definitions import defs
 from tools.pages import DOCS, PAGES, ROOT, committed, dead_links, forecast_table, with_section
 
 GRAPH = DOCS / "graph.md"
+VIEWS = {*BY_YEAR.names(), *BY_NIGHT.names()}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -38,10 +38,10 @@ def test_the_drawn_graph_is_the_graph() -> None:
         drawn |= {(parent, child) for left, right in pairwise(groups) for parent in left for child in right}
     graph = defs.resolve_asset_graph()
     real = {
-        (parent.to_user_string().removesuffix(BY_YEAR).removesuffix(BY_NIGHT), key.to_user_string())
+        (parent.to_user_string().removesuffix(BY_YEAR.suffix).removesuffix(BY_NIGHT.suffix), key.to_user_string())
         for key in graph.materializable_asset_keys
         for parent in graph.get(key).parent_keys
-        if not key.to_user_string().endswith((BY_YEAR, BY_NIGHT))  # a view is drawn as what it is of
+        if key.to_user_string() not in VIEWS  # a view is drawn as what it is of
     }
     assert drawn == real
 
@@ -49,7 +49,7 @@ def test_the_drawn_graph_is_the_graph() -> None:
 def test_every_asset_has_its_row() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \| (?:panel|year|day) \|", GRAPH.read_text(encoding="utf-8"), re.MULTILINE))
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
-    assert rows == {key for key in keys if not key.endswith((BY_YEAR, BY_NIGHT))}
+    assert rows == {key for key in keys if key not in VIEWS}
 
 
 def test_scores_before_calibration_have_columns_where_the_metrics_hold_them() -> None:

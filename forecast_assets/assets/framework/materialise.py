@@ -33,14 +33,11 @@ from forecast_assets.assets.framework.inputs import (
 )
 from forecast_assets.assets.framework.launchpad import with_overrides
 from forecast_assets.assets.framework.metadata import check_results, version_metadata
-from forecast_assets.assets.framework.night_views import SUFFIX as BY_NIGHT
-from forecast_assets.assets.framework.night_views import VIEWED_BY_NIGHT, settled
 from forecast_assets.assets.framework.output import SKIPPED, StageOutput
 from forecast_assets.assets.framework.parameters import Needs, Values, arguments, needs_of
 from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.assets.framework.staleness import NO_MATERIALISATION, observation, pointers_to_skipped, shown_tags
-from forecast_assets.assets.framework.year_views import SUFFIX as BY_YEAR
-from forecast_assets.assets.framework.year_views import VIEWED
+from forecast_assets.assets.framework.views import BY_NIGHT, BY_YEAR, settled
 from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
@@ -106,9 +103,8 @@ class Stage:
 
     def shown_parent(self, parent: str) -> str:
         """Return the asset that Dagster has for a parent: the view of what this stage reads of it, where there is one."""
-        if self.once and parent in VIEWED_BY_NIGHT:
-            return f"{parent}{BY_NIGHT}"
-        return f"{parent}{BY_YEAR}" if self.by_year and parent in VIEWED else parent
+        views = BY_NIGHT if self.once else BY_YEAR if self.by_year else None
+        return f"{parent}{views.suffix}" if views and parent in views.groups else parent
 
     @property
     def settled(self) -> list[str]:
@@ -264,7 +260,7 @@ class _Materialisation:
         dagster, parents = self.context.dagster, (v for v in self.parents.values() if isinstance(v, Version))
         skipped = pointers_to_skipped((v for v in parents if SKIPPED in v.manifest.facts), dagster.instance, names)
         shown = self.stage.shown_tags(self.context.resources.settings.settings(), self.launchpad)
-        return shown | skipped | observed | settled(self.stage.settled, names)
+        return shown | skipped | observed | settled(map(names.key, self.stage.settled))
 
     def _recorded(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a result; of one that was skipped Dagster records an observation and nothing more."""

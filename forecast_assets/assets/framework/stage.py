@@ -19,11 +19,10 @@ from forecast_assets.assets.framework.inputs import StageResources
 from forecast_assets.assets.framework.launchpad import launchpad_config
 from forecast_assets.assets.framework.materialise import SWEEP, Adds, CheckSpec, Stage
 from forecast_assets.assets.framework.next_champion import MADE_FROM, report_next_champion
-from forecast_assets.assets.framework.night_views import report_night_views
 from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.parameters import is_by_partition, parameters_of
 from forecast_assets.assets.framework.partitions import of_panel as partitions_of_panel
-from forecast_assets.assets.framework.year_views import VIEWED, report_views
+from forecast_assets.assets.framework.views import BY_YEAR, report_night_views, report_year_views
 from forecast_assets.core.errors import UserError
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources import environment
@@ -169,11 +168,11 @@ def _check_spec(
 
 def _reported(asset: str, after: After | None, *, once: bool) -> After | None:
     """Return what runs once a version is known, the reports of what depends on it without being computed included."""
-    if not {asset} & {*VIEWED, *PARTS, *MADE_FROM}:
+    if not {asset} & {*BY_YEAR.groups, *PARTS, *MADE_FROM}:
         return after
 
     def report(version: Version, instance: dg.DagsterInstance, where: StoreResource) -> None:
-        report_views(version, instance, where.names)
+        report_year_views(version, instance, where.names)
         if asset in PARTS:
             report_latest_night(version, instance, where.store(), where.names)
         if once:

@@ -2,7 +2,7 @@
 
 Dagster compares the code version and the parents' data versions that a materialisation carries with those of today. An
 input key holds more: the settings, and of a long table only the rows up to a fold's year. So the code version that Dagster
-is shown holds the settings by value, and the parents of a fold are ``year_views``.
+is shown holds the settings by value, and the parents of a fold are ``views``.
 """
 
 from collections.abc import Iterable, Mapping

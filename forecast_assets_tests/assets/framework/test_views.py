@@ -7,7 +7,7 @@ import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, StaleStatus
 
 from forecast_assets.assets.framework.next_champion import NEXT_CHAMPION, report_next_champion
-from forecast_assets.assets.framework.night_views import SUFFIX, VIEWED_BY_NIGHT
+from forecast_assets.assets.framework.views import BY_NIGHT
 from forecast_assets.automation.jobs import NIGHT_ASSETS
 from forecast_assets.automation.own_runs import execute
 from forecast_assets.resources.store_io import StoreResource
@@ -41,7 +41,7 @@ def record(graph: Graph, asset: str, *, partition: str | None = None) -> None:
 
 
 def shown(graph: Graph, day: str) -> dict[str, StaleStatus]:
-    ui, views = Ui(graph), [f"{asset}{SUFFIX}" for asset in VIEWED_BY_NIGHT]
+    ui, views = Ui(graph), BY_NIGHT.names()
     of_day = {asset: ui.status(asset, day) for asset in (*ONCE, *views, "target_positions")}
     return {**of_day, "serving_model": ui.status("serving_model", None)}
 
@@ -59,7 +59,7 @@ def test_the_view_of_the_champion_comes_between_champion_and_forecasts(night: Gr
 
 def test_a_committed_night_is_fresh_whatever_becomes_of_what_it_was_made_from(night: Graph, day: str) -> None:
     assert set(shown(night, day).values()) == {FRESH}
-    views = [f"{asset}{SUFFIX}" for asset in VIEWED_BY_NIGHT]
+    views = BY_NIGHT.names()
     for asset, partition in (("windowed_tensors", None), ("ensemble", "2019"), ("serving_model", None)):
         record(night, asset, partition=partition)
     stale = {asset for asset, status in shown(night, day).items() if status is STALE}
