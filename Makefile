@@ -4,6 +4,7 @@
 # make lint    the checks of `make test` without the tests
 # make docs    the documentation as a site, build/docs/index.html
 # make bench   the benchmarks; results go to benchmarks/results/
+# make record  the run of record: claims declared, the whole graph, verify, published    PANEL=p.parquet MACRO=m.csv [ROOT=data/record]
 # make audit   look the locked packages up in the advisory database (needs the internet)
 # make lock    rewrite requirements.lock and requirements-chronos.lock from pyproject.toml
 # make clean   remove what setting up and testing left behind; data/ and dagster_home/ stay
@@ -14,6 +15,8 @@ STAMP := .venv/.installed
 
 PROFILE ?= demo
 PANEL ?=
+MACRO ?=
+ROOT ?= data/record
 YEARS ?=
 WORKERS ?= 2
 
@@ -30,7 +33,7 @@ SIGNALS := $(shell env --default-signal=INT,TERM true 2>/dev/null && echo env --
 # Compiled modules are kept, also where the environment says otherwise: each process starts a fifth faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all test dev serve lint docs bench audit lock clean
+.PHONY: all test dev serve lint docs bench record audit lock clean
 .DELETE_ON_ERROR:
 
 all dev: export DAGSTER_HOME := $(CURDIR)/dagster_home
@@ -61,6 +64,9 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	for name in pipeline ingest mutants panel_features panel; do $(BIN)/python -m benchmarks.$$name || exit; done
+
+record: $(STAMP)
+	$(BIN)/python -m campaigns.run_of_record --root "$(ROOT)" --panel "$(PANEL)" --macro "$(MACRO)"
 
 # The extra `chronos` lies apart: where transformers is installed, lightning imports it in every process that trains.
 $(STAMP): pyproject.toml requirements.lock requirements-chronos.lock

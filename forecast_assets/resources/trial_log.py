@@ -1,7 +1,8 @@
 """The trial log: every fit and test-set evaluation ever published, kept when their versions are gone."""
 
+import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,26 @@ def collect_trials(store: Store, data_root: str) -> TrialLog:
     journal = trial_journal(data_root)
     journal.append(trial.as_record() for trial in published_trials(store))
     return TrialLog.of(Trial.from_record(record) for record in journal.read())
+
+
+def declare_claims(data_root: str, claims: Iterable[str], *, now: dt.datetime) -> None:
+    """Add sentences that test years are to decide; those that the log has already keep their time."""
+    journal = trial_journal(data_root)
+    journal.append(
+        Trial(
+            id=sha256_text(canonical_json(["claim", text]))[:32],
+            kind="claim",
+            model="",
+            spec="",
+            seed=None,
+            fold=None,
+            score=None,
+            pruned=False,
+            when=now.isoformat(timespec="microseconds"),
+            text=text,
+        ).as_record()
+        for text in claims
+    )
 
 
 def lost_trials(store: Store, data_root: str) -> list[str]:

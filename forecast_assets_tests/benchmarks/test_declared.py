@@ -20,7 +20,6 @@ NOT_EVALUATED = {
     "fold": "memory and time",
     "graph": "time and memory of the correlations",
     "inner": "scores inner years",
-    "joint": "inner years; of a walk-forward the demo's synthetic one alone, unless it is declared beforehand",
     "nightly": "equality of a night's forecasts and the walk-forward's, and time",
     "panel": "time and memory",
     "panel_features": "equality of features with another library's, and time",

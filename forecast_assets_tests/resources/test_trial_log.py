@@ -1,11 +1,12 @@
 """The trial log: which fits and evaluations count, and that they stay counted."""
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
 
 from forecast_assets.core.evaluation.trials import Trial
-from forecast_assets.resources.trial_log import collect_trials, trial_journal
+from forecast_assets.resources.trial_log import collect_trials, declare_claims, trial_journal
 from forecast_assets.store.artefact_files import CHALLENGER_VERDICT, TRAINING
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.published import KEY_A, KEY_B, KEY_C, publish
@@ -66,3 +67,16 @@ def test_a_search_adds_its_pruned_trials(tmp_path: Path) -> None:
     pruned = Trial("p", "fit", "b1_tft", "s", 3, "2019", None, True, "2026-01-01T00:00:00+00:00")
     trial_journal(str(tmp_path)).append([pruned.as_record()])
     assert collect_trials(Store(tmp_path / "store"), str(tmp_path)).trials == (pruned,)
+
+
+def test_a_claim_keeps_its_time_and_says_whether_it_came_before_the_first_look(tmp_path: Path) -> None:
+    store, root, early = Store(tmp_path / "store"), str(tmp_path), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    declare_claims(root, ["below HAR-X"], now=early)
+    publish(store, {"table": "t"}, asset="backtest", partition="2019", key=KEY_C)
+    declare_claims(root, ["below HAR-X", "a Sharpe ratio of two"], now=early + dt.timedelta(days=100_000))
+    log = collect_trials(store, root)
+    assert [(claim["text"], claim["before"]) for claim in log.claims()] == [
+        ("below HAR-X", True),
+        ("a Sharpe ratio of two", False),
+    ]
+    assert (log.count("fit"), log.count("look")) == (0, 1)

@@ -3,6 +3,8 @@
 A trial is a *fit* (one model, its settings, one fold, one seed; pruned ones too), a *look* (one year evaluated under one set
 of rules) or *declared* (a strategy or forecast that was tested outside the store). ``fold`` is the year: an inner one in the
 search for settings, else a test year. Trials are counted once, however often the same inputs were computed.
+
+Beside trials the log holds *claims*: sentences that test years are to decide, written down before these are evaluated.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +14,7 @@ from typing import Any, Literal
 from forecast_assets.core.errors import CorruptArtefact
 from forecast_assets.core.specs import DeclaredTrial
 
-Kind = Literal["fit", "look"]
+Kind = Literal["fit", "look", "claim"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Trial:
     pruned: bool
     when: str  # UTC, ISO 8601
     location_slope: Sequence[float] | None = None  # (3,) factors on the learned location of a fit that has to earn it
+    text: str | None = None  # of a claim
 
     def as_record(self) -> dict[str, Any]:
         """Return the trial in JSON's types."""
@@ -62,6 +65,17 @@ class TrialLog:
     def count(self, kind: Kind) -> int:
         """Return the number of a kind."""
         return sum(trial.kind == kind for trial in self.trials)
+
+    def claims(self) -> list[dict[str, Any]]:
+        """Return what was claimed, in the order of time: ``text``, ``when``, and whether no look is older (``before``)."""
+        first_look = min((trial.when for trial in self.trials if trial.kind == "look"), default=None)
+        found = sorted(
+            (trial for trial in self.trials if trial.kind == "claim"), key=lambda trial: (trial.when, trial.id)
+        )
+        return [
+            {"text": each.text, "when": each.when, "before": first_look is None or each.when < first_look}
+            for each in found
+        ]
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def selection(
     return {
         "trials": {**asdict(count), "total": count.total},
         "declared_trials": [trial.model_dump() for trial in rules.declared_trials],
+        "claims": trial_log.claims(),
         "candidates": names,
         "deflated_sharpe": deflated_sharpe(own, trials=trials),
         "skill_less_deviation": (variance * per_year) ** 0.5,
