@@ -42,7 +42,8 @@ CLAIMS = (
     f"over all test years the ensemble's pinball loss is at most {OVER_EWMA:.3f} of EWMA's on average over the horizons, "
     f"and at most {WORST_HORIZON:.3f} at each",
     f"in at least {YEARS_BETTER} of seven test years the ensemble's loss is below calibrated HAR-X's",
-    "value at risk at 95 % and 99 %, of the book and of equal weights, passes Kupiec's and Christoffersen's tests (Holm, .05)",
+    "value at risk at 95 % and 99 %, of the book and of equal weights, passes Kupiec's and Christoffersen's tests at .05 "
+    "(Holm)",
 )
 """What the test years are to decide: sentences of the trial log, decided by ``figures`` and ``benchmarks.joint``."""
 
