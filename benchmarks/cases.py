@@ -169,8 +169,8 @@ def try_input(case: Path, path: Path) -> Result:
 def is_silent(result: Result) -> bool:
     """Return whether a wrong outcome would pass unseen: exit status 0, nothing rejected, flagged or noted."""
     said = [line for line in result.output.splitlines() if line.startswith(("rejected", "flag", "left out", "  "))]
-    told = [line for line in said if "sector_missing" not in line and "new_ticker" not in line]
-    return result.status == 0 and not told
+    remarks = [line for line in said if "sector_missing" not in line and "new_ticker" not in line]
+    return result.status == 0 and not remarks
 
 
 def two_panels(folder: Path) -> bool:

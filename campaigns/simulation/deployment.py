@@ -105,7 +105,7 @@ class Deployment:
         self.renames: dict[str, str] = {}
         self.damaged: set[str] = set()  # versions whose bytes are not as published
         self.removed: set[str] = set()  # versions that were pruned
-        self.told: dict[str, str] = {}  # night -> the version of which another machine was told that it stands
+        self.seen_elsewhere: dict[str, str] = {}  # night -> the version that another machine saw as the one that stands
         self.trained = 0
         self.pending: Any = None  # what happens while the next stage works
         self.vendor.folder.mkdir(parents=True)
@@ -239,7 +239,7 @@ class Deployment:
             serving = self.store.current("serving_model").id
             files = {"forecasts.txt": f"{rng.random()}", NIGHT_RECORD: json.dumps({"serving_model": serving})}
             stands = publish(self.store, run.left[0], run.day, files, parents={}, first=True)
-            self.told.setdefault(run.day, stands.id)
+            self.seen_elsewhere.setdefault(run.day, stands.id)
 
     def repair(self, _: random.Random) -> None:
         """Materialise again what is damaged, as the message about it says; what can't be made any more stays damaged."""

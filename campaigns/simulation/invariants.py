@@ -108,7 +108,7 @@ class Observer:
             if dt.date.fromisoformat(partition) > (self.deployment.clock.latest + DAY_BEGINS).date():
                 yield Broken("nothing dated after the clock is committed", f"{label} is committed")
         if asset == NIGHTLY_FORECAST:
-            first = self.first.setdefault(partition, self.deployment.told.get(partition, current))
+            first = self.first.setdefault(partition, self.deployment.seen_elsewhere.get(partition, current))
             if first != current and first not in damaged:
                 yield Broken("the first commit of a night stands", f"{label}: {first} is replaced by {current}")
             self.first[partition] = current

@@ -56,7 +56,7 @@ def issued_with_outcomes(table: pl.DataFrame, panel: PanelTensors, bundle: Bundl
     """Join issued forecasts with their outcomes in the panel.
 
     Dropped are those of tickers that have left it, and of rows whose history was taken back since: what groups a forecast
-    is calibrated in can't be told without it.
+    is calibrated in can't be known without it.
     """
     arrays = quantile_array(table)
     rows = panel.find(arrays.ticker.tolist(), arrays.date).numpy()

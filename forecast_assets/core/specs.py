@@ -94,11 +94,13 @@ class PanelSpec(ReadSpec):
     calendar: Literal["exchange", "union"] = Field("exchange", description="sessions a ticker is reindexed to")
     max_fill_sessions: int = Field(5, ge=0, description="longest hole that is forward-filled")
     ended_after_sessions: int = Field(20, ge=1, description="silence after which a ticker counts as ended")
-    calendar_days: int = Field(60, ge=0, description="days before an exchange's calendar ends from which it is told")
+    calendar_days: int = Field(
+        60, ge=0, description="days before an exchange's calendar ends from which a warning is given"
+    )
     max_invalid_share: float = Field(0.05, ge=0, le=1, description="share of invalid rows that blocks downstream")
     large_return: float = Field(0.5, gt=0, description="one-session |simple return| that is flagged")
     max_revision_cost: float = Field(
-        0.01, ge=0, description="share of pinball that revisions after a night may have cost before it is told"
+        0.01, ge=0, description="share of pinball that revisions after a night may have cost before a warning is given"
     )
     renames: dict[str, str] = Field(
         default_factory=dict, description="old ticker -> new one, such as {FB: META}: its history carries on"

@@ -31,7 +31,7 @@ class SealPlace(Protocol):
     ordered: bool  # whether it keeps the order in which seals were made
 
     def read(self) -> list[str]:
-        """Return the lines kept there, none where nothing was kept yet. Raises BadInput where that can't be told."""
+        """Return the lines kept there, none where nothing was kept yet. Raises BadInput where that can't be known."""
 
     def keep(self, seals: Sequence[Seal]) -> None:
         """Add those of all ``seals`` that the place lacks, oldest first. Raises NotSealed where it can't."""

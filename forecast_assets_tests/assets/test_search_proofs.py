@@ -78,9 +78,9 @@ def test_test_years_change_neither_the_winner_nor_a_rate_nor_a_score(
 
 def test_the_proofs_compare_scores_that_differ_between_settings(untouched: Found) -> None:
     assert set(untouched.trials["state"]) == {"complete"}
-    for knob, scores in untouched.choices.group_by("knob"):
-        assert scores["score"].is_finite().all(), knob
-        assert scores["score"].n_unique() > 1, knob
+    for setting, scores in untouched.choices.group_by("setting"):
+        assert scores["score"].is_finite().all(), setting
+        assert scores["score"].n_unique() > 1, setting
 
 
 def test_a_jump_in_the_inner_year_changes_every_score(

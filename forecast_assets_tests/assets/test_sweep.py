@@ -51,7 +51,7 @@ def test_the_networks_are_trained_with_the_settings_that_the_sweep_finds(panel_g
     assert trained["b2_tft_ticker"]["learning_rate"] == 0.007
     assert trained["b2_tft_ticker"]["epochs"] == 1  # a setting that was not searched is the profile's
     choices = pl.read_parquet(panel_graph.version("sweep").path(CHOICES))
-    assert set(choices["knob"]) == {"calibration.rate", "trading"}
+    assert set(choices["setting"]) == {"calibration.rate", "trading"}
     by_hand = [*chosen, "b2_tft_ticker.learning_rate=0.02"]
     assert panel_graph.run("b2_tft_ticker", years=["2019"], overrides=by_hand).failures == []
     assert panel_graph.version("b2_tft_ticker", "2019").manifest.config["b2_tft_ticker"]["learning_rate"] == 0.02

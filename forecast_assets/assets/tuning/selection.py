@@ -62,7 +62,7 @@ class Selection:
             pinball = inner_score(self.years(), panel=self.panel, calibration=spec).pinball
             first = first or pinball
             scores[rate] = sum(p / f for p, f in zip(pinball, first, strict=True)) / len(first)
-        rows = [{"knob": "calibration.rate", "rate": rate, "score": score} for rate, score in scores.items()]
+        rows = [{"setting": "calibration.rate", "rate": rate, "score": score} for rate, score in scores.items()]
         self._log_evaluations(rows, rules=self.search.budget.calibration.model_dump(mode="json"))
         return pl.DataFrame(rows), min(scores, key=lambda rate: scores[rate])
 
@@ -102,7 +102,7 @@ class Selection:
                 )
                 deviation = float(net.std() or 0.0)  # type: ignore[arg-type]
                 sharpe = float(net.mean() or 0.0) / deviation if deviation > EPS else None  # type: ignore[arg-type]
-                rows.append({"knob": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
+                rows.append({"setting": "trading", "smoothing": smoothing, "kelly_fraction": kelly, "score": sharpe})
         bootstrap = set(ResamplingSpec.model_fields)  # intervals, which are no part of what is evaluated
         common = self.backtest.model_dump(mode="json", exclude=bootstrap)
         self._log_evaluations(rows, rules={"calibration.rate": rate, **common})

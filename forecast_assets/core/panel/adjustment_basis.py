@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from forecast_assets.core.panel.rows import KEY, PRICES
 
 NOISE = 2e-5  # relative error of a price beside its rounding: single precision, adjusted by a rounded factor
-DECIMALS = 6  # most decimals of a price that are told from full precision
+DECIMALS = 6  # most decimals of a price that are distinguished from full precision
 CLEAR = 3.0  # least distance of the factor from 1, in logarithms, by half the width of what it may be
 LEAST_SIZE = 1e-4  # and by itself: no dividend is smaller
 LEAST_ROWS = 2  # shared rows that show any factor; one row of four prices shows a plain ratio of at least ...

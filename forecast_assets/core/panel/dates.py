@@ -220,7 +220,7 @@ def _read(text: pl.Series, notation: Notation) -> pl.Series:
 
 
 def _instants(text: pl.Series) -> pl.Series:
-    """Return UTC times of counts of seconds, milli-, micro- or nanoseconds since 1970, told apart by their digits."""
+    """Return UTC times of counts of seconds, milli-, micro- or nanoseconds since 1970, distinguished by their digits."""
     digits = text.str.extract(EPOCH)
     count, length = digits.cast(pl.Int64, strict=False), digits.str.len_chars()
     micro = count * 1_000_000

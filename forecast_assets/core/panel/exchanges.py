@@ -254,7 +254,7 @@ class _Placing:
             return placed | {"exchange": None, "refusal": refusal}
         if fits is None and row["named"] is None and row["assigned_by"] != "declared":
             quotes = f"{row['count']} quotes" if row["count"] > 1 else "one quote"
-            why = f"the name of {row['ticker']} says no exchange, and none can be told by the dates of {quotes}"
+            why = f"the name of {row['ticker']} says no exchange, and none can be inferred from the dates of {quotes}"
             return placed | {"refusal": f"{why}; add to {declaration(row['ticker'])} {EXAMPLES}"}
         if fits is None:
             guessed = row["assigned_by"] == "guess"

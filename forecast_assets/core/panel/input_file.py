@@ -13,7 +13,7 @@ SUFFIXES = (".gzip", ".gz", ".csv", ".txt", ".tsv", ".parquet", ".pq")
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that is read, the name that people are told, and when it arrived.
+    """A file that is read, the name that messages call it by, and when it arrived.
 
     ``constants``: fields that hold for all of its rows (``ticker``). ``options``: settings of ``PanelSpec`` for this file.
     """

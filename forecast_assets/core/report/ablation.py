@@ -92,7 +92,7 @@ def ablation(
             baseline=baseline.removesuffix(RAW_SUFFIX),  # the tests compare calibrated with calibrated
             spec=spec,
         ),
-        "newcomers": list(new_listings),
+        "new_listings": list(new_listings),
         "rivals": [dict(card) for card in rivals],
     }
     found: dict[str, Any] = plain(summary)

@@ -18,7 +18,7 @@ from forecast_assets.core.panel.input_file import InputFile
 from forecast_assets.core.specs import PanelSpec
 
 OPTIONS = "panel.yaml beside the file"
-"""Where people are told to write an option of reading."""
+"""Where messages say to write an option of reading."""
 SHOWN = 5  # spellings shown of a missing column
 ADJUSTED = ("open", "high", "low", "close", "volume")
 _WORDS = (
