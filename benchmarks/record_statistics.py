@@ -105,7 +105,7 @@ def daily_shares(scaled: pl.DataFrame, horizon: int, *, coverage: float) -> Floa
 
 
 def horizon_figures(scaled: pl.DataFrame, horizon: int, *, rng: np.random.Generator, records: int) -> dict[str, Any]:
-    """Return how often the truth is always inside, how wide the interval is, and how soon 90 % is distinguished from 95 %."""
+    """Return how often the truth is always inside, how wide the interval is, and how soon 90 % and 95 % differ."""
     shares, wrong = (daily_shares(scaled, horizon, coverage=level) for level in (NOMINAL, WRONG))
     year = SESSIONS_PER_YEAR // (horizon + 1)
     size = year * YEARS

@@ -59,7 +59,7 @@ def audit_on_sample(
     lookback: int,
     on_call: Callable[[str], object] = lambda _: None,
 ) -> AuditOutcome:
-    """Return the audit of a model of one's own on a few tickers of a panel; ``on_call`` receives the name of the function that runs."""
+    """Return the audit of a model of one's own on a few tickers of a panel; ``on_call`` takes the running function."""
     import torch
 
     from forecast_assets.core.training.look_ahead import NotJudged, audit_model, fitting, predict_of, sample_rows

@@ -1,4 +1,4 @@
-"""What is reported to Dagster that a version was made from, so that its UI calls stale what a run would compute, and nothing else.
+"""What Dagster learns that a version was made from, so that its UI calls stale what a run would compute, and nothing else.
 
 Dagster compares the code version and the parents' data versions that a materialisation carries with those of today. An
 input key holds more: the settings, and of a long table only the rows up to a fold's year. So the code version that Dagster

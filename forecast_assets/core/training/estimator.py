@@ -38,7 +38,7 @@ def fit_estimator(
     seed: int,
     on_call: Callable[[str], object] | None = None,
 ) -> Answer:
-    """Fit the estimator of ``entry`` to the fold's training origins; ``on_call`` receives the name of the function of it that runs.
+    """Fit the estimator of ``entry`` to the fold's training origins; ``on_call`` takes the name of its function that runs.
 
     Raises BadModel where the code of a file of one's own raises or returns what is no forecast. A lack of memory or of disk
     is no fault of the model's, and a bug of ours keeps its traceback.

@@ -149,7 +149,7 @@ def fitting(
 ) -> Callable[[PanelTensors], Predict]:
     """Return what fits the model of ``entry`` to some of the fold's training origins; a network of our loop stays untrained.
 
-    ``on_call`` receives the name of the function that runs. What is returned raises BadModel where the code of a file of one's own fails.
+    ``on_call`` takes the running function. What is returned raises BadModel where the code of a file of one's own fails.
     """
     rows = fold.train[:: max(1, -(-len(fold.train) // FITTED_ROWS))]
     columns = spec.reads.columns
