@@ -84,6 +84,7 @@ def picture_backfill(browser: Browser, url: str) -> None:
     with opened(browser, f"{url}/assets/ensemble?view=partitions") as page:
         page.get_by_text("2018", exact=True).first.wait_for()
         page.locator("button:has-text('Materialize')").first.click()
+        page.locator("button:has-text('Confirm')").click()  # models that were skipped are not materialised
         page.get_by_text("Partition selection").wait_for()
         page.locator("button").get_by_text("All", exact=True).click()
         page.get_by_text("2 partitions", exact=True).wait_for()
