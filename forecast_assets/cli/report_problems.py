@@ -16,7 +16,15 @@ from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.panel.lineage import rows_kept
-from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec, WindowSpec
+from forecast_assets.core.specs import (
+    AblationSpec,
+    BacktestSpec,
+    CoverageSpec,
+    CurrencySpec,
+    SurvivorshipSpec,
+    VerdictSpec,
+    WindowSpec,
+)
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -110,6 +118,7 @@ def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> 
         currency=CurrencySpec.model_validate(report.manifest.config["currency"]),
         coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
+        survivorship=SurvivorshipSpec.model_validate(report.manifest.config.get("survivorship", {})),
         profile=profile,
     )
     return content.summary

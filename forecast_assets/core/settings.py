@@ -25,6 +25,7 @@ class _Sections(specs.Spec):
     currency: specs.CurrencySpec = specs.CurrencySpec()
     coverage: specs.CoverageSpec = specs.CoverageSpec()
     verdict: specs.VerdictSpec = specs.VerdictSpec()
+    survivorship: specs.SurvivorshipSpec = specs.SurvivorshipSpec()
     ablation: specs.AblationSpec = specs.AblationSpec()
     serving: specs.ServingSpec = specs.ServingSpec()
     drift: specs.DriftSpec = specs.DriftSpec()

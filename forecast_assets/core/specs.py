@@ -488,6 +488,33 @@ class VerdictSpec(MattersSpec):
     )
 
 
+class SurvivorshipSpec(Spec):
+    """Delistings that are planted into a panel of survivors, for bands of Sharpe ratios and coverage in the report.
+
+    With a universe file they are the real ones, and ``recoveries`` alone counts.
+    """
+
+    rates: tuple[float, ...] = Field(
+        (0.01, 0.02, 0.04), description="shares of the tickers that are delisted in a year, each planted for itself"
+    )
+    recoveries: tuple[float, ...] = Field(
+        (0.0, 0.3, 0.7), description="shares of the last price that holders get; 0.7 is a delisting return of -30 %"
+    )
+    plantings: int = Field(100, ge=1, description="plantings of each rate, over which the bands are")
+    volatility_ratio: float = Field(
+        2.0, ge=1, description="by what a volatility one standard deviation higher multiplies the hazard; 1: by nothing"
+    )
+    drawdown_ratio: float = Field(2.0, ge=1, description="the same of a deeper fall from the ticker's own high")
+    seed: int = Field(0, ge=0, description="seed of the plantings")
+
+    @field_validator("rates", "recoveries")
+    @classmethod
+    def _are_shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or list(value) != sorted(set(value)) or not 0 <= value[0] <= value[-1] <= 1:
+            raise ValueError("has to be shares between 0 and 1, ascending, such as [0.01, 0.02]")
+        return value
+
+
 class AblationSpec(ResamplingSpec, MattersSpec):
     """The comparisons of the ablation report; separate, since trading settings do not change its results."""
 
