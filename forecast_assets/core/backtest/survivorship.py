@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from forecast_assets.core.backtest.accounting import Simulation
 from forecast_assets.core.backtest.market import Market
@@ -23,28 +24,20 @@ def delisted_returns(book: Simulation, view: Market, delistings: Delistings) -> 
     dates = book.daily["date"].to_numpy().astype("datetime64[D]")
     shape = delistings.last.shape[:2]
     fixed, per_unit = (np.zeros((shape[0] * shape[1], len(dates))) for _ in range(2))  # of the recovery
-    end = _close_over_price(view)
-    key = ["date", "ticker"]
-    held = book.positions.select(*key, "weight", "pnl").join(
-        book.trades.select(*key, "cost"), key, "full", coalesce=True
-    )
-    rows = held.with_columns(pl.col("weight", "pnl", "cost").fill_null(0.0)).sort("ticker", "date")
-    for (ticker,), own in rows.group_by("ticker", maintain_order=True):
+    weight, pnl = (_matrix(book.positions, name, dates, view.tickers) for name in ("weight", "pnl"))
+    earned = pnl - _matrix(book.trades, "cost", dates, view.tickers)
+    worth = weight * _close_over_price(view)[np.searchsorted(view.dates, dates)]
+    for column, ticker in enumerate(view.tickers):
         if ticker not in delistings.tickers:
             continue
-        day = own["date"].to_numpy().astype("datetime64[D]")
-        row = np.searchsorted(dates, day)
-        weight, pnl, cost = (own[name].to_numpy() for name in ("weight", "pnl", "cost"))
-        worth = weight * end[np.searchsorted(view.dates, day), view.tickers.index(str(ticker))]
-        last = delistings.of(str(ticker))
-        following = np.searchsorted(day, last, side="right")  # of NaT, which sorts last: none
-        for k in np.flatnonzero(following < len(day)):
-            after = following[k]
-            fixed[k, row[after:]] -= pnl[after:] - cost[after:]
-        for k in np.flatnonzero((following > 0) & (day[following - 1] == last)):
-            at = following[k] - 1
-            fixed[k, row[at]] -= weight[at] + pnl[at]
-            per_unit[k, row[at]] += worth[at]
+        last = delistings.of(ticker)
+        after = np.searchsorted(dates, last, side="right")  # of NaT, which sorts last: none
+        for k in np.flatnonzero(after < len(dates)):
+            fixed[k, after[k] :] -= earned[after[k] :, column]
+        at = np.searchsorted(dates, last)
+        hit = np.flatnonzero(after > at)
+        fixed[hit, at[hit]] -= weight[at[hit], column] + pnl[at[hit], column]
+        per_unit[hit, at[hit]] += worth[at[hit], column]
     recovered = np.array(delistings.recoveries)[:, None]  # (C, 1)
     net = book.daily["net_return"].to_numpy() + fixed[:, None, :] + recovered * per_unit[:, None, :]
     return net.reshape(*shape, len(recovered), len(dates))
@@ -59,11 +52,20 @@ def delisted_sharpes(stretches: Sequence[tuple[pl.Series, Floats]]) -> Floats:
 
 
 def _close_over_price(view: Market) -> Floats:
-    """Return what one unit bought on a row is worth at that session's close, (T, N); NaN where there is no price.
+    """Return what one unit bought on a row is worth at that session's close, (T, N).
 
     Where the book is in a base currency, the exchange rate moves as it does over the whole row.
     """
     moved = np.ones_like(view.price)
     if not (view.rate == 1.0).all():
         moved[:-1] = view.growth[:-1] * view.price[:-1] / view.price[1:]
-    return view.close / view.price * moved
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(view.close / view.price * moved)  # no price yet: nothing is held
+
+
+def _matrix(table: pl.DataFrame, column: str, dates: NDArray[np.datetime64], tickers: Sequence[str]) -> Floats:
+    """Return one column of rows of date and ticker as a matrix (T, N), 0 where there is none."""
+    made = np.zeros((len(dates), len(tickers)))
+    row = np.searchsorted(dates, table["date"].to_numpy().astype("datetime64[D]"))
+    made[row, table["ticker"].cast(pl.Enum(tickers)).to_physical().to_numpy()] = table[column].to_numpy()
+    return made
