@@ -25,7 +25,14 @@ from forecast_assets.assets.fx_rates import OWN_CURRENCIES, conversion_of
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import BESIDE_BASELINE, MLP_BASELINE
 from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
-from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, SurvivorshipSpec, VerdictSpec
+from forecast_assets.core.specs import (
+    BacktestSpec,
+    CoverageSpec,
+    CurrencySpec,
+    MeanRiskSpec,
+    SurvivorshipSpec,
+    VerdictSpec,
+)
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
@@ -59,7 +66,10 @@ if TYPE_CHECKING:
 MODEL = "ensemble"
 STARTING_POINT = "harx"  # of the networks; the other baselines' medians rank tickers much as its does
 COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *BESIDE_BASELINE, "best_member")
-TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
+TRADING_COLUMNS = (
+    *("date", "ticker", "exchange", "sector", "open", "close"),
+    *("is_missing", "is_member", "segment", "region"),
+)
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -180,6 +190,7 @@ def backtest_report(
     coverage: CoverageSpec,
     verdict: VerdictSpec,
     survivorship: SurvivorshipSpec,
+    mean_risk: MeanRiskSpec,
     profile: ProfileName,
     trials: Trials,
 ) -> StageOutput:
@@ -197,6 +208,7 @@ def backtest_report(
         coverage=coverage,
         rules=verdict,
         survivorship=survivorship,
+        optimiser=mean_risk,
         profile=profile,
     )
     summary = content.summary
@@ -244,6 +256,7 @@ def report_content(
     coverage: CoverageSpec,
     rules: VerdictSpec,
     survivorship: SurvivorshipSpec,
+    optimiser: MeanRiskSpec,
     profile: str,
 ) -> ReportContent:
     """Return the whole content of the report, from the artefacts and the trial log alone."""
@@ -269,19 +282,15 @@ def report_content(
     conversion = conversion_of(pl.read_parquet(inputs.fx_rates.path(TABLE)), traded.lazy(), currency)
     own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
     gone = delistings_of(inputs.calendar_panel, traded, own, spec=spec, survivorship=survivorship)
-    joined = joined_books(inputs.models(), traded, spec=spec, conversion=conversion, delistings=gone)
+    joined = joined_books(
+        inputs.models(), traded, spec=spec, conversion=conversion, delistings=gone, optimiser=optimiser
+    )
     rivals = rivals_of(inputs)._replace(
         books=rival_books(inputs.models(), inputs.rivals_by_year, traded, spec=spec, conversion=conversion)
     )
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
-    currencies = ticker_currencies(traded, currency)
-    books = Books(
-        joined=joined.daily,
-        variants=joined.variants,
-        positions=joined.positions,
-        trades=joined.trades,
-        liquid=in_base_money(liquid, "traded_value", currencies, conversion),
-    )
+    in_base = in_base_money(liquid, "traded_value", ticker_currencies(traded, currency), conversion)
+    books = Books(joined.daily, joined.variants, joined.positions, joined.trades, in_base)
     summary = summarise(
         losses=losses,
         daily=joined.daily,

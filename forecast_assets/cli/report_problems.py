@@ -21,6 +21,7 @@ from forecast_assets.core.specs import (
     BacktestSpec,
     CoverageSpec,
     CurrencySpec,
+    MeanRiskSpec,
     SurvivorshipSpec,
     VerdictSpec,
     WindowSpec,
@@ -119,6 +120,7 @@ def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> 
         coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         survivorship=SurvivorshipSpec.model_validate(report.manifest.config.get("survivorship", {})),
+        optimiser=MeanRiskSpec.model_validate(report.manifest.config.get("mean_risk", {})),
         profile=profile,
     )
     return content.summary

@@ -34,6 +34,7 @@ class _Sections(specs.Spec):
     alerts: specs.AlertSpec = specs.AlertSpec()
     audit: specs.AuditSpec = specs.AuditSpec()
     scenarios: specs.ScenarioSpec = specs.ScenarioSpec()
+    mean_risk: specs.MeanRiskSpec = specs.MeanRiskSpec()
     own_models: specs.OwnModelsSpec = specs.OwnModelsSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 

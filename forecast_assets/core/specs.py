@@ -661,6 +661,23 @@ class ScenarioSpec(Spec):
     seed: int = Field(0, ge=0, description="seed of the draws")
 
 
+class MeanRiskSpec(ScenarioSpec):
+    """A book from an optimiser, beside the half-Kelly one or in its place; with joint scenarios of its own."""
+
+    use: Literal["off", "beside", "traded"] = Field(
+        "off",
+        description="beside: a strategy of the backtest and the report; traded: the target positions are its, too",
+    )
+    level: float = Field(0.95, gt=0.5, lt=1, description="of the expected shortfall: mean loss of the worst 1 - level")
+    limit: float = Field(
+        0.05, gt=0, description="largest expected shortfall over the traded horizon, as a share of equity"
+    )
+    rebalance: Literal["daily", "weekly", "monthly"] = Field(
+        "weekly", description="on the first decision day of which weights are found anew"
+    )
+    scenarios: int = Field(1000, ge=100, description="joint outcomes that the risk is measured on")
+
+
 class OwnModelsSpec(Spec):
     """Limits of models of one's own, from files and packages."""
 

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.fold.candidates import trained
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.assets.fold.optimised import mean_risk_strategies
+from forecast_assets.core.specs import BacktestSpec, MeanRiskSpec
 from forecast_assets.store.artefact_files import FITS, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
@@ -65,6 +66,10 @@ class YearModels:
                 models = pl.scan_parquet(network.path(FITS)).select(pl.col("model").unique()).collect()["model"]
                 found += sorted(models.to_list())
         return found
+
+    def published(self) -> pl.DataFrame:
+        """Return the ensemble's forecasts."""
+        return pl.read_parquet(self.ensemble.path(TABLE))
 
     def decisions(self, model: str, horizon: int) -> pl.DataFrame:
         """Return the decisions of a model's forecasts: of the ensemble, a network, a fit (``b0_mlp/0``), a baseline."""
@@ -143,7 +148,12 @@ def _rival_decisions(version: Version, model: str, horizon: int) -> pl.DataFrame
 
 
 def year_books(
-    models: YearModels, calendar_panel: pl.DataFrame, *, spec: BacktestSpec, conversion: "Conversion | None" = None
+    models: YearModels,
+    calendar_panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    conversion: "Conversion | None" = None,
+    optimiser: MeanRiskSpec,
 ) -> "dict[str, Simulation]":
     """Return each strategy's book of one year for itself: from cash, and the panel ends with the year."""
     from forecast_assets.core.backtest.costs import Costs
@@ -155,7 +165,10 @@ def year_books(
     costs = Costs.of(spec.cost_bps, calendar_panel)
     return {
         strategy.name: strategy.book(decisions(strategy.model, strategy.spec.horizon_sessions), view, costs)
-        for strategy in strategies(models.names, spec)
+        for strategy in (
+            *strategies(models.names, spec),
+            *mean_risk_strategies(optimiser, [models.published()], calendar_panel, spec=spec),
+        )
     }
 
 
@@ -181,6 +194,7 @@ def joined_books(
     spec: BacktestSpec,
     conversion: "Conversion | None" = None,
     delistings: "Delistings | None" = None,
+    optimiser: MeanRiskSpec,
 ) -> JoinedBooks:
     """Simulate every strategy and variant over all years, each in one piece over the joined forecasts.
 
@@ -209,6 +223,8 @@ def joined_books(
     fits = sorted(set().union(*made.values()) - set(names))
     late = Strategy(f"{MODEL}{LATE}", MODEL, spec, delay_sessions=1)
     variants = [late, *(Strategy(fit, fit, spec) for fit in fits)]
+    published = (years[year].published() for year in years)
+    optimised = mean_risk_strategies(optimiser, published, calendar_panel, spec=spec)
     daily: list[pl.DataFrame] = []
     others: list[pl.DataFrame] = []
     own_currency = [pl.DataFrame(schema=DAILY)]
@@ -216,7 +232,7 @@ def joined_books(
     joined_by_year = (MODEL, f"{MODEL}_directional")  # a neutral book without a view is empty, and joins anyhow
     errors: list[float] = []
     delisted: dict[str, Floats] = {}
-    for strategy in (*strategies(names, spec), *variants):
+    for strategy in (*strategies(names, spec), *optimised, *variants):
         is_trained = strategy.model in (*names, *fits)  # not the ensemble and the baselines, which every year has
         have = [year for year in years if not is_trained or strategy.model in made[year]]
         stretches: list[tuple[pl.Series, Floats]] = []
