@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from forecast_assets.core.backtest.mean_risk import MEAN_RISK
 from forecast_assets.core.evaluation.forecast_table import RAW_SUFFIX, YARDSTICK
 from forecast_assets.core.models.catalogue import MODELS
 from forecast_assets.core.rivals.read import ZERO_SHOT_NAME
@@ -23,7 +22,6 @@ TITLES = {key: model.title for key, model in MODELS.items()} | {
     "momentum": "20-session momentum",
     "momentum20": "20-session momentum",
     "equal_weight": "Equal weight",
-    MEAN_RISK: "Ensemble, mean-risk book",
     "volatility_sort": "Volatility sort (no view on returns)",
     "equal_risk_ensemble": "Equal risk by the ensemble's sigma",
     "equal_risk_harx": "Equal risk by HAR-X's sigma",

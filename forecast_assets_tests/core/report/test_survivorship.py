@@ -106,6 +106,6 @@ def test_the_page_has_figures_and_a_table_beside_the_caveats() -> None:
     table = limits.partition("<table>")[2]
     assert table.count('<td class="name">') == len(NAMES)
     assert "<td>−0.03 to 0.15</td>" in table
-    assert "4.0 %, 0 tickers (0 to 3)" in table
+    assert "4.0 %, 0.1 tickers (0 to 3)" in table
     assert "seed 0" in limits
     assert "Survivorship as a number" not in render_backtest_report(summary(), {})
