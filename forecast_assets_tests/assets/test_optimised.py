@@ -9,7 +9,7 @@ import pytest
 from forecast_assets.assets.backtest_report import TRADING_COLUMNS, BacktestInputs
 from forecast_assets.assets.fold.books import joined_books
 from forecast_assets.assets.target_positions import _rules
-from forecast_assets.cli.report_problems import _opened
+from forecast_assets.cli.report_problems import opened
 from forecast_assets.core.backtest.decisions import forecast_decisions, join_decisions
 from forecast_assets.core.backtest.mean_risk import MEAN_RISK
 from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
@@ -29,7 +29,7 @@ def spec(smoke_graph: Graph) -> BacktestSpec:
 
 def test_it_is_a_strategy_beside_the_others_where_it_is_switched_on(smoke_graph: Graph, spec: BacktestSpec) -> None:
     report = smoke_graph.version("backtest_report")
-    inputs = _opened(BacktestInputs, smoke_graph.store, report)
+    inputs = opened(BacktestInputs, smoke_graph.store, report)
     panel = pl.read_parquet(inputs.calendar_panel.path(TABLE)).select(TRADING_COLUMNS)
     models = {year: models for year, models in inputs.models().items() if str(year) == YEARS[1]}
     books = joined_books(models, panel, spec=spec, optimiser=RULES)
