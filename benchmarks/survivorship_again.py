@@ -50,7 +50,7 @@ def delisted(panel: pl.DataFrame, last: dict[str, date]) -> pl.DataFrame:
                 open=pl.lit(paid), close=pl.lit(paid), is_missing=pl.lit(False), segment=kept["segment"][-1]
             ),
         ]
-    return pl.concat([part.select(panel.columns).cast(dict(panel.schema)) for part in parts]).sort("ticker", "date")
+    return pl.concat([part.select(panel.columns).cast(panel.schema) for part in parts]).sort("ticker", "date")
 
 
 def simulated(decisions: pl.DataFrame, panel: pl.DataFrame, spec: BacktestSpec) -> tuple[Simulation, Market]:
