@@ -79,11 +79,13 @@ def survivorship_in_words(section: Mapping[str, Any]) -> str:
         f"({percent(row['coverage'])})"
         for row in section["coverage"]
     )
+    if section["is_real"] and not middle["most"]:
+        return "Delistings: no member's quotes end in the test years, so that nothing rests on what holders got."
     if section["is_real"]:
         return (
-            f"Delistings: the quotes of {middle['mean']:.0f} members end in the test years, {percent(middle['rate'])} of "
-            f"the tickers a year, and all other figures sell them at their last price. Had holders got "
-            f"{percent(recovery, 0)} of it instead, net Sharpe ratios would be {books}, and the 95 % band would cover "
+            f"Delistings: the quotes of {middle['most']} member{'s' if middle['most'] != 1 else ''} end in the test years, "
+            f"{percent(middle['rate'])} of the tickers a year, and all other figures sell them at their last price. Had "
+            f"holders got {percent(recovery, 0)} of it instead, net Sharpe ratios would be {books}, and the 95 % band would cover "
             f"{covers}."
         )
     return (

@@ -81,6 +81,9 @@ def test_with_a_universe_file_the_sentence_names_the_real_ones() -> None:
     assert said.startswith("Delistings: the quotes of 3 members end in the test years, 1.0 % of the tickers a year")
     assert "0.19 for Ensemble" in said
     assert "plantings" not in said
+    none = section(is_real=True)
+    none["delistings"][0] |= {"mean": 0.0, "least": 0, "most": 0}
+    assert survivorship_in_words(none).startswith("Delistings: no member's quotes end in the test years")
 
 
 def test_the_figures_show_the_books_that_have_a_sharpe_ratio_and_every_horizon() -> None:
