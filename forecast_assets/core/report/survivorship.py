@@ -85,8 +85,8 @@ def survivorship_in_words(section: Mapping[str, Any]) -> str:
         return (
             f"Delistings: the quotes of {middle['most']} member{'s' if middle['most'] != 1 else ''} end in the test years, "
             f"{percent(middle['rate'])} of the tickers a year, and all other figures sell them at their last price. Had "
-            f"holders got {percent(recovery, 0)} of it instead, net Sharpe ratios would be {books}, and the 95 % band would cover "
-            f"{covers}."
+            f"holders got {percent(recovery, 0)} of it instead, net Sharpe ratios would be {books}, and the "
+            f"95 % band would cover {covers}."
         )
     return (
         f"Survivorship as a number: with {percent(middle['rate'])} of the tickers delisted in a year, volatile and fallen "
