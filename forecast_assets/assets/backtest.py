@@ -14,7 +14,7 @@ from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import years
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.fx_rates import OWN_CURRENCIES, conversion_of
-from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, WindowSpec
+from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, MeanRiskSpec, WindowSpec
 from forecast_assets.store.artefact_files import POSITIONS, TABLE, TENSORS, TRADES
 from forecast_assets.store.versions import Version
 
@@ -32,6 +32,7 @@ def backtest(
     backtest_spec: BacktestSpec,
     currency: CurrencySpec,
     coverage: CoverageSpec,
+    mean_risk: MeanRiskSpec,
     windows: WindowSpec,
     year: Year,
 ) -> StageOutput:
@@ -51,7 +52,7 @@ def backtest(
     models = YearModels.of(inputs.ensemble, [inputs.b0_mlp, *inputs.candidates.values()], inputs.baselines)
     panel = whole.filter(pl.col("date").dt.year() <= year)
     conversion = conversion_of(pl.read_parquet(fx_rates.path(TABLE)), panel.lazy(), currency)
-    books = year_books(models, panel, spec=backtest_spec, conversion=conversion)
+    books = year_books(models, panel, spec=backtest_spec, conversion=conversion, optimiser=mean_risk)
     error = float(np.max([reconcile(book) for book in books.values()]))
     daily, positions, trades = (
         pl.concat(getattr(book, part) for book in books.values()) for part in ("daily", "positions", "trades")

@@ -14,6 +14,7 @@ from upath import UPath
 
 from forecast_assets.assets.fold.books import RIVAL_DAILY, JoinedBooks, YearModels, joined_books, rival_books
 from forecast_assets.assets.fold.candidates import trained
+from forecast_assets.assets.fold.delistings import delistings_of
 from forecast_assets.assets.fold.losses import read_cells, read_daily
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
 from forecast_assets.assets.framework.materialise import CheckSpec
@@ -24,7 +25,14 @@ from forecast_assets.assets.fx_rates import OWN_CURRENCIES, conversion_of
 from forecast_assets.core.errors import BadInput
 from forecast_assets.core.models.catalogue import BESIDE_BASELINE, MLP_BASELINE
 from forecast_assets.core.panel.point_in_time import UNIVERSE_FACTS
-from forecast_assets.core.specs import BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec
+from forecast_assets.core.specs import (
+    BacktestSpec,
+    CoverageSpec,
+    CurrencySpec,
+    MeanRiskSpec,
+    SurvivorshipSpec,
+    VerdictSpec,
+)
 from forecast_assets.resources.store_io import StoreResource
 from forecast_assets.store.artefact_files import (
     BACKTEST_METRICS,
@@ -50,6 +58,7 @@ from forecast_assets.store.versions import Version
 
 if TYPE_CHECKING:
     from forecast_assets.core.backtest.currency import Conversion
+    from forecast_assets.core.evaluation.delistings import Delistings
     from forecast_assets.core.evaluation.trials import TrialLog
     from forecast_assets.core.report.rivals import RivalYears
 
@@ -57,7 +66,10 @@ if TYPE_CHECKING:
 MODEL = "ensemble"
 STARTING_POINT = "harx"  # of the networks; the other baselines' medians rank tickers much as its does
 COMPARED = ("harx", "harx_plain", MLP_BASELINE, "har", "garch", "ewma", "histvol20", *BESIDE_BASELINE, "best_member")
-TRADING_COLUMNS = ("date", "ticker", "exchange", "open", "close", "is_missing", "is_member", "segment", "region")
+TRADING_COLUMNS = (
+    *("date", "ticker", "exchange", "sector", "open", "close"),
+    *("is_missing", "is_member", "segment", "region"),
+)
 PACKAGES = ("forecast-assets", "torch", "pytorch-forecasting", "lightning", "polars", "numpy", "dagster")
 
 
@@ -177,6 +189,8 @@ def backtest_report(
     currency: CurrencySpec,
     coverage: CoverageSpec,
     verdict: VerdictSpec,
+    survivorship: SurvivorshipSpec,
+    mean_risk: MeanRiskSpec,
     profile: ProfileName,
     trials: Trials,
 ) -> StageOutput:
@@ -193,6 +207,8 @@ def backtest_report(
         currency=currency,
         coverage=coverage,
         rules=verdict,
+        survivorship=survivorship,
+        optimiser=mean_risk,
         profile=profile,
     )
     summary = content.summary
@@ -239,6 +255,8 @@ def report_content(
     currency: CurrencySpec,
     coverage: CoverageSpec,
     rules: VerdictSpec,
+    survivorship: SurvivorshipSpec,
+    optimiser: MeanRiskSpec,
     profile: str,
 ) -> ReportContent:
     """Return the whole content of the report, from the artefacts and the trial log alone."""
@@ -262,20 +280,17 @@ def report_content(
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE))
     traded = panel.select(TRADING_COLUMNS).collect()
     conversion = conversion_of(pl.read_parquet(inputs.fx_rates.path(TABLE)), traded.lazy(), currency)
-    joined = joined_books(inputs.models(), traded, spec=spec, conversion=conversion)
+    own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
+    gone = delistings_of(inputs.calendar_panel, traded, own, spec=spec, survivorship=survivorship)
+    joined = joined_books(
+        inputs.models(), traded, spec=spec, conversion=conversion, delistings=gone, optimiser=optimiser
+    )
     rivals = rivals_of(inputs)._replace(
         books=rival_books(inputs.models(), inputs.rivals_by_year, traded, spec=spec, conversion=conversion)
     )
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
-    currencies = ticker_currencies(traded, currency)
-    books = Books(
-        joined=joined.daily,
-        variants=joined.variants,
-        positions=joined.positions,
-        trades=joined.trades,
-        liquid=in_base_money(liquid, "traded_value", currencies, conversion),
-    )
-    own = pl.concat(pl.read_parquet(inputs.ensemble[year].path(TABLE)) for year in years)
+    in_base = in_base_money(liquid, "traded_value", ticker_currencies(traded, currency), conversion)
+    books = Books(joined.daily, joined.variants, joined.positions, joined.trades, in_base)
     summary = summarise(
         losses=losses,
         daily=joined.daily,
@@ -305,6 +320,7 @@ def report_content(
         factor=_factor(inputs, horizon=spec.horizon_sessions),
         currency=_currency(joined, conversion),
         planted=_planted(inputs, own, spec=spec),
+        survivorship=_survivorship(gone, joined, own, traded, spec=survivorship),
     )
     return ReportContent(summary, own, joined, rivals.books)
 
@@ -357,6 +373,17 @@ def _currency(joined: JoinedBooks, conversion: "Conversion | None") -> dict[str,
     if conversion is None:
         return None
     return currency_section(conversion, daily=joined.daily, local=joined.local, positions=joined.positions, model=MODEL)
+
+
+def _survivorship(
+    delistings: "Delistings", joined: JoinedBooks, own: pl.DataFrame, panel: pl.DataFrame, *, spec: SurvivorshipSpec
+) -> dict[str, Any]:
+    """Return Sharpe ratios and coverage with the delistings."""
+    from forecast_assets.core.evaluation.delistings import delisted_coverage
+    from forecast_assets.core.report.survivorship import survivorship_section
+
+    coverage = delisted_coverage(own, panel, delistings)
+    return survivorship_section(delistings, sharpes=joined.delisted, coverage=coverage, daily=joined.daily, spec=spec)
 
 
 def rivals_of(inputs: ReportInputs) -> "RivalYears":

@@ -1,12 +1,14 @@
 """The target positions: the book and the orders for the next open."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from forecast_assets.assets.fold.forecast_checks import CAPS, RECONCILES, book_within_caps, trades_reconcile
+from forecast_assets.assets.fold.optimised import PANEL_COLUMNS, TRADED, mean_risk_trade
 from forecast_assets.assets.framework.column_lineage import position_columns
 from forecast_assets.assets.framework.inputs import Day, EarlierNights, EarlierPanels, IssuedNights, Renames
 from forecast_assets.assets.framework.materialise import CheckSpec
@@ -14,7 +16,7 @@ from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.panel.lineage import rename
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, MeanRiskSpec
 from forecast_assets.store.artefact_files import CARD, GONE_TICKERS, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
@@ -37,6 +39,7 @@ def target_positions(
     serving_model: Version,
     ensemble: dict[str, Version],
     backtest_spec: BacktestSpec,
+    mean_risk: MeanRiskSpec,
     issued: IssuedNights,
     earlier: EarlierNights,
     panels: EarlierPanels,
@@ -57,16 +60,14 @@ def target_positions(
         join_decisions,
         validation_line,
     )
-    from forecast_assets.core.backtest.next_positions import target_positions as next_book
 
     fold = Card.model_validate(serving_model.json(CARD)).fold
     until = dt.date.fromisoformat(day)
     horizon = backtest_spec.horizon_sessions
     run = next(years for years in consecutive(map(int, ensemble)) if fold in years)
     tables = {year: _forecasts(ensemble[str(year)], renames) for year in run if year <= fold}
-    walk_forward = join_decisions(
-        {year: forecast_decisions(*pair, horizon_sessions=horizon) for year, pair in tables.items()}
-    )
+    by_year = {year: forecast_decisions(*pair, horizon_sessions=horizon) for year, pair in tables.items()}
+    walk_forward = join_decisions(by_year)
     before = [version for night, version in sorted(issued.items()) if night < day]
     # The first forecast of an origin is the one that was traded; a later night repeats a ticker whose exchange was closed.
     nights = [
@@ -76,9 +77,8 @@ def target_positions(
     line = validation_line(tables[fold][1], horizon_sessions=horizon)
     issued_decisions = forecast_decisions(nights[0], nights[1], horizon_sessions=horizon, no_skill=line)
     # An origin that a night and the fold both forecast was decided by the night.
-    decisions = pl.concat([issued_decisions, walk_forward]).unique(
-        ["date", "ticker"], keep="first", maintain_order=True
-    )
+    both = pl.concat([issued_decisions, walk_forward])
+    decisions = both.unique(["date", "ticker"], keep="first", maintain_order=True)
     panel = pl.read_parquet(calendar_panel.path(TABLE), columns=list(COLUMNS))
     gone = gone_tickers(decisions, panel, until=until, last_night=_last_night(earlier), panels=panels, renames=renames)
     quoted = pl.concat([panel, gone.select(COLUMNS)])
@@ -87,6 +87,8 @@ def target_positions(
     # A decision is traded where the row that it was made at is still known: of a ticker that has left, or of a day whose
     # row was taken back since, it may not be.
     decided = decisions.join(quoted.filter(~pl.col("is_missing")), on=["date", "ticker"], how="semi")
+    published = [nights[0], *(forecasts for forecasts, _ in tables.values())]
+    next_book = _rules(mean_risk, published, calendar_panel, spec=backtest_spec)
     book = next_book(decided, quoted, until=until, spec=backtest_spec, gone=since)
     withdrawn = decisions.join(decided, on=["date", "ticker"], how="anti").filter(pl.col("date") <= until)
     closed = book.filter(pl.col("note").is_not_null())["ticker"].to_list()
@@ -95,6 +97,7 @@ def target_positions(
         columns=position_columns(),
         facts={
             "tickers": book.height,
+            "sized_by": "mean-risk" if mean_risk.use == TRADED else "half-Kelly",
             "gross_exposure": float(book["weight_target"].abs().sum()),
             "net_exposure": float(book["weight_target"].sum()),
             "turnover": float(book["trade"].abs().sum()),
@@ -110,6 +113,29 @@ def target_positions(
             **trades_reconcile(book, Costs.of(backtest_spec.cost_bps, quoted)),
         },
     )
+
+
+def _rules(
+    rules: MeanRiskSpec, published: Sequence[pl.DataFrame], calendar_panel: Version, *, spec: BacktestSpec
+) -> Callable[..., pl.DataFrame]:
+    """Return the function that makes the book: by half-Kelly, or by the optimiser where its book is traded.
+
+    The optimiser's book is simulated from where its beginning no longer matters: each week of it is solved anew.
+    """
+    from forecast_assets.core.backtest.next_positions import target_positions as next_book
+
+    if rules.use != TRADED:
+        return next_book
+    from forecast_assets.core.backtest.mean_risk import settled
+
+    panel = pl.read_parquet(calendar_panel.path(TABLE), columns=list(PANEL_COLUMNS))
+    trade = mean_risk_trade(rules, published, panel, spec=spec)
+
+    def optimised(decided: pl.DataFrame, quoted: pl.DataFrame, *, until: dt.date, **given: Any) -> pl.DataFrame:
+        known = settled(decided.filter(pl.col("date") <= until), spec=spec)
+        return next_book(known, quoted, until=until, trade=trade, **given)
+
+    return optimised
 
 
 def gone_tickers(

@@ -16,7 +16,16 @@ from forecast_assets.core.errors import MissingArtefact
 from forecast_assets.core.evaluation.differences import first_difference, same_numbers
 from forecast_assets.core.evaluation.trials import Trial, TrialLog
 from forecast_assets.core.panel.lineage import rows_kept
-from forecast_assets.core.specs import AblationSpec, BacktestSpec, CoverageSpec, CurrencySpec, VerdictSpec, WindowSpec
+from forecast_assets.core.specs import (
+    AblationSpec,
+    BacktestSpec,
+    CoverageSpec,
+    CurrencySpec,
+    MeanRiskSpec,
+    SurvivorshipSpec,
+    VerdictSpec,
+    WindowSpec,
+)
 from forecast_assets.store.artefact_files import (
     ABLATION_METRICS,
     ABLATION_PAGE,
@@ -43,9 +52,7 @@ def report_problems(store: Store, root: str) -> list[str]:
     """
     report = store.current(BACKTEST_REPORT)
     reports = [report] + ([store.current("ablation_report")] if store.has("ablation_report") else [])
-    years = {
-        year.path(TABLE): year for made in reports for year in _opened(ReportInputs, store, made).backtest.values()
-    }
+    years = {year.path(TABLE): year for made in reports for year in opened(ReportInputs, store, made).backtest.values()}
     problems = [problem for made in reports for problem in panel_problems(store, made)]
     problems += [problem for year in years.values() for problem in loss_problems(store, year)]
     problems += _problems(store, root, report, BACKTEST_PAGE, BACKTEST_METRICS, BacktestInputs, _backtest_numbers)
@@ -68,7 +75,7 @@ def _problems(
         problems.append(f"{error.filename or folder}: is gone")
     except ValueError:
         problems.append(f"{folder / numbers}: is not JSON")
-    derived = derive(_opened(read, store, version), version, stored["facts"]["profile"])
+    derived = derive(opened(read, store, version), version, stored["facts"]["profile"])
     for where, found in ((folder / numbers, published), (f"{version.label} in the store: {numbers}", stored)):
         if found is not None and (difference := first_difference(_comparable(found), _comparable(derived))):
             problems.append(f"{where}: {difference}{_version_note(stored, derived)}")
@@ -77,7 +84,7 @@ def _problems(
 
 def panel_problems(store: Store, report: Version) -> list[str]:
     """Return the years of a report that forecast another panel than the one that it read, one sentence each."""
-    inputs, problems = _opened(ReportInputs, store, report), []
+    inputs, problems = opened(ReportInputs, store, report), []
     panel = pl.scan_parquet(inputs.calendar_panel.path(TABLE)).filter(~pl.col("is_missing"))
     renames = inputs.raw_panel.manifest.config["panel"].get("renames", {})
     for year in inputs.years:
@@ -93,7 +100,7 @@ def panel_problems(store: Store, report: Version) -> list[str]:
 
 def loss_problems(store: Store, backtest: Version) -> list[str]:
     """Return the files of a year whose losses are not those of the forecasts that it read, one sentence each."""
-    forecasts = _opened(YearForecasts, store, backtest)
+    forecasts = opened(YearForecasts, store, backtest)
     lookback = WindowSpec.model_validate(backtest.manifest.config["windows"]).lookback
     return [
         f"{backtest.label}: {name} does not hold the losses of the forecasts it was made from"
@@ -110,6 +117,8 @@ def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> 
         currency=CurrencySpec.model_validate(report.manifest.config["currency"]),
         coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
+        survivorship=SurvivorshipSpec.model_validate(report.manifest.config.get("survivorship", {})),
+        optimiser=MeanRiskSpec.model_validate(report.manifest.config.get("mean_risk", {})),
         profile=profile,
     )
     return content.summary
@@ -120,7 +129,7 @@ def _ablation_numbers(inputs: ReportInputs, report: Version, profile: str) -> di
     return ablation_content(inputs, spec=spec, profile=profile)
 
 
-def _opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
+def opened(bundle: type[Inputs], store: Store, child: Version) -> Inputs:
     """Return what ``child`` read, of which ``bundle`` is all or a part."""
     parameters = parameters_of(bundle)
     names = list(needs_of(parameters).parents)

@@ -25,6 +25,7 @@ class _Sections(specs.Spec):
     currency: specs.CurrencySpec = specs.CurrencySpec()
     coverage: specs.CoverageSpec = specs.CoverageSpec()
     verdict: specs.VerdictSpec = specs.VerdictSpec()
+    survivorship: specs.SurvivorshipSpec = specs.SurvivorshipSpec()
     ablation: specs.AblationSpec = specs.AblationSpec()
     serving: specs.ServingSpec = specs.ServingSpec()
     drift: specs.DriftSpec = specs.DriftSpec()
@@ -33,6 +34,7 @@ class _Sections(specs.Spec):
     alerts: specs.AlertSpec = specs.AlertSpec()
     audit: specs.AuditSpec = specs.AuditSpec()
     scenarios: specs.ScenarioSpec = specs.ScenarioSpec()
+    mean_risk: specs.MeanRiskSpec = specs.MeanRiskSpec()
     own_models: specs.OwnModelsSpec = specs.OwnModelsSpec()
     demo: specs.DemoSpec = specs.DemoSpec()
 

@@ -488,6 +488,33 @@ class VerdictSpec(MattersSpec):
     )
 
 
+class SurvivorshipSpec(Spec):
+    """Delistings that are planted into a panel of survivors, for bands of Sharpe ratios and coverage in the report.
+
+    With a universe file they are the real ones, and ``recoveries`` alone counts.
+    """
+
+    rates: tuple[float, ...] = Field(
+        (0.01, 0.02, 0.04), description="shares of the tickers that are delisted in a year, each planted for itself"
+    )
+    recoveries: tuple[float, ...] = Field(
+        (0.0, 0.3, 0.7), description="shares of the last price that holders get; 0.7 is a delisting return of -30 %"
+    )
+    plantings: int = Field(100, ge=1, description="plantings of each rate, over which the bands are")
+    volatility_ratio: float = Field(
+        2.0, ge=1, description="by what a volatility one standard deviation higher multiplies the hazard; 1: by nothing"
+    )
+    drawdown_ratio: float = Field(2.0, ge=1, description="the same of a deeper fall from the ticker's own high")
+    seed: int = Field(0, ge=0, description="seed of the plantings")
+
+    @field_validator("rates", "recoveries")
+    @classmethod
+    def _are_shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or list(value) != sorted(set(value)) or not 0 <= value[0] <= value[-1] <= 1:
+            raise ValueError("has to be shares between 0 and 1, ascending, such as [0.01, 0.02]")
+        return value
+
+
 class AblationSpec(ResamplingSpec, MattersSpec):
     """The comparisons of the ablation report; separate, since trading settings do not change its results."""
 
@@ -632,6 +659,23 @@ class ScenarioSpec(Spec):
         4.0, ge=0, description="tickers of the whole panel that the mean of a sector's tickers is shrunk by"
     )
     seed: int = Field(0, ge=0, description="seed of the draws")
+
+
+class MeanRiskSpec(ScenarioSpec):
+    """A book from an optimiser, beside the half-Kelly one or in its place; with joint scenarios of its own."""
+
+    use: Literal["off", "beside", "traded"] = Field(
+        "off",
+        description="beside: a strategy of the backtest and the report; traded: the target positions are its, too",
+    )
+    level: float = Field(0.95, gt=0.5, lt=1, description="of the expected shortfall: mean loss of the worst 1 - level")
+    limit: float = Field(
+        0.05, gt=0, description="largest expected shortfall over the traded horizon, as a share of equity"
+    )
+    rebalance: Literal["daily", "weekly", "monthly"] = Field(
+        "weekly", description="on the first decision day of which weights are found anew"
+    )
+    scenarios: int = Field(1000, ge=100, description="joint outcomes that the risk is measured on")
 
 
 class OwnModelsSpec(Spec):

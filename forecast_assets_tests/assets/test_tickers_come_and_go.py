@@ -19,7 +19,7 @@ from forecast_assets.assets.framework.stage import STAGES
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.core.specs import BacktestSpec, MeanRiskSpec
 from forecast_assets.store.artefact_files import CARD, RAW_FORECASTS, TABLE
 from forecast_assets.store.panel_in_use import earlier_panels
 from forecast_assets.store.store import Store
@@ -35,6 +35,8 @@ BASE = pl.concat(walk(name, 150, seed=k, exchange=home, start=START) for k, (nam
 DAYS = BASE.filter(ticker="A").join(BASE.filter(ticker="D.DE"), on="date", how="semi")["date"].sort().to_list()
 FIRST, LAST = 100, 135  # of the days: between them the walk-forward forecasts, after them the nights do
 SPEC = BacktestSpec()
+HALF_KELLY = MeanRiskSpec()
+OPTIMISED = MeanRiskSpec(use="traded", scenarios=100, least_days=10)
 CARDS: dict[str, Any] = {
     **{"fold": 2024, "members": [], "groups": 1, "lookback": 20, "history_sessions": 20, "features": []},
     **{"feature_hash": "", "vocabularies": {}, "regime_borders": (0.0, 1.0), "unconditional_mean": (0.0, 0.0, 0.0)},
@@ -65,8 +67,8 @@ def forecasts(rows: pl.DataFrame, split: str | list[str]) -> pl.DataFrame:
 class Deployment:
     """The store of a deployment, the files that it reads, and what it was told about names."""
 
-    def __init__(self, root: Path) -> None:
-        self.store = Store(root / "store")
+    def __init__(self, root: Path, *, rules: MeanRiskSpec = HALF_KELLY) -> None:
+        self.store, self.rules = Store(root / "store"), rules
         self.rows, self.renames, self.names = BASE, dict[str, str](), {name: name for name in HOMES}
         self.dropped, self.stopped = set[str](), dict[str, dt.date]()
         tested = BASE.filter(pl.col("date").is_in(DAYS[60:LAST])).sort("date", "ticker")
@@ -123,6 +125,7 @@ class Deployment:
             serving_model=self.champion,
             ensemble=self.ensemble,
             backtest_spec=SPEC,
+            mean_risk=self.rules,
             issued=self.issued,
             earlier=self.books,
             panels=earlier_panels(self.store),
@@ -136,11 +139,11 @@ class Deployment:
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
-@given(history=histories)
-def test_no_night_fails_whatever_happens_to_the_tickers(history: list[tuple[str, str]]) -> None:
+@given(history=histories, rules=st.sampled_from([HALF_KELLY, OPTIMISED]))
+def test_no_night_fails_whatever_happens_to_the_tickers(history: list[tuple[str, str]], rules: MeanRiskSpec) -> None:
     """A ticker without rows is closed once and never held after that; when all are back, nothing is gone."""
     with TemporaryDirectory() as root:
-        world, closed = Deployment(Path(root)), set[str]()
+        world, closed = Deployment(Path(root), rules=rules), set[str]()
         world.night(DAYS[LAST])
         for number, (what, ticker) in enumerate([*history, ("relist", "A")], start=LAST + 1):
             world.happens(what, ticker, DAYS[number])
@@ -155,6 +158,7 @@ def test_no_night_fails_whatever_happens_to_the_tickers(history: list[tuple[str,
             assert not closed & set(absent["ticker"])
             closed = (closed | set(absent["ticker"])) - here
         assert set(book["ticker"]) <= here
+        assert (book["weight_target"] != 0).any()
 
 
 def test_a_decision_whose_row_was_taken_back_is_left_out_and_counted(tmp_path: Path) -> None:

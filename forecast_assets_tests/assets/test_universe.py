@@ -132,9 +132,14 @@ def test_the_report_says_who_the_members_were_instead_of_survivorship(graph: Gra
     assert "1 of the tickers that it lists have no prices in the panel (GONE)" in said
     assert not [caveat for caveat in summary["caveats"] if "Survivorship" in caveat]
     assert summary["facts"]["members_ever"] == 6
+    # Two members leave the universe, and no quotes end: the real delistings are none, and change nothing.
+    ended = summary["survivorship"]
+    assert (ended["is_real"], ended["delistings"]) == (True, [{"rate": 0.0, "mean": 0.0, "least": 0, "most": 0}])
+    assert {band["low"] for row in ended["coverage"][:1] for band in row["bands"]} == {ended["coverage"][0]["coverage"]}
     without = smoke_graph.version("backtest_report").json(BACKTEST_METRICS)
     assert [caveat for caveat in without["caveats"] if "Survivorship" in caveat]
     assert "members_ever" not in without["facts"]
+    assert (without["survivorship"]["is_real"], len(without["survivorship"]["delistings"])) == (False, 3)
 
 
 def test_a_later_relabelling_reaches_no_earlier_row(graph: Graph) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.assets.fold.candidates import trained
-from forecast_assets.core.specs import BacktestSpec
+from forecast_assets.assets.fold.optimised import mean_risk_strategies
+from forecast_assets.core.specs import BacktestSpec, MeanRiskSpec
 from forecast_assets.store.artefact_files import FITS, RAW_FORECASTS, TABLE
 from forecast_assets.store.versions import Version
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from forecast_assets.core.backtest.accounting import Simulation
     from forecast_assets.core.backtest.currency import Conversion
     from forecast_assets.core.backtest.market import Market
+    from forecast_assets.core.evaluation.delistings import Delistings
+    from forecast_assets.core.scores.trading import Floats
 
 FITS_TRADED = ("b0_mlp", "b2_tft_ticker")
 """Networks whose fits are traded one by one in the report: what could have been selected instead."""
@@ -63,6 +66,10 @@ class YearModels:
                 models = pl.scan_parquet(network.path(FITS)).select(pl.col("model").unique()).collect()["model"]
                 found += sorted(models.to_list())
         return found
+
+    def published(self) -> pl.DataFrame:
+        """Return the ensemble's forecasts."""
+        return pl.read_parquet(self.ensemble.path(TABLE))
 
     def decisions(self, model: str, horizon: int) -> pl.DataFrame:
         """Return the decisions of a model's forecasts: of the ensemble, a network, a fit (``b0_mlp/0``), a baseline."""
@@ -141,7 +148,12 @@ def _rival_decisions(version: Version, model: str, horizon: int) -> pl.DataFrame
 
 
 def year_books(
-    models: YearModels, calendar_panel: pl.DataFrame, *, spec: BacktestSpec, conversion: "Conversion | None" = None
+    models: YearModels,
+    calendar_panel: pl.DataFrame,
+    *,
+    spec: BacktestSpec,
+    conversion: "Conversion | None" = None,
+    optimiser: MeanRiskSpec,
 ) -> "dict[str, Simulation]":
     """Return each strategy's book of one year for itself: from cash, and the panel ends with the year."""
     from forecast_assets.core.backtest.costs import Costs
@@ -153,7 +165,10 @@ def year_books(
     costs = Costs.of(spec.cost_bps, calendar_panel)
     return {
         strategy.name: strategy.book(decisions(strategy.model, strategy.spec.horizon_sessions), view, costs)
-        for strategy in strategies(models.names, spec)
+        for strategy in (
+            *strategies(models.names, spec),
+            *mean_risk_strategies(optimiser, [models.published()], calendar_panel, spec=spec),
+        )
     }
 
 
@@ -169,6 +184,7 @@ class JoinedBooks:
     local: (
         pl.DataFrame
     )  # daily table of ``IN_BOTH_CURRENCIES`` with each return in its own currency; empty without rates
+    delisted: "dict[str, Floats]"  # Sharpe ratios (R, P, C) of each strategy with each planting's delistings
 
 
 def joined_books(
@@ -177,13 +193,19 @@ def joined_books(
     *,
     spec: BacktestSpec,
     conversion: "Conversion | None" = None,
+    delistings: "Delistings | None" = None,
+    optimiser: MeanRiskSpec,
 ) -> JoinedBooks:
-    """Simulate every strategy and variant over all years, each in one piece over the joined forecasts."""
+    """Simulate every strategy and variant over all years, each in one piece over the joined forecasts.
+
+    ``delistings``: with which the Sharpe ratio of each strategy is worked out again.
+    """
     from forecast_assets.core.backtest.costs import Costs
     from forecast_assets.core.backtest.decisions import consecutive, join_decisions
     from forecast_assets.core.backtest.joining import joining_error, year_by_year
     from forecast_assets.core.backtest.simulate import Terms, market_of
     from forecast_assets.core.backtest.strategies import LATE, MODEL, Strategy, strategies
+    from forecast_assets.core.backtest.survivorship import delisted_returns, delisted_sharpes
 
     costs = Costs.of(spec.cost_bps, calendar_panel)
 
@@ -201,18 +223,24 @@ def joined_books(
     fits = sorted(set().union(*made.values()) - set(names))
     late = Strategy(f"{MODEL}{LATE}", MODEL, spec, delay_sessions=1)
     variants = [late, *(Strategy(fit, fit, spec) for fit in fits)]
+    published = (years[year].published() for year in years)
+    optimised = mean_risk_strategies(optimiser, published, calendar_panel, spec=spec)
     daily: list[pl.DataFrame] = []
     others: list[pl.DataFrame] = []
     own_currency = [pl.DataFrame(schema=DAILY)]
     own_books: list[Simulation] = []
     joined_by_year = (MODEL, f"{MODEL}_directional")  # a neutral book without a view is empty, and joins anyhow
     errors: list[float] = []
-    for strategy in (*strategies(names, spec), *variants):
+    delisted: dict[str, Floats] = {}
+    for strategy in (*strategies(names, spec), *optimised, *variants):
         is_trained = strategy.model in (*names, *fits)  # not the ensemble and the baselines, which every year has
         have = [year for year in years if not is_trained or strategy.model in made[year]]
+        stretches: list[tuple[pl.Series, Floats]] = []
         for run in map(tuple, consecutive(have)):
             decided = decisions(strategy.model, strategy.spec.horizon_sessions, run)
             book = strategy.book(decided, view(run), costs)
+            if delistings is not None and strategy not in variants:
+                stretches.append((book.daily["date"], delisted_returns(book, view(run), delistings)))
             (others if strategy in variants else daily).append(book.daily)
             if conversion is not None and strategy.name in IN_BOTH_CURRENCIES:
                 own_currency.append(strategy.book(decided, view(run, local=True), costs).daily)
@@ -221,6 +249,8 @@ def joined_books(
             if strategy.name in joined_by_year:
                 apart = year_by_year(decided, Terms(strategy.name, view(run), strategy.spec, costs))
                 errors.append(joining_error(book, apart))
+        if stretches:
+            delisted[strategy.name] = delisted_sharpes(stretches)
     positions, trades = (pl.concat(getattr(book, table) for book in own_books) for table in ("positions", "trades"))
     return JoinedBooks(
         daily=pl.concat(daily),
@@ -229,4 +259,5 @@ def joined_books(
         trades=trades,
         joining_error=float(np.max(errors)),
         local=pl.concat(own_currency),
+        delisted=delisted,
     )

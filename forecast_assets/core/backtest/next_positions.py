@@ -7,7 +7,7 @@ import polars as pl
 
 from forecast_assets.core.backtest.costs import Costs
 from forecast_assets.core.backtest.market import market
-from forecast_assets.core.backtest.simulate import Terms, trade_forecasts
+from forecast_assets.core.backtest.simulate import Terms, Trade, trade_forecasts
 from forecast_assets.core.specs import BacktestSpec
 
 POSITIONS_SCHEMA: dict[str, pl.DataType] = {
@@ -28,6 +28,7 @@ def target_positions(
     until: dt.date,
     spec: BacktestSpec,
     gone: Mapping[str, dt.date] | None = None,
+    trade: Trade = trade_forecasts,
 ) -> pl.DataFrame:
     """Return the book to hold after the open that follows ``until``, from data up to the close of that day.
 
@@ -41,7 +42,7 @@ def target_positions(
     those of the last close itself.
 
     ``gone``: tickers that have left the panel's files, whose last rows the calendar panel still holds, each with the last
-    day that its book stood as usual; on the next session it is closed at its last price.
+    day that its book stood as usual; on the next session it is closed at its last price. ``trade``: by whose rules.
     """
     gone = gone or {}
     past = calendar_panel.filter(pl.col("date") <= until)
@@ -60,7 +61,7 @@ def target_positions(
         max_wait_sessions=spec.max_wait_sessions,
         gone=gone,
     )
-    simulation = trade_forecasts(known, Terms("next", view, spec, Costs.of(spec.cost_bps, calendar_panel)))
+    simulation = trade(known, Terms("next", view, spec, Costs.of(spec.cost_bps, calendar_panel)))
     last = simulation.daily["date"][-1]
     held, traded = (table.filter(pl.col("date") == last) for table in (simulation.positions, simulation.trades))
     quotes = past.filter(~pl.col("is_missing")).sort("date").group_by("ticker")

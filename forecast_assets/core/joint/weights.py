@@ -1,16 +1,13 @@
 """Read the weights of a portfolio from a file, strictly."""
 
-import math
 from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
 
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.nearest import nearest_names
-from forecast_assets.core.strict_table import LINE, as_number, as_text, open_table
+from forecast_assets.core.ticker_numbers import read_numbers
 
-COLUMNS = ("ticker", "weight")
 HOLDS = "a file of weights has ticker and weight, a fraction of equity (0.05 is 5 %, below 0: sold short)"
 
 
@@ -20,24 +17,7 @@ def read_weights(path: Path, *, tickers: Collection[str]) -> dict[str, float]:
     Raises BadInput, one sentence, for other columns, a weight that is no number, a ticker that is there twice or is none of
     ``tickers``, and where nothing is held.
     """
-    raw = open_table(path, holds=HOLDS)
-    if set(raw.columns) - {LINE} != set(COLUMNS):
-        have = [name for name in raw.columns if name != LINE]
-        raise BadInput(f"{path.name}: columns {have}; {HOLDS}")
-    table = raw.select(LINE, ticker=as_text("ticker"), weight=as_number(raw, "weight"))
-    held: dict[str, float] = {}
-    for line, ticker, weight in table.iter_rows():
-        if ticker is None:
-            raise BadInput(f"{path.name}: line {line} has no ticker; {HOLDS}")
-        if weight is None or not math.isfinite(weight):
-            raise BadInput(f"{path.name}: line {line}: the weight of {ticker} is no number; {HOLDS}")
-        if ticker in held:
-            raise BadInput(f"{path.name}: line {line}: {ticker} is there twice; keep one weight of it")
-        if ticker not in tickers:
-            near = nearest_names(ticker, tickers)
-            advice = f"did you mean {', '.join(near)}" if near else "leave it out"
-            raise BadInput(f"{path.name}: line {line}: {ticker} has no forecast; {advice}")
-        held[ticker] = weight
+    held = read_numbers(path, column="weight", holds=HOLDS, known=tickers, lacks="has no forecast")
     held = {ticker: weight for ticker, weight in held.items() if weight}
     if not held:
         raise BadInput(f"{path.name}: every weight is 0, so nothing is at risk")

@@ -34,6 +34,7 @@ SECTIONS = (
     "cells",
     "importance",
     "training",
+    "survivorship",
 )
 """Where a figure goes: the part of its name before the colon, so "fan:BMW.DE" and "fan:AAPL" stand side by side."""
 

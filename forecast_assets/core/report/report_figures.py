@@ -19,6 +19,7 @@ from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.report import figures as draw
 from forecast_assets.core.report.coverage import coverage_figures
 from forecast_assets.core.report.factor import factor_figures
+from forecast_assets.core.report.survivorship import survivorship_figures
 from forecast_assets.core.report.titles import title
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def backtest_figures(
     if summary.get("factor"):
         figures |= factor_figures(summary["factor"])
     figures |= coverage_figures(summary["coverage_cells"], model=model)
+    if summary.get("survivorship"):
+        figures |= survivorship_figures(summary["survivorship"])
     for entry in (summary.get("importance") or {"networks": []})["networks"]:
         weights = {variable["name"]: variable["weights"] for variable in entry["variables"]}
         figures[f"importance:{entry['model']}"] = draw.weights_by_year(

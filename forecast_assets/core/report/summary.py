@@ -20,6 +20,7 @@ from forecast_assets.core.evaluation.significance import Interval
 from forecast_assets.core.evaluation.training_noise import TrainingNoise
 from forecast_assets.core.report.coverage import CoverageContract, contract_verdict
 from forecast_assets.core.report.headline import Findings, headline, pooled_coverage, tiles
+from forecast_assets.core.report.survivorship import survivorship_in_words
 from forecast_assets.core.report.tear_sheet import tear_sheet
 from forecast_assets.core.report.verdicts import (
     coverage_verdict,
@@ -66,17 +67,19 @@ def summarise(
     factor: Mapping[str, Any] | None = None,
     currency: Mapping[str, Any] | None = None,
     planted: Mapping[str, Any] | None = None,
+    survivorship: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
-    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined tables of all strategies;
-    ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then labelled partial);
-    ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to; ``compared``: models that
-    ``model`` is compared with, in this order (without those that are absent or whose losses are another's); ``rules``: the
-    smallest difference that matters; ``evidence``, ``importance``, ``rivals``, ``factor``, ``currency``, ``planted``: from
-    the modules of these names, None or empty without; ``contract``: coverage by cell, or None; ``neighbours``: from
-    ``neighbours.most_moved``; ``reading``: from the panel's ``summary``. Shares and returns are fractions (0.05 is 5 %),
-    losses in log-return units. Raises BadInput where a fact, the model's book or its matured forecasts are missing.
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined tables of all
+    strategies; ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then
+    labelled partial); ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to;
+    ``compared``: models that ``model`` is compared with, in this order (without those that are absent or whose losses
+    are another's); ``rules``: the smallest difference that matters; ``evidence``, ``importance``, ``rivals``,
+    ``factor``, ``currency``, ``planted``, ``survivorship``: from the modules of these names, None or empty without;
+    ``contract``: coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the
+    panel's ``summary``. Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput
+    where a fact, the model's book or its matured forecasts are missing.
     """
     metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     _require_inputs(facts, daily, metrics, model=model)
@@ -102,10 +105,7 @@ def summarise(
             "model": model,
             "baseline": baseline,
             "over_baseline": _over_baseline(losses, noise, model=model, baseline=baseline, spec=spec)._asdict(),
-            "years": years,
-            "missing_years": sorted(missing_years),
-            "partial": bool(missing_years),
-            **_decision_days(losses, model=model),
+            **_period(losses, years=years, missing_years=missing_years, model=model),
             "headline": headline(found),
             "tiles": tiles(found, coverage=pooled_coverage(losses, model=model, spec=spec), subject=model),
             "verdicts": verdicts,
@@ -122,8 +122,9 @@ def summarise(
             "factor": factor,
             "currency": currency,
             "planted": planted,
+            "survivorship": survivorship,
             "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
-            "caveats": general_caveats(years=years, trials=trials, facts=facts, base=base),
+            "caveats": general_caveats(years=years, trials=trials, facts=facts, base=base, survivors=survivorship),
         }
     )
 
@@ -144,9 +145,10 @@ def _coverage(contract: CoverageContract | None) -> dict[str, Any]:
     }
 
 
-def _decision_days(losses: DailyLosses, *, model: str) -> dict[str, Any]:
+def _period(losses: DailyLosses, *, years: Sequence[int], missing_years: Sequence[int], model: str) -> dict[str, Any]:
     dates = losses.scores.filter(pl.col("model") == model)["date"]
-    return {"first_decision": dates.min(), "last_decision": dates.max()}
+    at_hand = {"years": list(years), "missing_years": sorted(missing_years), "partial": bool(missing_years)}
+    return {**at_hand, "first_decision": dates.min(), "last_decision": dates.max()}
 
 
 def _books(daily: pl.DataFrame, strategies: pl.DataFrame, *, model: str, spec: BacktestSpec) -> dict[str, Any]:
@@ -330,7 +332,7 @@ def trials_in_words(trials: Mapping[str, int]) -> str:
     return f"{trials['total']} ({kinds})"
 
 
-def survivorship(facts: Mapping[str, Any]) -> str:
+def who_survived(facts: Mapping[str, Any]) -> str:
     """Return who is in the panel: survivors, unless ``facts`` of a universe say that membership is point in time."""
     if "members_ever" not in facts:
         return (
@@ -365,10 +367,15 @@ def returns_in(base: str | None) -> str:
 
 
 def general_caveats(
-    *, years: Sequence[int], trials: str, facts: Mapping[str, Any], base: str | None = None
+    *,
+    years: Sequence[int],
+    trials: str,
+    facts: Mapping[str, Any],
+    base: str | None = None,
+    survivors: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Return the caveats that hold for every panel; ``trials``: their number in words; ``facts`` of the run; ``base``: the
-    books' currency, None where each return counts in its own.
+    books' currency, None where each return counts in its own; ``survivors``: the section on survivorship.
     """
     seen = [year for year in years if year in SEEN_YEARS]
     evaluated = (
@@ -378,7 +385,8 @@ def general_caveats(
         else None
     )
     sentences = [
-        survivorship(facts),
+        who_survived(facts),
+        survivorship_in_words(survivors) if survivors else None,
         returns_in(base),
         evaluated,
         f"Trials so far: {trials}. Each test-set evaluation makes the best result look better than it is.",

@@ -23,7 +23,7 @@ from forecast_assets.core.report.figure_style import to_svg
 from forecast_assets.core.report.formats import decimal, fact, fact_name, p_value, percent, points
 from forecast_assets.core.report.html import render_backtest_report
 from forecast_assets.core.report.report_figures import backtest_figures, fan_subjects
-from forecast_assets.core.report.summary import FACTS, plain, summarise, survivorship
+from forecast_assets.core.report.summary import FACTS, plain, summarise, who_survived
 from forecast_assets.core.report.titles import title
 from forecast_assets.core.specs import BacktestSpec, VerdictSpec
 from tools.results import ROOT
@@ -331,7 +331,7 @@ def test_with_a_universe_the_page_says_who_its_members_were() -> None:
     assert "31 over time and 24 on the panel's last day" in said
     assert said.endswith("Every ticker that it lists has prices in the panel.")
     lacking = {**universe, "universe_without_prices": 2, "universe_unpriced": "LEH, WCOM"}
-    assert "2 of the tickers that it lists have no prices in the panel (LEH, WCOM)" in survivorship(lacking)
+    assert "2 of the tickers that it lists have no prices in the panel (LEH, WCOM)" in who_survived(lacking)
 
 
 def test_the_factor_view_has_a_line_by_horizon_sector_exchange_and_model(whole: dict[str, Any], page: str) -> None:
