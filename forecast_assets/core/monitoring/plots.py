@@ -39,26 +39,24 @@ def coverage_over_time(daily_coverage: pl.DataFrame, *, limits: CoverageLimits |
 
 
 def loss_over_time(losses: pl.DataFrame, *, limit: float) -> "Figure":
-    """Draw the estimated loss over the usual one, by forecast day, beside what matured; the alert's limit dashed.
+    """Draw the estimated loss over the usual one, by forecast day, beside what matured; the limit dashed.
 
     ``losses``: as of ``early_warning.loss_by_day``.
     """
     rows = losses.filter(pl.col("usual").is_not_null())
-    figure, (plot,) = canvas(f"Loss of forecasts over {LONG} sessions, over the usual one", height=3.0, panels=1)
+    figure, (plot,) = canvas(f"Loss over {LONG} sessions, in shares of the usual one", height=3.0, panels=1)
     dates = rows["date"].to_numpy()
     shown = [("matured", INK, 1.1, "-"), ("direct", PALETTE[2], 1.0, (0, (1, 1))), ("estimated", PALETTE[0], 1.5, "-")]
     for name, colour, width, style in shown:
         values = (rows[name] / rows["usual"]).fill_null(np.nan).to_numpy()
         plot.plot(dates, values, color=colour, linewidth=width, linestyle=style, label=name)
     plot.axhline(limit, color=PALETTE[1], linewidth=1.1, linestyle=(0, (4, 3)))
+    low, high = plot.get_ylim()
+    plot.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
     plot.legend(loc="upper left", fontsize=SMALL, frameon=False, ncols=len(shown))
     plot.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     year_axis(plot)
-    plot.set_xlabel(
-        f"last of {LONG} forecast days; direct: a regression on the inputs; alert limit dashed",
-        fontsize=SMALL,
-        color=MUTED,
-    )
+    plot.set_xlabel(f"last of {LONG} forecast days; limit of the estimated loss dashed", fontsize=SMALL, color=MUTED)
     return figure
 
 
