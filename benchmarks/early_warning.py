@@ -10,10 +10,11 @@ last sessions; beside it the other estimates, and the loss that had matured last
 interval of the difference to that last one is from resampled days.
 
 ``early_warning_lead``: sessions by which the alarm of the estimated loss came before that of the matured one (over ``TRUTH``
-times the usual loss, until half-way back), median over the alarms it announced at most ``AHEAD`` sessions before. Each other
-signal beside it gets the limit at which it gives the most warnings with at most ``FALSE_A_YEAR`` false ones a year: episodes
-that begin neither before a matured alarm nor within ``AFTER`` sessions of its beginning. These limits are chosen on the same
-years, for all signals alike, and the alarms are a handful: a difference of one is no finding.
+times the usual loss, until half-way back), median over the alarms that it announced at most ``AHEAD`` sessions before. Under
+``tuned``, each signal has the limit at which it announces the most alarms (then with the longest median lead) with at most
+``FALSE_A_YEAR`` false episodes a year: those that begin neither at most ``AHEAD`` sessions before an alarm nor within
+``AFTER`` sessions of its beginning. These limits are chosen on the same years, for all signals alike, and the alarms are a
+handful: a difference of one is no finding.
 """
 
 import argparse
@@ -107,17 +108,16 @@ def judge(signal: Floats, limit: float, centre: float, truth: list[int]) -> Alar
 
 
 def tuned(signal: Floats, truth: list[int], *, allowed: int) -> Alarm:
-    """Return the alarm with the lowest limit that has no more than ``allowed`` false episodes, nor any higher limit more."""
-    centre, best = float(np.nanmedian(signal)), None
-    for limit in np.nanquantile(signal, np.linspace(0.999, 0.5, 250)):
-        if limit <= centre:
-            break
-        found = judge(signal, float(limit), centre, truth)
-        if found.false > allowed:
-            break
-        best = found
-    assert best is not None
-    return best
+    """Return the alarm with the limit that announces most, then longest before, with at most ``allowed`` false episodes."""
+    centre = float(np.nanmedian(signal))
+    limits = np.nanquantile(signal, np.linspace(1.0, 0.5, 251)[:-1])
+    found = [judge(signal, float(limit), centre, truth) for limit in limits]
+
+    def merit(alarm: Alarm) -> tuple[int, float, int]:
+        announced = [lead for lead in alarm.leads if lead is not None]
+        return len(announced), float(np.median(announced)) if announced else 0.0, sum(announced)
+
+    return max((alarm for alarm in found if alarm.false <= allowed), key=merit)
 
 
 def accuracy(daily: pl.DataFrame) -> dict[str, Any]:
