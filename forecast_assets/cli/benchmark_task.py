@@ -48,7 +48,7 @@ def from_store() -> Source:
         )
     rows = pl.scan_parquet(store.current(FEATURE_PANEL).path(TABLE)).select(panel_columns()).collect()
     years = [int(year) for year in store.current(RAW_PANEL).json(PARTITIONS)["years"]]
-    return Source("equity_returns", f"the panel in {root}", rows, years, False)
+    return Source("equity_returns", "the panel in the store", rows, years, False)
 
 
 def from_files(path: Path, settings: "Settings") -> Source:
@@ -131,6 +131,8 @@ def command(
 
     if panel is not None and demo:
         raise BadInput("benchmark-task: --panel and --demo name two panels; take one of them")
+    if environment.as_of() is not None:
+        raise BadInput("benchmark-task: it writes the panel as it is now; leave out --as-of (FORECAST_AS_OF)")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise BadInput(f"{out}: it is there already; name a new folder")
     if not out.absolute().parent.is_dir():

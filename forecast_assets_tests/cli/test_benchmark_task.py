@@ -118,6 +118,7 @@ def test_the_synthetic_panel_comes_with_a_licence_and_needs_no_store(tmp_path: P
     ("arguments", "sentence"),
     [
         (("--demo", "--panel", "p.csv"), "--panel and --demo name two panels; take one of them"),
+        (("--as-of", "2019-06-28"), "it writes the panel as it is now; leave out --as-of"),
         (("--years", "2017"), "--years 2017: name test years in a row; the test years of the panel in"),
         (("--years", "soon"), "--years soon: name years, such as 2019,2020"),
         (("--every", "5"), "5 sessions between two cutoffs are fewer than the 20 of the longest label"),

@@ -11,7 +11,7 @@ import yaml
 from forecast_assets.core.benchmark_task.cutoffs import Days
 from forecast_assets.core.benchmark_task.observations import KNOWN, PAST, STATIC, TARGET, Observations
 from forecast_assets.core.errors import BadInput
-from forecast_assets.core.horizons import QUANTILES
+from forecast_assets.core.horizons import QUANTILES, horizons_text
 
 BENCHMARK, ORIGINS, DATA = "benchmark.yaml", "origins.csv", "data.parquet"
 ID, TIMESTAMP, SESSION = "id", "timestamp", "session"
@@ -183,7 +183,7 @@ def readme(benchmark: Benchmark, counts: dict[str, int]) -> str:
     return README.format(
         name=benchmark.name,
         tickers=max(counts.values()),
-        horizons=", ".join(str(each.horizon) for each in benchmark.series),
+        horizons=horizons_text(),
         windows=len(benchmark.cutoffs),
         first=benchmark.cutoffs[0],
         last=benchmark.cutoffs[-1],

@@ -61,12 +61,12 @@ def as_of(table: pl.DataFrame, session: int) -> pl.DataFrame:
 def test_the_expected_loss_is_that_of_outcomes_drawn_from_the_forecast() -> None:
     """Against the mean over a grid of outcomes whose distribution is the forecast's own, found by inverting the PIT."""
     quantiles = np.array([-0.05, -0.03, -0.01, 0.004, 0.01, 0.05, 0.09])
-    grid = np.linspace(-1.0, 1.5, 2_000_001)
+    grid = np.linspace(-1.0, 1.5, 200_001)
     below = pit(grid, np.broadcast_to(quantiles, (len(grid), 7)), levels=QUANTILES)
     middle, mass = (grid[1:] + grid[:-1]) / 2, np.diff(below)
     losses = pinball(middle, np.broadcast_to(quantiles, (len(middle), 7)), levels=QUANTILES).mean(axis=1)
     assert mass.sum() == pytest.approx(1.0, abs=1e-6)
-    assert expected_pinball(quantiles) == pytest.approx(losses @ mass, rel=1e-5)
+    assert expected_pinball(quantiles) == pytest.approx(losses @ mass, rel=1e-4)
 
 
 def test_the_expected_loss_moves_with_the_width_alone_and_is_near_a_normals() -> None:
