@@ -6,7 +6,7 @@
 # make bench   the benchmarks; results go to benchmarks/results/
 # make record  the run of record: claims declared, the whole graph, verify, published    PANEL=p.parquet MACRO=m.csv [ROOT=data/record]
 # make audit   look the locked packages up in the advisory database (needs the internet)
-# make lock    rewrite requirements.lock and requirements-chronos.lock from pyproject.toml
+# make lock    rewrite requirements.lock, requirements-chronos.lock and requirements-fev.lock from pyproject.toml
 # make clean   remove what setting up and testing left behind; data/ and dagster_home/ stay
 
 SHELL := /bin/bash
@@ -69,13 +69,15 @@ record: $(STAMP)
 	$(BIN)/python -m campaigns.run_of_record --root "$(ROOT)" --panel "$(PANEL)" --macro "$(MACRO)"
 
 # The extra `chronos` lies apart: where transformers is installed, lightning imports it in every process that trains.
-$(STAMP): pyproject.toml requirements.lock requirements-chronos.lock
+# So does `fev`: its `datasets` asks for older releases of fsspec than s3fs and of huggingface_hub than transformers.
+$(STAMP): pyproject.toml requirements.lock requirements-chronos.lock requirements-fev.lock
 	@test -x "$$(command -v "$(PYTHON)")" || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	@echo "Installing the locked packages into .venv (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
 	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/chronos --requirement requirements-chronos.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/fev --requirement requirements-fev.lock
 	@PYTHONWARNINGS="ignore:Editable installation" \
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -83,6 +85,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-chronos.lock
 audit: $(STAMP)
 	.ci/audit $(BIN)/pip-audit requirements.lock
 	.ci/audit $(BIN)/pip-audit requirements-chronos.lock
+	.ci/audit $(BIN)/pip-audit requirements-fev.lock
 
 lock:
 	@test -x "$$(command -v "$(PYTHON)")" || { echo "$(NO_PYTHON)" >&2; exit 1; }

@@ -197,10 +197,13 @@ def test_what_kubernetes_adds_to_the_lock_belongs_to_the_same_release_of_dagster
     assert f"version {lock['dagster']}." in (ROOT / "deploy" / "values.yaml").read_text().splitlines()[0]
 
 
-def test_what_chronos_adds_to_the_lock_is_no_other_release_of_what_is_in_it() -> None:
-    lock, added = pins(ROOT / "requirements.lock"), pins(ROOT / "requirements-chronos.lock")
+@pytest.mark.parametrize(
+    ("extra", "packages"), [("chronos", {"chronos-forecasting", "transformers"}), ("fev", {"fev"})]
+)
+def test_what_an_extra_adds_to_the_lock_is_no_other_release_of_what_is_in_it(extra: str, packages: set[str]) -> None:
+    lock, added = pins(ROOT / "requirements.lock"), pins(ROOT / f"requirements-{extra}.lock")
     assert not set(lock) & set(added)
-    assert {"chronos-forecasting", "transformers"} <= set(added)
+    assert packages <= set(added)
 
 
 def test_pools_monitoring_and_retries_are_those_of_one_machine() -> None:

@@ -7,11 +7,14 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from forecast_assets_tests.helpers.fev_scores import HAS_FEV, WITHOUT, variables
 from forecast_assets_tests.helpers.graph import Graph
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 FIRST = "first_forecast.ipynb"
+BENCHMARK = "equity_benchmark.ipynb"
 FIT = "forecaster = Forecaster.fit(panel, data_dir=DATA, profile=PROFILE, years=[2019])"
+TASKS = 'tasks = fev.Benchmark.from_yaml("benchmark.yaml").tasks'
 LOAD = "forecaster = Forecaster.load(DATA)"
 
 
@@ -33,8 +36,9 @@ def outputs_are_committed(name: str) -> bool:
     return any(cell.get("outputs") for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells)
 
 
-def test_only_the_first_notebook_is_shown_with_its_outputs() -> None:
-    assert [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")) if outputs_are_committed(path.name)] == [FIRST]
+def test_the_two_notebooks_that_are_read_are_shown_with_their_outputs() -> None:
+    shown = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")) if outputs_are_committed(path.name)]
+    assert shown == [BENCHMARK, FIRST]
 
 
 def test_from_a_csv_to_a_fan_chart(smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,6 +50,23 @@ def test_from_a_csv_to_a_fan_chart(smoke_graph: Graph, monkeypatch: pytest.Monke
     text, figures = executed(FIRST, instead={FIT: LOAD})  # fitting is tested with Forecaster
     assert "Forecasts: Ensemble against HAR-X volatility regression" in text
     assert figures == 1
+
+
+@pytest.mark.skipif(not HAS_FEV, reason=WITHOUT)
+def test_outside_models_are_scored_beside_ours(
+    smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On two windows of each task; the store is there already, so that nothing is trained."""
+    assert TASKS in [cell.source for cell in nbformat.read(NOTEBOOKS / BENCHMARK, as_version=4).cells]
+    data = tmp_path / "data"
+    shutil.copytree(smoke_graph.root, data)  # the benchmark is written beside it
+    for name, value in variables(tmp_path / "hf").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(data))
+    monkeypatch.setenv("FORECAST_PROFILE", "smoke")
+    text, _ = executed(BENCHMARK, instead={TASKS: f"{TASKS}\nfor task in tasks:\n    task.num_windows = 2"})
+    assert "The same by our own definition; 0 of our forecasts were stood in for." in text
+    assert all(model in text for model in ("GARCH (arch)", "LightGBM", "our ensemble"))
 
 
 def test_the_benchmark_table_is_rebuilt_from_the_store(smoke_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "licences.csv"
-LOCKS = ("requirements.lock", "requirements-chronos.lock", "deploy/requirements.lock")
-ELSEWHERE = ".venv/chronos"  # where `make` installs the extra
+LOCKS = ("requirements.lock", "requirements-chronos.lock", "requirements-fev.lock", "deploy/requirements.lock")
+ELSEWHERE = (".venv/chronos", ".venv/fev")  # where `make` installs the extras
 
 ACCEPTED = re.compile(
     r"MIT( License|-0|-CMU)?|Apache[- ](2\.0( License)?|Software License)( WITH LLVM-exception)?|ISC( License \(ISCL\))?|"
@@ -72,7 +72,7 @@ def is_accepted(licence: str) -> bool:
 
 def installed(folders: Iterable[str] = ()) -> dict[Locked, str]:
     """Return the licence of each package that is installed here, or in a folder."""
-    path = [*sys.path, str(ROOT / ELSEWHERE), *folders]
+    path = [*sys.path, *(str(ROOT / folder) for folder in ELSEWHERE), *folders]
     found = distributions(path=path)
     return {Locked(normalised(one.metadata["Name"]), one.version.partition("+")[0]): licence_of(one) for one in found}
 

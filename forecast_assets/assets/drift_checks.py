@@ -13,7 +13,7 @@ from forecast_assets.assets.framework.partitions import days
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.core.horizons import TARGETS
 from forecast_assets.core.specs import DriftSpec
-from forecast_assets.store.artefact_files import COVERAGE_BY_DAY, DRIFT_VERDICT, TABLE
+from forecast_assets.store.artefact_files import COVERAGE_BY_DAY, DRIFT_VERDICT, LOSS_BY_DAY, TABLE
 from forecast_assets.store.panel_in_use import untrained_sentence
 from forecast_assets.store.versions import Version
 
@@ -31,6 +31,11 @@ YEAR_TRAINED = "year_is_trained"
             "features_like_the_reference", "No feature has moved away from its reference period.", blocking=False
         ),
         CheckSpec("coverage_within_limits", "The calibrated coverage alarm is quiet.", blocking=False),
+        CheckSpec(
+            "estimated_loss_as_usual",
+            "Forecasts that have not matured yet are estimated to lose about as much as others did.",
+            blocking=False,
+        ),
         CheckSpec(YEAR_TRAINED, "A fold of the night's own year is trained.", blocking=False),
     ],
 )
@@ -43,7 +48,9 @@ def drift_checks(
     drift: DriftSpec,
     day: Day,
 ) -> StageOutput:
-    """Feature drift against a block-bootstrap null, and coverage and PIT of matured forecasts, as of a day."""
+    """Feature drift against a block-bootstrap null, coverage and PIT of matured forecasts, and the estimated loss of the
+    others, as of a day.
+    """
     from forecast_assets.champion.issued import issued_table
     from forecast_assets.core.monitoring.coverage import (
         calibrate_limits,
@@ -52,8 +59,14 @@ def drift_checks(
         coverage_rule,
     )
     from forecast_assets.core.monitoring.drift import feature_drift, split_periods
-    from forecast_assets.core.monitoring.matured import matured_forecasts
-    from forecast_assets.core.monitoring.plots import coverage_over_time, drift_over_time, feature_distances
+    from forecast_assets.core.monitoring.early_warning import loss_monitor
+    from forecast_assets.core.monitoring.matured import known_outcomes
+    from forecast_assets.core.monitoring.plots import (
+        coverage_over_time,
+        drift_over_time,
+        feature_distances,
+        loss_over_time,
+    )
     from forecast_assets.core.monitoring.verdict import drift_verdict
     from forecast_assets.core.panel.features import feature_names
     from forecast_assets.core.report.figures import pit_histograms
@@ -63,12 +76,14 @@ def drift_checks(
     panel = members.filter(pl.col("date").is_between(first_session(members, drift, as_of), as_of)).collect()
     periods = split_periods(panel, spec=drift, as_of=as_of)
     moved = feature_drift(periods.reference, periods.recent, features=feature_names(panel), spec=drift)
-    forecasts = matured_forecasts(
+    issued_by_now = known_outcomes(
         pl.concat(issued_table(version, renames).filter(pl.col("split") == "test") for version in ensemble.values()),
         [issued_table(issued[night], renames) for night in sorted(issued)],
         feature_panel=feature_panel.select("date", "ticker", *TARGETS).collect(),
         as_of=as_of,
     )
+    forecasts = issued_by_now.filter(pl.col("y").is_not_null())
+    losses = losses_by_day(feature_panel, issued_by_now)
     coverage = coverage_by_day(forecasts, model="ensemble", horizon=1)
     # The limits are set without the days that are tested. A short panel has too little history for any.
     past = coverage.head(max(0, coverage.height - drift.recent_sessions))
@@ -79,13 +94,14 @@ def drift_checks(
         rule=coverage_rule(coverage, drift),
         alarm=coverage_alarm(coverage, limits=limits) if limits else None,
         limits=limits,
+        loss=loss_monitor(losses, limit=drift.loss_limit),
     )
     nights = {dt.date.fromisoformat(night): pl.read_parquet(earlier[night].path(TABLE)) for night in sorted(earlier)}
     nights[as_of] = moved
     recent = forecasts.filter(pl.col("date") >= periods.recent["date"].min())
-    features, alarm = verdict["monitors"]["features"], verdict["monitors"]["coverage_alarm"]
+    features, alarm, loss = (verdict["monitors"][name] for name in ("features", "coverage_alarm", "estimated_loss"))
     return StageOutput(
-        files={TABLE: moved, COVERAGE_BY_DAY: coverage, DRIFT_VERDICT: verdict},
+        files={TABLE: moved, COVERAGE_BY_DAY: coverage, LOSS_BY_DAY: losses, DRIFT_VERDICT: verdict},
         columns=drift_columns(moved["feature"].to_list()),
         facts={
             "level": verdict["level"],
@@ -98,13 +114,25 @@ def drift_checks(
         plots={"feature_distances": feature_distances(moved)}
         | ({"drift_over_time": drift_over_time(nights)} if earlier else {})
         | ({"coverage": coverage_over_time(coverage, limits=limits, spec=drift)} if coverage.height else {})
+        | ({"loss": loss_over_time(losses, limit=drift.loss_limit)} if losses["usual"].count() else {})
         | ({"pit": pit_histograms(recent, model="ensemble")} if recent.height else {}),
         checks={
             "features_like_the_reference": Check(features["state"] == "ok", features["sentence"], warns=True),
             "coverage_within_limits": Check(alarm["state"] != "warning", alarm["sentence"], warns=True),
+            "estimated_loss_as_usual": Check(loss["state"] != "information", loss["sentence"], warns=True),
             YEAR_TRAINED: year_trained(as_of, newest=max(ensemble)),
         },
     )
+
+
+def losses_by_day(feature_panel: pl.LazyFrame, forecasts: pl.DataFrame) -> pl.DataFrame:
+    """Return estimated and matured losses of the ensemble's forecasts, see ``early_warning.loss_by_day``."""
+    from forecast_assets.core.monitoring.early_warning import INPUTS, loss_by_day
+
+    there = feature_panel.collect_schema().names()
+    inputs = [name for name in INPUTS if name in there]
+    features = feature_panel.select("date", "ticker", *inputs).filter(pl.col("date") >= forecasts["date"].min())
+    return loss_by_day(forecasts, features.collect())
 
 
 def year_trained(day: dt.date, *, newest: str) -> Check:

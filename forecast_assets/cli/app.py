@@ -17,7 +17,7 @@ from forecast_assets.core.nearest import nearest_names
 COMMANDS = (
     *("run", "inspect", "sweep", "nightly", "fork", "rollback", "demo-panel"),
     *("verify", "record", "prune", "rebuild-home", "forecast", "status", "export", "export-model"),
-    *("explain", "factor", "risk", "orders", "serve", "ui", "changed", "audit", "knobs"),
+    *("explain", "factor", "risk", "orders", "benchmark-task", "serve", "ui", "changed", "audit", "knobs"),
 )
 """In the order of the help; each is the function ``command`` of the module of its name in this package."""
 

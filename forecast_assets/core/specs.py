@@ -549,6 +549,11 @@ class DriftSpec(Spec):
     false_alerts_per_year: float = Field(
         0.5, gt=0, description="false alerts the limits aim at; below the promised one, since limits are estimates"
     )
+    loss_limit: float = Field(
+        1.3,
+        gt=1,
+        description="estimated loss of forecasts not matured yet, over the usual one of a year, that is pointed out",
+    )
     feature_confirm_nights: int = Field(
         20, ge=1, description="nights in a row with a moved feature before a warning is sent"
     )

@@ -95,6 +95,7 @@ GONE_TICKERS = "gone.parquet"
 # nightly_forecast, drift_checks
 NIGHT_RECORD = "night.json"  # day, model and data of the night's forecasts
 COVERAGE_BY_DAY = "coverage.parquet"
+LOSS_BY_DAY = "losses.parquet"
 DRIFT_VERDICT = "verdict.json"
 
 

@@ -152,7 +152,12 @@ def test_the_drift_checks_of_the_graph_show_plots_and_warnings_that_stop_nothing
     version = smoke_graph.version("drift_checks", day)
     assert {"plot-coverage.png", "plot-feature_distances.png", "plot-pit.png"} <= set(version.manifest.files)
     checks = version.manifest.facts["checks"]
-    assert set(checks) == {"features_like_the_reference", "coverage_within_limits", "year_is_trained"}
+    assert set(checks) == {
+        "features_like_the_reference",
+        "coverage_within_limits",
+        "estimated_loss_as_usual",
+        "year_is_trained",
+    }
     assert all(check["warns"] for check in checks.values() if not check["passed"])
 
 

@@ -11,6 +11,7 @@ NOT_EVALUATED = {
     "boosted": "scores inner years",
     "books": "reads the panel up to 2018; of a store, whether books that have to be empty are, and whether years join",
     "cases": "what files are read as, and how fast",
+    "early_warning": "scores inner years",
     "desk": "times of commands, sizes",
     "etth1": "another data set",
     "evaluation": "trades realised returns, true and shuffled: no forecast of a model",

@@ -32,6 +32,8 @@ FIT = ("core/training/test_selection.py", "core/training/test_fit.py")
 SIMULATION = ("core/backtest/test_simulate.py",)
 STRATEGIES = ("core/backtest/test_strategies.py",)
 JOINING = ("core/backtest/test_joining.py",)
+BENCHMARK_TASK = ("core/benchmark_task/test_observations.py",)
+EARLY_WARNING = ("core/monitoring/test_early_warning.py",)
 
 MUTANTS = (
     Mutant(
@@ -342,5 +344,19 @@ MUTANTS = (
         "backtest/decisions.py",
         (('(pl.col("split") == "test") | (year == first)', 'pl.col("split") != "none"'),),
         JOINING,
+    ),
+    Mutant(
+        "a_past_ends_after_its_cutoff",
+        "the newest observations before a benchmark's cutoff end one session after it",
+        "benchmark_task/observations.py",
+        (("end - 1 - horizon * np.arange(full - 1, 0, -1)", "end - horizon * np.arange(full - 1, 0, -1)"),),
+        BENCHMARK_TASK,
+    ),
+    Mutant(
+        "an_estimate_is_fitted_on_what_has_not_matured",
+        "the regression behind a directly estimated loss reads losses on the day of their forecasts",
+        "monitoring/early_warning.py",
+        (("known_on = session + LONG + LAG_SESSIONS", "known_on = session"),),
+        EARLY_WARNING,
     ),
 )

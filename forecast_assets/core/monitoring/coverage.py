@@ -112,8 +112,8 @@ def alarm_statistic(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> 
 def coverage_alarm(daily_coverage: pl.DataFrame, *, limits: CoverageLimits) -> pl.DataFrame:
     """Return the EPISODES in which the smoothed 95 % coverage left its limits, each until it is half-way back."""
     away = alarm_statistic(daily_coverage, limits=limits)["smoothed_coverage"].to_numpy() - limits.centre
-    below = _alarming(away[None], limits.low - limits.centre)[0]
-    above = _alarming(-away[None], limits.centre - limits.high)[0]
+    below = alarming(away[None], limits.low - limits.centre)[0]
+    above = alarming(-away[None], limits.centre - limits.high)[0]
     return _episodes(daily_coverage["date"], below=below, above=above, at_least=1)
 
 
@@ -131,14 +131,14 @@ def _smooth(
     return smoothed
 
 
-def _alarming(away: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
+def alarming(away: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
     """Return the days on which a statistic (paths, days) has been below ``limit`` (< 0) and not yet above half of it."""
     state = np.zeros(len(away), dtype=bool)
-    alarming = np.zeros(away.shape, dtype=bool)
+    on = np.zeros(away.shape, dtype=bool)
     for day in range(away.shape[1]):
         state = np.where(state, away[:, day] < limit / 2, away[:, day] < limit)
-        alarming[:, day] = state
-    return alarming
+        on[:, day] = state
+    return on
 
 
 def _tightest(away: NDArray[np.float64], *, budget: float) -> tuple[float, float]:
@@ -148,8 +148,8 @@ def _tightest(away: NDArray[np.float64], *, budget: float) -> tuple[float, float
     """
     best = (float(min(away.min(), 0.0)), 0.0)  # never crossed on these paths: an alarm needs strictly less
     for limit in np.quantile(away.min(axis=1), np.linspace(0, 1, 101)):
-        alarming = _alarming(away, float(limit))
-        starts = alarming[:, 0].sum() + (alarming[:, 1:] & ~alarming[:, :-1]).sum()
+        on = alarming(away, float(limit))
+        starts = on[:, 0].sum() + (on[:, 1:] & ~on[:, :-1]).sum()
         rate = float(starts / len(away))
         if rate > budget or limit >= 0:
             break

@@ -1,4 +1,4 @@
-"""Matured forecasts: those of the walk-forward, and after it those issued night by night."""
+"""Forecasts and what came of them: those of the walk-forward, and after it those issued night by night."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA
 KEY = ["date", "ticker", "horizon"]
 
 
-def matured_forecasts(
+def known_outcomes(
     walk_forward: pl.DataFrame, nights: Iterable[pl.DataFrame], *, feature_panel: pl.DataFrame, as_of: dt.date
 ) -> pl.DataFrame:
-    """Return the test forecasts that have matured ``as_of`` a day, each once, in the forecast schema.
+    """Return the test forecasts up to a day, each once, in the forecast schema; ``y`` is null where it was not known then.
 
     ``nights``: issued forecasts, oldest first; the first forecast of a date, ticker and horizon counts, the walk-forward's
     before all. Their returns are the feature panel's ``target_<h>d``. A forecast has matured where its ticker has h more
@@ -42,8 +42,6 @@ def matured_forecasts(
     )
     return (
         forecasts.join(outcomes, on=KEY, how="left", maintain_order="left")
-        .filter(pl.col("matured"))
-        .with_columns(y=pl.coalesce("y", "realised"))
-        .filter(pl.col("y").is_not_null())
+        .with_columns(y=pl.when("matured").then(pl.coalesce("y", "realised")))
         .select(list(FORECAST_SCHEMA))
     )

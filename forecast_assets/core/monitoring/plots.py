@@ -1,4 +1,4 @@
-"""The monitors' figures: coverage over time with its limits, and how far each feature has moved."""
+"""The monitors' figures: coverage over time with its limits, estimated losses, and how far each feature has moved."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.core.monitoring.coverage import CoverageLimits, alarm_statistic
+from forecast_assets.core.monitoring.early_warning import LONG
 from forecast_assets.core.report.figure_style import INK, MUTED, PALETTE, SMALL, canvas, percent
 from forecast_assets.core.report.figures import year_axis
 from forecast_assets.core.specs import DriftSpec
@@ -34,6 +35,28 @@ def coverage_over_time(daily_coverage: pl.DataFrame, *, limits: CoverageLimits |
     plot.yaxis.set_major_formatter(lambda value, _: percent(value))
     year_axis(plot)
     plot.set_xlabel("dots: days; line: smoothed, alarm limits dashed; fixed limits dotted", fontsize=SMALL, color=MUTED)
+    return figure
+
+
+def loss_over_time(losses: pl.DataFrame, *, limit: float) -> "Figure":
+    """Draw the estimated loss over the usual one, by forecast day, beside what matured; the limit dashed.
+
+    ``losses``: as of ``early_warning.loss_by_day``.
+    """
+    rows = losses.filter(pl.col("usual").is_not_null())
+    figure, (plot,) = canvas(f"Loss over {LONG} sessions, in shares of the usual one", height=3.0, panels=1)
+    dates = rows["date"].to_numpy()
+    shown = [("matured", INK, 1.1, "-"), ("direct", PALETTE[2], 1.0, (0, (1, 1))), ("estimated", PALETTE[0], 1.5, "-")]
+    for name, colour, width, style in shown:
+        values = (rows[name] / rows["usual"]).fill_null(np.nan).to_numpy()
+        plot.plot(dates, values, color=colour, linewidth=width, linestyle=style, label=name)
+    plot.axhline(limit, color=PALETTE[1], linewidth=1.1, linestyle=(0, (4, 3)))
+    low, high = plot.get_ylim()
+    plot.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
+    plot.legend(loc="upper left", fontsize=SMALL, frameon=False, ncols=len(shown))
+    plot.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    year_axis(plot)
+    plot.set_xlabel(f"last of {LONG} forecast days; limit of the estimated loss dashed", fontsize=SMALL, color=MUTED)
     return figure
 
 

@@ -17,13 +17,15 @@ def drift_verdict(
     rule: pl.DataFrame,
     alarm: pl.DataFrame | None,
     limits: CoverageLimits | None,
+    loss: dict[str, Any],
 ) -> dict[str, Any]:
     """Combine ``feature_drift``, ``coverage_rule`` and ``coverage_alarm`` as of a day in one JSON-safe dictionary.
 
-    Each monitor has a ``state``: "ok", "information" (the fixed coverage rule fires; it is too crude for more), "warning"
-    (features have drifted, or the calibrated alarm is on) or "unknown" (no limits could be calibrated: pass None). Only
-    an ongoing episode counts; all are listed. ``level`` is the highest state; ``episode`` is the first day of a monitor's
-    ongoing episode, which identifies it to a sender of alerts.
+    Each monitor has a ``state``: "ok", "information" (the fixed coverage rule fires, which is too crude for more; or the
+    estimated ``loss`` is high, see ``early_warning.loss_monitor``), "warning" (features have drifted, or the calibrated
+    alarm is on) or "unknown" (no limits could be calibrated: pass None). Only an ongoing episode counts; all are listed.
+    ``level`` is the highest state; ``episode`` is the first day of a monitor's ongoing episode, which identifies it to a
+    sender of alerts.
     """
     moved = features.filter("alert").sort("p_value", "ks_distance", descending=[False, True], nulls_last=False)
     monitors: dict[str, dict[str, Any]] = {
@@ -45,6 +47,7 @@ def drift_verdict(
         monitor = _coverage_monitor(alarm, firing="warning", name="the calibrated coverage alarm")
         shown = ("low", "high", "centre", "false_alerts_per_year")
         monitors["coverage_alarm"] = monitor | {name: getattr(limits, name) for name in shown}
+    monitors["estimated_loss"] = loss
     return {
         "as_of": as_of.isoformat(),
         "level": max((one["state"] for one in monitors.values() if one["state"] in LEVELS), key=LEVELS.index),

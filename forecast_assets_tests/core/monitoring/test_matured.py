@@ -3,7 +3,7 @@ import datetime as dt
 import polars as pl
 
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA, forecast_table
-from forecast_assets.core.monitoring.matured import matured_forecasts
+from forecast_assets.core.monitoring.matured import known_outcomes
 
 DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3, 4)]
 PANEL = pl.DataFrame({"date": DAYS, "ticker": ["A"] * 4, "target_1d": [0.1, 0.2, 0.3, None]})
@@ -22,9 +22,9 @@ def forecasts(day: int, *, y: float | None = None, centre: float = 0.0, split: s
 
 
 def matured(*nights: pl.DataFrame, walk: pl.DataFrame, as_of: int) -> list[tuple]:
-    found = matured_forecasts(walk, nights, feature_panel=PANEL, as_of=DAYS[as_of])
+    found = known_outcomes(walk, nights, feature_panel=PANEL, as_of=DAYS[as_of])
     assert found.schema == pl.Schema(FORECAST_SCHEMA)
-    return found.select("date", "q50", "y").rows()
+    return found.filter(pl.col("y").is_not_null()).select("date", "q50", "y").rows()
 
 
 def test_issued_forecasts_follow_the_walk_forward_with_the_panels_returns() -> None:
@@ -44,3 +44,8 @@ def test_the_first_forecast_of_a_decision_counts_and_the_walk_forward_comes_firs
 
 def test_validation_forecasts_are_left_out() -> None:
     assert matured(walk=forecasts(0, y=0.1, split="validation"), as_of=3) == []
+
+
+def test_a_forecast_that_has_not_matured_is_there_without_an_outcome() -> None:
+    found = known_outcomes(forecasts(0, y=0.1), [forecasts(1, y=9.0)], feature_panel=PANEL, as_of=DAYS[1])
+    assert found.select("date", "y").rows() == [(DAYS[0], 0.1), (DAYS[1], None)]

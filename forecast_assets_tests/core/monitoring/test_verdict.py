@@ -28,9 +28,14 @@ def episodes(*ongoing: bool) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=EPISODES, orient="row")
 
 
-def verdict(drifted: pl.DataFrame, rule: pl.DataFrame, alarm: pl.DataFrame | None) -> dict:
+def verdict(drifted: pl.DataFrame, rule: pl.DataFrame, alarm: pl.DataFrame | None, *, loss: str = "ok") -> dict:
     found = drift_verdict(
-        as_of=TODAY, features=drifted, rule=rule, alarm=alarm, limits=LIMITS if alarm is not None else None
+        as_of=TODAY,
+        features=drifted,
+        rule=rule,
+        alarm=alarm,
+        limits=LIMITS if alarm is not None else None,
+        loss={"state": loss, "sentence": "Losses."},
     )
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     return found
@@ -47,6 +52,11 @@ def test_the_fixed_rule_is_information_and_no_more() -> None:
     found = verdict(features(False), episodes(False, True), episodes())
     assert found["level"] == "information"
     assert found["monitors"]["coverage_rule"]["episode"] == "2024-06-20"
+
+
+def test_a_high_estimated_loss_is_information_and_an_unknown_one_is_nothing() -> None:
+    assert verdict(features(False), episodes(), episodes(), loss="information")["level"] == "information"
+    assert verdict(features(False), episodes(), episodes(), loss="unknown")["level"] == "ok"
 
 
 def test_the_calibrated_alarm_and_a_moved_feature_are_warnings() -> None:
