@@ -61,15 +61,9 @@ def drift_checks(
     from forecast_assets.core.monitoring.drift import feature_drift, split_periods
     from forecast_assets.core.monitoring.early_warning import loss_monitor
     from forecast_assets.core.monitoring.matured import known_outcomes
-    from forecast_assets.core.monitoring.plots import (
-        coverage_over_time,
-        drift_over_time,
-        feature_distances,
-        loss_over_time,
-    )
+    from forecast_assets.core.monitoring.plots import drift_plots
     from forecast_assets.core.monitoring.verdict import drift_verdict
     from forecast_assets.core.panel.features import feature_names
-    from forecast_assets.core.report.figures import pit_histograms
 
     as_of = dt.date.fromisoformat(day)
     members = feature_panel.filter("is_member")
@@ -111,11 +105,7 @@ def drift_checks(
             "features_moved": int(moved["alert"].sum()),
             "coverage_95_last_day": float(coverage["coverage_95"][-1]) if coverage.height else "none matured",
         },
-        plots={"feature_distances": feature_distances(moved)}
-        | ({"drift_over_time": drift_over_time(nights)} if earlier else {})
-        | ({"coverage": coverage_over_time(coverage, limits=limits, spec=drift)} if coverage.height else {})
-        | ({"loss": loss_over_time(losses, limit=drift.loss_limit)} if losses["usual"].count() else {})
-        | ({"pit": pit_histograms(recent, model="ensemble")} if recent.height else {}),
+        plots=drift_plots(nights, coverage, limits, losses, recent, spec=drift),
         checks={
             "features_like_the_reference": Check(features["state"] == "ok", features["sentence"], warns=True),
             "coverage_within_limits": Check(alarm["state"] != "warning", alarm["sentence"], warns=True),

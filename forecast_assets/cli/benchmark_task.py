@@ -118,7 +118,7 @@ def chosen_years(named: str | None, source: Source) -> tuple[int, int]:
 def command(
     out: Path, panel: Path | None, demo: bool, years: str | None, every: int, overrides: tuple[str, ...]
 ) -> None:
-    """Write the panel to the folder OUT as tasks of the forecasting benchmark fev.
+    """Write the panel to OUT as tasks of the benchmark fev.
 
     A task per horizon: log returns in sessions of each ticker's own exchange, cutoffs on days of the walk-forward,
     covariates, and a README with the definitions and how to score.

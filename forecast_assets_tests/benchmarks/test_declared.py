@@ -30,6 +30,7 @@ NOT_EVALUATED = {
     "search_proofs": "compares what is chosen on inner years; test years are only distorted",
     "serve": "the service's answers and times",
     "signal": "reads the panel up to 2018",
+    "survivorship_again": "how far two simulations of the same plantings are apart; of the demo's synthetic panel",
     "sweep": "scores inner years",
 }
 """Benchmarks that read a panel or a store and evaluate no test year of the reference panel, and why."""

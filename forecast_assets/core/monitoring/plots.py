@@ -10,7 +10,7 @@ import polars as pl
 from forecast_assets.core.monitoring.coverage import CoverageLimits, alarm_statistic
 from forecast_assets.core.monitoring.early_warning import LONG
 from forecast_assets.core.report.figure_style import INK, MUTED, PALETTE, SMALL, canvas, percent
-from forecast_assets.core.report.figures import year_axis
+from forecast_assets.core.report.figures import pit_histograms, year_axis
 from forecast_assets.core.specs import DriftSpec
 
 if TYPE_CHECKING:
@@ -18,6 +18,28 @@ if TYPE_CHECKING:
 
 SHOWN_FEATURES = 14
 SHOWN_NIGHTS = 4  # labelled on the axis
+
+
+def drift_plots(
+    nights: Mapping[dt.date, pl.DataFrame],
+    coverage: pl.DataFrame,
+    limits: CoverageLimits | None,
+    losses: pl.DataFrame,
+    forecasts: pl.DataFrame,
+    *,
+    spec: DriftSpec,
+) -> "dict[str, Figure]":
+    """Draw what there is to draw: ``nights`` as of ``drift_over_time``, with the newest; recent matured ``forecasts``."""
+    figures = {"feature_distances": feature_distances(nights[max(nights)])}
+    if len(nights) > 1:
+        figures["drift_over_time"] = drift_over_time(nights)
+    if coverage.height:
+        figures["coverage"] = coverage_over_time(coverage, limits=limits, spec=spec)
+    if losses["usual"].count():
+        figures["loss"] = loss_over_time(losses, limit=spec.loss_limit)
+    if forecasts.height:
+        figures["pit"] = pit_histograms(forecasts, model="ensemble")
+    return figures
 
 
 def coverage_over_time(daily_coverage: pl.DataFrame, *, limits: CoverageLimits | None, spec: DriftSpec) -> "Figure":
