@@ -4,14 +4,17 @@
     python -m benchmarks.joint --inner STORE               HAR-X, calibrated, on the reference panel's 2014 to 2018
 
 ``--inner`` reads the ``windowed_tensors`` of a store and fits HAR-X per fold, as `benchmarks.calibration` does; labels that
-end in the first test year or later are left out. Its portfolios, declared beforehand, are equal weights and weights by the
-inverse of the forecast volatility. A walk-forward of real tickers is refused without ``--declared``, since it would be a
-look at test years.
+end in the first test year or later are left out. Its portfolios, declared beforehand, are equal weights, weights by the
+inverse of the forecast volatility, and every second ticker of the alphabet long with the others short. A walk-forward of
+real tickers is refused without ``--declared``, since it would be a look at test years.
 
 Kupiec and Christoffersen (conditional coverage) of the 95 and 99 % value at risk over each horizon, Holm-adjusted among a
 horizon's tests; the smallest p value counts. Energy and variogram scores of the scenarios, of independence and of a Gaussian
 copula with shrunk correlation, all on the same draws: the ratio to independence, mean over horizons, with a 95 % interval by
 the stationary bootstrap of days; its upper end counts.
+
+Rescaling by the portfolio's own volatility is scored by the quantile loss of value at risk: its ratio to that of the same
+scenarios without it, mean over portfolios, horizons and levels, with an interval by the same bootstrap.
 """
 
 import argparse
@@ -33,6 +36,7 @@ from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA, fore
 from forecast_assets.core.evaluation.significance import bootstrap_interval
 from forecast_assets.core.horizons import HORIZONS, TARGETS
 from forecast_assets.core.joint.past import with_outcomes
+from forecast_assets.core.joint.portfolio import LEVELS
 from forecast_assets.core.joint.scenarios import scenario_returns
 from forecast_assets.core.joint.walk_forward import (
     GAUSSIAN,
@@ -47,6 +51,7 @@ from forecast_assets.core.joint.walk_forward import (
     held_weights,
     portfolio_outcomes,
     scenario_days,
+    var_column,
 )
 from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles
 from forecast_assets.core.specs import CalibrationSpec, FoldSpec, ScenarioSpec
@@ -79,6 +84,13 @@ def inverse_volatility(day: ScenarioDay) -> Floats:
     """Return weights by the inverse of each ticker's forecast of one session, one in all."""
     inverse = 1.0 / mean_sigma_from_quantiles(day.quantiles)[1][:, 0]
     weights: Floats = inverse / inverse.sum()
+    return weights
+
+
+def long_short(day: ScenarioDay) -> Floats:
+    """Return weights of every second ticker of the day long and of the others short, one in all on either side."""
+    side = np.where(np.arange(len(day.tickers)) % 2, 1.0, -1.0)
+    weights: Floats = side / np.where(side > 0, (side > 0).sum(), (side < 0).sum())
     return weights
 
 
@@ -147,26 +159,37 @@ def inner(store: Store) -> Panel:
         what=f"HAR-X, {INNER_YEARS[0]} to {INNER_YEARS[-1]}, {len(panel.tickers)} tickers of the reference panel",
         forecasts=forecasts.select(*FORECAST_SCHEMA, "label_end"),
         sectors=dict(sectors),
-        portfolios={"equal weights": equal_weights, "inverse volatility": inverse_volatility},
+        portfolios={"equal weights": equal_weights, "inverse volatility": inverse_volatility, "long short": long_short},
     )
 
 
-def evaluate(panel: Panel, *, spec: ScenarioSpec, score_every: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+class Evaluated(NamedTuple):
+    """By day: outcomes of the portfolios, the same without rescaling, and scores of the copulas."""
+
+    outcomes: pl.DataFrame
+    plain: pl.DataFrame
+    scores: pl.DataFrame
+
+
+def evaluate(panel: Panel, *, spec: ScenarioSpec, score_every: int) -> Evaluated:
     """Return the outcomes of the portfolios on every test day, and the scores of every ``score_every``-th."""
     known = panel.forecasts.filter(pl.col("split") == "test", pl.col("label_end").is_not_null())
     days = known["date"].unique().sort().to_numpy().astype("datetime64[D]")
     outcomes: list[dict[str, object]] = []
+    plain: list[dict[str, object]] = []
+    as_they_are = spec.model_copy(update={"volatility_sessions": 0.0})
     scores: list[dict[str, object]] = []
     started = time.perf_counter()
     every = scenario_days(panel.forecasts, days=days, sectors=panel.sectors, spec=spec, skip_early=True)
     for number, day in enumerate(every):
         returns = scenario_returns(day.quantiles, day.model, spec=spec)
-        outcomes += portfolio_outcomes(day, returns, panel.portfolios)
+        outcomes += portfolio_outcomes(day, returns, panel.portfolios, spec=spec)
+        plain += portfolio_outcomes(day, returns, panel.portfolios, spec=as_they_are)
         if number % score_every == 0:
             scores += copula_scores(day, spec=spec)
         if number % 100 == 0:
             print(f"{day.day}: {len(day.tickers)} tickers, {time.perf_counter() - started:.0f} s", flush=True)
-    return pl.DataFrame(outcomes), pl.DataFrame(scores)
+    return Evaluated(*(pl.DataFrame(rows) for rows in (outcomes, plain, scores)))
 
 
 def against(scores: pl.DataFrame, other: str, score: str) -> dict[str, Any]:
@@ -186,8 +209,44 @@ def against(scores: pl.DataFrame, other: str, score: str) -> dict[str, Any]:
     return {"days": len(table), "ratio": estimate, "low": low, "high": high, "by_horizon": by_horizon}
 
 
-def figures(panel: Panel, outcomes: pl.DataFrame, scores: pl.DataFrame, *, prefix: str) -> dict[str, dict[str, Any]]:
+def rescaling(found: Evaluated) -> dict[str, Any]:
+    """Return the ratio of the quantile loss of value at risk to that without rescaling, and its interval."""
+    key = ["date", "portfolio", "horizon"]
+    losses = []
+    for table in (found.outcomes, found.plain):
+        beyond = {level: pl.col("realised") + pl.col(var_column(level)) for level in LEVELS}  # below 0: exceeded
+        tail = {level: pl.when(of < 0).then((1 - level) - 1).otherwise(1 - level) * of for level, of in beyond.items()}
+        losses.append(table.select(key, **{str(level): loss for level, loss in tail.items()}))
+    both = (
+        losses[0]
+        .unpivot(index=key, variable_name="level")
+        .join(losses[1].unpivot(index=key, variable_name="level"), on=[*key, "level"], suffix="_plain")
+    )
+    both = both.with_columns(case=pl.format("{}, {}, {}", "portfolio", "horizon", "level"))
+    wide = both.pivot(on="case", index="date", values=["value", "value_plain"]).drop_nulls().sort("date").drop("date")
+    values, count = wide.to_numpy(), wide.width // 2
+
+    def ratio(rows: Floats) -> float:
+        mean = rows.mean(axis=0)
+        return float((mean[:count] / mean[count:]).mean())
+
+    estimate, low, high = bootstrap_interval(values, ratio, samples=1000, seed=0)
+    mean = values.mean(axis=0)
+    cases = [name.removeprefix("value_") for name in wide.columns[:count]]
+    by_case = {case: round(float(mean[k] / mean[count + k]), 4) for k, case in enumerate(cases)}
+    return {
+        "value": round(high, 5),
+        "ratio": estimate,
+        "low": low,
+        "high": high,
+        "days": len(values),
+        "ratios": by_case,
+    }
+
+
+def figures(panel: Panel, found: Evaluated, *, prefix: str) -> dict[str, dict[str, Any]]:
     """Return what is recorded."""
+    outcomes, scores = found.outcomes, found.scores
     tests = coverage_tests(outcomes)
     smallest = tests.select(pl.min_horizontal("kupiec_holm", "christoffersen_holm").min()).item()
     pit = {
@@ -213,6 +272,7 @@ def figures(panel: Panel, outcomes: pl.DataFrame, scores: pl.DataFrame, *, prefi
             "energy": {INDEPENDENCE: energy, GAUSSIAN: against(scores, GAUSSIAN, "energy")},
             "variogram": {name: against(scores, name, "variogram") for name in (INDEPENDENCE, GAUSSIAN)},
         },
+        f"{prefix}var_loss_of_rescaling": {**rescaling(found), "panel": panel.what},
     }
 
 
@@ -229,8 +289,8 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="print, do not record")
     given = parser.parse_args()
     panel = inner(Store(given.inner)) if given.inner else walk_forward(given.data_dir, declared=given.declared)
-    outcomes, scores = evaluate(panel, spec=ScenarioSpec(scenarios=DRAWS), score_every=given.score_every)
-    found = figures(panel, outcomes, scores, prefix="inner_" if given.inner else "")
+    made = evaluate(panel, spec=ScenarioSpec(scenarios=DRAWS), score_every=given.score_every)
+    found = figures(panel, made, prefix="inner_" if given.inner else "")
     print(json.dumps(found, indent=1))
     every = f" --score-every {given.score_every}" if given.score_every != 1 else ""
     command = f"python -m benchmarks.joint {'--inner STORE' if given.inner else '--data-dir DATA'}{every}"

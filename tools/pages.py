@@ -196,7 +196,7 @@ flowchart LR
   windowed_tensors --> challenger
   ensemble & windowed_tensors & challenger --> serving_model
   serving_model & windowed_tensors & ensemble --> nightly_forecast
-  nightly_forecast & serving_model & ensemble & calendar_panel & sweep --> target_positions
+  nightly_forecast & serving_model & ensemble & calendar_panel & feature_panel & sweep --> target_positions
   feature_panel & ensemble & nightly_forecast --> drift_checks
   arrival_log & earlier_panels --> raw_panel
   issued_nights --> nightly_forecast & target_positions & drift_checks

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
@@ -16,6 +15,7 @@ from forecast_assets.assets.fold.books import RIVAL_DAILY, JoinedBooks, YearMode
 from forecast_assets.assets.fold.candidates import trained
 from forecast_assets.assets.fold.delistings import delistings_of
 from forecast_assets.assets.fold.losses import read_cells, read_daily
+from forecast_assets.assets.fold.risked import risked_by_day
 from forecast_assets.assets.framework.inputs import ProfileName, Trials
 from forecast_assets.assets.framework.materialise import CheckSpec
 from forecast_assets.assets.framework.output import Check, StageOutput
@@ -30,6 +30,7 @@ from forecast_assets.core.specs import (
     CoverageSpec,
     CurrencySpec,
     MeanRiskSpec,
+    ScenarioSpec,
     SurvivorshipSpec,
     VerdictSpec,
 )
@@ -43,6 +44,7 @@ from forecast_assets.store.artefact_files import (
     PARTITIONS,
     POSITIONS,
     READING,
+    RISKED,
     RIVAL_BOOKS,
     RIVAL_LOSSES,
     RIVAL_RECORDS,
@@ -52,7 +54,7 @@ from forecast_assets.store.artefact_files import (
     TRAINING,
     TRIALS,
 )
-from forecast_assets.store.durable import replace_bytes
+from forecast_assets.store.durable import replace_file
 from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.versions import Version
 
@@ -80,14 +82,8 @@ def reports_folder(data_root: str) -> UPath:
 
 def publish_files(names: Sequence[str], version: Version, _instance: dg.DagsterInstance, where: StoreResource) -> None:
     """Copy a version's files to the folder of the latest reports, each whole or not at all; the store keeps the original."""
-    folder = reports_folder(where.root())
-    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        content = version.path(name).read_bytes()
-        if folder.protocol in ("", "file"):
-            replace_bytes(Path(folder.path) / name, content)
-        else:  # one PUT is whole or nothing
-            (folder / name).write_bytes(content)
+        replace_file(reports_folder(where.root()), name, version.path(name).read_bytes())
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,7 @@ class ReportContent:
     forecasts: pl.DataFrame  # those of the model that the report is about
     books: JoinedBooks
     rival_books: pl.DataFrame
+    risked: pl.DataFrame  # by day: what the book and equal weights risked and then earned
 
 
 JOINED = CheckSpec(
@@ -188,6 +185,7 @@ def backtest_report(
     backtest_spec: BacktestSpec,
     currency: CurrencySpec,
     coverage: CoverageSpec,
+    scenarios: ScenarioSpec,
     verdict: VerdictSpec,
     survivorship: SurvivorshipSpec,
     mean_risk: MeanRiskSpec,
@@ -206,6 +204,7 @@ def backtest_report(
         spec=backtest_spec,
         currency=currency,
         coverage=coverage,
+        scenarios=scenarios,
         rules=verdict,
         survivorship=survivorship,
         optimiser=mean_risk,
@@ -218,6 +217,7 @@ def backtest_report(
         daily=content.books.daily,
         prices=pl.scan_parquet(inputs.calendar_panel.path(TABLE)).select("date", "ticker", "close").collect(),
         curves=pl.concat((pl.DataFrame(fold.json(TRAINING)["curve"]) for fold in trained(last)), how="diagonal"),
+        risked=content.risked,
         summary=summary,
     )
     html = render_backtest_report(summary, {name: to_svg(figure) for name, figure in figures.items()})
@@ -227,6 +227,7 @@ def backtest_report(
             POSITIONS: content.books.positions,
             TRADES: content.books.trades,
             RIVAL_BOOKS: content.rival_books,
+            RISKED: content.risked,
             BACKTEST_PAGE: html,
             BACKTEST_METRICS: json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n",
             TRIALS: {"trials": [trial.as_record() for trial in trials.trials]},
@@ -254,6 +255,7 @@ def report_content(
     spec: BacktestSpec,
     currency: CurrencySpec,
     coverage: CoverageSpec,
+    scenarios: ScenarioSpec,
     rules: VerdictSpec,
     survivorship: SurvivorshipSpec,
     optimiser: MeanRiskSpec,
@@ -271,6 +273,7 @@ def report_content(
     from forecast_assets.core.report.coverage import CoverageContract
     from forecast_assets.core.report.evidence import Books, evidence, traded_liquidity
     from forecast_assets.core.report.importance import importance
+    from forecast_assets.core.report.portfolio_risk import portfolio_risk_section
     from forecast_assets.core.report.rivals import rival_cards
     from forecast_assets.core.report.summary import summarise
 
@@ -291,6 +294,7 @@ def report_content(
     liquid = traded_liquidity(liquidity(panel), joined.trades, strategies=[MODEL])
     in_base = in_base_money(liquid, "traded_value", ticker_currencies(traded, currency), conversion)
     books = Books(joined.daily, joined.variants, joined.positions, joined.trades, in_base)
+    risked = risked_by_day(inputs.calendar_panel, own, joined.positions, spec=scenarios)
     summary = summarise(
         losses=losses,
         daily=joined.daily,
@@ -321,8 +325,9 @@ def report_content(
         currency=_currency(joined, conversion),
         planted=_planted(inputs, own, spec=spec),
         survivorship=_survivorship(gone, joined, own, traded, spec=survivorship),
+        portfolio_risk=portfolio_risk_section(risked, model=MODEL),
     )
-    return ReportContent(summary, own, joined, rivals.books)
+    return ReportContent(summary, own, joined, rivals.books, risked)
 
 
 def _selection_weights(inputs: BacktestInputs) -> dict[str, dict[int, Any]]:

@@ -9,8 +9,8 @@ import polars as pl
 from forecast_assets.cli.common import listed, open_store, user_command
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.spreadsheet import guarded
-from forecast_assets.store.artefact_files import LATEST, PARTITIONS, TABLE
-from forecast_assets.store.asset_keys import RAW_PANEL
+from forecast_assets.store.artefact_files import LATEST, TABLE
+from forecast_assets.store.panel_in_use import of_panel
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -54,14 +54,6 @@ def require_folder(out: Path) -> None:
         raise BadInput(f"{out}: this is a folder; name a file in it")
     if out.is_fifo():  # nobody may ever read from it
         raise BadInput(f"{out}: this is a pipe; name a file")
-
-
-def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:
-    """Return ``slots`` without the years that are no test years of the current panel; nights and a whole asset stay."""
-    if not any(slot is not None and slot.isdecimal() for slot in slots) or not store.has(RAW_PANEL):
-        return list(slots)
-    years = store.current(RAW_PANEL).json(PARTITIONS)["years"]
-    return [slot for slot in slots if slot is None or not slot.isdecimal() or slot in years] or list(slots)
 
 
 @click.command("export")

@@ -22,6 +22,7 @@ from forecast_assets.core.specs import (
     CoverageSpec,
     CurrencySpec,
     MeanRiskSpec,
+    ScenarioSpec,
     SurvivorshipSpec,
     VerdictSpec,
     WindowSpec,
@@ -116,6 +117,7 @@ def _backtest_numbers(inputs: BacktestInputs, report: Version, profile: str) -> 
         spec=BacktestSpec.model_validate(report.manifest.config["backtest"]),
         currency=CurrencySpec.model_validate(report.manifest.config["currency"]),
         coverage=CoverageSpec.model_validate(report.manifest.config["coverage"]),
+        scenarios=ScenarioSpec.model_validate(report.manifest.config.get("scenarios", {})),  # an older report has none
         rules=VerdictSpec.model_validate(report.manifest.config["verdict"]),
         survivorship=SurvivorshipSpec.model_validate(report.manifest.config.get("survivorship", {})),
         optimiser=MeanRiskSpec.model_validate(report.manifest.config.get("mean_risk", {})),

@@ -14,30 +14,17 @@ from rich.table import Table
 from forecast_assets.cli.common import json_option, open_store, print_json, set_option, user_command
 from forecast_assets.cli.export import chosen_slots
 from forecast_assets.core.errors import BadInput, MissingArtefact
-from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS, TARGETS
 from forecast_assets.store.artefact_files import POSITIONS, TABLE
-from forecast_assets.store.asset_keys import BACKTEST, ENSEMBLE, NIGHTLY_FORECAST, TARGET_POSITIONS
-from forecast_assets.store.panel_in_use import days_in_panel, declared_renames
+from forecast_assets.store.asset_keys import BACKTEST, ENSEMBLE, TARGET_POSITIONS
 from forecast_assets.store.store import Store
 
 if TYPE_CHECKING:
+    from forecast_assets.core.joint.night import NightForecasts
     from forecast_assets.core.joint.walk_forward import Weights
     from forecast_assets.core.specs import ScenarioSpec
 
-FEATURE_PANEL = "feature_panel"
 CHECK_SCENARIOS = 2000
 """Of each past day that is checked, where there may be thousands of days."""
-
-
-@dataclass(frozen=True)
-class Forecasts:
-    """The night's forecasts, and all that came before with what became of it."""
-
-    night: str
-    tickers: tuple[str, ...]  # of the night, sorted
-    quantiles: np.ndarray  # (N, H, L) of the night
-    before: pl.DataFrame  # forecasts with y and label_end, each key once
-    sectors: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -49,39 +36,7 @@ class Portfolio:
     left_out: list[str]  # held without a forecast
 
 
-def read_forecasts(store: Store, night: str | None) -> Forecasts:
-    """Read the forecasts of ``night``, the newest where none is named, and those issued before it.
-
-    Raises MissingArtefact without a night, or without the walk-forward that it rests on.
-    """
-    from forecast_assets.champion.issued import issued_table
-    from forecast_assets.core.joint.past import with_outcomes
-
-    nights = days_in_panel(store, NIGHTLY_FORECAST)
-    if not nights:
-        raise MissingArtefact(f"{NIGHTLY_FORECAST}: no night yet; make one with: forecast-assets nightly")
-    chosen = night or max(nights)
-    if chosen not in nights:
-        raise MissingArtefact(f"{NIGHTLY_FORECAST}: no night {chosen}; there are {nights[0]} to {nights[-1]}")
-    renames = declared_renames(store)
-    issued = [issued_table(store.current(NIGHTLY_FORECAST, day), renames) for day in sorted(nights) if day <= chosen]
-    years = [issued_table(store.current(ENSEMBLE, year), renames) for year in chosen_slots(store, ENSEMBLE, [])]
-    panel = pl.scan_parquet(store.current(FEATURE_PANEL).path(TABLE))
-    rows = panel.select("date", "ticker", "is_missing", *TARGETS).collect()
-    sectors = panel.select("ticker", "sector").unique("ticker", keep="last").collect()
-    latest = issued[-1].filter(pl.col("horizon").is_in(list(HORIZONS))).sort("ticker", "date", "horizon")
-    latest = latest.filter(pl.col("date") == pl.col("date").max().over("ticker"))
-    tickers = latest["ticker"].unique(maintain_order=True).to_list()
-    return Forecasts(
-        night=chosen,
-        tickers=tuple(tickers),
-        quantiles=latest.select(QUANTILE_COLUMNS).to_numpy().reshape(len(tickers), len(HORIZONS), -1),
-        before=with_outcomes([*years, *issued], rows),
-        sectors=dict(sectors.iter_rows()),
-    )
-
-
-def read_portfolio(store: Store, forecasts: Forecasts, weights: Path | None) -> Portfolio:
+def read_portfolio(store: Store, forecasts: "NightForecasts", weights: Path | None) -> Portfolio:
     """Return the portfolio of a file, or the book that is to be held after the night.
 
     Raises BadInput where the file can't be used or the book is empty, MissingArtefact where the night has no book.
@@ -104,43 +59,31 @@ def read_portfolio(store: Store, forecasts: Forecasts, weights: Path | None) -> 
     return Portfolio(f"book of {forecasts.night}", held, left_out)
 
 
-def risk_of_night(forecasts: Forecasts, portfolio: Portfolio, spec: "ScenarioSpec") -> dict[str, Any]:
+def risk_of_night(forecasts: "NightForecasts", portfolio: Portfolio, spec: "ScenarioSpec") -> dict[str, Any]:
     """Return the portfolio's risk over each horizon by scenarios, as JSON can hold it.
 
     Raises BadInput where too few outcomes have matured before the night.
     """
-    from forecast_assets.core.joint.past import past_scores
-    from forecast_assets.core.joint.portfolio import portfolio_returns, risk
-    from forecast_assets.core.joint.scenarios import scenario_paths, template
+    from forecast_assets.core.joint.night import night_template, portfolio_risk
 
-    every = sorted({*forecasts.before["ticker"].unique().to_list(), *forecasts.tickers})
-    past = past_scores(forecasts.before, tickers=every).known_before(np.datetime64(forecasts.night))
-    sectors = np.unique([forecasts.sectors.get(ticker) or "" for ticker in every], return_inverse=True)[1]
-    held = np.array([ticker in portfolio.weights for ticker in forecasts.tickers])
-    names = [ticker for ticker in forecasts.tickers if ticker in portfolio.weights]
-    model = template(past, sectors=sectors, spec=spec).of(np.searchsorted(every, names))
-    weights = np.array([portfolio.weights[ticker] for ticker in names])
-    returns = portfolio_returns(scenario_paths(forecasts.quantiles[held], model, spec=spec), weights)  # (sessions, n)
-    lowest = np.minimum.accumulate(returns, axis=0)
-    rows = []
-    for horizon in HORIZONS:
-        found, on_the_way = risk(returns[horizon - 1]), risk(lowest[horizon - 1])
-        rows.append({"horizon": horizon, **found._asdict(), "lowest_point": on_the_way.value_at_risk})
+    past = night_template(forecasts, spec)
+    rows = portfolio_risk(forecasts, past, portfolio.weights, spec)
+    weights = np.array([*portfolio.weights.values()])
     return {
         "portfolio": portfolio.name,
         "night": forecasts.night,
-        "tickers": len(names),
+        "tickers": len(weights),
         "gross": float(np.abs(weights).sum()),
         "net": float(weights.sum()),
         "left_out": portfolio.left_out,
         "scenarios": spec.scenarios,
-        "past_days": len(model.past.own),
+        "past_days": past.past_days,
         "horizons": rows,
     }
 
 
 def check_of_past(
-    store: Store, forecasts: Forecasts, portfolio: Portfolio, spec: "ScenarioSpec", *, is_book: bool
+    store: Store, forecasts: "NightForecasts", portfolio: Portfolio, spec: "ScenarioSpec", *, is_book: bool
 ) -> pl.DataFrame:
     """Return the tests of value at risk on every past day that enough had matured before, see ``coverage_tests``.
 
@@ -170,7 +113,7 @@ def check_of_past(
     rows: list[dict[str, object]] = []
     for day in scenario_days(forecasts.before, days=days, sectors=forecasts.sectors, spec=quick, skip_early=True):
         rows += portfolio_outcomes(
-            day, scenario_returns(day.quantiles, day.model, spec=quick), {portfolio.name: weights}
+            day, scenario_returns(day.quantiles, day.model, spec=quick), {portfolio.name: weights}, spec=quick
         )
     if not rows:
         raise BadInput(
@@ -198,12 +141,14 @@ def command(
     Value at risk and expected shortfall over each horizon. A scenario is of all tickers: the night's calibrated forecasts,
     ordered as past outcomes were.
     """
+    from forecast_assets.champion.risk import read_forecasts
     from forecast_assets.resources import environment
     from forecast_assets.resources.settings import compose_settings
 
     spec = compose_settings(environment.profile_name(), list(overrides)).scenarios
     store, _ = open_store()
-    forecasts = read_forecasts(store, night.date().isoformat() if night else None)
+    wanted = night.date().isoformat() if night else None
+    forecasts = read_forecasts(store, wanted, spec=None if check else spec)
     portfolio = read_portfolio(store, forecasts, weights)
     found = risk_of_night(forecasts, portfolio, spec)
     tested = check_of_past(store, forecasts, portfolio, spec, is_book=weights is None) if check else None
@@ -233,7 +178,8 @@ def print_risk(found: dict[str, Any]) -> None:
     console.print(table)
     click.echo(
         "Losses as shares of equity, weights held as they are, each return in its own currency, before costs. Lowest: the "
-        "loss at the worst session on the way."
+        "loss at the worst session on the way. Rescaled by how volatile the portfolio has lately been: "
+        f"{found['horizons'][0]['volatility_factor']:.2f} times over one session."
     )
 
 

@@ -23,13 +23,15 @@ from forecast_assets.core.specs import AlertSpec
 def command(host: str, port: int, rate: float | None, deadline_hours: float) -> None:
     """Answer forecasts over HTTP. New models and nights are picked up while it runs."""
     from forecast_assets.resources import environment
+    from forecast_assets.resources.settings import compose_settings
     from forecast_assets.serving.limits import Limits
     from forecast_assets.serving.loading import Loader, open_model
     from forecast_assets.serving.server import serve as run_server
 
     limits = Limits() if rate is None else Limits(rate_per_second=rate, burst=2 * rate)
     store, root = open_store()
-    loader = Loader(store, open_model, data_root=root)
+    scenarios = compose_settings(environment.profile_name(), []).scenarios
+    loader = Loader(store, open_model, data_root=root, scenarios=scenarios)
     no_deadline = environment.uses_demo_panel() or environment.as_of() is not None  # as the alerts have it
     run_server(
         loader,

@@ -663,6 +663,12 @@ class ScenarioSpec(Spec):
     prior_tickers: float = Field(
         4.0, ge=0, description="tickers of the whole panel that the mean of a sector's tickers is shrunk by"
     )
+    volatility_sessions: float = Field(
+        3.0,
+        ge=0,
+        description="half-life, in days, of how volatile a portfolio was against its forecasts, which its losses are "
+        "rescaled by; 0: they are not",
+    )
     seed: int = Field(0, ge=0, description="seed of the draws")
 
 

@@ -21,6 +21,7 @@ from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.limits import Limits, RequestLimiter
 from forecast_assets.serving.loading import Loader
 from forecast_assets.serving.metrics import Metrics
+from forecast_assets.serving.portfolio import held_weights, portfolio_answer
 from forecast_assets.serving.service import HTTP_ERRORS, DateParameter, Service, TickerParameter, service_of
 from forecast_assets.serving.snapshot import PendingForecast, Snapshot
 from forecast_assets.serving.watch import Watch
@@ -111,6 +112,17 @@ async def predict_batch(request: Request, batch: schemas.BatchRequest) -> schema
     for (place, _), computed in zip(pending, made, strict=True):
         items[place] = schemas.BatchItem(answer=computed)
     return schemas.BatchAnswer(snapshot=snapshot.id, answers=[item for item in items if item is not None])
+
+
+@router.post("/risk", response_model=schemas.RiskAnswer, responses=HTTP_ERRORS)
+async def risk(request: Request, portfolio: schemas.RiskRequest) -> schemas.RiskAnswer:
+    """What a portfolio may lose after the last night: value at risk, expected shortfall and quantiles of its return."""
+    service = service_of(request)
+    snapshot = service.watch.snapshot
+    weights = held_weights(portfolio, snapshot)
+    return await service.batcher.call(
+        lambda: portfolio_answer(service.watch.loader.night_scenarios(snapshot), weights, snapshot)
+    )
 
 
 @router.get("/explain", response_model=schemas.ExplainAnswer, responses=HTTP_ERRORS)

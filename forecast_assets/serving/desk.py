@@ -13,6 +13,7 @@ from forecast_assets.core.windows.days import to_date, to_day
 from forecast_assets.serving import schemas
 from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.page import desk_page, docs_page, report_policy
+from forecast_assets.serving.portfolio import sealed_answer
 from forecast_assets.serving.service import HTTP_ERRORS, DateParameter, TickerParameter, cacheable, service_of
 from forecast_assets.serving.snapshot import Snapshot
 from forecast_assets.serving.track_record import track_record
@@ -77,6 +78,15 @@ async def book(request: Request) -> Response:
     if found is None:
         raise HttpError(404, "no_book", "There is no book yet; a night makes it (target_positions).")
     return cacheable(request, found.model_dump_json().encode(), media_type=JSON)
+
+
+@router.get("/sealed", response_model=schemas.SealedRecord, responses=HTTP_ERRORS)
+async def sealed(request: Request) -> schemas.SealedRecord:
+    """What has matured of the forecasts that were sealed before their outcome, scored so that looking often is allowed."""
+    service = service_of(request)
+    snapshot = service.watch.snapshot
+    found = await service.batcher.call(lambda: service.watch.loader.sealed_record(snapshot))
+    return sealed_answer(found, snapshot)
 
 
 @router.get(

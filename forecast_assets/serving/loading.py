@@ -15,13 +15,18 @@ import polars as pl
 from forecast_assets.champion.forecast_change import ForecastChange, forecast_change
 from forecast_assets.champion.issued import issued_table
 from forecast_assets.champion.promotion import current_champion
+from forecast_assets.champion.record import IssuedRecord, issued_record
+from forecast_assets.champion.risk import read_forecasts, risk_record, stated_risk
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact, Unreachable, UserError
+from forecast_assets.core.joint.night import NightScenarios
 from forecast_assets.core.panel.lineage import rename
+from forecast_assets.core.specs import ScenarioSpec
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.serving.history import Closes, History
 from forecast_assets.serving.http_error import HttpError
 from forecast_assets.serving.issued import ForecastTable, Provenance
+from forecast_assets.serving.portfolio import stated_answer
 from forecast_assets.serving.schemas import Book, Position
 from forecast_assets.serving.snapshot import Model, Snapshot
 from forecast_assets.store.artefact_files import (
@@ -44,6 +49,7 @@ from forecast_assets.store.asset_keys import (
 )
 from forecast_assets.store.names import CURRENT
 from forecast_assets.store.panel_in_use import declared_renames, panel_sessions
+from forecast_assets.store.seals import read_seals
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
@@ -88,9 +94,12 @@ class Loader:
     store: Store
     open_model: Callable[[Version], Model]
     data_root: str | None = None  # with the journal of revoked champions; None: a damaged champion has no substitute
+    scenarios: ScenarioSpec = field(default_factory=ScenarioSpec)
     rejected: dict[Slot, tuple[str, str]] = field(default_factory=dict)  # slot -> (version id, sentence)
     mismatch: str = ""  # why the current model and data can't be served together; empty where they can
     _parts: dict[Slot, Part] = field(default_factory=dict)
+    _drawn: tuple[str, NightScenarios] | None = None  # snapshot and scenarios of its night
+    _record: tuple[object, IssuedRecord] | None = None  # snapshot with the number of seals, and the record
     _pair: dict[Slot, Part] = field(default_factory=dict)  # the last model and data that could be served together
     _checked_pair: tuple[str, str] = ("", "")  # versions that ``mismatch`` is about
     panel_end: dt.date | None = None  # last session of the current raw panel
@@ -148,6 +157,36 @@ class Loader:
             )
         except UserError as error:
             raise HttpError(404, "no_change", str(error)) from error
+
+    def night_scenarios(self, snapshot: Snapshot) -> NightScenarios:
+        """Return the scenarios of the snapshot's night, drawn once; from the model's thread alone.
+
+        Raises HttpError where there is no night, or too little has matured before it.
+        """
+        if snapshot.night is None:
+            raise HttpError(404, "no_night", "There is no night yet whose forecasts scenarios could be drawn of.")
+        if self._drawn is None or self._drawn[0] != snapshot.id:
+            self._drawn = None  # the memory of the last one first
+            try:
+                forecasts = read_forecasts(self.store, snapshot.night, spec=self.scenarios)
+                self._drawn = snapshot.id, NightScenarios.of(forecasts, self.scenarios)
+            except UserError as error:
+                raise HttpError(404, "no_scenarios", str(error)) from error
+        return self._drawn[1]
+
+    def sealed_record(self, snapshot: Snapshot) -> IssuedRecord:
+        """Return the record of the issued forecasts, scored once for a snapshot and its seals; from the model's thread
+        alone. Raises HttpError where there is none.
+        """
+        if self.data_root is None:
+            raise HttpError(404, "no_record", "The service was started without a data root, where seals are kept.")
+        try:
+            key = (snapshot.id, len(read_seals(self.data_root)))
+            if self._record is None or self._record[0] != key:
+                self._record = key, issued_record(self.store, self.data_root)
+        except UserError as error:
+            raise HttpError(404, "no_record", str(error)) from error
+        return self._record[1]
 
     @property
     def problems(self) -> list[str]:
@@ -322,6 +361,7 @@ def _book(version: Version, renames: Mapping[str, str]) -> Book:
         net=float(table["weight_target"].sum()),
         turnover=float(table["trade"].abs().sum()),
         expected_cost=float(table["expected_cost"].sum()),
+        risk=None if (stated := stated_risk(version)) is None else stated_answer(stated.risk, risk_record([version])),
         positions=[Position(**row) for row in table.iter_rows(named=True)],
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 MAX_BATCH = 100
+MAX_WEIGHTS, MAX_WEIGHT = 2000, 100.0
 
 EXAMPLE_TICKER, EXAMPLE_DATE = "BMW.DE", "2025-05-26"
 """What the examples in /docs ask for."""
@@ -242,6 +243,109 @@ class Position(_Exact):
     note: str | None = Field(description="why a ticker that has left the panel is closed")
 
 
+class HorizonRisk(_Exact):
+    """What a portfolio may lose over one horizon, shares of equity: a loss is positive."""
+
+    sessions: int
+    value_at_risk_95: float = Field(description="the loss that 5 % of the scenarios exceed; below 0 is a gain")
+    value_at_risk_99: float
+    expected_shortfall_95: float = Field(description="the mean loss of those worst 5 %")
+    expected_shortfall_99: float
+    median: float = Field(description="of the return")
+    probability_of_loss: float = Field(ge=0, le=1)
+
+
+class StatedRisk(_Exact):
+    """The risk of a book as it was stated with its night, and whether past books kept what was stated of them."""
+
+    horizons: list[HorizonRisk] = Field(description="empty where nothing was stated")
+    why: str = Field(description="why nothing was stated, else empty")
+    without_forecast: list[str] = Field(description="tickers that are held and not counted")
+    kept: bool = Field(description="false where past books exceeded their value at risk too often")
+    sentence: str = Field(description="how often they did")
+
+
+class Weight(_Exact):
+    """A weight of a portfolio."""
+
+    ticker: Ticker
+    weight: float = Field(
+        ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="fraction of equity, below 0: sold short", examples=[0.4]
+    )
+
+
+class RiskRequest(_Exact):
+    """A portfolio; what is not invested earns nothing."""
+
+    weights: list[Weight] = Field(min_length=1, max_length=MAX_WEIGHTS)
+
+
+class ReturnQuantiles(_Exact):
+    """Non-decreasing quantiles of the simple return."""
+
+    q025: float
+    q05: float
+    q25: float
+    q50: float
+    q75: float
+    q95: float
+    q975: float
+
+
+class PortfolioHorizon(HorizonRisk):
+    """The same with quantiles of the return."""
+
+    quantiles: ReturnQuantiles
+    volatility_factor: float = Field(
+        description="by which losses are rescaled, from how volatile the portfolio was lately against its forecasts"
+    )
+
+
+class RiskAnswer(_Exact):
+    """What a portfolio may lose after the last night, by joint scenarios of the night's forecasts."""
+
+    night: str
+    tickers: int
+    gross: float = Field(description="sum of the absolute weights")
+    net: float
+    scenarios: int
+    past_days: int = Field(description="past days that the scenarios follow")
+    horizons: list[PortfolioHorizon]
+    snapshot: str
+
+
+class AnytimeEvidence(_Exact):
+    """A mean over scored sessions with a 95 % confidence sequence and an e-value, valid however often one looks."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    e_value: float
+
+
+class SealedHorizon(_Exact):
+    """The sealed record at one horizon."""
+
+    sessions: int
+    scored: int = Field(description="sessions that are scored, far enough apart")
+    coverage_95: AnytimeEvidence = Field(description="of the 95 % band; e-value against 95 %")
+    coverage_90: AnytimeEvidence
+    loss_saved: AnytimeEvidence = Field(description="against HAR-X; e-value against nothing saved")
+
+
+class SealedRecord(_Exact):
+    """What has matured of the forecasts that nights sealed before their outcome."""
+
+    nights: int
+    sealed_nights: int
+    newest_seal: str | None = Field(description="night, head and time")
+    forecasts: int
+    matured: int
+    sealed_in_time: int = Field(description="of the matured, those sealed before their outcome: these are scored")
+    horizons: list[SealedHorizon]
+    snapshot: str
+
+
 class Book(_Exact):
     """The target positions of the last night that has any."""
 
@@ -251,6 +355,7 @@ class Book(_Exact):
     turnover: float = Field(description="sum of the absolute trades")
     expected_cost: float
     positions: list[Position] = Field(description="held or traded, by ticker")
+    risk: StatedRisk | None = Field(default=None, description="null for a book of an earlier release")
 
 
 class Health(_Exact):

@@ -23,7 +23,7 @@ HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
         404: "unknown ticker, with the nearest ones; or no forecast",
         408: "the body did not arrive in time",
         413: "the body is too large",
-        422: "a date that has no out-of-sample forecast, or parameters of the wrong type",
+        422: "a date that has no out-of-sample forecast, weights that can't be held, or parameters of the wrong type",
         429: "too many requests from one client",
         503: "overloaded, timed out or not ready",
     }.items()

@@ -76,6 +76,7 @@ RIVAL_RECORDS = "rivals.json"  # of each file: its form and what became of its r
 
 # backtest_report, ablation_report
 RIVAL_BOOKS = "rival_books.parquet"  # daily table of each rival's book, and of ours on its forecast origins
+RISKED = "risked.parquet"  # by day: value at risk of the book and of equal weights, and what they then earned
 BACKTEST_PAGE, BACKTEST_METRICS = "backtest.html", "metrics.json"
 ABLATION_PAGE, ABLATION_METRICS = "ablation.html", "ablation.json"
 TRIALS = "trials.json"  # the trial log that the report read
@@ -91,6 +92,8 @@ CHALLENGER_VERDICT = "challenger.json"
 # target_positions
 GONE_TICKERS = "gone.parquet"
 """Calendar rows of tickers that were forecast and have left the panel, each with the night that found it ``gone_since``."""
+BOOK_RISK = "risk.json"  # what the book may lose, as stated on its night
+BOOK_RISK_RECORD = "risk_record.parquet"  # nights whose books have an outcome: value at risk as stated, and the return
 
 # nightly_forecast, drift_checks
 NIGHT_RECORD = "night.json"  # day, model and data of the night's forecasts
@@ -114,3 +117,4 @@ def plot_file(name: str) -> str:
 
 
 LATEST_REPORTS = "reports/latest"  # below the data root: copies of the latest reports
+RECORD_PAGE = "record.html"  # there: the sealed record, by the command

@@ -2,6 +2,7 @@
 
 RAW_PANEL = "raw_panel"
 CALENDAR_PANEL = "calendar_panel"
+FEATURE_PANEL = "feature_panel"
 WINDOWED_TENSORS = "windowed_tensors"
 ENSEMBLE = "ensemble"
 BACKTEST = "backtest"

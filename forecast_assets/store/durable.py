@@ -5,6 +5,10 @@ import os
 import re
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -41,6 +45,16 @@ def replace_bytes(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync(path.parent)
+
+
+def replace_file(folder: "UPath", name: str, data: bytes) -> "UPath":
+    """Write a file of a folder, which is made, whole or not at all, locally or on an object store; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.protocol in ("", "file"):
+        replace_bytes(Path(folder.path) / name, data)
+    else:  # one PUT is whole or nothing
+        (folder / name).write_bytes(data)
+    return folder / name
 
 
 def file_sha256(path: Path) -> str:

@@ -65,6 +65,14 @@ def days_in_panel(store: Store, asset: str) -> list[str]:
     return [day for day in days if day <= last]
 
 
+def of_panel(store: Store, slots: Sequence[str | None]) -> list[str | None]:
+    """Return ``slots`` without the years that are no test years of the current panel; nights and a whole asset stay."""
+    if not any(slot is not None and slot.isdecimal() for slot in slots) or not store.has(RAW_PANEL):
+        return list(slots)
+    years = store.current(RAW_PANEL).json(PARTITIONS)["years"]
+    return [slot for slot in slots if slot is None or not slot.isdecimal() or slot in years] or list(slots)
+
+
 def untrained_years(store: Store) -> list[str]:
     """Return the panel's test years after the newest that has an ensemble; none where no year has one yet."""
     trained = store.partitions(ENSEMBLE)

@@ -18,8 +18,9 @@ from forecast_assets.assets.framework.output import StageOutput
 from forecast_assets.assets.framework.stage import STAGES
 from forecast_assets.core.evaluation.forecast_table import forecast_table
 from forecast_assets.core.horizons import HORIZONS
-from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.specs import BacktestSpec, MeanRiskSpec
+from forecast_assets.core.panel.calendar import quoted_days, reindex
+from forecast_assets.core.panel.targets import add_targets
+from forecast_assets.core.specs import BacktestSpec, MeanRiskSpec, ScenarioSpec
 from forecast_assets.store.artefact_files import CARD, RAW_FORECASTS, TABLE
 from forecast_assets.store.panel_in_use import earlier_panels
 from forecast_assets.store.store import Store
@@ -37,6 +38,7 @@ FIRST, LAST = 100, 135  # of the days: between them the walk-forward forecasts, 
 SPEC = BacktestSpec()
 HALF_KELLY = MeanRiskSpec()
 OPTIMISED = MeanRiskSpec(use="traded", scenarios=100, least_days=10)
+SCENARIOS = ScenarioSpec(scenarios=100, least_days=20)
 CARDS: dict[str, Any] = {
     **{"fold": 2024, "members": [], "groups": 1, "lookback": 20, "history_sessions": 20, "features": []},
     **{"feature_hash": "", "vocabularies": {}, "regime_borders": (0.0, 1.0), "unconditional_mean": (0.0, 0.0, 0.0)},
@@ -122,13 +124,16 @@ class Deployment:
         output = STAGES[target_positions.__name__.rpartition(".")[2]].function(
             nightly_forecast=self.issued[key],
             calendar_panel=calendar,
+            feature_panel=add_targets(panel, quoted=quoted_days(panel)).lazy(),
             serving_model=self.champion,
             ensemble=self.ensemble,
             backtest_spec=SPEC,
             mean_risk=self.rules,
+            scenarios=SCENARIOS,
             issued=self.issued,
             earlier=self.books,
             panels=earlier_panels(self.store),
+            replaced=None,
             renames=self.renames,
             day=key,
         )
@@ -155,6 +160,7 @@ def test_no_night_fails_whatever_happens_to_the_tickers(history: list[tuple[str,
             here = set(panel.filter(~pl.col("is_missing"))["ticker"])
             absent = book.filter(~pl.col("ticker").is_in([*here]))
             assert not (absent["weight_target"] != 0).any()
+            assert "value_at_risk_95" in output.facts or not (book["weight_target"] != 0).any()
             assert not closed & set(absent["ticker"])
             closed = (closed | set(absent["ticker"])) - here
         assert set(book["ticker"]) <= here

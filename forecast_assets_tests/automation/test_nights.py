@@ -18,8 +18,12 @@ from forecast_assets.automation.schedules import NIGHT_RUN, next_night, nightly_
 from forecast_assets.champion.forecast_change import change_lines, explain_change
 from forecast_assets.champion.promotion import find_next_champion, roll_back
 from forecast_assets.champion.record import issued_forecasts, issued_record, outcomes, sealed_in_time, with_harx
+from forecast_assets.champion.risk import read_forecasts, risk_record, stated_risk
+from forecast_assets.cli.risk import read_portfolio, risk_of_night
 from forecast_assets.core.errors import BadInput, MissingArtefact
 from forecast_assets.core.horizons import QUANTILE_COLUMNS
+from forecast_assets.core.monitoring.book_risk import HorizonRisk
+from forecast_assets.core.specs import ScenarioSpec
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.panel_names import FIRST
 from forecast_assets.resources.settings import SettingsResource
@@ -71,7 +75,8 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     panel_file = replay.root / "raw" / "demo_panel.csv"
     nights = ["2019-03-14", "2019-03-15", "2019-03-18"]
     for night in nights:
-        assert replay.run(*PANEL, *NIGHT, "drift_checks", panel=panel_file, as_of=night).failures == []
+        made = (*PANEL, *NIGHT, "target_positions", "drift_checks")
+        assert replay.run(*made, panel=panel_file, as_of=night).failures == []
     assert replay.store.partitions("nightly_forecast") == nights
     over_time = ["plot-drift_over_time.png" in replay.version("drift_checks", night).manifest.files for night in nights]
     assert over_time == [False, True, True]  # a first night has none to be compared with
@@ -87,6 +92,7 @@ def test_replayed_nights_are_the_walk_forwards_and_each_is_committed_once(replay
     np.testing.assert_allclose(sum(found.width.values()), moved[1] - moved[0], atol=1e-12)
     assert change_lines(found)[0].startswith("from the forecast of 2019-03-14 to that of 2019-03-15; mostly ")
     is_scored_against_harx(replay)
+    keep_the_risk_that_was_stated(replay, nights)
     before = replay.ids()
     other = ["calibration.rate=0.1"]
     assert replay.run("nightly_forecast", panel=panel_file, as_of=nights[-1], overrides=other).failures == []
@@ -120,6 +126,31 @@ def is_scored_against_harx(replay: Graph) -> None:
     wide, reference = both["harx_q975"] - both["harx_q025"], both["q975_walk_forward"] - both["q025_walk_forward"]
     np.testing.assert_allclose(wide / reference, 1.0, atol=0.3)
     (replay.root / "ledger" / "seals.jsonl").unlink()
+
+
+def keep_the_risk_that_was_stated(replay: Graph, nights: list[str]) -> None:
+    """The first two books have an outcome; each night carries on what the one before has scored."""
+    books = [replay.version("target_positions", night) for night in nights]
+    stated = [found.risk for book in books if (found := stated_risk(book)) is not None]
+    assert [str(risk.night) for risk in stated] == nights
+    records = [risk_record([book]) for book in books]
+    assert [record["night"].cast(pl.String).to_list() for record in records] == [[], nights[:1], nights[:2]]
+    assert records[2].head(1).equals(records[1])
+    panel = replay.table("feature_panel")
+    for risk, row in zip(stated, records[2].iter_rows(named=True), strict=False):
+        assert risk.over_one_session is not None
+        assert risk.over_one_session.value_at_risk == (row["var_95"], row["var_99"])
+        returns = {
+            (day, name): y for day, name, y in panel.select("date", "ticker", "target_1d").drop_nulls().iter_rows()
+        }
+        held = [(one.weight, returns[one.session, one.ticker]) for one in risk.positions]
+        assert row["realised"] == pytest.approx(sum(weight * np.expm1(y) for weight, y in held))
+    check = books[2].manifest.facts["checks"]["value_at_risk_holds"]
+    assert (check["passed"], check["metadata"]["nights_95"], check["metadata"]["stated_after_outcome"]) == (True, 2, 2)
+    forecasts, spec = read_forecasts(replay.store, None), ScenarioSpec()
+    portfolio = read_portfolio(replay.store, forecasts, None)
+    told = risk_of_night(forecasts, portfolio, spec)["horizons"]
+    assert [HorizonRisk.model_validate(row) for row in told] == list(stated[2].horizons)
 
 
 def band_width(graph: Graph, night: str, ticker: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,21 @@ def test_forecasts_sealed_in_time_are_scored_and_a_missing_champion_is_said(root
     (one_session,) = [line for line in lines if line.split()[:1] == ["1"]]
     assert one_session.split()[1] == "1"  # in the stub's panel outcomes count as known with the longest
     assert lines[-1].startswith("no comparison with HAR-X: ")
+    assert not (root / "reports").exists()
+    paged = record(root, "--page").output.splitlines()
+    assert paged == [*lines, f"page: {root / 'reports' / 'latest' / 'record.html'}"]
+    page = (root / "reports" / "latest" / "record.html").read_text(encoding="utf-8")
+    assert "6 nights, 6 sealed; the newest seal: " in page
+    cells = [cell for cell in one_session.split("  ") if cell.strip()]
+    assert all(f"<td>{cell.strip()}</td>" in page for cell in cells)
+    assert "no comparison with HAR-X: " in page
 
 
 def test_nights_without_seals_are_scored_as_replays_alone(root: Path) -> None:
     assert "6 nights, 0 sealed\n" in record(root).output
+    shutil.rmtree(root / "store" / "nightly_forecast")
+    publish_night(Store(root / "store"), panel().tickers, NIGHTS[0], mean=0.0)
+    assert record(root).output.startswith("1 night, 0 sealed\n")
     assert "which proves nothing" in record(root, "--replays").output
 
 

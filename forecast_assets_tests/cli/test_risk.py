@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from forecast_assets.champion.risk import read_forecasts
 from forecast_assets.cli.app import cli
-from forecast_assets.cli.risk import Portfolio, read_forecasts, risk_of_night
-from forecast_assets.core.horizons import HORIZONS, TARGETS
+from forecast_assets.cli.risk import Portfolio, risk_of_night
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.specs import ScenarioSpec
 from forecast_assets.store.store import Store
-from forecast_assets_tests.helpers.joint_panel import SIGMA, JointPanel, joint_panel
+from forecast_assets_tests.helpers.joint_panel import SIGMA, JointPanel, feature_panel, joint_panel
 from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.helpers.published import KEY_A, fields
 
@@ -25,14 +26,6 @@ SESSIONS, CORRELATION = 240, 0.6
 LAST = dt.date(2021, 12, 31)  # the night of the page's example
 NAMES = ("SYN00", "SYN01.DE", "SYN02", "SYN03", "SYN04", "SYN05.T")
 PAGE = PROJECT / "docs" / "risk.md"
-
-
-def feature_panel(panel: JointPanel) -> pl.DataFrame:
-    """Its targets are the outcomes, also of the rows that were forecast at night."""
-    wide = panel.forecasts.pivot(on="horizon", index=["date", "ticker"], values="y")
-    targets = {name: pl.col(str(h)) for h, name in zip(HORIZONS, TARGETS, strict=True)}
-    rows = panel.rows.join(wide, on=["date", "ticker"], how="left").with_columns(**targets)
-    return rows.with_columns(sector=pl.lit("Energy")).select("date", "ticker", "is_missing", "sector", *TARGETS)
 
 
 def tables(panel: JointPanel) -> dict[tuple[str, str | None], pl.DataFrame]:
@@ -115,7 +108,7 @@ def test_the_same_question_has_the_same_answer_and_no_later_outcome_changes_it(f
     forecasts = read_forecasts(Store(folder / "store"), None)
     portfolio = Portfolio("two", {"SYN00": 0.5, "SYN03": -0.2}, [])
     night = pl.lit(forecasts.night).str.to_date()
-    later = pl.col("label_end") >= night
+    later = pl.col("label_end") > night
     assert forecasts.before.filter(later).height > 10
     versions = (
         forecasts,

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forecast_assets.core.evaluation.forecast_table import forecast_table
-from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.horizons import HORIZONS, TARGETS
 from forecast_assets.core.joint.past import label_ends
 from forecast_assets_tests.helpers.scores import normal_quantiles
 
@@ -57,6 +57,14 @@ def joint_panel(
     rows = rows.with_columns(pl.col("date").cast(pl.Date))
     ended = forecasts.join(label_ends(rows), on=["date", "ticker", "horizon"], how="left")
     return JointPanel(ended, rows, called, dates[:sessions])
+
+
+def feature_panel(panel: JointPanel) -> pl.DataFrame:
+    """Its targets are the outcomes, also of the rows that were forecast at night."""
+    wide = panel.forecasts.pivot(on="horizon", index=["date", "ticker"], values="y")
+    targets = {name: pl.col(str(h)) for h, name in zip(HORIZONS, TARGETS, strict=True)}
+    rows = panel.rows.join(wide, on=["date", "ticker"], how="left").with_columns(**targets)
+    return rows.with_columns(sector=pl.lit("Energy")).select("date", "ticker", "is_missing", "sector", *TARGETS)
 
 
 def correlations(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,9 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forecast_assets.champion.record import IssuedRecord
 from forecast_assets.core.backtest.next_positions import POSITIONS_SCHEMA
 from forecast_assets.core.evaluation.forecast_table import forecast_table
+from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.models.explanation import Explanation
+from forecast_assets.core.monitoring.book_risk import BookRisk, HorizonRisk, Position, Stated
+from forecast_assets.core.monitoring.record import Evidence, HorizonScores
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.training.calibrate import CalibrationState
 from forecast_assets.core.training.calibration_groups import Membership
@@ -165,18 +169,31 @@ def publish_fold(store: Store, tickers: tuple[str, ...], days: list[dt.date], *,
 
 
 def publish_book(store: Store, day: dt.date, weights: Mapping[str, tuple[float, float]]) -> Version:
-    """``target_positions``: ticker -> weight held and weight aimed at; a trade costs 5 bp of it."""
+    """``target_positions``: ticker -> weight held and weight aimed at; a trade costs 5 bp of it. It may lose 1 %."""
     rows = [
         {"ticker": ticker, "region": "Americas", "weight_now": now, "weight_target": target, "trade": target - now}
         | {"price": 10.0, "expected_cost": 0.0005 * abs(target - now), "note": None}
         for ticker, (now, target) in weights.items()
     ]
-    return publish(store, "target_positions", str(day), {"table.parquet": pl.DataFrame(rows, schema=POSITIONS_SCHEMA)})
+    tails = dict.fromkeys(("value_at_risk", "expected_shortfall", "lowest_point"), (0.01, 0.02))
+    over = [HorizonRisk(horizon=h, median=0.0, probability_of_loss=0.5, **tails) for h in HORIZONS]
+    held = [Position(ticker=name, weight=to, session=day) for name, (_, to) in weights.items() if to]
+    risk = Stated(risk=BookRisk(night=day, positions=tuple(held), horizons=tuple(over)))
+    files = {"table.parquet": pl.DataFrame(rows, schema=POSITIONS_SCHEMA), "risk.json": risk.model_dump(mode="json")}
+    return publish(store, "target_positions", str(day), files)
 
 
 def publish_report(store: Store, html: str) -> Version:
     """``backtest_report``: its page alone."""
     return publish(store, "backtest_report", None, {"backtest.html": html})
+
+
+def scored_record() -> IssuedRecord:
+    """The record of three nights, two of them sealed, with a loss that was not compared."""
+    nothing = Evidence(mean=np.nan, low=np.nan, high=np.nan, e_value=1.0, largest_e_value=1.0)
+    some = Evidence(mean=0.94, low=0.9, high=0.97, e_value=0.3, largest_e_value=2.0)
+    row = HorizonScores(1, 9, 3, 2, "2018-03-12", "2018-03-14", {"95": some, "90": some}, np.nan, nothing, 0)
+    return IssuedRecord(3, 2, None, 90, 9, 6, [row], "no champion")
 
 
 def wide_store(store: Store, *, tickers: int) -> Loader:

@@ -12,7 +12,7 @@ import pytest
 
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.serving.page import endpoints
-from forecast_assets.serving.schemas import BatchRequest
+from forecast_assets.serving.schemas import BatchRequest, RiskRequest
 from forecast_assets.serving.track_record import BANDS, narrowest_bands
 from forecast_assets.store.store import Store
 from forecast_assets_tests.helpers.live_service import LiveService
@@ -223,17 +223,21 @@ def test_each_command_in_the_docs_asks_what_the_service_understands(service: Liv
     document = service.client.get("/openapi.json").json()
     page = service.client.get("/docs").text
     listed = endpoints(document, address=service.url)
-    assert len(listed) >= 12
+    assert len(listed) >= 14
     for endpoint in listed:
         curl, url, *rest = shlex.split(endpoint["command"])
         assert curl == "curl"
         assert url.replace("&", "&amp;") in page
         if endpoint["method"] == "POST":
             assert rest[:3] == ["-H", "content-type: application/json", "-d"]
-            assert BatchRequest.model_validate_json(rest[3]).requests[0].ticker == "BMW.DE"
             answer = service.client.post(url, content=rest[3], headers={"content-type": "application/json"})
-            assert json.loads(answer.text)["answers"][0]["refused"]["reason"] == "unknown_ticker"
+            if endpoint["path"] == "/risk":
+                assert RiskRequest.model_validate_json(rest[3]).weights[0].ticker == "BMW.DE"
+                assert answer.json()["reason"] == "unknown_ticker"
+            else:
+                assert BatchRequest.model_validate_json(rest[3]).requests[0].ticker == "BMW.DE"
+                assert json.loads(answer.text)["answers"][0]["refused"]["reason"] == "unknown_ticker"
         else:
             assert rest == []
             answer = service.client.get(url)
-            assert answer.status_code == 200 or answer.json()["reason"] == "unknown_ticker"
+            assert answer.status_code == 200 or answer.json()["reason"] in ("unknown_ticker", "no_record")

@@ -12,6 +12,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
+from forecast_assets.serving import loading
 from forecast_assets.serving.freshness import Deadline
 from forecast_assets.serving.loading import Loader
 from forecast_assets.store.store import Store
@@ -26,6 +27,7 @@ from forecast_assets_tests.helpers.service import (
     publish_night,
     publish_panel,
     publish_report,
+    scored_record,
     small_store,
 )
 
@@ -56,8 +58,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def service(store: Store) -> Iterator[LiveService]:
-    with LiveService(Loader(store, open_stub), deadline=Deadline(12.0, lambda: LATE)) as live:
-        yield live
+    loader = Loader(store, open_stub, data_root="elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "issued_record", lambda *_: scored_record())
+        with LiveService(loader, deadline=Deadline(12.0, lambda: LATE)) as live:
+            yield live
 
 
 @contextmanager
@@ -162,6 +167,11 @@ def test_an_old_night_the_book_and_the_report_are_there(browser: Browser, servic
         assert lines(page, "#positions")[0][:3] == ["T00", "+3.000 %", "+5.000 %"]
         sums = " ".join(page.locator("#sums").inner_text().split())
         assert sums == "Gross 8.0 % Net +2.0 % Turnover 5.0 % Expected cost 0.25 bp"
+        assert lines(page, "#losses")[0] == ["1", "1.00 %", "1.00 %", "2.00 %", "2.00 %", "50 %"]
+        page.locator("#kept", has_text="Past nights: no night's book has an outcome yet").wait_for()
+        page.locator("#sealed summary").click()
+        page.locator("#sealed", has_text="3 nights, 2 sealed. 90 forecasts issued, 9 matured").wait_for()
+        assert lines(page, "#sealed")[0][2:5] == ["94.0 % (90.0 % to 97.0 %)"] * 2 + ["-"]
         page.click("#report")
         page.locator("#seen", has_text="its script ran").wait_for()
         assert noticed == []
@@ -207,7 +217,8 @@ def test_an_accessibility_checker_finds_no_violation(
     from axe_playwright_python.sync_playwright import Axe
 
     with opened(browser, service, width=390, scheme=scheme) as (page, _):
-        for part, answer in (("#why", "Selected variables"), ("#changed", "mostly data")):
+        opened_parts = (("#why", "Selected variables"), ("#changed", "mostly data"), ("#sealed", "90 forecasts issued"))
+        for part, answer in opened_parts:
             page.locator(f"{part} summary").click()
             page.locator(part, has_text=answer).wait_for()
         for _ in range(2):

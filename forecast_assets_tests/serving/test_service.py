@@ -252,6 +252,7 @@ def test_a_token_is_required_wherever_a_forecast_is_shown(tmp_path: Path) -> Non
             "/record?ticker=T00",
             "/changed?ticker=T00",
             "/book",
+            "/sealed",
             "/report",
             "/nothing",
         ):

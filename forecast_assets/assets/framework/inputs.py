@@ -361,6 +361,10 @@ Successor = Annotated[
 Committed = Annotated[Version | None, COMMITTED]
 """What was committed first, for a stage that adds to it; None where there is nothing yet."""
 
+Replaced = Annotated[Version | None, InjectedLate(_committed)]
+"""The current version of the stage's own partition, which the new one will replace; None where there is none, or a damaged
+one."""
+
 OutputFolder = Annotated[Path, OUTPUT_FOLDER]
 """Where the new version is being written, for files too large to be held in memory."""
 

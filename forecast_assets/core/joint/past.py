@@ -53,23 +53,33 @@ def label_ends(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_outcomes(tables: Iterable[pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
-    """Return forecasts of several tables, each key once, with ``y`` and ``label_end`` where the outcome is known.
+KEY = ["date", "ticker", "horizon"]
+
+
+def with_label_ends(tables: Iterable[pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
+    """Return forecasts of several tables by date, ticker and horizon, each once, with ``label_end`` where it has come.
 
     ``tables``: forecast tables; of a date, ticker and horizon the first counts, and test forecasts before those that a fold
-    was validated on. ``rows``: date, ticker, is_missing and the targets, of the feature panel.
+    was validated on. ``rows``: date, ticker, is_missing.
     """
-    key = ["date", "ticker", "horizon"]
     forecasts = pl.concat(table.select(list(FORECAST_SCHEMA)) for table in tables)
     forecasts = forecasts.sort(pl.col("split") != "test", maintain_order=True).unique(
-        key, keep="first", maintain_order=True
+        KEY, keep="first", maintain_order=True
     )
+    return forecasts.join(label_ends(rows), on=KEY, how="left").sort(KEY)
+
+
+def with_outcomes(tables: Iterable[pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``with_label_ends`` with ``y`` where the outcome is known by now.
+
+    ``rows``: date, ticker, is_missing and the targets, of the feature panel.
+    """
     targets = pl.concat(
         rows.select("date", "ticker", horizon=pl.lit(h, dtype=pl.Int32), target=pl.col(name).cast(pl.Float64))
         for h, name in zip(HORIZONS, TARGETS, strict=True)
     )
-    ended = forecasts.join(label_ends(rows), on=key, how="left").join(targets, on=key, how="left")
-    return ended.with_columns(y=pl.coalesce("y", "target")).drop("target").sort(key)
+    ended = with_label_ends(tables, rows).join(targets, on=KEY, how="left", maintain_order="left")
+    return ended.with_columns(y=pl.coalesce("y", "target")).drop("target")
 
 
 def past_scores(forecasts: pl.DataFrame, *, tickers: Sequence[str]) -> PastScores:
@@ -78,24 +88,29 @@ def past_scores(forecasts: pl.DataFrame, *, tickers: Sequence[str]) -> PastScore
     ``forecasts``: date, ticker, horizon, the quantiles, y and ``label_end``, each key once; others than ``tickers`` and rows
     without an outcome are left out. Raises ValueError for a label that ends on or before its own date.
     """
-    column = pl.DataFrame(
-        {"ticker": list(tickers), "column": range(len(tickers))}, schema_overrides={"column": pl.Int64}
-    )
-    row = forecasts.drop_nulls(["y", "label_end"]).join(column, on="ticker", how="inner")
+    days, place, row = cells_of(forecasts.drop_nulls(["y", "label_end"]), tickers=tickers)
     if (early := int((row["label_end"] <= row["date"]).sum())) > 0:
         raise ValueError(f"past_scores: {early} labels end on or before the date of their own forecast")
-    days = row["date"].unique().sort().to_numpy().astype("datetime64[D]")
-    cell = (
-        np.searchsorted(days, row["date"].to_numpy().astype("datetime64[D]")),
-        row["column"].to_numpy(),
-        np.searchsorted(HORIZONS, row["horizon"].to_numpy()),
-    )
+    cell = (*place, np.searchsorted(HORIZONS, row["horizon"].to_numpy()))
     shape = (len(days), len(tickers), len(HORIZONS))
     scores, ends = np.full(shape, np.nan, dtype=np.float32), np.full(shape, "NaT", dtype="datetime64[D]")
     found = normal_score(row["y"].to_numpy(), row.select(QUANTILE_COLUMNS).to_numpy())
     scores[cell] = np.clip(found, -LARGEST_SCORE, LARGEST_SCORE)
     ends[cell] = row["label_end"].to_numpy().astype("datetime64[D]")
     return PastScores(days, scores, ends)
+
+
+def cells_of(
+    rows: pl.DataFrame, *, tickers: Sequence[str]
+) -> tuple[Days, tuple[NDArray[np.intp], NDArray[np.intp]], pl.DataFrame]:
+    """Return the days of the rows of ``tickers``, ascending, the place (day, ticker) of each row, and those rows."""
+    column = pl.DataFrame(
+        {"ticker": list(tickers), "column": range(len(tickers))}, schema_overrides={"column": pl.Int64}
+    )
+    found = rows.join(column, on="ticker", how="inner", maintain_order="left")
+    days = found["date"].unique().sort().to_numpy().astype("datetime64[D]")
+    place = np.searchsorted(days, found["date"].to_numpy().astype("datetime64[D]"))
+    return days, (place, found["column"].to_numpy()), found
 
 
 def usable_days(past: PastScores) -> NDArray[np.intp]:

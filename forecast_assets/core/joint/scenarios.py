@@ -36,12 +36,13 @@ class Template(NamedTuple):
 
     past: Pooled  # of S days
     shocks: Scores  # (S, N, LONGEST) one-session scores from the day on
+    numbers: NDArray[np.intp]  # (N,) by which a ticker's own draws are seeded: its place in the whole panel
 
     def of(self, columns: NDArray[np.integer]) -> "Template":
-        """Return it for the tickers of ``columns``, in their order."""
+        """Return it for the tickers of ``columns``, in their order. Their scenarios stay the same."""
         common, own, deviation, renewed = self.past
         part = Pooled(common[:, columns], own[:, columns], deviation[columns], renewed[columns])
-        return Template(part, self.shocks[:, columns])
+        return Template(part, self.shocks[:, columns], self.numbers[columns])
 
 
 def matured_days(past: PastScores) -> int:
@@ -69,7 +70,8 @@ def template(past: PastScores, *, sectors: Codes, spec: ScenarioSpec) -> Templat
     one = np.clip(found.scores[:, :, 0], -LARGEST_SHOCK, LARGEST_SHOCK)
     shocks = np.lib.stride_tricks.sliding_window_view(one, LONGEST, axis=0)  # (S, N, LONGEST)
     kept = days - first
-    return Template(found._replace(common=found.common[:kept], own=found.own[:kept]), shocks)
+    followed = found._replace(common=found.common[:kept], own=found.own[:kept])
+    return Template(followed, shocks, np.arange(past.scores.shape[1]))
 
 
 def _followed(past: PastScores, rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -81,11 +83,11 @@ def _followed(past: PastScores, rows: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def scenario_returns(quantiles: Floats, model: Template, *, spec: ScenarioSpec) -> NDArray[np.float32]:
     """Return joint log returns over each horizon, (N, H, scenarios), of forecasts (N, H, L)."""
-    draw = _Draw(len(model.past.own), spec)
+    draw = _Draw(model, spec)
     weights = interpolation_weights(_levels(spec.scenarios)).T
     made = np.empty((*quantiles.shape[:2], spec.scenarios), dtype=np.float32)
     for ticker in range(len(made)):
-        made[ticker] = ordered(quantiles[ticker] @ weights, draw.scores(model.past, ticker))
+        made[ticker] = ordered(quantiles[ticker] @ weights, draw.scores(ticker))
     return made
 
 
@@ -95,7 +97,7 @@ def scenario_paths(quantiles: Floats, model: Template, *, spec: ScenarioSpec) ->
     At the sessions of ``HORIZONS`` they are ``scenario_returns``. Made ticker by ticker, so that little more memory is
     needed than the paths take: 10,000 of 557 tickers over 20 sessions are 425 MiB.
     """
-    draw = _Draw(len(model.past.own), spec)
+    draw = _Draw(model, spec)
     weights = interpolation_weights(_levels(spec.scenarios)).T
     _, sigma = mean_sigma_from_quantiles(quantiles)  # (N, H)
     variance = np.diff(sigma**2, axis=1, prepend=0.0) / np.diff(HORIZONS, prepend=0)
@@ -104,7 +106,7 @@ def scenario_paths(quantiles: Floats, model: Template, *, spec: ScenarioSpec) ->
     stretch = np.searchsorted(HORIZONS, np.arange(1, LONGEST + 1))
     made = np.empty((len(quantiles), LONGEST, spec.scenarios), dtype=np.float32)
     for ticker in range(len(made)):
-        ends = ordered(quantiles[ticker] @ weights, draw.scores(model.past, ticker))  # (H, n)
+        ends = ordered(quantiles[ticker] @ weights, draw.scores(ticker))  # (H, n)
         bridge = _bridges(model.shocks[:, ticker]) * steps[ticker, stretch].astype(np.float32)[:, None]  # (LONGEST, S)
         np.matmul(line, ends, out=made[ticker])
         draw.add(bridge, to=made[ticker])
@@ -130,21 +132,25 @@ class _Draw:
     Each day is followed as often as any other, to one; where there are fewer scenarios than days, the latest ones are.
     """
 
-    def __init__(self, days: int, spec: ScenarioSpec) -> None:
+    def __init__(self, model: Template, spec: ScenarioSpec) -> None:
         """Set another day beside each scenario's own."""
+        days = len(model.past.own)
         self.count, self._days = spec.scenarios, min(days, spec.scenarios)
-        self._generator = np.random.default_rng([spec.seed, 2])
-        shift = self._generator.integers(1, days, size=self.count) if days > 1 else np.zeros(self.count, np.intp)
+        self._model, self._seed = model, spec.seed
+        generator = np.random.default_rng([spec.seed, 2])
+        shift = generator.integers(1, days, size=self.count) if days > 1 else np.zeros(self.count, np.intp)
         own = days - self._days + np.arange(self.count) % self._days
         self._other = (own + shift) % days
         self._weights = np.float32(np.sqrt(1.0 - spec.blend**2)), np.float32(spec.blend)
 
-    def scores(self, past: Pooled, ticker: int) -> NDArray[np.float32]:
-        """Return the scores of the next ticker, (H, n); tickers have to be asked for in order, since each draws anew."""
+    def scores(self, ticker: int) -> NDArray[np.float32]:
+        """Return the scores of a ticker, (H, n): the same whatever other tickers are asked for."""
+        past = self._model.past
+        generator = np.random.default_rng([self._seed, 2, int(self._model.numbers[ticker])])
         renewed = past.renewed[ticker][:, None]  # (H, 1)
         kept = past.common[:, ticker].T + np.sqrt(1.0 - renewed) * past.own[:, ticker].T  # (H, S)
         mine, other = self._weights
-        drawn = self._generator.standard_normal((len(renewed), self.count), dtype=np.float32)
+        drawn = generator.standard_normal((len(renewed), self.count), dtype=np.float32)
         drawn *= np.sqrt(renewed) * past.deviation[ticker][:, None]
         drawn += other * kept[:, self._other]
         self.add(mine * kept, to=drawn)

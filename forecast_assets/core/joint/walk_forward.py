@@ -9,6 +9,13 @@ from numpy.typing import NDArray
 
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.joint.copulas import gaussian, independent
+from forecast_assets.core.joint.filtered import (
+    PastSurprises,
+    past_surprises,
+    portfolio_squares,
+    stretched,
+    volatility_factors,
+)
 from forecast_assets.core.joint.multivariate_scores import energy_score, some_pairs, variogram_score
 from forecast_assets.core.joint.past import past_scores
 from forecast_assets.core.joint.portfolio import LEVELS, portfolio_pit, portfolio_returns, risk
@@ -38,6 +45,7 @@ class ScenarioDay(NamedTuple):
     y: Floats  # (N, H), NaN where there is none
     label_end: NDArray[np.datetime64]  # (N, H), NaT where there is none
     model: Template
+    surprises: PastSurprises  # of N tickers
 
 
 def scenario_days(
@@ -54,7 +62,7 @@ def scenario_days(
     ``skip_early``: leave out the first days, before which too little had matured; else they raise BadInput.
     """
     tickers = forecasts["ticker"].unique().sort().to_list()
-    past = past_scores(forecasts, tickers=tickers)
+    past, surprises = past_scores(forecasts, tickers=tickers), past_surprises(forecasts, tickers=tickers)
     code = np.unique([sectors.get(ticker) or "" for ticker in tickers], return_inverse=True)[1]
     wanted = forecasts.filter(pl.col("date").is_in(np.asarray(days).astype("datetime64[D]").tolist()))
     for (day,), rows in wanted.sort("date", "ticker", "horizon").group_by("date", maintain_order=True):
@@ -74,6 +82,7 @@ def scenario_days(
             y=whole["y"].fill_null(float("nan")).to_numpy().reshape(shape),
             label_end=whole["label_end"].to_numpy().astype("datetime64[D]").reshape(shape),
             model=template(known, sectors=code, spec=spec).of(column),
+            surprises=surprises.known_at_end_of(on, latest=spec.past_days).of(column),
         )
 
 
@@ -113,22 +122,28 @@ def held_weights(positions: pl.DataFrame) -> Weights:
 
 
 def portfolio_outcomes(
-    day: ScenarioDay, returns: NDArray[np.float32], portfolios: Mapping[str, Weights]
+    day: ScenarioDay, returns: NDArray[np.float32], portfolios: Mapping[str, Weights], *, spec: ScenarioSpec
 ) -> list[dict[str, object]]:
     """Return a row per portfolio and horizon: what it risked by the scenarios (N, H, n) and what it then earned.
 
-    The portfolio is held as it is from close to close. A ticker without an outcome is left out of both sides, and a
-    portfolio that holds nothing has no row. A row: date, portfolio, horizon, label_end, realised, pit, and ``var_95`` and
-    ``es_95`` of each level.
+    The portfolio is held as it is from close to close, its returns rescaled as `filtered` has it. A ticker without an
+    outcome is left out of both sides, and a portfolio that holds nothing has no row. A row: date, portfolio, horizon,
+    label_end, realised, pit, and ``var_95`` and ``es_95`` of each level.
     """
     rows: list[dict[str, object]] = []
     for name, weights in portfolios.items():
         held = weights(day)
+        if not held.any():
+            continue
+        mine = np.flatnonzero(held)
+        squares = portfolio_squares(day.surprises.of(mine), held[mine], day.model.past.scores[:, mine, 0])
+        factors = volatility_factors(squares, spec=spec)
         for k, horizon in enumerate(HORIZONS):
             known = np.isfinite(day.y[:, k]) & (held != 0)
             if not known.any():
                 continue
             drawn = portfolio_returns(returns[known, k], held[known])
+            drawn = stretched(drawn[None], factors[horizon - 1 : horizon])[0]
             realised = float(held[known] @ np.expm1(day.y[known, k]))
             found = risk(drawn)
             row: dict[str, object] = {

@@ -7,8 +7,8 @@ it by its digest, and all can be read without.
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from forecast_assets.core.backtest.costs import cost_in_words
 from forecast_assets.core.report.coverage import coverage_table
@@ -19,11 +19,15 @@ from forecast_assets.core.report.leaderboard import leaderboard
 from forecast_assets.core.report.tear_sheet import MONTHS, heat_cells
 from forecast_assets.core.report.titles import NOTE, listed, title
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 SECTIONS = (
     "equity",
     "risk",
     "rolling",
     "drawdown",
+    "losses",
     "yearly",
     "pinball",
     "coverage",
@@ -77,14 +81,21 @@ def render_backtest_report(summary: Mapping[str, Any], figures: Mapping[str, str
     return _render("backtest.html.j2", summary, figures, SECTIONS)
 
 
+def render_record_page(
+    *, summary: Sequence[str], heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]
+) -> str:
+    """Return the sealed record as HTML: lines, a table (may be empty) and notes."""
+    template = _environment().get_template("record.html.j2")
+    return template.render(summary=summary, heads=heads, rows=rows, notes=notes)
+
+
 def render_ablation_report(summary: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """Return the ablation report of ``ablation.ablation``'s summary, with figures of ``ABLATION_SECTIONS``."""
     return _render("ablation.html.j2", summary, figures, ABLATION_SECTIONS)
 
 
-def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str], sections: tuple[str, ...]) -> str:
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("forecast_assets.core.report", "templates"),
@@ -94,6 +105,13 @@ def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS
+    return environment
+
+
+def _render(template: str, summary: Mapping[str, Any], figures: Mapping[str, str], sections: tuple[str, ...]) -> str:
+    from markupsafe import Markup
+
+    environment = _environment()
     environment.globals["MONTHS"] = MONTHS
     placed: dict[str, list[Markup]] = {section: [] for section in sections}
     subjects: dict[str, list[str]] = {section: [] for section in sections}

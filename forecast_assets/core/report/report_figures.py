@@ -19,6 +19,7 @@ from forecast_assets.core.models.catalogue import MLP_BASELINE
 from forecast_assets.core.report import figures as draw
 from forecast_assets.core.report.coverage import coverage_figures
 from forecast_assets.core.report.factor import factor_figures
+from forecast_assets.core.report.portfolio_risk import portfolio_risk_figure
 from forecast_assets.core.report.survivorship import survivorship_figures
 from forecast_assets.core.report.titles import title
 
@@ -39,12 +40,14 @@ def backtest_figures(
     daily: pl.DataFrame,
     prices: pl.DataFrame,
     curves: pl.DataFrame | None,
+    risked: pl.DataFrame,
     summary: dict[str, Any],
 ) -> "dict[str, Figure]":
     """Return the report's figures under the names that ``render_backtest_report`` places them by.
 
     ``forecasts`` and ``daily`` as for ``summarise``, whose result ``summary`` is; ``prices``: date, ticker, close of
-    the calendar panel; ``curves``: training curves (fit, epoch, train_loss, validation_pinball) or None.
+    the calendar panel; ``curves``: training curves (fit, epoch, train_loss, validation_pinball) or None; ``risked``: from
+    ``portfolio_risk.book_outcomes``, may be empty.
     """
     model = summary["model"]
     have = {row["strategy"] for row in summary["strategies"]}
@@ -73,6 +76,8 @@ def backtest_figures(
     for place, (ticker, date) in enumerate(fan_subjects(quoted, model=model)):
         section = "fans" if place else "fan"
         figures[f"{section}:{ticker}"] = draw.fan_chart(prices, forecasts, ticker=ticker, date=date, model=model)
+    if risked.height:
+        figures["losses"] = portfolio_risk_figure(risked, model=model)
     if summary.get("factor"):
         figures |= factor_figures(summary["factor"])
     figures |= coverage_figures(summary["coverage_cells"], model=model)

@@ -68,18 +68,19 @@ def summarise(
     currency: Mapping[str, Any] | None = None,
     planted: Mapping[str, Any] | None = None,
     survivorship: Mapping[str, Any] | None = None,
+    portfolio_risk: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of the backtest report, JSON-safe: an undefined number is null, never NaN.
 
-    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined tables of all
-    strategies; ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then
-    labelled partial); ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to;
-    ``compared``: models that ``model`` is compared with, in this order (without those that are absent or whose losses
-    are another's); ``rules``: the smallest difference that matters; ``evidence``, ``importance``, ``rivals``,
-    ``factor``, ``currency``, ``planted``, ``survivorship``: from the modules of these names, None or empty without;
+    ``losses``: of all models, with ``model`` and ``baseline`` as references; ``daily``: joined tables of all strategies;
+    ``facts``: at least ``FACTS``; ``missing_years``: requested years without results (the report is then partial);
+    ``model``: the subject, as model and as strategy; ``baseline``: what pinball ratios refer to; ``compared``: models
+    that ``model`` is compared with, in this order (without those that are absent or whose losses are another's);
+    ``rules``: the smallest difference that matters; ``evidence``, ``importance``, ``rivals``, ``factor``, ``currency``,
+    ``planted``, ``survivorship``, ``portfolio_risk``: from the modules of these names, None or empty without;
     ``contract``: coverage by cell, or None; ``neighbours``: from ``neighbours.most_moved``; ``reading``: from the
-    panel's ``summary``. Shares and returns are fractions (0.05 is 5 %), losses in log-return units. Raises BadInput
-    where a fact, the model's book or its matured forecasts are missing.
+    panel's ``summary``. Shares and returns are fractions, losses in log-return units. Raises BadInput where a fact, the
+    book or matured forecasts are missing.
     """
     metrics = beside_uncalibrated(forecast_metrics(losses, baseline=baseline))
     _require_inputs(facts, daily, metrics, model=model)
@@ -94,9 +95,7 @@ def summarise(
         trading=sharpe_verdict(total.filter(pl.col("strategy") == model).row(0, named=True), strategy=model),
         selection=evidence["verdicts"] if evidence else (),
     )
-    returns = return_difference_verdicts(daily, spec=spec)
-    of_rivals = [entry for card in rivals for entry in card["verdicts"]]
-    verdicts = [*found.forecasts, *returns, *of_rivals, found.trading, *found.calibration, *found.selection]
+    verdicts = _verdicts(found, daily, rivals, spec=spec)
     trials = trials_in_words(evidence["selection"]["trials"]) if evidence else f"not counted; {facts['fits']} fits"
     base = currency["base"] if currency else None
     return plain(
@@ -123,10 +122,19 @@ def summarise(
             "currency": currency,
             "planted": planted,
             "survivorship": survivorship,
+            "portfolio_risk": portfolio_risk,
             "not_tested": _not_tested(verdicts, evidence=evidence is not None, noise=noise, base=base),
             "caveats": general_caveats(years=years, trials=trials, facts=facts, base=base, survivors=survivorship),
         }
     )
+
+
+def _verdicts(
+    found: Findings, daily: pl.DataFrame, rivals: Sequence[Mapping[str, Any]], *, spec: BacktestSpec
+) -> list[dict[str, Any]]:
+    returns = return_difference_verdicts(daily, spec=spec)
+    of_rivals = [entry for card in rivals for entry in card["verdicts"]]
+    return [*found.forecasts, *returns, *of_rivals, found.trading, *found.calibration, *found.selection]
 
 
 def _without_verdicts(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -32,7 +32,10 @@ PORTFOLIOS = {"equal": equal_weights, "spread": spread}
 
 def outcomes(panel: JointPanel, *, first: int = FIRST, last: int | None = None) -> pl.DataFrame:
     days = scenario_days(panel.forecasts, days=panel.days[first:last], sectors={}, spec=SPEC)
-    rows = [portfolio_outcomes(day, scenario_returns(day.quantiles, day.model, spec=SPEC), PORTFOLIOS) for day in days]
+    rows = [
+        portfolio_outcomes(day, scenario_returns(day.quantiles, day.model, spec=SPEC), PORTFOLIOS, spec=SPEC)
+        for day in days
+    ]
     return pl.DataFrame([row for of_day in rows for row in of_day])
 
 
@@ -65,7 +68,7 @@ def test_a_portfolio_of_all_risks_more_than_independent_tickers_would(table: pl.
 
 def test_no_later_outcome_changes_what_a_day_risks(panel: JointPanel, table: pl.DataFrame) -> None:
     cut = pl.lit(panel.days[FIRST + 20]).cast(pl.Date)
-    poisoned = panel.forecasts.with_columns(y=pl.when(pl.col("label_end") >= cut).then(5.0).otherwise("y"))
+    poisoned = panel.forecasts.with_columns(y=pl.when(pl.col("label_end") > cut).then(5.0).otherwise("y"))
     risked = ["date", "portfolio", "horizon", "var_95", "es_95", "var_99", "es_99"]
     again = outcomes(panel._replace(forecasts=poisoned), last=FIRST + 21).select(risked)
     assert again.equals(table.select(risked).head(again.height))
@@ -91,9 +94,9 @@ def test_a_book_holds_what_its_positions_say_of_tickers_that_are_forecast(panel:
     assert weights(held).tolist() == [0, 0, 0, 0.4, 0, 0]
     assert weights(none).tolist() == [0] * 6
     returns = scenario_returns(held.quantiles, held.model, spec=SPEC)
-    one = portfolio_outcomes(held, returns, {"book": weights})[0]
+    one = portfolio_outcomes(held, returns, {"book": weights}, spec=SPEC)[0]
     assert one["realised"] == pytest.approx(0.4 * np.expm1(held.y[3, 0]))
-    assert portfolio_outcomes(none, returns, {"book": weights}) == []
+    assert portfolio_outcomes(none, returns, {"book": weights}, spec=SPEC) == []
 
 
 def test_a_ticker_without_an_outcome_is_left_out_of_both_sides(panel: JointPanel) -> None:
@@ -101,6 +104,6 @@ def test_a_ticker_without_an_outcome_is_left_out_of_both_sides(panel: JointPanel
     y = day.y.copy()
     y[1:, 0] = np.nan
     returns = scenario_returns(day.quantiles, day.model, spec=SPEC)
-    one = portfolio_outcomes(day._replace(y=y), returns, {"equal": equal_weights})[0]
+    one = portfolio_outcomes(day._replace(y=y), returns, {"equal": equal_weights}, spec=SPEC)[0]
     assert one["realised"] == pytest.approx(np.expm1(day.y[0, 0]) / 6)
     assert one["var_95"] == pytest.approx(-np.expm1(np.quantile(returns[0, 0], 0.05)) / 6, rel=1e-3)

@@ -177,7 +177,9 @@ def page(whole: dict[str, Any]) -> str:
             for name in ("BMW.DE", EVIL)
         ]
     )
-    figures = backtest_figures(forecasts=TABLE, daily=DAILY, prices=prices, curves=None, summary=whole)
+    figures = backtest_figures(
+        forecasts=TABLE, daily=DAILY, prices=prices, curves=None, risked=pl.DataFrame(), summary=whole
+    )
     return render_backtest_report(whole, {name: to_svg(figure) for name, figure in figures.items()})
 
 
