@@ -29,6 +29,7 @@ TITLES = {key: model.title for key, model in MODELS.items()} | {
     PREFIX + ZERO_SHOT_NAME: "Chronos, zero-shot",
     f"{PREFIX}{ZERO_SHOT_NAME}{RAW_SUFFIX}": "Chronos, zero-shot, uncalibrated",
     "equal_risk_b0_mlp": "Equal risk by the MLP baseline's sigma",
+    "mean_risk": "Mean-risk book of the ensemble",
 }
 
 VARIANTS = {
