@@ -37,6 +37,9 @@ SUBJECT, RIVAL = "ensemble", "harx"
 FITS = {"tft": 1, "b4_patchtst": 1}
 """Settings group -> fits a year, where the profile has more: on two cores these take most of the time."""
 
+SCORE_EVERY = "10"
+"""Days from one score of the copulas to the next: an energy score of a full panel takes seconds."""
+
 OVER_EWMA, WORST_HORIZON, YEARS_BETTER = 0.970, 0.972, 6
 CLAIMS = (
     f"over all test years the ensemble's pinball loss is at most {OVER_EWMA:.3f} of EWMA's on average over the horizons, "
@@ -138,7 +141,7 @@ def main() -> None:
     overrides = [part for setting in settings for part in ("--set", setting)]
     clock.run("run", [*command, "run", "--panel", str(given.panel.resolve()), *overrides], environment)
     clock.run("verify", [*command, "verify"], environment)
-    joint = [sys.executable, "-m", "benchmarks.joint", "--data-dir", str(root), "--declared"]
+    joint = [sys.executable, "-m", "benchmarks.joint", "--data-dir", str(root), "--declared", "--score-every", SCORE_EVERY]
     clock.run("value at risk", [*joint, *(["--dry"] if given.trial else [])], environment)
 
     found = figures(Store(root / "store").current(BACKTEST_REPORT).json(BACKTEST_METRICS))
