@@ -101,7 +101,7 @@ def test_a_check_of_a_partitioned_asset_is_partitioned_as_the_asset_is() -> None
         "ensemble": {"quantiles_finite_and_ordered", "every_origin_forecast"},
         "backtest": {"reconciles", "coverage_by_exchange", "coverage_by_volatility"},
         "nightly_forecast": {"quantiles_finite_and_ordered", "every_live_ticker_forecast"},
-        "target_positions": {"held_tickers_in_panel", "book_within_caps", "trades_reconcile"},
+        "target_positions": {"held_tickers_in_panel", "book_within_caps", "trades_reconcile", "value_at_risk_holds"},
     }
     assert {name: {spec.name for spec in by_asset[name].check_specs} for name in expected} == expected
 
