@@ -141,7 +141,16 @@ def main() -> None:
     overrides = [part for setting in settings for part in ("--set", setting)]
     clock.run("run", [*command, "run", "--panel", str(given.panel.resolve()), *overrides], environment)
     clock.run("verify", [*command, "verify"], environment)
-    joint = [sys.executable, "-m", "benchmarks.joint", "--data-dir", str(root), "--declared", "--score-every", SCORE_EVERY]
+    joint = [
+        sys.executable,
+        "-m",
+        "benchmarks.joint",
+        "--data-dir",
+        str(root),
+        "--declared",
+        "--score-every",
+        SCORE_EVERY,
+    ]
     clock.run("value at risk", [*joint, *(["--dry"] if given.trial else [])], environment)
 
     found = figures(Store(root / "store").current(BACKTEST_REPORT).json(BACKTEST_METRICS))
