@@ -222,7 +222,7 @@ class Store:
             if before is not None and before.id != over:
                 staging.discard()
                 return before
-            manifest = Manifest(**own, **fields, created=self._after(asset, partition, pointed))
+            manifest = Manifest(**own, **fields, created=self._after(asset, partition))
             self._place.replace(f"{own_key}/{MANIFEST}", manifest.to_bytes())
             if not (first and pointed is None):
                 self._point(asset, partition, staging.version)
@@ -352,17 +352,13 @@ class Store:
             return None
         return current
 
-    def _after(self, asset: str, partition: str | None, pointed: str | None) -> str:
-        """Return the time now, or just after the replaced version's: a clock set back does not change which is newer.
+    def _after(self, asset: str, partition: str | None) -> str:
+        """Return the time now, or just after the newest version's: a clock set back does not change which is newer.
 
-        Where the replaced one can't be read, just after the newest of the others.
+        Of all versions, since the replaced one may be an old one that was promoted again.
         """
-        now = _now()
-        try:
-            before = self._load(asset, partition, pointed).manifest.created if pointed else ""
-        except CorruptArtefact:
-            before = max((version.manifest.created for version in self.versions(asset, partition)), default="")
-        return now if now > before else _stamp(dt.datetime.fromisoformat(before) + dt.timedelta(microseconds=1))
+        now, newest = _now(), max((version.manifest.created for version in self.versions(asset, partition)), default="")
+        return now if now > newest else _stamp(dt.datetime.fromisoformat(newest) + dt.timedelta(microseconds=1))
 
     def _set_aside_damaged(
         self, asset: str, partition: str | None, manifest: Manifest, *, before: str | None, thorough: bool

@@ -396,6 +396,9 @@ def test_a_clock_that_was_set_back_does_not_change_which_version_is_newer(
     second = publish(store, {"f": "2"}, key=KEY_B)
     assert second.manifest.created > first.manifest.created
     assert store.versions("panel") == [first, second]
+    store.promote(first)
+    third = publish(store, {"f": "3"}, key=KEY_C)
+    assert store.versions("panel") == [first, second, third]
 
 
 def test_a_lock_removes_what_a_killed_writer_left_and_nothing_of_a_live_one(tmp_path: Path) -> None:
