@@ -7,6 +7,7 @@ computes, and asks in between; where neither ends the run, the thread does.
 """
 
 import _thread
+import logging
 import os
 import signal
 import sys
@@ -14,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+
+log = logging.getLogger(__name__)
 
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 PATIENCE = 5.0  # seconds from Ctrl-C until the process is ended, wherever it is
@@ -83,6 +87,8 @@ class SignalRecord:
             except BlockingIOError:
                 break
             self._stopped = not STOPPING.isdisjoint(numbers)
+            if signal.SIGTERM in numbers:
+                log.warning("SIGTERM came")
         return self._stopped
 
     @contextmanager
@@ -105,8 +111,10 @@ class SignalRecord:
         """Wait for Ctrl-C, and see to it that the process ends."""
         pressed: float | None = None
         while not closing.is_set():
-            if signal.sigtimedwait({signal.SIGINT}, TICK) is not None and pressed is None:
+            if (came := signal.sigtimedwait({signal.SIGINT}, TICK)) is not None and pressed is None:
                 pressed = time.monotonic()
+                if came.si_code <= 0:  # by a process, not by the terminal
+                    log.warning("SIGINT came from process %s", _named(came.si_pid))
                 with self._lock:
                     self._stopped = True
                     if self._interruptible:
@@ -124,6 +132,14 @@ class SignalRecord:
                 hook(dropped)
 
         return quiet
+
+
+def _named(process: int) -> str:
+    """Return the number of a process and, while it runs, its name."""
+    try:
+        return f"{process} ({Path(f'/proc/{process}/comm').read_text().strip()})"
+    except OSError:
+        return str(process)
 
 
 def _is_interrupt(kind: type[BaseException]) -> bool:
