@@ -148,7 +148,7 @@ MUTANTS = (
         "follows_the_clock_back",
         "a version made after the clock was set back counts as older",
         Store._after,
-        "return now if now > before else",
+        "return now if now > newest else",
         "return now if True else",
     ),
     Mutant(

@@ -7,7 +7,6 @@ computes, and asks in between; where neither ends the run, the thread does.
 """
 
 import _thread
-import logging
 import os
 import signal
 import sys
@@ -20,8 +19,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
-
-log = logging.getLogger(__name__)
 
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 PATIENCE = 5.0  # seconds from Ctrl-C until the process is ended, wherever it is
@@ -88,7 +85,7 @@ class SignalRecord:
                 break
             self._stopped = not STOPPING.isdisjoint(numbers)
             if signal.SIGTERM in numbers:
-                log.warning("SIGTERM came")
+                _say("SIGTERM came")
         return self._stopped
 
     @contextmanager
@@ -114,7 +111,7 @@ class SignalRecord:
             if (came := signal.sigtimedwait({signal.SIGINT}, TICK)) is not None and pressed is None:
                 pressed = time.monotonic()
                 if came.si_code <= 0:  # by a process, not by the terminal
-                    log.warning("SIGINT came from process %s", _named(came.si_pid))
+                    _say(f"SIGINT came from process {_named(came.si_pid)}")
                 with self._lock:
                     self._stopped = True
                     if self._interruptible:
@@ -132,6 +129,11 @@ class SignalRecord:
                 hook(dropped)
 
         return quiet
+
+
+def _say(what: str) -> None:
+    """Print it past the log, whose loggers a library may have switched off."""
+    print(f"forecast-assets: {what}", file=sys.stderr, flush=True)
 
 
 def _named(process: int) -> str:

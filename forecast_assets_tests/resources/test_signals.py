@@ -160,8 +160,8 @@ def test_other_signals_stop_nothing_and_an_earlier_recorder_is_put_back() -> Non
         os.close(writer)
 
 
-def test_the_process_that_sent_ctrl_c_is_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_process_that_sent_ctrl_c_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), RECORD.watched(end=never):
         RECORD.be_patient()
         between_two_jobs()
-    assert f"SIGINT came from process {os.getpid()} (" in caplog.text
+    assert f"SIGINT came from process {os.getpid()} (" in capsys.readouterr().err
