@@ -1,6 +1,7 @@
 """No signal is lost, whoever handles it, and each ends the run."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from dagster._utils.interrupts import capture_interrupts
 
-from forecast_assets.resources.signals import RECORD
+from forecast_assets.resources.signals import RECORD, _named
 
 
 class Finalised:
@@ -160,8 +161,6 @@ def test_other_signals_stop_nothing_and_an_earlier_recorder_is_put_back() -> Non
         os.close(writer)
 
 
-def test_the_process_that_sent_ctrl_c_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), RECORD.watched(end=never):
-        RECORD.be_patient()
-        between_two_jobs()
-    assert f"SIGINT came from process {os.getpid()} (" in capsys.readouterr().err
+def test_a_process_goes_by_its_number_and_while_it_runs_its_name() -> None:
+    assert re.fullmatch(rf"{os.getpid()} \(.+\)", _named(os.getpid()))
+    assert _named(0) == "0"
