@@ -20,7 +20,7 @@ from forecast_assets.assets.framework.output import Check, StageOutput
 from forecast_assets.assets.framework.parameters import Networks
 from forecast_assets.assets.framework.stage import stage
 from forecast_assets.assets.tuning.carry_out import SEARCH, carry_out, keep_best, search_key
-from forecast_assets.assets.tuning.results import effort, network_settings, study_plots, trial_table
+from forecast_assets.assets.tuning.results import cheapest, effort, network_settings, study_plots, trial_table
 from forecast_assets.assets.tuning.selection import Selection
 from forecast_assets.core.errors import BadInput, BadSetting
 from forecast_assets.core.models.catalogue import MODELS, SEARCHED, FitSpec
@@ -59,10 +59,10 @@ def sweep(
 ) -> StageOutput:
     """Settings chosen once, by an inner walk-forward over the years before the first test year; weights are not kept.
 
-    The networks' settings by Optuna: smallest absolute error of the 1-session median, subject to the coverage of the 95 %
-    band. Then, on the forecasts of the settings found, the calibration's rate by pinball loss and the trading settings by
-    net Sharpe ratio: neither moves the median. Every trial is entered into the trial log. No row of a test year is read, nor
-    a label that ends in one.
+    The networks' settings by Optuna: smallest calibrated pinball loss, the geometric mean over the horizons, subject to the
+    coverage of the 95 % band; of those that lose no more than ``sweep.tolerance`` against it, the cheapest to train. Then,
+    on the forecasts of the settings found, the calibration's rate by pinball loss and the trading settings by net Sharpe
+    ratio. Every trial is entered into the trial log. No row of a test year is read, nor a label that ends in one.
     """
     from forecast_assets.assets.tuning.search import Search, panel_to_search
     from forecast_assets.core.training.inner import Budget
@@ -99,7 +99,8 @@ def sweep(
     study = carry_out(search, engine=engine, log=log)
     trials = trial_table(study, search)
     facts = effort(trials)
-    best = study.best()
+    feasible = study.feasible()
+    best = cheapest(feasible, tolerance=sweep_spec.tolerance) if feasible else None
     keep_best(search, best)
     if best is None:
         why = f"none of {facts['finished']} finished trials keeps coverage within its limits; the profile's settings stand"
@@ -108,7 +109,7 @@ def sweep(
     selection = Selection(search, best, panel=panel, calendar_panel=calendar_panel, backtest=backtest_spec)
     calibrations, rate = selection.calibration_rate()
     books, trading = selection.trading(rate)
-    settings = {**network_settings(study), "calibration.rate": rate, **trading}
+    settings = {**network_settings(feasible, tolerance=sweep_spec.tolerance), "calibration.rate": rate, **trading}
     log.info(f"sweep: trial {best.number} of {len(trials)}: {', '.join(f'{k}={v}' for k, v in settings.items())}")
     return StageOutput(
         files={
@@ -116,9 +117,9 @@ def sweep(
             CHOICES: pl.concat([calibrations, books], how="diagonal"),
             TUNED_SETTINGS: {"settings": settings, "trial": best.number, "years": list(years)},
         },
-        facts={**facts, "best_trial": best.number, "best_mae_1d": float(best.value or 0.0), **settings},
+        facts={**facts, "best_trial": best.number, "best_loss": float(best.value or 0.0), **settings},
         plots=study_plots(study),
-        checks={FEASIBLE.name: Check(True, f"{len(study.feasible())} of {facts['finished']} finished trials")},
+        checks={FEASIBLE.name: Check(True, f"{len(feasible)} of {facts['finished']} finished trials")},
         seeds=(sweep_spec.seed,),
     )
 

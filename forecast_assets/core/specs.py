@@ -296,6 +296,11 @@ class SweepSpec(Spec):
     epochs: int = Field(3, ge=1, description="of an inner year's fit")
     samples_per_epoch: int = Field(4_000, ge=1, description="samples (windows) per epoch of an inner year")
     max_tickers: int = Field(60, ge=1, description="tickers that settings are tried on, where a panel has more")
+    tolerance: float = Field(
+        0.001,
+        ge=0,
+        description="rise of the loss (a share of it) that a shorter lookback or a narrower network may cost",
+    )
     coverage_low: float = Field(0.92, description="settings whose 95 % band covers less, at any horizon, ...")
     coverage_high: float = Field(0.98, description="... or more, are not feasible")
     calibration_rate: tuple[float, ...] = Field((0.005, 0.01, 0.02, 0.05), description="see calibration.rate")

@@ -80,10 +80,6 @@ class Study:
         """Return the number of running trials."""
         return len(self._trials("RUNNING"))
 
-    def best(self) -> "optuna.trial.FrozenTrial | None":
-        """Return the feasible trial with the smallest value; None where there is none."""
-        return min(self.feasible(), key=lambda trial: (trial.value, trial.number), default=None)
-
     def feasible(self) -> list["optuna.trial.FrozenTrial"]:
         """Return the completed trials that violate no constraint."""
         return [trial for trial in self._trials("COMPLETE") if all(v <= 0 for v in trial.constraints.values())]

@@ -65,7 +65,7 @@ TRIALS = {
     "all_steps": "epochs of the trial, had it not been pruned",
     "seconds": "wall time",
     "error": "why it failed, else null",
-    "mae_1d": "absolute error of the one-session median: what is minimised",
+    "loss": "geometric mean of the calibrated pinball losses over the horizons: what is minimised",
     **{f"coverage_95_{horizon}d": f"of the 95 % band {horizon} sessions ahead" for horizon in HORIZONS},
     **{f"pinball_{horizon}d": f"mean pinball loss {horizon} sessions ahead" for horizon in HORIZONS},
 }

@@ -100,6 +100,6 @@ def log_finished(study: "Study", logged: int, *, log: logging.Logger) -> int:
         study.finished(), key=lambda trial: trial.datetime_complete.timestamp() if trial.datetime_complete else math.inf
     )
     for k, trial in enumerate(finished[logged:], start=logged + 1):
-        outcome = f"MAE {trial.value:.6f}" if trial.state.name == "COMPLETE" else "pruned"
+        outcome = f"loss {trial.value:.6f}" if trial.state.name == "COMPLETE" else "pruned"
         log.info(f"sweep: {k} of {study.trials} trials: {', '.join(map(str, trial.params.values()))}: {outcome}")
     return len(finished)

@@ -1,11 +1,13 @@
 """The results of a search as tables, settings and plots."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from optuna.trial import FrozenTrial
 
     from forecast_assets.assets.tuning.search import Search
     from forecast_assets.resources.study import Study
@@ -18,7 +20,7 @@ def trial_table(study: "Study", search: "Search") -> pl.DataFrame:
             "trial": trial.number,
             "state": trial.state.name.lower(),
             **trial.params,
-            "mae_1d": trial.value if trial.state.name == "COMPLETE" else None,
+            "loss": trial.value if trial.state.name == "COMPLETE" else None,
             "feasible": trial.state.name == "COMPLETE" and all(v <= 0 for v in trial.constraints.values()),
             "steps": len(trial.intermediate_values),
             "all_steps": search.steps,
@@ -43,14 +45,28 @@ def effort(trials: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def network_settings(study: "Study") -> dict[str, Any]:
-    """Return setting -> value for every network with a feasible trial, from its best one; one lookback for all."""
-    best = study.best()
-    assert best is not None
-    found: dict[str, Any] = {"windows.lookback": best.params["lookback"]}
-    for network in sorted({trial.params["model"] for trial in study.feasible()}):
-        own = [trial for trial in study.feasible() if trial.params["model"] == network]
-        winner = min(own, key=lambda trial: (trial.value, trial.number))
+def cheapest(trials: Sequence["FrozenTrial"], *, tolerance: float) -> "FrozenTrial":
+    """Return the trial of the shortest lookback, then the narrowest network, of those whose loss is near the smallest.
+
+    Near: within ``tolerance``, a share of it. A few inner years don't tell these apart, and what they cost differs.
+    ``trials``: at least one.
+    """
+    losses = {trial.number: trial.values[0] for trial in trials}
+    bound = min(losses.values()) * (1 + tolerance)
+    near = [trial for trial in trials if losses[trial.number] <= bound]
+    return min(
+        near, key=lambda trial: (trial.params["lookback"], trial.params["hidden"], losses[trial.number], trial.number)
+    )
+
+
+def network_settings(feasible: Sequence["FrozenTrial"], *, tolerance: float) -> dict[str, Any]:
+    """Return setting -> value: the lookback of the ``cheapest`` trial, and each network's own settings from its cheapest."""
+    by_network: dict[str, list[FrozenTrial]] = {}
+    for trial in feasible:
+        by_network.setdefault(trial.params["model"], []).append(trial)
+    found = {"windows.lookback": cheapest(feasible, tolerance=tolerance).params["lookback"]}
+    for network, own in sorted(by_network.items()):
+        winner = cheapest(own, tolerance=tolerance)
         found |= {f"{network}.{setting}": winner.params[setting] for setting in ("hidden", "learning_rate")}
     return found
 

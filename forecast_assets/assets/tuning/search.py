@@ -302,10 +302,10 @@ class RunningTrial:
                 trial.set_constraint(f"coverage_95_{horizon}d", outside)
             for name, value in named.items():
                 trial.set_user_attr(name, value)
-            self.record({"mae_1d": score.mae_1d, **named})
+            self.record({"loss": score.loss, **named})
         self._enter(pruned=score is None)
         state = TrialState.PRUNED if score is None else TrialState.COMPLETE
-        self.worker.study.optuna.tell(trial, None if score is None else score.mae_1d, state=state)
+        self.worker.study.optuna.tell(trial, None if score is None else score.loss, state=state)
         self._stack.close()
         for year in self.search.budget.years:
             shutil.rmtree(self.claim.folder / str(year), ignore_errors=True)  # its checkpoints, no longer needed

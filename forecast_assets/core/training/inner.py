@@ -65,9 +65,13 @@ class InnerYear:
 class InnerScore:
     """Scores of settings over all inner years' forecasts, each forecast counting once."""
 
-    mae_1d: float  # of the 1-session median, log-return units: twice the pinball loss at the median
     pinball: tuple[float, ...]  # (3,) calibrated, per horizon
     coverage_95: tuple[float, ...]  # (3,) calibrated, per horizon
+
+    @property
+    def loss(self) -> float:
+        """The geometric mean of the pinball losses, in log-return units: a per cent counts the same at each horizon."""
+        return float(np.exp(np.mean(np.log(self.pinball))))
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,6 @@ def inner_score(years: Sequence[InnerYear], *, panel: PanelTensors, calibration:
     """Score the forecasts of the inner years without their validation rows, calibrated as in a test year.
 
     A forecast counts over the horizons it has a label for; ``search_panel`` leaves none that ends in a test year.
-    Calibration leaves the median alone, so ``mae_1d`` does not depend on it.
     """
     forecasts, outcomes = [], []
     for year in years:
@@ -183,7 +186,6 @@ def inner_score(years: Sequence[InnerYear], *, panel: PanelTensors, calibration:
     quantiles, y = np.concatenate(forecasts), np.concatenate(outcomes)  # (M, 3, 7), (M, 3)
     losses = np.nanmean(pinball(y, quantiles, levels=QUANTILES), axis=0)  # (3, 7)
     return InnerScore(
-        mae_1d=2 * float(losses[0, QUANTILES.index(0.5)]),
         pinball=tuple(float(loss) for loss in losses.mean(axis=1)),
         coverage_95=tuple(coverage(y[:, k], quantiles[:, k, 0], quantiles[:, k, -1]) for k in range(len(HORIZONS))),
     )

@@ -72,7 +72,9 @@ def test_the_score_is_that_of_the_inner_years_forecasts_alone(panel: PanelTensor
         year.quantiles[: len(year.fold.validation)] = 99.0  # validation rows don't count
     score = inner_score(years, panel=panel, calibration=CalibrationSpec(enabled=False))
     y = torch.cat([panel.targets[year.fold.test, 0] for year in years]).double().numpy()
-    assert score.mae_1d == pytest.approx(np.nanmean(np.abs(y)))
+    assert score.loss == pytest.approx(np.prod(score.pinball) ** (1 / 3))
+    missed, tau = y[:, None] - levels, np.array(QUANTILES)
+    assert score.pinball[0] == pytest.approx(np.nanmean(np.maximum(tau * missed, (tau - 1) * missed)))
     assert score.coverage_95[0] == pytest.approx(np.mean(np.abs(y[np.isfinite(y)]) <= 0.03))
 
 
