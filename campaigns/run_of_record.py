@@ -23,14 +23,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.resources.trial_log import declare_claims
 from forecast_assets.store.artefact_files import BACKTEST_METRICS
 from forecast_assets.store.asset_keys import BACKTEST_REPORT
 from forecast_assets.store.store import Store
-from tools.publish import current_stages, published_stages
+from tools.publish import current_stages, publish, published_stages
 from tools.results import ROOT, record
 
 SUBJECT, RIVAL = "ensemble", "harx"
@@ -43,7 +43,7 @@ SEARCHES_AT_ONCE = 2
 SCORE_EVERY = "10"
 """Days from one score of the copulas to the next: an energy score of a full panel takes seconds."""
 
-OVER_EWMA, WORST_HORIZON, YEARS_BETTER = 0.970, 0.972, 6
+OVER_EWMA, WORST_HORIZON, YEARS_BETTER, LEVEL = 0.970, 0.972, 6, 0.05
 CLAIMS = (
     f"over all test years the ensemble's pinball loss is at most {OVER_EWMA:.3f} of EWMA's on average over the horizons, "
     f"and at most {WORST_HORIZON:.3f} at each",
@@ -51,29 +51,43 @@ CLAIMS = (
     "value at risk at 95 % and 99 %, of the book and of equal weights, passes Kupiec's and Christoffersen's tests at .05 "
     "(Holm)",
 )
-"""What the test years are to decide: sentences of the trial log, decided by ``figures`` and ``benchmarks.joint``."""
+"""What the test years are to decide: sentences of the trial log, decided by ``outcomes``."""
 
 
 @dataclass(frozen=True)
-class Clock:
-    """The hours of the steps, kept in a file, so that they add up over restarts."""
+class Steps:
+    """The steps of a run: their hours, which add up over restarts, and which are done, in a file."""
 
     path: Path
+    environment: Mapping[str, str]
 
     def hours(self) -> dict[str, float]:
         """Return the hours of each step so far."""
-        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        return self._read()["hours"]
 
-    def run(self, step: str, command: list[str], environment: Mapping[str, str]) -> None:
-        """Run a command of the project's folder, its output passed on. Raises SystemExit where it fails."""
-        print(f"{step}: {' '.join(command)}", flush=True)
-        started = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False)
-        spent = self.hours()
-        spent[step] = spent.get(step, 0.0) + (time.monotonic() - started) / 3600
-        self.path.write_text(json.dumps(spent, indent=1) + "\n", encoding="utf-8")
-        if done.returncode:
-            raise SystemExit(f"{step} ended with exit code {done.returncode}; start it again to go on from there")
+    def run(self, step: str, *commands: list[str], of: str = "") -> None:
+        """Run commands of the project's folder side by side, their output passed on; nothing where they are done for ``of``.
+
+        ``of``: what is looked at, for a step that only looks. Raises SystemExit where one fails.
+        """
+        if of and self._read()["done"].get(step) == of:
+            print(f"{step}: done", flush=True)
+            return
+        started, running = time.monotonic(), []
+        for command in commands:
+            print(f"{step}: {' '.join(command)}", flush=True)
+            running.append(subprocess.Popen(command, cwd=ROOT, env=os.environ | self.environment))
+        codes = [process.wait() for process in running]
+        now = self._read()
+        now["hours"][step] = now["hours"].get(step, 0.0) + (time.monotonic() - started) / 3600
+        if not any(codes):
+            now["done"][step] = of
+        self.path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+        if failed := [code for code in codes if code]:
+            raise SystemExit(f"{step} ended with exit code {failed[0]}; start it again to go on from there")
+
+    def _read(self) -> dict[str, Any]:
+        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {"hours": {}, "done": {}}
 
 
 def figures(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -104,6 +118,34 @@ def figures(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "ensemble_worst_horizon_test": {"value": round(max(overall.values()), 5), **about},
         "years_better_than_harx": {"value": len(better), "better": better, "by_year": by_year, **about},
     }
+
+
+class Outcome(NamedTuple):
+    """What came of a claim; ``held`` is None while it is not tested."""
+
+    claim: str
+    found: str
+    held: bool | None
+
+
+def outcomes(record: Mapping[str, Any], joint: Mapping[str, Any]) -> list[Outcome]:
+    """Return what came of each claim, from the recorded figures of the run and of its value at risk."""
+    over, worst, better = (
+        record[name] for name in ("ensemble_vs_ewma_test", "ensemble_worst_horizon_test", "years_better_than_harx")
+    )
+    risk = joint["var_tests_min_p"]
+    tested = risk["panel"].endswith(f" {over['tickers']} real tickers")
+    return [
+        Outcome(
+            CLAIMS[0],
+            f"{over['value']:.4f} on average, {worst['value']:.4f} at worst",
+            over["value"] <= OVER_EWMA and worst["value"] <= WORST_HORIZON,
+        ),
+        Outcome(CLAIMS[1], f"{better['value']} of {len(better['years'])} years", better["value"] >= YEARS_BETTER),
+        Outcome(
+            CLAIMS[2], f"smallest p {risk['value']:.4f}" if tested else "", risk["value"] >= LEVEL if tested else None
+        ),
+    ]
 
 
 def stale_stages() -> dict[str, Any]:
@@ -141,34 +183,26 @@ def main() -> None:
         "FORECAST_MACRO": str(given.macro.resolve()),
         "WANDB_MODE": os.environ.get("WANDB_MODE", "offline"),
     }
-    command, clock = [sys.executable, "-m", "forecast_assets.cli"], Clock(root / "run_of_record.json")
+    command, steps = [sys.executable, "-m", "forecast_assets.cli"], Steps(root / "run_of_record.json", environment)
     overrides = [part for setting in settings for part in ("--set", setting)]
-    clock.run("run", [*command, "run", "--panel", str(given.panel.resolve()), *overrides], environment)
-    clock.run("verify", [*command, "verify"], environment)
-    joint = [
-        sys.executable,
-        "-m",
-        "benchmarks.joint",
-        "--data-dir",
-        str(root),
-        "--declared",
-        "--score-every",
-        SCORE_EVERY,
-    ]
-    clock.run("value at risk", [*joint, *(["--dry"] if given.trial else [])], environment)
+    steps.run("run", [*command, "run", "--panel", str(given.panel.resolve()), *overrides])
+    report = Store(root / "store").current(BACKTEST_REPORT)
+    joint = ["benchmarks.joint", "--data-dir", str(root), "--declared", "--score-every", SCORE_EVERY]
+    looks = [*command, "verify"], [sys.executable, "-m", *joint, *(["--dry"] if given.trial else [])]
+    steps.run("verify, value at risk", *looks, of=report.data_version)
 
-    found = figures(Store(root / "store").current(BACKTEST_REPORT).json(BACKTEST_METRICS))
-    hours = clock.hours()
+    found = figures(report.json(BACKTEST_METRICS))
+    hours = steps.hours()
     found["record_hours"] = {
         "value": round(sum(hours.values()), 2),
         "hours": {step: round(spent, 3) for step, spent in hours.items()},
         "fits": FITS,
     }
     if not given.trial:
-        for tool, *arguments in (("publish", str(root)), ("pages",)):
-            subprocess.run([sys.executable, "-m", f"tools.{tool}", *arguments], cwd=ROOT, check=True)
+        publish(root / "store")
         found["stale_stages"] = stale_stages()
         record("record", found, command="make record PANEL=panel.parquet MACRO=macro.csv")
+        subprocess.run([sys.executable, "-m", "tools.pages"], cwd=ROOT, check=True)  # it imports this module
     print(json.dumps(found, indent=2))
 
 

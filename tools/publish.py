@@ -68,16 +68,21 @@ def published_stages() -> dict[str, str] | None:
     return json.loads(STAGES_FILE.read_text(encoding="utf-8")) if STAGES_FILE.exists() else None
 
 
-def main() -> None:
-    """Copy and note."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data_root", type=Path, help="of a finished run")
-    store = Store(parser.parse_args().data_root / "store")
+def publish(root: Path) -> None:
+    """Copy the metrics of a store's reports, and note the code of their stages. Raises as ``stages_of``."""
+    store = Store(root)
     stages = stages_of(store)
     for name, (asset, file) in COPIED.items():
         (METRICS / name).write_bytes(store.current(asset).path(file).read_bytes())
     STAGES_FILE.write_text(json.dumps(stages, indent=1) + "\n", encoding="utf-8")
-    print(sentence(stages, current_stages()))
+
+
+def main() -> None:
+    """Copy and note."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_root", type=Path, help="of a finished run")
+    publish(parser.parse_args().data_root / "store")
+    print(sentence(published_stages(), current_stages()))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 
-from campaigns.run_of_record import Clock, figures
+from campaigns.run_of_record import CLAIMS, Steps, figures, outcomes
 from forecast_assets.store.artefact_files import BACKTEST_METRICS
 from forecast_assets.store.asset_keys import BACKTEST_REPORT
 from forecast_assets_tests.helpers.graph import Graph
@@ -23,10 +24,49 @@ def test_the_figures_are_the_reports_own_numbers(smoke_graph: Graph) -> None:
     assert list(years["by_year"]) == metrics["years"]
 
 
+def python(script: str) -> list[str]:
+    return [sys.executable, "-c", script]
+
+
 def test_the_hours_of_a_step_add_up_and_a_failed_one_ends_the_run(tmp_path: Path) -> None:
-    clock = Clock(tmp_path / "hours.json")
-    clock.run("wait", [sys.executable, "-c", "import time; time.sleep(0.05)"], {})
-    first = clock.hours()["wait"]
+    steps = Steps(tmp_path / "steps.json", {})
+    steps.run("wait", python("import time; time.sleep(0.05)"))
+    first = steps.hours()["wait"]
     with pytest.raises(SystemExit, match="wait ended with exit code 3; start it again"):
-        clock.run("wait", [sys.executable, "-c", "import time; time.sleep(0.05); raise SystemExit(3)"], {})
-    assert clock.hours()["wait"] >= first + 0.05 / 3600
+        steps.run("wait", python("import time; time.sleep(0.05); raise SystemExit(3)"), python("pass"))
+    assert steps.hours()["wait"] >= first + 0.05 / 3600
+
+
+def test_a_look_at_what_was_looked_at_is_not_repeated_and_a_failed_one_is(tmp_path: Path) -> None:
+    steps, seen = Steps(tmp_path / "steps.json", {"SEEN": str(tmp_path / "seen")}), tmp_path / "seen"
+    look = python("import os; open(os.environ['SEEN'], 'a').write('x')")
+    with pytest.raises(SystemExit):
+        steps.run("look", look, python("raise SystemExit(1)"), of="a report")
+    for of in ("a report", "a report", "another", "another"):
+        steps.run("look", look, of=of)
+    assert seen.read_text() == "xxx"
+
+
+def test_a_claim_holds_up_to_its_bound_and_no_further() -> None:
+    record: dict[str, dict[str, Any]] = {
+        "ensemble_vs_ewma_test": {"value": 0.97, "tickers": 557},
+        "ensemble_worst_horizon_test": {"value": 0.972},
+        "years_better_than_harx": {"value": 6, "years": list(range(2019, 2026))},
+    }
+
+    def joint(value: float, panel: str = "ensemble, 2019, 557 real tickers") -> dict[str, Any]:
+        return {"var_tests_min_p": {"value": value, "panel": panel}}
+
+    assert [(each.claim, each.held) for each in outcomes(record, joint(0.05))] == [(claim, True) for claim in CLAIMS]
+    assert outcomes(record, joint(0.05))[1].found == "6 of 7 years"
+
+    def held(name: str, value: float, risk: float = 0.05) -> list[bool | None]:
+        changed = record | {name: record[name] | {"value": value}}
+        return [each.held for each in outcomes(changed, joint(risk))]
+
+    assert held("ensemble_vs_ewma_test", 0.9701) == [False, True, True]
+    assert held("ensemble_worst_horizon_test", 0.9721) == [False, True, True]
+    assert held("years_better_than_harx", 5) == [True, False, True]
+    assert held("years_better_than_harx", 7, risk=0.0499) == [True, True, False]
+    elsewhere = joint(0.05, "ensemble, 2019, 24 synthetic tickers")
+    assert outcomes(record, elsewhere)[2].held is None
