@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from campaigns.run_of_record import outcomes
 from forecast_assets.core.models.catalogue import CANDIDATES, NETWORKS, SHIPPED
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.summary import general_caveats, trials_in_words
-from forecast_assets.core.report.titles import NOTE, TITLES, title
-from forecast_assets.core.report.verdicts import return_difference_claim
+from forecast_assets.core.report.titles import NOTE, title
 from tools.publish import current_stages, published_stages, sentence
 from tools.results import RESULTS, ROOT
 
@@ -22,6 +22,8 @@ DOCS = ROOT / "docs"
 PAGES = {
     "graph": "graph.md",
     "networks": "graph.md",
+    "answer": "../README.md",
+    "declared": "results.md",
     "results": "results.md",
     "powerups": "settings.md",
     "changed": "../README.md",
@@ -30,14 +32,6 @@ PAGES = {
 
 METRICS = ROOT / "benchmarks" / "metrics" / "panel.json"
 ABLATION = METRICS.with_name("panel_ablation.json")
-EARLIER_WORDS = {
-    "looks at a test year": "test-set evaluations",
-    "all of them looked at": "all of them counted",
-    "pure chance": "pure noise",
-    "none of them": "none",
-}
-"""Words of committed sentences on selection that reports no longer use."""
-
 POWER_UPS = {"moe": "b5_moe", "graph": "b6_graph", "maml": "b7_maml"}
 
 
@@ -65,7 +59,7 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
             for row in summary["strategies"]
         ),
         "",
-        *(f"- **{verdict['verdict']}** - {verdict['claim']}. {verdict['sentence']}" for verdict in verdicts(summary)),
+        *(f"- **{verdict['verdict']}** - {verdict['claim']}. {verdict['sentence']}" for verdict in summary["verdicts"]),
         "",
         "| step | model / compared with | pinball ratio | 95 % interval | |",
         "|---|---|---|---|---|",
@@ -81,58 +75,54 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
 
 
 def forecast_table(rows: list[dict[str, Any]]) -> list[str]:
-    """The score table, with each model's raw scores, before calibration, beside; older metrics hold none."""
-    both = all("pinball_ratio_raw" in row for row in rows)
-
-    def cells(row: dict[str, Any]) -> list[str]:
-        before = {name: row[f"{name}_raw"] for name in ("pinball_ratio", "coverage_95", "coverage_90")} if both else {}
-        return [
+    """The score table, with each model's raw scores, before calibration, beside."""
+    head = "model, horizon, pinball / EWMA, 95 % interval, raw, coverage of the 95 % band, raw, of the 90 % band, raw"
+    lines = [f"| {' | '.join(head.split(', '))} |", "|---" * 9 + "|"]
+    for row in rows:
+        cells = [
             title(row["model"]),
             str(row["horizon"]),
             number(row["pinball_ratio"], 4),
             f"{number(row['pinball_ratio_low'], 3)} to {number(row['pinball_ratio_high'], 3)}",
-            *([number(before["pinball_ratio"], 4)] if both else []),
-            percent(row["coverage_95"]),
-            *([percent(before["coverage_95"])] if both else []),
-            percent(row["coverage_90"]),
-            *([percent(before["coverage_90"])] if both else []),
+            number(row["pinball_ratio_raw"], 4),
+            *(percent(row[f"coverage_{width}{raw}"]) for width in (95, 90) for raw in ("", "_raw")),
         ]
-
-    raw = ["raw"] if both else []
-    head = ["model", "horizon", "pinball / EWMA", "95 % interval", *raw, "coverage of the 95 % band", *raw]
-    lines = [[*head, "of the 90 % band", *raw], *map(cells, rows)]
-    table = [f"| {' | '.join(line)} |" for line in lines]
-    return [table[0], "|---" * len(lines[0]) + "|", *table[1:]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
-def verdicts(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The verdicts with today's claims and titles: the committed texts may be older than both.
-
-    Sentences stay, but for their words: they say how their numbers were computed.
-    """
-    found = []
-    for verdict in summary["verdicts"]:
-        claim, sentence = titled(verdict["claim"]), verdict["sentence"]
-        if "version" in verdict:
-            claim = return_difference_claim(verdict["version"])
-            sentence = sentence.replace(" points a year at equal 10 % volatility,", " percentage points a year,")
-        elif claim.startswith("Selection:"):
-            claim, sentence = (_reworded(text) for text in (claim, sentence))
-        elif "rival" in verdict:
-            sentence = re.sub(r"^Pinball loss over \S+'s", "Ratio of pinball losses", sentence)
-        found.append({**verdict, "claim": claim, "sentence": sentence})
-    return found
+def answer(summary: dict[str, Any]) -> str:
+    """The README's answer to how good it is: the report's headline and tiles."""
+    facts, years = summary["facts"], summary["years"]
+    return "\n".join(
+        [
+            f"On {facts['tickers']} tickers, {years[0]} to {years[-1]}: {_within(summary['headline'])}",
+            "",
+            "| | | 95 % interval | |",
+            "|---|---|---|---|",
+            *(
+                f"| {tile['label']} | {tile['value']} | {tile['interval']} | {tile['verdict']} |"
+                for tile in summary["tiles"]
+            ),
+        ]
+    )
 
 
-def _reworded(text: str) -> str:
-    for earlier, now in EARLIER_WORDS.items():
-        text = text.replace(earlier, now)
-    return text
+def _within(sentence: str) -> str:
+    """Return a sentence as it goes on after a colon."""
+    return sentence[0].lower() + sentence[1:]
 
 
-def titled(text: str) -> str:
-    """``text`` with titles in place of keys."""
-    return re.sub(r"\b(" + "|".join(sorted(TITLES, key=len, reverse=True)) + r")\b", lambda m: title(m[0]), text)
+def declared(summary: dict[str, Any], record: dict[str, Any], joint: dict[str, Any]) -> str:
+    """The claims that were written down before the run of record, and what came of them."""
+    when = {claim["text"]: claim for claim in summary["evidence"]["selection"]["claims"]}
+    lines = ["| claimed beforehand | found | |", "|---|---|---|"]
+    for outcome in outcomes(record, joint):
+        if not when[outcome.claim]["before"]:
+            raise ValueError(f"claimed after the first test-set evaluation: {outcome.claim}")
+        held = {True: "held", False: "**did not hold**", None: "not tested yet"}[outcome.held]
+        lines.append(f"| {outcome.claim} | {outcome.found} | {held} |")
+    return "\n".join(lines)
 
 
 def percent(value: float | None) -> str:
@@ -228,14 +218,20 @@ def reports() -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(METRICS.read_text(encoding="utf-8")), json.loads(ABLATION.read_text(encoding="utf-8"))
 
 
+def figures_of(name: str) -> dict[str, Any]:
+    """The figures of a committed result."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]
+
+
 def committed() -> dict[str, str]:
     """The sections, from what is committed."""
     summary, ablation = reports()
-    planted, panel = (
-        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]
-        for name in ("powerups", "powerups_panel")
-    )
-    results = {"results": section(summary, ablation), "powerups": power_ups(planted, panel)}
+    results = {
+        "answer": answer(summary),
+        "declared": declared(summary, figures_of("record"), figures_of("joint")),
+        "results": section(summary, ablation),
+        "powerups": power_ups(figures_of("powerups"), figures_of("powerups_panel")),
+    }
     changed = sentence(published_stages(), current_stages())
     return {"graph": graph(), "networks": networks(), "changed": changed, **results}
 

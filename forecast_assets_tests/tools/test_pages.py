@@ -6,9 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from campaigns.run_of_record import CLAIMS
 from forecast_assets.assets.framework.views import BY_NIGHT, BY_YEAR
 from forecast_assets.definitions import defs
-from tools.pages import DOCS, PAGES, ROOT, committed, dead_links, forecast_table, with_section
+from tools.pages import (
+    DOCS,
+    PAGES,
+    ROOT,
+    committed,
+    dead_links,
+    declared,
+    figures_of,
+    forecast_table,
+    reports,
+    with_section,
+)
 
 GRAPH = DOCS / "graph.md"
 VIEWS = {*BY_YEAR.names(), *BY_NIGHT.names()}
@@ -52,12 +64,22 @@ def test_every_asset_has_its_row() -> None:
     assert rows == {key for key in keys if key not in VIEWS}
 
 
-def test_scores_before_calibration_have_columns_where_the_metrics_hold_them() -> None:
+def test_scores_before_calibration_stand_beside_those_after() -> None:
     row = {"model": "harx", "horizon": 1, "pinball_ratio": 0.98, "pinball_ratio_low": 0.97, "pinball_ratio_high": 0.99}
     row |= {"coverage_95": 0.951, "coverage_90": 0.9}
-    assert forecast_table([row])[2] == "| HAR-X volatility regression | 1 | 0.9800 | 0.970 to 0.990 | 95.1 % | 90.0 % |"
     row |= {"pinball_ratio_raw": 0.985, "coverage_95_raw": 0.93, "coverage_90_raw": None}
     assert forecast_table([row])[2] == (
         "| HAR-X volatility regression | 1 | 0.9800 | 0.970 to 0.990 | 0.9850 | 95.1 % | 93.0 % | 90.0 % | - |"
     )
     assert {line.count("|") for line in forecast_table([row])} == {10}
+
+
+def test_a_claim_after_the_first_look_is_not_published_as_beforehand() -> None:
+    summary, _ = reports()
+    claims = [{"text": text, "when": "", "before": True} for text in CLAIMS]
+    summary["evidence"]["selection"]["claims"] = claims
+    figures = figures_of("record"), figures_of("joint")
+    assert declared(summary, *figures).count("\n| ") == 1 + len(CLAIMS)
+    claims[1]["before"] = False
+    with pytest.raises(ValueError, match=f"claimed after the first test-set evaluation: {CLAIMS[1]}"):
+        declared(summary, *figures)
