@@ -23,13 +23,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.resources.trial_log import declare_claims
 from forecast_assets.store.artefact_files import BACKTEST_METRICS
 from forecast_assets.store.asset_keys import BACKTEST_REPORT
 from forecast_assets.store.store import Store
+from tools.claims import CLAIMS
 from tools.publish import current_stages, publish, published_stages
 from tools.results import ROOT, record
 
@@ -42,16 +43,6 @@ SEARCHES_AT_ONCE = 2
 
 SCORE_EVERY = "10"
 """Days from one score of the copulas to the next: an energy score of a full panel takes seconds."""
-
-OVER_EWMA, WORST_HORIZON, YEARS_BETTER, LEVEL = 0.970, 0.972, 6, 0.05
-CLAIMS = (
-    f"over all test years the ensemble's pinball loss is at most {OVER_EWMA:.3f} of EWMA's on average over the horizons, "
-    f"and at most {WORST_HORIZON:.3f} at each",
-    f"in at least {YEARS_BETTER} of seven test years the ensemble's loss is below calibrated HAR-X's",
-    "value at risk at 95 % and 99 %, of the book and of equal weights, passes Kupiec's and Christoffersen's tests at .05 "
-    "(Holm)",
-)
-"""What the test years are to decide: sentences of the trial log, decided by ``outcomes``."""
 
 
 @dataclass(frozen=True)
@@ -118,34 +109,6 @@ def figures(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "ensemble_worst_horizon_test": {"value": round(max(overall.values()), 5), **about},
         "years_better_than_harx": {"value": len(better), "better": better, "by_year": by_year, **about},
     }
-
-
-class Outcome(NamedTuple):
-    """What came of a claim; ``held`` is None while it is not tested."""
-
-    claim: str
-    found: str
-    held: bool | None
-
-
-def outcomes(record: Mapping[str, Any], joint: Mapping[str, Any]) -> list[Outcome]:
-    """Return what came of each claim, from the recorded figures of the run and of its value at risk."""
-    over, worst, better = (
-        record[name] for name in ("ensemble_vs_ewma_test", "ensemble_worst_horizon_test", "years_better_than_harx")
-    )
-    risk = joint["var_tests_min_p"]
-    tested = risk["panel"].endswith(f" {over['tickers']} real tickers")
-    return [
-        Outcome(
-            CLAIMS[0],
-            f"{over['value']:.4f} on average, {worst['value']:.4f} at worst",
-            over["value"] <= OVER_EWMA and worst["value"] <= WORST_HORIZON,
-        ),
-        Outcome(CLAIMS[1], f"{better['value']} of {len(better['years'])} years", better["value"] >= YEARS_BETTER),
-        Outcome(
-            CLAIMS[2], f"smallest p {risk['value']:.4f}" if tested else "", risk["value"] >= LEVEL if tested else None
-        ),
-    ]
 
 
 def stale_stages() -> dict[str, Any]:

@@ -59,10 +59,9 @@ def sweep(
 ) -> StageOutput:
     """Settings chosen once, by an inner walk-forward over the years before the first test year; weights are not kept.
 
-    The networks' settings by Optuna: smallest calibrated pinball loss, the geometric mean over the horizons, subject to the
-    coverage of the 95 % band; of those that lose no more than ``sweep.tolerance`` against it, the cheapest to train. Then,
-    on the forecasts of the settings found, the calibration's rate by pinball loss and the trading settings by net Sharpe
-    ratio. Every trial is entered into the trial log. No row of a test year is read, nor a label that ends in one.
+    The networks' by Optuna: of the trials within ``sweep.tolerance`` of the smallest calibrated pinball loss (geometric
+    mean over the horizons), subject to coverage, the cheapest. Then, on its forecasts, the calibration's rate by pinball
+    loss and the trading settings by net Sharpe ratio. No row of a test year is read, nor a label that ends in one.
     """
     from forecast_assets.assets.tuning.search import Search, panel_to_search
     from forecast_assets.core.training.inner import Budget

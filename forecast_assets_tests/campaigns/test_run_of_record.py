@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import pytest
 
-from campaigns.run_of_record import CLAIMS, Steps, figures, outcomes
+from campaigns.run_of_record import Steps, figures
 from forecast_assets.store.artefact_files import BACKTEST_METRICS
 from forecast_assets.store.asset_keys import BACKTEST_REPORT
 from forecast_assets_tests.helpers.graph import Graph
@@ -45,28 +44,3 @@ def test_a_look_at_what_was_looked_at_is_not_repeated_and_a_failed_one_is(tmp_pa
     for of in ("a report", "a report", "another", "another"):
         steps.run("look", look, of=of)
     assert seen.read_text() == "xxx"
-
-
-def test_a_claim_holds_up_to_its_bound_and_no_further() -> None:
-    record: dict[str, dict[str, Any]] = {
-        "ensemble_vs_ewma_test": {"value": 0.97, "tickers": 557},
-        "ensemble_worst_horizon_test": {"value": 0.972},
-        "years_better_than_harx": {"value": 6, "years": list(range(2019, 2026))},
-    }
-
-    def joint(value: float, panel: str = "ensemble, 2019, 557 real tickers") -> dict[str, Any]:
-        return {"var_tests_min_p": {"value": value, "panel": panel}}
-
-    assert [(each.claim, each.held) for each in outcomes(record, joint(0.05))] == [(claim, True) for claim in CLAIMS]
-    assert outcomes(record, joint(0.05))[1].found == "6 of 7 years"
-
-    def held(name: str, value: float, risk: float = 0.05) -> list[bool | None]:
-        changed = record | {name: record[name] | {"value": value}}
-        return [each.held for each in outcomes(changed, joint(risk))]
-
-    assert held("ensemble_vs_ewma_test", 0.9701) == [False, True, True]
-    assert held("ensemble_worst_horizon_test", 0.9721) == [False, True, True]
-    assert held("years_better_than_harx", 5) == [True, False, True]
-    assert held("years_better_than_harx", 7, risk=0.0499) == [True, True, False]
-    elsewhere = joint(0.05, "ensemble, 2019, 24 synthetic tickers")
-    assert outcomes(record, elsewhere)[2].held is None
