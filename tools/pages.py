@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from campaigns.run_of_record import outcomes
 from forecast_assets.core.models.catalogue import CANDIDATES, NETWORKS, SHIPPED
 from forecast_assets.core.report.ablation import STEPS
 from forecast_assets.core.report.summary import general_caveats, trials_in_words
 from forecast_assets.core.report.titles import NOTE, title
+from tools.claims import outcomes
 from tools.publish import current_stages, published_stages, sentence
 from tools.results import RESULTS, ROOT
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.run_of_record import CLAIMS
 from forecast_assets.assets.framework.views import BY_NIGHT, BY_YEAR
 from forecast_assets.definitions import defs
+from tools.claims import CLAIMS
 from tools.pages import (
     DOCS,
     PAGES,
