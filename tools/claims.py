@@ -36,7 +36,9 @@ def outcomes(record: Mapping[str, Any], joint: Mapping[str, Any]) -> list[Outcom
             over["value"] <= OVER_EWMA and worst["value"] <= WORST_HORIZON,
         ),
         Outcome(CLAIMS[1], f"{better['value']} of {len(better['years'])} years", better["value"] >= YEARS_BETTER),
-        Outcome(
-            CLAIMS[2], f"smallest p {risk['value']:.4f}" if tested else "", risk["value"] >= LEVEL if tested else None
-        ),
+        Outcome(CLAIMS[2], _smallest(risk["value"]) if tested else "", risk["value"] >= LEVEL if tested else None),
     ]
+
+
+def _smallest(p: float) -> str:
+    return f"smallest p {p:.4f}" if p >= 1e-4 else "smallest p below 0.0001"
