@@ -18,21 +18,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from campaigns.faults import daemon, steps, writer
+from campaigns.faults import daemon, invariants, steps, writer
 from campaigns.faults.graph_parts import prepare
 from campaigns.faults.subjects import Part, Subject, Writer, subjects
 from campaigns.faults.worker import warm_up
 from tools.results import commit, record
 
 SEED = 20191231
-STEP_TRIALS = {"kill": 250, "aimed": 50, "term": 50, "disk_full": 20, "double": 10, "corruption": 20}
-GRAPH_EVERY = {"kill": 8, "aimed": 5, "term": 5, "disk_full": 4, "double": 2}
+STEP_TRIALS = {
+    **{"kill": 290, "aimed": 60, "term": 60},
+    **{"disk_full": 30, "no_memory": 40, "double": 15, "corruption": 25},
+}
+GRAPH_EVERY = {"kill": 8, "aimed": 5, "term": 5, "disk_full": 3, "double": 2}
 """Of each kind, every n-th trial is on a part of the graph; the others are on a writer to the store, ten times as fast."""
 
 DAEMON_TRIALS = {"daemon_kill9": 50, "daemon_killed": 20, "daemon_double": 10}
 FIGURES = {
     "kill9_invariants_broken": ("kill", "daemon_kill9", "aimed"),
-    "other_faults_invariants_broken": ("term", "disk_full", "daemon_killed", "double", "daemon_double", "corruption"),
+    "other_faults_invariants_broken": (
+        *("term", "disk_full", "no_memory", "double", "corruption"),
+        *("daemon_killed", "daemon_double"),
+    ),
+    "real_faults_broken": (*STEP_TRIALS, *DAEMON_TRIALS),
 }
 
 
@@ -66,7 +73,10 @@ def run_steps(folder: Path, *, shard: int, shards: int) -> None:
         rng = random.Random(f"{SEED}/{kind}/{number}")
         part = parts[(number // GRAPH_EVERY.get(kind, 1)) % len(parts)]
         subject = part if is_of_graph(kind, number) else written
+        for log in root.glob("*.log"):
+            log.unlink()
         outcome = one(kind, subject, rng)
+        outcome.printed = invariants.tracebacks(root)
         note(folder, kind, number, outcome, seconds=time.perf_counter() - started)
         if outcome.broken:
             keep(root, folder / "broken" / f"{kind}-{number}")
@@ -96,6 +106,8 @@ def one(kind: str, subject: Subject, rng: random.Random) -> steps.Outcome:
             return steps.killed_inside_a_write(subject, rng)
         case "disk_full":
             return steps.disk_full(subject, rng)
+        case "no_memory":
+            return steps.out_of_memory(subject, rng)
         case "double":
             return steps.launched_twice(subject, rng)
     assert isinstance(subject, Part)
@@ -135,7 +147,7 @@ def done(folder: Path) -> set[tuple[str, int]]:
 
 
 def figures(trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the two figures, with trials by kind and violations."""
+    """Return the figures of broken invariants, with trials by kind and violations, and that of tracebacks."""
     found = {}
     for key, kinds in FIGURES.items():
         mine = [trial for trial in trials if trial["kind"] in kinds]
@@ -149,6 +161,15 @@ def figures(trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             "minutes": round(sum(trial["seconds"] for trial in mine) / 60, 1),
             "by_chain": dict(sorted(Counter(trial["chain"] for trial in mine).items())),
         }
+    printed = [
+        f"{trial['kind']} {trial['number']}: {', '.join(trial['printed'])}" for trial in trials if trial["printed"]
+    ]
+    found["real_faults_tracebacks"] = {
+        "value": len(printed),
+        "of": len(trials),
+        "what": "trials whose commands, or whose runs under the daemon, printed a traceback of this project's",
+        "printed": printed,
+    }
     return found
 
 

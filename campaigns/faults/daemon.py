@@ -170,7 +170,10 @@ def run(
     try:
         for kind, number in waiting:
             started = time.perf_counter()
+            log = tested.root / "server.log"
+            read = log.stat().st_size if log.exists() else 0
             outcome = _trial(tested, kind, number, random.Random(f"{seed}/{kind}/{number}"))
+            outcome.printed = invariants.own_tracebacks(log.read_bytes()[read:].decode(errors="replace"))
             note(folder, kind, number, outcome, seconds=time.perf_counter() - started)
             if outcome.broken:
                 tested.down()

@@ -1,6 +1,7 @@
 """Invariants that must hold after a fault, and after the run that follows it; functions return violations as sentences."""
 
 import json
+import re
 import zipfile
 from collections import Counter
 from hashlib import sha256
@@ -11,6 +12,7 @@ from forecast_assets.store.keys import canonical_json, sha256_text
 from forecast_assets.store.names import MANIFEST
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
+from tools.results import ROOT
 
 TIMED = ("sweep",)
 """Assets whose tables hold seconds, so that no two runs give the same bytes."""
@@ -64,6 +66,20 @@ def differences(root: Path, reference: Path) -> list[str]:
         for label in sorted(here.keys() | there.keys())
         if here.get(label) != there.get(label)
     ]
+
+
+TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*.*", re.MULTILINE)
+
+
+def tracebacks(root: Path) -> list[str]:
+    """Find the commands of a trial whose output holds a traceback."""
+    return sorted(log.name for log in root.glob("*.log") if TRACEBACK.search(log.read_text(errors="replace")))
+
+
+def own_tracebacks(printed: str) -> list[str]:
+    """Return the last line of each traceback that leads through this project; a server's own speak of what was killed."""
+    found = TRACEBACK.findall(printed)
+    return [trace.rpartition("\n")[2] for trace in found if f'File "{ROOT}/forecast_assets/' in trace]
 
 
 def doubles(root: Path, reference: Path) -> list[str]:

@@ -1,15 +1,17 @@
-"""Trials on one process: killed at random, killed at a durable step, a full disk, a double launch, a flipped byte."""
+"""Trials on one process: killed at random or at a durable step, no disk or memory left, launched twice, a flipped byte."""
 
+import os
 import random
 import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaigns.faults import invariants
 from campaigns.faults.graph_parts import FOLD, NIGHT, PANEL, YEAR, lay_out
+from campaigns.faults.memory import memory_group
 from campaigns.faults.subjects import Part, Subject
 from campaigns.faults.worker import start
 from forecast_assets.core.errors import CorruptArtefact, MissingArtefact
@@ -20,11 +22,15 @@ VICTIMS = ("CURRENT", "manifest.json", "table.parquet", "model.pt", ".safetensor
 
 @dataclass
 class Outcome:
-    """Result of a trial; ``broken`` holds a sentence for each invariant that did not hold."""
+    """Result of a trial; ``broken`` holds a sentence for each invariant that did not hold.
+
+    ``printed``: whose output held a traceback.
+    """
 
     chain: str
     how: str
     broken: list[str]
+    printed: list[str] = field(default_factory=list)
 
 
 ATTEMPTS = 30
@@ -87,10 +93,26 @@ def disk_full(subject: Subject, rng: random.Random) -> Outcome:
         if "No space left on device" not in printed:
             broken.append("it did not report that the disk is full")
         _mount("mount", "-o", "remount,size=1g", str(data))
-        how = f"room for {room} of about {needed} bytes (exit {code}{', traceback' if 'Traceback' in printed else ''})"
-        return _recovered(subject, how, broken)
+        return _recovered(subject, f"room for {room} of about {needed} bytes (exit {code})", broken)
     finally:
         _mount("umount", str(data))
+
+
+def out_of_memory(subject: Subject, rng: random.Random) -> Outcome:
+    """Give its processes a part of the memory that they take: the kernel kills one of them when that is used up."""
+    share = rng.random()
+    subject.memory = subject.memory or _memory_of(subject)
+    subject.begin()
+    with memory_group(f"faults-{os.getpid()}", limit=max(1 << 20, int(share * subject.memory))) as group:
+        worker = subject.start("faulty", group.join)
+        code = worker.wait()
+        killed = group.killed()
+    broken = [] if code is not None else ["it hung without memory"]
+    if killed and code == 0:
+        broken.append("it succeeded although a process of it was killed")
+    if code not in (0, -signal.SIGKILL) and "memory" not in worker.log.read_text():
+        broken.append(f"it did not say that memory ran out: {worker.log.read_text().strip()[-500:]}")
+    return _recovered(subject, f"{share:.0%} of the memory that it takes ({killed} killed, exit {code})", broken)
 
 
 def launched_twice(subject: Subject, rng: random.Random) -> Outcome:
@@ -151,6 +173,20 @@ def _recovered(subject: Subject, how: str, broken: list[str]) -> Outcome:
         last = worker.log.read_text().strip()[-500:]
         return Outcome(subject.name, how, [*broken, f"the run after it ended with {code}: {last}"])
     return Outcome(subject.name, how, [*broken, *subject.differences()])
+
+
+def _memory_of(subject: Subject) -> int:
+    """Return the most memory that its processes have together in a run without faults, in bytes."""
+    most = 0
+    subject.begin()
+    with memory_group(f"faults-{os.getpid()}") as group:
+        worker = subject.start("measure", group.join)
+        while worker.poll() is None:
+            most = max(most, group.used())
+            time.sleep(0.02)
+    if worker.returncode != 0:
+        raise SystemExit(f"{subject.name}: without a fault it fails; see {subject.root}")
+    return most
 
 
 def _used(folder: Path) -> int:

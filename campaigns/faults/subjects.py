@@ -9,7 +9,7 @@ from pathlib import Path
 from campaigns.faults import invariants, writer
 from campaigns.faults.graph_parts import GRAPH_PARTS, GraphPart, lay_out
 from campaigns.faults.injected import count_steps
-from campaigns.faults.worker import Worker, fork, start
+from campaigns.faults.worker import Worker, as_command, fork, start
 from forecast_assets.store.store import Store
 
 Before = Callable[[], None]
@@ -17,12 +17,13 @@ Before = Callable[[], None]
 
 @dataclass
 class Subject:
-    """A process below ``root``; ``seconds`` and durable ``steps`` are those of a run without faults."""
+    """A process below ``root``; ``seconds``, durable ``steps`` and ``memory`` (bytes, 0: unknown) of one without."""
 
     name: str
     root: Path
     seconds: float = 0.0
     steps: int = 0
+    memory: int = 0
 
     def begin(self, *, shared: bool = True) -> None:
         """Make the files that it starts from; ``shared``: as hard links where nothing is altered."""
@@ -69,7 +70,7 @@ class Writer(Subject):
         writer.empty(self.root)
 
     def start(self, log: str, before: Before | None = None) -> Worker:
-        return fork(lambda: writer.work(self.root), root=self.root, log=log, before=before)
+        return fork(as_command(lambda: writer.work(self.root)), root=self.root, log=log, before=before)
 
     def differences(self) -> list[str]:
         problems = [*invariants.store_problems(self.root), *invariants.litter(self.root)]

@@ -95,6 +95,16 @@ class Worker:
         return found
 
 
+def as_command(action: Callable[[], object]) -> Callable[[], object]:
+    """Return the action as a command of the project, which says errors of the machine in a sentence."""
+    import click
+
+    from forecast_assets.cli.common import user_command
+
+    named = click.command("work")(user_command(lambda: action()))
+    return lambda: named.main([], obj={"debug": False})
+
+
 def _is_log_copier(folder: Path) -> bool:
     try:
         command = (folder / "cmdline").read_text()

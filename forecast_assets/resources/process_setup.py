@@ -2,7 +2,9 @@
 
 import ctypes
 import gc
+import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,28 @@ def set_up(*, threads: int) -> None:
         allocator = ctypes.CDLL(None)
         for parameter, value in (TRIM_THRESHOLD, MMAP_THRESHOLD):
             allocator.mallopt(parameter, value)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Have torch use ``threads`` inside (0: its own choice), whether it is loaded already or by what runs inside.
+
+    A sum depends on how it is split: a result must not depend on what its process did before, or on the machine's cores.
+    """
+    if not threads:
+        yield
+        return
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when it is loaded
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 @contextmanager

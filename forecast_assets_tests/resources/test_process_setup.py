@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from forecast_assets.resources.process_setup import set_up
+from forecast_assets.resources.process_setup import set_up, torch_threads
 
 FAULTS = """
 import resource, sys, torch
@@ -47,3 +47,28 @@ def test_zero_threads_leave_torch_its_choice(monkeypatch: pytest.MonkeyPatch) ->
     set_up(threads=0)
     set_up(threads=2)
     assert chosen == [2]
+
+
+def test_torch_has_its_threads_whatever_the_process_did_before() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with torch_threads(1):
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_torch_has_its_threads_where_it_is_loaded_later() -> None:
+    loaded_inside = """
+import os
+from forecast_assets.resources.process_setup import torch_threads
+with torch_threads(1):
+    import torch
+print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", loaded_inside], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "2"]

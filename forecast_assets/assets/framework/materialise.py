@@ -42,6 +42,7 @@ from forecast_assets.core.errors import BadInput, BadSetting, CorruptArtefact
 from forecast_assets.core.settings import Settings
 from forecast_assets.core.specs import Spec
 from forecast_assets.resources.panel_names import PanelNames
+from forecast_assets.resources.process_setup import torch_threads
 from forecast_assets.resources.settings import describe
 from forecast_assets.resources.signals import RECORD
 from forecast_assets.resources.store_io import After, Prepared
@@ -281,11 +282,11 @@ class _Materialisation:
         stage, started = self.stage, time.perf_counter()
         late: dict[Any, Any] = {marker: marker.make(self.context, new) for marker in stage.needs.late}
         values = replace(values, injected={**values.injected, **late})
+        compute = self.context.resources.compute
         device: AbstractContextManager[Any] = nullcontext()
         if HARDWARE in stage.needs.late:  # one process at a time, whatever is left of an earlier run
-            compute = self.context.resources.compute
             device = compute.device_lock(on_wait=self.context.dagster.log.info)
-        with device:
+        with device, torch_threads(compute.threads):
             output = stage.function(**arguments(stage.parameters, values))
         if undeclared := set(output.checks) ^ {check.name for check in stage.checks}:
             raise ValueError(f"{stage.asset}: checks declared and checks made differ: {sorted(undeclared)}")
