@@ -1,12 +1,14 @@
 """Value at risk and the copula of joint scenarios, day by day, each by what was known before it.
 
     python -m benchmarks.joint --data-dir data/demo        a finished walk-forward: its book and equal weights
-    python -m benchmarks.joint --inner STORE               HAR-X, calibrated, on the reference panel's 2014 to 2018
+    python -m benchmarks.joint --inner STORE --fits FITS   B8, calibrated, on the reference panel's 2014 to 2018; ten minutes
 
-``--inner`` reads the ``windowed_tensors`` of a store and fits HAR-X per fold, as `benchmarks.calibration` does; labels that
-end in the first test year or later are left out. Its portfolios, declared beforehand, are equal weights, weights by the
-inverse of the forecast volatility, and every second ticker of the alphabet long with the others short. A walk-forward of
-real tickers is refused without ``--declared``, since it would be a look at test years.
+``--inner`` reads ``windowed_tensors`` and ``calendar_panel`` of a store; B8's fits of the inner years are read from
+``--fits``, or trained as `benchmarks.inner` does and kept there. Labels that end in the first test year or later are left
+out. Its portfolios, declared beforehand, are equal weights, weights by the inverse of the forecast volatility, every second
+ticker of the alphabet long with the others short; and books, whose tickers are chosen: B8's own by the shipped rules, and
+neutral ones of momentum, reversal and low volatility (`benchmarks.books`). A walk-forward of real tickers is refused
+without ``--declared``, since it would be a look at test years.
 
 Kupiec and Christoffersen (conditional coverage) of the 95 and 99 % value at risk over each horizon, Holm-adjusted among a
 horizon's tests; the smallest p value counts. Energy and variogram scores of the scenarios, of independence and of a Gaussian
@@ -29,9 +31,15 @@ import numpy as np
 import polars as pl
 from scipy.stats import kstest
 
-from benchmarks.calibration import forecasts as inner_model
+from benchmarks.books import VIEWS as BOOK_VIEWS
+from benchmarks.books import neutral_book
+from benchmarks.inner import LOOKBACK, fits_of
+from benchmarks.signal_ranks import origins as ranked
 from forecast_assets.champion.issued import issued_table
 from forecast_assets.cli.export import chosen_slots
+from forecast_assets.core.backtest.costs import Costs
+from forecast_assets.core.backtest.decisions import forecast_decisions, join_decisions
+from forecast_assets.core.backtest.simulate import Terms, market_of, trade_forecasts
 from forecast_assets.core.evaluation.forecast_table import FORECAST_SCHEMA, forecast_table
 from forecast_assets.core.evaluation.significance import bootstrap_interval
 from forecast_assets.core.horizons import HORIZONS, TARGETS
@@ -54,19 +62,21 @@ from forecast_assets.core.joint.walk_forward import (
     var_column,
 )
 from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles
-from forecast_assets.core.specs import CalibrationSpec, FoldSpec, ScenarioSpec
+from forecast_assets.core.settings import Settings
+from forecast_assets.core.specs import BacktestSpec, FoldSpec, ScenarioSpec
 from forecast_assets.core.training.calibrate import NO_DATE, calibrate_online, label_dates
 from forecast_assets.core.training.calibration_groups import Groups
 from forecast_assets.core.windows.days import to_day
 from forecast_assets.core.windows.folds import make_fold
 from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import POSITIONS, TABLE, TENSORS
 from forecast_assets.store.panel_in_use import declared_renames
 from forecast_assets.store.store import Store
 from tools.results import record
 
 INNER_YEARS = range(2014, 2019)
-LOOKBACK = 120
+MODEL = "b8_summary"
 SYNTHETIC = "SYN"  # how the demo's tickers begin
 DRAWS = 2000  # scenarios of a day
 
@@ -120,46 +130,80 @@ def walk_forward(root: Path, *, declared: bool) -> Panel:
     )
 
 
-def inner(store: Store) -> Panel:
-    """Return HAR-X's calibrated forecasts of the inner years, each with the outcome where it ended before the test years."""
+class InnerYear(NamedTuple):
+    """B8's forecasts of an inner year: calibrated, with outcomes and label ends, and as the network made them."""
+
+    published: pl.DataFrame
+    raw: pl.DataFrame
+
+
+def inner_year(panel: PanelTensors, settings: Settings, fits: Path, *, year: int) -> InnerYear:
+    """Return the forecasts of a year, each with the outcome where it ended before the test years."""
+    fold = make_fold(panel, year=year, spec=settings.folds, lookback=LOOKBACK)
+    asked = argparse.Namespace(networks=[MODEL], fits={}, work=fits)
+    raw = np.mean([fit["quantiles"] for fit in fits_of(panel, fold, settings, asked).values()], axis=0).astype(float)
+    origins, ended = fold.origins.numpy(), label_dates(panel)[fold.origins.numpy()]
+    known = (ended < to_day(dt.date(FoldSpec().first_test_year, 1, 1))) & (ended != NO_DATE)
+    y = np.where(known, panel.targets[fold.origins].double().numpy(), np.nan)
+    date = panel.date[fold.origins].numpy().astype(np.int64)
+    groups = Groups.fit(panel, train=fold.train).of(panel, fold.origins)
+    made = calibrate_online(raw, y=y, date=date, label_date=ended, groups=groups, spec=settings.calibration).quantiles
+    ticker, on = np.array(panel.tickers)[panel.ticker[fold.origins].numpy()], date.astype("datetime64[D]")
+    split = np.where(np.arange(len(origins)) < len(fold.validation), "validation", "test")
+    published, uncalibrated = (
+        forecast_table(date=on, ticker=ticker, quantiles=quantiles, y=y, split=split, model=MODEL)
+        for quantiles in (made, raw)
+    )
+    label = pl.DataFrame(
+        {
+            "date": np.repeat(on, len(HORIZONS)),
+            "ticker": np.repeat(ticker, len(HORIZONS)),
+            "horizon": np.tile(np.array(HORIZONS, dtype=np.int32), len(origins)),
+            "label_end": np.where(known, ended, 0).astype("datetime64[D]").ravel(),
+            "known": known.ravel(),
+        }
+    )
+    label = label.filter("known").drop("known").with_columns(pl.col("date", "label_end").cast(pl.Date))
+    return InnerYear(published.join(label, on=["date", "ticker", "horizon"], how="left"), uncalibrated)
+
+
+def inner_books(years: Mapping[int, InnerYear], calendar: pl.DataFrame, spec: BacktestSpec) -> dict[str, Weights]:
+    """Return the books of B8, by the shipped rules, and of the views of `benchmarks.books`, neutral as it is."""
+    horizon = spec.horizon_sessions
+    decisions = join_decisions(
+        {year: forecast_decisions(made.published, made.raw, horizon_sessions=horizon) for year, made in years.items()}
+    )
+    view = market_of(decisions, calendar, spec=spec)
+    books = {"book": trade_forecasts(decisions, Terms(MODEL, view, spec, Costs.of(spec.cost_bps, calendar))).positions}
+    sign = {name: -1.0 if of.startswith("-") else 1.0 for name, of in BOOK_VIEWS.items()}
+    scores = {name: sign[name] * pl.col(of.lstrip("-")) for name, of in BOOK_VIEWS.items()}
+    scored = decisions.join(ranked(calendar).select("date", "ticker", **scores), on=["date", "ticker"], how="left")
+    for name in scores:
+        books[name] = neutral_book(scored.drop_nulls(name), view, name, ("scale", "beta")).positions
+    return {name: held_weights(positions) for name, positions in books.items()}
+
+
+def inner(store: Store, fits: Path) -> Panel:
+    """Return B8's calibrated forecasts of the inner years, and the portfolios that are declared for them."""
+    settings = compose_settings("full", [])
     panel = PanelTensors.load(store.current("windowed_tensors").path(TENSORS))
-    ends, forecast = label_dates(panel), inner_model("harx", panel)
-    until = to_day(dt.date(FoldSpec().first_test_year, 1, 1))
-    names = np.array(panel.tickers)
-    parts = []
-    for year in INNER_YEARS:
-        fold = make_fold(panel, year=year, spec=FoldSpec(), lookback=LOOKBACK)
-        origins, ended = fold.origins.numpy(), ends[fold.origins.numpy()]
-        known = (ended < until) & (ended != NO_DATE)
-        y = np.where(known, panel.targets[fold.origins].double().numpy(), np.nan)
-        date = panel.date[fold.origins].numpy().astype(np.int64)
-        groups = Groups.fit(panel, train=fold.train).of(panel, fold.origins)
-        made = calibrate_online(
-            forecast(fold), y=y, date=date, label_date=ended, groups=groups, spec=CalibrationSpec()
-        ).quantiles
-        ticker, on = names[panel.ticker[fold.origins].numpy()], date.astype("datetime64[D]")
-        split = np.where(np.arange(len(origins)) < len(fold.validation), "validation", "test")
-        table = forecast_table(date=on, ticker=ticker, quantiles=made, y=y, split=split, model="harx")
-        label = pl.DataFrame(
-            {
-                "date": np.repeat(on, len(HORIZONS)),
-                "ticker": np.repeat(ticker, len(HORIZONS)),
-                "horizon": np.tile(np.array(HORIZONS, dtype=np.int32), len(origins)),
-                "label_end": np.where(known, ended, 0).astype("datetime64[D]").ravel(),
-                "known": known.ravel(),
-            }
-        )
-        label = label.filter("known").drop("known").with_columns(pl.col("date", "label_end").cast(pl.Date))
-        parts.append(table.join(label, on=["date", "ticker", "horizon"], how="left"))
-    first = pl.concat(parts).sort(pl.col("split") != "test", maintain_order=True)
-    forecasts = first.unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
+    years = {year: inner_year(panel, settings, fits, year=year) for year in INNER_YEARS}
+    every = pl.concat(made.published for made in years.values()).sort(pl.col("split") != "test", maintain_order=True)
+    forecasts = every.unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
     last = np.flatnonzero(np.append(np.diff(panel.ticker.numpy()) != 0, True))
     sectors = {panel.tickers[panel.ticker[row]]: panel.sectors[panel.sector[row]] for row in last.tolist()}
+    until = dt.date(FoldSpec().first_test_year, 1, 1)
+    calendar = pl.scan_parquet(store.current("calendar_panel").path(TABLE)).filter(pl.col("date") < until).collect()
     return Panel(
-        what=f"HAR-X, {INNER_YEARS[0]} to {INNER_YEARS[-1]}, {len(panel.tickers)} tickers of the reference panel",
+        what=f"{MODEL}, {INNER_YEARS[0]} to {INNER_YEARS[-1]}, {len(panel.tickers)} tickers of the reference panel",
         forecasts=forecasts.select(*FORECAST_SCHEMA, "label_end"),
         sectors=dict(sectors),
-        portfolios={"equal weights": equal_weights, "inverse volatility": inverse_volatility, "long short": long_short},
+        portfolios={
+            "equal weights": equal_weights,
+            "inverse volatility": inverse_volatility,
+            "long short": long_short,
+            **inner_books(years, calendar, settings.backtest),
+        },
     )
 
 
@@ -284,16 +328,21 @@ def main() -> None:
     source.add_argument(
         "--inner", type=Path, metavar="STORE", help="a store with windowed_tensors of the reference panel"
     )
+    parser.add_argument("--fits", type=Path, help="folder of B8's fits of the inner years")
     parser.add_argument("--declared", action="store_true", help="a walk-forward of real tickers, declared beforehand")
     parser.add_argument("--score-every", type=int, default=1, help="score the copulas on every so many days")
     parser.add_argument("--dry", action="store_true", help="print, do not record")
     given = parser.parse_args()
-    panel = inner(Store(given.inner)) if given.inner else walk_forward(given.data_dir, declared=given.declared)
+    if given.inner and not given.fits:
+        parser.error("--inner needs --fits, where B8's fits of the inner years are kept")
+    panel = (
+        inner(Store(given.inner), given.fits) if given.inner else walk_forward(given.data_dir, declared=given.declared)
+    )
     made = evaluate(panel, spec=ScenarioSpec(scenarios=DRAWS), score_every=given.score_every)
     found = figures(panel, made, prefix="inner_" if given.inner else "")
     print(json.dumps(found, indent=1))
     every = f" --score-every {given.score_every}" if given.score_every != 1 else ""
-    command = f"python -m benchmarks.joint {'--inner STORE' if given.inner else '--data-dir DATA'}{every}"
+    command = f"python -m benchmarks.joint {'--inner STORE --fits FITS' if given.inner else '--data-dir DATA'}{every}"
     if not given.dry:
         print(record("joint", found, command=command))
 

@@ -19,6 +19,9 @@ from typing import Any
 HANGS_AFTER_SECONDS = 300.0
 """Longer than any part takes on a busy machine."""
 
+ENDS_WITHIN_SECONDS = 5.0
+"""Those that it started notice its end by themselves."""
+
 
 def warm_up() -> None:
     """Import the heavy libraries once, for all children."""
@@ -81,7 +84,14 @@ class Worker:
             os.kill(self.pid, number)
 
     def survivors(self) -> list[int]:
-        """Return the processes of its session that still run, except those that copy its output, which end by themselves."""
+        """Return the processes of its session that still run ``ENDS_WITHIN_SECONDS`` after it, or before that none."""
+        until = time.monotonic() + ENDS_WITHIN_SECONDS
+        while (found := self._running()) and time.monotonic() < until:
+            time.sleep(0.05)
+        return found
+
+    def _running(self) -> list[int]:
+        """Return its session's processes, except those that copy its output, which end by themselves."""
         found = []
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == self.pid:

@@ -109,9 +109,13 @@ class InjectedLate:
 
 
 def _issued_nights(context: StageContext) -> dict[str, Version]:
-    """The nightly forecasts up to the stage's day, checked. Read from the store: a first night has none to depend on."""
-    store, day = context.store, context.partition
+    """The nightly forecasts up to the stage's day, checked. Read from the store: a first night has none to depend on.
+
+    For the nightly forecast itself those before its day: its own may be damaged, and is then made again.
+    """
+    store, day, itself = context.store, context.partition, context.asset == NIGHTLY_FORECAST
     nights = [night for night in store.partitions(NIGHTLY_FORECAST) if day is None or night <= day]
+    nights = [night for night in nights if not (itself and night == day)]
     versions = {night: store.current(NIGHTLY_FORECAST, night) for night in nights}
     for version in versions.values():
         version.check()

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.joint.filtered import (
     PastSurprises,
+    past_returns,
     past_surprises,
-    portfolio_squares,
     stretched,
     volatility_factors,
 )
 from forecast_assets.core.joint.past import past_scores, with_outcomes
 from forecast_assets.core.joint.portfolio import portfolio_returns, risk
 from forecast_assets.core.joint.scenarios import Template, scenario_paths, scenario_returns, template
-from forecast_assets.core.scores.quantile import Floats
+from forecast_assets.core.scores.quantile import Floats, mean_sigma_from_quantiles
 from forecast_assets.core.specs import ScenarioSpec
 
 
@@ -78,11 +78,6 @@ class NightTemplate(NamedTuple):
         """How many days the scenarios follow."""
         return len(self.model.past.own)
 
-    def factors(self, held: NDArray[np.intp], shares: Floats, spec: ScenarioSpec) -> Floats:
-        """Return the factor of the volatility of a portfolio of the tickers ``held`` over 1 ... ``LONGEST`` sessions."""
-        scores = self.model.past.common[:, held, 0] + self.model.past.own[:, held, 0]
-        return volatility_factors(portfolio_squares(self.surprises.of(held), shares, scores), spec=spec)
-
 
 def night_template(forecasts: NightForecasts, spec: ScenarioSpec) -> NightTemplate:
     """Return what the past days were like for the night's tickers. Raises BadInput where too little has matured."""
@@ -112,8 +107,10 @@ def portfolio_risk(
     held = held_places(forecasts, weights)
     shares = np.array([weights[forecasts.tickers[place]] for place in held])
     paths = scenario_paths(forecasts.quantiles[held], past.model.of(held), spec=spec)
-    factors = past.factors(held, shares, spec)
-    returns = stretched(portfolio_returns(paths, shares), factors)  # (sessions, n)
+    drawn = portfolio_returns(paths, shares)  # (sessions, n)
+    earned = past_returns(past.surprises.of(held), shares, mean_sigma_from_quantiles(forecasts.quantiles[held])[1])
+    factors = volatility_factors(drawn, earned, sessions=range(1, len(drawn) + 1), spec=spec)
+    returns = stretched(drawn, factors)
     lowest = np.minimum.accumulate(returns, axis=0)
     rows = []
     for horizon in HORIZONS:
@@ -150,5 +147,8 @@ class NightScenarios:
         """Return what a portfolio of tickers with forecasts earns in each scenario."""
         held = held_places(self.forecasts, weights)
         shares = np.array([weights[self.forecasts.tickers[place]] for place in held])
-        factors = self.past.factors(held, shares, self.spec)[np.array(HORIZONS) - 1]
-        return Drawn(stretched(portfolio_returns(self.returns[held], shares), factors), tuple(factors.tolist()))
+        drawn = portfolio_returns(self.returns[held], shares)  # (H, n)
+        sigma = mean_sigma_from_quantiles(self.forecasts.quantiles[held])[1]
+        earned = past_returns(self.past.surprises.of(held), shares, sigma)
+        factors = volatility_factors(drawn, earned, sessions=HORIZONS, spec=self.spec)
+        return Drawn(stretched(drawn, factors), tuple(factors.tolist()))

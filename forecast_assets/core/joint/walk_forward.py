@@ -11,8 +11,8 @@ from forecast_assets.core.horizons import HORIZONS, QUANTILE_COLUMNS
 from forecast_assets.core.joint.copulas import gaussian, independent
 from forecast_assets.core.joint.filtered import (
     PastSurprises,
+    past_returns,
     past_surprises,
-    portfolio_squares,
     stretched,
     volatility_factors,
 )
@@ -136,14 +136,15 @@ def portfolio_outcomes(
         if not held.any():
             continue
         mine = np.flatnonzero(held)
-        squares = portfolio_squares(day.surprises.of(mine), held[mine], day.model.past.scores[:, mine, 0])
-        factors = volatility_factors(squares, spec=spec)
+        past = past_returns(day.surprises.of(mine), held[mine], mean_sigma_from_quantiles(day.quantiles[mine])[1])
+        whole = portfolio_returns(returns[mine], held[mine])  # (H, n)
+        factors = volatility_factors(whole, past, sessions=HORIZONS, spec=spec)
         for k, horizon in enumerate(HORIZONS):
             known = np.isfinite(day.y[:, k]) & (held != 0)
             if not known.any():
                 continue
-            drawn = portfolio_returns(returns[known, k], held[known])
-            drawn = stretched(drawn[None], factors[horizon - 1 : horizon])[0]
+            drawn = whole[k] if known[mine].all() else portfolio_returns(returns[known, k], held[known])
+            drawn = stretched(drawn[None], factors[k : k + 1])[0]
             realised = float(held[known] @ np.expm1(day.y[known, k]))
             found = risk(drawn)
             row: dict[str, object] = {
