@@ -26,7 +26,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.joint import inner
+from benchmarks.calibration import forecasts as forecasts_of
+from benchmarks.joint import INNER_YEARS, each_once, inner_year
 from forecast_assets.core.evaluation.significance import bootstrap_interval
 from forecast_assets.core.monitoring.coverage import alarming, coverage_by_day
 from forecast_assets.core.monitoring.early_warning import (
@@ -40,7 +41,9 @@ from forecast_assets.core.monitoring.early_warning import (
     with_losses,
 )
 from forecast_assets.core.specs import DriftSpec
-from forecast_assets.store.artefact_files import TABLE
+from forecast_assets.core.windows.tensors import PanelTensors
+from forecast_assets.resources.settings import compose_settings
+from forecast_assets.store.artefact_files import TABLE, TENSORS
 from forecast_assets.store.store import Store
 from tools.results import record
 
@@ -141,8 +144,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
     store = Store(parser.parse_args().store)
-    panel = inner(store)
-    forecasts = panel.forecasts.filter(pl.col("split") == "test").with_columns(pl.col("y").fill_nan(None))
+    panel, settings = PanelTensors.load(store.current("windowed_tensors").path(TENSORS)), compose_settings("full", [])
+    harx = forecasts_of("harx", panel)
+    made = {year: inner_year(panel, settings, harx, model="harx", year=year) for year in INNER_YEARS}
+    what = f"HAR-X, {INNER_YEARS[0]} to {INNER_YEARS[-1]}, {len(panel.tickers)} tickers of the reference panel"
+    forecasts = each_once(made).filter(pl.col("split") == "test").with_columns(pl.col("y").fill_nan(None))
     features = (
         pl.scan_parquet(store.current("feature_panel").path(TABLE))
         .select("date", "ticker", *INPUTS)
@@ -170,7 +176,7 @@ def main() -> None:
     shipped = judge(known["estimated"], TRUTH, 1.0, truth)
     announced = [lead for lead in shipped.leads if lead is not None]
     details = {
-        "what": panel.what,
+        "what": what,
         "matured_alarms": [str(dates[k]) for k in truth],
         "years": round(years, 2),
         "announced": len(announced),
@@ -180,7 +186,7 @@ def main() -> None:
     }
     median = float(np.median(announced)) if announced else float("nan")
     figures = {
-        "loss_estimate_error": accuracy(daily) | {"what": panel.what},
+        "loss_estimate_error": accuracy(daily) | {"what": what},
         "early_warning_lead": {"value": median, **details},
     }
     print(json.dumps(figures, indent=1))

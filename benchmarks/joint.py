@@ -23,7 +23,7 @@ import argparse
 import datetime as dt
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,7 +67,7 @@ from forecast_assets.core.specs import BacktestSpec, FoldSpec, ScenarioSpec
 from forecast_assets.core.training.calibrate import NO_DATE, calibrate_online, label_dates
 from forecast_assets.core.training.calibration_groups import Groups
 from forecast_assets.core.windows.days import to_day
-from forecast_assets.core.windows.folds import make_fold
+from forecast_assets.core.windows.folds import Fold, make_fold
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.settings import compose_settings
 from forecast_assets.store.artefact_files import POSITIONS, TABLE, TENSORS
@@ -131,17 +131,18 @@ def walk_forward(root: Path, *, declared: bool) -> Panel:
 
 
 class InnerYear(NamedTuple):
-    """B8's forecasts of an inner year: calibrated, with outcomes and label ends, and as the network made them."""
+    """Forecasts of an inner year: calibrated, with outcomes and label ends, and as the model made them."""
 
     published: pl.DataFrame
     raw: pl.DataFrame
 
 
-def inner_year(panel: PanelTensors, settings: Settings, fits: Path, *, year: int) -> InnerYear:
-    """Return the forecasts of a year, each with the outcome where it ended before the test years."""
+def inner_year(
+    panel: PanelTensors, settings: Settings, made_by: Callable[[Fold], Floats], *, model: str, year: int
+) -> InnerYear:
+    """Return a model's forecasts of a year, each with the outcome where it ended before the test years."""
     fold = make_fold(panel, year=year, spec=settings.folds, lookback=LOOKBACK)
-    asked = argparse.Namespace(networks=[MODEL], fits={}, work=fits)
-    raw = np.mean([fit["quantiles"] for fit in fits_of(panel, fold, settings, asked).values()], axis=0).astype(float)
+    raw = made_by(fold)
     origins, ended = fold.origins.numpy(), label_dates(panel)[fold.origins.numpy()]
     known = (ended < to_day(dt.date(FoldSpec().first_test_year, 1, 1))) & (ended != NO_DATE)
     y = np.where(known, panel.targets[fold.origins].double().numpy(), np.nan)
@@ -151,7 +152,7 @@ def inner_year(panel: PanelTensors, settings: Settings, fits: Path, *, year: int
     ticker, on = np.array(panel.tickers)[panel.ticker[fold.origins].numpy()], date.astype("datetime64[D]")
     split = np.where(np.arange(len(origins)) < len(fold.validation), "validation", "test")
     published, uncalibrated = (
-        forecast_table(date=on, ticker=ticker, quantiles=quantiles, y=y, split=split, model=MODEL)
+        forecast_table(date=on, ticker=ticker, quantiles=quantiles, y=y, split=split, model=model)
         for quantiles in (made, raw)
     )
     label = pl.DataFrame(
@@ -165,6 +166,13 @@ def inner_year(panel: PanelTensors, settings: Settings, fits: Path, *, year: int
     )
     label = label.filter("known").drop("known").with_columns(pl.col("date", "label_end").cast(pl.Date))
     return InnerYear(published.join(label, on=["date", "ticker", "horizon"], how="left"), uncalibrated)
+
+
+def each_once(years: Mapping[int, InnerYear]) -> pl.DataFrame:
+    """Return the calibrated forecasts of all years, each key once: test forecasts before those of a validation."""
+    every = pl.concat(made.published for made in years.values()).sort(pl.col("split") != "test", maintain_order=True)
+    first = every.unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
+    return first.select(*FORECAST_SCHEMA, "label_end")
 
 
 def inner_books(years: Mapping[int, InnerYear], calendar: pl.DataFrame, spec: BacktestSpec) -> dict[str, Weights]:
@@ -187,16 +195,20 @@ def inner(store: Store, fits: Path) -> Panel:
     """Return B8's calibrated forecasts of the inner years, and the portfolios that are declared for them."""
     settings = compose_settings("full", [])
     panel = PanelTensors.load(store.current("windowed_tensors").path(TENSORS))
-    years = {year: inner_year(panel, settings, fits, year=year) for year in INNER_YEARS}
-    every = pl.concat(made.published for made in years.values()).sort(pl.col("split") != "test", maintain_order=True)
-    forecasts = every.unique(["date", "ticker", "horizon"], keep="first", maintain_order=True)
+    asked = argparse.Namespace(networks=[MODEL], fits={}, work=fits)
+
+    def mean_of_fits(fold: Fold) -> Floats:
+        found = fits_of(panel, fold, settings, asked).values()
+        return np.mean([fit["quantiles"] for fit in found], axis=0).astype(np.float64)
+
+    years = {year: inner_year(panel, settings, mean_of_fits, model=MODEL, year=year) for year in INNER_YEARS}
     last = np.flatnonzero(np.append(np.diff(panel.ticker.numpy()) != 0, True))
     sectors = {panel.tickers[panel.ticker[row]]: panel.sectors[panel.sector[row]] for row in last.tolist()}
     until = dt.date(FoldSpec().first_test_year, 1, 1)
     calendar = pl.scan_parquet(store.current("calendar_panel").path(TABLE)).filter(pl.col("date") < until).collect()
     return Panel(
         what=f"{MODEL}, {INNER_YEARS[0]} to {INNER_YEARS[-1]}, {len(panel.tickers)} tickers of the reference panel",
-        forecasts=forecasts.select(*FORECAST_SCHEMA, "label_end"),
+        forecasts=each_once(years),
         sectors=dict(sectors),
         portfolios={
             "equal weights": equal_weights,

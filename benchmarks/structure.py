@@ -10,6 +10,7 @@ The first are read off the syntax trees. Those of changes are counted by making 
 import argparse
 import ast
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -128,6 +129,33 @@ def long_functions(package: Path, *, most: int = MOST_LINES) -> list[str]:
         for path, node in functions(package)
         if (length := (node.end_lineno or node.lineno) - node.lineno + 1) > most
     ]
+
+
+ADDS_UP = re.compile(r"\.(mean|sum|std|var|product)\(|pl\.(mean|sum|std|var|corr|cov)\(")
+
+
+def unordered_sums(package: Path) -> list[str]:
+    """Return ``path: line`` of each ``group_by`` that adds up values in an order which differs from run to run.
+
+    Without ``maintain_order`` polars adds up the parts of a group that its threads happened to take: the last digits differ.
+    """
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if not (isinstance(node, ast.Call) and _method(node) == "agg" and isinstance(node.func, ast.Attribute)):
+                continue
+            grouped = node.func.value
+            if isinstance(grouped, ast.Call) and _method(grouped) == "group_by":
+                ordered = any(keyword.arg == "maintain_order" for keyword in grouped.keywords)
+                parts = (ast.get_source_segment(source, part) or "" for part in (*node.args, *node.keywords))
+                if not ordered and ADDS_UP.search(" ".join(parts)):
+                    found.append(f"{path.relative_to(package.parent)}: {grouped.end_lineno}")
+    return found
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
 
 
 def functions(folder: Path) -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.structure import PACKAGE, functions, import_circles, import_graph, imported, long_functions
+from benchmarks.structure import (
+    PACKAGE,
+    functions,
+    import_circles,
+    import_graph,
+    imported,
+    long_functions,
+    unordered_sums,
+)
 from forecast_assets_tests.helpers.changes import CHANGES, Change
 from forecast_assets_tests.helpers.paths import PROJECT
 from forecast_assets_tests.helpers.seeding import make_change
@@ -51,6 +59,21 @@ def test_a_circle_is_found_through_functions_and_imports_for_types(tmp_path: Pat
     graph = import_graph(package)
     assert graph["p.d"] == {"p.a"}
     assert import_circles(graph) == [["p.a", "p.c", "p.sub.b"]]
+
+
+def test_sums_by_group_are_added_up_in_the_same_order_in_every_run() -> None:
+    counts = ("core/panel/special_sessions.py", "core/panel/summary.py")  # whole numbers, whose sums are exact
+    assert [found for found in unordered_sums(PACKAGE) if not found.partition(": ")[0].endswith(counts)] == []
+
+
+def test_an_unordered_sum_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        't.group_by("k").agg(pl.col("x").mean())\n'
+        't.group_by("k").agg(pl.max("x"))\n'
+        't.group_by("k", maintain_order=True).agg(pl.sum("x"))\n'
+        't.group_by("k").agg(pl.len(), y=pl.corr("x", "y"))\n'
+    )
+    assert unordered_sums(tmp_path) == [f"{tmp_path.name}/a.py: 1", f"{tmp_path.name}/a.py: 4"]
 
 
 def test_no_function_of_the_product_has_more_than_80_lines() -> None:

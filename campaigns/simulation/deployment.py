@@ -131,6 +131,7 @@ class Deployment:
             store=store,
             io_manager=StoreIOManager(store=store),
             settings=SimpleNamespace(settings=lambda *_: self._settings()),
+            compute=SimpleNamespace(threads=0),
             source=SimpleNamespace(input_files=self._input_files),
         )
 

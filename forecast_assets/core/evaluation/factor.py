@@ -145,7 +145,9 @@ def quantile_returns(rows: pl.DataFrame, *, horizon: int) -> pl.DataFrame:
     """Return date, quantile, mean_return of rows ``with_quantiles``, sorted."""
     returns = pl.col(return_column(horizon))
     known = rows.filter(pl.col("quantile").is_not_null() & returns.is_finite())
-    return known.group_by("date", "quantile").agg(mean_return=returns.mean()).sort("date", "quantile")
+    return (
+        known.group_by("date", "quantile", maintain_order=True).agg(mean_return=returns.mean()).sort("date", "quantile")
+    )
 
 
 def quantile_turnover(rows: pl.DataFrame, quantile: int) -> pl.DataFrame:
@@ -157,7 +159,7 @@ def quantile_turnover(rows: pl.DataFrame, quantile: int) -> pl.DataFrame:
     now = members.with_columns(number=pl.col("date").rank("dense").cast(pl.Int64))
     stayed = now.join(now.select("ticker", pl.col("number") + 1, stayed=True), on=["ticker", "number"], how="left")
     share = pl.col("stayed").is_null().mean()
-    return stayed.filter(pl.col("number") > 1).group_by("date").agg(turnover=share).sort("date")
+    return stayed.filter(pl.col("number") > 1).group_by("date", maintain_order=True).agg(turnover=share).sort("date")
 
 
 def rank_autocorrelation(rows: pl.DataFrame) -> pl.DataFrame:
@@ -169,7 +171,11 @@ def rank_autocorrelation(rows: pl.DataFrame) -> pl.DataFrame:
     now = ranked.with_columns(number=pl.col("date").rank("dense").cast(pl.Int64))
     before = now.select("ticker", pl.col("number") + 1, before="rank")
     both = now.join(before, on=["ticker", "number"])
-    daily = both.group_by("date").agg(correlation=pl.corr("rank", "before"), shared=pl.len()).sort("date")
+    daily = (
+        both.group_by("date", maintain_order=True)
+        .agg(correlation=pl.corr("rank", "before"), shared=pl.len())
+        .sort("date")
+    )
     defined = pl.col("correlation").is_finite() & (pl.col("shared") >= MIN_TICKERS)
     return daily.select("date", correlation=pl.when(defined).then("correlation"))
 
@@ -177,7 +183,7 @@ def rank_autocorrelation(rows: pl.DataFrame) -> pl.DataFrame:
 def _of_horizon(rows: pl.DataFrame, horizon: int, quantiles: int) -> HorizonStatistics:
     ic = daily_rank_ic(rows, horizon=horizon)["rank_ic"].drop_nulls()
     daily = quantile_returns(rows, horizon=horizon)
-    means = dict(daily.group_by("quantile").agg(pl.col("mean_return").mean()).iter_rows())
+    means = dict(daily.group_by("quantile", maintain_order=True).agg(pl.col("mean_return").mean()).iter_rows())
     spread = daily_spread(daily, quantiles=quantiles)["spread"]
     return HorizonStatistics(
         horizon=horizon,

@@ -48,7 +48,7 @@ def coverage_by_day(forecasts: pl.DataFrame, *, model: str, horizon: int) -> pl.
             (pl.col("model") == model) & (pl.col("horizon") == horizon) & (pl.col("split") == "test"),
             pl.col("y").is_not_null(),
         )
-        .group_by("date")
+        .group_by("date", maintain_order=True)
         .agg(
             names=pl.len(),
             covered_95=inside_95.sum(),

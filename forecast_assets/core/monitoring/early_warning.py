@@ -91,7 +91,7 @@ def _sums(scored: pl.DataFrame) -> pl.DataFrame:
     }
     if "direct" in scored.columns:
         sums |= {"n_direct": pl.col("direct").count(), "direct": pl.col("direct").sum()}
-    return scored.group_by("date").agg(**sums)
+    return scored.group_by("date", maintain_order=True).agg(**sums)
 
 
 def direct_losses(scored: pl.DataFrame, features: pl.DataFrame, *, days: pl.Series, first: int) -> pl.Series:

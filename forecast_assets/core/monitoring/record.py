@@ -117,7 +117,7 @@ def by_session(forecasts: pl.DataFrame, *, horizon: int, sessions: Days, due: in
     sigma = mean_sigma_from_quantiles(harx)[1] * both
     return (
         rows.with_columns(both=both, loss=losses[0], loss_harx=losses[1], expected=_EXPECTED * sigma)
-        .group_by("date")
+        .group_by("date", maintain_order=True)
         .agg(
             last_end=pl.col("label_end").max(),
             n=pl.len(),

@@ -40,7 +40,12 @@ def most_traded(rows: pl.DataFrame) -> str:
     """Return the ticker with the largest turnover in ``rows``, on the exchange that has most tickers: currencies differ."""
     largest = rows.group_by("exchange").agg(pl.col("ticker").n_unique()).sort("ticker", "exchange")["exchange"][-1]
     turnover = (pl.col("close") * pl.col("volume")).sum().alias("turnover")
-    traded = rows.filter(pl.col("exchange") == largest).group_by("ticker").agg(turnover).sort("turnover", "ticker")
+    traded = (
+        rows.filter(pl.col("exchange") == largest)
+        .group_by("ticker", maintain_order=True)
+        .agg(turnover)
+        .sort("turnover", "ticker")
+    )
     name: str = traded["ticker"][-1]
     return name
 
@@ -139,7 +144,9 @@ def distance_to_last_year(events: pl.DataFrame) -> dict[int, float]:
     moves = pl.DataFrame({"move": range(-MOVED, MOVED + 1)})
     wanted = counted.join(moves, how="cross").with_columns(before=pl.col("day") - YEAR - pl.col("move"))
     pairs = wanted.join(dated.select("ticker", before="day", was="posterior"), on=["ticker", "before"])
-    mass = dict(pairs.group_by("move").agg((pl.col("posterior") * pl.col("was")).sum()).iter_rows())
+    mass = dict(
+        pairs.group_by("move", maintain_order=True).agg((pl.col("posterior") * pl.col("was")).sum()).iter_rows()
+    )
     total = max(float(counted["posterior"].sum()), 1e-12)
     return {move: float(mass.get(move, 0.0)) / total for move in range(-MOVED, MOVED + 1)}
 

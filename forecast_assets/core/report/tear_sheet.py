@@ -24,7 +24,7 @@ def monthly_returns(book: pl.DataFrame) -> list[dict[str, Any]]:
     growth = (1.0 + pl.col("net_return")).product() - 1.0
     rows = []
     for (year,), part in book.group_by(pl.col("date").dt.year(), maintain_order=True):
-        by_month = dict(part.group_by(pl.col("date").dt.month()).agg(growth).iter_rows())
+        by_month = dict(part.group_by(pl.col("date").dt.month(), maintain_order=True).agg(growth).iter_rows())
         months = [by_month.get(month) for month in range(1, 13)]
         rows.append({"year": year, "months": months, "total": part.select(growth).item()})
     return rows
