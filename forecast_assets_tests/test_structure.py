@@ -61,9 +61,19 @@ def test_a_circle_is_found_through_functions_and_imports_for_types(tmp_path: Pat
     assert import_circles(graph) == [["p.a", "p.c", "p.sub.b"]]
 
 
+WHOLE_NUMBERS = {  # their sums are exact
+    *("core/panel/special_sessions.py", "core/panel/summary.py", "core/report/headline.py", "core/monitoring/plots.py"),
+    *("core/evaluation/coverage_cells.py", "core/evaluation/delistings.py"),
+}
+WITH_THE_NEXT_RECORD = {  # every network's code reaches them: its published fits would count as another code's
+    *("core/evaluation/neighbours.py", "core/evaluation/revision_losses.py", "core/rivals/score.py"),
+    "core/backtest/currency.py",
+}
+
+
 def test_sums_by_group_are_added_up_in_the_same_order_in_every_run() -> None:
-    counts = ("core/panel/special_sessions.py", "core/panel/summary.py")  # whole numbers, whose sums are exact
-    assert [found for found in unordered_sums(PACKAGE) if not found.partition(": ")[0].endswith(counts)] == []
+    found = {each.partition(": ")[0].removeprefix("forecast_assets/") for each in unordered_sums(PACKAGE)}
+    assert found == WHOLE_NUMBERS | WITH_THE_NEXT_RECORD
 
 
 def test_an_unordered_sum_is_found(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def currency_exposures(positions: pl.DataFrame, sessions: int, currency: Mapping
     )
     return (
         positions.join(codes, on="ticker")
-        .group_by("currency", maintain_order=True)
+        .group_by("currency")
         .agg(
             tickers=pl.col("ticker").n_unique(),
             gross=pl.col("weight").abs().sum() / sessions,

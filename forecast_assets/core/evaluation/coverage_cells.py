@@ -83,7 +83,7 @@ def with_deciles(sums: pl.DataFrame) -> pl.DataFrame:
     """
     binned = sums.filter(pl.col("group") == "volatility").with_columns(pl.col("cell").cast(pl.Int64))
     of = ["model", "horizon"]
-    count = binned.group_by(*of, "cell", maintain_order=True).agg(pl.col("n").sum().cast(pl.Int64)).sort(*of, "cell")
+    count = binned.group_by(*of, "cell").agg(pl.col("n").sum().cast(pl.Int64)).sort(*of, "cell")
     middle = (pl.col("n").cum_sum().over(of) - pl.col("n") / 2) / pl.col("n").sum().over(of)
     place = count.select(*of, "cell", decile=((middle * DECILES).floor().cast(pl.Int64) + 1).cast(pl.String))
     deciles = binned.join(place, on=[*of, "cell"]).sort(KEYS).with_columns(cell=pl.col("decile"))

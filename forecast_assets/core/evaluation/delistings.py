@@ -146,7 +146,7 @@ def delisted_coverage(forecasts: pl.DataFrame, panel: pl.DataFrame, delistings: 
             for k, day in _dated(when):
                 changes[k, :, horizons.index(horizon)] += path.change(day, recovered)
     known = forecasts.drop_nulls("y").with_columns(inside=pl.col("y").is_between("q025", "q975"))
-    sums = known.group_by("horizon", maintain_order=True).agg(pl.col("inside").sum(), n=pl.len()).sort("horizon")
+    sums = known.group_by("horizon").agg(pl.col("inside").sum(), n=pl.len()).sort("horizon")
     if sums.height < len(horizons):
         raise BadInput(f"delistings: of the horizons {horizons} only {sums['horizon'].to_list()} have an outcome")
     before = sums.select("inside", "n").to_numpy().astype(np.float64)  # (H, 2)

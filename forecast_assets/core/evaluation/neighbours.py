@@ -32,9 +32,7 @@ def most_moved(table: pl.DataFrame, *, shown: int = SHOWN, listed: int = NAMED_N
     """Return ticker, date, total and its first ``listed`` ``neighbours`` (neighbour, correlation, added), for the ``shown``
     tickers whose forecasts all neighbours together changed most.
     """
-    totals = table.group_by("ticker", maintain_order=True).agg(
-        total=pl.col("added").sum(), size=pl.col("added").abs().sum()
-    )
+    totals = table.group_by("ticker").agg(total=pl.col("added").sum(), size=pl.col("added").abs().sum())
     chosen = totals.sort(["size", "ticker"], descending=[True, False]).head(shown)
     found = []
     for ticker, total in chosen.select("ticker", "total").iter_rows():

@@ -59,7 +59,7 @@ def revision_losses(quotes: pl.DataFrame, revisions: pl.DataFrame) -> pl.DataFra
 
 def revision_worth(losses: pl.DataFrame) -> pl.DataFrame:
     """Return, by ``WORTH``, the means of ``revision_losses`` by horizon; no row where there is no loss."""
-    means = losses.group_by("horizon", maintain_order=True).agg(
+    means = losses.group_by("horizon").agg(
         origins=pl.len(),
         sigma_change=(pl.col("sigma_now") / pl.col("sigma_then") - 1).abs().mean(),
         pinball_then=pl.mean("pinball_then"),

@@ -102,7 +102,7 @@ def drift_over_time(nights: Mapping[dt.date, pl.DataFrame]) -> "Figure":
     """
     tables = [frame.with_columns(night=pl.lit(night)) for night, frame in nights.items()]
     table = pl.concat(tables, how="diagonal").with_columns(reach=pl.col("ks_distance") / pl.col("critical_distance"))
-    farthest = table.group_by("feature", maintain_order=True).agg(pl.col("alert").sum(), pl.col("reach").max())
+    farthest = table.group_by("feature").agg(pl.col("alert").sum(), pl.col("reach").max())
     names = farthest.sort("alert", "reach", "feature", descending=[True, True, False], nulls_last=True)["feature"]
     names = names.head(SHOWN_FEATURES)
     cells = pl.DataFrame({"feature": names}).join(pl.DataFrame({"night": list(nights)}), how="cross")

@@ -66,9 +66,7 @@ def tiles(found: Findings, *, coverage: Interval, subject: str) -> list[dict[str
 def pooled_coverage(losses: DailyLosses, *, model: str, spec: ResamplingSpec) -> Interval:
     """Return the share of outcomes inside the model's 95 % band over all horizons and years, by resampled blocks of days."""
     of_model = losses.scores.filter(pl.col("model") == model)
-    daily = (
-        of_model.group_by("date", maintain_order=True).agg(pl.col("inside_95", "n").cast(pl.Float64).sum()).sort("date")
-    )
+    daily = of_model.group_by("date").agg(pl.col("inside_95", "n").cast(pl.Float64).sum()).sort("date")
 
     def share(table: Floats) -> float:
         inside, forecasts = table.sum(axis=0)

@@ -108,7 +108,7 @@ def rival_scores(losses: pl.DataFrame) -> pl.DataFrame:
         return pl.when(pl.col(sums).is_not_null().all()).then(pl.col(sums).sum() / pl.col("n").sum())
 
     return (
-        losses.group_by("rival", "model", "horizon", maintain_order=True)
+        losses.group_by("rival", "model", "horizon")
         .agg(
             n=pl.col("n").sum(),
             days=pl.len(),
@@ -139,4 +139,4 @@ def _hits(table: pl.DataFrame) -> pl.DataFrame:
     """Return model, horizon, date, signed, hits of a table of matured forecasts."""
     signed = (pl.col("q50") != 0) & (pl.col("y") != 0)
     hit = signed & (pl.col("q50").sign() == pl.col("y").sign())
-    return table.group_by("model", *DAY, maintain_order=True).agg(signed=signed.sum(), hits=hit.sum())
+    return table.group_by("model", *DAY).agg(signed=signed.sum(), hits=hit.sum())

@@ -84,7 +84,7 @@ def _counted(
     sums |= {NEXT: pl.col("sessions").filter(is_event).min().cast(pl.Float64)}
     for label, column in spec.columns.items():
         sums |= {f"{label}_{h}d": total(column.column.lower(), h, transformed(column)) for h in HORIZONS}
-    counted = ahead.group_by(keys, maintain_order=True).agg(**sums)
+    counted = ahead.group_by(keys).agg(**sums)
     found = rows.join(counted, on=keys, how="left", maintain_order="left")
     columns = [
         found[label].fill_null(LONGEST + 1.0 if label == NEXT else 0.0).alias(feature_name(name, label))
