@@ -16,7 +16,7 @@ from forecast_assets.assets.framework.replays import require_own_root
 from forecast_assets.automation.jobs import BETWEEN
 from forecast_assets.automation.nights import due_nights
 from forecast_assets.automation.own_runs import execute
-from forecast_assets.automation.progress import RunProgress, show_progress
+from forecast_assets.automation.progress import RunProgress, is_interrupted, show_progress
 from forecast_assets.automation.sealing import keep_sealed
 from forecast_assets.automation.waiting import nights_to_make, waiting_nights, waiting_sentence
 from forecast_assets.core import errors
@@ -40,9 +40,6 @@ ORDER = ("panel", "rates", "sweep_job", "walk_forward", "report", "nightly")
 PROCESS = "forecast_assets/process"  # tag of a run that this program executes itself: which process it is in
 
 PROCESSES = "processes"  # folder of a Dagster home: one folder per process, held by it
-
-INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
-"""What Dagster makes of Ctrl-C and SIGTERM while an asset is computed: a failed asset like any other."""
 
 ERRORS = errors.__name__
 USER_ERRORS = frozenset(name for name, kind in vars(errors).items() if inspect.isclass(kind))
@@ -211,8 +208,8 @@ def _run_job(
     failures = []
     for event in result.all_events:
         # In a step, or between two of them.
-        if (event.is_step_failure and _is_interrupted(event.step_failure_data.error)) or (
-            event.is_job_failure and _is_interrupted(event.job_failure_data.error)
+        if (event.is_step_failure and is_interrupted(event.step_failure_data.error)) or (
+            event.is_job_failure and is_interrupted(event.job_failure_data.error)
         ):
             raise _stopped(f"{event.step_key or name} {partition or ''}")
         if event.is_step_failure:
@@ -266,13 +263,6 @@ def _failed_checks(events: Sequence[dg.DagsterEvent], asset: str) -> str:
         for check in checks
         if not check.passed and check.blocking and check.asset_key.to_user_string() == asset
     )
-
-
-def _is_interrupted(error: Any) -> bool:
-    """Return whether an error, or what caused it, comes from a signal."""
-    while error is not None and error.cls_name != INTERRUPTED:
-        error = error.cause
-    return error is not None
 
 
 def _failed(error: Any, partition: str | None, asset: str, described: Any) -> Failed:

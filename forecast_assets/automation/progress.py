@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:  # the definitions load without it
 STARTED, SUCCEEDED, FAILED = "STEP_START", "STEP_SUCCESS", "STEP_FAILURE"
 MATERIALISED = "ASSET_MATERIALIZATION"
 OBSERVED = "ASSET_OBSERVATION"  # of a step: it was skipped, so there is nothing that materialised
+
+INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
+"""What Dagster makes of Ctrl-C and SIGTERM while an asset is computed: a failed asset like any other."""
+
+
+def is_interrupted(error: Any) -> bool:
+    """Return whether an error of Dagster's, or what caused it, comes from a signal."""
+    while error is not None and error.cls_name != INTERRUPTED:
+        error = error.cause
+    return error is not None
 
 
 def _terminal() -> TextIO:
@@ -123,8 +133,9 @@ class _EventLines(logging.Handler):
         elif event is not None and kind == SUCCEEDED:
             seconds = f"{event.step_success_data.duration_ms / 1000:.1f} s"
             progress.finished(asset, outcome=progress.outcome or seconds)
-        elif kind == FAILED:
-            progress.finished(asset, outcome="failed")
+        elif event is not None and kind == FAILED:
+            stopped = is_interrupted(event.step_failure_data.error)
+            progress.finished(asset, outcome="stopped" if stopped else "failed")
         elif event is None and logging.INFO <= record.levelno < logging.ERROR:  # failures are printed at the end
             progress.note(meta.get("orig_message") or record.getMessage())
 

@@ -178,7 +178,7 @@ def print_risk(found: dict[str, Any]) -> None:
     console.print(table)
     click.echo(
         "Losses as shares of equity, weights held as they are, each return in its own currency, before costs. Lowest: the "
-        "loss at the worst session on the way. Rescaled by how volatile the portfolio has lately been: "
+        "loss at the worst session on the way. Rescaled to the range of the portfolio's own past returns: "
         f"{found['horizons'][0]['volatility_factor']:.2f} times over one session."
     )
 

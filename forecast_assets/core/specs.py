@@ -671,8 +671,8 @@ class ScenarioSpec(Spec):
     volatility_sessions: float = Field(
         3.0,
         ge=0,
-        description="half-life, in days, of how volatile a portfolio was against its forecasts, which its losses are "
-        "rescaled by; 0: they are not",
+        description="half-life, in days, of the squared returns by which a portfolio's losses are rescaled beside the range "
+        "of its past returns; 0: they are not rescaled",
     )
     seed: int = Field(0, ge=0, description="seed of the draws")
 

@@ -297,7 +297,7 @@ class PortfolioHorizon(HorizonRisk):
 
     quantiles: ReturnQuantiles
     volatility_factor: float = Field(
-        description="by which losses are rescaled, from how volatile the portfolio was lately against its forecasts"
+        description="by which losses are rescaled to the range of the portfolio's own past returns"
     )
 
 

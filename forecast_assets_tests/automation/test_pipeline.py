@@ -21,7 +21,7 @@ def test_a_year_that_fails_says_why_and_leaves_the_others_alone(empty_graph: Gra
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_gets_a_signal_begins_nothing_more(
-    empty_graph: Graph, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    empty_graph: Graph, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     assert empty_graph.run(*PANEL).failures == []
 
@@ -32,6 +32,9 @@ def test_a_run_that_gets_a_signal_begins_nothing_more(
         patched.setattr("forecast_assets.core.windows.folds.make_fold", stopped)
         with pytest.raises(Stopped, match="stopped by a signal in baselines 2018; what was published stays"):
             empty_graph.run("baselines")
+    printed = capsys.readouterr().err
+    assert "baselines          stopped\n" in printed
+    assert "failed" not in printed
     assert empty_graph.store.partitions("baselines") == []
     assert empty_graph.run("baselines").years == ["2018", "2019"]
 
