@@ -290,6 +290,16 @@ def rescaling(found: Evaluated) -> dict[str, Any]:
     mean = values.mean(axis=0)
     cases = [name.removeprefix("value_") for name in wide.columns[:count]]
     by_case = {case: round(float(mean[k] / mean[count + k]), 4) for k, case in enumerate(cases)}
+    with_it, without = (coverage_tests(table).to_dicts() for table in (found.outcomes, found.plain))
+    exceeded = {
+        f"{row['portfolio']}, {row['horizon']}, {row['level']}": {
+            "days": row["days"],
+            "expected": round(row["expected"], 1),
+            "without": plain["exceedances"],
+            "with": row["exceedances"],
+        }
+        for row, plain in zip(with_it, without, strict=True)
+    }
     return {
         "value": round(high, 5),
         "ratio": estimate,
@@ -297,6 +307,7 @@ def rescaling(found: Evaluated) -> dict[str, Any]:
         "high": high,
         "days": len(values),
         "ratios": by_case,
+        "exceedances": exceeded,
     }
 
 
