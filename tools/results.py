@@ -56,7 +56,7 @@ def machine() -> dict[str, Any]:
 def commit() -> str:
     """Return the checked-out commit, with "-dirty" where the tree differs from it in more than results."""
     head = _git("rev-parse", "--verify", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+    changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results", ":!benchmarks/metrics")
     return f"{head or 'uncommitted'}{'-dirty' if changed else ''}"
 
 
