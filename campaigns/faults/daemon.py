@@ -106,8 +106,10 @@ class ServerUnderTest:
             ... on LaunchRunSuccess{run{runId}} ... on PythonError{message}
             ... on RunConfigValidationInvalid{errors{message}}}}"""
         parameters = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": tags}}
-        answer = self.ask(query, {"p": parameters})["launchRun"]
-        assert "run" in answer, answer
+        until = time.monotonic() + SETTLED_SECONDS
+        while "run" not in (answer := self.ask(query, {"p": parameters})["launchRun"]):
+            assert time.monotonic() < until, answer
+            time.sleep(1.0)  # a code server that the last trial killed is being started again
         run: str = answer["run"]["runId"]
         return run
 
