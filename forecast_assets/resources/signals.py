@@ -63,7 +63,7 @@ class SignalRecord:
         finally:
             closing.set()
             watch.join()
-            while signal.sigtimedwait({signal.SIGINT}, 0) is not None:
+            while _pressed_within(0) is not None:
                 pass  # pressed again: it is ending already
             sys.unraisablehook = hook
             signal.set_wakeup_fd(fd)
@@ -108,7 +108,7 @@ class SignalRecord:
         """Wait for Ctrl-C, and see to it that the process ends."""
         pressed: float | None = None
         while not closing.is_set():
-            if (came := signal.sigtimedwait({signal.SIGINT}, TICK)) is not None and pressed is None:
+            if (came := _pressed_within(TICK)) is not None and pressed is None:
                 pressed = time.monotonic()
                 if came.si_code <= 0:  # by a process, not by the terminal
                     _say(f"SIGINT came from process {_named(came.si_pid)}")
@@ -129,6 +129,16 @@ class SignalRecord:
                 hook(dropped)
 
         return quiet
+
+
+def _pressed_within(seconds: float) -> signal.struct_siginfo | None:
+    """Wait for Ctrl-C; return None where it does not come.
+
+    Where another signal interrupts it at the end of its time, Python's ``sigtimedwait`` returns what lay in memory by chance
+    as if it were a signal (seen in 3.11): so its number decides.
+    """
+    came = signal.sigtimedwait({signal.SIGINT}, seconds)
+    return came if came is not None and came.si_signo == signal.SIGINT else None
 
 
 def _say(what: str) -> None:

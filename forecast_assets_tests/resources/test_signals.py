@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from dagster._utils.interrupts import capture_interrupts
@@ -164,3 +166,20 @@ def test_other_signals_stop_nothing_and_an_earlier_recorder_is_put_back() -> Non
 def test_a_process_goes_by_its_number_and_while_it_runs_its_name() -> None:
     assert re.fullmatch(rf"{os.getpid()} \(.+\)", _named(os.getpid()))
     assert _named(0) == "0"
+
+
+def test_what_lay_in_memory_by_chance_is_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python's sigtimedwait returns it where another signal interrupts it at the end of its time."""
+    given, wait = threading.Event(), signal.sigtimedwait
+
+    def once_by_chance(signals: set[int], timeout: float) -> Any:
+        if given.is_set():
+            return wait(signals, timeout)
+        given.set()
+        return SimpleNamespace(si_signo=1344197262, si_code=-1204, si_pid=1344197262)
+
+    monkeypatch.setattr(signal, "sigtimedwait", once_by_chance)
+    with RECORD.watched(end=never):
+        assert given.wait(10.0)
+        time.sleep(0.3)
+        assert not RECORD.stopped()
