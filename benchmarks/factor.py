@@ -98,8 +98,7 @@ def theirs(rows: pl.DataFrame, python: str) -> pl.DataFrame:
         source, out = Path(folder) / "rows.csv", Path(folder) / "out.csv"
         rows.rename(names).write_csv(source)
         script = Path(__file__).with_name("alphalens_statistics.py")
-        # -P: beside the script there is a signal.py, which Python's own must not be mistaken for
-        subprocess.run([python, "-P", "-W", "ignore", str(script), str(source), str(out)], check=True)
+        subprocess.run([python, "-W", "ignore", str(script), str(source), str(out)], check=True)
         text = pl.read_csv(out, infer_schema=False)
     whole = text.with_columns(pl.col("factor_quantile").cast(pl.Float64), pl.col("date").str.slice(0, 10).str.to_date())
     return whole.cast(SCHEMA)  # type: ignore[arg-type]

@@ -184,7 +184,9 @@ def measure_speedup(tensors: Path, folder: Path, *, models: list[str], rounds: i
 
 
 def at_samples(settings: Settings) -> Settings:
-    """Return a network's settings with ``SAMPLES`` samples over as many epochs as its profile has."""
+    """Return a network's settings with ``SAMPLES`` samples over as many epochs as its profile has; trees read every row."""
+    if "epochs" not in settings:
+        return settings
     return settings | {"samples_per_epoch": SAMPLES // settings["epochs"]}
 
 

@@ -1,4 +1,4 @@
-"""Features and outcomes of `benchmarks.signal`: cross-sectional ranks and returns of the years before the first test year.
+"""Features and outcomes of `benchmarks.mean_models`: cross-sectional ranks, and returns, before the first test year.
 
 Features are ranks within date and region among the tickers that close at the same moment, so that none uses a later
 close. The outcome is tradable: the return from the next open to the open h sessions after it, in units of volatility.

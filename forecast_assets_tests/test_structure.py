@@ -1,5 +1,6 @@
 """How the code is built: which package imports which, import circles, long functions and names, files per change."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,12 @@ def test_an_unordered_sum_is_found(tmp_path: Path) -> None:
         't.group_by("k").agg(pl.len(), y=pl.corr("x", "y"))\n'
     )
     assert unordered_sums(tmp_path) == [f"{tmp_path.name}/a.py: 1", f"{tmp_path.name}/a.py: 4"]
+
+
+def test_no_benchmark_is_named_like_a_module_of_the_standard_library() -> None:
+    # Peers' Pythons run scripts of this folder, which comes first where they look: a signal.py broke them.
+    named = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")}
+    assert named & sys.stdlib_module_names == set()
 
 
 def test_no_function_of_the_product_has_more_than_80_lines() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.signal import VARIANTS, Design, Variant
+from benchmarks.mean_models import VARIANTS, Design, Variant
 from benchmarks.signal_ranks import ALL, LAST, inner_panel, origins
 from forecast_assets.core.panel.demo import demo_panel
 from forecast_assets.core.specs import DemoSpec

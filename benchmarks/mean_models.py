@@ -1,7 +1,7 @@
 """Search for a tradable mean signal: 24 linear cross-sectional models on the years before the first test year.
 
-    python -m benchmarks.signal                      the reference panel up to 2018; about three minutes of one core
-    python -m benchmarks.signal --panel other.csv    a trial, printed and not recorded
+    python -m benchmarks.mean_models                    the reference panel up to 2018; about three minutes of one core
+    python -m benchmarks.mean_models --panel other.csv  a trial, printed and not recorded
 
 The rule was fixed before any result was seen. Ranks and outcomes are those of `benchmarks.signal_ranks`, demeaned. A model
 is fitted for each year on all forecast origins whose labels end before it, and traded by the project's simulation. Each year
@@ -218,7 +218,7 @@ def main() -> None:
     figures = run(options.panel)
     print(json.dumps(figures, indent=1), flush=True)
     if options.panel == FULL_PANEL:
-        record("signal", figures, command="python -m benchmarks.signal")
+        record("mean_models", figures, command="python -m benchmarks.mean_models")
 
 
 if __name__ == "__main__":
