@@ -52,6 +52,7 @@ def prices(tickers: int, sessions: int, *, seed: int = 0) -> pl.DataFrame:
             "exchange": np.repeat("XNYS", rows),
             "sector": np.repeat([f"S{code % 11}" for code in range(tickers)], sessions),
             "segment": np.zeros(rows, dtype=np.int32),
+            "is_member": np.ones(rows, dtype=bool),
             "open": opening,
             "high": np.maximum(opening, close) * np.exp(np.abs(rng.normal(0, 0.002, rows))),
             "low": np.minimum(opening, close) * np.exp(-np.abs(rng.normal(0, 0.002, rows))),
