@@ -10,12 +10,14 @@ process of its own with one thread, and its CPU time is what it says itself; the
 fold is that of an inner year, whose forecasts nobody scores here.
 
 ``fit_speedup_vs_b2b3ab8`` has the settings of that commit's ``full`` profile on both sides, its input columns and its
-60,000 samples among them, but for how windows share work, which is what was made faster. ``walk_forward_cpu_hours`` is three
+60,000 samples among them, but for how windows share work, which is what was made faster; its graph network needs
+torch-geometric 2.8.1, which is no dependency any more. ``walk_forward_cpu_hours`` is three
 fits of every network of the catalogue with the profile of today, at 240,000 samples where the profile is not the baseline's,
 for the one year times seven; folds, statistics and graphs included.
 """
 
 import argparse
+import importlib.util
 import io
 import json
 import os
@@ -252,6 +254,8 @@ def main() -> None:
     figures: dict[str, Any] = {}
     if FIGURES[0] in options.only:
         models = options.models or list(COMPARED)
+        if "b6_graph" in models and importlib.util.find_spec("torch_geometric") is None:
+            sys.exit(f"b6_graph of {BEFORE[:7]} needs torch-geometric: pip install --no-deps torch-geometric==2.8.1")
         figures[FIGURES[0]] = measure_speedup(tensors, options.work, models=models, rounds=options.rounds)
     if FIGURES[1] in options.only:
         from forecast_assets.core.models.catalogue import NETWORKS
