@@ -712,6 +712,11 @@ class DemoSpec(Spec):
         0.0016,
         description="strength of the planted signal: log return of the next session and unit of it; below 0: reversed",
     )
+    announcements: float = Field(
+        0.0,
+        ge=0,
+        description="median move on a company's quarterly announcement, in volatilities of a quiet session; 0: none",
+    )
     seed: int = Field(7, ge=0, description="seed of its random numbers")
     rival: bool = Field(
         True, description="also a file of a plain rival's forecasts, where FORECAST_RIVALS names no folder"

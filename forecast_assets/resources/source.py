@@ -281,7 +281,9 @@ def _still_being_written(path: Path, quiet_seconds: float, *, data_root: str) ->
 
 def _write_demo(path: Path, demo: DemoSpec, *, rival: Path | None) -> None:
     """Write the demo panel, and its rival's forecasts, where they are not what the same code and settings wrote before."""
-    made_by = code_digest(*(f"forecast_assets.core.panel.{name}" for name in ("demo", "sessions", "closures")))
+    made_by = code_digest(
+        *(f"forecast_assets.core.panel.{name}" for name in ("demo", "demo_announcements", "sessions", "closures"))
+    )
     versions = [version(name) for name in ("exchange_calendars", "numpy", "polars")]
     own_key = sha256_text(canonical_json([demo.model_dump(), list(HORIZONS), made_by, versions]))
     files = [path] if rival is None else [path, rival]

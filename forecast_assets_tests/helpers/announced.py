@@ -1,12 +1,11 @@
 """Raw panels of companies that report every quarter, with the days on which they do.
 
-A company reports 91 days apart, on the same weekday of the same week or a day or two from it; one report in twelve is moved
-by a week or two. Nine of ten move the price, the median one by ``JUMP`` times the volatility of a quiet session, most of it
-overnight and with volume; the others pass unseen. As many large moves as one in three reports have no report behind them.
+They do when those of the demo panel may (``core.panel.demo_announcements``), and the median report moves the price by
+``JUMP`` times the volatility of a quiet session. As many large moves as one in three reports have no report behind them.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,17 +18,20 @@ from forecast_assets.core.panel.announcements.sums import centred_sum
 from forecast_assets.core.panel.announcements.weekdays import HALF
 from forecast_assets.core.panel.calendar import reindex
 from forecast_assets.core.panel.demo import SECTORS
+from forecast_assets.core.panel.demo_announcements import (
+    JUMP_SPREAD,
+    MORE_VOLUME,
+    OVERNIGHT,
+    UNSEEN,
+    announcement_sessions,
+)
 from forecast_assets.core.panel.parts import ticker_parts
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets_tests.helpers.builders import panel_spec
 
-JUMP, JUMP_SPREAD = 3.0, 0.5  # median move of a report in quiet volatilities, s.d. of its log
-OVERNIGHT = 0.8  # share of a report's move that is in the gap
+JUMP = 3.0  # median move of a report in quiet volatilities
 QUIET_GAP = 0.15  # share of the gap in the variance of a quiet session
-UNSEEN = 0.1  # share of reports without a move
-MOVED = 1 / 12  # share of reports a week or two from their week
 OTHERS = 1.3  # large moves a year that are no report
-QUARTER_WEEKS = 13
 
 EXCHANGES = (("XNYS", ""), ("XNYS", ""), ("XNYS", ""), ("XETR", ".DE"), ("XLON", ".L"))
 
@@ -59,29 +61,13 @@ def announced(
         exchange, suffix = exchanges[number % len(exchanges)]
         days = sessions(exchange, start, end)
         name, sector = f"ANN{number:03d}{suffix}", SECTORS[number // 5 % len(SECTORS)]
-        reports = np.array(sorted(_reports(rng, days)), dtype=np.int64)
+        reports = announcement_sessions(rng, days)
         common = np.array([market[day] for day in days.to_list()])
         raws.append(_prices(rng, days, common, reports if announce else reports[:0], name, exchange, sector))
         if announce:
             dates.append(pl.DataFrame({"ticker": [name] * len(reports), "date": days.gather(reports)}))
     none = pl.DataFrame(schema={"ticker": pl.String, "date": pl.Date})
     return Announced(pl.concat(raws).sort("ticker", "date"), pl.concat([none, *dates]))
-
-
-def _reports(rng: np.random.Generator, days: pl.Series) -> Iterator[int]:
-    """Yield the session numbers of a company's reports."""
-    first, usual = days[0], int(rng.integers(0, QUARTER_WEEKS * 7))
-    usual -= max((usual + first.weekday()) % 7 - 4, 0)  # no company reports on a weekend
-    for quarter in range(-1, (days[-1] - first).days // 91 + 2):
-        move = int(rng.choice([0, 0, 0, 0, 0, 0, 0, -1, 1, -2]))
-        if rng.random() < MOVED:
-            move = 7 * int(rng.choice([-2, -1, 1, 2]))
-        day = first + dt.timedelta(days=91 * quarter + usual)
-        weekday = min(max(day.weekday() + move, 0), 4) if abs(move) < 7 else day.weekday()
-        day += dt.timedelta(days=(move if abs(move) >= 7 else weekday - day.weekday()))
-        at = days.search_sorted(day)
-        if days[0] <= day <= days[-1] and at < len(days):
-            yield int(at)
 
 
 def _prices(
@@ -105,7 +91,7 @@ def _prices(
     volume = 13 + rng.normal(0, 0.3, count)
     others = np.flatnonzero(rng.random(count) < OTHERS / 252)
     seen = reports[rng.random(len(reports)) >= UNSEEN]
-    for days_of, overnight, more in ((seen, OVERNIGHT, 0.8), (others, 0.5, 0.5)):
+    for days_of, overnight, more in ((seen, OVERNIGHT, MORE_VOLUME), (others, 0.5, 0.5)):
         size = JUMP * np.exp(rng.normal(0, JUMP_SPREAD, len(days_of))) * rng.choice([-1, 1], len(days_of))
         gap[days_of] += overnight * size * quiet[days_of]
         intraday[days_of] += (1 - overnight) * size * quiet[days_of]

@@ -7,7 +7,8 @@ Returns of ticker i: r = gap + intraday, and intraday(t+1) = shock + strength x 
 so a pull-back in a rising ticker is followed by a rise; with a strength below zero by a fall, and no ticker trends. It is
 a non-linear function of two feature columns, known at the close of t; it acts between the next open and the next close, and
 its rank correlation with one-session returns is about 0.05 at the default strength, and 0.2 at the demo profile's. Shocks
-are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and Student-t(5) draws.
+are a market factor, a sector factor and an own part, each with GARCH(1,1) variance and Student-t(5) draws. Quarterly
+announcements move prices besides, where the settings have them (``core.panel.demo_announcements``).
 
 A file of a rival's forecasts comes with it, so that the demo's report has a card of one.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.core.panel.demo_announcements import OVERNIGHT, announcement_moves
 from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import DemoSpec
 
@@ -67,7 +69,8 @@ def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANG
     place = np.arange(spec.tickers) % len(exchanges)
     is_open = np.column_stack([days.is_in(calendars[k].implode()).to_numpy() for k in place])  # (T, N)
     sector = np.arange(spec.tickers) // len(exchanges) % len(SECTORS)
-    opens, highs, lows, closes, volumes = _simulate(rng, is_open, sector, strength=spec.signal)
+    announced = announcement_moves(spec.seed, days, is_open, size=spec.announcements)
+    opens, highs, lows, closes, volumes = _simulate(rng, is_open, sector, strength=spec.signal, announced=announced)
     names = [f"SYN{n:02d}{exchanges[n % len(exchanges)][1]}" for n in range(spec.tickers)]
     sectors = [None if n == NO_SECTOR else SECTORS[k] for n, k in enumerate(sector)]
     row, name = np.nonzero(_quoted(is_open))
@@ -86,11 +89,16 @@ def demo_panel(spec: DemoSpec, *, exchanges: Sequence[tuple[str, str]] = EXCHANG
 
 
 def _simulate(
-    rng: np.random.Generator, is_open: np.ndarray, sector: np.ndarray, *, strength: float
+    rng: np.random.Generator,
+    is_open: np.ndarray,
+    sector: np.ndarray,
+    *,
+    strength: float,
+    announced: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, ...]:
     """Return (open, high, low, close, volume), each (T, N), of tickers in numbered sectors (N,).
 
-    A value on a closed day repeats the last close and is not used.
+    A value on a closed day repeats the last close and is not used. ``announced``: from ``announcement_moves``.
     """
     length, count = is_open.shape
     beta = rng.uniform(0.6, 1.4, count)
@@ -111,16 +119,17 @@ def _simulate(
         scale = np.sqrt(beta**2 * market.variance + sectors.variance[sector] + own.variance)
         # The shock is split at a random point of its path, so that gap and day add up to it with the right variances.
         bridge = np.sqrt(GAP_SHARE * (1 - GAP_SHARE)) * scale * rng.standard_normal(count)
-        gap = GAP_SHARE * total + bridge
+        moved = announced[0][t] * scale
+        gap = GAP_SHARE * total + bridge + OVERNIGHT * moved
         signal = np.tanh(past.sum(axis=0) / LONG_SCALE) - np.tanh(past[-SHORT_SESSIONS:].sum(axis=0) / SHORT_SCALE)
-        day = total - gap + strength * signal
+        day = total + moved - gap + strength * signal
         busy = 0.7 * busy + 0.25 * rng.standard_normal(count)
         begin, end = log_price + gap, log_price + gap + day
         wick = 0.4 * scale * np.abs(rng.standard_normal((2, count)))
         bars[0][t], bars[3][t] = np.exp(begin), np.exp(end)
         bars[1][t] = np.exp(np.maximum(begin, end) + wick[0])
         bars[2][t] = np.exp(np.minimum(begin, end) - wick[1])
-        bars[4][t] = np.exp(turnover + busy + 0.3 * np.abs(gap + day) / scale)
+        bars[4][t] = np.exp(turnover + busy + 0.3 * np.abs(gap + day - moved) / scale + announced[1][t])
         log_price = np.where(here, end, log_price)
         past = np.where(here, np.vstack([past[1:], gap + day]), past)
     return bars

@@ -11,9 +11,13 @@ from scipy import stats
 from forecast_assets.core.horizons import HORIZONS
 from forecast_assets.core.panel.build import feature_panel
 from forecast_assets.core.panel.calendar import reindex
-from forecast_assets.core.panel.demo import demo_panel, write_demo_csv
+from forecast_assets.core.panel.demo import EXCHANGES, demo_panel, write_demo_csv
+from forecast_assets.core.panel.demo_announcements import announcement_moves
 from forecast_assets.core.panel.ingest import Reading
+from forecast_assets.core.panel.sessions import sessions
 from forecast_assets.core.specs import DemoSpec, FeatureSpec
+from forecast_assets.resources.settings import compose_settings
+from forecast_assets_tests.helpers.announced import calendar, infer, inferred_dates, share_within_a_session
 from forecast_assets_tests.helpers.builders import panel_spec
 from forecast_assets_tests.helpers.reading import read_files
 
@@ -95,3 +99,62 @@ def test_returns_look_like_returns(read: tuple[pl.DataFrame, Reading]) -> None:
     assert 0.1 < returns.std() * 252**0.5 < 0.45
     assert stats.kurtosis(returns) > 2
     assert memory > 0.05
+
+
+def own_moves(panel: pl.DataFrame) -> pl.DataFrame:
+    """Return the overnight and the day's log return, and log volume over its ticker's median, by date and ticker."""
+    opened, closed = pl.col("Opening Price").log(), pl.col("Closing Price").log()
+    volume = pl.col("Volume").log()
+    return panel.sort("Ticker", "Date").select(
+        "Date",
+        "Ticker",
+        gap=opened - closed.shift(1).over("Ticker"),
+        day=closed - opened,
+        volume=volume - volume.median().over("Ticker"),
+    )
+
+
+def test_announcements_move_their_own_sessions_and_no_other() -> None:
+    spec = DemoSpec(start=dt.date(2020, 1, 2), end=dt.date(2020, 12, 31), tickers=9, signal=0.0)
+    with_them = own_moves(demo_panel(spec.model_copy(update={"announcements": 3.0})))
+    both = own_moves(demo_panel(spec)).join(with_them, on=["Date", "Ticker"], suffix="_with").drop_nulls()
+    moved = both.filter((pl.col("gap") - pl.col("gap_with")).abs() > 1e-4)
+    assert 9 * 2 < moved.height < 9 * 5  # a company has four a year, of which one in ten passes unseen
+    assert (moved["gap_with"].abs() / both["gap"].abs().median()).median() > 4
+    assert (moved["volume_with"] - moved["volume"]).mean() == pytest.approx(0.8, abs=0.1)
+    others = both.join(moved, on=["Date", "Ticker"], how="anti")
+    assert (others["day"] - others["day_with"]).abs().max() < 1e-4  # prices are rounded to four digits
+
+
+def test_the_demo_s_announcements_are_inferred_from_its_prices() -> None:
+    spec = compose_settings("demo", []).demo
+    rows = rows_of(demo_panel(spec))
+    _, inferred = infer(calendar(rows), rows_per_part=1_000_000)
+    days = pl.concat([sessions(exchange, spec.start, spec.end) for exchange, _ in EXCHANGES]).unique().sort()
+    open_days = [days.is_in(sessions(exchange, spec.start, spec.end).implode()) for exchange, _ in EXCHANGES]
+    is_open = np.column_stack([open_days[n % len(EXCHANGES)].to_numpy() for n in range(spec.tickers)])
+    moves, _ = announcement_moves(spec.seed, days, is_open, size=spec.announcements)
+    on, ticker = np.nonzero(moves)
+    names = [f"SYN{n:02d}{EXCHANGES[n % len(EXCHANGES)][1]}" for n in range(spec.tickers)]
+    planted = pl.DataFrame({"ticker": [names[n] for n in ticker], "date": days.gather(on)})
+    planted = planted.join(rows, on=["ticker", "date"], how="semi")  # halts and listings leave some out
+    learned = pl.col("date").is_between(spec.start + dt.timedelta(days=8 * 91), spec.end - dt.timedelta(days=50))
+    claimed = inferred_dates(inferred.events)
+    assert share_within_a_session(planted.filter(learned), claimed, calendar(rows)) > 0.9
+    assert share_within_a_session(claimed.filter(learned), planted, calendar(rows)) > 0.8
+
+
+def rows_of(panel: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a demo panel as ingest names them."""
+    suffix = pl.col("Ticker").str.extract(r"(\..+)$").fill_null("")
+    return panel.select(
+        date="Date",
+        ticker="Ticker",
+        exchange=suffix.replace_strict({suffix: exchange for exchange, suffix in EXCHANGES}),
+        sector="Sector",
+        open="Opening Price",
+        high="High",
+        low="Low",
+        close="Closing Price",
+        volume=pl.col("Volume").cast(pl.Float64),
+    )
