@@ -49,7 +49,7 @@ def panel_figures(metrics: dict[str, Any]) -> Figures:
         where = pick(yearly, key=lambda key: yearly[key])
         figures[f"coverage95_year_horizon_{name}"] = {"value": yearly[where], "where": where}
     by_horizon = {str(horizon): row["pinball_ratio"] for horizon, row in own.items()}
-    over = metrics["over_baseline"]  # the uncalibrated EWMA, as in all publications
+    over = metrics["over_baseline"]  # EWMA as it comes, uncalibrated
     figures["pinball_vs_ewma"] = {"value": over["estimate"], "low": over["low"], "high": over["high"]}
     figures["pinball_vs_ewma_worst_horizon"] = {"value": max(by_horizon.values()), "by_horizon": by_horizon}
     figures["pinball_vs_har_worst_horizon"] = against(metrics, scores, "har")

@@ -10,6 +10,7 @@ from typing import Any
 
 PROFILES = Path(__file__).parent / "conf" / "profile"
 SECTION = "models"
+DEFAULT_PROFILE = "demo"  # where FORECAST_PROFILE names none
 
 
 def model_files() -> list[str]:
@@ -18,7 +19,10 @@ def model_files() -> list[str]:
     ``FORECAST_MODELS`` separates them as PATH does; a profile has a list, ``models: [mine.py]``.
     """
     return expanded(
-        [*_of_profile(os.environ.get("FORECAST_PROFILE", "")), *os.environ.get("FORECAST_MODELS", "").split(os.pathsep)]
+        [
+            *_of_profile(os.environ.get("FORECAST_PROFILE") or DEFAULT_PROFILE),
+            *os.environ.get("FORECAST_MODELS", "").split(os.pathsep),
+        ]
     )
 
 

@@ -40,9 +40,10 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
     facts, trials = summary["facts"], summary["evidence"]["selection"]["trials"]
     tickers = f"{facts['tickers']} tickers, {facts['panel_first']} to {facts['panel_last']}"
     claims = {(model, other): adds for model, other, adds in STEPS}
+    counted, survivors = trials_in_words(trials), summary["survivorship"]
+    caveats = general_caveats(years=summary["years"], trials=counted, facts=facts, survivors=survivors)
     lines = [
-        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; "
-        f"trials counted: {trials_in_words(trials)}.",
+        f"Panel: {tickers}; test years {', '.join(map(str, summary['years']))}; trials counted: {counted}.",
         "Every number is in [`benchmarks/metrics/panel.json`](../benchmarks/metrics/panel.json); "
         f"data version `{facts['data_version']}`, configuration `{facts['config_hash']}`.",
         "",
@@ -69,14 +70,16 @@ def section(summary: dict[str, Any], ablation: dict[str, Any]) -> str:
             for step in ablation["verdicts"]
         ),
         "",
-        *(f"- {each}" for each in general_caveats(years=summary["years"], trials=trials_in_words(trials), facts=facts)),
+        *(f"- {each}" for each in caveats),
     ]
     return "\n".join(lines)
 
 
 def forecast_table(rows: list[dict[str, Any]]) -> list[str]:
     """The score table, with each model's raw scores, before calibration, beside."""
-    head = "model, horizon, pinball / EWMA, 95 % interval, raw, coverage of the 95 % band, raw, of the 90 % band, raw"
+    head = (
+        "model, horizon, pinball / uncalibrated EWMA, 95 % interval, raw, 95 % band covers, raw, 90 % band covers, raw"
+    )
     lines = [f"| {' | '.join(head.split(', '))} |", "|---" * 9 + "|"]
     for row in rows:
         cells = [
@@ -139,9 +142,10 @@ def number(value: float | None, digits: int) -> str:
 def power_ups(planted: dict[str, Any], panel: dict[str, Any]) -> str:
     """The table of B5 to B7 as Markdown, from the figures of ``powerups.json`` and ``powerups_panel.json``."""
     years = sorted({year for figure in panel.values() for year in figure["years"]})
+    (tickers,) = {figure["tickers"] for figure in panel.values()}
     lines = [
         "| | share of an oracle's gain over B3, planted panel | 95 % interval | training speed / B3 "
-        f"| pinball / B3, 40 real tickers, {years[0]}-{years[-1]} | 95 % interval | |",
+        f"| pinball / B3, {tickers} real tickers, {years[0]}-{years[-1]} | 95 % interval | |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, model in POWER_UPS.items():

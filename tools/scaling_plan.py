@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from forecast_assets.core.horizons import HORIZONS
+from forecast_assets.resources.settings import compose_settings
 from tools.results import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "scaling.md"
@@ -21,17 +22,25 @@ HOUR, GIB = 3600.0, 2.0**30
 
 @dataclass(frozen=True)
 class Job:
-    """The job to estimate, in the terms of the full profile."""
+    """The job to estimate."""
 
+    epochs: int
+    samples_per_ticker: float  # of an epoch
+    compared_origins: int  # forecast after each epoch
     tickers: int = 100_000
     models: int = 20
     years: int = 7
     fits: int = 3
-    epochs: int = 3
-    samples_per_ticker: float = 20_000 / 557  # an epoch of the full profile on the reference panel
     validation_sessions: int = 126
     test_sessions: int = 252
     hours: float = 24.0  # to train the networks in
+
+    @classmethod
+    def of_full_profile(cls) -> Self:
+        """Return the job with TFTs that are trained as those of the ``full`` profile are on the reference panel."""
+        spec = compose_settings("full", []).b1_tft
+        tickers = figure("panel", "ingest_growth_exponent")["sizes"][0]["tickers"]
+        return cls(spec.epochs, spec.samples_per_epoch / tickers, spec.compared_origins)
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ def plan(job: Job, units: Units) -> list[Line]:
     tensors = rows * units.tensor_bytes_per_row / GIB
     fits = job.models * job.years * job.fits
     samples = job.tickers * job.samples_per_ticker * job.epochs
-    scored = job.tickers * job.validation_sessions * job.epochs
+    scored = job.compared_origins * job.epochs
     forecasts = job.tickers * (job.validation_sessions + job.test_sessions)
     train = samples / units.train_windows_per_core_second / HOUR
     infer = (scored + forecasts) / units.infer_windows_per_core_second / HOUR
@@ -115,7 +124,7 @@ def plan(job: Job, units: Units) -> list[Line]:
         Line("tensors", tensors, "GiB", "rows x bytes"),
         Line("fits", fits, "", "models x years x fits"),
         Line("training a fit", train, "core hours", "tickers x samples x epochs / windows per second"),
-        Line("forecasting a fit", infer, "core hours", "validation per epoch, then validation and test"),
+        Line("forecasting a fit", infer, "core hours", "some of validation per epoch, then validation and test"),
         Line("all fits", fits * (train + infer), "core hours", "fits x both"),
         Line(f"cores for {job.hours:.0f} hours", cores, "", "core hours / hours"),
         Line("memory of a machine", tensors, "GiB", "the mapped tensors, shared by its fits"),
@@ -157,7 +166,7 @@ def with_plan(page: str) -> str:
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise ValueError(f"{PAGE.name}: the markers {BEGIN} and {END} must both be there, in this order")
-    return f"{before}{BEGIN}\n{section(Job(), Units.measured())}\n{END}{after}"
+    return f"{before}{BEGIN}\n{section(Job.of_full_profile(), Units.measured())}\n{END}{after}"
 
 
 @cache

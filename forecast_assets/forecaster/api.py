@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-SHOWN_SESSIONS = 60  # of the closes before a forecast, in its picture
-
 
 class RunFailed(UserError):
     """A stage of the graph failed; the message names each with its reason."""

@@ -1,4 +1,4 @@
-"""Every environment variable that the project reads, in one place; but for FORECAST_MODELS (``model_files``)."""
+"""The environment variables that the project reads; those that name models of one's own are in ``model_files``."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from typing import TypeVar
 from forecast_assets.core.as_of import AsOf
 from forecast_assets.core.credentials import has_credentials
 from forecast_assets.core.errors import BadInput, BadSetting
+from forecast_assets.model_files import DEFAULT_PROFILE
 
 DEMO_PROFILES = ("demo", "smoke")  # they use the synthetic panel and a data root of their own by default
 SECRET_SETTINGS = frozenset(
@@ -30,7 +31,7 @@ def _variable(name: str, default: Default) -> Callable[[], str | Default]:
     return lambda: os.environ.get(name) or default
 
 
-profile_name = _variable("FORECAST_PROFILE", "demo")  # a file in conf/profile
+profile_name = _variable("FORECAST_PROFILE", DEFAULT_PROFILE)  # a file in conf/profile
 nightly_cron = _variable("FORECAST_NIGHTLY_CRON", "0 22 * * 1-5")  # after the last exchange's close and the day's VIX
 nightly_timezone = _variable("FORECAST_NIGHTLY_TIMEZONE", "America/New_York")  # of the cron; New York closes last
 owner = _variable("FORECAST_OWNER", "team:forecasting")  # in the Dagster UI: ``team:<name>`` or an e-mail address
@@ -241,7 +242,7 @@ def as_of() -> AsOf | None:
 
 
 def engine_name() -> str:
-    """``FORECAST_ENGINE``: where fits and trials run, ``local`` (this process) or ``ray`` (a cluster).
+    """``FORECAST_ENGINE``: where fits and trials run, ``local`` (processes of this machine) or ``ray`` (a cluster).
 
     Raises BadSetting for any other value, and for ``ray`` where it is not installed.
     """

@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -168,19 +169,20 @@ class PanelSource(dg.ConfigurableResource):
         with the file of its rival.
 
         Arrivals are looked up in the data root's log, which is left as it is. A new file that is written to all the time
-        is left out, see ``quiet_files``. Raises BadInput where there is no file, BadSetting as ``path``, ChangedMeanwhile
-        where one that was read before is being written.
+        is left out, see ``quiet_files``. Raises BadInput where there is no file, or the synthetic panel would be mixed with
+        others, BadSetting as ``path``, ChangedMeanwhile where one that was read before is being written.
         """
+        from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
+
         path = self.path()
         declared, planted = environment.arrived(), 0.0
         unfinished: list[str] = []
         if not self.is_demo():
             unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
         else:
+            _refuse_mixture(path, panel)
             _write_demo(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
             declared, planted = HISTORY, demo.signal
-        from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
-
         files = as_arrived(find_files(path, panel, unfinished=unfinished), declared=declared, data_root=data_root)
         return replace(files, planted_signal=planted)
 
@@ -301,6 +303,21 @@ def _write_demo(path: Path, demo: DemoSpec, *, rival: Path | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_demo_csv(path, demo, rival=rival)
     replace_bytes(note, canonical_json({"key": own_key, "files": [file_sha256(one) for one in files]}).encode())
+
+
+def _refuse_mixture(folder: Path, panel: PanelSpec) -> None:
+    """Raise BadInput where the synthetic panel would be read together with files of somebody's own."""
+    from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
+
+    files: tuple[InputFile, ...] = ()
+    with suppress(BadInput):  # nothing in it that is read
+        files = find_files(folder, panel).files
+    if others := [file.path for file in files if file.name != DEMO_FILE]:
+        raise BadInput(
+            f"{others[0]}: the profile {environment.profile_name()} reads a synthetic panel, which is never mixed with "
+            "files of yours; choose the profile of these files (--profile full, FORECAST_PROFILE=full), or name them "
+            f"(--panel {folder}, FORECAST_PANEL={folder})"
+        )
 
 
 def _demo_rival() -> Path | None:

@@ -19,9 +19,9 @@ class Change:
 
 MODEL_VARIANT = Change(
     "model_variant",
-    "B8, a TFT that reads the ticker's sector and whose training hides a share of the observed variables",
+    "B9, a TFT that reads the ticker's sector and whose training hides a share of the observed variables",
     added={
-        "core/models/masked.py": '''"""B8: the TFT of B3, trained with some variables hidden."""
+        "core/models/masked.py": '''"""B9: the TFT of B3, trained with some variables hidden."""
 
 from dataclasses import replace
 
@@ -55,14 +55,14 @@ class MaskedTft(Tft):
                 """place of its embedding"),
     ),
     Model(
-        "B8",
-        "b8_masked",
+        "B9",
+        "b9_masked",
         title="TFT + hidden variables",
         family="tft",
         spec=TftSpec,
         constructor="masked:MaskedTft",
         options={"static": ("ticker", "sector")},
-        description="B8: B3, trained with some observed variables hidden.",
+        description="B9: B3, trained with some observed variables hidden.",
         step=Step("b3_tft_sector", "Training with some observed variables hidden"),
     ),
 """,
@@ -82,19 +82,19 @@ from forecast_assets_tests.helpers.tensors import random_panel
 
 graph = defs.resolve_asset_graph()
 parents = {key.to_user_string(): graph.get(key).parent_keys for key in graph.get_all_asset_keys()}
-assert "b8_masked" in parents
-assert "b8_masked" in {key.to_user_string() for key in parents["ensemble"]}
-assert "b8_masked" in CANDIDATES
-assert "b8_masked" in str(STEPS)
-settings = compose_settings("smoke", ["b8_masked.hidden=6"])
-spec = settings.network("b8_masked")
+assert "b9_masked" in parents
+assert "b9_masked" in {key.to_user_string() for key in parents["ensemble"]}
+assert "b9_masked" in CANDIDATES
+assert "b9_masked" in str(STEPS)
+settings = compose_settings("smoke", ["b9_masked.hidden=6"])
+spec = settings.network("b9_masked")
 assert spec.hidden == 6
 assert spec.observed == settings.network("b3_tft_sector").observed
 spec = spec.model_copy(update={"observed": ("log_return",), "known": ("noise_1",), "samples_per_epoch": 32})
 panel = random_panel(tickers=3, sessions=620)
 fold = make_fold(panel, year=2019, spec=FoldSpec(validation_sessions=40), lookback=20)
 hardware = Hardware(accelerator="cpu", precision="32-true")
-done = FoldTrainer("b8_masked", spec, panel, fold, fit_stats(panel, fold), 20, hardware).fit(0)
+done = FoldTrainer("b9_masked", spec, panel, fold, fit_stats(panel, fold), 20, hardware).fit(0)
 assert done.validation_pinball > 0
 """,
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from forecast_assets.core.errors import BadInput
 from forecast_assets.core.panel import demo
 from forecast_assets.core.specs import DemoSpec
 from forecast_assets.resources import source
+from forecast_assets_tests.helpers.builders import panel_spec
 
 SPEC = DemoSpec(tickers=6, start=dt.date(2019, 1, 2), end=dt.date(2019, 6, 28))
 
@@ -34,3 +36,28 @@ def test_the_demo_panel_is_written_again_only_where_it_would_differ(
         monkeypatch.setattr(module, "HORIZONS", (1, 3))
     source._write_demo(panel, SPEC, rival=rival)
     assert set(pl.read_parquet(rival)["horizon"]) == {1, 3}
+
+
+def test_the_demo_panel_is_never_mixed_with_files_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORECAST_DATA_DIR", str(tmp_path))
+    for variable in ("FORECAST_PROFILE", "FORECAST_PANEL"):
+        monkeypatch.delenv(variable, raising=False)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "prices.csv").write_text("Date,Ticker,Closing Price\n2025-05-27,AAPL,200.21\n")
+
+    def read() -> list[str]:
+        found = source.PanelSource().input_files(SPEC, panel_spec(), data_root=str(tmp_path))
+        return [file.path.name for file in found.files]
+
+    with pytest.raises(BadInput, match=r"prices\.csv: the profile demo reads a synthetic panel.*--profile full"):
+        read()
+    assert [path.name for path in raw.iterdir()] == ["prices.csv"]
+
+    monkeypatch.setenv("FORECAST_PROFILE", "full")
+    assert read() == ["prices.csv"]
+
+    (raw / "prices.csv").unlink()
+    (raw / "notes.txt").write_text("mine")
+    monkeypatch.delenv("FORECAST_PROFILE")
+    assert read() == ["demo_panel.csv"]

@@ -26,6 +26,7 @@ def test_the_arithmetic_on_round_numbers() -> None:
         fits=3,
         epochs=2,
         samples_per_ticker=50,
+        compared_origins=104_857_600,
         validation_sessions=100,
         test_sessions=200,
         hours=10,
@@ -36,7 +37,7 @@ def test_the_arithmetic_on_round_numbers() -> None:
     assert found["tensors"] == pytest.approx(1_000)
     assert found["fits"] == 30
     assert found["training a fit"] == pytest.approx(1_048_576 * 50 * 2 / 100 / 3600)
-    assert found["forecasting a fit"] == pytest.approx(1_048_576 * (100 * 2 + 300) / 1_000 / 3600)
+    assert found["forecasting a fit"] == pytest.approx((104_857_600 * 2 + 1_048_576 * 300) / 1_000 / 3600)
     assert found["all fits"] == pytest.approx(30 * 1_048_576 * 1.5 / 3600)
     assert found["cores for 10 hours"] == pytest.approx(3 * 1_048_576 * 1.5 / 3600)
     assert found["and for each fit on it"] == pytest.approx(500.5)

@@ -102,11 +102,6 @@ class Subject:
     ignore: tuple[str, ...] = ()  # columns that may look ahead: labels
     train_until: dt.date | None = None  # last day that ``fit`` is handed
 
-    @property
-    def is_model(self) -> bool:
-        """Whether it is fitted before it is asked."""
-        return has_fit(self.load())
-
     def run(self, rows: pl.DataFrame, handing: Handing, *, on: str) -> pl.DataFrame:
         """Return its table for ``rows``, without the ignored columns. Raises BadInput naming it where it fails."""
         subject = self.load()

@@ -6,6 +6,7 @@ from forecast_assets.core.models.catalogue import (
     CANDIDATES,
     CATALOGUE,
     EARLIER_NAMES,
+    EXPERIMENTS,
     MLP_BASELINE,
     MODELS,
     NETWORKS,
@@ -20,6 +21,10 @@ def test_every_network_but_the_baseline_is_a_candidate_and_a_step() -> None:
     assert (MLP_BASELINE, *CANDIDATES) == NETWORKS
     assert {model for model, _, _ in STEPS} >= set(CANDIDATES)
     assert {model.step.against for model in CATALOGUE if model.step} <= set(NETWORKS)
+
+
+def test_no_two_models_have_a_name_in_common() -> None:
+    assert len(MODELS) == len(EXPERIMENTS) == len(CATALOGUE)
 
 
 @pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.key)
