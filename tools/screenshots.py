@@ -33,7 +33,7 @@ SETTLE_MS = 3_000  # for the UI's animations
 
 
 def main() -> None:
-    """Make the store and take five pictures."""
+    """Make the store and take six pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         root = Path(folder)
@@ -44,13 +44,15 @@ def main() -> None:
             picture_plot(browser, server.url)
             picture_backfill(browser, server.url)
         picture_report(browser, root / "data" / "reports" / "latest" / "backtest.html")
-        with LiveService(Loader(Store(root / "data" / "store"), open_model)) as service:
+        store = Store(root / "data" / "store")
+        save(Image.open(store.current("announcements").path("plot-variance_ahead.png")), "announcement")
+        with LiveService(Loader(store, open_model)) as service:
             picture_service(browser, service.url)
         browser.close()
 
 
 def materialise(root: Path) -> None:
-    """Run ``forecast-assets run`` on the smoke profile, in the data root and the Dagster home of the server."""
+    """Run ``forecast-assets run`` on the smoke profile, with announcements, in the server's data root and Dagster home."""
     home = root / "dagster_home"
     home.mkdir()
     shutil.copyfile(ROOT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
@@ -59,7 +61,16 @@ def materialise(root: Path) -> None:
         "FORECAST_DATA_DIR": str(root / "data"),
         "WANDB_MODE": "disabled",
     }
-    command = [sys.executable, "-m", "forecast_assets.cli", "run", "--profile", "smoke"]
+    command = [
+        sys.executable,
+        "-m",
+        "forecast_assets.cli",
+        "run",
+        "--profile",
+        "smoke",
+        "--set",
+        "demo.announcements=3",
+    ]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=True)
 
 
@@ -67,7 +78,7 @@ def picture_lineage(browser: Browser, url: str) -> None:
     """Take the lineage of the night, all of it materialised."""
     with opened(browser, f"{url}/locations/forecast_assets/asset-groups/night", width=1600, height=850) as page:
         page.get_by_text("target_positions", exact=True).first.wait_for()
-        save(page, "lineage")
+        save(shot(page), "lineage")
 
 
 def picture_plot(browser: Browser, url: str) -> None:
@@ -76,7 +87,7 @@ def picture_plot(browser: Browser, url: str) -> None:
         row = page.locator("tr", has_text="plot-coverage")
         row.get_by_text("Show Markdown").click()
         page.locator("img[src^='data:image/png']").wait_for()
-        save(page, "plot")
+        save(shot(page), "plot")
 
 
 def picture_backfill(browser: Browser, url: str) -> None:
@@ -88,20 +99,20 @@ def picture_backfill(browser: Browser, url: str) -> None:
         page.get_by_text("Partition selection").wait_for()
         page.locator("button").get_by_text("All", exact=True).click()
         page.get_by_text("2 partitions", exact=True).wait_for()
-        save(page, "backfill")
+        save(shot(page), "backfill")
 
 
 def picture_report(browser: Browser, report: Path) -> None:
     """Take the beginning of the report."""
     with opened(browser, report.as_uri(), width=1000, height=1000) as page:
-        save(page, "report")
+        save(shot(page), "report")
 
 
 def picture_service(browser: Browser, url: str) -> None:
     """Take the desk with a past fan of a ticker and what happened."""
     with opened(browser, f"{url}/?ticker=SYN01.DE&date=2019-07-03", width=1280, height=900) as page:
         page.locator("polyline.after").wait_for()
-        save(page, "fan")
+        save(shot(page), "fan")
 
 
 @contextmanager
@@ -114,12 +125,16 @@ def opened(browser: Browser, url: str, *, width: int = 1300, height: int = 800) 
     page.close()
 
 
-def save(page: Page, name: str) -> None:
-    """Save what the page shows, with few colours."""
+def shot(page: Page) -> Image.Image:
+    """Return what the page shows."""
     page.wait_for_timeout(SETTLE_MS)
+    return Image.open(io.BytesIO(page.screenshot()))
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """Save a picture with few colours."""
     path = IMAGES / f"{name}.png"
-    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    shot.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size:,} bytes")
     if size > MOST_BYTES:

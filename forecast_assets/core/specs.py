@@ -264,7 +264,7 @@ class FoldSpec(Spec):
         description="where the panel reaches it and has history before it; else the panel's first year that has",
     )
     min_history_sessions: int = Field(
-        480, ge=1, description="union sessions that a panel has before its first test year, nearly two years"
+        480, ge=1, description="union sessions (days on which any exchange is open) before the first test year"
     )
     validation_sessions: int = Field(126, ge=1, description="union sessions of validation forecast origins")
     purge_sessions: int = Field(HORIZONS[-1] + 1, ge=0, description="union sessions left out before the test year")
