@@ -21,6 +21,7 @@ NOT_EVALUATED = {
     "fold": "memory and time",
     "graph": "time and memory of the correlations",
     "inner": "scores inner years",
+    "mean_models": "reads the panel up to 2018",
     "nightly": "equality of a night's forecasts and the walk-forward's, and time",
     "panel": "time and memory",
     "panel_features": "equality of features with another library's, and time",
@@ -29,7 +30,6 @@ NOT_EVALUATED = {
     "ray_cluster": "equality of fits on two nodes, and time",
     "search_proofs": "compares what is chosen on inner years; test years are only distorted",
     "serve": "the service's answers and times",
-    "signal": "reads the panel up to 2018",
     "survivorship_again": "how far two simulations of the same plantings are apart; of the demo's synthetic panel",
     "sweep": "scores inner years",
 }
