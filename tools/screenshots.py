@@ -1,6 +1,6 @@
-"""Take the screenshots of README and docs: the whole graph on the smoke panel, then the real server, report and service.
+"""Take the screenshots of README and docs: report and service on the demo panel, the real server on the smoke panel.
 
-    python -m tools.screenshots
+    python -m tools.screenshots          eight minutes
 
 Pictures go to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
 """
@@ -33,44 +33,36 @@ SETTLE_MS = 3_000  # for the UI's animations
 
 
 def main() -> None:
-    """Make the store and take six pictures."""
+    """Make the stores and take six pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        root = Path(folder)
-        materialise(root)
+        smoke, demo = Path(folder, "smoke"), Path(folder, "demo")
+        for root in (smoke, demo):
+            materialise(root, profile=root.name)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with DagsterServer(root) as server:
+        with DagsterServer(smoke) as server:
             picture_lineage(browser, server.url)
             picture_plot(browser, server.url)
             picture_backfill(browser, server.url)
-        picture_report(browser, root / "data" / "reports" / "latest" / "backtest.html")
-        store = Store(root / "data" / "store")
+        picture_report(browser, demo / "data" / "reports" / "latest" / "backtest.html")
+        store = Store(demo / "data" / "store")
         save(Image.open(store.current("announcements").path("plot-variance_ahead.png")), "announcement")
         with LiveService(Loader(store, open_model)) as service:
             picture_service(browser, service.url)
         browser.close()
 
 
-def materialise(root: Path) -> None:
-    """Run ``forecast-assets run`` on the smoke profile, with announcements, in the server's data root and Dagster home."""
+def materialise(root: Path, *, profile: str) -> None:
+    """Run ``forecast-assets run`` on a synthetic profile, in the data root and the Dagster home of a server on ``root``."""
     home = root / "dagster_home"
-    home.mkdir()
+    home.mkdir(parents=True)
     shutil.copyfile(ROOT / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
     variables = {
         "DAGSTER_HOME": str(home),
         "FORECAST_DATA_DIR": str(root / "data"),
         "WANDB_MODE": "disabled",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "forecast_assets.cli",
-        "run",
-        "--profile",
-        "smoke",
-        "--set",
-        "demo.announcements=3",
-    ]
+    command = [sys.executable, "-m", "forecast_assets.cli", "run", "--profile", profile]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=True)
 
 
@@ -110,7 +102,7 @@ def picture_report(browser: Browser, report: Path) -> None:
 
 def picture_service(browser: Browser, url: str) -> None:
     """Take the desk with a past fan of a ticker and what happened."""
-    with opened(browser, f"{url}/?ticker=SYN01.DE&date=2019-07-03", width=1280, height=900) as page:
+    with opened(browser, f"{url}/?ticker=SYN20.T&date=2021-11-18", width=1280, height=900) as page:
         page.locator("polyline.after").wait_for()
         save(shot(page), "fan")
 
