@@ -70,7 +70,7 @@ def data_dir() -> str:
     """``FORECAST_DATA_DIR``: root of raw/, store/ and reports/; a local path or an fsspec URL. Raises as `checked_root`."""
     if named := os.environ.get("FORECAST_DATA_DIR"):
         return checked_root(named)
-    return "data/demo" if profile_name() in DEMO_PROFILES else "data"
+    return f"data/{profile_name()}" if profile_name() in DEMO_PROFILES else "data"
 
 
 def expanded(path: str, *, variable: str) -> str:

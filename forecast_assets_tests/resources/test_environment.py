@@ -80,3 +80,17 @@ def test_a_file_beside_the_panel_has_to_be_there_and_local(
     monkeypatch.setenv(variable, "s3://bucket/given.csv")
     with pytest.raises(BadInput, match=f"{variable}: a URL is not read"):
         read()
+
+
+@pytest.mark.parametrize(
+    ("profile", "root"), [("demo", "data/demo"), ("smoke", "data/smoke"), ("full", "data"), (None, "data/demo")]
+)
+def test_each_synthetic_panel_has_a_data_root_of_its_own(
+    profile: str | None, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The nights of one are not those of the other: hundreds would be due in it.
+    monkeypatch.delenv("FORECAST_DATA_DIR", raising=False)
+    monkeypatch.delenv("FORECAST_PROFILE", raising=False)
+    if profile:
+        monkeypatch.setenv("FORECAST_PROFILE", profile)
+    assert environment.data_dir() == root
