@@ -1,5 +1,6 @@
 """The page about own series through the graph: columns, checks and lineage; what an edited file and a replay change."""
 
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,8 @@ NAMES = (
     *("x_earnings_variance_1d", "x_earnings_variance_5d", "x_earnings_variance_20d", "x_short_interest_share"),
 )
 
+DEMO_ROOT = {"FORECAST_DATA_DIR": "data/demo"}  # where the page's reader has the panel that the smoke panel stands for
+
 
 @pytest.fixture(scope="module")
 def graph(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
@@ -37,7 +40,7 @@ def graph(smoke_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("covariates")
     with copied(smoke_graph.root, folder / "data" / "demo") as made, environment(FORECAST_PROFILE="smoke"):
         for arguments in (["-m", *export.replace("forecast-assets", "forecast_assets.cli").split()], ["-c", example]):
-            subprocess.run([sys.executable, *arguments], cwd=folder, check=True)
+            subprocess.run([sys.executable, *arguments], cwd=folder, env=os.environ | DEMO_ROOT, check=True)
         (made.root / "covariates.yaml").write_text(declared)
         command = run.split()
         assert command[:3] == ["forecast-assets", "run", "--select"]

@@ -4,6 +4,7 @@ and the page about files.
 
 import datetime as dt
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,8 @@ PAGE = PROJECT / "docs" / "rivals.md"
 KEYS = ["date", "ticker", "horizon"]
 TRAINED_UNTIL = dt.date(2018, 3, 15)
 needs_chronos = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
+
+DEMO_ROOT = {"FORECAST_DATA_DIR": "data/demo"}  # where the page's reader has the panel that the smoke panel stands for
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +189,7 @@ def test_the_page_about_rivals_runs_as_it_stands(smoke_graph: Graph, tmp_path: P
     with copied(smoke_graph.root, tmp_path / "data" / "demo") as graph, environment(FORECAST_PROFILE="smoke"):
         (export, example, run) = (text for _, text in blocks)
         for arguments in (["-m", *export.replace("forecast-assets", "forecast_assets.cli").split()], ["-c", example]):
-            subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True)
+            subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=os.environ | DEMO_ROOT, check=True)
         command = run.split()
         assert command[:3] == ["forecast-assets", "run", "--select"]
         graph.run("raw_panel")
