@@ -1,6 +1,6 @@
 """Take the screenshots of README and docs: report and service on the demo panel, the real server on the smoke panel.
 
-    python -m tools.screenshots          eight minutes
+    python -m tools.screenshots          six minutes
 
 Pictures go to ``docs/images`` as PNGs of 128 colours; one that is larger than ``MOST_BYTES`` is an error. Needs a Chromium.
 """

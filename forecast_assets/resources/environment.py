@@ -225,7 +225,12 @@ def ui_hosts() -> frozenset[str]:
 
 def uses_demo_panel() -> bool:
     """Whether a run reads the synthetic panel: a demo profile, and no panel named."""
-    return profile_name() in DEMO_PROFILES and not os.environ.get("FORECAST_PANEL")
+    return profile_name() in DEMO_PROFILES and not names_panel()
+
+
+def names_panel() -> bool:
+    """Whether ``FORECAST_PANEL`` names the raw panel."""
+    return bool(os.environ.get("FORECAST_PANEL"))
 
 
 def as_of() -> AsOf | None:

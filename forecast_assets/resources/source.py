@@ -177,10 +177,11 @@ class PanelSource(dg.ConfigurableResource):
         path = self.path()
         declared, planted = environment.arrived(), 0.0
         unfinished: list[str] = []
+        if not self.panel and not environment.names_panel():
+            _refuse_mixture(path, panel, is_demo=self.is_demo())
         if not self.is_demo():
             unfinished = _still_being_written(path, quiet_seconds, data_root=data_root)
         else:
-            _refuse_mixture(path, panel)
             _write_demo(path / DEMO_FILE, demo, rival=_demo_rival() if demo.rival else None)
             declared, planted = HISTORY, demo.signal
         files = as_arrived(find_files(path, panel, unfinished=unfinished), declared=declared, data_root=data_root)
@@ -305,18 +306,27 @@ def _write_demo(path: Path, demo: DemoSpec, *, rival: Path | None) -> None:
     replace_bytes(note, canonical_json({"key": own_key, "files": [file_sha256(one) for one in files]}).encode())
 
 
-def _refuse_mixture(folder: Path, panel: PanelSpec) -> None:
-    """Raise BadInput where the synthetic panel would be read together with files of somebody's own."""
+def _refuse_mixture(folder: Path, panel: PanelSpec, *, is_demo: bool) -> None:
+    """Raise BadInput where the synthetic panel would be read together with files of somebody's own.
+
+    ``is_demo``: it is about to be written; else it may have been, by a run of another profile.
+    """
     from forecast_assets.core.panel.adapters.folders import find_files  # the definitions load without it
 
     files: tuple[InputFile, ...] = ()
     with suppress(BadInput):  # nothing in it that is read
         files = find_files(folder, panel).files
-    if others := [file.path for file in files if file.name != DEMO_FILE]:
+    others = [file.path for file in files if file.name != DEMO_FILE]
+    if others and is_demo:
         raise BadInput(
             f"{others[0]}: the profile {environment.profile_name()} reads a synthetic panel, which is never mixed with "
             "files of yours; choose the profile of these files (--profile full, FORECAST_PROFILE=full), or name them "
             f"(--panel {folder}, FORECAST_PANEL={folder})"
+        )
+    if others and len(others) < len(files):
+        raise BadInput(
+            f"{folder / DEMO_FILE}: the synthetic panel of a demo run lies beside {others[0].name}, and is never mixed with "
+            f"files of yours; remove it, or name your files (--panel {others[0]}, FORECAST_PANEL={others[0]})"
         )
 
 

@@ -18,7 +18,7 @@ from forecast_assets.core.specs import FeatureSpec
 from forecast_assets.core.windows.tensors import PanelTensors
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.store.artefact_files import TENSORS
-from forecast_assets_tests.helpers.graph import Graph, copied, environment
+from forecast_assets_tests.helpers.graph import DEMO_ROOT, Graph, copied, environment
 from forecast_assets_tests.helpers.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "covariates.md"
@@ -27,8 +27,6 @@ NAMES = (
     *("x_credit_change", "x_credit_spread", *EVENTS),
     *("x_earnings_variance_1d", "x_earnings_variance_5d", "x_earnings_variance_20d", "x_short_interest_share"),
 )
-
-DEMO_ROOT = {"FORECAST_DATA_DIR": "data/demo"}  # where the page's reader has the panel that the smoke panel stands for
 
 
 @pytest.fixture(scope="module")

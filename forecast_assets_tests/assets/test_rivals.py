@@ -27,7 +27,7 @@ from forecast_assets.core.specs import BacktestSpec
 from forecast_assets.resources.source import PanelSource
 from forecast_assets.store.artefact_files import RAW_FORECASTS, RIVAL_BOOKS, RIVAL_LOSSES, RIVAL_RECORDS
 from forecast_assets_tests.helpers.chronos_weights import HAS_CHRONOS, WITHOUT, write_bolt
-from forecast_assets_tests.helpers.graph import Graph, copied, environment
+from forecast_assets_tests.helpers.graph import DEMO_ROOT, Graph, copied, environment
 from forecast_assets_tests.helpers.paths import PROJECT
 
 YEARS = ("2018", "2019")
@@ -35,8 +35,6 @@ PAGE = PROJECT / "docs" / "rivals.md"
 KEYS = ["date", "ticker", "horizon"]
 TRAINED_UNTIL = dt.date(2018, 3, 15)
 needs_chronos = pytest.mark.skipif(not HAS_CHRONOS, reason=WITHOUT)
-
-DEMO_ROOT = {"FORECAST_DATA_DIR": "data/demo"}  # where the page's reader has the panel that the smoke panel stands for
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from forecast_assets.store.artefact_files import TABLE
 from forecast_assets.store.store import Store
 from forecast_assets.store.versions import Version
 
+DEMO_ROOT = {"FORECAST_DATA_DIR": "data/demo"}
+"""Where the reader of a page has the demo's panel, which the smoke panel stands for."""
 PANEL = (
     *("raw_panel", "calendar_panel", "announcements", "macro_series", "covariates"),
     *("feature_panel", "windowed_tensors"),

@@ -61,3 +61,10 @@ def test_the_demo_panel_is_never_mixed_with_files_of_the_user(tmp_path: Path, mo
     (raw / "notes.txt").write_text("mine")
     monkeypatch.delenv("FORECAST_PROFILE")
     assert read() == ["demo_panel.csv"]
+
+    (raw / "prices.csv").write_text("Date,Ticker,Closing Price\n2025-05-27,AAPL,200.21\n")
+    monkeypatch.setenv("FORECAST_PROFILE", "full")
+    with pytest.raises(BadInput, match=r"demo_panel\.csv: the synthetic panel of a demo run lies beside prices\.csv"):
+        read()
+    monkeypatch.setenv("FORECAST_PANEL", str(raw / "prices.csv"))
+    assert read() == ["prices.csv"]

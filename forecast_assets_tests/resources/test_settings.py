@@ -84,6 +84,16 @@ def test_a_profile_names_files_of_models_which_have_to_be_loaded_first(
         validated(content)
 
 
+def test_without_a_profile_named_the_files_are_those_of_the_default_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(model_files, "PROFILES", tmp_path)
+    monkeypatch.delenv("FORECAST_PROFILE", raising=False)
+    monkeypatch.delenv("FORECAST_MODELS", raising=False)
+    (tmp_path / "demo.yaml").write_text("models: [mine.py]\n")
+    assert model_files.model_files() == ["mine.py"]
+
+
 def test_without_a_name_there_are_no_files_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model_files.model_files() == []
     monkeypatch.setenv("FORECAST_PROFILE", "no_such_profile")
