@@ -317,13 +317,15 @@ def _refuse_mixture(folder: Path, panel: PanelSpec, *, is_demo: bool) -> None:
     with suppress(BadInput):  # nothing in it that is read
         files = find_files(folder, panel).files
     others = [file.path for file in files if file.name != DEMO_FILE]
+    alone = len(others) == len(files)
     if others and is_demo:
+        named = folder if alone else others[0]
         raise BadInput(
             f"{others[0]}: the profile {environment.profile_name()} reads a synthetic panel, which is never mixed with "
             "files of yours; choose the profile of these files (--profile full, FORECAST_PROFILE=full), or name them "
-            f"(--panel {folder}, FORECAST_PANEL={folder})"
+            f"(--panel {named}, FORECAST_PANEL={named})"
         )
-    if others and len(others) < len(files):
+    if others and not alone:
         raise BadInput(
             f"{folder / DEMO_FILE}: the synthetic panel of a demo run lies beside {others[0].name}, and is never mixed with "
             f"files of yours; remove it, or name your files (--panel {others[0]}, FORECAST_PANEL={others[0]})"
